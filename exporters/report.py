@@ -1,0 +1,114 @@
+"""What one measurement found: the value that statistics produce and that gauges, SQL rows and JSON are made of."""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from generator.contract import Status
+from generator.spec.model import FeatureType, Severity
+
+REPORT_SCHEMA = "mlvitals.drift/1"
+"""Name and version of the JSON form; a change that breaks a reader raises the number."""
+
+
+class Window(msgspec.Struct, frozen=True):
+    """A stretch of time, begin included, end excluded; both aware and in UTC."""
+
+    start: datetime
+    end: datetime
+
+
+class Bin(msgspec.Struct, frozen=True, kw_only=True):
+    """One cell of a feature, with its share of both sides.
+
+    `reference` and `current` are plain shares (count / n, 0 to 1); `psi` is the cell's smoothed contribution.
+    """
+
+    label: str
+    reference: float
+    current: float
+    psi: float
+
+
+class Measure(msgspec.Struct, frozen=True, kw_only=True):
+    """A statistic, the value noise alone exceeds once in 1000 windows, and how bad it is.
+
+    `severity` is None below every threshold or below the critical value.
+    """
+
+    value: float
+    critical_value: float
+    severity: Severity | None = None
+
+
+class FeatureReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One feature (or the score) in one window.
+
+    Every figure is None where it is undefined; `status` and `reason` then say why. Never NaN.
+    """
+
+    type: FeatureType
+    status: Status
+    reason: str = ""
+    rows: int = 0
+    """Non-null values measured."""
+    null_rate: float | None = None
+    nulls: int = 0
+    nans: int = 0
+    infinities: int = 0
+    mean: float | None = None
+    reference_mean: float | None = None
+    out_of_range_ratio: float | None = None
+    psi: Measure | None = None
+    ks: Measure | None = None
+    ks_pvalue: float | None = None
+    ks_error_bound: float | None = None
+    """The true D lies between ks.value and ks.value plus this."""
+    js: Measure | None = None
+    severity: Severity | None = None
+    """The worst of psi, ks and js."""
+    action: str = ""
+    bins: tuple[Bin, ...] = ()
+    """Every cell, in order of the cells."""
+
+    def top_bins(self, count: int) -> tuple[Bin, ...]:
+        """The bins that contribute most to PSI, largest first; ties in cell order."""
+        return tuple(sorted(self.bins, key=lambda item: -item.psi)[:count])
+
+
+class FileProblem(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of the window that could not be measured, or only in part."""
+
+    path: str
+    problem: str
+
+
+class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything one measurement found."""
+
+    schema: Literal["mlvitals.drift/1"] = "mlvitals.drift/1"
+    system: str
+    window: Window
+    measured_at: datetime
+    reference_version: str
+    reference_created: datetime
+    rows: int
+    features: dict[str, FeatureReport]
+    score: FeatureReport | None = None
+    problems: tuple[FileProblem, ...] = ()
+    severity: Severity | None = None
+    """The worst of all features and the score."""
+
+    def to_json(self) -> bytes:
+        """The stable JSON form."""
+        return msgspec.json.encode(self)
+
+    @classmethod
+    def from_json(cls, text: bytes | str) -> "WindowReport":
+        """Read the JSON form back.
+
+        Raises:
+            msgspec.ValidationError: the text is not a report of this schema version.
+        """
+        return msgspec.json.decode(text, type=cls)

@@ -1,0 +1,278 @@
+"""The metrics contract: every metric family of a monitored system, and who publishes it.
+
+Dashboards, rules, tests and runbooks may read only families listed here, and the exporter and the serving
+instrumentation may publish only families listed here; `tests/test_contract.py` holds both directions.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+
+from generator.spec.model import KpiKind, SloKind, Spec
+
+
+class MetricType(StrEnum):
+    """Prometheus metric types in use."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+class Producer(StrEnum):
+    """Who publishes a family."""
+
+    SERVING = "serving"
+    EXPORTER = "exporter"
+    PROCESS = "process"
+    PROMETHEUS = "prometheus"
+
+
+class Status(StrEnum):
+    """What could be said of a feature in a window: a number only where the status is ok."""
+
+    OK = "ok"
+    INSUFFICIENT_DATA = "insufficient_data"
+    MISSING_IN_SERVING = "missing_in_serving"
+    MISSING_IN_REFERENCE = "missing_in_reference"
+    TYPE_MISMATCH = "type_mismatch"
+    ALL_NULL = "all_null"
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A metric family as its TYPE and HELP lines describe it."""
+
+    name: str
+    type: MetricType
+    help: str
+    labels: tuple[str, ...]
+    producer: Producer
+    buckets: tuple[float, ...] = ()
+
+    @property
+    def series_names(self) -> tuple[str, ...]:
+        """The names under which its samples are stored."""
+        if self.type is MetricType.HISTOGRAM:
+            return tuple(f"{self.name}_{suffix}" for suffix in ("bucket", "sum", "count"))
+        return (self.name,)
+
+
+SCORE_BUCKETS = tuple(round(step / 10, 1) for step in range(1, 11))
+LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0)
+TOTAL_STAGE = "total"
+"""The stage label of a whole request; it contains the other stages, so never sum over stage."""
+
+
+def latency_buckets(spec: Spec) -> tuple[float, ...]:
+    """Bucket bounds in seconds, with a bound at every latency threshold and objective of the spec."""
+    policy = spec.alerts.latency_p99
+    alerts = (policy.info, policy.warning, policy.critical)
+    objectives = (slo.threshold for slo in spec.slos.values() if slo.kind is SloKind.LATENCY)
+    wanted = {bound for bound in (*alerts, *objectives) if bound}
+    return tuple(sorted({*LATENCY_BUCKETS, *wanted}))
+
+
+class Contract:
+    """The families of one system. Attributes name each family's full metric name where expressions need it."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self.namespace = spec.system.name
+
+    def name(self, short: str) -> str:
+        """The full name of a family or series: ``name("drift_psi")`` is ``streamrec_drift_psi``."""
+        return f"{self.namespace}_{short}"
+
+    def event(self, event: str) -> str:
+        """The counter a business event adds to."""
+        unit = self.spec.business.events[event].unit
+        return self.name(f"{event}_{unit}_total" if unit else f"{event}_total")
+
+    @cached_property
+    def families(self) -> tuple[Family, ...]:
+        """Every family, in order of producer."""
+        return (*self._serving(), *self._business(), *self._exporter(), *_PROCESS, *_PROMETHEUS)
+
+    @cached_property
+    def by_name(self) -> dict[str, Family]:
+        """Families by name."""
+        return {family.name: family for family in self.families}
+
+    @cached_property
+    def by_series(self) -> dict[str, Family]:
+        """Families by the names of their stored samples."""
+        return {series: family for family in self.families for series in family.series_names}
+
+    def of(self, *producers: Producer) -> tuple[Family, ...]:
+        """The families that the producers publish."""
+        return tuple(family for family in self.families if family.producer in producers)
+
+    def _family(
+        self,
+        short: str,
+        kind: MetricType,
+        text: str,
+        labels: tuple[str, ...],
+        producer: Producer,
+        buckets: tuple[float, ...] = (),
+    ) -> Family:
+        return Family(self.name(short), kind, text, labels, producer, buckets)
+
+    def _serving(self) -> tuple[Family, ...]:
+        def family(short: str, kind: MetricType, text: str, *labels: str, buckets: tuple[float, ...] = ()) -> Family:
+            return self._family(short, kind, text, labels, Producer.SERVING, buckets)
+
+        counter, gauge, histogram = MetricType.COUNTER, MetricType.GAUGE, MetricType.HISTOGRAM
+        return (
+            family("predictions_total", counter, "Predictions asked for, failed ones included.", "model_version", "endpoint"),
+            family(
+                "prediction_errors_total",
+                counter,
+                "Predictions that failed, by kind of error.",
+                "model_version",
+                "error_type",
+            ),
+            family(
+                "prediction_latency_seconds",
+                histogram,
+                "Time a request took, by stage; stage total is the whole request and contains the others.",
+                "model_version",
+                "stage",
+                buckets=latency_buckets(self.spec),
+            ),
+            family(
+                "prediction_score",
+                histogram,
+                "Scores answered, 0 to 1.",
+                "model_version",
+                buckets=SCORE_BUCKETS,
+            ),
+            family("model_info", gauge, "The model being served; always 1.", "model_version", "framework"),
+            family(
+                "model_trained_timestamp_seconds",
+                gauge,
+                "When the model being served was trained, in Unix time.",
+                "model_version",
+            ),
+            *((family("gpu_utilization_ratio", gauge, "Share of time the GPU was busy, 0 to 1.", "gpu"),) if self.spec.serving.gpu else ()),
+        )
+
+    def _business(self) -> tuple[Family, ...]:
+        unique = {
+            name
+            for kpi in self.spec.business.kpis.values()
+            if kpi.kind is KpiKind.UNIQUE
+            for name in (kpi.numerator, kpi.denominator)
+        }
+        return tuple(
+            Family(
+                self.name(event),
+                MetricType.GAUGE,
+                described.description or f"Distinct {event} now.",
+                (),
+                Producer.SERVING,
+            )
+            if event in unique
+            else Family(
+                self.event(event),
+                MetricType.COUNTER,
+                described.description or f"Sum of {event}.",
+                (),
+                Producer.SERVING,
+            )
+            for event, described in self.spec.business.events.items()
+        )
+
+    def _exporter(self) -> tuple[Family, ...]:
+        def gauge(short: str, text: str, *labels: str) -> Family:
+            return self._family(short, MetricType.GAUGE, text, labels, Producer.EXPORTER)
+
+        def counter(short: str, text: str) -> Family:
+            return self._family(short, MetricType.COUNTER, text, (), Producer.EXPORTER)
+
+        feature = "feature_name"
+        bins = ("rank", "bin")
+        score = self.spec.prediction_log.score is not None
+        return (
+            gauge("feature_info", "A monitored feature; always 1.", feature, "feature_source", "feature_type"),
+            gauge(
+                "feature_status",
+                "1 for the status that holds for the feature in the last window, 0 for the others.",
+                feature,
+                "status",
+            ),
+            gauge("feature_rows", "Values measured in the last window, nulls excluded.", feature),
+            gauge("feature_null_rate", "Share of null or NaN values in the last window, 0 to 1.", feature),
+            gauge("feature_mean", "Mean of the finite values in the last window, in the feature's own unit.", feature),
+            gauge("feature_reference_mean", "Mean in the reference, in the feature's own unit.", feature),
+            gauge(
+                "feature_out_of_range_ratio",
+                "Share of values in the last window outside the sound range, 0 to 1.",
+                feature,
+            ),
+            gauge("drift_psi", "Population stability index of the last window against the reference, 0 up.", feature),
+            gauge("drift_psi_critical_value", "PSI that sampling noise alone exceeds once in 1000 windows.", feature),
+            gauge("drift_ks", "Kolmogorov-Smirnov D of the last window against the reference, 0 to 1.", feature),
+            gauge("drift_ks_critical_value", "D that sampling noise alone exceeds once in 1000 windows.", feature),
+            gauge("drift_js", "Jensen-Shannon divergence in nats, 0 to ln 2.", feature),
+            gauge("drift_js_critical_value", "Divergence that sampling noise alone exceeds once in 1000 windows.", feature),
+            gauge("drift_top_bin_psi", "Contribution to PSI of the bins that contribute most.", feature, *bins),
+            gauge("drift_top_bin_reference_ratio", "Share of the reference in that bin, 0 to 1.", feature, *bins),
+            gauge("drift_top_bin_current_ratio", "Share of the last window in that bin, 0 to 1.", feature, *bins),
+            *(
+                (
+                    gauge("prediction_score_rows", "Scores measured in the last window, nulls excluded."),
+                    gauge("prediction_score_psi", "Population stability index of the scores, 0 up."),
+                    gauge("prediction_score_psi_critical_value", "Score PSI that noise alone exceeds once in 1000 windows."),
+                    gauge("prediction_score_js", "Jensen-Shannon divergence of the scores in nats, 0 to ln 2."),
+                    gauge("prediction_score_top_bin_psi", "Contribution to the score PSI of its top bins.", *bins),
+                    gauge("prediction_score_top_bin_reference_ratio", "Share of reference scores in that bin, 0 to 1.", *bins),
+                    gauge("prediction_score_top_bin_current_ratio", "Share of current scores in that bin, 0 to 1.", *bins),
+                )
+                if score
+                else ()
+            ),
+            *(
+                (
+                    gauge("data_freshness_seconds", "Age of a feature source's newest data, at scrape.", "feature_source"),
+                    gauge(
+                        "data_freshness_timestamp_seconds",
+                        "Unix time of a feature source's newest data; absent where it is not known.",
+                        "feature_source",
+                    ),
+                    gauge("data_freshness_max_age_seconds", "Age up to which a source is fresh.", "feature_source"),
+                )
+                if self.spec.sources
+                else ()
+            ),
+            gauge("window_start_timestamp_seconds", "Begin of the last measured window, in Unix time."),
+            gauge("window_end_timestamp_seconds", "End of the last measured window, in Unix time."),
+            gauge("window_rows", "Rows of the last measured window."),
+            gauge("log_files_unreadable", "Files of the last window that could not be read."),
+            gauge("reference_info", "The reference in force; always 1.", "reference_version"),
+            gauge("reference_created_timestamp_seconds", "When the reference was built, in Unix time."),
+            counter("exporter_runs_total", "Windows the exporter tried to measure."),
+            counter("exporter_run_failures_total", "Windows it failed to measure."),
+            gauge("exporter_last_run_timestamp_seconds", "End of the last try, in Unix time."),
+            gauge("exporter_last_success_timestamp_seconds", "End of the last measurement that succeeded, in Unix time."),
+            gauge("exporter_run_duration_seconds", "How long the last measurement took."),
+        )
+
+
+_PROCESS = (
+    Family("process_cpu_seconds_total", MetricType.COUNTER, "CPU time used.", (), Producer.PROCESS),
+    Family("process_resident_memory_bytes", MetricType.GAUGE, "Memory in use.", (), Producer.PROCESS),
+)
+_PROMETHEUS = (
+    Family("up", MetricType.GAUGE, "1 where the last scrape succeeded.", ("job", "instance"), Producer.PROMETHEUS),
+    Family("ALERTS", MetricType.GAUGE, "Pending and firing alerts.", ("alertname", "alertstate"), Producer.PROMETHEUS),
+    Family(
+        "ALERTS_FOR_STATE",
+        MetricType.GAUGE,
+        "Unix time since which an alert's condition holds.",
+        ("alertname",),
+        Producer.PROMETHEUS,
+    ),
+)
+

@@ -1,0 +1,92 @@
+"""Writing PromQL safely: quoting, selectors, durations, exact numbers, and reading an expression back."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_REGEX_SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
+
+
+def quote(text: str) -> str:
+    """Quote text as a PromQL string.
+
+    A dollar sign is written ``\\x24``, which Prometheus reads back as a dollar, so that neither Grafana's
+    variables nor Prometheus's own templates can take text from a spec for something to expand.
+    """
+    return '"' + "".join(_escaped(character) for character in text) + '"'
+
+
+def _escaped(character: str) -> str:
+    if character in _ESCAPES:
+        return _ESCAPES[character]
+    if character == "$" or ord(character) < 0x20 or ord(character) == 0x7F:
+        return f"\\x{ord(character):02x}"
+    return character
+
+
+def regex(values: Iterable[str]) -> str:
+    """A regular expression (RE2) that matches exactly the given values."""
+    return "|".join(_REGEX_SPECIAL.sub(lambda match: "\\" + match[0], value) for value in values)
+
+
+def selector(metric: str, **labels: str) -> str:
+    """A selector with equality matchers: ``selector("up", job="a")`` is ``up{job="a"}``."""
+    return metric + _braces(f"{name}={quote(value)}" for name, value in labels.items())
+
+
+def one_of(label: str, values: Iterable[str], *, negate: bool = False) -> str:
+    """A matcher for a label that has, or has not, one of the values."""
+    return f"{label}{'!~' if negate else '=~'}{quote(regex(values))}"
+
+
+def matching(metric: str, *matchers: str) -> str:
+    """A selector from ready matchers."""
+    return metric + _braces(matchers)
+
+
+def _braces(matchers: Iterable[str]) -> str:
+    inside = ",".join(matchers)
+    return f"{{{inside}}}" if inside else ""
+
+
+def number(value: float) -> str:
+    """Write a number exactly as a person would: 0.999, 100, 0.075; never 0.9990000000000001 nor 1e-05."""
+    text = format(Decimal(repr(value)), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def series(name: str, labels: Mapping[str, str]) -> str:
+    """A series as promtool's input_series and alert tests write it."""
+    return selector(name, **labels)
+
+
+def metric_names(expression: str) -> frozenset[str]:
+    """The names of all metrics an expression reads.
+
+    Raises:
+        ValueError: the expression is not PromQL.
+    """
+    import promql_parser  # noqa: PLC0415  (a native module: loaded by the commands that parse)
+
+    return frozenset(_names(promql_parser.parse(expression)))
+
+
+def _names(node: Any) -> Iterator[str]:
+    """Walk promql-parser's tree, whose node classes share no interface."""
+    kind = type(node).__name__
+    if kind == "VectorSelector":
+        yield node.name
+    elif kind == "MatrixSelector":
+        yield from _names(node.vector_selector)
+    elif kind == "BinaryExpr":
+        yield from _names(node.lhs)
+        yield from _names(node.rhs)
+    elif kind == "Call":
+        for argument in node.args:
+            yield from _names(argument)
+    elif kind in {"AggregateExpr", "SubqueryExpr", "ParenExpr", "UnaryExpr"}:
+        yield from _names(node.expr)
+        if getattr(node, "param", None) is not None:
+            yield from _names(node.param)
