@@ -63,6 +63,8 @@ class FeatureReport(msgspec.Struct, frozen=True, kw_only=True):
     psi: Measure | None = None
     ks: Measure | None = None
     ks_pvalue: float | None = None
+    ks_pvalue_adjusted: float | None = None
+    """The p-value after Benjamini and Hochberg, over all features of the window."""
     ks_error_bound: float | None = None
     """The true D lies between ks.value and ks.value plus this."""
     js: Measure | None = None

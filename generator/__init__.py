@@ -1,0 +1,1 @@
+"""Spec to files: dashboards, rules with their tests, runbooks. No network, no clock, no numpy."""

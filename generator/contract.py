@@ -125,7 +125,13 @@ class Contract:
 
         counter, gauge, histogram = MetricType.COUNTER, MetricType.GAUGE, MetricType.HISTOGRAM
         return (
-            family("predictions_total", counter, "Predictions asked for, failed ones included.", "model_version", "endpoint"),
+            family(
+                "predictions_total",
+                counter,
+                "Predictions asked for, failed ones included.",
+                "model_version",
+                "endpoint",
+            ),
             family(
                 "prediction_errors_total",
                 counter,
@@ -155,7 +161,11 @@ class Contract:
                 "When the model being served was trained, in Unix time.",
                 "model_version",
             ),
-            *((family("gpu_utilization_ratio", gauge, "Share of time the GPU was busy, 0 to 1.", "gpu"),) if self.spec.serving.gpu else ()),
+            *(
+                (family("gpu_utilization_ratio", gauge, "Share of time the GPU was busy, 0 to 1.", "gpu"),)
+                if self.spec.serving.gpu
+                else ()
+            ),
         )
 
     def _business(self) -> tuple[Family, ...]:
@@ -216,7 +226,9 @@ class Contract:
             gauge("drift_ks", "Kolmogorov-Smirnov D of the last window against the reference, 0 to 1.", feature),
             gauge("drift_ks_critical_value", "D that sampling noise alone exceeds once in 1000 windows.", feature),
             gauge("drift_js", "Jensen-Shannon divergence in nats, 0 to ln 2.", feature),
-            gauge("drift_js_critical_value", "Divergence that sampling noise alone exceeds once in 1000 windows.", feature),
+            gauge(
+                "drift_js_critical_value", "Divergence that sampling noise alone exceeds once in 1000 windows.", feature
+            ),
             gauge("drift_top_bin_psi", "Contribution to PSI of the bins that contribute most.", feature, *bins),
             gauge("drift_top_bin_reference_ratio", "Share of the reference in that bin, 0 to 1.", feature, *bins),
             gauge("drift_top_bin_current_ratio", "Share of the last window in that bin, 0 to 1.", feature, *bins),
@@ -224,18 +236,29 @@ class Contract:
                 (
                     gauge("prediction_score_rows", "Scores measured in the last window, nulls excluded."),
                     gauge("prediction_score_psi", "Population stability index of the scores, 0 up."),
-                    gauge("prediction_score_psi_critical_value", "Score PSI that noise alone exceeds once in 1000 windows."),
+                    gauge(
+                        "prediction_score_psi_critical_value",
+                        "Score PSI that noise alone exceeds once in 1000 windows.",
+                    ),
                     gauge("prediction_score_js", "Jensen-Shannon divergence of the scores in nats, 0 to ln 2."),
                     gauge("prediction_score_top_bin_psi", "Contribution to the score PSI of its top bins.", *bins),
-                    gauge("prediction_score_top_bin_reference_ratio", "Share of reference scores in that bin, 0 to 1.", *bins),
-                    gauge("prediction_score_top_bin_current_ratio", "Share of current scores in that bin, 0 to 1.", *bins),
+                    gauge(
+                        "prediction_score_top_bin_reference_ratio",
+                        "Share of reference scores in that bin, 0 to 1.",
+                        *bins,
+                    ),
+                    gauge(
+                        "prediction_score_top_bin_current_ratio", "Share of current scores in that bin, 0 to 1.", *bins
+                    ),
                 )
                 if score
                 else ()
             ),
             *(
                 (
-                    gauge("data_freshness_seconds", "Age of a feature source's newest data, at scrape.", "feature_source"),
+                    gauge(
+                        "data_freshness_seconds", "Age of a feature source's newest data, at scrape.", "feature_source"
+                    ),
                     gauge(
                         "data_freshness_timestamp_seconds",
                         "Unix time of a feature source's newest data; absent where it is not known.",
@@ -255,7 +278,9 @@ class Contract:
             counter("exporter_runs_total", "Windows the exporter tried to measure."),
             counter("exporter_run_failures_total", "Windows it failed to measure."),
             gauge("exporter_last_run_timestamp_seconds", "End of the last try, in Unix time."),
-            gauge("exporter_last_success_timestamp_seconds", "End of the last measurement that succeeded, in Unix time."),
+            gauge(
+                "exporter_last_success_timestamp_seconds", "End of the last measurement that succeeded, in Unix time."
+            ),
             gauge("exporter_run_duration_seconds", "How long the last measurement took."),
         )
 
@@ -275,4 +300,3 @@ _PROMETHEUS = (
         Producer.PROMETHEUS,
     ),
 )
-

@@ -10,9 +10,9 @@ _REGEX_SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
 
 
 def quote(text: str) -> str:
-    """Quote text as a PromQL string.
+    r"""Quote text as a PromQL string.
 
-    A dollar sign is written ``\\x24``, which Prometheus reads back as a dollar, so that neither Grafana's
+    A dollar sign is written ``\x24``, which Prometheus reads back as a dollar, so that neither Grafana's
     variables nor Prometheus's own templates can take text from a spec for something to expand.
     """
     return '"' + "".join(_escaped(character) for character in text) + '"'
@@ -67,6 +67,7 @@ def metric_names(expression: str) -> frozenset[str]:
 
     Raises:
         ValueError: the expression is not PromQL.
+
     """
     import promql_parser  # noqa: PLC0415  (a native module: loaded by the commands that parse)
 

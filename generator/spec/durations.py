@@ -15,10 +15,11 @@ _PART = re.compile(r"(\d+)(ms|[smhdw])")
 Duration = Annotated[
     str,
     Meta(
-        pattern=r"^(?=[0-9])([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$",
+        pattern=r"^(?=[0-9])([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$(?!\n)",
         max_length=24,
         description="A duration in Prometheus notation, largest unit first: 15s, 5m, 1h30m, 28d.",
         examples=["15s", "5m", "1h30m", "28d"],
+        extra_json_schema={"patternErrorMessage": "must be a duration such as 15s, 5m, 1h30m"},
     ),
 ]
 

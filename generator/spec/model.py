@@ -1,8 +1,11 @@
-"""The monitoring spec as typed, frozen values: the one thing a user of mlvitals writes.
+r"""The monitoring spec as typed, frozen values: the one thing a user of mlvitals writes.
 
 Every field has its meaning, unit and bounds here and nowhere else: the JSON Schema that editors and the
 loader use is emitted from these types (`generator.spec.schema`), so schema and model cannot differ.
-Only shapes and ranges live here; rules between sections are in `generator.spec.rules`.
+Only shapes and ranges live here; rules between sections are in `generator.spec.rules`. A section given in part
+keeps the defaults of the place it stands in for the rest (`generator.spec.defaults`).
+
+Patterns end in ``$(?!\n)``: Python's ``$`` alone would let a trailing newline through.
 """
 
 from enum import StrEnum
@@ -21,28 +24,67 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 Name = Annotated[
     str,
     Meta(
-        pattern=r"^[a-z][a-z0-9_]*$",
+        pattern=r"^[a-z][a-z0-9_]*$(?!\n)",
         max_length=40,
         description="A lower-case identifier: a letter, then letters, digits or underscores; at most 40 characters.",
+        extra_json_schema={
+            "patternErrorMessage": "must be a lower-case letter, then lower-case letters, digits or underscores"
+        },
     ),
 ]
 Text = Annotated[str, Meta(max_length=2000)]
 Label = Annotated[str, Meta(min_length=1, max_length=200)]
-Path = Annotated[str, Meta(min_length=1, description="A file, folder or URL; a relative one starts at the spec's folder.")]
+Path = Annotated[
+    str, Meta(min_length=1, description="A file, folder or URL; a relative one starts at the spec's folder.")
+]
 Column = Annotated[str, Meta(min_length=1, max_length=200, description="A column of the prediction log.")]
 Ratio = Annotated[float, Meta(ge=0, le=1, description="A share between 0 and 1.")]
 NonNegative = Annotated[float, Meta(ge=0)]
-Objective = Annotated[float, Meta(gt=0, lt=1, description="A share above 0 and below 1; 1 would leave no error budget.")]
+Objective = Annotated[
+    float, Meta(gt=0, lt=1, description="A share above 0 and below 1; 1 would leave no error budget.")
+]
 Port = Annotated[
     str,
-    Meta(pattern=r"^[A-Za-z0-9_.\[\]:-]+:[0-9]{1,5}$", description="HOST:PORT"),
+    Meta(
+        pattern=r"^[A-Za-z0-9_.\[\]:-]+:[0-9]{1,5}$(?!\n)",
+        description="HOST:PORT",
+        extra_json_schema={"patternErrorMessage": "must be HOST:PORT, such as localhost:9108"},
+    ),
 ]
-HttpUrl = Annotated[str, Meta(pattern=r"^https?://[^\s]+$", max_length=2000, description="An http or https URL.")]
+HttpUrl = Annotated[
+    str,
+    Meta(
+        pattern=r"^https?://[^\s]+$(?!\n)",
+        max_length=2000,
+        description="An http or https URL.",
+        extra_json_schema={"patternErrorMessage": "must be a URL that begins with http:// or https://"},
+    ),
+]
+UtcTime = Annotated[
+    str,
+    Meta(
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?Z$(?!\n)",
+        description="A moment in UTC, like 2026-03-03T08:00Z.",
+        extra_json_schema={"patternErrorMessage": "must be a moment in UTC such as 2026-03-03T08:00Z"},
+    ),
+]
+ClockTime = Annotated[
+    str,
+    Meta(
+        pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$(?!\n)",
+        description="A time of day, 00:00 to 24:00.",
+        extra_json_schema={"patternErrorMessage": "must be a time of day such as 08:30, from 00:00 to 24:00"},
+    ),
+]
 
 
 class Severity(StrEnum):
-    """How loud an alert is: info stays silent, warning goes to chat, critical pages."""
+    """How loud an alert is: info stays silent, warning goes to chat, critical pages.
 
+    None is for the dead man's switch alone, which fires while all is well.
+    """
+
+    NONE = "none"
     INFO = "info"
     WARNING = "warning"
     CRITICAL = "critical"
@@ -51,7 +93,7 @@ class Severity(StrEnum):
 # ---------------------------------------------------------------- system and serving
 
 
-class System(Part, kw_only=True):
+class System(Part, frozen=True, kw_only=True):
     """What is monitored and who owns it."""
 
     name: Annotated[Name, Meta(description="Identifies the system; also the prefix of all its metrics.")]
@@ -61,16 +103,20 @@ class System(Part, kw_only=True):
     environment: Label = "production"
 
 
-class Serving(Part, kw_only=True):
+class Serving(Part, frozen=True, kw_only=True):
     """The application that answers with predictions, instrumented with `PredictionTelemetry`."""
 
-    job: Annotated[Label, Meta(description="The Prometheus job of the application. Default: NAME-serving.")] | None = None
+    job: Annotated[Label, Meta(description="The Prometheus job of the application. Default: NAME-serving.")] | None = (
+        None
+    )
     targets: Annotated[tuple[Port, ...], Meta(description="Where Prometheus scrapes the application.")] = ()
     stages: Annotated[
         tuple[Name, ...], Meta(description="Parts of a request whose latency is measured, besides the total.")
     ] = ("feature_retrieval", "inference")
     endpoints: tuple[Label, ...] = ("/predict",)
-    error_types: Annotated[tuple[Label, ...], Meta(description="Kinds of failed prediction, exported as 0 up front.")] = (
+    error_types: Annotated[
+        tuple[Label, ...], Meta(description="Kinds of failed prediction, exported as 0 up front.")
+    ] = (
         "timeout",
         "invalid_input",
         "internal",
@@ -89,13 +135,16 @@ class OutcomeKind(StrEnum):
     RANKING = "ranking"
 
 
-class Outcome(Part, kw_only=True):
+class Outcome(Part, frozen=True, kw_only=True):
     """What really happened after a prediction, known later."""
 
     column: Column
     kind: OutcomeKind = OutcomeKind.BINARY
     path: Annotated[Path, Meta(description="Where outcomes are, when not in the prediction log.")] | None = None
-    id: Annotated[Column, Meta(description="The prediction's id in the outcome file. Default: the log's id column.")] | None = None
+    id: (
+        Annotated[Column, Meta(description="The prediction's id in the outcome file. Default: the log's id column.")]
+        | None
+    ) = None
     timestamp: Annotated[Column, Meta(description="When the outcome was observed.")] | None = None
     prediction: Annotated[Column, Meta(description="The predicted value. Default: the score column.")] | None = None
     max_delay: Annotated[Duration, Meta(description="An outcome later than this does not count.")] = "24h"
@@ -112,31 +161,41 @@ class LogFormat(StrEnum):
     SQL = "sql"
 
 
-class PredictionLog(Part, kw_only=True):
+class PredictionLog(Part, frozen=True, kw_only=True):
     """Where predictions and the features they were made from are recorded."""
 
     path: Path
     format: LogFormat = LogFormat.PARQUET
     table: Annotated[Label, Meta(description="The table, where path is a SQLAlchemy URL.")] | None = None
-    timestamp: Annotated[Column, Meta(description="When the prediction was made (UTC unless it carries a zone).")] = "timestamp"
+    timestamp: Annotated[Column, Meta(description="When the prediction was made (UTC unless it carries a zone).")] = (
+        "timestamp"
+    )
     id: Annotated[Column, Meta(description="Identifies one prediction; outcomes are joined by it.")] | None = None
-    entity: Annotated[Column, Meta(description="The user or item predicted for; needed for row-level skew.")] | None = None
+    entity: Annotated[Column, Meta(description="The user or item predicted for; needed for row-level skew.")] | None = (
+        None
+    )
     score: Annotated[Column, Meta(description="The model's output.")] | None = None
     model_version: Column | None = None
     endpoint: Column | None = None
     outcome: Outcome | None = None
     segments: Annotated[tuple[Column, ...], Meta(description="Columns by which figures are also broken down.")] = ()
-    max_segments: Annotated[int, Meta(ge=1, le=1000, description="Values kept per segment column; the rest is 'other'.")] = 20
+    max_segments: Annotated[
+        int, Meta(ge=1, le=1000, description="Values kept per segment column; the rest is 'other'.")
+    ] = 20
 
 
-class Windows(Part, kw_only=True):
+class Windows(Part, frozen=True, kw_only=True):
     """Which stretch of the log is one measurement, and how often."""
 
     length: Annotated[Duration, Meta(description="How much of the log one measurement covers.")] = "1h"
     step: Annotated[Duration, Meta(description="How often a window ends. Default: its length.")] | None = None
     grace: Annotated[Duration, Meta(description="How long after its end a window is measured, for late rows.")] = "5m"
-    catch_up: Annotated[int, Meta(ge=0, le=10_000, description="Missed windows measured after a stop, newest first.")] = 24
-    score_count: Annotated[int, Meta(ge=100, description="Scores in the count-based window of the prediction monitor.")] = 10_000
+    catch_up: Annotated[
+        int, Meta(ge=0, le=10_000, description="Missed windows measured after a stop, newest first.")
+    ] = 24
+    score_count: Annotated[
+        int, Meta(ge=100, description="Scores in the count-based window of the prediction monitor.")
+    ] = 10_000
 
 
 class Condition(StrEnum):
@@ -148,15 +207,19 @@ class Condition(StrEnum):
     HOUR_OF_WEEK = "hour_of_week"
 
 
-class Reference(Part, kw_only=True):
+class Reference(Part, frozen=True, kw_only=True):
     """What normal is: the distribution of the data that trained the production model."""
 
-    store: Annotated[str, Meta(min_length=1, description="A folder, or an MLflow tracking URI as mlflow+URI.")] = "references"
+    store: Annotated[str, Meta(min_length=1, description="A folder, or an MLflow tracking URI as mlflow+URI.")] = (
+        "references"
+    )
     alias: Annotated[Name, Meta(description="The alias whose version is in force.")] = "production"
     condition: Condition = Condition.NONE
     bins: Annotated[int, Meta(ge=2, le=100, description="Quantile cells of a feature.")] = 10
     score_bins: Annotated[int, Meta(ge=2, le=100, description="Quantile cells of the score.")] = 20
-    knots: Annotated[int, Meta(ge=100, le=100_000, description="Knots of the stored ECDF; D is exact to about 1/knots.")] = 1000
+    knots: Annotated[
+        int, Meta(ge=100, le=100_000, description="Knots of the stored ECDF; D is exact to about 1/knots.")
+    ] = 1000
     min_rows_per_bin: Annotated[
         int, Meta(ge=1, description="Fewer rows than this times the cells: PSI counts only above its noise floor.")
     ] = 100
@@ -173,7 +236,7 @@ class FeatureType(StrEnum):
     TIMESTAMP = "timestamp"
 
 
-class Levels(Part, kw_only=True):
+class Levels(Part, frozen=True, kw_only=True):
     """Values from which a figure is worth knowing, acting on, or paging for."""
 
     info: NonNegative | None = None
@@ -181,7 +244,7 @@ class Levels(Part, kw_only=True):
     critical: NonNegative | None = None
 
 
-class FeatureThresholds(Part, kw_only=True):
+class FeatureThresholds(Part, frozen=True, kw_only=True):
     """Thresholds of one feature that differ from the system's."""
 
     psi: Levels | None = None
@@ -189,12 +252,16 @@ class FeatureThresholds(Part, kw_only=True):
     js: Levels | None = None
     null_rate: Levels | None = None
     out_of_range_ratio: Levels | None = None
-    mean_shift: Annotated[Levels, Meta(description="Distance of the means in reference standard deviations.")] | None = None
-    variance_ratio: Annotated[tuple[NonNegative, NonNegative], Meta(description="Lowest and highest sound ratio.")] | None = None
+    mean_shift: (
+        Annotated[Levels, Meta(description="Distance of the means in reference standard deviations.")] | None
+    ) = None
+    variance_ratio: (
+        Annotated[tuple[NonNegative, NonNegative], Meta(description="Lowest and highest sound ratio.")] | None
+    ) = None
     cardinality_change: Levels | None = None
 
 
-class Feature(Part, kw_only=True):
+class Feature(Part, frozen=True, kw_only=True):
     """One input of the model."""
 
     type: FeatureType = FeatureType.FLOAT
@@ -209,7 +276,7 @@ class Feature(Part, kw_only=True):
     thresholds: FeatureThresholds = FeatureThresholds()
 
 
-class Source(Part, kw_only=True):
+class Source(Part, frozen=True, kw_only=True):
     """An upstream source of features, and how its age is known."""
 
     max_age: Annotated[Duration, Meta(description="Older is stale; older than twice this is critical.")]
@@ -218,20 +285,24 @@ class Source(Part, kw_only=True):
     column: Annotated[Column, Meta(description="With path: the newest value of this column instead.")] | None = None
     database: Annotated[str, Meta(min_length=1, description="SQLAlchemy URL without a password.")] | None = None
     password_file: Path | None = None
-    query: Annotated[str, Meta(min_length=1, description="With database: a query that returns one timestamp.")] | None = None
+    query: (
+        Annotated[str, Meta(min_length=1, description="With database: a query that returns one timestamp.")] | None
+    ) = None
     url: Annotated[HttpUrl, Meta(description="A JSON health endpoint.")] | None = None
     field: Annotated[str, Meta(min_length=1, description="With url: the timestamp's place, dotted.")] | None = None
     tolerance: Annotated[Duration, Meta(description="A timestamp this far in the future is still sound.")] = "1m"
 
 
-class Skew(Part, kw_only=True):
+class Skew(Part, frozen=True, kw_only=True):
     """Training-serving skew: what was logged at serving against what is recomputed offline."""
 
     path: Annotated[Path, Meta(description="Features recomputed offline, one row an entity and time.")] | None = None
-    tolerance: Annotated[float, Meta(ge=0, description="Relative difference of floats that still counts as equal.")] = 1e-6
+    tolerance: Annotated[float, Meta(ge=0, description="Relative difference of floats that still counts as equal.")] = (
+        1e-6
+    )
 
 
-class Results(Part, kw_only=True):
+class Results(Part, frozen=True, kw_only=True):
     """Where every measurement is kept for SQL."""
 
     url: Annotated[str, Meta(min_length=1, description="SQLAlchemy URL without a password.")] = "sqlite:///results.db"
@@ -239,7 +310,7 @@ class Results(Part, kw_only=True):
     retention: Duration = "400d"
 
 
-class Exporter(Part, kw_only=True):
+class Exporter(Part, frozen=True, kw_only=True):
     """The process that serves the measurements."""
 
     job: Annotated[Label, Meta(description="Its Prometheus job. Default: NAME-exporter.")] | None = None
@@ -261,17 +332,19 @@ class SignalType(StrEnum):
     PREDICTION = "prediction"
 
 
-class TelemetrySignal(Part, kw_only=True):
+class TelemetrySignal(Part, frozen=True, kw_only=True):
     """A stream of telemetry whose storage is planned."""
 
     type: SignalType
-    interval: Annotated[Duration, Meta(description="How often it is collected. Default: the scrape interval.")] | None = None
+    interval: (
+        Annotated[Duration, Meta(description="How often it is collected. Default: the scrape interval.")] | None
+    ) = None
     series: Annotated[int, Meta(ge=1, description="Label sets of a metric.")] = 1
     sample_rate: Ratio | None = None
     description: Text = ""
 
 
-class Retention(Part, kw_only=True):
+class Retention(Part, frozen=True, kw_only=True):
     """How long telemetry is kept on each tier."""
 
     hot: Duration = "7d"
@@ -279,12 +352,14 @@ class Retention(Part, kw_only=True):
     cold: Duration = "365d"
 
 
-class Telemetry(Part, kw_only=True):
+class Telemetry(Part, frozen=True, kw_only=True):
     """How telemetry is collected and kept."""
 
     scrape_interval: Duration = "15s"
     evaluation_interval: Duration = "15s"
-    rate_window: Annotated[Duration, Meta(description="The range over which rules take rates; at least four scrapes.")] = "5m"
+    rate_window: Annotated[
+        Duration, Meta(description="The range over which rules take rates; at least four scrapes.")
+    ] = "5m"
     retention: Retention = Retention()
     prediction_sample_rate: Ratio = 0.01
     trace_sample_rate: Ratio = 0.001
@@ -297,11 +372,14 @@ class Telemetry(Part, kw_only=True):
 # ---------------------------------------------------------------- business and objectives
 
 
-class Event(Part, kw_only=True):
+class Event(Part, frozen=True, kw_only=True):
     """Something the business counts; the serving application adds to its counter."""
 
     description: Text = ""
-    unit: Annotated[Name, Meta(description="Unit of what is added, plural: dollars, seconds. Default: none, a count.")] | None = None
+    unit: (
+        Annotated[Name, Meta(description="Unit of what is added, plural: dollars, seconds. Default: none, a count.")]
+        | None
+    ) = None
 
 
 class KpiKind(StrEnum):
@@ -312,7 +390,7 @@ class KpiKind(StrEnum):
     UNIQUE = "unique"
 
 
-class Kpi(Part, kw_only=True):
+class Kpi(Part, frozen=True, kw_only=True):
     """A business figure: events over events, on a rolling window."""
 
     kind: KpiKind = KpiKind.RATIO
@@ -321,19 +399,22 @@ class Kpi(Part, kw_only=True):
     title: Label | None = None
     description: Text = ""
     window: Duration = "7d"
-    unit: Annotated[Literal["ratio", "seconds", "dollars", "count"], Meta(description="What the figure is in.")] = "ratio"
+    unit: Annotated[Literal["ratio", "seconds", "dollars", "count"], Meta(description="What the figure is in.")] = (
+        "ratio"
+    )
     drop: Annotated[Levels, Meta(description="Relative fall against the same hour a week before.")] = Levels(
         warning=0.05, critical=0.10
     )
     floor: Annotated[NonNegative, Meta(description="Below this it is critical whatever the week before.")] | None = None
 
 
-class Business(Part, kw_only=True):
+class Business(Part, frozen=True, kw_only=True):
     """What the system is for, in figures."""
 
     events: dict[Name, Event] = {}
     kpis: dict[Name, Kpi] = {}
     compare_with: Annotated[Duration, Meta(description="How far back the comparison is.")] = "7d"
+    compare_window: Annotated[Duration, Meta(description="The stretch that is compared, now and then.")] = "1h"
 
 
 class SloKind(StrEnum):
@@ -346,23 +427,27 @@ class SloKind(StrEnum):
     DRIFT = "drift"
 
 
-class Slo(Part, kw_only=True):
+class Slo(Part, frozen=True, kw_only=True):
     """A promise, and the period over which it holds."""
 
     kind: SloKind
     objective: Objective
     period: Duration = "28d"
     description: Text = ""
-    threshold: Annotated[
-        NonNegative, Meta(description="Seconds (latency), days (model staleness) or PSI (drift) that still keep the promise.")
-    ] | None = None
+    threshold: (
+        Annotated[
+            NonNegative,
+            Meta(description="Seconds (latency), days (model staleness) or PSI (drift) that still keep the promise."),
+        ]
+        | None
+    ) = None
     stage: Annotated[Name, Meta(description="The latency stage meant. Default: the total.")] | None = None
 
 
 # ---------------------------------------------------------------- alerts
 
 
-class Cooldown(Part, kw_only=True):
+class Cooldown(Part, frozen=True, kw_only=True):
     """How long the same alert stays quiet after it notified."""
 
     info: Duration = "24h"
@@ -370,28 +455,41 @@ class Cooldown(Part, kw_only=True):
     critical: Duration = "4h"
 
 
-class AlertPolicy(Part, kw_only=True):
-    """From which values a signal alerts, after how long, and how often again."""
+class Timing(Part, frozen=True, kw_only=True):
+    """After how long a condition alerts, and how often again."""
 
     enabled: bool = True
-    info: NonNegative | None = None
-    warning: NonNegative | None = None
-    critical: NonNegative | None = None
-    for_: Annotated[Duration, Meta(description="How long the condition must hold.")] = msgspec.field(default="1m", name="for")
-    keep_firing_for: Annotated[Duration, Meta(description="How long it must be gone before the alert resolves.")] = "15m"
+    for_: Annotated[Duration, Meta(description="How long the condition must hold.")] = msgspec.field(
+        default="1m", name="for"
+    )
+    keep_firing_for: Annotated[Duration, Meta(description="How long it must be gone before the alert resolves.")] = (
+        "15m"
+    )
     cooldown: Cooldown = Cooldown()
 
 
-class Alerts(Part, kw_only=True):
+class AlertPolicy(Timing, frozen=True, kw_only=True):
+    """From which values a signal alerts, and its timing."""
+
+    info: NonNegative | None = None
+    warning: NonNegative | None = None
+    critical: NonNegative | None = None
+
+
+class Alerts(Part, frozen=True, kw_only=True):
     """The alert policies; each default is the requirements' own figure."""
 
     feature_psi: AlertPolicy = AlertPolicy(warning=0.10, critical=0.25)
-    feature_ks: Annotated[AlertPolicy, Meta(description="Kolmogorov-Smirnov D.")] = AlertPolicy(info=0.05, warning=0.10, critical=0.20)
-    feature_js: Annotated[AlertPolicy, Meta(description="Jensen-Shannon divergence in nats.")] = AlertPolicy(warning=0.05, critical=0.15)
-    score_psi: AlertPolicy = AlertPolicy(
-        warning=0.15, critical=0.25, cooldown=Cooldown(warning="6h", critical="6h")
+    feature_ks: Annotated[AlertPolicy, Meta(description="Kolmogorov-Smirnov D.")] = AlertPolicy(
+        info=0.05, warning=0.10, critical=0.20
     )
-    null_rate: Annotated[AlertPolicy, Meta(description="Of nullable features.")] = AlertPolicy(warning=0.05, critical=0.25)
+    feature_js: Annotated[AlertPolicy, Meta(description="Jensen-Shannon divergence in nats.")] = AlertPolicy(
+        warning=0.05, critical=0.15
+    )
+    score_psi: AlertPolicy = AlertPolicy(warning=0.15, critical=0.25, cooldown=Cooldown(warning="6h", critical="6h"))
+    null_rate: Annotated[AlertPolicy, Meta(description="Of nullable features.")] = AlertPolicy(
+        warning=0.05, critical=0.25
+    )
     required_null_rate: Annotated[AlertPolicy, Meta(description="Of features that are not nullable.")] = AlertPolicy(
         warning=0.0, critical=0.05
     )
@@ -414,37 +512,52 @@ class Alerts(Part, kw_only=True):
     error_rate: AlertPolicy = AlertPolicy(
         warning=0.001, critical=0.005, for_="5m", keep_firing_for="5m", cooldown=Cooldown(warning="1h", critical="1h")
     )
-    feedback_rate: Annotated[AlertPolicy, Meta(description="Relative fall of the share of outcomes received.")] = AlertPolicy(
-        warning=0.2, critical=0.5
+    feedback_rate: Annotated[AlertPolicy, Meta(description="Relative fall of the share of outcomes received.")] = (
+        AlertPolicy(warning=0.2, critical=0.5)
     )
-    business_drop: Annotated[AlertPolicy, Meta(description="Levels are each KPI's own; this sets the timing.")] = AlertPolicy(for_="30m")
-    many_features: Annotated[int, Meta(ge=2, description="Features of one source that drift together are one incident.")] = 5
+    business_drop: Annotated[Timing, Meta(description="The levels are each KPI's own.")] = Timing(for_="30m")
+    feature_status: Annotated[Timing, Meta(description="A feature that is missing, of another type or all null.")] = (
+        Timing()
+    )
+    monitoring: Annotated[Timing, Meta(description="The monitoring's own health.")] = Timing(
+        for_="5m", keep_firing_for="5m"
+    )
+    many_features: Annotated[
+        int, Meta(ge=2, description="Features of one source that drift together are one incident.")
+    ] = 5
 
 
 # ---------------------------------------------------------------- people
 
 
-class Slack(Part, kw_only=True):
+class Slack(Part, frozen=True, kw_only=True):
     """A Slack channel reached by an incoming webhook."""
 
-    channel: Annotated[str, Meta(pattern=r"^[#@][^\s]+$", max_length=80)]
+    channel: Annotated[
+        str,
+        Meta(
+            pattern=r"^[#@][^\s]+$(?!\n)",
+            max_length=80,
+            extra_json_schema={"patternErrorMessage": "must be #channel or @person"},
+        ),
+    ]
     webhook_file: Annotated[Path, Meta(description="File that holds the webhook URL.")]
 
 
-class PagerDuty(Part, kw_only=True):
+class PagerDuty(Part, frozen=True, kw_only=True):
     """A PagerDuty service reached by Events v2."""
 
     routing_key_file: Annotated[Path, Meta(description="File that holds the integration key.")]
     url: HttpUrl | None = None
 
 
-class Webhook(Part, kw_only=True):
+class Webhook(Part, frozen=True, kw_only=True):
     """Any endpoint that takes Alertmanager's own JSON."""
 
     url_file: Path
 
 
-class Receiver(Part, kw_only=True):
+class Receiver(Part, frozen=True, kw_only=True):
     """Someone who is told."""
 
     slack: Slack | None = None
@@ -452,24 +565,24 @@ class Receiver(Part, kw_only=True):
     webhook: Webhook | None = None
 
 
-class WeeklyTime(Part, kw_only=True):
+class WeeklyTime(Part, frozen=True, kw_only=True):
     """A stretch of the week."""
 
     days: Annotated[tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...], Meta(min_length=1)]
-    start: Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
-    end: Annotated[str, Meta(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")]
+    start: ClockTime
+    end: ClockTime
     timezone: Label = "UTC"
 
 
-class Maintenance(Part, kw_only=True):
+class Maintenance(Part, frozen=True, kw_only=True):
     """A planned silence."""
 
-    start: Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?Z$", description="UTC, like 2026-03-03T08:00Z.")]
-    end: Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?Z$")]
+    start: UtcTime
+    end: UtcTime
     reason: Label
 
 
-class Routing(Part, kw_only=True):
+class Routing(Part, frozen=True, kw_only=True):
     """Who hears of what."""
 
     receivers: dict[Label, Receiver] = {}
@@ -493,15 +606,22 @@ class ContactMethod(StrEnum):
     EMAIL = "email"
 
 
-class Responder(Part, kw_only=True):
+class Responder(Part, frozen=True, kw_only=True):
     """Someone trained to be on call."""
 
-    email: Annotated[str, Meta(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)]
+    email: Annotated[
+        str,
+        Meta(
+            pattern=r"^[^@\s]+@[^@\s]+$(?!\n)",
+            max_length=254,
+            extra_json_schema={"patternErrorMessage": "must be an e-mail address"},
+        ),
+    ]
     slack: Label | None = None
     phone: Label | None = None
 
 
-class EscalationLevel(Part, kw_only=True):
+class EscalationLevel(Part, frozen=True, kw_only=True):
     """Who is told when nobody has answered yet."""
 
     role: Label
@@ -510,16 +630,16 @@ class EscalationLevel(Part, kw_only=True):
     contacts: Annotated[tuple[Label, ...], Meta(description="Responders. Empty: whoever is on call.")] = ()
 
 
-class OnCall(Part, kw_only=True):
+class OnCall(Part, frozen=True, kw_only=True):
     """The rotation."""
 
     rotation: Annotated[tuple[Label, ...], Meta(description="Responders in turn, at least three.")] = ()
     shift: Duration = "1w"
-    start: Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?Z$")] = "2026-01-05T09:00Z"
+    start: UtcTime = "2026-01-05T09:00Z"
     timezone: Label = "UTC"
 
 
-class Links(Part, kw_only=True):
+class Links(Part, frozen=True, kw_only=True):
     """Where people are sent."""
 
     grafana: HttpUrl = "http://localhost:3000"
@@ -528,7 +648,7 @@ class Links(Part, kw_only=True):
     )
 
 
-class Annotations(Part, kw_only=True):
+class Annotations(Part, frozen=True, kw_only=True):
     """Events drawn on the dashboards."""
 
     deployments: Annotated[bool, Meta(description="A change of the model version.")] = True
@@ -538,7 +658,7 @@ class Annotations(Part, kw_only=True):
 # ---------------------------------------------------------------- the whole
 
 
-class Spec(Part, kw_only=True):
+class Spec(Part, frozen=True, kw_only=True):
     """A monitored machine-learning system."""
 
     version: Annotated[Literal[1], Meta(description="Version of the spec language.")]

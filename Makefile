@@ -1,0 +1,55 @@
+# The two commands of the README are `make demo` and `make test`; each makes what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SPECS := specs/streamrec.yaml specs/flights.yaml
+
+.PHONY: help demo test servers lint types check compile flights bench clean
+
+help:
+	@echo "make demo     the main job: spec, history, exporter, Prometheus, an incident, the alert (KEEP=1: leave it running)"
+	@echo "make test     all tests"
+	@echo "make check    lint, types, and whether the generated files are up to date"
+	@echo "make compile  regenerate dashboards/, alert_rules/, runbooks/ and stack/ from specs/"
+	@echo "make flights  the prediction log of the flights example"
+	@echo "make bench    the benchmarks"
+
+$(VENV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "mlvitals needs Python 3.11 or newer: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,examples]'
+	@touch $@
+
+servers: $(VENV)/.installed
+	@scripts/servers.sh stable
+
+demo: servers
+	@$(BIN)/python -m examples.streamrec demo
+
+test: servers
+	@scripts/servers.sh sid
+	$(BIN)/pytest
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed
+	$(BIN)/mypy
+
+check: lint types
+	$(BIN)/mlvitals compile --check $(SPECS)
+
+compile: $(VENV)/.installed
+	$(BIN)/mlvitals compile $(SPECS)
+	$(BIN)/python -m generator.spec.schema
+
+flights: $(VENV)/.installed
+	$(BIN)/python -m examples.flights
+
+bench: $(VENV)/.installed
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) .cache build var *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,26 @@
+"""Where the real servers are: on PATH, or unpacked by scripts/servers.sh."""
+
+import shutil
+import socket
+from pathlib import Path
+
+_CACHE = Path(__file__).resolve().parent.parent / ".cache"
+_OTHER_NAMES = {"alertmanager": "prometheus-alertmanager"}
+
+
+def find_server(name: str, *, release: str = "stable") -> str | None:
+    """The path of a server program, None where there is none.
+
+    Release ``stable`` means the one on PATH, else Debian stable's; ``sid`` means Prometheus 3 of Debian sid.
+    """
+    unpacked = _CACHE / ("servers" if release == "stable" else f"servers-{release}") / "usr" / "bin"
+    on_path = (shutil.which(name) or shutil.which(_OTHER_NAMES.get(name, name))) if release == "stable" else None
+    return on_path or shutil.which(name, path=unpacked)
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port

@@ -1,0 +1,160 @@
+"""``python -m examples.streamrec history`` writes StreamRec's past, ``... serve`` runs it."""
+
+import signal
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Event
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+
+from examples.streamrec.demo import DemoError, run_demo
+from examples.streamrec.faults import March3
+from examples.streamrec.service import FaultFile, Service, SimulatedTime, run
+from examples.streamrec.simulate import Traffic
+from examples.streamrec.write import TRAINING_DAYS, write_history
+from exporters.paths import resolve
+from exporters.serving import PredictionTelemetry
+from generator.spec.diagnostics import SpecError
+from generator.spec.load import load_spec
+
+DATA = Path(__file__).parent / "data"
+DEMO = Path(__file__).parents[2] / "var" / "demo"
+
+
+def parse_moment(value: str) -> datetime:
+    """An ISO time; UTC unless it names another zone.
+
+    Raises:
+        click.BadParameter: it is no time.
+    """
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is not a time; write it like 2026-03-03T08:00") from error
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def parse_march3(value: str) -> March3:
+    """The fault that ``START:SHARE`` names.
+
+    Raises:
+        click.BadParameter: it names none.
+    """
+    start, _, share = value.rpartition(":")
+    try:
+        return March3(parse_moment(start), float(share))
+    except (ValueError, click.BadParameter) as error:
+        message = f"{value!r} is not START:SHARE like 2026-03-03T08:00:0.4 ({error})"
+        raise click.BadParameter(message) from error
+
+
+@click.group()
+def main() -> None:
+    """StreamRec, a simulated recommender to try mlvitals on."""
+
+
+@main.command()
+@click.option("--days", type=click.IntRange(1, 400), default=30, show_default=True, help="Length of the log.")
+@click.option("--end", metavar="TIME", help="End of the log, a full hour is made of it.  [default: now]")
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), default=DATA, show_default="examples/streamrec/data"
+)
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+@click.option(
+    "--rate", type=click.FloatRange(1), default=6_000, show_default=True, help="Predictions an hour, on average."
+)
+@click.option(
+    "--march3", metavar="START:SHARE", help="Corrupt days_since_last_interaction for SHARE of the rows from START on."
+)
+def history(days: int, end: str | None, out: Path, seed: int, rate: float, march3: str | None) -> None:
+    """Write the prediction log of some days, and the training data of the 14 days before."""
+    until = (parse_moment(end) if end else datetime.now(UTC)).replace(minute=0, second=0, microsecond=0)
+    faults = (parse_march3(march3),) if march3 else ()
+    files = write_history(out, until, days, seed=seed, faults=faults, traffic=Traffic(rate))
+    try:
+        with Progress(console=Console(stderr=True)) as progress:
+            rows = sum(progress.track(files, total=TRAINING_DAYS + 24 * days, description="Simulating"))
+    except OSError as error:
+        raise click.ClickException(f"the history cannot be written: {error}") from error
+    click.echo(f"{rows:,} rows: training data and {days} days of predictions until {until:%Y-%m-%dT%H:%MZ} in {out}")
+
+
+@main.command("serve")
+@click.argument("spec", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--listen", default="127.0.0.1:8000", show_default=True, metavar="HOST:PORT", help="Where /metrics is served."
+)
+@click.option(
+    "--log",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=DATA / "predictions",
+    show_default="examples/streamrec/data/predictions",
+)
+@click.option(
+    "--time-factor",
+    type=click.FloatRange(min=0, min_open=True),
+    default=180,
+    show_default=True,
+    help="How much faster than the clock the simulated day runs.",
+)
+@click.option(
+    "--tick", type=click.FloatRange(0.1, 30), default=1.0, show_default=True, help="Seconds between log files."
+)
+@click.option(
+    "--fault-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help='JSON like {"march3": 0.4}, read at every tick.',
+)
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+def serve_command(
+    spec: Path, listen: str, log: Path, time_factor: float, tick: float, fault_file: Path | None, seed: int
+) -> None:
+    """Answer simulated traffic, log it and publish its metrics, until SIGTERM or Ctrl-C."""
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65_535:
+        raise click.BadParameter(f"{listen!r} is not HOST:PORT", param_hint="--listen")
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        loaded = load_spec(spec)
+    except SpecError as error:
+        raise click.ClickException(str(error)) from error
+    folders = (resolve(source.path, spec.parent) for source in loaded.sources.values() if source.path)
+    telemetry = PredictionTelemetry(loaded)
+    begin = datetime.now(UTC)
+    try:
+        service = Service(telemetry, SimulatedTime(begin, time_factor), log, tuple(folders), seed=seed)
+    except ValueError as error:
+        raise click.ClickException(f"{spec} does not describe StreamRec: {error}") from error
+    faults = FaultFile(fault_file, report=lambda message: click.echo(message, err=True))
+    try:
+        telemetry.start_server(host, int(port))
+        click.echo(f"StreamRec serves http://{listen}/metrics and logs its predictions to {log}")
+        run(service, faults, tick=timedelta(seconds=tick), stop=stop, clock=lambda: datetime.now(UTC), begin=begin)
+    except OSError as error:
+        raise click.ClickException(f"{listen}, {log}: {error}") from error
+    click.echo("StreamRec stopped")
+
+
+@main.command()
+@click.option(
+    "--share",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.4,
+    show_default=True,
+    help="Share of the rows that March 3 corrupts.",
+)
+@click.option("--keep", is_flag=True, envvar="KEEP", help="Leave everything running at the end, until Ctrl-C.")
+def demo(share: float, keep: bool) -> None:
+    """Show the main job end to end: compile, serve, measure, break, alert."""
+    try:
+        run_demo(DEMO, share=share, keep=keep)
+    except DemoError as error:
+        raise click.ClickException(str(error)) from error
+
+
+if __name__ == "__main__":
+    main()

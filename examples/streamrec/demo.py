@@ -1,0 +1,358 @@
+"""The main job, end to end, in two minutes: an hour of StreamRec passes in 20 seconds.
+
+The spec is compiled, StreamRec serves its simulated traffic, the exporter measures every window, a real Prometheus
+scrapes both and evaluates the generated rules. Then the pipeline breaks as it did on March 3, and the demo prints what
+the on-call would see. Everything is written below one folder; every process is ended.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from examples.servers import find_server, free_port
+
+COMPRESSION = 180
+WINDOW_SECONDS = 3600 / COMPRESSION
+TRAINING_DAYS_SHOWN = 14
+PATIENCE_SECONDS = 75
+WATCHDOG = "MLWatchdog"
+_REPOSITORY = Path(__file__).resolve().parent.parent.parent
+
+
+class DemoError(Exception):
+    """The demo did not show what it is there to show."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a run keeps its files, and its ports."""
+
+    root: Path
+    serving: int
+    exporter: int
+    prometheus: int
+
+    @property
+    def spec(self) -> Path:
+        """The spec with this run's ports; its relative paths lead below `root`."""
+        return self.root / "specs" / "streamrec.yaml"
+
+    @property
+    def data(self) -> Path:
+        """StreamRec's own data."""
+        return self.root / "examples" / "streamrec" / "data"
+
+    @property
+    def faults(self) -> Path:
+        """The switch for faults."""
+        return self.root / "faults.json"
+
+
+def prepare(place: Place) -> None:
+    """Write the spec of this run: the committed one with free ports."""
+    text = (_REPOSITORY / "specs" / "streamrec.yaml").read_text(encoding="utf-8")
+    for old, port in (("127.0.0.1:8000", place.serving), ("127.0.0.1:9108", place.exporter)):
+        assert old in text, f"the reference spec no longer names {old}"
+        text = text.replace(old, f"127.0.0.1:{port}")
+    place.spec.parent.mkdir(parents=True, exist_ok=True)
+    place.spec.write_text(text, encoding="utf-8")
+    place.faults.write_text("{}", encoding="utf-8")
+
+
+def mlvitals(*arguments: str | Path) -> None:
+    """Run a command of mlvitals to its end.
+
+    Raises:
+        DemoError: it failed.
+    """
+    done = subprocess.run([*_python("mlvitals"), *map(str, arguments)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise DemoError(f"mlvitals {arguments[0]} failed:\n{done.stderr}")
+
+
+def _python(module: str) -> list[str]:
+    return [sys.executable, "-m", module]
+
+
+@contextmanager
+def running(name: str, command: list[str], place: Place) -> Iterator[None]:
+    """Run a program with its output in a log file; end it when the block ends."""
+    log = place.root / "logs" / f"{name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=_REPOSITORY)
+        try:
+            yield
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def get(url: str) -> str | None:
+    """What a URL on this machine answers, None while it does not."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310  (built here: http on loopback)
+            text: str = answer.read().decode()
+            return text
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return None
+
+
+def wait_for(url: str, what: str, place: Place, seconds: float = 60) -> None:
+    """Wait until a URL answers.
+
+    Raises:
+        DemoError: it does not in time.
+    """
+    deadline = time.monotonic() + seconds
+    while get(url) is None:
+        if time.monotonic() > deadline:
+            raise DemoError(f"{what} did not get ready in {seconds:.0f} s; see {place.root / 'logs'}")
+        time.sleep(0.2)
+
+
+def alerts(place: Place) -> list[Mapping[str, Any]]:
+    """The pending and firing alerts of Prometheus, without the watchdog."""
+    text = get(f"http://127.0.0.1:{place.prometheus}/api/v1/alerts")
+    found: list[Mapping[str, Any]] = json.loads(text)["data"]["alerts"] if text else []
+    return [alert for alert in found if alert["labels"]["alertname"] != WATCHDOG]
+
+
+def is_the_page(alert: Mapping[str, Any]) -> bool:
+    """Whether this alert is what March 3 must raise."""
+    labels = alert["labels"]
+    return (
+        alert["state"] == "firing"
+        and labels["alertname"] == "MLFeatureDrift"
+        and labels["severity"] == "critical"
+        and labels["feature_name"] == "days_since_last_interaction"
+    )
+
+
+def until_next_window() -> float:
+    """Seconds until the current window ends."""
+    return WINDOW_SECONDS - time.time() % WINDOW_SECONDS
+
+
+def prometheus_command(program: str, place: Place) -> list[str]:
+    """The command line of Prometheus on the generated configuration."""
+    return [
+        program,
+        f"--config.file={place.root / 'stack' / 'streamrec' / 'prometheus.yml'}",
+        f"--storage.tsdb.path={place.root / 'prometheus'}",
+        f"--web.listen-address=127.0.0.1:{place.prometheus}",
+        "--log.level=warn",
+    ]
+
+
+class Demo:
+    """One run, told on a console."""
+
+    def __init__(self, place: Place, share: float, console: Console) -> None:
+        self.place = place
+        self.share = share
+        self.console = console
+        self.began = time.monotonic()
+
+    def say(self, text: str, style: str = "") -> None:
+        """Print a line with the time since the start."""
+        self.console.print(Text(f"{time.monotonic() - self.began:5.0f} s  "), Text(text, style=style))
+
+    def run(self, prometheus: str | None, *, keep: bool) -> None:
+        """Run the whole demo.
+
+        Raises:
+            DemoError: the incident was not caught, or something fired without it.
+        """
+        place = self.place
+        prepare(place)
+        mlvitals("compile", place.spec, "--out", place.root, "--compress-time", str(COMPRESSION))
+        self.say(f"compiled specs/streamrec.yaml; an hour passes in {WINDOW_SECONDS:.0f} s")
+        with ExitStack() as stack:
+            stack.enter_context(running("streamrec", self._service(), place))
+            wait_for(self._metrics(place.serving), "StreamRec", place)
+            self.say("StreamRec serves its traffic and logs its predictions")
+            began_serving = time.time()
+            self._build_reference()
+            self._wait(began_serving + until_next_window() + WINDOW_SECONDS + 2 - time.time(), "the first whole window")
+            stack.enter_context(running("exporter", self._exporter(), place))
+            wait_for(f"http://127.0.0.1:{place.exporter}/readyz", "the exporter", place)
+            self.say("the exporter has measured a first window")
+            if prometheus is None:
+                self.say("no Prometheus here: rules are not evaluated, the exporter's figures are shown", "yellow")
+                self._watch_exporter()
+            else:
+                stack.enter_context(running("prometheus", prometheus_command(prometheus, place), place))
+                wait_for(f"http://127.0.0.1:{place.prometheus}/-/ready", "Prometheus", place)
+                self._calm()
+                self._incident()
+            self._links(prometheus is not None)
+            if keep:
+                self.say("everything goes on running: press Ctrl-C to end it", "bold")
+                self._wait_for_interrupt()
+
+    def _service(self) -> list[str]:
+        place = self.place
+        return [
+            *_python("examples.streamrec"),
+            "serve",
+            str(place.spec),
+            f"--listen=127.0.0.1:{place.serving}",
+            f"--log={place.data / 'predictions'}",
+            f"--time-factor={COMPRESSION}",
+            f"--fault-file={place.faults}",
+        ]
+
+    def _exporter(self) -> list[str]:
+        return [*_python("mlvitals"), "export", str(self.place.spec), "--compress-time", str(COMPRESSION)]
+
+    def _metrics(self, port: int) -> str:
+        return f"http://127.0.0.1:{port}/metrics"
+
+    def _build_reference(self) -> None:
+        from examples.streamrec.write import write_training  # noqa: PLC0415  (numpy and pyarrow load here)
+
+        training = self.place.data / "training"
+        end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+        files = write_training(training, end, TRAINING_DAYS_SHOWN, seed=1)
+        from rich.progress import track  # noqa: PLC0415
+
+        rows = sum(track(files, "         simulating", TRAINING_DAYS_SHOWN, console=self.console, transient=True))
+        self.say(f"simulated {TRAINING_DAYS_SHOWN} days of training data, {rows:,} rows")
+        with self.console.status("building the reference"):
+            mlvitals("reference", "build", self.place.spec, "--data", training, "--promote")
+        self.say("built the reference from them")
+
+    def _wait(self, seconds: float, what: str) -> None:
+        with self.console.status(f"waiting for {what}"):
+            time.sleep(max(0.0, seconds))
+
+    def _calm(self) -> None:
+        """Watch two windows without a fault."""
+        self._wait(until_next_window() + WINDOW_SECONDS, "two windows without a fault")
+        firing = [alert for alert in alerts(self.place) if alert["state"] == "firing"]
+        if firing:
+            names = ", ".join(sorted({alert["labels"]["alertname"] for alert in firing}))
+            raise DemoError(f"fired without a fault: {names}")
+        self.say("two windows without a fault: nothing fires", "green")
+
+    def _inject(self) -> float:
+        self._wait(until_next_window(), "a window to begin")
+        self.place.faults.write_text(json.dumps({"march3": self.share}), encoding="utf-8")
+        self.say(
+            f"March 3: the pipeline turns days_since_last_interaction into a Unix timestamp for {self.share:.0%} of rows",
+            "bold red",
+        )
+        return time.monotonic()
+
+    def _incident(self) -> None:
+        injected = self._inject()
+        seen: set[tuple[str, ...]] = set()
+        with self.console.status("watching the alerts"):
+            while time.monotonic() < injected + PATIENCE_SECONDS:
+                current = alerts(self.place)
+                self._report_new(current, seen, injected)
+                if any(map(is_the_page, current)):
+                    break
+                time.sleep(0.25)
+            else:
+                raise DemoError(f"no page within {PATIENCE_SECONDS} s; see {self.place.root / 'logs'}")
+        windows = (time.monotonic() - injected) / WINDOW_SECONDS
+        self.say(f"the page came {windows * 60:.0f} simulated minutes after the change", "green")
+        strangers = {alert["labels"].get("feature_name") for alert in current if is_other_feature(alert)}
+        if strangers:
+            raise DemoError(f"other features fired too: {strangers}")
+        self._show(next(filter(is_the_page, current)))
+
+    def _report_new(self, current: list[Mapping[str, Any]], seen: set[tuple[str, ...]], injected: float) -> None:
+        for alert in current:
+            labels = alert["labels"]
+            key = (labels["alertname"], labels["severity"], labels.get("feature_name", ""), alert["state"])
+            if key not in seen:
+                seen.add(key)
+                simulated = (time.monotonic() - injected) * COMPRESSION / 60
+                style = {"critical": "red", "warning": "yellow"}.get(labels["severity"], "")
+                self.say(f"{simulated:3.0f} simulated min after: {alert['state']:<7} {' '.join(key[:3])}", style)
+
+    def _show(self, alert: Mapping[str, Any]) -> None:
+        annotations = alert["annotations"]
+        page, _, anchor = annotations["runbook_url"].rpartition("/")[2].partition("#")
+        self.console.rule("what the on-call reads")
+        for text in (annotations["summary"], annotations["description"]):
+            self.console.print(Text(text, style="bold"))
+        self.console.print(Text(f"Dashboard: {annotations['dashboard_url']}"))
+        self.console.print(Text(f"Runbook:   {annotations['runbook_url']}"))
+        self.console.print(
+            Text(f"  here:    {self._shown(self.place.root / 'runbooks' / 'streamrec' / page)} ({anchor})")
+        )
+        self.console.rule()
+
+    def _watch_exporter(self) -> None:
+        """Where there is no Prometheus: show the gauges the rule would have read."""
+        injected = self._inject()
+        needle = 'streamrec_drift_psi{feature_name="days_since_last_interaction"} '
+        while time.monotonic() < injected + PATIENCE_SECONDS:
+            page = get(self._metrics(self.place.exporter)) or ""
+            psi = next((float(line[len(needle) :]) for line in page.splitlines() if line.startswith(needle)), 0.0)
+            if psi > 0.25:
+                self.say(
+                    f"PSI of days_since_last_interaction is {psi:.2f}, above 0.25: MLFeatureDrift would page", "red"
+                )
+                return
+            time.sleep(0.5)
+        raise DemoError(f"the drift gauge did not rise within {PATIENCE_SECONDS} s")
+
+    def _links(self, with_prometheus: bool) -> None:
+        place, running_now = self.place, "" if os.environ.get("KEEP") else " (with KEEP=1)"
+        if with_prometheus:
+            self.console.print(f"Prometheus{running_now}: http://127.0.0.1:{place.prometheus}/alerts")
+        self.console.print(f"Exporter{running_now}:   {self._metrics(place.exporter)}")
+        self.console.print(f"Dashboard:  {self._shown(place.root / 'dashboards' / 'streamrec.json')}")
+        self.console.print(f"Rules:      {self._shown(place.root / 'alert_rules' / 'streamrec.rules.yml')}")
+        self.console.print(f"Results:    {self._shown(place.root / 'var' / 'streamrec' / 'results.db')} (SQLite)")
+
+    def _shown(self, path: Path) -> str:
+        return str(path.relative_to(_REPOSITORY)) if path.is_relative_to(_REPOSITORY) else str(path)
+
+    def _wait_for_interrupt(self) -> None:
+        try:
+            while True:
+                time.sleep(1)
+        except KeyboardInterrupt:
+            self.say("ending")
+
+
+def is_other_feature(alert: Mapping[str, Any]) -> bool:
+    """Whether an alert is about a feature that March 3 does not touch."""
+    feature = alert["labels"].get("feature_name")
+    return alert["state"] == "firing" and feature not in {None, "days_since_last_interaction"}
+
+
+def run_demo(root: Path, *, share: float, keep: bool) -> None:
+    """Run the demo with its files below `root`, which is emptied first.
+
+    Raises:
+        DemoError: the incident was not caught, or something fired without it.
+    """
+    import shutil  # noqa: PLC0415
+
+    shutil.rmtree(root, ignore_errors=True)
+    place = Place(root.resolve(), free_port(), free_port(), free_port())
+    Demo(place, share, Console()).run(find_server("prometheus"), keep=keep)

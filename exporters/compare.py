@@ -1,0 +1,271 @@
+"""Compare a window with the reference: statuses, statistics, severities and what to do."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from msgspec.structs import replace
+
+from exporters.cells import NumericCells
+from exporters.columns import Counts
+from exporters.profile import ColumnProblem, FeatureProfile
+from exporters.reference import FeatureReference, Reference
+from exporters.report import Bin, FeatureReport, FileProblem, Measure, Window, WindowReport
+from exporters.statistics import (
+    Psi,
+    benjamini_hochberg,
+    js,
+    js_critical_value,
+    ks,
+    ks_critical_value,
+    ks_pvalue,
+    psi,
+    psi_critical_value,
+)
+from generator.contract import Status
+from generator.spec.model import AlertPolicy, Feature, FeatureType, Levels, Severity, Spec
+
+MINIMUM_VALUES = 100
+"""Fewer values than this on either side are insufficient data, whatever they look like."""
+
+Outcome: TypeAlias = FeatureProfile | ColumnProblem
+"""What became of a column: counts, or why it could not be counted."""
+
+_SEVERITIES = (Severity.INFO, Severity.WARNING, Severity.CRITICAL)
+
+_ACTION_BY_SEVERITY = {
+    None: "",
+    Severity.INFO: "Keep an eye on it; nothing to do yet.",
+    Severity.WARNING: "Investigate: look at the bins that moved and at the latest change of what feeds it.",
+    Severity.CRITICAL: "Act now: find what changed upstream, and fall back to a safe value, the last good data or the "
+    "last good model until it is mended.",
+}
+_ACTION_BY_STATUS = {
+    Status.INSUFFICIENT_DATA: "Wait for more rows, or lengthen the window.",
+    Status.MISSING_IN_SERVING: "Restore the column in the prediction log, or take the feature out of the spec.",
+    Status.MISSING_IN_REFERENCE: "Build a reference with this feature and promote it.",
+    Status.TYPE_MISMATCH: "Restore the column's type upstream; if the change is wanted, change the spec and build a new "
+    "reference.",
+    Status.ALL_NULL: "Find out why the source delivers no values; fall back to a safe value until it does.",
+}
+
+
+def compare(
+    spec: Spec,
+    reference: Reference,
+    *,
+    reference_version: str,
+    window: Window,
+    profiles: Mapping[str, Outcome],
+    score: Outcome | None,
+    rows: int,
+    problems: Iterable[FileProblem],
+    measured_at: datetime,
+) -> WindowReport:
+    """Say of every feature of the spec, and of the score, what the window holds.
+
+    Args:
+        spec: the system's spec.
+        reference: what is normal.
+        reference_version: the version under which the reference is stored.
+        window: the measured stretch of time.
+        profiles: by feature, what was counted on the reference's cells, or why it could not be. A feature that is
+            not in here is missing in serving.
+        score: the same for the score.
+        rows: rows of the window.
+        problems: files that could not be measured.
+        measured_at: now, aware.
+    """
+
+    def report(kind: FeatureType, limits: _Limits, normal: FeatureReference | None, found: Outcome) -> FeatureReport:
+        if normal is None:
+            return _state(kind, Status.MISSING_IN_REFERENCE, f"reference {reference_version} does not have it")
+        expected = reference.counts_for(normal, window)
+        return _report(kind, normal, expected, found, limits, spec.reference.min_rows_per_bin)
+
+    features = {
+        name: report(
+            feature.type, _feature_limits(spec, feature), reference.features.get(name), profiles.get(name, _MISSING)
+        )
+        for name, feature in spec.features.items()
+    }
+    score_limits = _Limits(psi=_limits(spec.alerts.score_psi, None), ks={}, js={})
+    score_report = None
+    if spec.prediction_log.score is not None:
+        score_report = report(FeatureType.FLOAT, score_limits, reference.score, score or _MISSING)
+    return WindowReport(
+        system=spec.system.name,
+        window=window,
+        measured_at=measured_at,
+        reference_version=reference_version,
+        reference_created=reference.created,
+        rows=rows,
+        features=_with_adjusted_pvalues(features),
+        score=score_report,
+        problems=tuple(problems),
+        severity=_worst(found.severity for found in (*features.values(), score_report) if found),
+    )
+
+
+# ---------------------------------------------------------------- one feature
+
+
+_MISSING = ColumnProblem(Status.MISSING_IN_SERVING, "the window has no such column")
+
+
+def _report(
+    kind: FeatureType,
+    normal: FeatureReference,
+    expected: Counts,
+    found: Outcome,
+    limits: "_Limits",
+    rows_per_bin: int,
+) -> FeatureReport:
+    if isinstance(found, ColumnProblem):
+        return _state(kind, found.status, found.reason)
+    if normal.type is not kind:
+        return _state(
+            kind, Status.TYPE_MISMATCH, f"the reference was built for type {normal.type}, the spec says {kind}"
+        )
+    known = _figures(kind, normal, found)
+    if found.rows and not found.values:
+        return _in_state(known, Status.ALL_NULL, "every value is null or NaN")
+    shortage = _shortage(normal, expected, found)
+    if shortage:
+        return _in_state(known, Status.INSUFFICIENT_DATA, shortage)
+    measured = _with_statistics(known, normal, expected, found, limits)
+    cells = _occupied(normal, expected)
+    size = min(int(expected.sum()), found.values)
+    if size < rows_per_bin * cells and measured.psi and measured.psi.value <= measured.psi.critical_value:
+        reason = f"{size} values for {cells} cells, and PSI does not exceed what noise alone gives"
+        return _in_state(known, Status.INSUFFICIENT_DATA, reason)
+    return measured
+
+
+def _state(kind: FeatureType, status: Status, reason: str) -> FeatureReport:
+    """The report of a feature of which nothing could be counted."""
+    return FeatureReport(type=kind, status=status, reason=reason, action=_ACTION_BY_STATUS[status])
+
+
+def _in_state(known: FeatureReport, status: Status, reason: str) -> FeatureReport:
+    return replace(known, status=status, reason=reason, action=_ACTION_BY_STATUS[status])
+
+
+def _figures(kind: FeatureType, normal: FeatureReference, found: FeatureProfile) -> FeatureReport:
+    """What is known without comparing distributions."""
+    return FeatureReport(
+        type=kind,
+        status=Status.OK,
+        rows=found.values,
+        null_rate=found.null_rate,
+        nulls=found.nulls,
+        nans=found.nans,
+        infinities=found.infinities,
+        mean=found.mean,
+        reference_mean=normal.summary.mean,
+        out_of_range_ratio=_out_of_range_ratio(normal, found),
+    )
+
+
+def _out_of_range_ratio(normal: FeatureReference, found: FeatureProfile) -> float | None:
+    outside = normal.cells.out_of_range(found.counts)
+    return outside / found.values if outside is not None and found.values else None
+
+
+def _shortage(normal: FeatureReference, expected: Counts, found: FeatureProfile) -> str:
+    """Why no statistic is defined, or nothing."""
+    size = int(expected.sum())
+    if found.values < MINIMUM_VALUES:
+        return f"{found.values} values in the window; at least {MINIMUM_VALUES} are needed"
+    if size < MINIMUM_VALUES:
+        return f"{size} values in the reference for the hours of this window; at least {MINIMUM_VALUES} are needed"
+    if len(normal.cells.labels) < 2:
+        return "the reference holds no finite value"
+    return ""
+
+
+def _occupied(normal: FeatureReference, expected: Counts) -> int:
+    """Cells that hold any of the reference."""
+    return int(np.count_nonzero(normal.cells.fold(expected)))
+
+
+def _with_statistics(
+    known: FeatureReport, normal: FeatureReference, expected: Counts, found: FeatureProfile, limits: "_Limits"
+) -> FeatureReport:
+    before, now = normal.cells.fold(expected), normal.cells.fold(found.counts)
+    sizes = int(expected.sum()), found.values
+    cells = _occupied(normal, expected)
+    stability = psi(before, now)
+    psi_measure = _measure(stability.value, psi_critical_value(*sizes, cells), limits.psi)
+    js_measure = _measure(js(before, now), js_critical_value(*sizes, cells), limits.js)
+    measured = replace(known, psi=psi_measure, js=js_measure, bins=_bins(normal.cells.labels, before, now, stability))
+    if isinstance(normal.cells, NumericCells):
+        distance = ks(expected, found.counts, normal.cells.points)
+        measured = replace(
+            measured,
+            ks=_measure(distance.value, ks_critical_value(*sizes), limits.ks),
+            ks_pvalue=ks_pvalue(distance.value, *sizes),
+            ks_error_bound=distance.error_bound,
+        )
+    severity = _worst(measure.severity for measure in (measured.psi, measured.ks, measured.js) if measure)
+    return replace(measured, severity=severity, action=_ACTION_BY_SEVERITY[severity])
+
+
+def _bins(labels: tuple[str, ...], before: Counts, now: Counts, stability: Psi) -> tuple[Bin, ...]:
+    reference, current = before / before.sum(), now / now.sum()
+    parts = zip(labels, reference.tolist(), current.tolist(), stability.contributions.tolist(), strict=True)
+    return tuple(Bin(label=label, reference=p, current=q, psi=part) for label, p, q, part in parts)
+
+
+def _with_adjusted_pvalues(features: dict[str, FeatureReport]) -> dict[str, FeatureReport]:
+    """Adjust the p-values for there being many features."""
+    pvalues = {name: report.ks_pvalue for name, report in features.items() if report.ks_pvalue is not None}
+    adjusted = dict(zip(pvalues, benjamini_hochberg(list(pvalues.values())), strict=True))
+    return {name: replace(report, ks_pvalue_adjusted=adjusted.get(name)) for name, report in features.items()}
+
+
+# ---------------------------------------------------------------- severities
+
+
+_LevelLimits: TypeAlias = dict[Severity, float]
+
+
+class _Limits(NamedTuple):
+    """The values above which each severity holds, by statistic; one that is not in here never does."""
+
+    psi: _LevelLimits
+    ks: _LevelLimits
+    js: _LevelLimits
+
+
+def _feature_limits(spec: Spec, feature: Feature) -> _Limits:
+    own, alerts = feature.thresholds, spec.alerts
+    return _Limits(
+        psi=_limits(alerts.feature_psi, own.psi),
+        ks=_limits(alerts.feature_ks, own.ks),
+        js=_limits(alerts.feature_js, own.js),
+    )
+
+
+def _limits(policy: AlertPolicy, own: Levels | None) -> _LevelLimits:
+    """The feature's own level where it has one, else the policy's."""
+    if not policy.enabled:
+        return {}
+    levels = {severity: _level(own, policy, severity) for severity in _SEVERITIES}
+    return {severity: level for severity, level in levels.items() if level is not None}
+
+
+def _level(own: Levels | None, policy: AlertPolicy, severity: Severity) -> float | None:
+    level: float | None = getattr(own, severity, None)
+    shared: float | None = getattr(policy, severity)
+    return shared if level is None else level
+
+
+def _measure(value: float, critical_value: float, limits: _LevelLimits) -> Measure:
+    above = [severity for severity, limit in limits.items() if value > limit and value > critical_value]
+    return Measure(value=value, critical_value=critical_value, severity=_worst(above))
+
+
+def _worst(severities: Iterable[Severity | None]) -> Severity | None:
+    return max((severity for severity in severities if severity), key=_SEVERITIES.index, default=None)

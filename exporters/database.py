@@ -1,0 +1,58 @@
+"""Opening a SQL database that a spec names by a SQLAlchemy URL and, apart from it, a file with the password."""
+
+from pathlib import Path
+
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from exporters.paths import PathError, first_line, read_secret, resolve
+from generator.errors import UserError
+
+
+class DatabaseError(UserError):
+    """A database that cannot be opened, read or written. Its message holds no secret."""
+
+
+def open_database(url: str, password_file: str | None, base_dir: Path, *, create: bool = False) -> Engine:
+    """An engine for the database; nothing is connected yet.
+
+    A relative SQLite file lies in the spec's folder. With `create` its folder is made, and the file when it is
+    first written; without, the file has to exist, for SQLite would make an empty one.
+
+    Raises:
+        DatabaseError: no such kind of database or driver, an unreadable password file, or a missing SQLite file.
+    """
+    try:
+        target = _target(make_url(url), base_dir, create=create)
+        if password_file is not None:
+            target = target.set(password=read_secret(password_file, base_dir))
+        return create_engine(target, pool_pre_ping=True)
+    except PathError as error:
+        raise DatabaseError(f"password file {error}") from error
+    except NoSuchModuleError as error:
+        raise DatabaseError(f"no such kind of database: {url.split(':', 1)[0]}") from error
+    except ArgumentError as error:
+        raise DatabaseError("not a SQLAlchemy URL; write one like sqlite:///results.db") from error
+    except ImportError as error:
+        raise DatabaseError(f"the driver for {url.split(':', 1)[0]} is not installed: {error}") from error
+
+
+def _target(url: URL, base_dir: Path, *, create: bool) -> URL:
+    if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
+        return url
+    file = resolve(url.database, base_dir)
+    if create:
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DatabaseError(f"cannot make the folder {file.parent}: {error.strerror}") from error
+    elif not file.exists():
+        raise DatabaseError(f"{file} does not exist")
+    return url.set(database=str(file))
+
+
+def explain(engine: Engine, error: SQLAlchemyError) -> DatabaseError:
+    """What went wrong, without SQL, parameters or password."""
+    cause = getattr(error, "orig", None) or error
+    return DatabaseError(f"{engine.url.render_as_string(hide_password=True)}: {first_line(cause)}")

@@ -1,0 +1,247 @@
+"""The exporter process: measures every window as it becomes due, keeps the results and serves the last good ones."""
+
+import json
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from pathlib import Path
+from typing import TextIO
+
+from exporters.database import DatabaseError
+from exporters.exposition import CONTENT_TYPE, RunState, render_state, render_window
+from exporters.freshness import Reading, newest
+from exporters.paths import first_line
+from exporters.pipeline import measure
+from exporters.prediction_log import LogError
+from exporters.reference import ArtifactError
+from exporters.report import Window, WindowReport
+from exporters.results import ResultsStore, open_results
+from exporters.schedule import due_windows, newest_end, next_due
+from exporters.server import Page, Pages, PageServer
+from exporters.stores import ReferenceStore, open_store
+from generator.contract import Contract
+from generator.spec.durations import milliseconds
+from generator.spec.model import Spec
+
+Clock = Callable[[], datetime]
+"""Tells the present, aware."""
+
+LONGEST_SLEEP = timedelta(seconds=30)
+"""The loop looks at the clock at least this often, so that a clock that is set or a machine that slept is noticed."""
+RETRY_AFTER = timedelta(minutes=1)
+"""A window that failed is tried again after this, and until one succeeds."""
+SHORTEST_STUCK = timedelta(minutes=10)
+"""A measurement may take this long, and as long as the step, before the process calls itself stuck."""
+
+
+def utc_now() -> datetime:
+    """The present by the machine's clock."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class JsonLog:
+    """Writes events as one line of JSON each."""
+
+    stream: TextIO
+    clock: Clock
+    system: str
+
+    def __call__(self, event: str, **details: object) -> None:
+        """Write one event."""
+        line = {"time": self.clock().isoformat(), "system": self.system, "event": event, **details}
+        print(json.dumps(line, default=str, ensure_ascii=False), file=self.stream, flush=True)
+
+
+class Exporter:
+    """What one exporter knows: the report it publishes, the health of its runs, and the age of its sources.
+
+    Its pages may be asked for from any thread while one thread runs the loop.
+    """
+
+    def __init__(
+        self, spec: Spec, base_dir: Path, references: ReferenceStore, results: ResultsStore, clock: Clock, log: JsonLog
+    ) -> None:
+        self._spec = spec
+        self._base_dir = base_dir
+        self._references = references
+        self._results = results
+        self._clock = clock
+        self._log = log
+        self._contract = Contract(spec)
+        self._length, self._step, self._grace, self._retention = (
+            timedelta(milliseconds=milliseconds(duration))
+            for duration in (spec.windows.length, spec.step, spec.windows.grace, spec.results.retention)
+        )
+        self._report: WindowReport | None = None
+        self._window_page = render_window(self._contract, None)
+        self._state = RunState()
+        self._freshness: dict[str, Reading] = {}
+        self._last_end: datetime | None = None
+        self._tried_end: datetime | None = None
+        self._tried_at: datetime | None = None
+        self._alive_at = clock()
+
+    def restore(self) -> None:
+        """Publish the last stored report, so that a restart leaves no gap."""
+        try:
+            report = self._results.last_report(self._spec.system.name)
+        except DatabaseError as error:
+            self._log("restore_failed", error=str(error))
+            return
+        if report is not None:
+            self._publish(report)
+            self._last_end = report.window.end
+            self._state = RunState(last_run=report.measured_at, last_success=report.measured_at)
+
+    def run_due(self) -> None:
+        """Measure the windows that are due, oldest first, and publish the newest; does nothing where none is."""
+        now = self._clock()
+        windows = due_windows(self._last_end, now, self._length, self._step, self._grace, self._spec.windows.catch_up)
+        reports = [report for window in windows if (report := self._run(window)) is not None]
+        if reports:
+            self._publish(reports[-1])
+        self._tried_end, self._tried_at = newest_end(now, self._step, self._grace), now
+
+    def loop(self, stop: threading.Event) -> None:
+        """Run what is due, then sleep, until `stop` is set."""
+        while not stop.is_set():
+            self._alive_at = self._clock()
+            if self._should_run(self._alive_at):
+                self.run_due()
+            now = self._clock()
+            pause = min(next_due(now, self._step, self._grace) - now, LONGEST_SLEEP)
+            stop.wait(pause.total_seconds())
+
+    def refresh_freshness(self, source: str) -> None:
+        """Look how old a source's newest data is."""
+        before = self._freshness.get(source)
+        reading = newest(self._spec.sources[source], self._base_dir)
+        self._freshness[source] = reading
+        if reading.newest is None and reading != before:
+            self._log("source_age_unknown", source=source, reason=reading.reason)
+
+    def pages(self) -> Pages:
+        """What the process serves."""
+        return {"/metrics": self.metrics, "/healthz": self.health, "/readyz": self.readiness}
+
+    def metrics(self) -> Page:
+        """The last good values, and the process's own health now."""
+        state = render_state(self._contract, self._state, self._freshness, self._clock())
+        return Page(self._window_page + state, content_type=CONTENT_TYPE)
+
+    def health(self) -> Page:
+        """Whether the loop still turns."""
+        since = self._clock() - self._alive_at
+        if since > max(self._step, SHORTEST_STUCK):
+            return Page(f"stuck: one measurement runs since {since}\n".encode(), HTTPStatus.SERVICE_UNAVAILABLE)
+        return Page(b"ok\n")
+
+    def readiness(self) -> Page:
+        """Whether there is something to publish."""
+        if self._report is None:
+            reason = (
+                "every run failed so far; the log says why" if self._state.failures else "no window is measured yet"
+            )
+            return Page(f"not ready: {reason}\n".encode(), HTTPStatus.SERVICE_UNAVAILABLE)
+        return Page(b"ok\n")
+
+    def _should_run(self, now: datetime) -> bool:
+        newest_now = newest_end(now, self._step, self._grace)
+        if newest_now != self._tried_end:
+            return True
+        failed = self._last_end is None or self._last_end < newest_now
+        return failed and self._tried_at is not None and now - self._tried_at >= RETRY_AFTER
+
+    def _run(self, window: Window) -> WindowReport | None:
+        """Measure and keep one window; the report is worth publishing even where it could not be kept."""
+        begin = self._alive_at = self._clock()
+        report, failed = None, False
+        try:
+            reference = self._references.load(self._spec.reference.alias)
+            report = measure(self._spec, self._base_dir, reference, reference.version, window, begin)
+            self._results.save(report)
+            self._results.forget_before(self._spec.system.name, begin - self._retention)
+        except (LogError, ArtifactError, DatabaseError) as error:
+            failed = True
+            self._log_failure(window, first_line(error))
+        except Exception as error:  # whatever happens in one window, the next is measured
+            failed = True
+            self._log_failure(window, f"{type(error).__name__}: {first_line(error)}")
+        end = self._clock()
+        self._state = RunState(
+            runs=self._state.runs + 1,
+            failures=self._state.failures + failed,
+            last_run=end,
+            last_success=self._state.last_success if failed else end,
+            duration_seconds=self._state.duration_seconds if failed else (end - begin).total_seconds(),
+        )
+        if not failed:
+            self._last_end = window.end
+        return report
+
+    def _log_failure(self, window: Window, error: str) -> None:
+        self._log("run_failed", window_start=window.start, window_end=window.end, error=error)
+
+    def _publish(self, report: WindowReport) -> None:
+        self._window_page = render_window(self._contract, report)
+        self._report = report
+
+
+def run_exporter(
+    spec: Spec,
+    base_dir: Path,
+    *,
+    stop: threading.Event,
+    log_to: TextIO,
+    clock: Clock = utc_now,
+    listen: str | None = None,
+) -> None:
+    """Serve and measure until `stop` is set or, in the main thread, SIGTERM or SIGINT arrives.
+
+    Args:
+        spec: the system's spec.
+        base_dir: where its relative paths start.
+        stop: ends the process when set.
+        log_to: where events are written, one line of JSON each.
+        clock: tells the present.
+        listen: HOST:PORT instead of the spec's.
+
+    Raises:
+        ArtifactError: the spec names a kind of reference store that there is not.
+        DatabaseError: the spec's results database cannot be opened.
+        ListenError: the address cannot be listened on.
+
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    log = JsonLog(log_to, clock, spec.system.name)
+    references = open_store(spec.reference.store, base_dir, spec.system.name)
+    results = open_results(spec.results, base_dir)
+    exporter = Exporter(spec, base_dir, references, results, clock, log)
+    with suppress(KeyboardInterrupt):
+        exporter.restore()
+        with PageServer(listen or spec.exporter.listen, exporter.pages()) as server:
+            log("listening", url=server.url)
+            _watch_sources(spec, exporter, stop)
+            exporter.loop(stop)
+    stop.set()
+    results.close()
+    log("stopped")
+
+
+def _watch_sources(spec: Spec, exporter: Exporter, stop: threading.Event) -> None:
+    """Keep an eye on each source from a thread of its own, so that one that hangs does not age the others."""
+    interval = milliseconds(spec.exporter.freshness_interval) / 1000
+
+    def watch(source: str) -> None:
+        while not stop.is_set():
+            exporter.refresh_freshness(source)
+            stop.wait(interval)
+
+    for source in spec.sources:
+        threading.Thread(target=watch, args=(source,), name=f"freshness-{source}", daemon=True).start()

@@ -1,0 +1,202 @@
+"""Measurements as the Prometheus text format: every exporter family of the contract, and nothing else.
+
+What changes only with a window is rendered once for the window (`render_window`); what changes with every run or
+with the clock is rendered at each scrape (`render_state`). A figure that is undefined has no sample; NaN and
+infinities are never written.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import TypeAlias
+
+import msgspec
+from prometheus_client import generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from exporters.freshness import Reading
+from exporters.report import Bin, FeatureReport, Measure, WindowReport
+from generator.contract import Contract, MetricType, Producer, Status
+from generator.spec.durations import seconds
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+Sample: TypeAlias = tuple[tuple[str, ...], float | None]
+"""Label values in the order of the family's labels, and the value; None where it is undefined."""
+
+
+class RunState(msgspec.Struct, frozen=True, kw_only=True):
+    """What the exporter did so far."""
+
+    runs: int = 0
+    failures: int = 0
+    last_run: datetime | None = None
+    last_success: datetime | None = None
+    duration_seconds: float | None = None
+
+
+def render(
+    contract: Contract,
+    report: WindowReport | None,
+    state: RunState,
+    freshness: Mapping[str, Reading],
+    now: datetime,
+) -> bytes:
+    """The whole exposition at a moment."""
+    return render_window(contract, report) + render_state(contract, state, freshness, now)
+
+
+def render_window(contract: Contract, report: WindowReport | None) -> bytes:
+    """The families that change with a window; without one only the features themselves are known."""
+    samples: dict[str, Iterable[Sample]] = {"feature_info": _feature_info(contract)}
+    if report is not None:
+        samples |= _window_samples(report) | _feature_samples(contract, report)
+        if report.score is not None:
+            samples |= _score_samples(report.score, contract.spec.exporter.top_bins)
+    return _text(contract, samples)
+
+
+def render_state(contract: Contract, state: RunState, freshness: Mapping[str, Reading], now: datetime) -> bytes:
+    """The families of the exporter's own health, and the age of each feature source at `now`.
+
+    A source whose newest data is unknown has a `max_age` sample and no other: that is how a rule tells it.
+    """
+    return _text(contract, _run_samples(state) | _freshness_samples(contract, freshness, now))
+
+
+def _feature_info(contract: Contract) -> Iterator[Sample]:
+    for name, feature in contract.spec.features.items():
+        yield (name, feature.source or "", feature.type), 1
+
+
+def _window_samples(report: WindowReport) -> dict[str, Iterable[Sample]]:
+    return {
+        "window_start_timestamp_seconds": _single(report.window.start.timestamp()),
+        "window_end_timestamp_seconds": _single(report.window.end.timestamp()),
+        "window_rows": _single(report.rows),
+        "log_files_unreadable": _single(len({problem.path for problem in report.problems})),
+        "reference_info": [((report.reference_version,), 1)],
+        "reference_created_timestamp_seconds": _single(report.reference_created.timestamp()),
+    }
+
+
+def _value(measure: Measure | None) -> float | None:
+    return None if measure is None else measure.value
+
+
+def _critical_value(measure: Measure | None) -> float | None:
+    return None if measure is None else measure.critical_value
+
+
+_FIGURES: dict[str, Callable[[FeatureReport], float | None]] = {
+    "feature_rows": lambda feature: feature.rows,
+    "feature_null_rate": lambda feature: feature.null_rate,
+    "feature_mean": lambda feature: feature.mean,
+    "feature_reference_mean": lambda feature: feature.reference_mean,
+    "feature_out_of_range_ratio": lambda feature: feature.out_of_range_ratio,
+    "drift_psi": lambda feature: _value(feature.psi),
+    "drift_psi_critical_value": lambda feature: _critical_value(feature.psi),
+    "drift_ks": lambda feature: _value(feature.ks),
+    "drift_ks_critical_value": lambda feature: _critical_value(feature.ks),
+    "drift_js": lambda feature: _value(feature.js),
+    "drift_js_critical_value": lambda feature: _critical_value(feature.js),
+}
+_SCORE_FIGURES: dict[str, Callable[[FeatureReport], float | None]] = {
+    "prediction_score_rows": lambda score: score.rows,
+    "prediction_score_psi": lambda score: _value(score.psi),
+    "prediction_score_psi_critical_value": lambda score: _critical_value(score.psi),
+    "prediction_score_js": lambda score: _value(score.js),
+}
+_BIN_FIGURES: dict[str, Callable[[Bin], float]] = {
+    "top_bin_psi": lambda item: item.psi,
+    "top_bin_reference_ratio": lambda item: item.reference,
+    "top_bin_current_ratio": lambda item: item.current,
+}
+
+
+def _feature_samples(contract: Contract, report: WindowReport) -> dict[str, Iterable[Sample]]:
+    # A stored report may be older than the spec: only features of the spec are published.
+    features = {name: report.features[name] for name in contract.spec.features if name in report.features}
+    samples: dict[str, Iterable[Sample]] = {
+        short: [((name,), figure(feature)) for name, feature in features.items()] for short, figure in _FIGURES.items()
+    }
+    samples["feature_status"] = [
+        ((name, status), float(feature.status is status)) for name, feature in features.items() for status in Status
+    ]
+    for short, figure in _BIN_FIGURES.items():
+        samples[f"drift_{short}"] = [
+            ((name, *labels), figure(item))
+            for name, feature in features.items()
+            for labels, item in _top_bins(feature, contract.spec.exporter.top_bins)
+        ]
+    return samples
+
+
+def _score_samples(score: FeatureReport, top_bins: int) -> dict[str, Iterable[Sample]]:
+    samples: dict[str, Iterable[Sample]] = {short: _single(figure(score)) for short, figure in _SCORE_FIGURES.items()}
+    for short, figure in _BIN_FIGURES.items():
+        samples[f"prediction_score_{short}"] = [(labels, figure(item)) for labels, item in _top_bins(score, top_bins)]
+    return samples
+
+
+def _top_bins(feature: FeatureReport, count: int) -> Iterator[tuple[tuple[str, str], Bin]]:
+    if feature.psi is not None:
+        for rank, item in enumerate(feature.top_bins(count), start=1):
+            yield (str(rank), item.label), item
+
+
+def _run_samples(state: RunState) -> dict[str, Iterable[Sample]]:
+    return {
+        "exporter_runs_total": _single(state.runs),
+        "exporter_run_failures_total": _single(state.failures),
+        "exporter_last_run_timestamp_seconds": _single(_unix(state.last_run)),
+        "exporter_last_success_timestamp_seconds": _single(_unix(state.last_success)),
+        "exporter_run_duration_seconds": _single(state.duration_seconds),
+    }
+
+
+def _freshness_samples(
+    contract: Contract, freshness: Mapping[str, Reading], now: datetime
+) -> dict[str, Iterable[Sample]]:
+    sources = contract.spec.sources
+    known = {name: freshness[name].newest for name in sources if name in freshness}
+    newest = {name: moment for name, moment in known.items() if moment is not None}
+    return {
+        "data_freshness_seconds": [((name,), (now - moment).total_seconds()) for name, moment in newest.items()],
+        "data_freshness_timestamp_seconds": [((name,), moment.timestamp()) for name, moment in newest.items()],
+        "data_freshness_max_age_seconds": [((name,), seconds(source.max_age)) for name, source in sources.items()],
+    }
+
+
+def _unix(moment: datetime | None) -> float | None:
+    return None if moment is None else moment.timestamp()
+
+
+def _single(value: float | None) -> list[Sample]:
+    return [((), value)]
+
+
+class _Families(Collector):
+    """Families that are complete already."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
+def _text(contract: Contract, samples: Mapping[str, Iterable[Sample]]) -> bytes:
+    """The families that have samples, in the contract's order."""
+    by_name = {contract.name(short): values for short, values in samples.items()}
+    families = []
+    for family in contract.of(Producer.EXPORTER):
+        kind = CounterMetricFamily if family.type is MetricType.COUNTER else GaugeMetricFamily
+        metric = kind(family.name, family.help, labels=family.labels)
+        for labels, value in by_name.get(family.name, ()):
+            if value is not None and math.isfinite(value):
+                metric.add_metric(labels, value)
+        if metric.samples:
+            families.append(metric)
+    return generate_latest(_Families(families))

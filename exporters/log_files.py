@@ -1,0 +1,117 @@
+"""Which files belong to a stretch of time: a walk through a folder that leaves out partitions outside it.
+
+Partitions are folders named ``key=value``. Days and hours among them are UTC and written as ``date=2026-03-03``
+or ``year=2026/month=3/day=3``, each optionally with ``hour=0`` to ``hour=23``.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+
+from exporters.paths import plain
+from exporters.report import FileProblem, Window
+
+ARRIVAL_SLACK = timedelta(hours=1)
+"""A writer that partitions by time of arrival puts late rows into a folder that begins after they happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file, the partition it lies in, and when it was last written."""
+
+    filesystem: pafs.FileSystem
+    path: str
+    modified: datetime
+    partition: Mapping[str, str] = field(default_factory=dict)
+
+
+Keep = Callable[[Mapping[str, str]], bool]
+
+
+def keep_all(_: Mapping[str, str]) -> bool:
+    """Walk into every partition."""
+    return True
+
+
+def within(window: Window) -> Keep:
+    """Walk only into partitions that may hold rows of the window; one whose time is unknown may."""
+
+    def keep(partition: Mapping[str, str]) -> bool:
+        span = partition_span(partition)
+        return span is None or (span.end > window.start and span.start < window.end + ARRIVAL_SLACK)
+
+    return keep
+
+
+def partition_span(partition: Mapping[str, str]) -> Window | None:
+    """The day or hour that a partition stands for, or None where its keys do not say."""
+    try:
+        if "date" in partition:
+            day = date.fromisoformat(partition["date"])
+        else:
+            day = date(int(partition["year"]), int(partition["month"]), int(partition["day"]))
+        begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        if "hour" not in partition:
+            return Window(begin, begin + timedelta(days=1))
+        begin = begin.replace(hour=int(partition["hour"]))
+        return Window(begin, begin + timedelta(hours=1))
+    except (KeyError, ValueError, OverflowError):
+        return None
+
+
+def walk(filesystem: pafs.FileSystem, root: str, keep: Keep = keep_all) -> Iterator[StoredFile | FileProblem]:
+    """Every file at or below `root` in order of path; a folder that cannot be listed is a problem, not the end.
+
+    Hidden files and folders (a name that starts with ``.`` or ``_``) and files still being written (``.tmp``)
+    are left out.
+
+    Raises:
+        FileNotFoundError: there is nothing at `root`.
+        OSError: `root` itself cannot be read.
+    """
+    info = filesystem.get_file_info(root)
+    if info.type == pafs.FileType.NotFound:
+        raise FileNotFoundError(f"{root} does not exist")
+    if info.type == pafs.FileType.File:
+        yield _stored(filesystem, info, {})
+    else:
+        yield from _walk_folder(filesystem, _entries(filesystem, root), {}, keep)
+
+
+def _walk_folder(
+    filesystem: pafs.FileSystem, entries: list[pafs.FileInfo], partition: Mapping[str, str], keep: Keep
+) -> Iterator[StoredFile | FileProblem]:
+    for entry in entries:
+        if entry.base_name.startswith((".", "_")) or entry.base_name.endswith(".tmp"):
+            continue
+        if entry.type == pafs.FileType.Directory:
+            inner = {**partition, **_partition_of(entry.base_name)}
+            if not keep(inner):
+                continue
+            try:
+                inside = _entries(filesystem, entry.path)
+            except (OSError, pa.ArrowException) as error:
+                yield FileProblem(path=entry.path, problem=f"folder {plain(error)}")
+                continue
+            yield from _walk_folder(filesystem, inside, inner, keep)
+        elif entry.type == pafs.FileType.File:
+            yield _stored(filesystem, entry, partition)
+
+
+def _entries(filesystem: pafs.FileSystem, folder: str) -> list[pafs.FileInfo]:
+    return sorted(filesystem.get_file_info(pafs.FileSelector(folder)), key=lambda entry: entry.path)
+
+
+def _stored(filesystem: pafs.FileSystem, info: pafs.FileInfo, partition: Mapping[str, str]) -> StoredFile:
+    # Some object stores do not say when an object was written; the beginning of time never looks fresh.
+    modified = datetime.fromtimestamp((info.mtime_ns or 0) / 1e9, UTC)
+    return StoredFile(filesystem, info.path, modified, partition)
+
+
+def _partition_of(folder_name: str) -> dict[str, str]:
+    key, separator, value = folder_name.partition("=")
+    return {unquote(key): unquote(value)} if separator else {}

@@ -1,0 +1,150 @@
+"""One window end to end: read, profile, merge, compare.
+
+Files are profiled one by one and their profiles added, so that memory does not grow with rows and files may later
+be profiled side by side.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from exporters.cells import Cells
+from exporters.columns import ColumnTypeError
+from exporters.compare import Outcome, compare
+from exporters.log_files import StoredFile
+from exporters.prediction_log import BrokenFileError, Chunk, files_of_window, read_file
+from exporters.profile import ColumnProblem, FeatureProfile, profile_column
+from exporters.reference import Reference
+from exporters.report import FileProblem, Window, WindowReport
+from generator.contract import Status
+from generator.spec.model import Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A feature, or the score (then `name` is None): where it is in the log, and the cells it is counted on."""
+
+    name: str | None
+    column: str
+    cells: Cells
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was counted so far, of one file or of many."""
+
+    rows: int = 0
+    outcomes: dict[str | None, Outcome] = field(default_factory=dict)
+    """By target's name. A target whose column was in no file is not in here."""
+    lacking: dict[str, frozenset[str]] = field(default_factory=dict)
+    """By file, the wanted columns that it lacks."""
+    problems: list[FileProblem] = field(default_factory=list)
+
+    def count(self, name: str | None, outcome: Outcome) -> None:
+        """Add what was counted of one target; a problem stays a problem, whatever is counted elsewhere."""
+        known = self.outcomes.get(name)
+        if known is None:
+            self.outcomes[name] = outcome
+        elif isinstance(known, FeatureProfile):
+            self.outcomes[name] = known.merge(outcome) if isinstance(outcome, FeatureProfile) else outcome
+
+    def merge(self, other: "Tally") -> None:
+        """Add what was counted elsewhere."""
+        self.rows += other.rows
+        self.lacking |= other.lacking
+        self.problems += other.problems
+        for name, outcome in other.outcomes.items():
+            self.count(name, outcome)
+
+
+def measure(
+    spec: Spec, base_dir: Path, reference: Reference, reference_version: str, window: Window, measured_at: datetime
+) -> WindowReport:
+    """Measure one window of the prediction log against a reference.
+
+    Args:
+        spec: the system's spec.
+        base_dir: where the spec's relative paths start.
+        reference: what is normal.
+        reference_version: the version under which it is stored.
+        window: the stretch of time.
+        measured_at: now, aware.
+
+    Raises:
+        LogError: the log as a whole cannot be read. What is wrong with single files is in the report instead.
+
+    """
+    targets = _targets(spec, reference)
+    tally = Tally()
+    for file in files_of_window(spec.prediction_log, base_dir, window):
+        tally.merge(_tally_of(file, spec, targets, window))
+    if not tally.rows:
+        # Nothing is missing from an empty window; there is too little of everything.
+        tally.outcomes = {target.name: FeatureProfile.empty(target.cells) for target in targets}
+    return compare(
+        spec,
+        reference,
+        reference_version=reference_version,
+        window=window,
+        profiles={name: outcome for name, outcome in tally.outcomes.items() if name is not None},
+        score=tally.outcomes.get(None),
+        rows=tally.rows,
+        problems=[*tally.problems, *_partly_lacking(tally, targets)],
+        measured_at=measured_at,
+    )
+
+
+def _targets(spec: Spec, reference: Reference) -> tuple[Target, ...]:
+    """What can be counted: the features, and the score, that the reference has."""
+    features = tuple(
+        Target(name, spec.column(name), reference.features[name].cells)
+        for name in spec.features
+        if name in reference.features
+    )
+    score = spec.prediction_log.score
+    if score is None or reference.score is None:
+        return features
+    return (*features, Target(None, score, reference.score.cells))
+
+
+def _tally_of(file: StoredFile | FileProblem, spec: Spec, targets: tuple[Target, ...], window: Window) -> Tally:
+    """What one file holds of the window; nothing but the problem where it breaks."""
+    if isinstance(file, FileProblem):
+        return Tally(problems=[file])
+    log, columns = spec.prediction_log, {target.column: target.cells.type for target in targets}
+    tally = Tally()
+    try:
+        for item in read_file(file, log.format, columns, log.timestamp, window):
+            if isinstance(item, FileProblem):
+                tally.problems.append(item)
+            else:
+                tally.merge(_tally_of_chunk(item, targets))
+    except BrokenFileError as error:
+        return Tally(problems=[FileProblem(path=file.path, problem=str(error))])
+    return tally
+
+
+def _tally_of_chunk(chunk: Chunk, targets: tuple[Target, ...]) -> Tally:
+    present = [target for target in targets if target.column in chunk.columns]
+    return Tally(
+        rows=chunk.rows,
+        outcomes={target.name: _outcome(target, chunk) for target in present},
+        lacking={chunk.path: chunk.missing} if chunk.missing else {},
+    )
+
+
+def _outcome(target: Target, chunk: Chunk) -> Outcome:
+    try:
+        return profile_column(chunk.columns[target.column], target.cells, chunk.times)
+    except ColumnTypeError as error:
+        return ColumnProblem(Status.TYPE_MISMATCH, f"{chunk.path}: column {target.column!r} {error}")
+
+
+def _partly_lacking(tally: Tally, targets: tuple[Target, ...]) -> list[FileProblem]:
+    """Files without a column that others have. One that none has is the feature's own status."""
+    elsewhere = {target.column for target in targets if target.name in tally.outcomes}
+    return [
+        FileProblem(path=path, problem=f"lacks the columns {', '.join(sorted(columns & elsewhere))}")
+        for path, columns in tally.lacking.items()
+        if columns & elsewhere
+    ]

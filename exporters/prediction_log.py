@@ -1,0 +1,185 @@
+"""The prediction log, one window at a time and one file at a time.
+
+Every file stands alone: what is wrong with one is reported, and the others are still read. Files hold Parquet,
+Feather (version 2), CSV with a header line or JSON lines, the latter two also compressed; see
+`exporters.log_files` for which files a folder offers and `exporters.instants` for what counts as a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import pyarrow.dataset as ds
+
+from exporters.instants import InstantError, Times, instants, may_be_within
+from exporters.log_files import StoredFile, walk, within
+from exporters.paths import PathError, first_line, locate, plain
+from exporters.report import FileProblem, Window
+from exporters.text_columns import Column, Columns, parsed, schema_to_read
+from generator.errors import UserError
+from generator.spec.model import LogFormat, PredictionLog
+
+BATCH_ROWS = 131_072
+_READAHEAD = 4
+"""Batches decoded ahead; with `BATCH_ROWS` it bounds memory whatever the size of the log."""
+
+FILE_FORMATS: dict[LogFormat, type[ds.FileFormat]] = {
+    LogFormat.PARQUET: ds.ParquetFileFormat,
+    LogFormat.CSV: ds.CsvFileFormat,
+    LogFormat.JSONL: ds.JsonFileFormat,
+    LogFormat.FEATHER: ds.IpcFileFormat,
+}
+
+FORMAT_OF_SUFFIX = {
+    ".parquet": LogFormat.PARQUET,
+    ".pq": LogFormat.PARQUET,
+    ".csv": LogFormat.CSV,
+    ".jsonl": LogFormat.JSONL,
+    ".ndjson": LogFormat.JSONL,
+    ".feather": LogFormat.FEATHER,
+    ".arrow": LogFormat.FEATHER,
+}
+
+
+class LogError(UserError):
+    """The prediction log as a whole cannot be read."""
+
+
+class BrokenFileError(UserError):
+    """A file cannot be read; the message says why, without its path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some rows of one file.
+
+    `columns` holds those of the wanted columns that the file has, each with `rows` values; `missing` names the
+    rest. `times` says when each prediction was made, in UTC; it is None where no window asked for it and the file
+    has no such column.
+    """
+
+    path: str
+    rows: int
+    columns: Mapping[str, Column]
+    times: Times | None
+    missing: frozenset[str] = frozenset()
+
+
+def files_of_window(log: PredictionLog, base_dir: Path, window: Window) -> Iterator[StoredFile | FileProblem]:
+    """The files that may hold rows of the window, and folders that cannot be listed.
+
+    Raises:
+        LogError: there is no log at its path, or it cannot be opened at all.
+    """
+    if log.format not in FILE_FORMATS:
+        raise LogError(f"prediction_log.format {log.format} cannot be read yet; use one of {', '.join(FILE_FORMATS)}")
+    try:
+        filesystem, root = locate(log.path, base_dir)
+        yield from walk(filesystem, root, within(window))
+    except FileNotFoundError as error:
+        raise LogError(f"prediction_log.path {log.path} does not exist: {first_line(error)}") from error
+    except (PathError, OSError, pa.ArrowException) as error:
+        raise LogError(f"prediction_log.path {log.path} cannot be read: {first_line(error)}") from error
+
+
+def read_file(
+    file: StoredFile, file_format: LogFormat, columns: Columns, timestamp: str, window: Window | None = None
+) -> Iterator[Chunk | FileProblem]:
+    """The wanted columns of one file: its rows in the window, or all of them where there is none.
+
+    The window includes its begin and excludes its end; rows without a time belong to no window. Lines of CSV that
+    have too few or too many values, such as one still being written, are left out and told as a problem at the end.
+
+    Raises:
+        BrokenFileError: the file cannot be read. Chunks that came before do not count: how many there were depends
+            on how threads met.
+
+    """
+    malformed: list[int] = []
+    try:
+        fragment = _fragment(file, file_format, malformed)
+        schema = schema_to_read(fragment.physical_schema, file_format, columns, timestamp)
+        if window is not None and timestamp not in schema.names:
+            raise BrokenFileError(f"has no time column {timestamp!r}; its rows belong to no window")
+        malformed.clear()
+        for rows, times in _scan(fragment, schema, columns, timestamp, window):
+            yield _chunk(file, file_format, rows, times, columns)
+    except InstantError as error:
+        raise BrokenFileError(f"time column {timestamp!r} {error}") from error
+    except (OSError, pa.ArrowException) as error:
+        raise BrokenFileError(plain(error)) from error
+    if malformed:
+        problem = f"lines left out for too few or too many values: {len(malformed)}"
+        yield FileProblem(path=file.path, problem=problem)
+
+
+def _fragment(file: StoredFile, file_format: LogFormat, malformed: list[int]) -> ds.Fragment:
+    """The file as Arrow reads it; the lengths of CSV lines that do not fit are added to `malformed`."""
+    if file_format is not LogFormat.CSV:
+        return FILE_FORMATS[file_format]().make_fragment(file.path, file.filesystem)
+
+    def leave_out(row: pa_csv.InvalidRow) -> Literal["skip"]:
+        malformed.append(row.actual_columns)
+        return "skip"
+
+    options = pa_csv.ParseOptions(invalid_row_handler=leave_out)
+    return ds.CsvFileFormat(parse_options=options).make_fragment(file.path, file.filesystem)
+
+
+def column_names(file: StoredFile, file_format: LogFormat) -> frozenset[str]:
+    """The columns of a file, those that its partition gives included.
+
+    Raises:
+        OSError: the file cannot be read.
+        pyarrow.ArrowException: it is not of this format.
+    """
+    fragment = _fragment(file, file_format, [])
+    return frozenset(fragment.physical_schema.names) | frozenset(file.partition)
+
+
+def _scan(
+    fragment: ds.Fragment, schema: pa.Schema, columns: Columns, timestamp: str, window: Window | None
+) -> Iterator[tuple[pa.RecordBatch, Times | None]]:
+    scanner = ds.Scanner.from_fragment(
+        fragment,
+        schema=schema,
+        columns=[name for name in schema.names if name in columns or name == timestamp],
+        filter=None if window is None else may_be_within(timestamp, schema.field(timestamp).type, window),
+        batch_size=BATCH_ROWS,
+        batch_readahead=_READAHEAD,
+        cache_metadata=False,
+    )
+    for batch in scanner.to_batches():
+        times = instants(batch.column(timestamp)) if timestamp in schema.names else None
+        if window is None or times is None:
+            yield batch, times
+            continue
+        inside = _is_within(times, window)
+        if inside.true_count:
+            yield batch.filter(inside), times.filter(inside)
+
+
+def _is_within(times: Times, window: Window) -> pa.BooleanArray:
+    start, end = (pa.scalar(bound, times.type) for bound in (window.start, window.end))
+    inside: Any = pc.and_(pc.greater_equal(times, start), pc.less(times, end))
+    mask: pa.BooleanArray = inside
+    return mask
+
+
+def _chunk(
+    file: StoredFile, file_format: LogFormat, rows: pa.RecordBatch, times: Times | None, columns: Columns
+) -> Chunk:
+    found: dict[str, Column] = {
+        name: parsed(rows.column(name), columns[name], file_format) for name in rows.schema.names if name in columns
+    }
+    for key, value in file.partition.items():
+        if key in columns and key not in found:
+            text = pa.array([value] * rows.num_rows, pa.string())
+            found[key] = parsed(text, columns[key], LogFormat.CSV)
+    return Chunk(file.path, rows.num_rows, found, times, frozenset(columns) - frozenset(found))

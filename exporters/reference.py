@@ -1,0 +1,365 @@
+"""The reference artifact: what normal is, as cells and counts made from the data that trained the model."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property, reduce
+from itertools import pairwise
+from math import ceil, isfinite
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from exporters.cells import CategoricalCells, Cells, count_levels, make_cells
+from exporters.columns import Column, ColumnTypeError, Counts, epoch_microseconds, sorted_numbers
+from exporters.profile import FeatureProfile, profile_column
+from exporters.report import Window
+from generator.spec.model import Condition, Feature, FeatureType, Spec
+
+REFERENCE_SCHEMA = "mlvitals.reference/1"
+"""Name and version of the artifact's form; a change that breaks a reader raises the number."""
+QUANTILES = (0.01, 0.05, 0.25, 0.50, 0.75, 0.95, 0.99)
+ALL_ROWS = "all"
+"""The condition key of a reference that is not conditioned."""
+
+
+class ReferenceDataError(ValueError):
+    """The training data cannot serve as a reference; the message names every problem."""
+
+
+class ArtifactError(Exception):
+    """A stored reference cannot be used; the message says which, why and what to do."""
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """Figures of a feature's finite values, for people; each None where it is undefined.
+
+    Quantiles, the median among them, are values that occur: the smallest with at least that share below or at it.
+    """
+
+    distinct: int
+    mean: float | None = None
+    std: float | None = None
+    median: float | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    quantiles: dict[str, float] = {}
+    """By percent: "1", "5", "25", "50", "75", "95", "99"."""
+
+
+class FeatureReference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """What is normal for one feature."""
+
+    cells: Cells
+    counts: dict[str, tuple[int, ...]]
+    """By condition key, the counts per fine interval or level."""
+    nulls: int
+    nans: int
+    infinities: int
+    summary: Summary
+
+    @property
+    def type(self) -> FeatureType:
+        """The feature's type when the reference was built."""
+        return self.cells.type
+
+    @cached_property
+    def total(self) -> Counts:
+        """Counts over all rows."""
+        return self.sum_of(self.counts)
+
+    def sum_of(self, keys: Iterable[str]) -> Counts:
+        """Counts over the rows of some condition keys; a key without rows counts nothing."""
+        total = np.zeros(self.cells.size, np.int64)
+        for key in keys:
+            total += np.array(self.counts.get(key, 0), np.int64)
+        return total
+
+
+class Reference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """What is normal for a system. Its version is the hash of its JSON form."""
+
+    schema: Literal["mlvitals.reference/1"] = "mlvitals.reference/1"
+    system: str
+    created: datetime
+    source_hash: str
+    """Identifies the training data."""
+    rows: int
+    span: Window | None
+    """The time the training data covers, its last moment included; None where it has no time column."""
+    condition: Condition
+    features: dict[str, FeatureReference]
+    score: FeatureReference | None = None
+
+    def counts_for(self, feature: FeatureReference, window: Window) -> Counts:
+        """What a window is compared with: the counts of the hours or days that it touches."""
+        if self.condition is Condition.NONE:
+            return feature.total
+        return feature.sum_of(condition_keys(self.condition, window))
+
+    def to_json(self) -> bytes:
+        """The artifact. Floats are written so that they read back bit by bit."""
+        return msgspec.json.encode(self)
+
+    @cached_property
+    def version(self) -> str:
+        """The first 16 hexadecimal digits of the SHA-256 of the JSON form."""
+        return version_of(self.to_json())
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Reference:
+        """Read an artifact back.
+
+        Raises:
+            ArtifactError: the text is not a reference, or one of another schema version.
+        """
+        try:
+            schema = msgspec.json.decode(text, type=_Header).schema
+            if schema != REFERENCE_SCHEMA:
+                raise ArtifactError(
+                    f"the reference has the form {schema!r}, this mlvitals reads {REFERENCE_SCHEMA!r}: "
+                    "build it again with `mlvitals reference build`"
+                )
+            return msgspec.json.decode(text, type=cls)
+        except msgspec.MsgspecError as error:
+            raise ArtifactError(
+                f"the reference is damaged ({error}): build it again with `mlvitals reference build`"
+            ) from None
+
+
+class _Header(msgspec.Struct):
+    schema: str
+
+
+def version_of(artifact: bytes) -> str:
+    """The version that an artifact's bytes have."""
+    return hashlib.sha256(artifact).hexdigest()[:16]
+
+
+def hash_files(paths: Iterable[Path]) -> str:
+    """SHA-256 over the bytes of files, in order: the `source_hash` of training data on disk.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+# ---------------------------------------------------------------- conditions
+
+
+def condition_keys(condition: Condition, window: Window) -> tuple[str, ...]:
+    """The condition keys of the hours that a window touches, in order of time, each once."""
+    if condition is Condition.NONE:
+        return (ALL_ROWS,)
+    hour = window.start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    keys: dict[str, None] = {}
+    while hour < window.end and len(keys) < _KEYS[condition]:
+        keys[str(_key(condition, int(hour.timestamp())))] = None
+        hour += timedelta(hours=1)
+    return tuple(keys)
+
+
+_KEYS = {Condition.HOUR_OF_DAY: 24, Condition.DAY_OF_WEEK: 7, Condition.HOUR_OF_WEEK: 168}
+
+
+def _key(condition: Condition, seconds: Any) -> Any:
+    """Hour of the day 0..23, day of the week 0..6 from Monday, or hour of the week 0..167 of Unix seconds, in UTC."""
+    hour = seconds // 3600
+    if condition is Condition.HOUR_OF_DAY:
+        return hour % 24
+    hour_of_week = (hour + 3 * 24) % 168  # Unix time began on a Thursday
+    return hour_of_week // 24 if condition is Condition.DAY_OF_WEEK else hour_of_week
+
+
+# ---------------------------------------------------------------- building
+
+
+def build_reference(
+    spec: Spec, data: pa.Table | Mapping[str, Column], *, created: datetime, source_hash: str
+) -> Reference:
+    """Make the reference of a system from its training data.
+
+    Args:
+        spec: the system's spec.
+        data: the training data by column name. A mapping may read each column when it is asked for.
+        created: now, aware.
+        source_hash: identifies the data, as `hash_files` does.
+
+    Raises:
+        ReferenceDataError: columns are missing, of another type or without rows; all problems are named.
+    """
+    if created.tzinfo is None:
+        raise ValueError("created must carry a time zone")
+    columns = dict(zip(data.column_names, data.columns, strict=True)) if isinstance(data, pa.Table) else data
+    rows = _Rows.of(spec, columns)
+    problems: list[str] = []
+
+    def measured(label: str, name: str, feature: Feature, bins: int) -> FeatureReference | None:
+        if name not in columns:
+            problems.append(f"{label}: the training data has no column {name!r}")
+            return None
+        try:
+            return _feature_reference(columns[name], feature, bins, spec.reference.knots, rows)
+        except ColumnTypeError as error:
+            problems.append(f"{label}: column {name!r} {error}")
+            return None
+
+    features = {
+        name: measured(f"feature {name}", spec.column(name), feature, feature.bins or spec.reference.bins)
+        for name, feature in spec.features.items()
+    }
+    score = spec.prediction_log.score
+    score_reference = (
+        measured("score", score, Feature(), spec.reference.score_bins) if score and score in columns else None
+    )
+    if problems:
+        raise ReferenceDataError("no reference was built:\n" + "\n".join(f"  {problem}" for problem in problems))
+    return Reference(
+        system=spec.system.name,
+        created=created.astimezone(UTC),
+        source_hash=source_hash,
+        rows=rows.count,
+        span=rows.span,
+        condition=spec.reference.condition,
+        features={name: built for name, built in features.items() if built is not None},
+        score=score_reference,
+    )
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The rows of the training data: when each was, and which belong to each condition key."""
+
+    count: int
+    times: Column | None
+    span: Window | None
+    order: NDArray[np.intp] | None
+    """Rows in the order of their condition keys; None where there is one key only."""
+    groups: dict[str, slice]
+
+    @classmethod
+    def of(cls, spec: Spec, columns: Mapping[str, Column]) -> _Rows:
+        """Find the rows' times and keys.
+
+        Raises:
+            ReferenceDataError: there are no rows, or times are needed and missing.
+        """
+        condition = spec.reference.condition
+        column = spec.reference.timestamp or spec.prediction_log.timestamp
+        times = columns.get(column)
+        timed = [name for name, feature in spec.features.items() if feature.type is FeatureType.TIMESTAMP]
+        if times is None and (condition is not Condition.NONE or timed):
+            needed = f"reference.condition {condition}" if condition is not Condition.NONE else f"feature {timed[0]}"
+            raise ReferenceDataError(
+                f"the training data has no time column {column!r}, which {needed} needs: set reference.timestamp"
+            )
+        count = _row_count(spec, columns, times)
+        if times is None:
+            return cls(count, None, None, None, {ALL_ROWS: slice(0, count)})
+        try:
+            moments = epoch_microseconds(times)
+        except ColumnTypeError as error:
+            raise ReferenceDataError(f"time column {column!r}: {error}") from None
+        span = _span(moments)
+        if condition is Condition.NONE:
+            return cls(count, times, span, None, {ALL_ROWS: slice(0, count)})
+        if moments.null_count:
+            raise ReferenceDataError(
+                f"{moments.null_count} rows have no time in column {column!r}, which reference.condition needs: drop them"
+            )
+        keys = _key(condition, moments.to_numpy() // 1_000_000)
+        order = np.argsort(keys, kind="stable")
+        present, starts = np.unique(keys[order], return_index=True)
+        bounds = pairwise([*starts.tolist(), count])
+        groups = {str(key): slice(*bound) for key, bound in zip(present.tolist(), bounds, strict=True)}
+        return cls(count, times, span, order, groups)
+
+    def ordered(self, column: Column) -> Column:
+        """A column in the order in which `groups` cuts it."""
+        return column if self.order is None else column.take(pa.array(self.order, pa.int64()))
+
+
+def _row_count(spec: Spec, columns: Mapping[str, Column], times: Column | None) -> int:
+    wanted = dict.fromkeys(map(spec.column, spec.features))
+    lengths = {len(columns[name]) for name in wanted if name in columns} | (
+        {len(times)} if times is not None else set()
+    )
+    if len(lengths) > 1:
+        raise ReferenceDataError(f"the columns of the training data differ in length: {sorted(lengths)}")
+    count = lengths.pop() if lengths else 0
+    if count == 0:
+        raise ReferenceDataError("the training data has no rows of this spec's features")
+    return count
+
+
+def _span(moments: pa.ChunkedArray[Any]) -> Window | None:
+    extremes: Any = pc.min_max(moments)
+    first, last = extremes["min"].as_py(), extremes["max"].as_py()
+    if first is None:
+        return None
+    try:
+        return Window(_EPOCH + timedelta(microseconds=first), _EPOCH + timedelta(microseconds=last + 1))
+    except OverflowError:
+        raise ReferenceDataError("the time column holds times outside the years 1 to 9999") from None
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _feature_reference(column: Column, feature: Feature, bins: int, knots: int, rows: _Rows) -> FeatureReference:
+    cells = make_cells(
+        column, feature.type, bins=bins, knots=knots, minimum=feature.minimum, maximum=feature.maximum, at=rows.times
+    )
+    ordered = rows.ordered(column)
+    times = rows.ordered(rows.times) if rows.times is not None and feature.type is FeatureType.TIMESTAMP else None
+    profiles = {
+        key: profile_column(_cut(ordered, group), cells, None if times is None else _cut(times, group))
+        for key, group in rows.groups.items()
+    }
+    whole = reduce(FeatureProfile.merge, profiles.values())
+    return FeatureReference(
+        cells=cells,
+        counts={key: tuple(profile.counts.tolist()) for key, profile in profiles.items()},
+        nulls=whole.nulls,
+        nans=whole.nans,
+        infinities=whole.infinities,
+        summary=_summary(column, cells, rows.times),
+    )
+
+
+def _cut(column: Column, rows: slice) -> Column:
+    return column.slice(rows.start, rows.stop - rows.start)
+
+
+def _summary(column: Column, cells: Cells, times: Column | None) -> Summary:
+    if isinstance(cells, CategoricalCells):
+        return Summary(distinct=len(count_levels(column)))
+    values = sorted_numbers(column, cells.type, times).astype(np.float64)
+    finite = values[np.isfinite(values)] + 0.0
+    if not finite.size:
+        return Summary(distinct=0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, std = float(finite.mean()), float(finite.std())
+    quantiles = {f"{share * 100:g}": float(finite[ceil(share * finite.size) - 1]) for share in QUANTILES}
+    return Summary(
+        distinct=1 + int(np.count_nonzero(np.diff(finite))),
+        mean=mean if isfinite(mean) else None,
+        std=std if isfinite(std) else None,
+        median=quantiles["50"],
+        minimum=float(finite[0]),
+        maximum=float(finite[-1]),
+        quantiles=quantiles,
+    )

@@ -1,0 +1,313 @@
+"""Every measurement as SQL rows, in SQLite or PostgreSQL.
+
+`drift_windows` has a row for each measured window, `drift_features` one for each feature in it, and `drift_results`
+one for each cell of each feature. Times are UTC. The prediction score is stored beside the features and told apart
+by `is_score`, since a feature may have any name.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    DateTime,
+    Dialect,
+    Engine,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    bindparam,
+    delete,
+    event,
+    insert,
+    select,
+    text,
+)
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.types import BigInteger, TypeDecorator
+
+from exporters.database import explain, open_database
+from exporters.report import FeatureReport, Measure, Window, WindowReport
+from generator.spec.model import Results
+
+SCORE_NAME = "prediction_score"
+"""What `feature_name` holds in rows of the score."""
+
+TOP_BINS_SQL = """\
+SELECT feature_name, is_score, bin, reference_ratio, current_ratio, psi_contribution, window_start, window_end
+FROM drift_results
+WHERE system = :system AND timestamp > :since
+ORDER BY psi_contribution DESC, feature_name, bin_index
+LIMIT :limit"""
+"""The bins that contributed most to PSI in windows that ended after `since`; runs on SQLite and PostgreSQL."""
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A point in time; aware in Python, UTC in the database (SQLite has no zones)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Write an aware time as UTC."""
+        if value is None:
+            return None
+        moment = value.astimezone(UTC)
+        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Read UTC as an aware time."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+_tables = MetaData()
+
+
+def _window_key() -> tuple[Column[Any], ...]:
+    return (
+        Column("system", String(40), primary_key=True),
+        Column("window_start", UtcDateTime, primary_key=True),
+        Column("window_end", UtcDateTime, primary_key=True),
+    )
+
+
+def _feature_key() -> tuple[Column[Any], ...]:
+    return (
+        Column("feature_name", String(200), primary_key=True),
+        Column("is_score", Boolean, primary_key=True),
+    )
+
+
+drift_windows = Table(
+    "drift_windows",
+    _tables,
+    *_window_key(),
+    Column("measured_at", UtcDateTime, nullable=False),
+    Column("reference_version", Text, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("severity", String(16)),
+    Column("report", Text, nullable=False),
+    Index("drift_windows_by_end", "system", "window_end"),
+)
+drift_features = Table(
+    "drift_features",
+    _tables,
+    *_window_key(),
+    *_feature_key(),
+    Column("status", String(32), nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("null_rate", Float),
+    Column("mean", Float),
+    Column("out_of_range_ratio", Float),
+    Column("psi", Float),
+    Column("psi_critical_value", Float),
+    Column("ks", Float),
+    Column("ks_critical_value", Float),
+    Column("ks_pvalue", Float),
+    Column("js", Float),
+    Column("js_critical_value", Float),
+    Column("severity", String(16)),
+)
+drift_results = Table(
+    "drift_results",
+    _tables,
+    *_window_key(),
+    *_feature_key(),
+    Column("bin_index", Integer, primary_key=True),
+    Column("bin", Text, nullable=False),
+    Column("reference_ratio", Float, nullable=False),
+    Column("current_ratio", Float, nullable=False),
+    Column("psi_contribution", Float, nullable=False),
+    # The end of the window: the moment these shares stand for, whenever they were measured.
+    Column("timestamp", UtcDateTime, nullable=False),
+    Index("drift_results_by_time", "system", "timestamp"),
+)
+_TOP_BINS = (
+    text(TOP_BINS_SQL)
+    .bindparams(bindparam("since", type_=UtcDateTime))
+    .columns(
+        *(drift_results.c[name] for name in ("feature_name", "is_score", "bin", "reference_ratio", "current_ratio")),
+        *(drift_results.c[name] for name in ("psi_contribution", "window_start", "window_end")),
+    )
+)
+
+
+class TopBin(NamedTuple):
+    """A row of `TOP_BINS_SQL`; ratios are shares from 0 to 1."""
+
+    feature_name: str
+    is_score: bool
+    bin: str
+    reference_ratio: float
+    current_ratio: float
+    psi_contribution: float
+    window_start: datetime
+    window_end: datetime
+
+
+class StoredWindow(NamedTuple):
+    """What is known of a measured window without opening its report."""
+
+    window: Window
+    measured_at: datetime
+    reference_version: str
+    rows: int
+    severity: str | None
+
+
+def open_results(results: Results, base_dir: Path) -> "ResultsStore":
+    """The store that a spec names; a relative SQLite file lies in the spec's folder.
+
+    Raises:
+        DatabaseError: no such kind of database or driver, or an unreadable password file.
+    """
+    engine = open_database(results.url, results.password_file, base_dir, create=True)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _let_readers_read_while_writing)
+    return ResultsStore(engine)
+
+
+def _let_readers_read_while_writing(connection: Any, _: object) -> None:
+    connection.execute("PRAGMA journal_mode=WAL").close()
+    connection.execute("PRAGMA synchronous=NORMAL").close()
+
+
+class ResultsStore:
+    """Measurements of any number of systems. Every method raises `DatabaseError` where the database fails."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._tables_exist = False
+
+    def save(self, report: WindowReport) -> None:
+        """Keep a report, in place of an earlier one of the same system and window: all of it, or nothing."""
+        key = {"system": report.system, "window_start": report.window.start, "window_end": report.window.end}
+        with self._transaction() as connection:
+            for table in (drift_results, drift_features, drift_windows):
+                connection.execute(delete(table).filter_by(**key))
+            connection.execute(insert(drift_windows), [key | _window_row(report)])
+            if features := [key | row for row in _feature_rows(report)]:
+                connection.execute(insert(drift_features), features)
+            if bins := [key | row for row in _bin_rows(report)]:
+                connection.execute(insert(drift_results), bins)
+
+    def last_report(self, system: str) -> WindowReport | None:
+        """The report of the system's newest window; None where there is none that this version can read."""
+        newest = (
+            select(drift_windows.c.report)
+            .filter_by(system=system)
+            .order_by(drift_windows.c.window_end.desc(), drift_windows.c.measured_at.desc())
+            .limit(1)
+        )
+        with self._transaction() as connection:
+            stored = connection.execute(newest).scalar_one_or_none()
+        try:
+            return None if stored is None else WindowReport.from_json(stored)
+        except msgspec.DecodeError:
+            return None
+
+    def windows_between(self, system: str, start: datetime, end: datetime) -> list[StoredWindow]:
+        """The windows that ended after `start` and not after `end`, oldest first."""
+        ended = drift_windows.c.window_end
+        columns = (drift_windows.c[name] for name in ("window_start", "window_end", *StoredWindow._fields[1:]))
+        query = select(*columns).filter_by(system=system).where(ended > start, ended <= end).order_by(ended)
+        with self._transaction() as connection:
+            return [StoredWindow(Window(begin, end), *rest) for begin, end, *rest in connection.execute(query)]
+
+    def top_bins(self, system: str, since: datetime, limit: int = 10) -> list[TopBin]:
+        """What `TOP_BINS_SQL` finds, largest contribution first."""
+        with self._transaction() as connection:
+            rows = connection.execute(_TOP_BINS, {"system": system, "since": since, "limit": limit})
+            return [TopBin(*row) for row in rows]
+
+    def forget_before(self, system: str, moment: datetime) -> int:
+        """Drop what is known of windows that ended before `moment`; gives the number of windows dropped."""
+        with self._transaction() as connection:
+            for table in (drift_results, drift_features):
+                connection.execute(delete(table).filter_by(system=system).where(table.c.window_end < moment))
+            old = delete(drift_windows).filter_by(system=system).where(drift_windows.c.window_end < moment)
+            return connection.execute(old).rowcount
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        try:
+            with self._engine.begin() as connection:
+                if not self._tables_exist:
+                    _tables.create_all(connection)
+                yield connection
+            self._tables_exist = True
+        except SQLAlchemyError as error:
+            raise explain(self._engine, error) from error
+
+
+def _window_row(report: WindowReport) -> dict[str, object]:
+    return {
+        "measured_at": report.measured_at,
+        "reference_version": report.reference_version,
+        "rows": report.rows,
+        "severity": report.severity and report.severity.value,
+        "report": report.to_json().decode(),
+    }
+
+
+def _reports(report: WindowReport) -> Iterator[tuple[dict[str, object], FeatureReport]]:
+    for name, feature in report.features.items():
+        yield {"feature_name": name, "is_score": False}, feature
+    if report.score is not None:
+        yield {"feature_name": SCORE_NAME, "is_score": True}, report.score
+
+
+def _feature_rows(report: WindowReport) -> Iterator[dict[str, object]]:
+    for key, feature in _reports(report):
+        yield key | {
+            "status": feature.status.value,
+            "rows": feature.rows,
+            "null_rate": feature.null_rate,
+            "mean": feature.mean,
+            "out_of_range_ratio": feature.out_of_range_ratio,
+            "psi": _value(feature.psi),
+            "psi_critical_value": _critical_value(feature.psi),
+            "ks": _value(feature.ks),
+            "ks_critical_value": _critical_value(feature.ks),
+            "ks_pvalue": feature.ks_pvalue,
+            "js": _value(feature.js),
+            "js_critical_value": _critical_value(feature.js),
+            "severity": feature.severity and feature.severity.value,
+        }
+
+
+def _bin_rows(report: WindowReport) -> Iterator[dict[str, object]]:
+    for key, feature in _reports(report):
+        for index, item in enumerate(feature.bins):
+            yield key | {
+                "bin_index": index,
+                "bin": item.label.replace("\0", "\ufffd"),  # PostgreSQL has no text with NUL
+                "reference_ratio": item.reference,
+                "current_ratio": item.current,
+                "psi_contribution": item.psi,
+                "timestamp": report.window.end,
+            }
+
+
+def _value(measure: Measure | None) -> float | None:
+    return None if measure is None else measure.value
+
+
+def _critical_value(measure: Measure | None) -> float | None:
+    return None if measure is None else measure.critical_value

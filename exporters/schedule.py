@@ -1,0 +1,40 @@
+"""Which windows are due: they end at whole multiples of the step since 1970 UTC, so that every process agrees."""
+
+from datetime import UTC, datetime, timedelta
+
+from exporters.report import Window
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def due_windows(
+    last_end: datetime | None, now: datetime, length: timedelta, step: timedelta, grace: timedelta, catch_up: int
+) -> list[Window]:
+    """The windows to measure now, oldest first.
+
+    Args:
+        last_end: the end of the newest window measured so far; None where there is none.
+        now: the present, aware.
+        length: how much time a window covers.
+        step: how often a window ends.
+        grace: how long after its end a window is measured.
+        catch_up: how many missed windows are measured before the newest; older ones are given up.
+
+    """
+    newest = newest_end(now, step, grace)
+    if last_end is not None and newest <= last_end:
+        return []
+    ends = [newest]
+    while last_end is not None and len(ends) <= catch_up and ends[-1] - step > last_end:
+        ends.append(ends[-1] - step)
+    return [Window(end - length, end) for end in reversed(ends)]
+
+
+def newest_end(now: datetime, step: timedelta, grace: timedelta) -> datetime:
+    """The end of the newest window whose grace is over."""
+    return _EPOCH + (now - grace - _EPOCH) // step * step
+
+
+def next_due(now: datetime, step: timedelta, grace: timedelta) -> datetime:
+    """When the next window becomes due, later than `now`."""
+    return newest_end(now, step, grace) + step + grace

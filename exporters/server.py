@@ -1,0 +1,163 @@
+"""A small HTTP server for pages that are cheap to make: /metrics, /healthz and the like.
+
+Bounded in every direction: connections at once, time a client may take, and what an answer reveals of an error.
+"""
+
+import gzip
+import socket
+import socketserver
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from generator.errors import UserError
+
+PLAIN_TEXT = "text/plain; charset=utf-8"
+CONNECTIONS_AT_ONCE = 32
+CLIENT_TIMEOUT_SECONDS = 10.0
+
+
+class Page(NamedTuple):
+    """An answer."""
+
+    body: bytes
+    status: HTTPStatus = HTTPStatus.OK
+    content_type: str = PLAIN_TEXT
+
+
+Pages = Mapping[str, Callable[[], Page]]
+"""What is served under which path. A page is made for every request, in the request's own thread."""
+
+
+class ListenError(UserError):
+    """The address cannot be listened on."""
+
+
+class PageServer:
+    """Serves pages from threads of its own until it is closed.
+
+    Raises:
+        ListenError: the address is taken, not this machine's, or not HOST:PORT.
+    """
+
+    def __init__(self, listen: str, pages: Pages) -> None:
+        host, _, port = listen.rpartition(":")
+        if not (host and port.isdecimal() and int(port) < 65536):
+            raise ListenError(f"cannot listen on {listen}: write HOST:PORT with a port up to 65535")
+        try:
+            self._server = _Server(host.strip("[]"), int(port), pages)
+        except OSError as error:
+            raise ListenError(f"cannot listen on {listen}: {error.strerror or error}") from error
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="http", daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        """Where the pages are; the port that was given out where port 0 was asked for."""
+        host, port = self._server.server_address[:2]
+        name = host.decode() if isinstance(host, bytes) else str(host)
+        return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+
+    def close(self) -> None:
+        """Stop listening; answers on their way are not waited for."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 2 * CONNECTIONS_AT_ONCE
+
+    def __init__(self, host: str, port: int, pages: Pages) -> None:
+        self.pages = pages
+        self._slots = threading.BoundedSemaphore(CONNECTIONS_AT_ONCE)
+        if ":" in host:
+            self.address_family = socket.AF_INET6
+        super().__init__((host, port), _Handler)
+
+    def server_bind(self) -> None:
+        """Bind without the look-up of the host's name that the base class adds and nobody reads."""
+        socketserver.TCPServer.server_bind(self)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve in a thread while there is room; a client too many is hung up on."""
+        if self._slots.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve, then make room again."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._slots.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say one line where the base class prints a traceback; clients that hang up are no news."""
+        error = sys.exception()
+        if not isinstance(error, ConnectionError | TimeoutError):
+            print(f"http: request from {client_address[0]} failed: {error!r}", file=sys.stderr)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    server_version = "mlvitals"
+    sys_version = ""
+    timeout = CLIENT_TIMEOUT_SECONDS
+
+    def do_GET(self) -> None:
+        self._answer(with_body=True)
+
+    def do_HEAD(self) -> None:
+        self._answer(with_body=False)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+        """Scrapes are not logged."""
+
+    def _answer(self, *, with_body: bool) -> None:
+        page = self._page()
+        body = page.body
+        self.send_response(page.status)
+        self.send_header("Content-Type", page.content_type)
+        if _accepts_gzip(self.headers.get("Accept-Encoding", "")):
+            body = gzip.compress(body, compresslevel=1)
+            self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Vary", "Accept-Encoding")
+        self.end_headers()
+        if with_body:
+            self.wfile.write(body)
+
+    def _page(self) -> Page:
+        make = self.server.pages.get(self.path.partition("?")[0])
+        if make is None:
+            known = ", ".join(self.server.pages)
+            return Page(f"not found; here are {known}\n".encode(), HTTPStatus.NOT_FOUND)
+        try:
+            return make()
+        except Exception as error:  # whatever a page does, the client learns no more than this
+            print(f"http: {self.path} failed: {error!r}", file=sys.stderr)
+            return Page(b"internal error\n", HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _accepts_gzip(header: str) -> bool:
+    for item in header.split(","):
+        coding, _, parameters = item.partition(";")
+        if coding.strip().lower() == "gzip":
+            return parameters.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return False

@@ -1,0 +1,134 @@
+"""The training data of a reference: files read column by column, for a reference needs one column at a time."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+
+from exporters.columns import Column
+from exporters.log_files import StoredFile, walk
+from exporters.paths import is_url, plain, resolve
+from exporters.prediction_log import FORMAT_OF_SUFFIX, BrokenFileError, column_names, read_file
+from exporters.reference import Reference, ReferenceDataError, build_reference, hash_files
+from exporters.report import FileProblem
+from exporters.text_columns import Columns
+from generator.spec.model import FeatureType, LogFormat, Spec
+
+_TEXT = (LogFormat.CSV, LogFormat.JSONL)
+
+
+def build_from_files(spec: Spec, base_dir: Path, paths: Iterable[str], created: datetime) -> Reference:
+    """Build a spec's reference from files and folders of training data.
+
+    Args:
+        spec: the system's spec.
+        base_dir: where relative paths start.
+        paths: local files or folders; a file's name says its format, and the log's format where it does not.
+        created: now, aware.
+
+    Raises:
+        ReferenceDataError: a file cannot be read, or the data cannot serve as a reference.
+
+    """
+    data = TrainingData(spec, [file for path in paths for file in _files(path, base_dir)])
+    source_hash = hash_files(Path(file.path) for file in data.files)
+    return build_reference(spec, data, created=created, source_hash=source_hash)
+
+
+class TrainingData(Mapping[str, Column]):
+    """The columns that a spec's reference is built from, each read when it is asked for.
+
+    Raises:
+        ReferenceDataError: there are no files, one cannot be read, or some lack a column that others have. Reading
+            a column raises it too.
+
+    """
+
+    def __init__(self, spec: Spec, files: list[StoredFile]) -> None:
+        if not files:
+            raise ReferenceDataError("there are no files of training data")
+        self.files = files
+        self._default_format = spec.prediction_log.format
+        self._time_column = spec.reference.timestamp or spec.prediction_log.timestamp
+        types = {spec.column(name): feature.type for name, feature in spec.features.items()}
+        if spec.prediction_log.score is not None:
+            types.setdefault(spec.prediction_log.score, FeatureType.FLOAT)
+        present = self._present(frozenset({*types, self._time_column}))
+        self._types = {name: kind for name, kind in types.items() if name in present}
+        self._names = [*self._types, *({self._time_column} & present - types.keys())]
+
+    def __getitem__(self, name: str) -> Column:
+        if name not in self._names:
+            raise KeyError(name)
+        if any(self._format(file) in _TEXT for file in self.files):
+            return self._all_columns[name]
+        return self._read({name: self._types[name]} if name in self._types else {})[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @cached_property
+    def _all_columns(self) -> dict[str, Column]:
+        """Text is parsed whole or not at all, hence once."""
+        return self._read(self._types)
+
+    def _format(self, file: StoredFile) -> LogFormat:
+        return FORMAT_OF_SUFFIX.get(Path(file.path).suffix.lower(), self._default_format)
+
+    def _present(self, wanted: frozenset[str]) -> frozenset[str]:
+        try:
+            names = {file.path: column_names(file, self._format(file)) & wanted for file in self.files}
+        except (OSError, pa.ArrowException) as error:
+            raise ReferenceDataError(f"the training data cannot be read: {plain(error)}") from error
+        everywhere = frozenset.intersection(*names.values())
+        for path, found in names.items():
+            lacking = frozenset.union(*names.values()) - found
+            if lacking:
+                raise ReferenceDataError(f"{path} lacks the columns {', '.join(sorted(lacking))}, which others have")
+        return everywhere
+
+    def _read(self, columns: Columns) -> dict[str, Column]:
+        parts = [part for file in self.files for part in self._parts(file, columns)]
+        return _joined(parts, [*columns, self._time_column])
+
+    def _parts(self, file: StoredFile, columns: Columns) -> Iterator[pa.Table]:
+        try:
+            for item in read_file(file, self._format(file), columns, self._time_column):
+                if isinstance(item, FileProblem):
+                    raise ReferenceDataError(f"{item.path}: {item.problem}")
+                arrays = dict(item.columns)
+                if item.times is not None:
+                    arrays.setdefault(self._time_column, item.times)
+                yield pa.table(arrays)
+        except BrokenFileError as error:
+            raise ReferenceDataError(f"{file.path}: {error}") from error
+
+
+def _joined(parts: list[pa.Table], names: list[str]) -> dict[str, Column]:
+    if not parts:
+        return {name: pa.chunked_array([], pa.null()) for name in names}
+    try:
+        table: Any = pa.concat_tables(parts, promote_options="permissive")
+    except pa.ArrowException as error:
+        raise ReferenceDataError(f"a column has another type in another file: {plain(error)}") from error
+    return {name: table[name] for name in table.column_names}
+
+
+def _files(path: str, base_dir: Path) -> Iterator[StoredFile]:
+    if is_url(path):
+        raise ReferenceDataError(f"{path}: training data must be local files")
+    root = str(resolve(path, base_dir))
+    try:
+        for item in walk(pafs.LocalFileSystem(), root):
+            if isinstance(item, FileProblem):
+                raise ReferenceDataError(f"{item.path}: {item.problem}")
+            yield item
+    except OSError as error:
+        raise ReferenceDataError(f"the training data cannot be read: {plain(error)}") from error

@@ -1,0 +1,357 @@
+"""A signal as a panel: thresholds drawn are the alert's own numbers, and every look is decided here once."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from string import ascii_uppercase
+from typing import Any
+
+from grafanalib import core
+
+from generator.grafana.layout import Box
+from generator.grafana.text import literal, literal_strings
+from generator.signals.signal import Query, Signal, View
+from generator.spec.model import Severity
+
+Json = dict[str, Any]
+
+DATA_SOURCE = {"type": "prometheus", "uid": "${datasource}"}
+GREEN, BLUE, AMBER, RED, PURPLE, GREY = "green", "blue", "orange", "red", "purple", "#8e8e8e"
+COLOURS = {Severity.INFO: BLUE, Severity.WARNING: AMBER, Severity.CRITICAL: RED}
+"""State colours; they mean state and nothing else."""
+
+_HEADROOM = 1.1
+_ROOMY, _WIDE = 8, 12
+"""Columns from which a legend has room for figures, and from which it stands beside the lines."""
+_STATUS_COLUMNS = 72
+_FEATURE = "{{feature_name}}"
+_LEFT_OUT = ("Time", "rank")
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What panels of one dashboard share."""
+
+    uid: str
+    interval: str
+    """The scrape interval: a smaller step would only repeat samples."""
+    labels: Mapping[str, str]
+    """Label names as table headings."""
+
+
+class CorePanel(core.Panel):  # type: ignore[misc]
+    """A panel type of today's Grafana that grafanalib lacks, or still writes in its Angular form."""
+
+    def __init__(self, kind: str, options: Json, **common: Any) -> None:
+        super().__init__(**common)
+        self.kind = kind
+        self.options = options
+
+    def to_json_data(self) -> Json:
+        """The panel as JSON values."""
+        panel: Json = self.panel_json({"type": self.kind, "options": self.options})
+        return panel
+
+
+def panel(signal: Signal, identity: int, box: Box, frame: Frame) -> core.Panel:
+    """Draw a signal."""
+    return _DRAW[signal.view](signal, _common(signal, identity, box, frame), frame)
+
+
+def grid(box: Box) -> core.GridPos:
+    """A box as grafanalib has it."""
+    return core.GridPos(h=box.height, w=box.width, x=box.x, y=box.y)
+
+
+def target(query: Query, reference: str, form: str = "time_series") -> core.Target:
+    """A Prometheus query of a panel."""
+    return core.Target(
+        datasource=DATA_SOURCE,
+        expr=literal_strings(query.expression),
+        format=form,
+        instant=query.instant,
+        legendFormat=literal(query.legend),
+        refId=reference,
+    )
+
+
+def threshold_steps(*steps: tuple[float | None, str]) -> Json:
+    """Colours from values on; the first value is None, from below."""
+    return {"mode": "absolute", "steps": [{"color": colour, "value": value} for value, colour in steps]}
+
+
+def override(names: Iterable[str], properties: Mapping[str, Json]) -> Json:
+    """Other settings for the fields that people see under the names.
+
+    Matched by names, and set to objects only: Grafana's published schema takes no bare text or number here.
+    """
+    return {
+        "matcher": {"id": "byNames", "options": {"mode": "include", "names": list(names)}},
+        "properties": [{"id": name, "value": value} for name, value in properties.items()],
+    }
+
+
+# ---------------------------------------------------------------- what all views share
+
+
+def _common(signal: Signal, identity: int, box: Box, frame: Frame) -> Json:
+    form = {View.TABLE: "table", View.HEATMAP: "heatmap"}.get(signal.view, "time_series")
+    return {
+        "id": identity,
+        "title": literal(signal.title),
+        "description": literal(signal.description),
+        "dataSource": DATA_SOURCE,
+        "gridPos": grid(box),
+        "interval": frame.interval,
+        "maxDataPoints": None,
+        "targets": [
+            target(query, reference, form) for query, reference in zip(signal.queries, ascii_uppercase, strict=False)
+        ],
+    }
+
+
+def _field_config(signal: Signal, frame: Frame, thresholds: Json, **more: Any) -> Json:
+    defaults = {
+        "unit": signal.unit,
+        "decimals": signal.decimals,
+        "min": signal.minimum,
+        "max": signal.maximum,
+        "noValue": signal.empty,
+        "mappings": [],
+        "thresholds": thresholds,
+        "links": [_focus_link(frame)] if _by_feature(signal) else [],
+    }
+    return {"fieldConfig": {"defaults": {**defaults, **more}, "overrides": _overrides(signal)}}
+
+
+def _focus_link(frame: Frame) -> core.DashboardLink:
+    chosen = "var-feature_name=${__field.labels.feature_name:percentencode}"
+    return core.DashboardLink(
+        type="link",
+        title="Show only ${__field.labels.feature_name}",
+        uri=f"/d/{frame.uid}?${{__url_time_range}}&{chosen}",
+    )
+
+
+def _overrides(signal: Signal) -> list[Json]:
+    """Context is grey and dashed."""
+    context: dict[str, Json] = {
+        "color": {"mode": "fixed", "fixedColor": GREY},
+        "custom.lineStyle": {"fill": "dash", "dash": [6, 6]},
+    }
+    dimmed = [literal(query.legend) for query in signal.queries if query.dimmed]
+    return [override(dimmed, context)] if dimmed else []
+
+
+def _lines(signal: Signal) -> Json:
+    """A line at each level, in the colour of the severity that begins there, whichever side is bad."""
+    levels = sorted((level.value, COLOURS[level.severity]) for level in signal.levels)
+    return threshold_steps((None, "transparent"), *levels)
+
+
+def _bands(signal: Signal) -> Json:
+    """The colour of a value: of the severity that holds there, green where none does."""
+    if not signal.levels:
+        return threshold_steps((None, BLUE))
+    levels = sorted((level.value, COLOURS[level.severity]) for level in signal.levels)
+    if not signal.below:
+        return threshold_steps((None, GREEN), *levels)
+    values = [value for value, _ in levels]
+    colours = [*(colour for _, colour in levels), GREEN]
+    return threshold_steps(*zip([None, *values], colours, strict=True))
+
+
+def _many(signal: Signal) -> bool:
+    """Whether it has several series besides context."""
+    shown = [query for query in signal.queries if not query.dimmed]
+    return len(shown) > 1 or any("{{" in query.legend for query in shown)
+
+
+def _by_feature(signal: Signal) -> bool:
+    return any(_FEATURE in query.legend for query in signal.queries)
+
+
+# ---------------------------------------------------------------- the views
+
+
+def _time_series(signal: Signal, common: Json, frame: Frame) -> core.Panel:
+    many = _many(signal)
+    custom = {
+        "axisSoftMax": _soft_maximum(signal),
+        "axisSoftMin": 0 if signal.minimum is None else None,
+        "lineStyle": {"fill": "solid"},
+        "stacking": {"mode": "none", "group": "A"},
+        "thresholdsStyle": {"mode": "dashed" if signal.levels else "off"},
+    }
+    alone = len(signal.queries) == 1 and not many
+    table = many and (_by_feature(signal) or signal.width >= _ROOMY)
+    sorting = {"sortBy": "Last", "sortDesc": True} if table else {}
+    return core.TimeSeries(
+        **common,
+        fillOpacity=8 if alone else 0,
+        lineInterpolation="stepAfter" if signal.view is View.STEPS else "linear",
+        legendDisplayMode="table" if table else "list",
+        legendCalcs=["last", "max"] if table else [],
+        legendPlacement="right" if table and signal.width >= _WIDE else "bottom",
+        showPoints="never",
+        tooltipMode="multi",
+        tooltipSort="desc",
+        extraJson={
+            **_field_config(signal, frame, _lines(signal), color=_colours(signal), custom=custom),
+            "options": {"legend": {"showLegend": not alone, **sorting}},
+        },
+    )
+
+
+def _colours(signal: Signal) -> Json:
+    """A feature has one colour everywhere, that of its name; a line alone is blue."""
+    if not _many(signal):
+        return {"mode": "fixed", "fixedColor": BLUE}
+    return {"mode": "palette-classic-by-name" if _by_feature(signal) else "palette-classic"}
+
+
+def _soft_maximum(signal: Signal) -> float | None:
+    """A little above the worst level, so that a calm week looks calm and the line is still inside."""
+    if signal.below or not signal.levels:
+        return None
+    return round(max(level.value for level in signal.levels) * _HEADROOM, 10)
+
+
+def _stat(signal: Signal, common: Json, frame: Frame) -> core.Panel:
+    return core.Stat(
+        **common,
+        alignment="auto",
+        colorMode="value" if signal.levels else "none",
+        graphMode="none" if any(query.instant for query in signal.queries) else "area",
+        reduceCalc="lastNotNull",
+        textMode="value_and_name" if _many(signal) else "value",
+        extraJson={
+            **_field_config(signal, frame, _bands(signal), color={"mode": "thresholds"}, **_UNKNOWN),
+            "options": {**STAT_OPTIONS, "text": {"valueSize": 36}},
+        },
+    )
+
+
+STAT_OPTIONS = {"percentChangeColorMode": "standard", "showPercentChange": False, "wideLayout": True}
+"""What Grafana's stat panel wants and grafanalib leaves out."""
+
+
+_UNKNOWN: Json = {
+    "noValue": "No data",
+    "mappings": [{"type": "special", "options": {"match": "null+nan", "result": {"text": "No data", "color": GREY}}}],
+}
+"""A figure that is not there must not look like a good one; the whole explanation would not fit either."""
+
+
+def _bar_gauge(signal: Signal, common: Json, frame: Frame) -> core.Panel:
+    options = {
+        "displayMode": "basic",
+        "legend": _NO_LEGEND,
+        "maxVizHeight": 40,
+        "minVizHeight": 14,
+        "minVizWidth": 8,
+        "namePlacement": "left",
+        "orientation": "horizontal",
+        "reduceOptions": {"calcs": ["lastNotNull"], "values": False},
+        "showUnfilled": True,
+        "sizing": "auto",
+        "valueMode": "color",
+    }
+    maximum = _soft_maximum(signal) if signal.maximum is None else signal.maximum
+    config = _field_config(signal, frame, _bands(signal), color={"mode": "thresholds"}, max=maximum)
+    return CorePanel("bargauge", options, **common, extraJson=config)
+
+
+def _status_history(signal: Signal, common: Json, frame: Frame) -> core.Panel:
+    options = {
+        "colWidth": 1,
+        "legend": _NO_LEGEND,
+        "rowHeight": 0.85,
+        "showValue": "never",
+        "tooltip": {"mode": "single", "sort": "none"},
+    }
+    custom = {"fillOpacity": 80, "lineWidth": 0}
+    config = _field_config(signal, frame, _bands(signal), color={"mode": "thresholds"}, custom=custom)
+    return CorePanel("status-history", options, **{**common, "maxDataPoints": _STATUS_COLUMNS}, extraJson=config)
+
+
+_NO_LEGEND = {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": False}
+
+
+def _heatmap(signal: Signal, common: Json, frame: Frame) -> core.Panel:
+    options = {
+        "calculate": False,
+        "cellGap": 1,
+        "color": {"mode": "scheme", "scheme": "Blues", "steps": 64, "exponent": 0.5, "fill": BLUE, "reverse": False},
+        "exemplars": {"color": "rgba(255,0,255,0.7)"},
+        "filterValues": {"le": 1e-9},
+        "legend": {"show": False},
+        "rowsFrame": {"layout": "auto"},
+        "cellValues": {"unit": signal.unit, "decimals": 0},
+        "showValue": "never",
+        "tooltip": {"mode": "single", "yHistogram": False, "showColorScale": False},
+        "yAxis": {"axisPlacement": "left", "reverse": False},
+    }
+    custom = {"hideFrom": {"legend": False, "tooltip": False, "viz": False}, "scaleDistribution": {"type": "linear"}}
+    config = _field_config(signal, frame, threshold_steps((None, BLUE)), custom=custom)
+    return CorePanel("heatmap", options, **common, extraJson=config)
+
+
+def _table(signal: Signal, common: Json, frame: Frame) -> core.Panel:
+    values = _value_columns(signal)
+    first = next(iter(values))
+    unnamed = [column for column, heading in values.items() if not heading]
+    transformations = [
+        {"id": "merge", "options": {}},
+        _only_rows_with(first),
+        columns({**frame.labels, **values}, left_out=(*_LEFT_OUT, *unnamed)),
+    ]
+    options = table_options(sort_by=values[first])
+    config = _field_config(signal, frame, _lines(signal), custom=TABLE_CELLS, color={"mode": "thresholds"})
+    return CorePanel("table", options, **common, transformations=transformations, extraJson=config)
+
+
+def _value_columns(signal: Signal) -> dict[str, str]:
+    """Columns of values after merging, by Grafana's name for them, and what people should read there."""
+    if len(signal.queries) == 1:
+        return {"Value": signal.queries[0].legend}
+    return {f"Value #{ref}": query.legend for ref, query in zip(ascii_uppercase, signal.queries, strict=False)}
+
+
+def _only_rows_with(column: str) -> Json:
+    condition = {"fieldName": column, "config": {"id": "isNotNull", "options": {}}}
+    return {"id": "filterByValue", "options": {"filters": [condition], "match": "all", "type": "include"}}
+
+
+def columns(headings: Mapping[str, str], left_out: Iterable[str]) -> Json:
+    """The transformation that orders and names the columns of a table."""
+    options = {
+        "excludeByName": dict.fromkeys(left_out, True),
+        "indexByName": {name: position for position, name in enumerate(headings)},
+        "renameByName": {name: heading for name, heading in headings.items() if heading},
+    }
+    return {"id": "organize", "options": options}
+
+
+TABLE_CELLS = {"align": "auto", "filterable": False, "inspect": False, "minWidth": 60}
+
+
+def table_options(sort_by: str | None = None) -> Json:
+    """A compact table, largest first where a column is named."""
+    return {
+        "cellHeight": "sm",
+        "footer": {"show": False, "reducer": [], "countRows": False},
+        "frameIndex": 0,
+        "showHeader": True,
+        "sortBy": [{"displayName": sort_by, "desc": True}] if sort_by else [],
+    }
+
+
+_DRAW: Mapping[View, Callable[[Signal, Json, Frame], core.Panel]] = {
+    View.TIME_SERIES: _time_series,
+    View.STEPS: _time_series,
+    View.STAT: _stat,
+    View.BAR_GAUGE: _bar_gauge,
+    View.STATUS_HISTORY: _status_history,
+    View.HEATMAP: _heatmap,
+    View.TABLE: _table,
+}

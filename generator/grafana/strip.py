@@ -1,0 +1,208 @@
+"""The top strip: is anything wrong, in which layer, since when. The first thing whoever is paged sees."""
+
+from collections.abc import Iterable, Sequence
+from string import ascii_uppercase
+
+from grafanalib import core
+
+from generator.contract import Contract
+from generator.grafana.layout import Box
+from generator.grafana.panels import (
+    AMBER,
+    COLOURS,
+    DATA_SOURCE,
+    GREEN,
+    PURPLE,
+    RED,
+    STAT_OPTIONS,
+    TABLE_CELLS,
+    CorePanel,
+    Frame,
+    Json,
+    columns,
+    grid,
+    override,
+    table_options,
+    target,
+    threshold_steps,
+)
+from generator.grafana.text import literal_url
+from generator.promql import number, selector
+from generator.signals.monitoring import stale_after
+from generator.signals.signal import Layer, Query
+from generator.spec.model import Severity, Spec
+
+HEIGHT = 7
+"""Grid rows the strip takes."""
+
+_STATES = (("OK", GREEN), ("Warning", AMBER), ("Blind", PURPLE), ("Critical", RED))
+"""The states of a layer, by the value that `layer_state` gives; blind outranks warning, for it may hide anything."""
+_WORST_FIRST = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
+_SUBJECTS = ("feature_name", "feature_source", "kpi", "slo", "stage", "status", "job")
+"""Labels that say what an alert is about."""
+
+
+def strip(spec: Spec, frame: Frame) -> Sequence[core.Panel]:
+    """The panels of the strip, with the ids 1, 2, 3."""
+    return _health(spec, frame), _history(spec, frame), _firing(spec, frame)
+
+
+def layer_state(spec: Spec, layer: Layer) -> str:
+    """PromQL for the state of a layer now: an index into OK, Warning, Blind, Critical; it always has a value.
+
+    No alert says nothing where nobody looks: a layer is blind while what it is watched through is not up, its
+    results are old, or the rules are not evaluated.
+    """
+    critical, warning = (
+        f"max({_firing_alerts(spec, severity, layer=layer)})" for severity in (Severity.CRITICAL, Severity.WARNING)
+    )
+    seen = " and ".join(_conditions(spec, layer))
+    return f"3 * {critical} or 2 * absent({seen}) or {warning} or vector(0)"
+
+
+def _firing_alerts(spec: Spec, severity: Severity, **more: str) -> str:
+    return selector("ALERTS", alertstate="firing", system=spec.system.name, severity=severity, **more)
+
+
+def _conditions(spec: Spec, layer: Layer) -> Iterable[str]:
+    """What must be true for the silence of a layer's alerts to mean anything."""
+    success = Contract(spec).name("exporter_last_success_timestamp_seconds")
+    yield f"(max({_firing_alerts(spec, Severity.NONE)}) == 1)"
+    if layer is not Layer.DATA:
+        yield f"(max({selector('up', job=spec.serving_job)}) == 1)"
+    if layer in {Layer.MODEL, Layer.DATA, Layer.MONITORING}:
+        yield f"(max({selector('up', job=spec.exporter_job)}) == 1)"
+        yield f"(time() - max({success}) < {number(stale_after(spec))})"
+
+
+def _common(spec: Spec, identity: int, title: str, description: str, box: Box, frame: Frame) -> Json:
+    return {
+        "id": identity,
+        "title": title,
+        "description": description,
+        "dataSource": DATA_SOURCE,
+        "gridPos": grid(box),
+        "interval": frame.interval,
+        "maxDataPoints": None,
+    }
+
+
+def _state_config() -> Json:
+    mappings = {
+        str(value): {"text": text, "color": colour, "index": value} for value, (text, colour) in enumerate(_STATES)
+    }
+    defaults = {
+        "mappings": [{"type": "value", "options": mappings}],
+        "color": {"mode": "thresholds"},
+        "thresholds": threshold_steps(
+            (None, GREEN), *((value, colour) for value, (_, colour) in enumerate(_STATES) if value)
+        ),
+        "noValue": "Prometheus does not answer",
+    }
+    return {"fieldConfig": {"defaults": defaults, "overrides": []}}
+
+
+def _states(spec: Spec, *, instant: bool) -> list[core.Target]:
+    return [
+        target(Query(layer_state(spec, layer), layer.value.capitalize(), instant=instant), reference)
+        for reference, layer in zip(ascii_uppercase, Layer, strict=False)
+    ]
+
+
+def _health(spec: Spec, frame: Frame) -> core.Panel:
+    config = _state_config()
+    description = (
+        "The worst alert that fires now in each layer. Blind: nothing can be said, because what the layer is watched "
+        "through is down, its results are old, or the rules are not evaluated. Start with the Monitoring row then."
+    )
+    return core.Stat(
+        **_common(spec, 1, "Health now", description, Box(0, 0, 10, 3), frame),
+        targets=_states(spec, instant=True),
+        alignment="center",
+        colorMode="background",
+        graphMode="none",
+        orientation="vertical",
+        reduceCalc="lastNotNull",
+        textMode="value_and_name",
+        extraJson={**config, "options": {**STAT_OPTIONS, "text": {"titleSize": 14, "valueSize": 24}}},
+    )
+
+
+def _history(spec: Spec, frame: Frame) -> core.Panel:
+    options = {"legend": {"showLegend": False, "calcs": []}, "tooltip": {"sort": "none"}}
+    config = _state_config()
+    description = "When each layer was in which state: what broke first is the place to look."
+    common = _common(spec, 2, "Health over time", description, Box(0, 3, 10, 4), frame)
+    return core.StateTimeline(
+        **common,
+        targets=_states(spec, instant=False),
+        fillOpacity=80,
+        showValue="never",
+        extraJson={**config, "options": options},
+    )
+
+
+def _firing(spec: Spec, frame: Frame) -> core.Panel:
+    common = _common(
+        spec,
+        3,
+        "Firing alerts",
+        "Alerts that fire now, critical first, and since when their condition holds. A click opens the runbook.",
+        Box(10, 0, 14, HEIGHT),
+        frame,
+    )
+    headings = {
+        "Value": "Since",
+        "alertname": "Alert",
+        "state": "Severity",
+        "what": "What",
+        "incident": "Runbook",
+    }
+    as_time = {"conversions": [{"targetField": "Value", "destinationType": "time"}]}
+    as_text = {"timeField": "Value", "outputFormat": "MMM D, HH:mm", "useTimezone": True}
+    transformations = [
+        {"id": "convertFieldType", "options": as_time},
+        {"id": "formatTime", "options": as_text},
+        columns(headings, left_out=["Time"]),
+    ]
+    coloured = {"type": "color-background", "mode": "basic", "applyToRow": False}
+    runbook = f"{literal_url(spec.links.runbooks).rstrip('/')}/{spec.system.name}/${{__data.fields.Runbook}}.md"
+    defaults = {
+        "custom": TABLE_CELLS,
+        "mappings": [_severity_colour(severity, colour) for severity, colour in COLOURS.items()],
+        "noValue": "Nothing is firing. A layer that is blind cannot fire.",
+        "links": [core.DashboardLink(type="link", title="Open the runbook", uri=runbook, targetBlank=True)],
+        "color": {"mode": "thresholds"},
+        "thresholds": threshold_steps((None, "transparent")),
+    }
+    return CorePanel(
+        "table",
+        table_options(),
+        **common,
+        targets=[target(Query(_since(spec), instant=True), "A", "table")],
+        transformations=transformations,
+        extraJson={
+            "fieldConfig": {
+                "defaults": defaults,
+                "overrides": [override(["Severity"], {"custom.cellOptions": coloured})],
+            }
+        },
+    )
+
+
+def _severity_colour(severity: Severity, colour: str) -> Json:
+    result = {"text": f"{severity.capitalize()}, $1", "color": colour}
+    return {"type": "regex", "options": {"pattern": f"/^{severity}, (.+)$/", "result": result}}
+
+
+def _since(spec: Spec) -> str:
+    """Since when each alert fires, in Unix milliseconds, by what people want to read about it; worst and newest first."""
+    subjects = ", ".join(f'"{label}"' for label in _SUBJECTS)
+
+    def of(severity: Severity) -> str:
+        since = selector("ALERTS_FOR_STATE", system=spec.system.name, severity=severity)
+        firing = f"{since} and ignoring (alertstate) {_firing_alerts(spec, severity)}"
+        named = f'label_join(label_join({firing}, "what", " ", {subjects}), "state", ", ", "severity", "layer")'
+        return f"sort_desc(1000 * max by (alertname, state, what, incident) ({named}))"
+
+    return " or ".join(of(severity) for severity in _WORST_FIRST)

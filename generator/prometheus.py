@@ -1,0 +1,46 @@
+"""The configuration of the Prometheus that scrapes a system and evaluates its rules."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from generator.spec.model import Spec
+from generator.text_files import yaml_file
+
+_ANY_ADDRESS = re.compile(r"^(0\.0\.0\.0|\[::\]):")
+DEFAULT_SERVING_TARGET = "localhost:8000"
+
+
+def prometheus_config(
+    spec: Spec,
+    marker: str,
+    *,
+    rule_files: Sequence[str] | None = None,
+    serving_targets: Sequence[str] | None = None,
+    exporter_targets: Sequence[str] | None = None,
+) -> str:
+    """Write prometheus.yml for one system.
+
+    Relative rule files start at the folder of prometheus.yml, ``stack/<system>/``: the default finds the generated
+    rules wherever the folders keep their places beside each other. Targets default to the spec's.
+    """
+    exporter = exporter_targets or spec.exporter.targets or (_reachable(spec.exporter.listen),)
+    serving = serving_targets or spec.serving.targets or (DEFAULT_SERVING_TARGET,)
+    document = {
+        "global": {
+            "scrape_interval": spec.telemetry.scrape_interval,
+            "evaluation_interval": spec.telemetry.evaluation_interval,
+        },
+        "rule_files": list(rule_files or (f"../../alert_rules/{spec.system.name}.rules.yml",)),
+        "scrape_configs": [_scrape(spec.serving_job, serving), _scrape(spec.exporter_job, exporter)],
+    }
+    return yaml_file(document, marker)
+
+
+def _scrape(job: str, targets: Sequence[str]) -> dict[str, Any]:
+    return {"job_name": job, "static_configs": [{"targets": list(targets)}]}
+
+
+def _reachable(listen: str) -> str:
+    """An address to scrape: who listens on every interface is found on the local one."""
+    return _ANY_ADDRESS.sub("localhost:", listen)

@@ -1,0 +1,77 @@
+"""Alerting rules: each alert with the labels that route it and the annotations that people read."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from generator.promql import number
+from generator.signals.signal import Alert, Layer, Signal
+from generator.signals.text import AlertText, LabelOf, text
+from generator.spec.durations import milliseconds
+from generator.spec.model import Spec
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRule:
+    """An alert as Prometheus gets it. Labels and annotations are texts, so that a test knows what they render to."""
+
+    alert: Alert
+    layer: Layer
+    labels: dict[str, AlertText]
+    annotations: dict[str, AlertText]
+
+    def document(self) -> dict[str, Any]:
+        """The rule as the rules file holds it."""
+        keep = self.alert.timing.keep_firing_for
+        return {
+            "alert": self.alert.name,
+            "expr": self.alert.rule,
+            "for": self.alert.timing.for_,
+            **({"keep_firing_for": keep} if milliseconds(keep) else {}),
+            "labels": {name: value.template() for name, value in self.labels.items()},
+            "annotations": {name: value.template() for name, value in self.annotations.items()},
+        }
+
+
+def alert_rules(spec: Spec, signals: Iterable[Signal]) -> Iterator[AlertRule]:
+    """The rule of every alert, in order of the signals."""
+    for signal in signals:
+        for alert in signal.alerts:
+            yield AlertRule(alert, signal.layer, _labels(spec, signal, alert), _annotations(spec, signal, alert))
+
+
+def _labels(spec: Spec, signal: Signal, alert: Alert) -> dict[str, AlertText]:
+    # The threshold is part of the identity: features with thresholds of their own share an alert's name and severity.
+    labels = {
+        "severity": alert.severity.value,
+        "system": spec.system.name,
+        "layer": signal.layer.value,
+        "team": spec.system.team,
+        "incident": signal.incident.value,
+        "cooldown": alert.cooldown,
+        "threshold": number(alert.threshold),
+        **dict(alert.labels),
+    }
+    return {name: text(value) for name, value in labels.items()}
+
+
+def _annotations(spec: Spec, signal: Signal, alert: Alert) -> dict[str, AlertText]:
+    return {
+        "summary": text(alert.summary),
+        "description": alert.description,
+        "runbook_url": text(f"{spec.links.runbooks.rstrip('/')}/{runbook_place(spec, signal, alert)}"),
+        "dashboard_url": _dashboard_url(spec, alert),
+    }
+
+
+def runbook_place(spec: Spec, signal: Signal, alert: Alert) -> str:
+    """Where an alert's runbook entry is, below the folder of all runbooks."""
+    return f"{spec.system.name}/{signal.incident}.md#{alert.name.lower()}"
+
+
+def _dashboard_url(spec: Spec, alert: Alert) -> AlertText:
+    """The system's dashboard, opened on what the alert is about."""
+    pieces: list[str | LabelOf] = [f"{spec.links.grafana.rstrip('/')}/d/{spec.system.name}"]
+    for position, name in enumerate(alert.url_labels):
+        pieces += ["&" if position else "?", f"var-{name}=", LabelOf(name, in_url=True)]
+    return text(*pieces)

@@ -1,0 +1,51 @@
+"""What an expression reads: how far back, and which series."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import promql_parser
+
+
+def longest_range(expression: str, records: Mapping[str, str]) -> float:
+    """Seconds of samples an expression needs, those of the records it reads included.
+
+    `records` gives the expression of each record.
+    """
+    nodes = tuple(_nodes(promql_parser.parse(expression)))
+    own = (node.range.total_seconds() for node in nodes if type(node).__name__ in {"MatrixSelector", "SubqueryExpr"})
+    read = (longest_range(records[node.name], records) for node in _selectors(nodes) if node.name in records)
+    return max((*own, *read), default=0.0)
+
+
+def reads_only(expression: str, series: tuple[tuple[str, Mapping[str, str]], ...]) -> bool:
+    """Whether every selector of an expression finds one of the series, each given by name and labels."""
+    return all(
+        any(selector.name == name and _matches(selector, labels) for name, labels in series)
+        for selector in _selectors(_nodes(promql_parser.parse(expression)))
+    )
+
+
+def _nodes(node: Any) -> Iterator[Any]:
+    """Walk promql-parser's tree, whose node classes share no interface."""
+    yield node
+    for child in ("lhs", "rhs", "expr", "param", "vector_selector"):
+        if getattr(node, child, None) is not None:
+            yield from _nodes(getattr(node, child))
+    for argument in getattr(node, "args", ()):
+        yield from _nodes(argument)
+
+
+def _selectors(nodes: Any) -> Iterator[Any]:
+    return (node for node in nodes if type(node).__name__ == "VectorSelector")
+
+
+def _matches(selector: Any, labels: Mapping[str, str]) -> bool:
+    return all(_holds(matcher, labels.get(matcher.name, "")) for matcher in selector.matchers.matchers)
+
+
+def _holds(matcher: Any, value: str) -> bool:
+    kind = promql_parser.MatchOp
+    plain = matcher.op == kind.Equal or matcher.op == kind.NotEqual  # noqa: PLR1714  (the operators have no hash)
+    agrees = value == matcher.value if plain else re.fullmatch(matcher.value, value, re.DOTALL) is not None
+    return agrees is (matcher.op == kind.Equal or matcher.op == kind.Re)  # noqa: PLR1714

@@ -1,0 +1,32 @@
+"""The rules file: recording and alerting rules in groups."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from generator.rules.alerts import alert_rules
+from generator.rules.recording import recording_rules
+from generator.signals.signal import Layer, Signal
+from generator.spec.durations import milliseconds
+from generator.spec.model import Spec
+from generator.text_files import yaml_file
+
+MAX_RULES_A_GROUP = 20
+LONGEST_INTERVAL = "5m"
+"""Prometheus takes a series for gone after five minutes without a sample."""
+
+
+def rules_file(spec: Spec, signals: Sequence[Signal], marker: str) -> str:
+    """The rules file of a system, `marker` its first line."""
+    return yaml_file({"groups": list(rule_groups(spec, signals))}, marker)
+
+
+def rule_groups(spec: Spec, signals: Sequence[Signal]) -> Iterator[dict[str, Any]]:
+    """The rule groups of a system by layer, all records before the alerts that read them."""
+    interval = min(spec.telemetry.evaluation_interval, LONGEST_INTERVAL, key=milliseconds)
+    alerts = tuple(alert_rules(spec, signals))
+    recorded = ((layer, "recording", recording_rules(layer, signals)) for layer in Layer)
+    alerting = ((layer, "alerts", [rule.document() for rule in alerts if rule.layer is layer]) for layer in Layer)
+    for layer, kind, rules in (*recorded, *alerting):
+        for part, start in enumerate(range(0, len(rules), MAX_RULES_A_GROUP), start=1):
+            name = f"{spec.system.name}-{layer}-{kind}" + (f"-{part}" if part > 1 else "")
+            yield {"name": name, "interval": interval, "rules": rules[start : start + MAX_RULES_A_GROUP]}

@@ -1,0 +1,269 @@
+"""promtool tests: every alert fires just beyond its threshold, in time, and is silent otherwise.
+
+The tests are written from the alerts' scenarios, so that a threshold, a comparison, a duration or a label that
+changes in the rules alone fails its test. All times are seconds from the begin of a test.
+"""
+
+import operator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from math import ceil
+from typing import Any
+
+from generator.promql import number, series
+from generator.rules.alerts import AlertRule, alert_rules
+from generator.rules.expressions import longest_range, reads_only
+from generator.rules.groups import rule_groups
+from generator.rules.recording import records_of
+from generator.signals.signal import Alert, Input, Scenario, Signal
+from generator.signals.text import Format, Sample, Situation, figure
+from generator.spec.durations import duration, seconds
+from generator.spec.model import Spec
+from generator.text_files import yaml_file
+
+QUICK = 9000
+"""Seconds up to which a test counts as quick; longer ones have a file, hence an evaluation interval, of their own."""
+
+_STEPS = (43_200, 14_400, 3600, 1800, 900, 300, 60, 30, 20, 15, 10, 5, 2, 1)
+_MOST_EVALUATIONS = {True: 150, False: 20}
+"""How often a quick test, or one of the others, evaluates all rules at most."""
+_COMPARE = {">": operator.gt, "<": operator.lt, "==": operator.eq}
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """An alert under test, and the time its expression needs to reach its value."""
+
+    rule: AlertRule
+    warm_up: float
+
+    @property
+    def alert(self) -> Alert:
+        return self.rule.alert
+
+    @property
+    def lasting(self) -> float:
+        """How long the condition must hold."""
+        return seconds(self.alert.timing.for_)
+
+    @property
+    def begin(self) -> float:
+        """When the inputs change, 0 where they do not."""
+        changes = (item.change[0] for item in self.alert.scenario(beyond(self.alert)).inputs if item.change)
+        return max(changes, default=0.0)
+
+    @property
+    def horizon(self) -> float:
+        """When the alert has fired for certain."""
+        return self.begin + self.warm_up + self.lasting
+
+
+def test_files(spec: Spec, signals: Sequence[Signal], marker: str) -> dict[str, str]:
+    """The promtool tests of all alerts: file name to text.
+
+    promtool evaluates all rules at one interval a file. Alerts that look back for days therefore have a file of
+    their own, whose interval is long.
+    """
+    subjects = tuple(_subjects(spec, signals))
+    files = {
+        f"{spec.system.name}.test.yml": [subject for subject in subjects if subject.horizon <= QUICK],
+        f"{spec.system.name}.history.test.yml": [subject for subject in subjects if subject.horizon > QUICK],
+    }
+    order = [group["name"] for group in rule_groups(spec, signals)]
+    return {name: _file(spec, tuple(members), order, marker) for name, members in files.items() if members}
+
+
+def _file(spec: Spec, subjects: Sequence[_Subject], order: list[str], marker: str) -> str:
+    step = _step(subjects)
+    document = {
+        "rule_files": [f"{spec.system.name}.rules.yml"],
+        "evaluation_interval": duration(step),
+        "group_eval_order": order,
+        "tests": [_without_data(subjects, step), *(test for one in subjects for test in _tests(one, subjects, step))],
+    }
+    return yaml_file(document, marker)
+
+
+def _subjects(spec: Spec, signals: Sequence[Signal]) -> Iterator[_Subject]:
+    records = {record.name: record.expression for record in records_of(signals)}
+    for rule in alert_rules(spec, signals):
+        given = {item.metric for item in rule.alert.scenario(beyond(rule.alert)).inputs}
+        computed = {name: expression for name, expression in records.items() if name not in given}
+        yield _Subject(rule, longest_range(rule.alert.expression, computed))
+
+
+def _step(subjects: Sequence[_Subject]) -> int:
+    """The seconds from one evaluation to the next.
+
+    The longest step that meets the inputs' changes, gives each range four samples and meets each `for`; the last
+    two give way, in reverse order, where a test would take too many evaluations.
+    """
+    longest = max(subject.horizon for subject in subjects)
+    shortest_affordable = longest / _MOST_EVALUATIONS[longest <= QUICK]
+    ranges = [subject.warm_up for subject in subjects if subject.warm_up]
+    meeting = [step for step in _STEPS if all(subject.begin % step == 0 for subject in subjects)] or [1]
+    affordable = [step for step in meeting if step >= shortest_affordable] or meeting[:1]
+    sampling = [step for step in affordable if all(4 * step <= length for length in ranges)] or affordable[-1:]
+    exact = [step for step in sampling if all(subject.lasting % step == 0 for subject in subjects)]
+    return (exact or sampling[-1:])[0]
+
+
+# ---------------------------------------------------------------- values
+
+
+def beyond(alert: Alert) -> float:
+    """A value just beyond the threshold, at which the alert holds."""
+    if alert.comparison == "==":
+        return alert.threshold
+    return _near(alert, 1 if alert.comparison == ">" else -1)
+
+
+def _silent_values(alert: Alert) -> Iterator[tuple[str, float]]:
+    """Values at which an alert is silent, each with its place."""
+    if alert.comparison == "==":
+        yield "off", 0.0 if alert.threshold else 1.0
+        return
+    if alert.threshold:
+        yield "just short of", _near(alert, -1 if alert.comparison == ">" else 1)
+    if not alert.threshold or _is_carried(alert):
+        yield "exactly at", alert.threshold
+
+
+def _is_carried(alert: Alert) -> bool:
+    """Whether an input carries the value itself, so that no arithmetic can move it off the threshold."""
+    value = beyond(alert)
+    return any(item.value == value and not item.slope for item in alert.scenario(value).inputs)
+
+
+def _near(alert: Alert, sign: int) -> float:
+    """A value beside the threshold that is written the same way whatever the last bits of the computed one are."""
+    limit, resolution = Decimal(repr(alert.threshold)), Decimal(repr(alert.resolution))
+    distance = sign * resolution * (abs(limit) or 1)
+    candidates = [float(limit + distance * share / 10) for share in (10, 11, 12, 13, 14)]
+    return next((value for value in candidates if _is_stable(value, alert.format)), candidates[0])
+
+
+def _is_stable(value: float, form: Format) -> bool:
+    margin = 1e-9 * abs(value)
+    return figure(value - margin, form) == figure(value + margin, form)
+
+
+# ---------------------------------------------------------------- tests
+
+
+def _tests(subject: _Subject, subjects: Sequence[_Subject], step: int) -> Iterator[dict[str, Any]]:
+    """The tests of one alert on its own inputs."""
+    alert, value = subject.alert, beyond(subject.alert)
+    scenario = alert.scenario(value)
+    if not scenario.inputs:
+        return
+    title = f"{alert.name} {alert.severity}, threshold {number(alert.threshold)}"
+    family = tuple(other for other in subjects if _is_sibling(other.alert, alert, scenario))
+    counting = any(_is_counter(item) for item in scenario.inputs)
+    earliest = subject.begin or (step if counting else 0)
+    fired = step * ceil(max(subject.horizon, earliest + subject.lasting) / step)
+    waiting = step * (ceil((earliest + subject.lasting) / step) - 1)
+
+    checks = [waiting] if subject.lasting else []
+    yield _test(f"{title}: beyond it, and only after for", scenario, value, family, step, (*checks, fired))
+    for place, silent in _silent_values(alert):
+        yield _test(f"{title}: {place} it", alert.scenario(silent), silent, family, step, (fired,))
+    if counting:
+        idle = replace(scenario, inputs=tuple(_idle(item) for item in scenario.inputs))
+        yield _test(f"{title}: no traffic", idle, None, family, step, (fired,))
+
+
+def _is_sibling(other: Alert, alert: Alert, scenario: Scenario) -> bool:
+    """Whether another severity or threshold of the same alert sees the same value in a scenario."""
+    if other.name != alert.name or other.expression == alert.expression:
+        return other.name == alert.name
+    return reads_only(other.expression, tuple((item.metric, item.labels) for item in scenario.inputs))
+
+
+def _test(
+    name: str, scenario: Scenario, value: float | None, family: Iterable[_Subject], step: int, times: Sequence[int]
+) -> dict[str, Any]:
+    """A test of all alerts of one name; `value` is what their expression has, None if nothing."""
+    subjects = tuple(family)
+    return {
+        "name": name,
+        "interval": duration(step),
+        "input_series": [
+            {"series": series(item.metric, item.labels), "values": _values(item, step, times[-1] // step)}
+            for item in scenario.inputs
+        ],
+        "alert_rule_test": [
+            _check(time, subjects[0].alert.name, _firing(subjects, scenario, value, time)) for time in times
+        ],
+    }
+
+
+def _without_data(subjects: Sequence[_Subject], step: int) -> dict[str, Any]:
+    """One test of all alerts: without any series only alerts about absence fire."""
+    time = step * ceil(max(subject.lasting for subject in subjects) / step)
+    families: dict[str, list[_Subject]] = {}
+    for subject in subjects:
+        families.setdefault(subject.alert.name, []).append(subject)
+    checks = [
+        _check(time, name, [_expected(one, Scenario((), one.alert.scenario(beyond(one.alert)).labels), time)
+                            for one in members if one.alert.fires_without_data])
+        for name, members in families.items()
+    ]  # fmt: skip
+    return {"name": "No data at all", "interval": duration(step), "input_series": [], "alert_rule_test": checks}
+
+
+def _check(time: float, name: str, expected: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"eval_time": duration(time), "alertname": name, "exp_alerts": expected}
+
+
+def _firing(family: Iterable[_Subject], scenario: Scenario, value: float | None, time: float) -> list[dict[str, Any]]:
+    """The alerts of a family that fire."""
+    return [
+        _expected(one, scenario, time, value)
+        for one in family
+        if value is not None and time >= one.horizon and _COMPARE[one.alert.comparison](value, one.alert.threshold)
+    ]
+
+
+def _expected(subject: _Subject, scenario: Scenario, time: float, value: float | None = None) -> dict[str, Any]:
+    """A firing alert as promtool compares it: all labels and the rendered annotations."""
+    rule = subject.rule
+    samples = tuple(Sample(item.metric, item.labels, _at(item, time)) for item in scenario.inputs)
+    situation = Situation(beyond(subject.alert) if value is None else value, scenario.labels, samples)
+    labels = {**scenario.labels, **_rendered(rule.labels, situation)}
+    return {
+        "exp_labels": {name: text for name, text in labels.items() if text},
+        "exp_annotations": _rendered(rule.annotations, situation),
+    }
+
+
+def _rendered(texts: Mapping[str, Any], situation: Situation) -> dict[str, str]:
+    return {name: text.rendered(situation) for name, text in texts.items()}
+
+
+# ---------------------------------------------------------------- input series
+
+
+def _is_counter(item: Input) -> bool:
+    return item.slope > 0 and item.value == 0
+
+
+def _idle(item: Input) -> Input:
+    return replace(item, slope=0.0) if _is_counter(item) else item
+
+
+def _at(item: Input, time: float) -> float:
+    if item.change and time >= item.change[0]:
+        return item.change[1]
+    return item.value + item.slope * time
+
+
+def _values(item: Input, step: int, last: int) -> str:
+    """The samples 0 to `last` in promtool's notation, where ``1x3`` is four samples."""
+    if item.change:
+        before = ceil(item.change[0] / step)
+        return f"{number(item.value)}x{before - 1} {number(item.change[1])}x{last - before}"
+    if item.slope:
+        return f"{number(item.value)}{'+' if item.slope > 0 else '-'}{number(abs(item.slope * step))}x{last}"
+    return f"{number(item.value)}x{last}"

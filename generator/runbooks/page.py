@@ -1,0 +1,194 @@
+"""A runbook page: the guide of an incident type, filled with one system's figures, queries and people."""
+
+from collections.abc import Iterator, Sequence
+
+from generator.runbooks.guides import GUIDES, Guide
+from generator.runbooks.markdown import block, bullets, escape, numbered, table
+from generator.signals.signal import Alert, Incident, Query, Signal
+from generator.signals.text import threshold
+from generator.spec.durations import duration, seconds
+from generator.spec.model import Spec
+
+_LOOK_BACK = "6h"
+_RESOLUTION = "1m"
+
+_TOP_BINS = """\
+SELECT feature_name, bin, reference_ratio, current_ratio, psi_contribution
+FROM drift_results
+WHERE system = 'SYSTEM'
+  AND window_end = (SELECT MAX(window_end) FROM drift_results WHERE system = 'SYSTEM')
+ORDER BY psi_contribution DESC, feature_name, bin_index
+LIMIT 10;"""
+_HISTORY_OF_BIN = """\
+SELECT window_end, reference_ratio, current_ratio, psi_contribution
+FROM drift_results
+WHERE system = 'SYSTEM' AND feature_name = 'FEATURE' AND bin = 'BIN'
+ORDER BY window_end DESC
+LIMIT 48;"""
+
+
+def page(spec: Spec, incident: Incident, signals: Sequence[Signal], marker: str) -> str:
+    """The page of one incident type as Markdown."""
+    guide = GUIDES[incident]
+    watched = [signal for signal in signals if signal.incident is incident]
+    parts = [
+        f"<!-- {marker} -->",
+        f"# {escape(spec.title)}: {guide.title.lower()}",
+        guide.meaning,
+        _facts(spec),
+        "## Impact",
+        bullets(guide.impact),
+        "## Diagnosis",
+        numbered(guide.diagnosis),
+        *_queries(spec, watched),
+        *(_bins(spec) if guide.asks_bins else ()),
+        *_commands(guide),
+        "## Mitigation",
+        table(("Option", "When to use it"), ((option.action, option.when) for option in guide.mitigations)),
+        "## Root cause",
+        bullets(guide.root_causes),
+        "## Escalation",
+        *_escalation(spec, guide),
+        "## Communication",
+        block(_message(spec, guide), "text"),
+        "## Alerts",
+        *_alerts(watched),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _facts(spec: Spec) -> str:
+    dashboard = f"{spec.links.grafana.rstrip('/')}/d/{spec.system.name}"
+    return bullets(
+        (
+            f"System: {escape(spec.title)} ({escape(spec.system.environment)})"
+            + (f". {escape(spec.system.description)}" if spec.system.description else ""),
+            f"Owner: {escape(spec.system.team)}",
+            f"Dashboard: {escape(dashboard)}",
+            f"A window of {spec.windows.length} is measured every {spec.step}, {spec.windows.grace} after its end.",
+        )
+    )
+
+
+# ---------------------------------------------------------------- diagnosis
+
+
+def _queries(spec: Spec, signals: Sequence[Signal]) -> Iterator[str]:
+    yield "### Queries"
+    yield "In Prometheus, at the time of the alert:"
+    for signal in signals:
+        expressions = dict.fromkeys(_runnable(spec, query) for query in signal.queries)
+        yield f"{escape(signal.title)}. {escape(signal.description)}"
+        yield block("\n\n".join(expressions), "promql")
+
+
+def _runnable(spec: Spec, query: Query) -> str:
+    """A panel's query without Grafana's variables."""
+    text = query.expression.replace("$__rate_interval", spec.telemetry.rate_window)
+    return text.replace("$__range", _LOOK_BACK).replace("$__interval", _RESOLUTION)
+
+
+def _bins(spec: Spec) -> Iterator[str]:
+    yield "### Bins that moved most"
+    yield "In the results database (`results.url` of the spec), the top contributing bins of the last window:"
+    yield block(_TOP_BINS.replace("SYSTEM", spec.system.name), "sql")
+    yield "And how one bin came there, window by window:"
+    yield block(_HISTORY_OF_BIN.replace("SYSTEM", spec.system.name), "sql")
+
+
+def _commands(guide: Guide) -> Iterator[str]:
+    yield "### Commands"
+    yield "`SPEC` is the spec file named in the first line of this page."
+    lines = [
+        "mlvitals drift SPEC                                    # measure the last window now, without the exporter"
+    ]
+    if guide.in_windows:
+        lines += [
+            "mlvitals drift SPEC --start TIME --end TIME --json     # any other window, every figure and every bin",
+            "mlvitals reference list SPEC                           # the references, and which is in force",
+        ]
+    yield block("\n".join(lines), "sh")
+
+
+# ---------------------------------------------------------------- people
+
+
+def _escalation(spec: Spec, guide: Guide) -> Iterator[str]:
+    yield bullets(_criteria(spec, guide))
+    if spec.escalation:
+        yield table(
+            ("Who", "When nobody has answered for", "How", "Contacts"),
+            (
+                (
+                    escape(level.role),
+                    level.after,
+                    ", ".join(method.value.replace("_", " ") for method in level.via),
+                    ", ".join(escape(contact) for contact in level.contacts) or "whoever is on call",
+                )
+                for level in spec.escalation
+            ),
+        )
+    else:
+        yield f"The spec names no escalation levels: call on {escape(spec.system.team)}, the owning team."
+
+
+def _criteria(spec: Spec, guide: Guide) -> Iterator[str]:
+    if guide.in_windows:
+        next_figures = duration(seconds(spec.step) + seconds(spec.windows.grace))
+        two_windows = duration(2 * seconds(spec.step) + seconds(spec.windows.grace))
+        yield (
+            f"Figures change once a window: a mitigation shows after up to {next_figures}. Before that, an alert that "
+            "still fires says nothing about it."
+        )
+        yield f"Escalate when the alert still fires {two_windows} after the mitigation, which is two windows."
+    else:
+        yield "Escalate when the alert still fires 30m after the mitigation."
+    yield f"Escalate at once when {guide.page_at_once}"
+    yield "Escalate at once when no mitigation above applies."
+
+
+def _message(spec: Spec, guide: Guide) -> str:
+    return "\n".join(
+        (
+            f"[{' '.join(spec.title.split())}] {guide.title}: INVESTIGATING | MITIGATED | RESOLVED",
+            "Since: TIME (UTC). Detected by: ALERT at TIME.",
+            "What users see: ...",
+            "How many are affected: ... % of requests (share of the affected bin, source or endpoint).",
+            "What we know: ... What we do not know: ...",
+            "What we are doing: ... Decided by: NAME.",
+            "Next update: TIME.",
+        )
+    )
+
+
+# ---------------------------------------------------------------- alerts
+
+
+def _alerts(signals: Sequence[Signal]) -> Iterator[str]:
+    """One section a name, which is its anchor: severities, thresholds and figures of the same alert share it."""
+    for name in dict.fromkeys(alert.name for signal in signals for alert in signal.alerts):
+        watching = [signal for signal in signals if any(alert.name == name for alert in signal.alerts)]
+        alerts = [alert for signal in watching for alert in signal.alerts if alert.name == name]
+        yield f"### {name}"
+        yield escape(alerts[0].summary)
+        yield table(("Severity", "Of", "Fires when the value is", "For", "Quiet after notifying"), map(_row, alerts))
+        yield f"What to do: {_advice(watching)}"
+        yield block("\n\n".join(alert.rule for alert in alerts), "promql")
+
+
+def _advice(signals: Sequence[Signal]) -> str:
+    if len(signals) == 1:
+        return escape(signals[0].description)
+    panels = ", ".join(escape(signal.title) for signal in signals)
+    return f"open the panel of the figure that the alert names, then follow the diagnosis above. Panels: {panels}."
+
+
+def _row(alert: Alert) -> tuple[str, ...]:
+    words = {">": "above", "<": "below", "==": "equal to"}
+    return (
+        alert.severity.value,
+        ", ".join(escape(value) for _, value in alert.labels) or "as selected below",
+        f"{words[alert.comparison]} {threshold(alert.threshold, alert.format)}",
+        alert.timing.for_,
+        alert.cooldown,
+    )

@@ -1,0 +1,20 @@
+"""Everything that is watched: each signal becomes a panel, its alerts, their tests and a runbook entry."""
+
+from generator.signals.business import business_signals
+from generator.signals.data import data_signals
+from generator.signals.model import model_signals
+from generator.signals.monitoring import monitoring_signals
+from generator.signals.signal import Signal
+from generator.signals.system import system_signals
+from generator.spec.model import Spec
+
+
+def signals(spec: Spec) -> tuple[Signal, ...]:
+    """All signals of a system, from the business layer down."""
+    return (
+        *business_signals(spec),
+        *model_signals(spec),
+        *data_signals(spec),
+        *system_signals(spec),
+        *monitoring_signals(spec),
+    )

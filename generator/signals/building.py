@@ -1,0 +1,114 @@
+"""What the five layers share in making signals: queries over features, thresholds of features, test inputs."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from generator.contract import Contract
+from generator.promql import matching, one_of
+from generator.signals.signal import Input, Query
+from generator.signals.text import Format, Found, FoundLabel, FoundValue, Literal, Piece
+from generator.spec.model import AlertPolicy, Feature, Levels, Severity, Spec
+
+FEATURE = "feature_name"
+SOURCE = "feature_source"
+ALERTING = (Severity.INFO, Severity.WARNING, Severity.CRITICAL)
+
+
+def level_of(levels: AlertPolicy | Levels, severity: Severity) -> float | None:
+    """The value from which a severity holds, None where it never does."""
+    return {Severity.INFO: levels.info, Severity.WARNING: levels.warning, Severity.CRITICAL: levels.critical}.get(
+        severity
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureThreshold:
+    """A threshold, and the features it is for."""
+
+    severity: Severity
+    value: float
+    names: tuple[str, ...]
+    matcher: str
+    """Selects these features; empty where they are all features of the system."""
+
+
+def feature_thresholds(
+    spec: Spec, policy: AlertPolicy, own: Callable[[Feature], Levels | None], names: Iterable[str]
+) -> Iterator[FeatureThreshold]:
+    """Group features by the threshold that holds for each: its own where the spec gives one, else the policy's."""
+    names = tuple(names)
+    for severity in ALERTING:
+        groups: dict[float, list[str]] = {}
+        for name in names:
+            levels = own(spec.features[name])
+            value = level_of(levels, severity) if levels else None
+            value = level_of(policy, severity) if value is None else value
+            if value is not None:
+                groups.setdefault(value, []).append(name)
+        for value, members in sorted(groups.items()):
+            matcher = "" if len(members) == len(spec.features) else one_of(FEATURE, members)
+            yield FeatureThreshold(severity, value, tuple(members), matcher)
+
+
+def by_feature(metric: str, *matchers: str) -> str:
+    """One series a feature, whichever instance of the exporter reported it."""
+    return f"max by ({FEATURE}) ({matching(metric, *filter(None, matchers))})"
+
+
+def worst_features(metric: str, count: int = 10) -> str:
+    """The series of the features that were worst at any time in the shown range: the same ones over all of it."""
+    worst = f"topk({count}, max by ({FEATURE}) (max_over_time({metric}[$__range] @ end())))"
+    return f"{by_feature(metric)} and on ({FEATURE}) {worst}"
+
+
+def with_source(contract: Contract) -> str:
+    """The suffix that gives a feature's alert the label of its source."""
+    info = contract.name("feature_info")
+    return f"* on ({FEATURE}) group_left ({SOURCE}) max by ({FEATURE}, {SOURCE}) ({info})"
+
+
+def shown_worst(metric: str, count: int = 10) -> tuple[Query, ...]:
+    """The query of a panel that shows the worst features."""
+    return (Query(worst_features(metric, count), f"{{{{{FEATURE}}}}}"),)
+
+
+def feature_labels(spec: Spec, name: str) -> dict[str, str]:
+    """The labels that survive on a feature's alert."""
+    source = spec.features[name].source
+    return {FEATURE: name, **({SOURCE: source} if source else {})}
+
+
+def feature_info_input(spec: Spec, contract: Contract, name: str) -> Input:
+    """The info series that a feature's alert is joined with."""
+    labels = {**feature_labels(spec, name), "feature_type": spec.features[name].type.value}
+    return Input(contract.name("feature_info"), labels, 1)
+
+
+def top_bin_text(prefix: str, by: tuple[str, ...]) -> Piece:
+    """The sentence about the bin that moved most: its range and both its shares."""
+    first = {"rank": "1"}
+    current = Found(
+        f"{prefix}_top_bin_current_ratio", by, first, (Literal(" to "), FoundValue(Format.PERCENT), Literal(" now."))
+    )
+    return Found(
+        f"{prefix}_top_bin_reference_ratio",
+        by,
+        first,
+        (
+            Literal(" Top bin "),
+            FoundLabel("bin"),
+            Literal(": from "),
+            FoundValue(Format.PERCENT),
+            Literal(" of the reference"),
+            current,
+        ),
+    )
+
+
+def top_bin_inputs(prefix: str, labels: Mapping[str, str]) -> tuple[Input, ...]:
+    """A top bin that went from 15 % to 35 %."""
+    marked = {**labels, "rank": "1", "bin": "> 365"}
+    return (
+        Input(f"{prefix}_top_bin_reference_ratio", marked, 0.15),
+        Input(f"{prefix}_top_bin_current_ratio", marked, 0.35),
+    )

@@ -1,0 +1,369 @@
+"""The data layer: is every feature there, sound, and fresh."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from generator.contract import Contract, Status
+from generator.promql import matching, one_of
+from generator.signals.building import (
+    FEATURE,
+    SOURCE,
+    FeatureThreshold,
+    by_feature,
+    feature_info_input,
+    feature_labels,
+    feature_thresholds,
+    shown_worst,
+    with_source,
+    worst_features,
+)
+from generator.signals.signal import Alert, Incident, Input, Layer, Level, Query, Scenario, Signal, View, levels
+from generator.signals.text import Format, Found, FoundValue, LabelOf, Literal, Value, text, threshold
+from generator.spec.durations import seconds
+from generator.spec.model import AlertPolicy, Feature, Levels, Severity, Spec
+
+UNMEASURABLE = (Status.MISSING_IN_SERVING, Status.TYPE_MISMATCH, Status.ALL_NULL, Status.MISSING_IN_REFERENCE)
+
+
+def data_signals(spec: Spec) -> Iterator[Signal]:
+    """The signals of the data layer."""
+    contract = Contract(spec)
+    yield _drift_map(spec, contract)
+    yield _null_rate(spec, contract)
+    yield _out_of_range(spec, contract)
+    if spec.sources:
+        yield _freshness(spec, contract)
+        yield _unknown_freshness(spec, contract)
+    yield _status(spec, contract)
+    yield _mean(contract)
+    yield _rows(contract)
+
+
+def _drift_map(spec: Spec, contract: Contract) -> Signal:
+    return Signal(
+        id="drift_map",
+        layer=Layer.DATA,
+        title="Drift of the ten worst features over time",
+        description="One row a feature, coloured by its PSI: a row that turns red at a moment is a change of the pipeline, "
+        "all rows paling together is a change of the population.",
+        unit="none",
+        decimals=2,
+        queries=(Query(worst_features(contract.name("drift_psi")), f"{{{{{FEATURE}}}}}"),),
+        incident=Incident.FEATURE_DRIFT,
+        view=View.STATUS_HISTORY,
+        width=12,
+        height=9,
+        levels=levels(spec.alerts.feature_psi),
+    )
+
+
+def _ratio_alerts(
+    spec: Spec,
+    contract: Contract,
+    *,
+    metric: str,
+    policy: AlertPolicy,
+    own: Callable[[Feature], Levels | None],
+    names: Sequence[str],
+    alert_name: str,
+    summary: str,
+    found: str,
+) -> tuple[Alert, ...]:
+    """Alerts on a share of a feature's rows, tiered, with the features' own thresholds."""
+
+    def alert(group: FeatureThreshold) -> Alert:
+        example = group.names[0]
+
+        def scenario(value: float) -> Scenario:
+            inputs = (Input(metric, {FEATURE: example}, value), feature_info_input(spec, contract, example))
+            return Scenario(inputs, feature_labels(spec, example))
+
+        return Alert(
+            name=alert_name,
+            severity=group.severity,
+            expression=by_feature(metric, group.matcher),
+            comparison=">",
+            threshold=group.value,
+            enrich=with_source(contract),
+            summary=summary,
+            description=text(
+                "Feature ",
+                LabelOf(FEATURE),
+                f" of {spec.title}: ",
+                Value(Format.PERCENT),
+                f" {found}, above the {group.severity} threshold {threshold(group.value, Format.PERCENT)}. Source: ",
+                LabelOf(SOURCE),
+                ".",
+            ),
+            timing=policy,
+            scenario=scenario,
+            format=Format.PERCENT,
+            url_labels=(FEATURE,),
+        )
+
+    return tuple(alert(group) for group in feature_thresholds(spec, policy, own, names) if policy.enabled)
+
+
+def _null_rate(spec: Spec, contract: Contract) -> Signal:
+    metric = contract.name("feature_null_rate")
+    nullable = tuple(name for name, feature in spec.features.items() if feature.nullable)
+    required = tuple(name for name, feature in spec.features.items() if not feature.nullable)
+
+    def alerts(policy: AlertPolicy, names: Sequence[str], alert_name: str, summary: str) -> tuple[Alert, ...]:
+        return _ratio_alerts(
+            spec,
+            contract,
+            metric=metric,
+            policy=policy,
+            own=lambda feature: feature.thresholds.null_rate,
+            names=names,
+            alert_name=alert_name,
+            summary=summary,
+            found="of its values are null",
+        )
+
+    return Signal(
+        id="null_rate",
+        layer=Layer.DATA,
+        title="Null rate, ten worst",
+        description="Share of null or NaN values in the last window. Normal: 0 for required features, under 5 % for "
+        "nullable ones. A jump is an upstream job that failed or a join that lost its keys.",
+        unit="percentunit",
+        queries=shown_worst(metric),
+        incident=Incident.FEATURE_DRIFT,
+        view=View.STEPS,
+        width=6,
+        height=9,
+        levels=levels(spec.alerts.null_rate),
+        alerts=(
+            *alerts(
+                spec.alerts.null_rate,
+                nullable,
+                "MLNullRateHigh",
+                "A nullable feature is null far more often than it should be.",
+            ),
+            *alerts(
+                spec.alerts.required_null_rate,
+                required,
+                "MLRequiredFeatureNull",
+                "A feature that must never be null is null.",
+            ),
+        ),
+    )
+
+
+def _out_of_range(spec: Spec, contract: Contract) -> Signal:
+    metric = contract.name("feature_out_of_range_ratio")
+    policy = spec.alerts.out_of_range_ratio
+    return Signal(
+        id="out_of_range",
+        layer=Layer.DATA,
+        title="Values out of range, ten worst",
+        description="Share of values outside the sound range: the spec's, else the reference's minimum and maximum. "
+        "Normal: near 0. A jump is a changed unit, a changed encoding or a broken parser.",
+        unit="percentunit",
+        queries=shown_worst(metric),
+        incident=Incident.FEATURE_DRIFT,
+        view=View.STEPS,
+        width=6,
+        height=9,
+        levels=levels(policy),
+        alerts=_ratio_alerts(
+            spec,
+            contract,
+            metric=metric,
+            policy=policy,
+            own=lambda feature: feature.thresholds.out_of_range_ratio,
+            names=tuple(spec.features),
+            alert_name="MLFeatureOutOfRange",
+            summary="A feature takes values outside its sound range.",
+            found="of its values are outside the sound range",
+        ),
+    )
+
+
+def _freshness(spec: Spec, contract: Contract) -> Signal:
+    updated, limit = contract.name("data_freshness_timestamp_seconds"), contract.name("data_freshness_max_age_seconds")
+    age = contract.name("data_freshness_seconds")
+    policy = spec.alerts.freshness
+    example, source = next(iter(spec.sources.items()))
+    max_age = seconds(source.max_age)
+    of_example = {SOURCE: example}
+
+    def scenario(value: float) -> Scenario:
+        inputs = (
+            Input(updated, of_example, -value * max_age, slope=1),
+            Input(limit, of_example, max_age),
+            Input(age, of_example, value * max_age),
+        )
+        return Scenario(inputs, of_example)
+
+    def alert(level: Level) -> Alert:
+        return Alert(
+            name="MLDataStale",
+            severity=level.severity,
+            expression=f"(time() - max by ({SOURCE}) ({updated})) / max by ({SOURCE}) ({limit})",
+            comparison=">",
+            threshold=level.value,
+            summary="A feature source has not been updated in time.",
+            description=text(
+                "Source ",
+                LabelOf(SOURCE),
+                f" of {spec.title} is ",
+                Found(age, (SOURCE,), {}, (FoundValue(Format.DURATION), Literal(" old, "))),
+                Value(Format.NUMBER),
+                " times its limit of ",
+                Found(limit, (SOURCE,), {}, (FoundValue(Format.DURATION),)),
+                f"; {level.severity} above {threshold(level.value, Format.NUMBER)} times.",
+            ),
+            timing=policy,
+            scenario=scenario,
+        )
+
+    return Signal(
+        id="freshness",
+        layer=Layer.DATA,
+        title="Freshness of sources, share of the limit",
+        description="Age of each source's newest data as a share of its own limit. Normal: under 100 %. Over 100 % it is "
+        "stale, over 200 % critical: features are computed from old data, although nothing fails.",
+        unit="percentunit",
+        decimals=0,
+        queries=(Query(f"max by ({SOURCE}) ({age}) / max by ({SOURCE}) ({limit})", f"{{{{{SOURCE}}}}}", instant=True),),
+        incident=Incident.STALE_DATA,
+        view=View.BAR_GAUGE,
+        width=12,
+        height=7,
+        levels=levels(policy),
+        maximum=3,
+        alerts=tuple(alert(level) for level in levels(policy) if policy.enabled),
+    )
+
+
+def _unknown_freshness(spec: Spec, contract: Contract) -> Signal:
+    updated, limit = contract.name("data_freshness_timestamp_seconds"), contract.name("data_freshness_max_age_seconds")
+    policy = spec.alerts.freshness
+    example = next(iter(spec.sources))
+    expression = f"count by ({SOURCE}) ({limit} unless on ({SOURCE}) {updated})"
+    alert = Alert(
+        name="MLSourceAgeUnknown",
+        severity=Severity.CRITICAL,
+        expression=expression,
+        comparison=">",
+        threshold=0,
+        resolution=1,
+        summary="The age of a feature source is not known, which is as bad as being stale.",
+        description=text(
+            "No timestamp could be read for source ",
+            LabelOf(SOURCE),
+            f" of {spec.title}. The exporter's log says why.",
+        ),
+        timing=policy,
+        scenario=lambda value: Scenario(
+            (
+                Input(limit, {SOURCE: example}, 60),
+                *(() if value else (Input(updated, {SOURCE: example}, 0, slope=1),)),
+            ),
+            {SOURCE: example},
+        ),
+    )
+    return Signal(
+        id="unknown_freshness",
+        layer=Layer.DATA,
+        title="Age unknown",
+        description="Sources whose newest timestamp cannot be read. Normal: none.",
+        unit="short",
+        queries=(Query(f"count({expression}) or vector(0)", "Sources", instant=True),),
+        incident=Incident.STALE_DATA,
+        view=View.STAT,
+        width=4,
+        height=7,
+        levels=(Level(Severity.CRITICAL, 1),),
+        alerts=(alert,) if policy.enabled else (),
+    )
+
+
+def _status(spec: Spec, contract: Contract) -> Signal:
+    metric = contract.name("feature_status")
+    example = next(iter(spec.features))
+    status = "status"
+    expression = f"max by ({FEATURE}, {status}) ({matching(metric, one_of(status, UNMEASURABLE))})"
+    labels = {FEATURE: example, status: Status.MISSING_IN_SERVING.value}
+    policy = spec.alerts.feature_status
+    alert = Alert(
+        name="MLFeatureUnmeasurable",
+        severity=Severity.CRITICAL,
+        expression=expression,
+        comparison=">",
+        threshold=0,
+        resolution=1,
+        enrich=with_source(contract),
+        summary="A feature cannot be measured: it is missing, of another type, or all null.",
+        description=text(
+            "Feature ",
+            LabelOf(FEATURE),
+            f" of {spec.title} has status ",
+            LabelOf(status),
+            ". Source: ",
+            LabelOf(SOURCE),
+            ".",
+        ),
+        timing=policy,
+        scenario=lambda value: Scenario(
+            (Input(metric, labels, value), feature_info_input(spec, contract, example)),
+            {**labels, **feature_labels(spec, example)},
+        ),
+        url_labels=(FEATURE,),
+    )
+    return Signal(
+        id="feature_status",
+        layer=Layer.DATA,
+        title="Features that could not be measured",
+        description="Features whose last window gave no drift figures, and why. Normal: empty. Insufficient data means "
+        "too few rows for a figure that could be trusted.",
+        unit="none",
+        queries=(Query(f'max by ({FEATURE}, {status}) ({metric}{{{status}!="ok"}}) == 1', instant=True),),
+        incident=Incident.FEATURE_DRIFT,
+        view=View.TABLE,
+        width=8,
+        height=7,
+        empty="Every feature is measured, unless the layer is blind.",
+        alerts=(alert,) if policy.enabled else (),
+    )
+
+
+def _mean(contract: Contract) -> Signal:
+    mean, reference = contract.name("feature_mean"), contract.name("feature_reference_mean")
+    relative = f"max by ({FEATURE}) ({mean} / ({reference} != 0))"
+    worst = f"topk(10, max by ({FEATURE}) (max_over_time(abs({mean} / ({reference} != 0) - 1)[$__range:$__interval] @ end())))"
+    return Signal(
+        id="mean",
+        layer=Layer.DATA,
+        title="Mean against the reference, ten farthest",
+        description="Mean of the last window as a share of the reference mean: 100 % is unchanged. A step is a changed "
+        "unit or default value; a slope is a changing population.",
+        unit="percentunit",
+        minimum=None,
+        queries=(Query(f"{relative} and on ({FEATURE}) {worst}", f"{{{{{FEATURE}}}}}"),),
+        incident=Incident.FEATURE_DRIFT,
+        view=View.STEPS,
+        width=12,
+    )
+
+
+def _rows(contract: Contract) -> Signal:
+    scores = Query(f"max({contract.name('prediction_score_rows')})", "Scores in the window")
+    return Signal(
+        id="rows",
+        layer=Layer.DATA,
+        title="Rows measured",
+        description="Rows of the last window, its scores, and the fewest values any feature had. Normal: follows the "
+        "traffic. A gap between rows and values is nulls; zero is a prediction log that is not written.",
+        unit="short",
+        queries=(
+            Query(f"max({contract.name('window_rows')})", "Rows in the window"),
+            Query(f"min({contract.name('feature_rows')})", "Fewest values of a feature"),
+            *((scores,) if contract.spec.prediction_log.score else ()),
+        ),
+        incident=Incident.MONITORING,
+        view=View.STEPS,
+        width=12,
+    )

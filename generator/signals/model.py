@@ -1,0 +1,272 @@
+"""The model layer: what goes into the model and what comes out, against what it was trained on."""
+
+from collections.abc import Iterator
+
+from generator.contract import Contract
+from generator.signals.building import (
+    FEATURE,
+    SOURCE,
+    FeatureThreshold,
+    by_feature,
+    feature_info_input,
+    feature_labels,
+    feature_thresholds,
+    shown_worst,
+    top_bin_inputs,
+    top_bin_text,
+    with_source,
+)
+from generator.signals.signal import Alert, Incident, Input, Layer, Level, Query, Scenario, Signal, View, levels
+from generator.signals.text import Format, Found, FoundValue, LabelOf, Literal, Value, text, threshold
+from generator.spec.model import Spec
+
+
+def model_signals(spec: Spec) -> Iterator[Signal]:
+    """The signals of the model layer."""
+    contract = Contract(spec)
+    if spec.prediction_log.score:
+        yield _scores(contract)
+        yield _score_drift(spec, contract)
+        yield _score_divergence(spec, contract)
+        yield _score_bins(contract)
+    yield _feature_drift(spec, contract)
+    yield _top_bins(contract)
+    yield _feature_distance(spec, contract)
+    yield _feature_divergence(spec, contract)
+
+
+def _scores(contract: Contract) -> Signal:
+    buckets = contract.name("prediction_score_bucket")
+    return Signal(
+        id="prediction_scores",
+        layer=Layer.MODEL,
+        title="Scores answered",
+        description="How many answers fell into each score range. Normal: the same bands every day. "
+        "A band that appears or vanishes is a changed model or changed inputs: look at feature drift.",
+        unit="short",
+        queries=(Query(f"sum by (le) (increase({buckets}[$__rate_interval]))", "{{le}}"),),
+        incident=Incident.PREDICTION_DRIFT,
+        view=View.HEATMAP,
+        width=6,
+        height=6,
+    )
+
+
+def _score_drift(spec: Spec, contract: Contract) -> Signal:
+    prefix = contract.name("prediction_score")
+    psi, floor = f"{prefix}_psi", f"{prefix}_psi_critical_value"
+    policy = spec.alerts.score_psi
+
+    def scenario(value: float) -> Scenario:
+        return Scenario((Input(psi, {}, value), Input(floor, {}, 0.001), *top_bin_inputs(prefix, {})))
+
+    def alert(level: Level) -> Alert:
+        return Alert(
+            name="MLScoreDrift",
+            severity=level.severity,
+            expression=f"max({psi})",
+            comparison=">",
+            threshold=level.value,
+            gate=f"and max({psi}) > max({floor})",
+            summary="The distribution of prediction scores has moved away from the reference.",
+            description=text(
+                f"Prediction scores of {spec.title} drifted: PSI ",
+                Value(Format.NUMBER),
+                f" is above the {level.severity} threshold {threshold(level.value, Format.NUMBER)}.",
+                top_bin_text(prefix, ()),
+            ),
+            timing=policy,
+            scenario=scenario,
+        )
+
+    return Signal(
+        id="score_drift",
+        layer=Layer.MODEL,
+        title="Score drift (PSI)",
+        description="Population stability index of the scores against the validation scores, and the value that noise "
+        "alone exceeds once in 1000 windows. Normal: below the first line. Above: see which features drift, then decide "
+        "between rollback and retraining.",
+        unit="none",
+        decimals=3,
+        queries=(Query(f"max({psi})", "PSI"), Query(f"max({floor})", "Noise floor", dimmed=True)),
+        incident=Incident.PREDICTION_DRIFT,
+        view=View.STEPS,
+        width=6,
+        height=6,
+        levels=levels(policy),
+        alerts=tuple(alert(level) for level in levels(policy) if policy.enabled),
+    )
+
+
+def _score_divergence(spec: Spec, contract: Contract) -> Signal:
+    return Signal(
+        id="score_divergence",
+        layer=Layer.MODEL,
+        title="Score divergence (JS)",
+        description="Jensen-Shannon divergence of the scores in nats, 0 to 0.69. Confirms the PSI beside it.",
+        unit="none",
+        decimals=3,
+        queries=(Query(f"max({contract.name('prediction_score_js')})", "JS divergence"),),
+        incident=Incident.PREDICTION_DRIFT,
+        view=View.STEPS,
+        width=6,
+        height=6,
+        levels=levels(spec.alerts.feature_js),
+    )
+
+
+def _score_bins(contract: Contract) -> Signal:
+    prefix = contract.name("prediction_score_top_bin")
+    return Signal(
+        id="score_bins",
+        layer=Layer.MODEL,
+        title="Score ranges that moved most",
+        description="The score ranges that contribute most to the score PSI of the last window, with their share of the "
+        "reference and of the window. Normal: contributions near 0.",
+        unit="none",
+        decimals=3,
+        queries=(
+            Query(f"max by (rank, bin) ({prefix}_psi)", "PSI", instant=True),
+            Query(f"max by (rank, bin) ({prefix}_reference_ratio)", "Reference", instant=True),
+            Query(f"max by (rank, bin) ({prefix}_current_ratio)", "Window", instant=True),
+        ),
+        incident=Incident.PREDICTION_DRIFT,
+        view=View.TABLE,
+        width=6,
+        height=6,
+    )
+
+
+def _feature_drift(spec: Spec, contract: Contract) -> Signal:
+    psi, floor = contract.name("drift_psi"), contract.name("drift_psi_critical_value")
+    ks = contract.name("drift_ks")
+    policy = spec.alerts.feature_psi
+
+    def alert(group: FeatureThreshold) -> Alert:
+        example = group.names[0]
+        of_example = {FEATURE: example}
+
+        def scenario(value: float) -> Scenario:
+            return Scenario(
+                (
+                    Input(psi, of_example, value),
+                    Input(floor, of_example, 0.001),
+                    Input(ks, of_example, 0.4),
+                    *top_bin_inputs(contract.name("drift"), of_example),
+                    feature_info_input(spec, contract, example),
+                ),
+                feature_labels(spec, example),
+            )
+
+        return Alert(
+            name="MLFeatureDrift",
+            severity=group.severity,
+            expression=by_feature(psi, group.matcher),
+            comparison=">",
+            threshold=group.value,
+            gate=f"and on ({FEATURE}) ({psi} > {floor})",
+            enrich=with_source(contract),
+            summary="A feature's distribution has moved away from what the model was trained on.",
+            description=text(
+                "Feature ",
+                LabelOf(FEATURE),
+                f" of {spec.title} drifted: PSI ",
+                Value(Format.NUMBER),
+                f" is above the {group.severity} threshold {threshold(group.value, Format.NUMBER)}.",
+                top_bin_text(contract.name("drift"), (FEATURE,)),
+                Found(ks, (FEATURE,), {}, (Literal(" KS D "), FoundValue(Format.NUMBER), Literal("."))),
+                " Source: ",
+                LabelOf(SOURCE),
+                ".",
+            ),
+            timing=policy,
+            scenario=scenario,
+            url_labels=(FEATURE,),
+        )
+
+    groups = feature_thresholds(spec, policy, lambda feature: feature.thresholds.psi, spec.features)
+    return Signal(
+        id="feature_drift",
+        layer=Layer.MODEL,
+        title="Feature drift (PSI), ten worst",
+        description="Population stability index of each feature's last window against the training reference. Normal: "
+        "below 0.10. From 0.10 investigate, from 0.25 act: the alert names the bin that moved. An alert also needs the "
+        "PSI to exceed its own noise floor.",
+        unit="none",
+        decimals=2,
+        queries=shown_worst(psi),
+        incident=Incident.FEATURE_DRIFT,
+        view=View.STEPS,
+        width=12,
+        levels=levels(policy),
+        alerts=tuple(alert(group) for group in groups if policy.enabled),
+    )
+
+
+def _feature_distance(spec: Spec, contract: Contract) -> Signal:
+    ks = contract.name("drift_ks")
+    return Signal(
+        id="feature_distance",
+        layer=Layer.MODEL,
+        title="Feature distance (KS D), ten worst",
+        description="Kolmogorov-Smirnov D: the largest gap between the cumulative shares of window and reference, with "
+        "the highest noise floor. Confirms PSI and sees what PSI's bins are blind to, such as a longer tail.",
+        unit="none",
+        decimals=2,
+        queries=(
+            *shown_worst(ks),
+            Query(f"max({contract.name('drift_ks_critical_value')})", "Noise floor", dimmed=True),
+        ),
+        incident=Incident.FEATURE_DRIFT,
+        view=View.STEPS,
+        width=12,
+        height=7,
+        levels=levels(spec.alerts.feature_ks),
+    )
+
+
+def _feature_divergence(spec: Spec, contract: Contract) -> Signal:
+    js = contract.name("drift_js")
+    return Signal(
+        id="feature_divergence",
+        layer=Layer.MODEL,
+        title="Feature divergence (JS), ten worst",
+        description="Jensen-Shannon divergence in nats, 0 to 0.69: the measure for categorical features, with the highest "
+        "noise floor. Read it beside PSI; for a small shift it is about an eighth of it.",
+        unit="none",
+        decimals=3,
+        queries=(
+            *shown_worst(js),
+            Query(f"max({contract.name('drift_js_critical_value')})", "Noise floor", dimmed=True),
+        ),
+        incident=Incident.FEATURE_DRIFT,
+        view=View.STEPS,
+        width=12,
+        height=7,
+        levels=levels(spec.alerts.feature_js),
+    )
+
+
+def _top_bins(contract: Contract) -> Signal:
+    prefix = contract.name("drift_top_bin")
+
+    def of_first(family: str) -> str:
+        return f'max by ({FEATURE}, bin) ({prefix}_{family}{{rank="1"}})'
+
+    return Signal(
+        id="top_bins",
+        layer=Layer.MODEL,
+        title="Bins that moved most",
+        description="For each feature the bin that contributes most to its PSI in the last window, with its share of the "
+        "reference and of the window. The first rows say what changed.",
+        unit="none",
+        decimals=3,
+        queries=(
+            Query(f"topk(10, {of_first('psi')})", "PSI", instant=True),
+            Query(of_first("reference_ratio"), "Reference", instant=True),
+            Query(of_first("current_ratio"), "Window", instant=True),
+        ),
+        incident=Incident.FEATURE_DRIFT,
+        view=View.TABLE,
+        width=12,
+    )

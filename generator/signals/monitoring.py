@@ -1,0 +1,298 @@
+"""The monitoring of the monitoring: a drift alert that stays silent must mean that nothing drifts."""
+
+from collections.abc import Iterator
+
+from generator.contract import Contract, Status
+from generator.promql import selector
+from generator.signals.signal import Alert, Incident, Input, Layer, Level, Query, Scenario, Signal, View
+from generator.signals.system import up_alert
+from generator.signals.text import Format, Value, text, threshold
+from generator.spec.durations import duration, seconds
+from generator.spec.model import Severity, Spec
+
+
+def monitoring_signals(spec: Spec) -> Iterator[Signal]:
+    """The signals of the monitoring itself."""
+    contract = Contract(spec)
+    yield _exporter(spec)
+    yield _last_success(spec, contract)
+    yield _runs(spec, contract)
+    yield _duration(spec, contract)
+    yield _window(spec, contract)
+    yield _thin_windows(spec, contract)
+    yield _unreadable_files(spec, contract)
+    yield _reference(contract)
+    yield _watchdog(spec)
+
+
+def _exporter(spec: Spec) -> Signal:
+    up = selector("up", job=spec.exporter_job)
+    alert = up_alert(
+        spec,
+        name="MLExporterDown",
+        job=spec.exporter_job,
+        summary="The exporter cannot be reached: drift is not being watched.",
+        what="the exporter",
+    )
+    return Signal(
+        id="exporter",
+        layer=Layer.MONITORING,
+        title="Exporter up",
+        description="Whether Prometheus reaches the exporter. Normal: 1. While it is down no drift alert can fire.",
+        unit="short",
+        queries=(Query(f"max({up}) or vector(0)", "Up"),),
+        incident=Incident.MONITORING,
+        view=View.STAT,
+        width=4,
+        height=6,
+        levels=(Level(Severity.CRITICAL, 1),),
+        below=True,
+        alerts=(alert,) if spec.alerts.monitoring.enabled else (),
+    )
+
+
+def stale_after(spec: Spec) -> float:
+    """Seconds without a successful measurement after which results count as stale: two windows missed."""
+    return 2 * seconds(spec.step) + seconds(spec.windows.grace)
+
+
+def _last_success(spec: Spec, contract: Contract) -> Signal:
+    success = contract.name("exporter_last_success_timestamp_seconds")
+    run = contract.name("exporter_last_run_timestamp_seconds")
+    limit = stale_after(spec)
+    alert = Alert(
+        name="MLResultsStale",
+        severity=Severity.CRITICAL,
+        expression=f"time() - max({success})",
+        comparison=">",
+        threshold=limit,
+        summary="No window has been measured for too long: the drift figures shown are old.",
+        description=text(
+            f"The last successful measurement of {spec.title} was ",
+            Value(Format.DURATION),
+            f" ago, above the limit of {threshold(limit, Format.DURATION)}.",
+        ),
+        timing=spec.alerts.monitoring,
+        scenario=lambda value: Scenario((Input(success, {}, -value, slope=1),)),
+        format=Format.DURATION,
+        resolution=0.01,
+    )
+    return Signal(
+        id="last_success",
+        layer=Layer.MONITORING,
+        title="Time since the last measurement",
+        description="Time since the last try and since the last success. Normal: below one step of the window. Apart from "
+        "each other: runs fail.",
+        unit="s",
+        queries=(
+            Query(f"time() - max({success})", "Last success"),
+            Query(f"time() - max({run})", "Last try", dimmed=True),
+        ),
+        incident=Incident.MONITORING,
+        width=6,
+        height=6,
+        levels=(Level(Severity.CRITICAL, limit),),
+        alerts=(alert,) if spec.alerts.monitoring.enabled else (),
+    )
+
+
+def _runs(spec: Spec, contract: Contract) -> Signal:
+    runs, failures = contract.name("exporter_runs_total"), contract.name("exporter_run_failures_total")
+    window = duration(max(2 * seconds(spec.step), seconds(spec.telemetry.rate_window)))
+    alert = Alert(
+        name="MLRunFailed",
+        severity=Severity.WARNING,
+        expression=f"max(increase({failures}[{window}]))",
+        comparison=">",
+        threshold=0,
+        resolution=1,
+        summary="The exporter failed to measure a window.",
+        description=text(
+            f"The exporter of {spec.title} failed ",
+            Value(Format.NUMBER),
+            f" times within {window}; its log names the reason. The figures shown are those of the last good window.",
+        ),
+        timing=spec.alerts.monitoring,
+        scenario=lambda value: Scenario((Input(failures, {}, slope=value / seconds(window)),)),
+    )
+    return Signal(
+        id="runs",
+        layer=Layer.MONITORING,
+        title="Measurements tried and failed",
+        description="Windows measured and windows that failed. Normal: one a step, none failed.",
+        unit="short",
+        queries=(
+            Query(f"max(increase({runs}[{window}]))", "Tried"),
+            Query(f"max(increase({failures}[{window}]))", "Failed"),
+        ),
+        incident=Incident.MONITORING,
+        width=6,
+        height=6,
+        alerts=(alert,) if spec.alerts.monitoring.enabled else (),
+    )
+
+
+def _duration(spec: Spec, contract: Contract) -> Signal:
+    return Signal(
+        id="run_duration",
+        layer=Layer.MONITORING,
+        title="Run duration",
+        description=f"How long the last measurement took. Normal: far below the step of {spec.step}.",
+        unit="s",
+        queries=(Query(f"max({contract.name('exporter_run_duration_seconds')})", "Duration"),),
+        incident=Incident.MONITORING,
+        width=4,
+        height=6,
+    )
+
+
+def _window(spec: Spec, contract: Contract) -> Signal:
+    start, end = contract.name("window_start_timestamp_seconds"), contract.name("window_end_timestamp_seconds")
+    return Signal(
+        id="window",
+        layer=Layer.MONITORING,
+        title="Last window",
+        description=f"How long ago the last measured window ended, and how much it covers (by the spec {spec.windows.length}).",
+        unit="s",
+        queries=(Query(f"time() - max({end})", "Ended ago"), Query(f"max({end} - {start})", "Length", dimmed=True)),
+        incident=Incident.MONITORING,
+        width=4,
+        height=6,
+    )
+
+
+def _thin_windows(spec: Spec, contract: Contract) -> Signal:
+    metric = contract.name("feature_status")
+    thin = selector(metric, status=Status.INSUFFICIENT_DATA.value)
+    expression = f"sum({thin}) / count({thin})"
+    example = next(iter(spec.features))
+    alert = Alert(
+        name="MLWindowTooSmall",
+        severity=Severity.WARNING,
+        expression=expression,
+        comparison=">",
+        threshold=0.5,
+        summary="The window holds too few rows to measure most features.",
+        description=text(
+            "For ",
+            Value(Format.PERCENT),
+            f" of the features of {spec.title} the last window is too small; lengthen windows.length, or find out why "
+            "predictions are not logged.",
+        ),
+        timing=spec.alerts.monitoring,
+        scenario=lambda value: Scenario(
+            (
+                *(
+                    Input(
+                        metric, {"feature_name": example, "status": Status.INSUFFICIENT_DATA.value, "copy": copy}, share
+                    )
+                    for copy, share in (("1", value), ("2", value))
+                ),
+            )
+        ),
+        format=Format.PERCENT,
+    )
+    return Signal(
+        id="thin_windows",
+        layer=Layer.MONITORING,
+        title="Features with too few rows",
+        description="Share of features for which the last window was too small to say anything. Normal: 0.",
+        unit="percentunit",
+        decimals=0,
+        maximum=1,
+        queries=(Query(expression, "Too few rows"),),
+        incident=Incident.MONITORING,
+        view=View.STEPS,
+        width=4,
+        height=6,
+        levels=(Level(Severity.WARNING, 0.5),),
+        alerts=(alert,) if spec.alerts.monitoring.enabled else (),
+    )
+
+
+def _unreadable_files(spec: Spec, contract: Contract) -> Signal:
+    metric = contract.name("log_files_unreadable")
+    alert = Alert(
+        name="MLLogFilesUnreadable",
+        severity=Severity.WARNING,
+        expression=f"max({metric})",
+        comparison=">",
+        threshold=0,
+        resolution=1,
+        summary="Files of the prediction log cannot be read; the rest of the window was measured.",
+        description=text(
+            Value(Format.NUMBER),
+            f" files of the last window of {spec.title} could not be read; the exporter's log names them.",
+        ),
+        timing=spec.alerts.monitoring,
+        scenario=lambda value: Scenario((Input(metric, {}, value),)),
+    )
+    return Signal(
+        id="unreadable_files",
+        layer=Layer.MONITORING,
+        title="Unreadable log files",
+        description="Files of the last window that could not be read. Normal: 0. The exporter's log names each with its reason.",
+        unit="short",
+        decimals=0,
+        queries=(Query(f"max({metric})", "Files"),),
+        incident=Incident.MONITORING,
+        view=View.STAT,
+        width=4,
+        height=6,
+        levels=(Level(Severity.WARNING, 1),),
+        alerts=(alert,) if spec.alerts.monitoring.enabled else (),
+    )
+
+
+def _reference(contract: Contract) -> Signal:
+    info, created = contract.name("reference_info"), contract.name("reference_created_timestamp_seconds")
+    return Signal(
+        id="reference",
+        layer=Layer.MONITORING,
+        title="Reference in force, and its age",
+        description="The version of the reference and the time since it was built. It should be as old as the model being "
+        "served, no older.",
+        unit="s",
+        decimals=0,
+        queries=(
+            Query(
+                f"max by (reference_version) ({info}) * on () group_left () (time() - max({created}))",
+                "{{reference_version}}",
+                instant=True,
+            ),
+        ),
+        incident=Incident.MONITORING,
+        view=View.STAT,
+        width=4,
+        height=6,
+    )
+
+
+def _watchdog(spec: Spec) -> Signal:
+    alert = Alert(
+        name="MLWatchdog",
+        severity=Severity.NONE,
+        expression="vector(1)",
+        comparison="==",
+        threshold=1,
+        summary="This alert always fires, so that its absence shows that alerting is broken.",
+        description=text(f"Alerting of {spec.title} works. Route this alert to a dead man's switch."),
+        timing=spec.alerts.monitoring,
+        scenario=lambda _: Scenario(()),
+        fires_without_data=True,
+    )
+    firing = selector("ALERTS", alertstate="firing", system=spec.system.name)
+    return Signal(
+        id="watchdog",
+        layer=Layer.MONITORING,
+        title="Alerts firing, watchdog included",
+        description="Firing alerts of this system by severity. The watchdog (severity none) fires always: without it, "
+        "rules are not being evaluated.",
+        unit="short",
+        decimals=0,
+        queries=(Query(f"count by (severity) ({firing})", "{{severity}}"),),
+        incident=Incident.MONITORING,
+        width=4,
+        height=6,
+        alerts=(alert,),
+    )

@@ -1,0 +1,296 @@
+"""The system layer: does the serving application answer, fast enough and without errors."""
+
+from collections.abc import Iterator, Sequence
+
+from generator.contract import TOTAL_STAGE, Contract, latency_buckets
+from generator.promql import selector
+from generator.signals.signal import Alert, Incident, Input, Layer, Level, Query, Record, Scenario, Signal, View, levels
+from generator.signals.text import Format, Value, text, threshold
+from generator.spec.model import Severity, Spec
+
+QUANTILES = ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))
+
+
+def system_signals(spec: Spec) -> Iterator[Signal]:
+    """The signals of the system layer."""
+    contract = Contract(spec)
+    yield _latency(spec, contract)
+    yield _stage_latency(spec, contract)
+    yield _throughput(spec, contract)
+    yield _error_rate(spec, contract)
+    yield _availability(spec)
+    yield _model(contract)
+    if spec.serving.gpu:
+        yield _gpu(contract)
+    yield _processor(spec)
+    yield _memory(spec)
+
+
+def _quantile(quantile: float, buckets: str, counts: str, window: str, by: str) -> str:
+    """A latency quantile, absent rather than NaN where nothing was observed."""
+    keep = f"by ({by}) " if by else ""
+    inside = ", ".join(filter(None, (by, "le")))
+    observed = f"and on ({by}) (sum {keep}(rate({counts}[{window}])) > 0)"
+    return f"histogram_quantile({quantile}, sum by ({inside}) (rate({buckets}[{window}]))) {observed}"
+
+
+def bucket_rates(value: float, bounds: Sequence[float], quantile: float = 0.99) -> dict[str, float]:
+    """Cumulative bucket rates (of one observation a second) whose interpolated quantile is `value`."""
+    upper = next(bound for bound in bounds if value <= bound)
+    lower = max((bound for bound in bounds if bound < upper), default=0.0)
+    inside = (value - lower) / (upper - lower)
+    if inside <= quantile:
+        below, within = (quantile - inside) / (1 - inside) if inside < 1 else 0.0, 1.0
+    else:
+        below, within = 0.0, quantile / inside
+    rates = {bound: below if bound <= lower else within if bound <= upper else 1.0 for bound in bounds}
+    return {**{repr(bound): rate for bound, rate in rates.items()}, "+Inf": 1.0}
+
+
+def _latency(spec: Spec, contract: Contract) -> Signal:
+    window, policy = spec.telemetry.rate_window, spec.alerts.latency_p99
+    family = contract.name("prediction_latency_seconds")
+    buckets, counts = (selector(f"{family}_{part}", stage=TOTAL_STAGE) for part in ("bucket", "count"))
+    records = {label: f"system:{family}:{label}_rate{window}" for _, label in QUANTILES}
+
+    def scenario(value: float) -> Scenario:
+        labels = {"stage": TOTAL_STAGE, "model_version": "1"}
+        rates = bucket_rates(value, latency_buckets(spec))
+        return Scenario(
+            (
+                *(Input(f"{family}_bucket", {**labels, "le": bound}, slope=rate) for bound, rate in rates.items()),
+                Input(f"{family}_count", labels, slope=1),
+            )
+        )
+
+    def alert(level: Level) -> Alert:
+        return Alert(
+            name="MLLatencyHigh",
+            severity=level.severity,
+            expression=records["p99"],
+            comparison=">",
+            threshold=level.value,
+            summary="Predictions take too long at the 99th percentile.",
+            description=text(
+                f"The p99 latency of {spec.title} is ",
+                Value(Format.DURATION),
+                f", above the {level.severity} threshold {threshold(level.value, Format.DURATION)}.",
+            ),
+            timing=policy,
+            scenario=scenario,
+            format=Format.DURATION,
+        )
+
+    return Signal(
+        id="latency",
+        layer=Layer.SYSTEM,
+        title="Latency of a whole prediction",
+        description="Time from request to answer. Normal: p99 below the first line. Above: see which stage grew in the "
+        "panel beside, and whether traffic or a deployment grew with it.",
+        unit="s",
+        queries=tuple(Query(record, label) for label, record in records.items()),
+        incident=Incident.HIGH_LATENCY,
+        levels=levels(policy),
+        records=tuple(
+            Record(records[label], _quantile(quantile, buckets, counts, window, "")) for quantile, label in QUANTILES
+        ),
+        alerts=tuple(alert(level) for level in levels(policy) if policy.enabled),
+    )
+
+
+def _stage_latency(spec: Spec, contract: Contract) -> Signal:
+    window = spec.telemetry.rate_window
+    family = contract.name("prediction_latency_seconds")
+    stages = f'{{stage!="{TOTAL_STAGE}"}}'
+    record = f"stage:{family}:p99_rate{window}"
+    expression = _quantile(0.99, f"{family}_bucket{stages}", f"{family}_count{stages}", window, "stage")
+    return Signal(
+        id="stage_latency",
+        layer=Layer.SYSTEM,
+        title="Latency by stage (p99)",
+        description="The 99th percentile of each stage of a prediction. Normal: flat. The stage that grows is where to "
+        "look; percentiles of stages do not add up to the total's.",
+        unit="s",
+        queries=(Query(record, "{{stage}}"),),
+        incident=Incident.HIGH_LATENCY,
+        records=(Record(record, expression),),
+    )
+
+
+def _throughput(spec: Spec, contract: Contract) -> Signal:
+    window = spec.telemetry.rate_window
+    family = contract.name("predictions_total")
+    record = f"system:{contract.name('predictions')}:rate{window}"
+    return Signal(
+        id="throughput",
+        layer=Layer.SYSTEM,
+        title="Throughput",
+        description="Predictions a second. Normal: the daily and weekly rhythm. A drop to zero is an outage upstream or here.",
+        unit="reqps",
+        queries=(Query(record, "Predictions"),),
+        incident=Incident.HIGH_LATENCY,
+        width=4,
+        records=(Record(record, f"sum(rate({family}[{window}]))"),),
+    )
+
+
+def _error_rate(spec: Spec, contract: Contract) -> Signal:
+    window, policy = spec.telemetry.rate_window, spec.alerts.error_rate
+    errors, total = contract.name("prediction_errors_total"), contract.name("predictions_total")
+    record = f"system:{contract.name('prediction_errors')}:ratio_rate{window}"
+
+    def scenario(value: float) -> Scenario:
+        return Scenario(
+            (
+                Input(errors, {"model_version": "1", "error_type": "internal"}, slope=100 * value),
+                Input(total, {"model_version": "1", "endpoint": "/predict"}, slope=100),
+            )
+        )
+
+    def alert(level: Level) -> Alert:
+        return Alert(
+            name="MLErrorRateHigh",
+            severity=level.severity,
+            expression=record,
+            comparison=">",
+            threshold=level.value,
+            summary="Too many predictions fail.",
+            description=text(
+                f"Of the predictions of {spec.title} ",
+                Value(Format.PERCENT),
+                f" fail, above the {level.severity} threshold {threshold(level.value, Format.PERCENT)}.",
+            ),
+            timing=policy,
+            scenario=scenario,
+            format=Format.PERCENT,
+        )
+
+    return Signal(
+        id="error_rate",
+        layer=Layer.SYSTEM,
+        title="Error rate",
+        description="Share of predictions that failed. Normal: below the first line. Above: the error types say whether "
+        "inputs, a dependency or the model itself fails.",
+        unit="percentunit",
+        decimals=2,
+        queries=(Query(record, "Failed"),),
+        incident=Incident.HIGH_LATENCY,
+        width=4,
+        levels=levels(policy),
+        records=(Record(record, f"sum(rate({errors}[{window}])) / (sum(rate({total}[{window}])) > 0)"),),
+        alerts=tuple(alert(level) for level in levels(policy) if policy.enabled),
+    )
+
+
+def up_alert(spec: Spec, *, name: str, job: str, summary: str, what: str) -> Alert:
+    """An alert for a scrape target that is down or that nobody scrapes."""
+    up = selector("up", job=job)
+    return Alert(
+        name=name,
+        severity=Severity.CRITICAL,
+        expression=f"(max({up}) or vector(0))",
+        comparison="<",
+        threshold=1,
+        resolution=1,
+        summary=summary,
+        description=text(f"Prometheus reaches no instance of {what} of {spec.title} (job {job})."),
+        timing=spec.alerts.monitoring,
+        scenario=lambda value: Scenario((Input("up", {"job": job, "instance": "localhost"}, value),)),
+        fires_without_data=True,
+    )
+
+
+def _availability(spec: Spec) -> Signal:
+    up = selector("up", job=spec.serving_job)
+    policy = spec.alerts.monitoring
+    alert = up_alert(
+        spec,
+        name="MLServingDown",
+        job=spec.serving_job,
+        summary="The serving application cannot be reached.",
+        what="the serving application",
+    )
+    return Signal(
+        id="availability",
+        layer=Layer.SYSTEM,
+        title="Instances up",
+        description="Instances of the serving application that Prometheus reaches. Normal: all of them.",
+        unit="short",
+        queries=(Query(f"sum({up}) or vector(0)", "Up"),),
+        incident=Incident.HIGH_LATENCY,
+        view=View.STAT,
+        width=4,
+        height=7,
+        levels=(Level(Severity.CRITICAL, 1),),
+        below=True,
+        alerts=(alert,) if policy.enabled else (),
+    )
+
+
+def _model(contract: Contract) -> Signal:
+    info, trained = contract.name("model_info"), contract.name("model_trained_timestamp_seconds")
+    joined = (
+        f"(time() - max by (model_version) ({trained})) "
+        f"* on (model_version) group_left (framework) max by (model_version, framework) ({info})"
+    )
+    return Signal(
+        id="model",
+        layer=Layer.SYSTEM,
+        title="Model and its age",
+        description="The versions that answer now and the time since each was trained. Two versions at once are a "
+        "deployment under way.",
+        unit="s",
+        decimals=0,
+        queries=(Query(joined, "{{model_version}} ({{framework}})", instant=True),),
+        incident=Incident.PREDICTION_DRIFT,
+        view=View.STAT,
+        width=4,
+        height=7,
+    )
+
+
+def _gpu(contract: Contract) -> Signal:
+    return Signal(
+        id="gpu",
+        layer=Layer.SYSTEM,
+        title="GPU utilisation",
+        description="Share of time each GPU was busy. Normal: follows traffic. Full for long means queueing, idle under "
+        "traffic means the work runs elsewhere.",
+        unit="percentunit",
+        maximum=1,
+        queries=(Query(f"max by (gpu) ({contract.name('gpu_utilization_ratio')})", "GPU {{gpu}}"),),
+        incident=Incident.HIGH_LATENCY,
+        width=5,
+        height=7,
+    )
+
+
+def _processor(spec: Spec) -> Signal:
+    used = selector("process_cpu_seconds_total", job=spec.serving_job)
+    return Signal(
+        id="processor",
+        layer=Layer.SYSTEM,
+        title="Processor time",
+        description="Processor cores that each serving process uses. Normal: follows traffic.",
+        unit="short",
+        decimals=2,
+        queries=(Query(f"sum by (instance) (rate({used}[$__rate_interval]))", "{{instance}}"),),
+        incident=Incident.HIGH_LATENCY,
+        width=6,
+        height=7,
+    )
+
+
+def _memory(spec: Spec) -> Signal:
+    used = selector("process_resident_memory_bytes", job=spec.serving_job)
+    return Signal(
+        id="memory",
+        layer=Layer.SYSTEM,
+        title="Memory",
+        description="Resident memory of each serving process. Normal: flat. A steady climb is a leak.",
+        unit="bytes",
+        queries=(Query(f"sum by (instance) ({used})", "{{instance}}"),),
+        incident=Incident.HIGH_LATENCY,
+        width=5,
+        height=7,
+    )

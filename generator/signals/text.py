@@ -1,0 +1,225 @@
+"""Alert texts: one definition gives the Go template for Prometheus and the text it must render to in a test.
+
+A text is a sequence of pieces. Text from a spec enters only as a literal, which is escaped, so that nothing in a
+name or a description is ever expanded.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+from urllib.parse import quote_plus
+
+from generator.promql import number
+
+
+class Format(StrEnum):
+    """How a figure is written in an alert."""
+
+    NUMBER = "number"
+    PERCENT = "percent"
+    DURATION = "duration"
+
+
+_BRACES = re.compile(r"\{{2,}|\{\Z")
+_PIPES = {
+    Format.NUMBER: 'printf "%.3g"',
+    Format.PERCENT: "humanizePercentage",
+    Format.DURATION: "humanizeDuration",
+}
+
+
+def figure(value: float, form: Format) -> str:
+    """Write a figure exactly as Prometheus' template functions do."""
+    if form is Format.PERCENT:
+        return f"{value * 100:.4g}%"
+    if form is Format.DURATION:
+        return _humanize_duration(value)
+    return f"{value:.3g}"
+
+
+def threshold(value: float, form: Format) -> str:
+    """Write a limit from the spec, exactly."""
+    return number(value) if form is Format.NUMBER else figure(value, form)
+
+
+def _humanize_duration(value: float) -> str:
+    if value == 0:
+        return "0s"
+    if abs(value) < 1:
+        thousands = next((n for n in range(1, 9) if abs(value) * 1000**n >= 1), 8)
+        return f"{value * 1000**thousands:.4g}{'munpfazy'[thousands - 1]}s"
+    sign, value = ("-", -value) if value < 0 else ("", value)
+    minutes, seconds = divmod(int(value), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{sign}{days}d {hours}h {minutes}m {seconds}s"
+    if hours:
+        return f"{sign}{hours}h {minutes}m {seconds}s"
+    if minutes:
+        return f"{sign}{minutes}m {seconds}s"
+    return f"{sign}{value:.4g}s"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A stored sample: metric name, labels, value."""
+
+    metric: str
+    labels: Mapping[str, str]
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a text is rendered in: the alert's value and labels, and the samples a query would find."""
+
+    value: float
+    labels: Mapping[str, str]
+    samples: tuple[Sample, ...] = ()
+    found: Sample | None = None
+
+    def find(self, metric: str, labels: Mapping[str, str]) -> Sample | None:
+        """The first sample of a metric that carries all the labels."""
+        return next((s for s in self.samples if s.metric == metric and labels.items() <= s.labels.items()), None)
+
+
+class Piece(Protocol):
+    """A part of a text."""
+
+    def template(self) -> str:
+        """The Go template."""
+
+    def rendered(self, situation: Situation) -> str:
+        """What the template gives in a situation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """Text that stands for itself."""
+
+    text: str
+
+    def template(self) -> str:
+        """The text, with template braces defused: a last brace too, which could meet one of the next piece."""
+        return _BRACES.sub(lambda braces: f'{{{{ "{braces[0]}" }}}}', self.text)
+
+    def rendered(self, situation: Situation) -> str:
+        """The text itself."""
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """The value of the alert."""
+
+    format: Format
+
+    def template(self) -> str:
+        """The value, piped through its format."""
+        return f"{{{{ $value | {_PIPES[self.format]} }}}}"
+
+    def rendered(self, situation: Situation) -> str:
+        """The value as people read it."""
+        return figure(situation.value, self.format)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelOf:
+    """The value of a label of the alert, made fit for a URL where asked."""
+
+    name: str
+    in_url: bool = False
+
+    def template(self) -> str:
+        """The label."""
+        return f"{{{{ $labels.{self.name}{' | urlquery' if self.in_url else ''} }}}}"
+
+    def rendered(self, situation: Situation) -> str:
+        """The label's value."""
+        text = situation.labels.get(self.name, "")
+        return quote_plus(text) if self.in_url else text
+
+
+@dataclass(frozen=True, slots=True)
+class FoundLabel:
+    """A label of the sample that the surrounding `Found` found."""
+
+    name: str
+
+    def template(self) -> str:
+        """The label of the found sample."""
+        return f'{{{{ . | first | label "{self.name}" }}}}'
+
+    def rendered(self, situation: Situation) -> str:
+        """The label's value."""
+        assert situation.found is not None
+        return situation.found.labels.get(self.name, "")
+
+
+@dataclass(frozen=True, slots=True)
+class FoundValue:
+    """The value of the sample that the surrounding `Found` found."""
+
+    format: Format
+
+    def template(self) -> str:
+        """The value of the found sample."""
+        return f"{{{{ . | first | value | {_PIPES[self.format]} }}}}"
+
+    def rendered(self, situation: Situation) -> str:
+        """The value as people read it."""
+        assert situation.found is not None
+        return figure(situation.found.value, self.format)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Text about another sample, looked up by labels of the alert; empty where there is none.
+
+    A query in the text rather than a join in the expression: the alert keeps its identity, hence its `for`,
+    when another bin becomes the top one.
+    """
+
+    metric: str
+    by: tuple[str, ...]
+    fixed: Mapping[str, str]
+    pieces: tuple[Piece, ...]
+
+    def template(self) -> str:
+        """A `with` around the query."""
+        matchers = ",".join([*(f"{name}=%q" for name in self.by), *(f'{k}="{v}"' for k, v in self.fixed.items())])
+        labels = "".join(f" $labels.{name}" for name in self.by)
+        inside = "".join(piece.template() for piece in self.pieces)
+        return f"{{{{ with printf `{self.metric}{{{matchers}}}`{labels} | query }}}}{inside}{{{{ end }}}}"
+
+    def rendered(self, situation: Situation) -> str:
+        """The text, or nothing."""
+        wanted = {**{name: situation.labels[name] for name in self.by}, **self.fixed}
+        found = situation.find(self.metric, wanted)
+        if found is None:
+            return ""
+        inner = Situation(situation.value, situation.labels, situation.samples, found)
+        return "".join(piece.rendered(inner) for piece in self.pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class AlertText:
+    """A whole text."""
+
+    pieces: tuple[Piece, ...]
+
+    def template(self) -> str:
+        """The Go template of the whole."""
+        return "".join(piece.template() for piece in self.pieces)
+
+    def rendered(self, situation: Situation) -> str:
+        """What Prometheus will send in a situation."""
+        return "".join(piece.rendered(situation) for piece in self.pieces)
+
+
+def text(*pieces: Piece | str) -> AlertText:
+    """Make a text of pieces and plain strings."""
+    return AlertText(tuple(Literal(piece) if isinstance(piece, str) else piece for piece in pieces))

@@ -1,0 +1,90 @@
+"""Playing a spec faster than life: an hour in seconds, on the very code path that production takes."""
+
+import math
+from typing import Any
+
+import msgspec
+
+from generator.spec.durations import duration, milliseconds
+from generator.spec.model import Part, Source, Spec
+from generator.spec.rules import SCRAPES_PER_RATE
+from generator.spec.walk import duration_fields, fields
+
+_SHORTEST = 1000
+"""Milliseconds. Prometheus cannot scrape or evaluate much faster than once a second."""
+_KEPT = "retention"
+SCRAPES_PER_AGE = 10
+"""An age is seen only at a scrape, after the exporter has looked: a limit of fewer scrapes would be mere jitter."""
+
+
+def compress_time(spec: Spec, factor: float) -> Spec:
+    """The same spec with every duration divided by a factor.
+
+    No duration falls below a second, unless it was below before; a rate still spans four scrapes and the limit of an
+    age ten; a window is still the same number of steps; what is kept is kept as long as before.
+
+    Raises:
+        ValueError: the factor is not a finite number of at least 1.
+    """
+    if not 1 <= factor < math.inf:
+        raise ValueError(f"time can be compressed by a factor of at least 1, not {factor}")
+    compressed: Spec = _compressed(spec, factor)
+    return msgspec.structs.replace(
+        compressed,
+        telemetry=_with_whole_rates(compressed),
+        windows=_with_whole_steps(spec, compressed),
+        sources=_with_visible_ages(spec, compressed),
+    )
+
+
+def _compressed(value: Any, factor: float) -> Any:
+    if isinstance(value, Part):
+        return _compressed_section(value, factor)
+    if isinstance(value, dict):
+        return {key: _compressed(entry, factor) for key, entry in value.items()}
+    if isinstance(value, tuple):
+        return tuple(_compressed(entry, factor) for entry in value)
+    return value
+
+
+def _compressed_section(section: Part, factor: float) -> Part:
+    durations = {field.name for field in duration_fields(type(section))}
+    changes = {}
+    for field in fields(type(section)):
+        value = getattr(section, field.name)
+        if field.name == _KEPT or value is None:
+            continue
+        changes[field.name] = _shorter(value, factor) if field.name in durations else _compressed(value, factor)
+    return msgspec.structs.replace(section, **changes)
+
+
+def _shorter(written: str, factor: float) -> str:
+    before = milliseconds(written)
+    after = max(round(before / factor), min(before, _SHORTEST))
+    return written if after == before else duration(after / 1000)
+
+
+def _with_whole_rates(spec: Spec) -> Any:
+    telemetry = spec.telemetry
+    shortest = SCRAPES_PER_RATE * milliseconds(telemetry.scrape_interval)
+    if milliseconds(telemetry.rate_window) >= shortest:
+        return telemetry
+    return msgspec.structs.replace(telemetry, rate_window=duration(shortest / 1000))
+
+
+def _with_visible_ages(original: Spec, compressed: Spec) -> dict[str, Source]:
+    shortest = SCRAPES_PER_AGE * milliseconds(compressed.telemetry.scrape_interval)
+
+    def visible(name: str, source: Source) -> Source:
+        limit = max(milliseconds(source.max_age), min(shortest, milliseconds(original.sources[name].max_age)))
+        return msgspec.structs.replace(source, max_age=duration(limit / 1000))
+
+    return {name: visible(name, source) for name, source in compressed.sources.items()}
+
+
+def _with_whole_steps(original: Spec, compressed: Spec) -> Any:
+    if original.windows.step is None:
+        return compressed.windows
+    steps = milliseconds(original.windows.length) // milliseconds(original.windows.step)
+    length = duration(steps * milliseconds(compressed.step) / 1000)
+    return msgspec.structs.replace(compressed.windows, length=length)

@@ -1,0 +1,97 @@
+"""Loading a spec: every problem of a file in one run, each at its place, or a `Spec` that keeps all rules.
+
+A sound spec goes straight through msgspec. Only one that does not is held against the JSON Schema; what is wrong is
+then taken out, so that the rules between sections still judge the rest, and nothing that merely follows from
+another problem is reported.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from generator.spec.defaults import completed
+from generator.spec.diagnostics import MERGE_KEY, Diagnostic, KeyPath, Problem, SpecError
+from generator.spec.model import Spec
+from generator.spec.rules import check
+
+if TYPE_CHECKING:
+    from generator.spec.document import Document
+
+MAX_SHOWN = 1000
+
+
+def load_spec(path: str | Path) -> Spec:
+    """Load the spec in a file.
+
+    Raises:
+        SpecError: the file cannot be read, or is no sound spec; holds every problem with its place.
+    """
+    from generator.spec.document import read_bytes  # noqa: PLC0415  (PyYAML is slow to import)
+
+    return _spec(read_bytes(Path(path)), str(path))
+
+
+def parse_spec(text: str, file_name: str = "<spec>") -> Spec:
+    """Load the spec that a text holds; `file_name` is what diagnostics call it.
+
+    Raises:
+        SpecError: the text is no sound spec; holds every problem with its place.
+    """
+    return _spec(text.encode("utf-8", errors="surrogatepass"), file_name)
+
+
+def _spec(raw: bytes, file: str) -> Spec:
+    from generator.spec.document import parse  # noqa: PLC0415
+
+    document = parse(raw, file)
+    spec = None if document.problems else _converted(document)
+    if spec is None:
+        raise _refusal(document, _all_problems(document))
+    if problems := check(spec):
+        raise _refusal(document, problems)
+    return spec
+
+
+def _converted(document: "Document") -> Spec | None:
+    """The spec that a document holds, or None where it breaks the schema."""
+    try:
+        return msgspec.convert(completed(document.data), Spec)
+    except msgspec.ValidationError:
+        return None
+
+
+def _all_problems(document: "Document") -> list[Problem]:
+    """What breaks the schema, and what breaks the rules in the part that does not."""
+    from generator.spec.validation import sound_part, violations  # noqa: PLC0415  (only broken specs need jsonschema)
+
+    found = violations(document.data, document.doubtful)
+    part = sound_part(document.data, found.paths | document.doubtful)
+    breaches = (
+        replace(breach, paths=tuple(map(part.original, breach.paths)))
+        for breach in check(msgspec.convert(completed(part.data), Spec))
+    )
+    doubtful = part.removed | found.misspelt
+    outer = {path[:depth] for path in doubtful for depth in range(len(path))}
+    return [*found.problems, *(breach for breach in breaches if not _follows(breach, doubtful, outer))]
+
+
+def _follows(problem: Problem, doubtful: frozenset[KeyPath], outer: set[KeyPath]) -> bool:
+    """Whether a problem may merely follow from a doubtful value: one it looked at, one inside or around that."""
+    return any(
+        path in outer
+        or (*path[:-1], MERGE_KEY) in doubtful
+        or any(path[: depth + 1] in doubtful for depth in range(len(path)))
+        for path in problem.paths
+    )
+
+
+def _refusal(document: "Document", problems: Iterable[Problem]) -> SpecError:
+    diagnostics = sorted({*document.problems, *map(document.diagnostic, problems)}, key=lambda item: item.position)
+    if len(diagnostics) > MAX_SHOWN:
+        message = f"there are more than these {MAX_SHOWN} problems"
+        rest = Diagnostic(document.file, diagnostics[MAX_SHOWN].position, message, "too-many")
+        diagnostics = [*diagnostics[:MAX_SHOWN], rest]
+    return SpecError(diagnostics, document.lines)

@@ -1,0 +1,355 @@
+"""Rules between sections, which no schema can state: references, orders, clashes, and what belongs together."""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator
+from datetime import datetime
+from itertools import chain, pairwise
+
+from generator.contract import TOTAL_STAGE, Contract
+from generator.spec.diagnostics import KeyPath, Problem, did_you_mean, dotted, quoted
+from generator.spec.durations import milliseconds
+from generator.spec.model import AlertPolicy, Levels, LogFormat, OutcomeKind, SloKind, Source, Spec
+from generator.spec.walk import duration_fields, sections
+
+SMALLEST_ROTATION = 3
+SCRAPES_PER_RATE = 4
+"""Scrapes a rate must span, so that one that is missed does not empty it."""
+
+_SEVERITIES = ("info", "warning", "critical")
+_CENTURY = "36500d"
+_MAY_BE_ZERO = {"for", "keep_firing_for", "grace", "after", "tolerance", "group_wait"}
+_MAY_REPEAT = {"rotation"}
+_MAX_PORT = 65535
+# In an http URL an @ may also stand in the path; elsewhere SQLAlchemy takes everything up to it as the password.
+_URL_WITH_PASSWORD = re.compile(
+    r"(https?://[^:/@\s]*:[^/?#@]*@|(?!https?:)[\w+.-]+://[^:/@\s]*:[^@]*@|.*[?&]password=)", re.DOTALL
+)
+
+
+def check(spec: Spec) -> tuple[Problem, ...]:
+    """Every breach of a rule between sections. Looks at nothing but the spec and the time zones there are."""
+    return tuple(chain.from_iterable(rule(spec) for rule in _RULES))
+
+
+# ---------------------------------------------------------------- references
+
+
+def _references(spec: Spec) -> Iterator[Problem]:
+    for name, feature in spec.features.items():
+        if feature.source is not None:
+            yield from _dangling(("features", name, "source"), feature.source, spec.sources, ("sources",))
+    for name, kpi in spec.business.kpis.items():
+        for side, event in (("numerator", kpi.numerator), ("denominator", kpi.denominator)):
+            yield from _dangling(("business", "kpis", name, side), event, spec.business.events, ("business", "events"))
+    for role in (*_SEVERITIES, "watchdog"):
+        receiver = getattr(spec.routing, role)
+        if receiver is not None:
+            yield from _dangling(("routing", role), receiver, spec.routing.receivers, ("routing", "receivers"))
+    for level, escalation in enumerate(spec.escalation):
+        for index, contact in enumerate(escalation.contacts):
+            yield from _dangling(("escalation", level, "contacts", index), contact, spec.responders, ("responders",))
+    for index, responder in enumerate(spec.on_call.rotation):
+        yield from _dangling(("on_call", "rotation", index), responder, spec.responders, ("responders",))
+
+
+def _dangling(path: KeyPath, name: str, known: Collection[str], section: KeyPath) -> Iterator[Problem]:
+    if name not in known:
+        message = f"is {quoted(name)}, which {dotted(section)} does not define"
+        yield Problem((path, (*section, name)), message, "dangling-reference", did_you_mean(name, known))
+
+
+def _stages(spec: Spec) -> Iterator[Problem]:
+    stages = ("serving", "stages")
+    for index, stage in enumerate(spec.serving.stages):
+        if stage == TOTAL_STAGE:
+            message = f"is {quoted(TOTAL_STAGE)}, the whole request, which is always measured"
+            yield Problem(((*stages, index),), message, "reserved-name", "remove it, or call the stage something else")
+    known = {*spec.serving.stages, TOTAL_STAGE}
+    for name, slo in spec.slos.items():
+        path = ("slos", name, "stage")
+        if slo.stage is not None and slo.kind is not SloKind.LATENCY:
+            kind = ("slos", name, "kind")
+            yield Problem((path, kind), "has a meaning only where kind is latency", "consistency")
+        elif slo.stage is not None and slo.stage not in known:
+            message = f"is {quoted(slo.stage)}, which {dotted(stages)} does not list"
+            yield Problem((path, stages), message, "dangling-reference", did_you_mean(slo.stage, known))
+
+
+# ---------------------------------------------------------------- orders
+
+
+def _levels(spec: Spec) -> Iterator[Problem]:
+    for path, section in sections(spec):
+        if isinstance(section, AlertPolicy | Levels):
+            levels = [(severity, getattr(section, severity)) for severity in _SEVERITIES]
+            given = [(severity, level) for severity, level in levels if level is not None]
+            for (low, lower), (high, higher) in pairwise(given):
+                if lower > higher:
+                    message = f"{lower} is beyond {high} {higher}"
+                    yield Problem(((*path, low), (*path, high)), message, "order")
+
+
+def _ranges(spec: Spec) -> Iterator[Problem]:
+    for path, section in sections(spec):
+        ratio = getattr(section, "variance_ratio", None)
+        if ratio is not None and ratio[0] >= ratio[1]:
+            where = (*path, "variance_ratio")
+            yield Problem((where,), f"is [lowest, highest], but {ratio[0]} is not below {ratio[1]}", "order")
+    for name, feature in spec.features.items():
+        low, high = feature.minimum, feature.maximum
+        if low is not None and high is not None and low >= high:
+            path = ("features", name)
+            message = f"{low} is not below maximum {high}"
+            yield Problem(((*path, "minimum"), (*path, "maximum")), message, "order")
+
+
+def _windows(spec: Spec) -> Iterator[Problem]:
+    length, step = milliseconds(spec.windows.length), milliseconds(spec.step)
+    paths: tuple[KeyPath, ...] = (("windows", "step"), ("windows", "length"))
+    if step > length:
+        message = f"{spec.step} is longer than windows.length {spec.windows.length}: rows would be skipped"
+        yield Problem(paths, message, "order")
+    elif step and length % step:
+        message = f"{spec.step} does not divide windows.length {spec.windows.length}"
+        yield Problem(paths, message, "consistency")
+
+
+def _telemetry(spec: Spec) -> Iterator[Problem]:
+    telemetry, retention = spec.telemetry, spec.telemetry.retention
+    if milliseconds(telemetry.rate_window) < SCRAPES_PER_RATE * milliseconds(telemetry.scrape_interval):
+        message = f"{telemetry.rate_window} is shorter than {SCRAPES_PER_RATE} scrapes of {telemetry.scrape_interval}"
+        yield Problem((("telemetry", "rate_window"), ("telemetry", "scrape_interval")), message, "consistency")
+    tiers = (("hot", retention.hot), ("warm", retention.warm), ("cold", retention.cold))
+    for (near, shorter), (far, longer) in pairwise(tiers):
+        if milliseconds(shorter) > milliseconds(longer):
+            path = ("telemetry", "retention")
+            message = f"{shorter} is longer than {far} {longer}"
+            yield Problem(((*path, near), (*path, far)), message, "order")
+
+
+def _escalation(spec: Spec) -> Iterator[Problem]:
+    for index, (before, level) in enumerate(pairwise(spec.escalation), start=1):
+        if milliseconds(level.after) <= milliseconds(before.after):
+            path, previous = ("escalation", index, "after"), ("escalation", index - 1, "after")
+            message = f"{level.after} is not later than the {before.after} of the level before"
+            yield Problem((path, previous), message, "order")
+
+
+def _lengths(spec: Spec) -> Iterator[Problem]:
+    for path, section in sections(spec):
+        for field in duration_fields(type(section)):
+            written, where = getattr(section, field.name), (*path, field.encode_name)
+            if written is None:
+                continue
+            if not milliseconds(written) and field.encode_name not in _MAY_BE_ZERO:
+                yield Problem((where,), "must be longer than zero", "range")
+            elif milliseconds(written) > milliseconds(_CENTURY):
+                yield Problem((where,), "is longer than a century", "range")
+
+
+# ---------------------------------------------------------------- data
+
+
+def _sources(spec: Spec) -> Iterator[Problem]:
+    for name, source in spec.sources.items():
+        yield from _source(("sources", name), source)
+
+
+def _source(path: KeyPath, source: Source) -> Iterator[Problem]:
+    """A source's age is known from files, from a database or from a URL, or not at all."""
+    ways = [way for way in ("path", "database", "url") if getattr(source, way) is not None]
+    if len(ways) > 1:
+        message = f"is one of several ways to know the age of the source: {', '.join(ways)}"
+        yield Problem(tuple((*path, way) for way in reversed(ways)), message, "consistency", "keep one of them")
+    for key, needed in (
+        ("column", "path"),
+        ("query", "database"),
+        ("password_file", "database"),
+        ("field", "url"),
+        ("database", "query"),
+        ("url", "field"),
+    ):
+        if getattr(source, key) is not None and getattr(source, needed) is None:
+            message = f"has no meaning without {needed}"
+            yield Problem(((*path, key), (*path, needed)), message, "consistency")
+
+
+def _secrets(spec: Spec) -> Iterator[Problem]:
+    urls: dict[KeyPath, str | None] = {
+        ("prediction_log", "path"): spec.prediction_log.path,
+        ("results", "url"): spec.results.url,
+        ("reference", "store"): spec.reference.store,
+        ("skew", "path"): spec.skew.path,
+        ("links", "grafana"): spec.links.grafana,
+        ("links", "runbooks"): spec.links.runbooks,
+    }
+    if spec.prediction_log.outcome:
+        urls["prediction_log", "outcome", "path"] = spec.prediction_log.outcome.path
+    for name, source in spec.sources.items():
+        urls["sources", name, "path"] = source.path
+        urls["sources", name, "database"] = source.database
+        urls["sources", name, "url"] = source.url
+    for name, receiver in spec.routing.receivers.items():
+        if receiver.pagerduty:
+            urls["routing", "receivers", name, "pagerduty", "url"] = receiver.pagerduty.url
+    for path, url in urls.items():
+        if url and _URL_WITH_PASSWORD.match(url):
+            hint = "take it out; use a password_file, a credentials file or the environment"
+            yield Problem((path,), "holds a password, and specs are committed", "secret", hint)
+
+
+def _columns(spec: Spec) -> Iterator[Problem]:
+    """The log's time column can be nothing else; nor can a prediction be its own outcome."""
+    log = spec.prediction_log
+    time: KeyPath = ("prediction_log", "timestamp")
+    for role in ("id", "entity", "score", "model_version", "endpoint"):
+        if getattr(log, role) == log.timestamp:
+            path = ("prediction_log", role)
+            message = f"is {quoted(log.timestamp)}, the log's timestamp column"
+            yield Problem((path, time), message, "column-clash")
+    for name in spec.features:
+        if spec.column(name) == log.timestamp:
+            message = f"is {quoted(log.timestamp)}, the log's timestamp column"
+            yield Problem((("features", name, "column"), ("features", name), time), message, "column-clash")
+    if log.outcome and not log.outcome.path:
+        for role, column in (("timestamp", log.timestamp), ("score", log.score)):
+            if log.outcome.column == column:
+                paths: tuple[KeyPath, ...] = (("prediction_log", "outcome", "column"), ("prediction_log", role))
+                message = f"is {quoted(column)}, the log's {role} column"
+                yield Problem(paths, message, "column-clash")
+
+
+def _log(spec: Spec) -> Iterator[Problem]:
+    log, outcome = spec.prediction_log, spec.prediction_log.outcome
+    if log.format is LogFormat.SQL and log.table is None:
+        paths: tuple[KeyPath, ...] = (("prediction_log", "format"), ("prediction_log", "table"))
+        yield Problem(paths, "sql needs prediction_log.table", "consistency")
+    if outcome is None:
+        return
+    where = ("prediction_log", "outcome")
+    if outcome.path and log.id is None:
+        message = "holds outcomes that are joined by id, which needs prediction_log.id"
+        yield Problem(((*where, "path"), ("prediction_log", "id")), message, "consistency")
+    if outcome.kind is OutcomeKind.BINARY and log.score is None and outcome.prediction is None:
+        message = "binary compares outcomes with the score, which needs prediction_log.score"
+        yield Problem(((*where, "kind"), where, ("prediction_log", "score")), message, "consistency")
+
+
+def _event_names(spec: Spec) -> Iterator[Problem]:
+    contract = Contract(spec)
+    uses = Counter(name for family in contract.families for name in {family.name, *family.series_names})
+    for event in spec.business.events:
+        taken = [name for name in (contract.event(event), contract.name(event)) if uses[name] > 1]
+        if taken:
+            path = ("business", "events", event)
+            message = f"would be the metric {taken[0]}, which there is already"
+            yield Problem((path,), message, "reserved-name", "call it something else", at_key=True)
+
+
+def _repetitions(spec: Spec) -> Iterator[Problem]:
+    for path, section in sections(spec):
+        for name in section.__struct_fields__:
+            values = getattr(section, name)
+            if isinstance(values, tuple) and name not in _MAY_REPEAT:
+                for index, value in enumerate(values):
+                    if isinstance(value, str) and value in values[:index]:
+                        where = (*path, name, index)
+                        first = (*path, name, values.index(value))
+                        yield Problem((where, first), f"lists {quoted(value)} again", "duplicate")
+
+
+def _ports(spec: Spec) -> Iterator[Problem]:
+    addresses: dict[KeyPath, str] = {("exporter", "listen"): spec.exporter.listen}
+    for section, targets in (("serving", spec.serving.targets), ("exporter", spec.exporter.targets)):
+        addresses.update({(section, "targets", index): target for index, target in enumerate(targets)})
+    for path, address in addresses.items():
+        if int(address.rpartition(":")[2]) > _MAX_PORT:
+            yield Problem((path,), f"has a port above {_MAX_PORT}", "range")
+
+
+# ---------------------------------------------------------------- people
+
+
+def _people(spec: Spec) -> Iterator[Problem]:
+    rotation = set(spec.on_call.rotation)
+    if 0 < len(rotation) < SMALLEST_ROTATION:
+        message = f"needs at least {SMALLEST_ROTATION} responders, or they burn out; it has {len(rotation)}"
+        yield Problem((("on_call", "rotation"),), message, "range")
+    for name, receiver in spec.routing.receivers.items():
+        if not (receiver.slack or receiver.pagerduty or receiver.webhook):
+            path = ("routing", "receivers", name)
+            hint = "give it slack, pagerduty or webhook"
+            yield Problem((path,), "reaches nobody", "consistency", hint)
+
+
+def _times(spec: Spec) -> Iterator[Problem]:
+    start = ("on_call", "start")
+    if _moment(spec.on_call.start) is None:
+        yield _no_such_day(start)
+    for index, maintenance in enumerate(spec.routing.maintenance):
+        path = ("routing", "maintenance", index)
+        begin, end = _moment(maintenance.start), _moment(maintenance.end)
+        for key, moment in (("start", begin), ("end", end)):
+            if moment is None:
+                yield _no_such_day((*path, key))
+        if begin and end and end <= begin:
+            message = f"{maintenance.end} is not after its start {maintenance.start}"
+            yield Problem(((*path, "end"), (*path, "start")), message, "order")
+    for index, hours in enumerate(spec.routing.quiet_hours):
+        if hours.start in {hours.end, "24:00"}:
+            path = ("routing", "quiet_hours", index)
+            message = f"{hours.start} leaves nothing before the end {hours.end}"
+            yield Problem(((*path, "start"), (*path, "end")), message, "order")
+
+
+def _moment(written: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(written)
+    except ValueError:
+        return None
+
+
+def _no_such_day(path: KeyPath) -> Problem:
+    return Problem((path,), "is a day or time that does not exist", "range")
+
+
+def _timezones(spec: Spec) -> Iterator[Problem]:
+    named: dict[KeyPath, str] = {("on_call", "timezone"): spec.on_call.timezone}
+    for index, hours in enumerate(spec.routing.quiet_hours):
+        named["routing", "quiet_hours", index, "timezone"] = hours.timezone
+    for path, name in named.items():
+        if name != "UTC":
+            yield from _timezone(path, name)
+
+
+def _timezone(path: KeyPath, name: str) -> Iterator[Problem]:
+    import zoneinfo  # noqa: PLC0415  (reads files; most specs say UTC)
+
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        hint = did_you_mean(name, zoneinfo.available_timezones())
+        yield Problem((path,), f"is {quoted(name)}, which is no time zone", "timezone", hint)
+
+
+_RULES = (
+    _references,
+    _stages,
+    _levels,
+    _ranges,
+    _windows,
+    _telemetry,
+    _escalation,
+    _lengths,
+    _sources,
+    _secrets,
+    _columns,
+    _log,
+    _event_names,
+    _repetitions,
+    _ports,
+    _people,
+    _times,
+    _timezones,
+)

@@ -1,0 +1,33 @@
+"""The JSON Schema of specs, emitted from the model for editors and for validation.
+
+``python -m generator.spec.schema`` writes it beside this file, where the specs' yaml-language-server line finds it.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from generator.spec.model import Spec
+
+FILE = Path(__file__).with_name("mlvitals.schema.json")
+
+
+def json_schema() -> dict[str, Any]:
+    """The schema, in draft 2020-12."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "urn:mlvitals:spec:1",
+        "title": "mlvitals monitoring spec",
+        **msgspec.json.schema(Spec),
+    }
+
+
+def schema_text() -> str:
+    """The schema as committed; the same model gives the same text."""
+    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    FILE.write_text(schema_text(), encoding="utf-8")

@@ -1,0 +1,44 @@
+"""Going through every section of a spec without naming each."""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, get_args
+
+import msgspec
+from msgspec.structs import FieldInfo
+
+from generator.spec.diagnostics import KeyPath
+from generator.spec.durations import Duration
+from generator.spec.model import Part
+
+_DURATION = get_args(Duration)[1]
+
+
+@cache
+def fields(section: type[Part]) -> tuple[FieldInfo, ...]:
+    """The fields of a kind of section, in order."""
+    return msgspec.structs.fields(section)
+
+
+@cache
+def duration_fields(section: type[Part]) -> tuple[FieldInfo, ...]:
+    """The fields of a kind of section that hold a duration."""
+    return tuple(field for field in fields(section) if _holds_duration(field.type))
+
+
+def _holds_duration(annotation: Any) -> bool:
+    return _DURATION in getattr(annotation, "__metadata__", ()) or any(map(_holds_duration, get_args(annotation)))
+
+
+def sections(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Part]]:
+    """Every section from a value inwards, outermost first, with its path."""
+    if isinstance(value, Part):
+        yield path, value
+        for field in fields(type(value)):
+            yield from sections(getattr(value, field.name), (*path, field.encode_name))
+    elif isinstance(value, dict):
+        for key, entry in value.items():
+            yield from sections(entry, (*path, key))
+    elif isinstance(value, tuple):
+        for index, entry in enumerate(value):
+            yield from sections(entry, (*path, index))

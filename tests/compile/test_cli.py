@@ -1,0 +1,143 @@
+"""The command line as a new user meets it: results, messages and exit codes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+STREAMREC = REPOSITORY / "specs" / "streamrec.yaml"
+BROKEN = """\
+version: 1
+system: {name: fraud, tilte: Fraud}
+prediction_log: {path: predictions}
+features:
+  amount: {type: flot, source: nowhere}
+"""
+
+
+def mlvitals(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "mlvitals", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=REPOSITORY,
+    )
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    path = tmp_path / "broken.yaml"
+    path.write_text(BROKEN)
+    return path
+
+
+def test_help_lists_the_commands():
+    done = mlvitals("--help")
+    assert done.returncode == 0
+    assert all(command in done.stdout for command in ("compile", "lint", "reference", "drift", "export"))
+
+
+def test_wrong_usage_exits_with_2():
+    assert mlvitals("compile").returncode == 2
+    assert mlvitals("drift", STREAMREC, "--start", "yesterday", "--end", "2026-01-01").returncode == 2
+    assert mlvitals("drift", STREAMREC, "--start", "2026-01-02", "--end", "2026-01-01").returncode == 2
+
+
+def test_compile_writes_and_then_finds_nothing_to_do(tmp_path: Path):
+    first = mlvitals("compile", STREAMREC, "--out", tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert "dashboards/streamrec.json" in first.stdout
+    assert mlvitals("compile", STREAMREC, "--out", tmp_path).stdout == ""
+    assert mlvitals("compile", STREAMREC, "--out", tmp_path, "--check").returncode == 0
+
+
+def test_check_exits_with_1_and_shows_the_diff_of_an_edited_file(tmp_path: Path):
+    mlvitals("compile", STREAMREC, "--out", tmp_path)
+    rules = tmp_path / "alert_rules" / "streamrec.rules.yml"
+    rules.write_text(rules.read_text() + "# mine\n")
+    done = mlvitals("compile", STREAMREC, "--out", tmp_path, "--check")
+    assert done.returncode == 1
+    assert "-# mine" in done.stdout
+    assert rules.read_text().endswith("# mine\n")
+
+
+def test_compile_does_not_overwrite_a_file_it_did_not_write(tmp_path: Path):
+    mine = tmp_path / "dashboards" / "streamrec.json"
+    mine.parent.mkdir()
+    mine.write_text("{}")
+    done = mlvitals("compile", STREAMREC, "--out", tmp_path)
+    assert done.returncode == 1
+    assert "not written by mlvitals" in done.stderr
+    assert mine.read_text() == "{}"
+
+
+def test_all_problems_of_a_spec_are_named_with_their_places_and_no_traceback(broken: Path):
+    done = mlvitals("lint", broken)
+    assert done.returncode == 1
+    assert f"{broken}:2:23:" in done.stdout
+    assert f"{broken}:5:18:" in done.stdout
+    assert f"{broken}:5:32:" in done.stdout
+    assert "Traceback" not in done.stderr + done.stdout
+
+
+def test_lint_speaks_json(broken: Path):
+    found = json.loads(mlvitals("lint", broken, "--format", "json").stdout)
+    assert [(item["line"], item["column"]) for item in found] == [(2, 23), (5, 18), (5, 32)]
+
+
+def test_compile_of_a_broken_spec_fails_with_the_same_places_and_writes_nothing(broken: Path, tmp_path: Path):
+    done = mlvitals("compile", broken, "--out", tmp_path / "out")
+    assert done.returncode == 1
+    assert f"{broken}:2:23:" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_specs_of_one_system_are_refused(tmp_path: Path):
+    copy = tmp_path / "copy.yaml"
+    copy.write_text(STREAMREC.read_text())
+    done = mlvitals("compile", STREAMREC, copy, "--out", tmp_path)
+    assert done.returncode == 1
+    assert "two specs describe system 'streamrec'" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["compile", "lint", "drift", "export"])
+def test_a_spec_that_is_not_there_is_a_message(command: str):
+    done = mlvitals(command, "nowhere.yaml")
+    assert done.returncode == 1
+    assert "nowhere.yaml" in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_drift_without_a_reference_says_how_to_build_one(tmp_path: Path):
+    spec = tmp_path / "fraud.yaml"
+    spec.write_text("version: 1\nsystem: {name: fraud}\nprediction_log: {path: log}\nfeatures: {amount: {}}\n")
+    done = mlvitals("drift", spec)
+    assert done.returncode == 1
+    assert "reference build" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_heavy_libraries_stay_out_of_help_and_compile():
+    script = (
+        "import sys; from mlvitals.cli import main\n"
+        "try: main({!r}, standalone_mode=False)\n"
+        "except SystemExit: pass\n"
+        "print(sorted({{'numpy', 'scipy', 'pyarrow', 'sqlalchemy', 'rich', 'grafanalib', 'yaml'}} & set(sys.modules)), file=sys.stderr)"
+    )
+
+    def loaded(*arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", script.format(list(arguments))],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=REPOSITORY,
+        )
+        return done.stderr.splitlines()[-1]
+
+    assert loaded("--help") == "[]"
+    assert loaded("compile", str(STREAMREC), "--check") == "['grafanalib', 'yaml']"

@@ -1,0 +1,147 @@
+"""A spec, reports and log rows that the tests of the measuring side share."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporters.report import Bin, FeatureReport, Measure, Window, WindowReport
+from generator.contract import Status
+from generator.spec.model import (
+    Business,
+    Event,
+    Exporter,
+    Feature,
+    FeatureType,
+    Kpi,
+    KpiKind,
+    PredictionLog,
+    Serving,
+    Severity,
+    Source,
+    Spec,
+    System,
+    Windows,
+)
+
+HOSTILE = 'we"ird\\{{ $name }} é\nx'
+NOON = datetime(2026, 3, 3, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+WINDOW = Window(NOON - HOUR, NOON)
+
+SPEC = Spec(
+    version=1,
+    system=System(name="shop"),
+    prediction_log=PredictionLog(path="log", score="score"),
+    features={
+        "age": Feature(type=FeatureType.INTEGER, source="batch"),
+        "country": Feature(type=FeatureType.CATEGORICAL),
+        HOSTILE: Feature(column="hostile"),
+    },
+    sources={"batch": Source(max_age="6h", path="batch"), "stream": Source(max_age="5m", path="stream")},
+    serving=Serving(stages=("inference",), endpoints=("/home", "/search"), gpu=True),
+    business=Business(
+        events={"clicks": Event(), "revenue": Event(unit="dollars"), "shown_items": Event(), "items": Event()},
+        kpis={
+            "revenue_per_click": Kpi(kind=KpiKind.MEAN, numerator="revenue", denominator="clicks"),
+            "coverage": Kpi(kind=KpiKind.UNIQUE, numerator="shown_items", denominator="items"),
+        },
+    ),
+    windows=Windows(grace="5m"),
+    exporter=Exporter(top_bins=2),
+)
+
+
+def measured(psi: float = 0.4, **changes: Any) -> FeatureReport:
+    """A feature of which everything is known."""
+    return FeatureReport(
+        **{
+            "type": FeatureType.INTEGER,
+            "status": Status.OK,
+            "rows": 990,
+            "null_rate": 0.01,
+            "nulls": 10,
+            "mean": 41.5,
+            "reference_mean": 40.0,
+            "out_of_range_ratio": 0.125,
+            "psi": Measure(value=psi, critical_value=0.03, severity=Severity.CRITICAL),
+            "ks": Measure(value=0.2, critical_value=0.05, severity=Severity.CRITICAL),
+            "ks_pvalue": 1e-9,
+            "js": Measure(value=0.05, critical_value=0.004),
+            "severity": Severity.CRITICAL,
+            "bins": (
+                Bin(label="(-inf, 30]", reference=0.5, current=0.25, psi=psi / 4),
+                Bin(label="(30, 60]", reference=0.4, current=0.35, psi=psi / 8),
+                Bin(label="(60, +inf)", reference=0.1, current=0.4, psi=psi * 5 / 8),
+            ),
+            **changes,
+        }
+    )
+
+
+def too_little() -> FeatureReport:
+    """A feature with too few rows to compare."""
+    return FeatureReport(type=FeatureType.CATEGORICAL, status=Status.INSUFFICIENT_DATA, rows=7, null_rate=0.0)
+
+
+def report(**changes: Any) -> WindowReport:
+    """A window in which one feature drifted and one had too few rows."""
+    return WindowReport(
+        **{
+            "system": "shop",
+            "window": WINDOW,
+            "measured_at": NOON + timedelta(minutes=5),
+            "reference_version": "0123456789abcdef",
+            "reference_created": NOON - timedelta(days=30),
+            "rows": 1000,
+            "features": {"age": measured(), "country": too_little(), HOSTILE: measured(0.1, severity=None)},
+            "score": measured(0.02, type=FeatureType.FLOAT, severity=None),
+            "severity": Severity.CRITICAL,
+            **changes,
+        }
+    )
+
+
+def log_rows(begin: datetime, end: datetime, count: int = 1000, *, seed: int = 0, **columns: Any) -> pa.Table:
+    """Rows of the prediction log, evenly spread over a stretch of time."""
+    generator = np.random.default_rng(seed)
+    moments = [begin + (end - begin) * (index / count) for index in range(count)]
+    return pa.table(
+        {
+            "timestamp": pa.array(moments, pa.timestamp("us", "UTC")),
+            "age": generator.integers(18, 90, count),
+            "country": generator.choice(["de", "fr", "pl"], count),
+            "hostile": generator.normal(size=count),
+            "score": generator.random(count),
+        }
+        | columns
+    )
+
+
+def write_parquet(table: pa.Table, path: Path) -> Path:
+    """Write a file and the folders above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, path)
+    return path
+
+
+Samples = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def samples_of(page: bytes) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """The samples of an exposition by name and labels."""
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(page.decode())
+        for sample in family.samples
+    }
+
+
+def value(page: bytes, name: str, **labels: str) -> float | None:
+    """The value of one series, or None where it is absent."""
+    return samples_of(page).get((name, frozenset(labels.items())))

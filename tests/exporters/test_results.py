@@ -1,0 +1,199 @@
+import sqlite3
+import subprocess
+import sys
+from datetime import timedelta, timezone
+from pathlib import Path
+
+import pytest
+from exporter_samples import HOSTILE, HOUR, NOON, WINDOW, measured, report
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.schema import CreateTable
+
+from exporters.database import DatabaseError
+from exporters.report import Bin, Window
+from exporters.results import TOP_BINS_SQL, ResultsStore, drift_features, drift_results, drift_windows, open_results
+from generator.spec.model import Results
+
+TABLES = (drift_windows, drift_features, drift_results)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ResultsStore:
+    return open_results(Results(), tmp_path)
+
+
+def rows(tmp_path: Path, sql: str, *parameters: object) -> list[tuple[object, ...]]:
+    with sqlite3.connect(tmp_path / "results.db") as connection:
+        return connection.execute(sql, parameters).fetchall()
+
+
+def counts(tmp_path: Path) -> dict[str, object]:
+    return {table.name: rows(tmp_path, f"SELECT count(*) FROM {table.name}")[0][0] for table in TABLES}
+
+
+def test_a_report_comes_back_as_it_was(store: ResultsStore) -> None:
+    store.save(report())
+    assert store.last_report("shop") == report()
+
+
+def test_a_window_has_a_row_for_each_feature_and_each_bin(store: ResultsStore, tmp_path: Path) -> None:
+    store.save(report())
+    assert counts(tmp_path) == {"drift_windows": 1, "drift_features": 4, "drift_results": 9}
+
+
+def test_saving_a_window_again_replaces_it(store: ResultsStore, tmp_path: Path) -> None:
+    store.save(report())
+    store.save(report(rows=2000, features={"age": measured(0.5)}, score=None))
+    assert counts(tmp_path) == {"drift_windows": 1, "drift_features": 1, "drift_results": 3}
+    assert store.last_report("shop").rows == 2000
+
+
+def test_a_save_that_breaks_leaves_the_window_as_it_was(store: ResultsStore, tmp_path: Path) -> None:
+    store.save(report())
+    broken = Bin(label="no ratio", reference=None, current=0.1, psi=0.1)  # type: ignore[arg-type]
+    with pytest.raises(DatabaseError, match="NOT NULL"):
+        store.save(report(rows=2000, score=measured(bins=(broken,))))
+    assert counts(tmp_path) == {"drift_windows": 1, "drift_features": 4, "drift_results": 9}
+    assert store.last_report("shop") == report()
+
+
+KILLED_WHILE_SAVING = """
+import os, sys
+from pathlib import Path
+from sqlalchemy import event
+from exporters.results import open_results
+from exporters.report import WindowReport
+from generator.spec.model import Results
+
+store = open_results(Results(), Path(sys.argv[1]))
+
+@event.listens_for(store._engine, "after_cursor_execute")
+def die(connection, cursor, statement, *rest):
+    if statement.startswith("INSERT INTO drift_features"):
+        os.kill(os.getpid(), 9)
+
+store.save(WindowReport.from_json(sys.stdin.read()))
+"""
+
+
+def test_a_process_killed_while_saving_leaves_the_window_as_it_was(store: ResultsStore, tmp_path: Path) -> None:
+    store.save(report())
+    ended = subprocess.run(
+        [sys.executable, "-c", KILLED_WHILE_SAVING, tmp_path], input=report(rows=2000).to_json(), check=False
+    )
+    assert ended.returncode == -9
+    assert store.last_report("shop") == report()
+    assert counts(tmp_path) == {"drift_windows": 1, "drift_features": 4, "drift_results": 9}
+
+
+def test_a_feature_named_like_the_score_is_kept_apart_from_it(store: ResultsStore, tmp_path: Path) -> None:
+    store.save(report(features={"prediction_score": measured(0.5)}, score=measured(0.02)))
+    found = rows(tmp_path, "SELECT is_score, psi FROM drift_features WHERE feature_name = 'prediction_score'")
+    assert sorted(found) == [(0, 0.5), (1, 0.02)]
+
+
+def test_the_last_report_is_that_of_the_newest_window(store: ResultsStore) -> None:
+    backfilled = Window(WINDOW.start - HOUR, WINDOW.end - HOUR)
+    store.save(report())
+    store.save(report(window=backfilled, measured_at=NOON + HOUR))
+    assert store.last_report("shop").window == WINDOW
+
+
+def test_another_system_in_the_same_database_is_another_matter(store: ResultsStore) -> None:
+    store.save(report(system="other"))
+    assert store.last_report("shop") is None
+
+
+def test_a_report_of_another_schema_version_is_none(store: ResultsStore, tmp_path: Path) -> None:
+    store.save(report())
+    with sqlite3.connect(tmp_path / "results.db") as connection:
+        connection.execute("UPDATE drift_windows SET report = replace(report, 'mlvitals.drift/1', 'mlvitals.drift/9')")
+    assert store.last_report("shop") is None
+
+
+def test_times_are_stored_in_utc_whatever_zone_they_came_in(store: ResultsStore, tmp_path: Path) -> None:
+    tokyo = timezone(timedelta(hours=9))
+    store.save(report(window=Window(WINDOW.start.astimezone(tokyo), WINDOW.end.astimezone(tokyo))))
+    assert rows(tmp_path, "SELECT window_end FROM drift_windows") == [("2026-03-03 12:00:00.000000",)]
+    assert store.windows_between("shop", WINDOW.start, WINDOW.end)[0].window == WINDOW
+
+
+def test_windows_between_come_oldest_first_and_exclude_the_begin(store: ResultsStore) -> None:
+    for hours in (2, 0, 1):
+        store.save(report(window=Window(WINDOW.start + hours * HOUR, WINDOW.end + hours * HOUR)))
+    found = store.windows_between("shop", NOON, NOON + 2 * HOUR)
+    assert [stored.window.end for stored in found] == [NOON + HOUR, NOON + 2 * HOUR]
+    assert (found[0].rows, found[0].severity, found[0].reference_version) == (1000, "critical", "0123456789abcdef")
+
+
+def test_the_top_bins_are_those_that_contributed_most_since(store: ResultsStore) -> None:
+    store.save(report(window=Window(NOON - 3 * HOUR, NOON - 2 * HOUR), features={"age": measured(9.0)}))
+    store.save(report())
+    top = store.top_bins("shop", since=NOON - HOUR, limit=2)
+    assert [(found.feature_name, found.bin, found.psi_contribution) for found in top] == [
+        ("age", "(60, +inf)", 0.25),
+        ("age", "(-inf, 30]", 0.1),
+    ]
+    assert (top[0].reference_ratio, top[0].current_ratio) == (0.1, 0.4)
+    assert (top[0].is_score, top[0].window_end) == (False, NOON)
+
+
+def test_the_documented_query_is_plain_sql(store: ResultsStore, tmp_path: Path) -> None:
+    store.save(report())
+    with sqlite3.connect(tmp_path / "results.db") as connection:
+        given = {"system": "shop", "since": "2026-03-03 11:00:00", "limit": 1}
+        assert connection.execute(TOP_BINS_SQL, given).fetchone()[:3] == ("age", 0, "(60, +inf)")
+
+
+def test_what_is_older_than_the_retention_is_forgotten(store: ResultsStore, tmp_path: Path) -> None:
+    store.save(report(window=Window(NOON - 3 * HOUR, NOON - 2 * HOUR)))
+    store.save(report())
+    assert store.forget_before("shop", NOON - HOUR) == 1
+    assert counts(tmp_path) == {"drift_windows": 1, "drift_features": 4, "drift_results": 9}
+
+
+def test_a_hostile_feature_name_survives(store: ResultsStore, tmp_path: Path) -> None:
+    store.save(report())
+    assert rows(tmp_path, "SELECT psi FROM drift_features WHERE feature_name = ?", HOSTILE) == [(0.1,)]
+
+
+def test_readers_are_not_locked_out_while_a_report_is_written(store: ResultsStore, tmp_path: Path) -> None:
+    store.save(report())
+    assert rows(tmp_path, "PRAGMA journal_mode") == [("wal",)]
+
+
+def test_a_relative_database_lies_in_the_spec_folder_which_is_made(tmp_path: Path) -> None:
+    open_results(Results(url="sqlite:///state/drift.db"), tmp_path).save(report())
+    assert (tmp_path / "state" / "drift.db").exists()
+
+
+def test_a_database_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    (tmp_path / "folder.db").mkdir()
+    with pytest.raises(DatabaseError, match=r"folder\.db: unable to open database file"):
+        open_results(Results(url="sqlite:///folder.db"), tmp_path).save(report())
+
+
+def test_a_missing_driver_is_named_without_the_password(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("hunter2\n")
+    with pytest.raises(DatabaseError, match="the driver for mssql is not installed") as failure:
+        open_results(Results(url="mssql://drift@db/drift", password_file="password"), tmp_path)
+    assert "hunter2" not in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("results", "message"),
+    [
+        (Results(url="results.db"), "not a SQLAlchemy URL"),
+        (Results(url="postgers://db/drift"), "no such kind of database: postgers"),
+        (Results(url="sqlite:///x.db", password_file="nowhere"), "nowhere: No such file or directory"),
+    ],
+)
+def test_a_wrong_setting_is_told_at_the_start(results: Results, message: str, tmp_path: Path) -> None:
+    with pytest.raises(DatabaseError, match=message):
+        open_results(results, tmp_path)
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_the_tables_exist_in_both_databases_with_times_that_know_their_zone(table) -> None:
+    assert "TIMESTAMP WITH TIME ZONE" in str(CreateTable(table).compile(dialect=postgresql.dialect()))
+    assert "DATETIME" in str(CreateTable(table).compile(dialect=sqlite.dialect()))

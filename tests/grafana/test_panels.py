@@ -1,0 +1,125 @@
+"""A signal as a panel."""
+
+from dataclasses import replace
+
+import pytest
+from grafanalib import core
+
+from generator.grafana.clean import clean
+from generator.grafana.layout import Box
+from generator.grafana.panels import Frame, panel
+from generator.signals.signal import Incident, Layer, Level, Query, Signal, View
+from generator.spec.model import Severity
+
+FRAME = Frame(uid="streamrec", interval="15s", labels={"feature_name": "Feature", "bin": "Bin"})
+SIGNAL = Signal(
+    id="drift",
+    layer=Layer.MODEL,
+    title="Drift",
+    description="What it is.",
+    unit="none",
+    queries=(Query("max(psi)", "PSI"),),
+    incident=Incident.FEATURE_DRIFT,
+    levels=(Level(Severity.WARNING, 0.1), Level(Severity.CRITICAL, 0.25)),
+)
+BY_FEATURE = (Query("psi", "{{feature_name}}"),)
+WITH_FLOOR = (Query("max(psi)", "PSI"), Query("max(floor)", "Noise floor", dimmed=True))
+
+
+def drawn(**changes):
+    shown = panel(replace(SIGNAL, **changes), 1, Box(0, 0, 8, 8), FRAME)
+    return clean(core.Dashboard(title="T", panels=[shown]))["panels"][0]
+
+
+def steps(shown):
+    return [(step["value"], step["color"]) for step in shown["fieldConfig"]["defaults"]["thresholds"]["steps"]]
+
+
+def test_a_line_stands_at_each_level_in_the_colour_of_its_severity():
+    assert steps(drawn()) == [(None, "transparent"), (0.1, "orange"), (0.25, "red")]
+
+
+def test_lower_limits_are_drawn_as_lines_of_the_same_colours():
+    lower = (Level(Severity.WARNING, 0.25), Level(Severity.CRITICAL, 0))
+    assert steps(drawn(levels=lower, below=True)) == [(None, "transparent"), (0, "red"), (0.25, "orange")]
+
+
+@pytest.mark.parametrize("view", [View.STAT, View.BAR_GAUGE, View.STATUS_HISTORY])
+def test_a_state_view_takes_the_colour_of_the_severity_that_holds(view):
+    assert steps(drawn(view=view)) == [(None, "green"), (0.1, "orange"), (0.25, "red")]
+
+
+def test_below_a_lower_limit_is_red_and_above_all_limits_is_green():
+    lower = (Level(Severity.WARNING, 0.25), Level(Severity.CRITICAL, 0))
+    shown = drawn(view=View.BAR_GAUGE, levels=lower, below=True)
+    assert steps(shown) == [(None, "red"), (0, "orange"), (0.25, "green")]
+
+
+def test_a_calm_week_looks_calm():
+    assert drawn()["fieldConfig"]["defaults"]["custom"]["axisSoftMax"] == 0.275
+
+
+def test_a_line_alone_has_no_legend():
+    assert drawn()["options"]["legend"]["showLegend"] is False
+
+
+def test_series_of_features_have_a_legend_with_figures_worst_first_and_one_colour_everywhere():
+    shown = drawn(queries=BY_FEATURE)
+    legend = shown["options"]["legend"]
+    assert (legend["displayMode"], legend["calcs"]) == ("table", ["last", "max"])
+    assert (legend["sortBy"], legend["sortDesc"]) == ("Last", True)
+    assert shown["fieldConfig"]["defaults"]["color"] == {"mode": "palette-classic-by-name"}
+
+
+def test_a_feature_in_a_legend_leads_to_itself_at_the_same_time_range():
+    link = drawn(queries=BY_FEATURE)["fieldConfig"]["defaults"]["links"][0]
+    chosen = "var-feature_name=${__field.labels.feature_name:percentencode}"
+    assert link["url"] == f"/d/streamrec?${{__url_time_range}}&{chosen}"
+
+
+def test_context_is_grey_and_dashed():
+    override = drawn(queries=WITH_FLOOR)["fieldConfig"]["overrides"][0]
+    properties = {item["id"]: item["value"] for item in override["properties"]}
+    assert override["matcher"]["options"]["names"] == ["Noise floor"]
+    assert properties["custom.lineStyle"]["fill"] == "dash"
+
+
+def test_hourly_figures_are_steps_and_gaps_stay_gaps():
+    custom = drawn(view=View.STEPS)["fieldConfig"]["defaults"]["custom"]
+    assert (custom["lineInterpolation"], custom["spanNulls"], custom["showPoints"]) == ("stepAfter", False, "never")
+
+
+def test_no_step_is_shorter_than_the_scrape_interval():
+    assert drawn()["interval"] == "15s"
+
+
+def test_no_data_says_why():
+    assert drawn(empty="No traffic.")["fieldConfig"]["defaults"]["noValue"] == "No traffic."
+
+
+def test_a_stat_without_data_is_not_green():
+    mapping = drawn(view=View.STAT)["fieldConfig"]["defaults"]["mappings"][0]
+    assert mapping["options"]["match"] == "null+nan"
+    assert mapping["options"]["result"]["color"] != "green"
+
+
+def test_a_heatmap_asks_for_buckets():
+    assert drawn(view=View.HEATMAP)["targets"][0]["format"] == "heatmap"
+
+
+def test_a_table_names_its_columns_for_people_and_the_first_query_decides_its_rows():
+    queries = (Query("a", "PSI", instant=True), Query("b", "Reference", instant=True))
+    merge, rows, columns = drawn(view=View.TABLE, queries=queries)["transformations"]
+    assert merge["id"] == "merge"
+    assert rows["options"]["filters"][0]["fieldName"] == "Value #A"
+    assert columns["options"]["renameByName"] == {
+        "feature_name": "Feature",
+        "bin": "Bin",
+        "Value #A": "PSI",
+        "Value #B": "Reference",
+    }
+
+
+def test_a_table_of_labels_shows_no_column_of_ones():
+    columns = drawn(view=View.TABLE, queries=(Query("x == 1", instant=True),))["transformations"][-1]
+    assert columns["options"]["excludeByName"]["Value"] is True

@@ -1,0 +1,109 @@
+"""Specs to generate rules for, and promtool run over what is generated."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from generator.rules import rules_file, test_files
+from generator.signals import signals
+from generator.spec.compression import compress_time
+from generator.spec.load import parse_spec
+from generator.spec.model import Spec
+
+HOSTILE_FEATURE = 'we"ird\\{{ $name }} é\nx'
+HOSTILE_TEXT = 'a {{ .Value }} $labels "quoted" `ticked` </script> | table\n# heading {'
+
+
+def hostile() -> Spec:
+    """A spec whose every free text tries to be something else."""
+    return parse_spec(
+        yaml.safe_dump(
+            {
+                "version": 1,
+                "system": {"name": "odd", "title": HOSTILE_TEXT, "team": HOSTILE_TEXT, "description": HOSTILE_TEXT},
+                "prediction_log": {"path": "log", "score": "score"},
+                "sources": {HOSTILE_TEXT: {"max_age": "1h", "path": "here"}},
+                "features": {
+                    HOSTILE_FEATURE: {
+                        "source": HOSTILE_TEXT,
+                        "description": HOSTILE_TEXT,
+                        "thresholds": {"psi": {"critical": 0.4}},
+                    },
+                    "plain": {"nullable": True},
+                },
+                "business": {
+                    "compare_with": "1h",
+                    "events": {"clicks": {}, "views": {}},
+                    "kpis": {"rate": {"numerator": "clicks", "denominator": "views", "title": HOSTILE_TEXT}},
+                },
+                "links": {"runbooks": "https://example.com/{{.Value}}/{"},
+            },
+            allow_unicode=True,
+        )
+    )
+
+
+def tiny() -> Spec:
+    """Ten lines describe a small system."""
+    return parse_spec(
+        """\
+version: 1
+system: {name: tiny}
+prediction_log: {path: log}
+features:
+  age: {type: integer}
+  country: {type: categorical, nullable: true}
+"""
+    )
+
+
+@pytest.fixture(params=["tiny", "hostile", "flights", "streamrec", "tiny compressed"])
+def any_spec(request: pytest.FixtureRequest) -> Spec:
+    """Each spec in turn."""
+    if request.param == "tiny":
+        return tiny()
+    if request.param == "hostile":
+        return hostile()
+    if request.param == "tiny compressed":
+        return compress_time(tiny(), 60)
+    spec: Spec = request.getfixturevalue(request.param)
+    return spec
+
+
+@pytest.fixture
+def hostile_spec() -> Spec:
+    return hostile()
+
+
+@pytest.fixture
+def tiny_spec() -> Spec:
+    return tiny()
+
+
+@pytest.fixture
+def generate(tmp_path: Path) -> Callable[[Spec], tuple[Path, list[Path]]]:
+    """Write the rules file of a spec, and its test files; gives their paths."""
+
+    def write(spec: Spec) -> tuple[Path, list[Path]]:
+        watched = signals(spec)
+        rules = tmp_path / f"{spec.system.name}.rules.yml"
+        rules.write_text(rules_file(spec, watched, "A marker"))
+        tests = [(tmp_path / name, text) for name, text in test_files(spec, watched, "A marker").items()]
+        for path, text in tests:
+            path.write_text(text)
+        return rules, [path for path, _ in tests]
+
+    return write
+
+
+@pytest.fixture
+def run() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a program, its output in hand."""
+
+    def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    return run

@@ -1,0 +1,54 @@
+"""The generated rules and tests, judged by promtool itself."""
+
+import yaml
+
+
+def test_the_rules_pass_every_lint_of_promtool(promtool, any_spec, generate, run):
+    rules, _ = generate(any_spec)
+    checked = run(promtool, "check", "rules", "--lint=all", "--lint-fatal", rules)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_every_generated_test_passes(promtool, any_spec, generate, run):
+    _, tests = generate(any_spec)
+    tested = run(promtool, "test", "rules", *tests)
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
+def test_every_alert_has_a_case_that_fires_and_one_that_is_silent(any_spec, generate):
+    rules, tests = generate(any_spec)
+    groups = yaml.safe_load(rules.read_text())["groups"]
+    alerts = {
+        (rule["alert"], rule["labels"]["severity"], rule["labels"]["threshold"])
+        for group in groups
+        for rule in group["rules"]
+        if "alert" in rule
+    }
+    fired, silent = set(), set()
+    for path in tests:
+        for test in yaml.safe_load(path.read_text())["tests"]:
+            for check in test["alert_rule_test"]:
+                labels = [alert["exp_labels"] for alert in check["exp_alerts"]]
+                firing = {(check["alertname"], one["severity"], one["threshold"]) for one in labels}
+                fired |= firing
+                silent |= {alert for alert in alerts if alert[0] == check["alertname"]} - firing
+    assert fired == alerts
+    assert alerts - silent == {("MLWatchdog", "none", "1")}
+
+
+def test_text_of_the_spec_reaches_people_as_it_was_written(hostile_spec, generate):
+    _, tests = generate(hostile_spec)
+    checks = [
+        alert
+        for path in tests
+        for test in yaml.safe_load(path.read_text())["tests"]
+        for check in test["alert_rule_test"]
+        for alert in check["exp_alerts"]
+    ]
+    drift = next(a for a in checks if a["exp_labels"].get("feature_name") == 'we"ird\\{{ $name }} é\nx')
+    assert drift["exp_labels"]["team"] == hostile_spec.system.team
+    assert hostile_spec.title in drift["exp_annotations"]["description"]
+    assert drift["exp_annotations"]["dashboard_url"].endswith(
+        "var-feature_name=we%22ird%5C%7B%7B+%24name+%7D%7D+%C3%A9%0Ax"
+    )
+    assert drift["exp_annotations"]["runbook_url"].startswith("https://example.com/{{.Value}}/{/odd/")

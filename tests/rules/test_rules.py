@@ -1,0 +1,131 @@
+"""The shape of the rules file and of the promtool tests."""
+
+from dataclasses import replace
+
+import pytest
+import yaml
+
+from generator import rules
+from generator.rules.groups import rule_groups
+from generator.rules.promtool_tests import beyond
+from generator.rules.recording import records_of
+from generator.signals import signals
+from generator.signals.signal import Alert, Incident, Layer, Query, Record, Scenario, Signal
+from generator.signals.text import Format, figure, text
+from generator.spec.durations import milliseconds
+from generator.spec.model import Severity, Timing
+
+
+def a_signal(*records: Record, alerts: tuple[Alert, ...] = ()) -> Signal:
+    return Signal(
+        id="s",
+        layer=Layer.DATA,
+        title="S",
+        description="S.",
+        unit="none",
+        queries=(Query("m"),),
+        incident=Incident.STALE_DATA,
+        records=records,
+        alerts=alerts,
+    )
+
+
+def an_alert(**changes) -> Alert:
+    alert = Alert(
+        name="MLSomething",
+        severity=Severity.WARNING,
+        expression="m",
+        comparison=">",
+        threshold=0.5,
+        summary="Something happened.",
+        description=text("It did."),
+        timing=Timing(),
+        scenario=lambda _: Scenario(()),
+    )
+    return replace(alert, **changes)
+
+
+def test_the_marker_is_a_comment_on_the_first_line(streamrec):
+    watched = signals(streamrec)
+    files = (rules.rules_file(streamrec, watched, "Marker."), *rules.test_files(streamrec, watched, "Marker.").values())
+    assert {content.splitlines()[0] for content in files} == {"# Marker."}
+
+
+def test_the_same_spec_gives_the_same_bytes(streamrec):
+    first, second = signals(streamrec), signals(streamrec)
+    assert rules.rules_file(streamrec, first, "m") == rules.rules_file(streamrec, second, "m")
+    assert rules.test_files(streamrec, first, "m") == rules.test_files(streamrec, second, "m")
+
+
+def test_a_record_of_several_signals_is_written_once(streamrec):
+    record = Record("system:m:sum", "sum(m)")
+    assert records_of([a_signal(record), a_signal(record)]) == (record,)
+
+
+def test_two_records_of_one_name_and_different_meaning_are_refused():
+    with pytest.raises(ValueError, match="system:m:sum have different expressions"):
+        records_of([a_signal(Record("system:m:sum", "sum(m)")), a_signal(Record("system:m:sum", "sum(n)"))])
+
+
+def test_a_record_comes_after_those_it_reads():
+    reader, read = Record("system:m:ratio", "system:m:sum / 2"), Record("system:m:sum", "sum(m)")
+    assert records_of([a_signal(reader, read)]) == (read, reader)
+
+
+def test_all_records_come_before_all_alerts(streamrec):
+    kinds = [
+        "record" if "record" in group["rules"][0] else "alert" for group in rule_groups(streamrec, signals(streamrec))
+    ]
+    assert kinds == sorted(kinds, reverse=True)
+
+
+def test_no_group_has_more_than_twenty_rules(streamrec):
+    many = [a_signal(alerts=tuple(an_alert(threshold=float(number)) for number in range(45)))]
+    groups = list(rule_groups(streamrec, many))
+    assert [(group["name"], len(group["rules"])) for group in groups] == [
+        ("streamrec-data-alerts", 20),
+        ("streamrec-data-alerts-2", 20),
+        ("streamrec-data-alerts-3", 5),
+    ]
+
+
+def test_every_group_has_an_interval_of_at_most_five_minutes(streamrec):
+    intervals = [group["interval"] for group in rule_groups(streamrec, signals(streamrec))]
+    assert max(milliseconds(interval) for interval in intervals) <= 300_000
+
+
+def test_no_two_alerts_have_the_same_name_and_labels(streamrec):
+    alerts = [
+        rule for group in rule_groups(streamrec, signals(streamrec)) for rule in group["rules"] if "alert" in rule
+    ]
+    identities = {(rule["alert"], *sorted(rule["labels"].items())) for rule in alerts}
+    assert len(identities) == len(alerts)
+
+
+def test_an_alert_that_resolves_at_once_has_no_keep_firing_for(streamrec):
+    watched = [a_signal(alerts=(an_alert(timing=Timing(keep_firing_for="0s")),))]
+    (group,) = rule_groups(streamrec, watched)
+    assert "keep_firing_for" not in group["rules"][0]
+
+
+def test_a_rules_expression_is_never_folded(streamrec):
+    long = " + ".join(["some_metric_with_a_name"] * 40)
+    content = rules.rules_file(streamrec, [a_signal(alerts=(an_alert(expression=long),))], "m")
+    assert f"expr: {long} > 0.5\n" in content
+
+
+def test_a_value_beyond_the_threshold_is_written_the_same_whatever_its_last_bits():
+    alert = an_alert(threshold=0.075, format=Format.DURATION)
+    value = beyond(alert)
+    assert value > alert.threshold
+    assert figure(value * (1 + 1e-10), Format.DURATION) == figure(value * (1 - 1e-10), Format.DURATION)
+
+
+def test_a_lower_limit_is_tested_below_it():
+    assert beyond(an_alert(comparison="<")) < 0.5
+
+
+def test_alerts_that_look_back_for_days_have_a_file_of_their_own(streamrec):
+    files = rules.test_files(streamrec, signals(streamrec), "m")
+    intervals = {name: yaml.safe_load(content)["evaluation_interval"] for name, content in files.items()}
+    assert intervals == {"streamrec.test.yml": "1m", "streamrec.history.test.yml": "12h"}
