@@ -138,7 +138,7 @@ class Exporter:
         """Whether the loop still turns."""
         since = self._clock() - self._alive_at
         if since > max(self._step, SHORTEST_STUCK):
-            return Page(f"stuck: one measurement runs since {since}\n".encode(), HTTPStatus.SERVICE_UNAVAILABLE)
+            return Page(f"stuck: nothing moved for {since}\n".encode(), HTTPStatus.SERVICE_UNAVAILABLE)
         return Page(b"ok\n")
 
     def readiness(self) -> Page:

@@ -5,6 +5,7 @@ numbers, which are Unix time in seconds. Milliseconds are refused rather than gu
 """
 
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any, TypeAlias
 
 import pyarrow as pa
@@ -40,10 +41,10 @@ def instant(value: object) -> datetime:
             return datetime(value.year, value.month, value.day, tzinfo=UTC)
         case bool():
             raise InstantError(f"{value} is not a point in time")
-        case int() | float():
+        case int() | float() | Decimal():
             if not 0 <= value < LARGEST_SECONDS:
                 raise InstantError(f"{value} is not Unix time in seconds")
-            return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=value)
+            return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=float(value))
         case str():
             try:
                 return instant(datetime.fromisoformat(value.strip()))

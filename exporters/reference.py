@@ -22,6 +22,7 @@ from exporters.cells import CategoricalCells, Cells, count_levels, make_cells
 from exporters.columns import Column, ColumnTypeError, Counts, epoch_microseconds, sorted_numbers
 from exporters.profile import FeatureProfile, profile_column
 from exporters.report import Window
+from generator.errors import UserError
 from generator.spec.model import Condition, Feature, FeatureType, Spec
 
 REFERENCE_SCHEMA = "mlvitals.reference/1"
@@ -31,11 +32,11 @@ ALL_ROWS = "all"
 """The condition key of a reference that is not conditioned."""
 
 
-class ReferenceDataError(ValueError):
+class ReferenceDataError(UserError):
     """The training data cannot serve as a reference; the message names every problem."""
 
 
-class ArtifactError(Exception):
+class ArtifactError(UserError):
     """A stored reference cannot be used; the message says which, why and what to do."""
 
 

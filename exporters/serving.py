@@ -60,9 +60,14 @@ class PredictionTelemetry:
         spec: the system's spec.
         registry: where to register; by default a registry of its own, with the process's CPU and memory.
 
+    Raises:
+        ValueError: the spec says that there is no serving application.
+
     """
 
     def __init__(self, spec: Spec, registry: CollectorRegistry | None = None) -> None:
+        if not spec.serving.enabled:
+            raise ValueError("the spec says that there is no serving application; set serving.enabled: true")
         contract = Contract(spec)
         families = {family.name: family for family in contract.of(Producer.SERVING)}
         self.registry = CollectorRegistry() if registry is None else registry

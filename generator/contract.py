@@ -92,7 +92,8 @@ class Contract:
     @cached_property
     def families(self) -> tuple[Family, ...]:
         """Every family, in order of producer."""
-        return (*self._serving(), *self._business(), *self._exporter(), *_PROCESS, *_PROMETHEUS)
+        process = _PROCESS if self.spec.serving.enabled else ()
+        return (*self._serving(), *self._business(), *self._exporter(), *process, *_PROMETHEUS)
 
     @cached_property
     def by_name(self) -> dict[str, Family]:
@@ -120,6 +121,9 @@ class Contract:
         return Family(self.name(short), kind, text, labels, producer, buckets)
 
     def _serving(self) -> tuple[Family, ...]:
+        if not self.spec.serving.enabled:
+            return ()
+
         def family(short: str, kind: MetricType, text: str, *labels: str, buckets: tuple[float, ...] = ()) -> Family:
             return self._family(short, kind, text, labels, Producer.SERVING, buckets)
 

@@ -26,13 +26,14 @@ def prometheus_config(
     """
     exporter = exporter_targets or spec.exporter.targets or (_reachable(spec.exporter.listen),)
     serving = serving_targets or spec.serving.targets or (DEFAULT_SERVING_TARGET,)
+    jobs = [(spec.serving_job, serving)] if spec.serving.enabled else []
     document = {
         "global": {
             "scrape_interval": spec.telemetry.scrape_interval,
             "evaluation_interval": spec.telemetry.evaluation_interval,
         },
         "rule_files": list(rule_files or (f"../../alert_rules/{spec.system.name}.rules.yml",)),
-        "scrape_configs": [_scrape(spec.serving_job, serving), _scrape(spec.exporter_job, exporter)],
+        "scrape_configs": [_scrape(job, targets) for job, targets in (*jobs, (spec.exporter_job, exporter))],
     }
     return yaml_file(document, marker)
 

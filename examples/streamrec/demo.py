@@ -26,7 +26,7 @@ from examples.servers import find_server, free_port
 
 COMPRESSION = 180
 WINDOW_SECONDS = 3600 / COMPRESSION
-TRAINING_DAYS_SHOWN = 14
+TRAINING_DAYS = 7
 PATIENCE_SECONDS = 75
 WATCHDOG = "MLWatchdog"
 _REPOSITORY = Path(__file__).resolve().parent.parent.parent
@@ -109,8 +109,7 @@ def get(url: str) -> str | None:
     """What a URL on this machine answers, None while it does not."""
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310  (built here: http on loopback)
-            text: str = answer.read().decode()
-            return text
+            return str(answer.read(), "utf-8")
     except (urllib.error.URLError, ConnectionError, TimeoutError):
         return None
 
@@ -137,8 +136,8 @@ def alerts(place: Place) -> list[Mapping[str, Any]]:
 
 def is_the_page(alert: Mapping[str, Any]) -> bool:
     """Whether this alert is what March 3 must raise."""
-    labels = alert["labels"]
-    return (
+    labels: Mapping[str, str] = alert["labels"]
+    return bool(
         alert["state"] == "firing"
         and labels["alertname"] == "MLFeatureDrift"
         and labels["severity"] == "critical"
@@ -173,7 +172,8 @@ class Demo:
 
     def say(self, text: str, style: str = "") -> None:
         """Print a line with the time since the start."""
-        self.console.print(Text(f"{time.monotonic() - self.began:5.0f} s  "), Text(text, style=style))
+        self.console.print(f"{time.monotonic() - self.began:4.0f} s  ", end="")
+        self.console.print(Text(text, style=style), soft_wrap=True)
 
     def run(self, prometheus: str | None, *, keep: bool) -> None:
         """Run the whole demo.
@@ -227,15 +227,15 @@ class Demo:
         return f"http://127.0.0.1:{port}/metrics"
 
     def _build_reference(self) -> None:
+        from rich.progress import track  # noqa: PLC0415
+
         from examples.streamrec.write import write_training  # noqa: PLC0415  (numpy and pyarrow load here)
 
         training = self.place.data / "training"
         end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-        files = write_training(training, end, TRAINING_DAYS_SHOWN, seed=1)
-        from rich.progress import track  # noqa: PLC0415
-
-        rows = sum(track(files, "         simulating", TRAINING_DAYS_SHOWN, console=self.console, transient=True))
-        self.say(f"simulated {TRAINING_DAYS_SHOWN} days of training data, {rows:,} rows")
+        files = write_training(training, end, TRAINING_DAYS, seed=1)
+        rows = sum(track(files, "       simulating", TRAINING_DAYS, console=self.console, transient=True))
+        self.say(f"simulated {TRAINING_DAYS} days of training data, {rows:,} rows")
         with self.console.status("building the reference"):
             mlvitals("reference", "build", self.place.spec, "--data", training, "--promote")
         self.say("built the reference from them")
@@ -254,10 +254,11 @@ class Demo:
         self.say("two windows without a fault: nothing fires", "green")
 
     def _inject(self) -> float:
-        self._wait(until_next_window(), "a window to begin")
+        """Break the pipeline just after a window began: StreamRec's ticks of a second must not reach back over it."""
+        self._wait(until_next_window() + 1.2, "a window to begin")
         self.place.faults.write_text(json.dumps({"march3": self.share}), encoding="utf-8")
         self.say(
-            f"March 3: the pipeline turns days_since_last_interaction into a Unix timestamp for {self.share:.0%} of rows",
+            f"March 3: days_since_last_interaction becomes a Unix timestamp in {self.share:.0%} of rows",
             "bold red",
         )
         return time.monotonic()
@@ -289,7 +290,7 @@ class Demo:
                 seen.add(key)
                 simulated = (time.monotonic() - injected) * COMPRESSION / 60
                 style = {"critical": "red", "warning": "yellow"}.get(labels["severity"], "")
-                self.say(f"{simulated:3.0f} simulated min after: {alert['state']:<7} {' '.join(key[:3])}", style)
+                self.say(f"+{simulated:.0f} min  {alert['state']:<8}{key[1]:<9}{key[0]} {key[2]}", style)
 
     def _show(self, alert: Mapping[str, Any]) -> None:
         annotations = alert["annotations"]
@@ -323,10 +324,13 @@ class Demo:
         place, running_now = self.place, "" if os.environ.get("KEEP") else " (with KEEP=1)"
         if with_prometheus:
             self.console.print(f"Prometheus{running_now}: http://127.0.0.1:{place.prometheus}/alerts")
-        self.console.print(f"Exporter{running_now}:   {self._metrics(place.exporter)}")
-        self.console.print(f"Dashboard:  {self._shown(place.root / 'dashboards' / 'streamrec.json')}")
-        self.console.print(f"Rules:      {self._shown(place.root / 'alert_rules' / 'streamrec.rules.yml')}")
-        self.console.print(f"Results:    {self._shown(place.root / 'var' / 'streamrec' / 'results.db')} (SQLite)")
+        self.console.print(f"Exporter{running_now}: {self._metrics(place.exporter)}")
+        for name, path in (
+            ("Dashboard", place.root / "dashboards" / "streamrec.json"),
+            ("Rules", place.root / "alert_rules" / "streamrec.rules.yml"),
+            ("Results", place.root / "var" / "streamrec" / "results.db"),
+        ):
+            self.console.print(f"{name}: {self._shown(path)}", soft_wrap=True)
 
     def _shown(self, path: Path) -> str:
         return str(path.relative_to(_REPOSITORY)) if path.is_relative_to(_REPOSITORY) else str(path)

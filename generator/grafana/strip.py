@@ -47,6 +47,15 @@ def strip(spec: Spec, frame: Frame) -> Sequence[core.Panel]:
     return _health(spec, frame), _history(spec, frame), _firing(spec, frame)
 
 
+def watched_layers(spec: Spec) -> tuple[Layer, ...]:
+    """The layers that have signals."""
+    absent = {
+        *((Layer.SYSTEM,) if not spec.serving.enabled else ()),
+        *((Layer.BUSINESS,) if not spec.business.events else ()),
+    }
+    return tuple(layer for layer in Layer if layer not in absent)
+
+
 def layer_state(spec: Spec, layer: Layer) -> str:
     """PromQL for the state of a layer now: an index into OK, Warning, Blind, Critical; it always has a value.
 
@@ -68,7 +77,7 @@ def _conditions(spec: Spec, layer: Layer) -> Iterable[str]:
     """What must be true for the silence of a layer's alerts to mean anything."""
     success = Contract(spec).name("exporter_last_success_timestamp_seconds")
     yield f"(max({_firing_alerts(spec, Severity.NONE)}) == 1)"
-    if layer is not Layer.DATA:
+    if layer is not Layer.DATA and spec.serving.enabled:
         yield f"(max({selector('up', job=spec.serving_job)}) == 1)"
     if layer in {Layer.MODEL, Layer.DATA, Layer.MONITORING}:
         yield f"(max({selector('up', job=spec.exporter_job)}) == 1)"
@@ -105,7 +114,7 @@ def _state_config() -> Json:
 def _states(spec: Spec, *, instant: bool) -> list[core.Target]:
     return [
         target(Query(layer_state(spec, layer), layer.value.capitalize(), instant=instant), reference)
-        for reference, layer in zip(ascii_uppercase, Layer, strict=False)
+        for reference, layer in zip(ascii_uppercase, watched_layers(spec), strict=False)
     ]
 
 

@@ -8,6 +8,7 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import pairwise
 from math import ceil
 from typing import Any
 
@@ -17,7 +18,7 @@ from generator.rules.expressions import longest_range, reads_only
 from generator.rules.groups import rule_groups
 from generator.rules.recording import records_of
 from generator.signals.signal import Alert, Input, Scenario, Signal
-from generator.signals.text import Format, Sample, Situation, figure
+from generator.signals.text import AlertText, Format, Sample, Situation, figure
 from generator.spec.durations import duration, seconds
 from generator.spec.model import Spec
 from generator.text_files import yaml_file
@@ -55,7 +56,7 @@ class _Subject:
 
     @property
     def horizon(self) -> float:
-        """When the alert has fired for certain."""
+        """When the alert can have fired."""
         return self.begin + self.warm_up + self.lasting
 
 
@@ -152,26 +153,78 @@ def _is_stable(value: float, form: Format) -> bool:
 # ---------------------------------------------------------------- tests
 
 
+@dataclass(frozen=True, slots=True)
+class _Phase:
+    """A stretch of a test, from `start` until the next: the inputs, and the value the alerts then see, if any."""
+
+    start: int
+    scenario: Scenario
+    value: float | None
+
+
 def _tests(subject: _Subject, subjects: Sequence[_Subject], step: int) -> Iterator[dict[str, Any]]:
-    """The tests of one alert on its own inputs."""
-    alert, value = subject.alert, beyond(subject.alert)
-    scenario = alert.scenario(value)
-    if not scenario.inputs:
+    """The tests of one alert on its own inputs: one after the other in one test where possible, which is faster."""
+    alert = subject.alert
+    firing = alert.scenario(beyond(alert))
+    if not firing.inputs:
         return
     title = f"{alert.name} {alert.severity}, threshold {number(alert.threshold)}"
-    family = tuple(other for other in subjects if _is_sibling(other.alert, alert, scenario))
-    counting = any(_is_counter(item) for item in scenario.inputs)
-    earliest = subject.begin or (step if counting else 0)
-    fired = step * ceil(max(subject.horizon, earliest + subject.lasting) / step)
-    waiting = step * (ceil((earliest + subject.lasting) / step) - 1)
+    family = tuple(other for other in subjects if _is_sibling(other.alert, alert, firing))
+    values = [*_silent_values(alert), ("beyond", beyond(alert))]
+    lasting, begin = _whole(subject.lasting, step), _whole(subject.begin, step)
+    # What is compared with the time before the change must not meet the change itself there.
+    fits = not begin or len(values) * (lasting + step) <= begin
+    if fits and not subject.warm_up and _keep_their_series([alert.scenario(value) for _, value in values]):
+        phases = [
+            _Phase(begin + position * (lasting + step), alert.scenario(value), value)
+            for position, (_, value) in enumerate(values)
+        ]
+        waiting = _before(phases[-1].start + subject.lasting, step)
+        silent = [phase.start + lasting for phase in phases[:-1]]
+        times = [*silent, *([waiting] if lasting else []), phases[-1].start + lasting]
+        places = ", ".join(place for place, _ in values[:-1])
+        yield _test(f"{title}: silent {places} it, firing beyond it after for", phases, family, step, times)
+    else:
+        yield from _separate_tests(title, subject, family, values, step)
 
-    checks = [waiting] if subject.lasting else []
-    yield _test(f"{title}: beyond it, and only after for", scenario, value, family, step, (*checks, fired))
-    for place, silent in _silent_values(alert):
-        yield _test(f"{title}: {place} it", alert.scenario(silent), silent, family, step, (fired,))
-    if counting:
-        idle = replace(scenario, inputs=tuple(_idle(item) for item in scenario.inputs))
-        yield _test(f"{title}: no traffic", idle, None, family, step, (fired,))
+
+def _separate_tests(
+    title: str, subject: _Subject, family: Sequence[_Subject], values: Iterable[tuple[str, float]], step: int
+) -> Iterator[dict[str, Any]]:
+    """Tests that each start anew, because a range would mix the samples of two values."""
+    alert = subject.alert
+    firing = alert.scenario(beyond(alert))
+    counting = any(_is_counter(item) for item in firing.inputs)
+    earliest = subject.begin or (step if counting else 0)
+    steady = _whole(max(subject.begin + subject.warm_up, earliest), step)
+    fired = steady + _whole(subject.lasting, step)
+    waiting = _before(earliest + subject.lasting, step)
+    for place, value in values:
+        phase = _Phase(steady, alert.scenario(value), value)
+        if place == "beyond":
+            times = [*([waiting] if subject.lasting else []), fired]
+            yield _test(f"{title}: firing beyond it after for", [phase], family, step, times)
+        else:
+            yield _test(f"{title}: silent {place} it", [phase], family, step, [fired])
+    if counting and alert.threshold:  # exactly at a threshold of 0 there was none either
+        idle = replace(firing, inputs=tuple(_idle(item) for item in firing.inputs))
+        yield _test(f"{title}: silent without traffic", [_Phase(steady, idle, None)], family, step, [fired])
+
+
+def _whole(time: float, step: int) -> int:
+    """The first evaluation at or after a time."""
+    return step * ceil(time / step)
+
+
+def _before(time: float, step: int) -> int:
+    """The last evaluation before a time."""
+    return max(0, _whole(time, step) - step)
+
+
+def _keep_their_series(scenarios: Sequence[Scenario]) -> bool:
+    """Whether the scenarios differ in nothing but the values of constant series."""
+    series_of = {tuple((item.metric, *sorted(item.labels.items())) for item in one.inputs) for one in scenarios}
+    return len(series_of) == 1 and not any(item.slope for one in scenarios for item in one.inputs)
 
 
 def _is_sibling(other: Alert, alert: Alert, scenario: Scenario) -> bool:
@@ -182,34 +235,32 @@ def _is_sibling(other: Alert, alert: Alert, scenario: Scenario) -> bool:
 
 
 def _test(
-    name: str, scenario: Scenario, value: float | None, family: Iterable[_Subject], step: int, times: Sequence[int]
+    name: str, phases: Sequence[_Phase], family: Sequence[_Subject], step: int, times: Sequence[int]
 ) -> dict[str, Any]:
-    """A test of all alerts of one name; `value` is what their expression has, None if nothing."""
-    subjects = tuple(family)
+    """A test of the alerts of one name, checked at some times."""
+    inputs = zip(*(phase.scenario.inputs for phase in phases), strict=True)
+    starts = [phase.start for phase in phases]
     return {
         "name": name,
         "interval": duration(step),
         "input_series": [
-            {"series": series(item.metric, item.labels), "values": _values(item, step, times[-1] // step)}
-            for item in scenario.inputs
+            {"series": series(items[0].metric, items[0].labels), "values": _values(items, starts, step, times[-1])}
+            for items in inputs
         ],
-        "alert_rule_test": [
-            _check(time, subjects[0].alert.name, _firing(subjects, scenario, value, time)) for time in times
-        ],
+        "alert_rule_test": [_check(time, family[0].alert.name, _firing(family, phases, time)) for time in times],
     }
 
 
 def _without_data(subjects: Sequence[_Subject], step: int) -> dict[str, Any]:
     """One test of all alerts: without any series only alerts about absence fire."""
-    time = step * ceil(max(subject.lasting for subject in subjects) / step)
+    time = _whole(max(subject.lasting for subject in subjects), step)
     families: dict[str, list[_Subject]] = {}
     for subject in subjects:
         families.setdefault(subject.alert.name, []).append(subject)
     checks = [
-        _check(time, name, [_expected(one, Scenario((), one.alert.scenario(beyond(one.alert)).labels), time)
-                            for one in members if one.alert.fires_without_data])
+        _check(time, name, [_absent(member, time) for member in members if member.alert.fires_without_data])
         for name, members in families.items()
-    ]  # fmt: skip
+    ]
     return {"name": "No data at all", "interval": duration(step), "input_series": [], "alert_rule_test": checks}
 
 
@@ -217,28 +268,45 @@ def _check(time: float, name: str, expected: list[dict[str, Any]]) -> dict[str, 
     return {"eval_time": duration(time), "alertname": name, "exp_alerts": expected}
 
 
-def _firing(family: Iterable[_Subject], scenario: Scenario, value: float | None, time: float) -> list[dict[str, Any]]:
-    """The alerts of a family that fire."""
+def _absent(subject: _Subject, time: float) -> dict[str, Any]:
+    value = beyond(subject.alert)
+    return _expected(subject, replace(subject.alert.scenario(value), inputs=()), value, time)
+
+
+def _firing(family: Iterable[_Subject], phases: Sequence[_Phase], time: float) -> list[dict[str, Any]]:
+    """The alerts of a family that fire: severities and thresholds share a name, so several may."""
+    reached = [phase for phase in phases if phase.start <= time]
     return [
-        _expected(one, scenario, time, value)
-        for one in family
-        if value is not None and time >= one.horizon and _COMPARE[one.alert.comparison](value, one.alert.threshold)
+        _expected(member, reached[-1].scenario, reached[-1].value, time)
+        for member in family
+        if reached
+        and reached[-1].value is not None
+        and (since := _holds_since(member.alert, reached)) is not None
+        and time >= since + member.lasting
     ]
 
 
-def _expected(subject: _Subject, scenario: Scenario, time: float, value: float | None = None) -> dict[str, Any]:
+def _holds_since(alert: Alert, phases: Iterable[_Phase]) -> int | None:
+    """The start of the first of the last phases through which an alert's condition holds."""
+    since = None
+    for phase in phases:
+        holds = phase.value is not None and _COMPARE[alert.comparison](phase.value, alert.threshold)
+        since = (phase.start if since is None else since) if holds else None
+    return since
+
+
+def _expected(subject: _Subject, scenario: Scenario, value: float, time: float) -> dict[str, Any]:
     """A firing alert as promtool compares it: all labels and the rendered annotations."""
-    rule = subject.rule
     samples = tuple(Sample(item.metric, item.labels, _at(item, time)) for item in scenario.inputs)
-    situation = Situation(beyond(subject.alert) if value is None else value, scenario.labels, samples)
-    labels = {**scenario.labels, **_rendered(rule.labels, situation)}
+    situation = Situation(value, scenario.labels, samples)
+    labels = {**scenario.labels, **_rendered(subject.rule.labels, situation)}
     return {
         "exp_labels": {name: text for name, text in labels.items() if text},
-        "exp_annotations": _rendered(rule.annotations, situation),
+        "exp_annotations": _rendered(subject.rule.annotations, situation),
     }
 
 
-def _rendered(texts: Mapping[str, Any], situation: Situation) -> dict[str, str]:
+def _rendered(texts: Mapping[str, AlertText], situation: Situation) -> dict[str, str]:
     return {name: text.rendered(situation) for name, text in texts.items()}
 
 
@@ -259,11 +327,16 @@ def _at(item: Input, time: float) -> float:
     return item.value + item.slope * time
 
 
-def _values(item: Input, step: int, last: int) -> str:
-    """The samples 0 to `last` in promtool's notation, where ``1x3`` is four samples."""
-    if item.change:
-        before = ceil(item.change[0] / step)
-        return f"{number(item.value)}x{before - 1} {number(item.change[1])}x{last - before}"
-    if item.slope:
-        return f"{number(item.value)}{'+' if item.slope > 0 else '-'}{number(abs(item.slope * step))}x{last}"
-    return f"{number(item.value)}x{last}"
+def _values(phases: Sequence[Input], starts: Sequence[int], step: int, end: int) -> str:
+    """The samples of a series until `end`, given as its input in each phase; in promtool ``1x3`` is four samples."""
+    first = phases[0]
+    if first.slope:
+        sign = "+" if first.slope > 0 else "-"
+        return f"{number(first.value)}{sign}{number(abs(first.slope * step))}x{end // step}"
+    begins = [starts[0] if first.change else 0, *starts[1:], end + step]
+    stretches = [(first.value, begins[0])] if first.change else []
+    stretches += [
+        (item.change[1] if item.change else item.value, until - since)
+        for item, (since, until) in zip(phases, pairwise(begins), strict=True)
+    ]
+    return " ".join(f"{number(value)}x{length // step - 1}" for value, length in stretches)

@@ -15,6 +15,6 @@ def signals(spec: Spec) -> tuple[Signal, ...]:
         *business_signals(spec),
         *model_signals(spec),
         *data_signals(spec),
-        *system_signals(spec),
+        *(system_signals(spec) if spec.serving.enabled else ()),
         *monitoring_signals(spec),
     )

@@ -24,8 +24,9 @@ from generator.spec.model import Spec
 def model_signals(spec: Spec) -> Iterator[Signal]:
     """The signals of the model layer."""
     contract = Contract(spec)
-    if spec.prediction_log.score:
+    if spec.serving.enabled:
         yield _scores(contract)
+    if spec.prediction_log.score:
         yield _score_drift(spec, contract)
         yield _score_divergence(spec, contract)
         yield _score_bins(contract)

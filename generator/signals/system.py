@@ -142,8 +142,8 @@ def _error_rate(spec: Spec, contract: Contract) -> Signal:
     def scenario(value: float) -> Scenario:
         return Scenario(
             (
-                Input(errors, {"model_version": "1", "error_type": "internal"}, slope=100 * value),
-                Input(total, {"model_version": "1", "endpoint": "/predict"}, slope=100),
+                Input(errors, {"model_version": "1", "error_type": "internal"}, slope=1000 * value),
+                Input(total, {"model_version": "1", "endpoint": "/predict"}, slope=1000),
             )
         )
 
@@ -154,6 +154,7 @@ def _error_rate(spec: Spec, contract: Contract) -> Signal:
             expression=record,
             comparison=">",
             threshold=level.value,
+            gate=f"and sum(increase({errors}[{window}])) >= {spec.alerts.error_rate_minimum}",
             summary="Too many predictions fail.",
             description=text(
                 f"Of the predictions of {spec.title} ",

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from generator.errors import UserError
+
 KeyPath = tuple[str | int, ...]
 """Where a value stands in a spec: keys of mappings and indices of lists, outermost first."""
 
@@ -64,7 +66,7 @@ class Diagnostic:
         return printable(f"{self.message}; {self.hint}" if self.hint else self.message)
 
 
-class SpecError(Exception):
+class SpecError(UserError):
     """A spec that cannot be used.
 
     `diagnostics` holds every problem, by position; `source_lines` the lines of the file, for showing them.
@@ -151,7 +153,7 @@ def render_json(diagnostics: Iterable[Diagnostic]) -> str:
     return json.dumps(
         [
             {
-                "file": diagnostic.file,
+                "file": printable(diagnostic.file),
                 "line": diagnostic.position.line,
                 "column": diagnostic.position.column,
                 "end_column": diagnostic.position.column + diagnostic.length,
@@ -174,7 +176,7 @@ def render_github(diagnostics: Iterable[Diagnostic]) -> str:
 def _workflow_command(diagnostic: Diagnostic) -> str:
     position = diagnostic.position
     properties = {
-        "file": diagnostic.file,
+        "file": printable(diagnostic.file),
         "line": str(position.line),
         "col": str(position.column),
         "endColumn": str(position.column + diagnostic.length),

@@ -257,14 +257,15 @@ class _Composer:
 
     def _syntax_hint(self, error: yaml.MarkedYAMLError) -> str:
         mark = error.problem_mark
-        if mark and self._lines[mark.line][mark.column : mark.column + 1] == "\t":
+        if mark and any(line[mark.column : mark.column + 1] == "\t" for line in self._lines[mark.line : mark.line + 1]):
             return "indent with spaces, not tabs"
         if "mapping values are not allowed" in str(error.problem):
             return "text that holds a colon and a space goes in quotes"
         return ""
 
     def _refuse(self, position: Position | None, message: str, rule: str, hint: str = "") -> NoReturn:
-        raise _error(self._file, position or Position(1, 1), message, rule, hint, self._lines)
+        end = Position(len(self._lines), len(self._lines[-1]) + 1)
+        raise _error(self._file, min(position or Position(1, 1), end), message, rule, hint, self._lines)
 
 
 def _at(mark: Any) -> Position:
@@ -320,37 +321,38 @@ class _Reader:
             return None
 
     def _entries(self, node: _Node, path: KeyPath) -> Iterator[tuple[str, Data]]:
+        """The entries of a mapping. One whose key is wrong stays, without value, lest it seem missing."""
         first: dict[str, Span] = {}
         for key_node, value_node in zip(node.children[::2], node.children[1::2], strict=True):
-            key = self._key(key_node)
-            if key is None:
-                self._doubtful.add((*path, key_node.text))
-            elif key in first:
+            key, span = key_node.text, self._span(key_node)
+            if key in first:
                 line = first[key].position.line
                 self._note(key_node, f"duplicate key {quoted(key)}; the first one is on line {line}", "duplicate-key")
                 self._doubtful.add((*path, key))
+                continue
+            first[key] = span
+            if self._is_key(key_node):
+                yield key, self._value(value_node, (*path, key), span)
             else:
-                first[key] = self._span(key_node)
-                yield key, self._value(value_node, (*path, key), first[key])
+                self._doubtful.add((*path, key))
+                yield key, None
 
-    def _key(self, node: _Node) -> str | None:
-        """The key a node is, or None and a problem where it is not text."""
-        if node.kind != "scalar":
-            self._note(node, f"a key must be text, not a {node.kind}", "key")
-            return None
-        if node.plain and node.text == MERGE_KEY:
-            hint = "write the keys out, or give the whole value as an alias"
-            self._note(node, "merge keys are not supported", "key", hint)
-            return None
+    def _is_key(self, node: _Node) -> bool:
+        """Whether a node is text that may be a key; notes a problem where not."""
+        hint = "put it in double quotes"
         try:
-            key = _scalar(node)
+            if node.kind != "scalar":
+                self._note(node, f"a key must be text, not a {node.kind}", "key")
+            elif node.plain and node.text == MERGE_KEY:
+                advice = "write the keys out, or give the whole value as an alias"
+                self._note(node, "merge keys are not supported", "key", advice)
+            elif not isinstance(_scalar(node), str):
+                self._note(node, f"a key must be text; {quoted(node.text)} is not", "key", hint)
+            else:
+                return True
         except _UnusableError as problem:
-            self._note(node, str(problem), "key")
-            return None
-        if not isinstance(key, str):
-            self._note(node, f"a key must be text; {quoted(node.text)} is not", "key", "put it in double quotes")
-            return None
-        return key
+            self._note(node, str(problem), "key", hint)
+        return False
 
     def _note(self, node: _Node, message: str, rule: str, hint: str = "") -> None:
         span = self._span(node)

@@ -106,6 +106,7 @@ class System(Part, frozen=True, kw_only=True):
 class Serving(Part, frozen=True, kw_only=True):
     """The application that answers with predictions, instrumented with `PredictionTelemetry`."""
 
+    enabled: Annotated[bool, Meta(description="False: predictions are made in batches, there is nothing to scrape.")] = True
     job: Annotated[Label, Meta(description="The Prometheus job of the application. Default: NAME-serving.")] | None = (
         None
     )
@@ -512,6 +513,9 @@ class Alerts(Part, frozen=True, kw_only=True):
     error_rate: AlertPolicy = AlertPolicy(
         warning=0.001, critical=0.005, for_="5m", keep_firing_for="5m", cooldown=Cooldown(warning="1h", critical="1h")
     )
+    error_rate_minimum: Annotated[
+        int, Meta(ge=1, description="Fewer failed predictions within the rate window than this are no rate.")
+    ] = 5
     feedback_rate: Annotated[AlertPolicy, Meta(description="Relative fall of the share of outcomes received.")] = (
         AlertPolicy(warning=0.2, critical=0.5)
     )

@@ -126,7 +126,8 @@ def test_heavy_libraries_stay_out_of_help_and_compile():
         "import sys; from mlvitals.cli import main\n"
         "try: main({!r}, standalone_mode=False)\n"
         "except SystemExit: pass\n"
-        "print(sorted({{'numpy', 'scipy', 'pyarrow', 'sqlalchemy', 'rich', 'grafanalib', 'yaml'}} & set(sys.modules)), file=sys.stderr)"
+        "heavy = {{'numpy', 'scipy', 'pyarrow', 'sqlalchemy', 'rich', 'grafanalib', 'yaml'}}\n"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
     )
 
     def loaded(*arguments: str) -> str:

@@ -132,4 +132,4 @@ def test_no_half_written_file_is_left_when_writing_fails(small: Path, tmp_path: 
     monkeypatch.setattr(Path, "replace", refuse)
     with pytest.raises(OSError, match="No space"):
         write(compare(compiled(small), tmp_path, [small]), tmp_path)
-    assert not [path for path in (tmp_path / "alert_rules").iterdir()]
+    assert not list((tmp_path / "alert_rules").iterdir())

@@ -1,6 +1,5 @@
 """A spec, reports and log rows that the tests of the measuring side share."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -128,9 +127,6 @@ def write_parquet(table: pa.Table, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, path)
     return path
-
-
-Samples = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 def samples_of(page: bytes) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:

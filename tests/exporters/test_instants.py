@@ -1,4 +1,5 @@
 from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
 
 import pyarrow as pa
 import pytest
@@ -20,6 +21,7 @@ SECONDS = int(NOON.timestamp())
         "2026-03-03 12:00:00",
         SECONDS,
         float(SECONDS),
+        Decimal(SECONDS),
     ],
 )
 def test_a_time_is_read_as_utc_however_it_is_written(written: object) -> None:

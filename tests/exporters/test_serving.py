@@ -125,6 +125,12 @@ def test_gpus_are_refused_where_the_spec_has_none() -> None:
         PredictionTelemetry(msgspec.structs.replace(SPEC, serving=serving)).gpu("0", 0.5)
 
 
+def test_a_spec_without_a_serving_application_has_no_telemetry() -> None:
+    serving = msgspec.structs.replace(SPEC.serving, enabled=False)
+    with pytest.raises(ValueError, match=r"set serving\.enabled: true"):
+        PredictionTelemetry(msgspec.structs.replace(SPEC, serving=serving))
+
+
 def test_hostile_label_values_come_back_as_they_were(telemetry: PredictionTelemetry) -> None:
     telemetry.observe(HOSTILE, "/home", {"total": 0.1})
     assert value(page(telemetry), "shop_predictions_total", model_version=HOSTILE, endpoint="/home") == 1

@@ -1,0 +1,354 @@
+"""Rules between sections: one breach each, at the value to blame."""
+
+import pytest
+
+from generator.spec.diagnostics import SpecError
+from generator.spec.load import parse_spec
+from generator.spec.rules import check
+
+SMALL = """\
+version: 1
+system: {name: shop}
+prediction_log: {path: log, score: score, id: id}
+features: {amount: {}}
+"""
+
+
+def errors(text: str) -> list[str]:
+    """Every problem of a spec, as ``line:column message``."""
+    with pytest.raises(SpecError) as caught:
+        parse_spec(text)
+    return [f"{item.position.line}:{item.position.column} {item.text}" for item in caught.value.diagnostics]
+
+
+def is_sound(text: str) -> bool:
+    return not check(parse_spec(text))
+
+
+def with_feature(settings: str) -> str:
+    return SMALL.replace("amount: {}", f"amount: {{{settings}}}")
+
+
+def with_log(settings: str) -> str:
+    return SMALL.replace("{path: log, score: score, id: id}", f"{{path: log, {settings}}}")
+
+
+@pytest.mark.parametrize(
+    ("section", "expected"),
+    [
+        (
+            "sources: {batch: {max_age: 5m}}\nslos: {a: {kind: latency, objective: 0.9, stage: inferenc}}",
+            '6:50 slos.a.stage is "inferenc", which serving.stages does not list; did you mean "inference"?',
+        ),
+        (
+            "business: {events: {click: {}}, kpis: {k: {numerator: click, denominator: clicks}}}",
+            '5:75 business.kpis.k.denominator is "clicks", which business.events does not define; did you mean "click"?',
+        ),
+        (
+            "business: {events: {click: {}}, kpis: {k: {numerator: buy, denominator: click}}}",
+            '5:55 business.kpis.k.numerator is "buy", which business.events does not define',
+        ),
+        ("routing: {info: chat}", '5:17 routing.info is "chat", which routing.receivers does not define'),
+        ("routing: {warning: chat}", '5:20 routing.warning is "chat", which routing.receivers does not define'),
+        ("routing: {critical: pager}", '5:21 routing.critical is "pager", which routing.receivers does not define'),
+        ("routing: {watchdog: dms}", '5:21 routing.watchdog is "dms", which routing.receivers does not define'),
+        (
+            "escalation: [{role: r, after: 0s, via: [sms], contacts: [ann]}]",
+            '5:58 escalation[0].contacts[0] is "ann", which responders does not define',
+        ),
+        (
+            "responders: {ann: {email: a@b}, bob: {email: b@b}}\non_call: {rotation: [ann, bob, cid]}",
+            '6:32 on_call.rotation[2] is "cid", which responders does not define',
+        ),
+    ],
+)
+def test_a_name_that_nothing_defines_is_dangling(section: str, expected: str):
+    assert expected in errors(SMALL + section)
+
+
+def test_a_feature_of_an_unknown_source_is_dangling():
+    assert errors(with_feature("source: btach") + "sources: {batch: {max_age: 5m}}") == [
+        '4:29 features.amount.source is "btach", which sources does not define; did you mean "batch"?'
+    ]
+
+
+def test_an_objective_on_the_whole_request_may_say_total():
+    assert is_sound(SMALL + "slos: {a: {kind: latency, objective: 0.9, stage: total}}")
+
+
+def test_only_latency_objectives_have_a_stage():
+    assert errors(SMALL + "slos: {a: {kind: drift, objective: 0.9, stage: inference}}") == [
+        "5:48 slos.a.stage has a meaning only where kind is latency"
+    ]
+
+
+def test_no_stage_is_called_total():
+    assert errors(SMALL + "serving: {stages: [inference, total]}") == [
+        '5:31 serving.stages[1] is "total", the whole request, which is always measured; '
+        "remove it, or call the stage something else"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("alerts: {error_rate: {warning: 0.1}}", "5:32 alerts.error_rate.warning 0.1 is beyond critical 0.005"),
+        ("alerts: {error_rate: {critical: 0.0001}}", "5:33 alerts.error_rate.warning 0.001 is beyond critical 0.0001"),
+        ("alerts: {error_rate: {info: 0.002}}", "5:29 alerts.error_rate.info 0.002 is beyond warning 0.001"),
+        (
+            "alerts: {error_rate: {info: 0.02, warning: null}}",
+            "5:29 alerts.error_rate.info 0.02 is beyond critical 0.005",
+        ),
+        (
+            "business: {events: {a: {}, b: {}}, kpis: {k: {numerator: a, denominator: b, drop: {warning: 0.2}}}}",
+            "5:93 business.kpis.k.drop.warning 0.2 is beyond critical 0.1",
+        ),
+    ],
+)
+def test_a_level_beyond_the_next_worse_one_is_refused(text: str, expected: str):
+    assert errors(SMALL + text) == [expected]
+
+
+def test_the_levels_of_one_feature_are_in_order_too():
+    assert errors(with_feature("thresholds: {ks: {warning: 0.3, critical: 0.2}}")) == [
+        "4:48 features.amount.thresholds.ks.warning 0.3 is beyond critical 0.2"
+    ]
+
+
+def test_levels_may_be_equal():
+    assert is_sound(SMALL + "alerts: {feature_psi: {warning: 0.25}}")
+
+
+def test_the_lowest_sound_variance_ratio_is_below_the_highest():
+    expected = "variance_ratio is [lowest, highest], but 2.0 is not below 0.5"
+    assert errors(SMALL + "alerts: {variance_ratio: [2, 0.5]}") == [f"5:26 alerts.{expected}"]
+    assert errors(with_feature("thresholds: {variance_ratio: [2, 0.5]}")) == [
+        f"4:50 features.amount.thresholds.{expected}"
+    ]
+
+
+def test_the_minimum_of_a_feature_is_below_its_maximum():
+    assert errors(with_feature("minimum: 5, maximum: 5")) == [
+        "4:30 features.amount.minimum 5.0 is not below maximum 5.0"
+    ]
+
+
+def test_a_step_is_no_longer_than_its_window():
+    assert errors(SMALL + "windows: {step: 2h}") == [
+        "5:17 windows.step 2h is longer than windows.length 1h: rows would be skipped"
+    ]
+
+
+def test_a_window_is_a_whole_number_of_steps():
+    assert errors(SMALL + "windows: {length: 24h, step: 7h}") == [
+        "5:30 windows.step 7h does not divide windows.length 24h"
+    ]
+
+
+def test_durations_are_compared_by_their_length():
+    assert is_sound(SMALL + "windows: {length: 1d, step: 24h}")
+
+
+def test_a_rate_spans_four_scrapes():
+    assert errors(SMALL + "telemetry: {scrape_interval: 2m}") == [
+        "5:30 telemetry.rate_window 5m is shorter than 4 scrapes of 2m"
+    ]
+    assert is_sound(SMALL + "telemetry: {scrape_interval: 75s}")
+
+
+def test_colder_tiers_keep_longer():
+    assert errors(SMALL + "telemetry: {retention: {warm: 2y}}".replace("2y", "104w")) == [
+        "5:31 telemetry.retention.warm 104w is longer than cold 365d"
+    ]
+
+
+@pytest.mark.parametrize(
+    "ways", ["path: p", "path: p, column: c", "database: 'sqlite:///x', query: q", "url: http://x, field: f", ""]
+)
+def test_the_age_of_a_source_is_known_in_one_way_or_none(ways: str):
+    assert is_sound(SMALL + f"sources: {{s: {{max_age: 5m, {ways}}}}}")
+
+
+@pytest.mark.parametrize(
+    ("ways", "expected"),
+    [
+        ("column: c", "5:36 sources.s.column has no meaning without path"),
+        ("query: q", "5:35 sources.s.query has no meaning without database"),
+        ("database: d", "5:38 sources.s.database has no meaning without query"),
+        ("field: f", "5:35 sources.s.field has no meaning without url"),
+        ("url: http://x", "5:33 sources.s.url has no meaning without field"),
+        ("password_file: f", "5:43 sources.s.password_file has no meaning without database"),
+        (
+            "path: p, url: http://x, field: f",
+            "5:42 sources.s.url is one of several ways to know the age of the source: path, url; keep one of them",
+        ),
+    ],
+)
+def test_a_way_to_know_an_age_is_complete_and_the_only_one(ways: str, expected: str):
+    assert errors(SMALL + f"sources: {{s: {{max_age: 5m, {ways}}}}}") == [expected]
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        (SMALL.replace("path: log", "path: 'postgresql://me:s3cret@db/log'"), "prediction_log.path"),
+        (SMALL + "results: {url: 'postgresql+psycopg://me:s3/cret@db/results'}", "results.url"),
+        (SMALL + "results: {url: 'postgresql://db/results?user=me&password=s3cret'}", "results.url"),
+        (SMALL + "reference: {store: 'mlflow+http://me:s3cret@tracking'}", "reference.store"),
+        (SMALL + "links: {grafana: 'https://me:s3cret@grafana'}", "links.grafana"),
+        (SMALL + "sources: {s: {max_age: 5m, database: 'mysql://:s3cret@db', query: q}}", "sources.s.database"),
+    ],
+)
+def test_a_password_in_a_url_is_refused(text: str, path: str):
+    (error,) = errors(text)
+    assert f"{path} holds a password, and specs are committed" in error
+
+
+@pytest.mark.parametrize("url", ["https://grafana:3000/d/a@b", "http://me@grafana", "https://x/a:b@c"])
+def test_a_url_without_password_is_no_secret(url: str):
+    assert is_sound(SMALL + f"links: {{grafana: '{url}'}}")
+
+
+def test_a_password_is_not_shown():
+    with pytest.raises(SpecError) as caught:
+        parse_spec(SMALL + "links: {grafana: 'ftp://me:s3cret@x'}\nresults: {url: 'postgresql://me:s3cret@x'}")
+    assert "s3cret" not in str(caught.value)
+
+
+def test_no_feature_is_read_from_the_timestamp_column():
+    message = 'is "timestamp", the log\'s timestamp column'
+    assert errors(with_feature("column: timestamp")) == [f"4:29 features.amount.column {message}"]
+    assert errors(SMALL.replace("amount: {}", "timestamp:\n    {}")) == [
+        f"5:5 features.timestamp.column {message}",
+    ]
+
+
+def test_two_features_may_share_a_column():
+    assert is_sound(SMALL.replace("amount: {}", "a: {column: x}, b: {column: x}"))
+
+
+@pytest.mark.parametrize("role", ["id", "entity", "score", "model_version", "endpoint"])
+def test_the_timestamp_column_is_nothing_else(role: str):
+    assert errors(with_log(f"{role}: timestamp")) == [
+        f'3:{31 + len(role)} prediction_log.{role} is "timestamp", the log\'s timestamp column'
+    ]
+
+
+def test_a_prediction_is_not_its_own_outcome():
+    assert errors(with_log("score: s, outcome: {column: s}")) == [
+        '3:57 prediction_log.outcome.column is "s", the log\'s score column'
+    ]
+
+
+def test_outcomes_elsewhere_need_an_id_to_be_joined_by():
+    assert errors(with_log("score: s, outcome: {column: y, path: outcomes}")) == [
+        "3:66 prediction_log.outcome.path holds outcomes that are joined by id, which needs prediction_log.id"
+    ]
+
+
+def test_a_binary_outcome_needs_a_score():
+    assert errors(with_log("outcome: {column: y}")) == [
+        "3:38 prediction_log.outcome.kind binary compares outcomes with the score, which needs prediction_log.score"
+    ]
+    assert is_sound(with_log("outcome: {column: y, prediction: p}"))
+    assert is_sound(with_log("outcome: {column: y, kind: continuous}"))
+
+
+def test_a_log_in_a_database_needs_a_table():
+    assert errors(with_log("format: sql")) == ["3:37 prediction_log.format sql needs prediction_log.table"]
+
+
+def test_an_event_whose_metric_there_is_already_is_refused():
+    assert errors(SMALL + "business: {events: {predictions: {}}}") == [
+        "5:21 business.events.predictions would be the metric shop_predictions_total, which there is already; "
+        "call it something else"
+    ]
+
+
+def test_two_events_that_would_be_one_metric_are_refused():
+    text = SMALL + "business:\n  events:\n    watch: {unit: seconds}\n    watch_seconds: {}\n"
+    assert [error.split(" ")[:2] for error in errors(text)] == [
+        ["7:5", "business.events.watch"],
+        ["8:5", "business.events.watch_seconds"],
+    ]
+
+
+def test_escalation_reaches_later_levels_later():
+    text = SMALL + "escalation: [{role: a, after: 5m, via: [sms]}, {role: b, after: 300s, via: [sms]}]"
+    assert errors(text) == ["5:65 escalation[1].after 300s is not later than the 5m of the level before"]
+
+
+def test_a_rotation_has_three_responders():
+    text = SMALL + "responders: {a: {email: a@x}, b: {email: b@x}}\non_call: {rotation: [a, b, a]}"
+    assert errors(text) == ["6:21 on_call.rotation needs at least 3 responders, or they burn out; it has 2"]
+
+
+def test_a_receiver_reaches_someone():
+    assert errors(SMALL + "routing: {receivers: {nobody: {}}}") == [
+        "5:31 routing.receivers.nobody reaches nobody; give it slack, pagerduty or webhook"
+    ]
+
+
+def test_maintenance_ends_after_its_start():
+    text = SMALL + "routing: {maintenance: [{start: 2026-03-03T08:00Z, end: 2026-03-03T08:00Z, reason: r}]}"
+    assert errors(text) == [
+        "5:57 routing.maintenance[0].end 2026-03-03T08:00Z is not after its start 2026-03-03T08:00Z"
+    ]
+
+
+def test_a_day_that_does_not_exist_is_refused():
+    text = SMALL + "routing: {maintenance: [{start: 2026-02-30T08:00Z, end: 2026-03-03T08:00Z, reason: r}]}"
+    assert errors(text) == ["5:33 routing.maintenance[0].start is a day or time that does not exist"]
+
+
+def test_quiet_hours_last():
+    text = SMALL + "routing: {quiet_hours: [{days: [sat], start: 22:00, end: 22:00}]}"
+    assert errors(text) == ["5:46 routing.quiet_hours[0].start 22:00 leaves nothing before the end 22:00"]
+
+
+@pytest.mark.parametrize("zone", ["Europe/Nowhere", "../etc/passwd", "Europe", "/etc/localtime", "a\\u0000b"])
+def test_a_time_zone_exists(zone: str):
+    (error,) = errors(SMALL + f'on_call: {{timezone: "{zone}"}}')
+    assert error.startswith(f'5:21 on_call.timezone is "{zone}", which is no time zone')
+
+
+def test_a_mistyped_time_zone_suggests_the_nearest():
+    (error,) = errors(SMALL + "on_call: {timezone: Europe/Berln}")
+    assert error.endswith('did you mean "Europe/Berlin"?')
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("windows: {length: 0s}", "windows.length"),
+        ("windows: {step: 0s}", "windows.step"),
+        ("telemetry: {scrape_interval: 0ms}", "telemetry.scrape_interval"),
+        ("telemetry: {evaluation_interval: 0s}", "telemetry.evaluation_interval"),
+        ("sources: {s: {max_age: 0h}}", "sources.s.max_age"),
+        ("alerts: {feature_psi: {cooldown: {critical: 0s}}}", "alerts.feature_psi.cooldown.critical"),
+    ],
+)
+def test_a_length_of_zero_is_refused_where_it_makes_no_sense(text: str, path: str):
+    assert any(error.endswith(f"{path} must be longer than zero") for error in errors(SMALL + text))
+
+
+def test_a_wait_may_be_zero():
+    assert is_sound(SMALL + "windows: {grace: 0s}\nalerts: {feature_psi: {for: 0s, keep_firing_for: 0s}}")
+
+
+def test_a_length_beyond_a_century_is_refused():
+    assert errors(SMALL + "sources: {s: {max_age: 99999w}}") == ["5:24 sources.s.max_age is longer than a century"]
+
+
+def test_a_list_names_nothing_twice():
+    assert errors(SMALL + "serving: {endpoints: [/a, /b, /a]}") == ['5:31 serving.endpoints[2] lists "/a" again']
+
+
+def test_a_port_exists():
+    assert errors(SMALL + "exporter: {listen: 'x:70000'}") == ["5:20 exporter.listen has a port above 65535"]
+
+
+def test_a_default_is_not_blamed_where_a_written_value_can_be():
+    assert errors(SMALL + "telemetry: {retention: {cold: 30d}}") == [
+        "5:31 telemetry.retention.warm 90d is longer than cold 30d"
+    ]
