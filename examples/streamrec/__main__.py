@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
+from examples.servers import find_server
 from examples.streamrec.demo import DemoError, run_demo
 from examples.streamrec.faults import March3
 from examples.streamrec.service import FaultFile, Service, SimulatedTime, run
@@ -123,9 +124,9 @@ def serve_command(
     except SpecError as error:
         raise click.ClickException(str(error)) from error
     folders = (resolve(source.path, spec.parent) for source in loaded.sources.values() if source.path)
-    telemetry = PredictionTelemetry(loaded)
     begin = datetime.now(UTC)
     try:
+        telemetry = PredictionTelemetry(loaded)
         service = Service(telemetry, SimulatedTime(begin, time_factor), log, tuple(folders), seed=seed)
     except ValueError as error:
         raise click.ClickException(f"{spec} does not describe StreamRec: {error}") from error
@@ -151,7 +152,7 @@ def serve_command(
 def demo(share: float, keep: bool) -> None:
     """Show the main job end to end: compile, serve, measure, break, alert."""
     try:
-        run_demo(DEMO, share=share, keep=keep)
+        run_demo(DEMO, share=share, keep=keep, prometheus=find_server("prometheus"), console=Console())
     except DemoError as error:
         raise click.ClickException(str(error)) from error
 

@@ -7,6 +7,7 @@ the on-call would see. Everything is written below one folder; every process is 
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -22,7 +23,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from examples.servers import find_server, free_port
+from examples.servers import free_port
 
 COMPRESSION = 180
 WINDOW_SECONDS = 3600 / COMPRESSION
@@ -349,14 +350,12 @@ def is_other_feature(alert: Mapping[str, Any]) -> bool:
     return alert["state"] == "firing" and feature not in {None, "days_since_last_interaction"}
 
 
-def run_demo(root: Path, *, share: float, keep: bool) -> None:
+def run_demo(root: Path, *, share: float, keep: bool, prometheus: str | None, console: Console) -> None:
     """Run the demo with its files below `root`, which is emptied first.
 
     Raises:
         DemoError: the incident was not caught, or something fired without it.
     """
-    import shutil  # noqa: PLC0415
-
     shutil.rmtree(root, ignore_errors=True)
     place = Place(root.resolve(), free_port(), free_port(), free_port())
-    Demo(place, share, Console()).run(find_server("prometheus"), keep=keep)
+    Demo(place, share, console).run(prometheus, keep=keep)

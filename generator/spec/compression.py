@@ -6,14 +6,14 @@ from typing import Any
 import msgspec
 
 from generator.spec.durations import duration, milliseconds
-from generator.spec.model import Part, Source, Spec
+from generator.spec.model import Part, Source, Spec, Telemetry, Windows
 from generator.spec.rules import SCRAPES_PER_RATE
 from generator.spec.walk import duration_fields, fields
 
 _SHORTEST = 1000
 """Milliseconds. Prometheus cannot scrape or evaluate much faster than once a second."""
 _KEPT = "retention"
-SCRAPES_PER_AGE = 10
+_SCRAPES_PER_AGE = 10
 """An age is seen only at a scrape, after the exporter has looked: a limit of fewer scrapes would be mere jitter."""
 
 
@@ -60,31 +60,34 @@ def _compressed_section(section: Part, factor: float) -> Part:
 
 def _shorter(written: str, factor: float) -> str:
     before = milliseconds(written)
-    after = max(round(before / factor), min(before, _SHORTEST))
-    return written if after == before else duration(after / 1000)
+    return _rewritten(written, max(round(before / factor), min(before, _SHORTEST)))
 
 
-def _with_whole_rates(spec: Spec) -> Any:
+def _rewritten(written: str, length: int) -> str:
+    """A length in milliseconds, in the words it had where it has not changed."""
+    return written if milliseconds(written) == length else duration(length / 1000)
+
+
+def _with_whole_rates(spec: Spec) -> Telemetry:
     telemetry = spec.telemetry
     shortest = SCRAPES_PER_RATE * milliseconds(telemetry.scrape_interval)
-    if milliseconds(telemetry.rate_window) >= shortest:
-        return telemetry
-    return msgspec.structs.replace(telemetry, rate_window=duration(shortest / 1000))
+    rate_window = _rewritten(telemetry.rate_window, max(milliseconds(telemetry.rate_window), shortest))
+    return msgspec.structs.replace(telemetry, rate_window=rate_window)
 
 
 def _with_visible_ages(original: Spec, compressed: Spec) -> dict[str, Source]:
-    shortest = SCRAPES_PER_AGE * milliseconds(compressed.telemetry.scrape_interval)
+    shortest = _SCRAPES_PER_AGE * milliseconds(compressed.telemetry.scrape_interval)
 
     def visible(name: str, source: Source) -> Source:
         limit = max(milliseconds(source.max_age), min(shortest, milliseconds(original.sources[name].max_age)))
-        return msgspec.structs.replace(source, max_age=duration(limit / 1000))
+        return msgspec.structs.replace(source, max_age=_rewritten(source.max_age, limit))
 
     return {name: visible(name, source) for name, source in compressed.sources.items()}
 
 
-def _with_whole_steps(original: Spec, compressed: Spec) -> Any:
+def _with_whole_steps(original: Spec, compressed: Spec) -> Windows:
     if original.windows.step is None:
         return compressed.windows
     steps = milliseconds(original.windows.length) // milliseconds(original.windows.step)
-    length = duration(steps * milliseconds(compressed.step) / 1000)
+    length = _rewritten(original.windows.length, steps * milliseconds(compressed.step))
     return msgspec.structs.replace(compressed.windows, length=length)

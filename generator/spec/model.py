@@ -106,7 +106,9 @@ class System(Part, frozen=True, kw_only=True):
 class Serving(Part, frozen=True, kw_only=True):
     """The application that answers with predictions, instrumented with `PredictionTelemetry`."""
 
-    enabled: Annotated[bool, Meta(description="False: predictions are made in batches, there is nothing to scrape.")] = True
+    enabled: Annotated[
+        bool, Meta(description="False: predictions are made in batches, there is nothing to scrape.")
+    ] = True
     job: Annotated[Label, Meta(description="The Prometheus job of the application. Default: NAME-serving.")] | None = (
         None
     )
@@ -192,7 +194,10 @@ class Windows(Part, frozen=True, kw_only=True):
     step: Annotated[Duration, Meta(description="How often a window ends. Default: its length.")] | None = None
     grace: Annotated[Duration, Meta(description="How long after its end a window is measured, for late rows.")] = "5m"
     catch_up: Annotated[
-        int, Meta(ge=0, le=10_000, description="Missed windows measured after a stop, newest first.")
+        int,
+        Meta(
+            ge=0, le=10_000, description="Missed windows measured after a stop: the newest ones, oldest of them first."
+        ),
     ] = 24
     score_count: Annotated[
         int, Meta(ge=100, description="Scores in the count-based window of the prediction monitor.")

@@ -44,7 +44,11 @@ def test_what_is_no_duration_stays():
 def test_nothing_falls_below_a_second_that_was_above():
     fast = compress_time(SPEC, 100_000)
     assert fast.telemetry.scrape_interval == fast.telemetry.evaluation_interval == "1s"
-    assert fast.sources["batch"].max_age == "1s"
+    assert fast.alerts.feature_psi.for_ == fast.escalation[1].after == "1s"
+
+
+def test_the_limit_of_an_age_spans_ten_scrapes():
+    assert compress_time(SPEC, 100_000).sources["batch"].max_age == "10s"
 
 
 def test_what_was_below_a_second_stays():
