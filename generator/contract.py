@@ -70,7 +70,10 @@ def latency_buckets(spec: Spec) -> tuple[float, ...]:
     alerts = (policy.info, policy.warning, policy.critical)
     objectives = (slo.threshold for slo in spec.slos.values() if slo.kind is SloKind.LATENCY)
     wanted = {bound for bound in (*alerts, *objectives) if bound}
-    return tuple(sorted({*LATENCY_BUCKETS, *wanted}))
+    # A quantile is interpolated within finite buckets: one above the highest threshold lets it be exceeded.
+    highest = max(wanted, default=0.0)
+    beyond = {2 * highest} if highest >= LATENCY_BUCKETS[-1] else set()
+    return tuple(sorted({*LATENCY_BUCKETS, *wanted, *beyond}))
 
 
 class Contract:

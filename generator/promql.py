@@ -69,25 +69,25 @@ def metric_names(expression: str) -> frozenset[str]:
         ValueError: the expression is not PromQL.
 
     """
+    return frozenset(node.name for node in syntax_nodes(expression) if type(node).__name__ == "VectorSelector")
+
+
+def syntax_nodes(expression: str) -> Iterator[Any]:
+    """Every node of an expression's syntax tree, as promql-parser's types.
+
+    Raises:
+        ValueError: the expression is not PromQL.
+    """
     import promql_parser  # noqa: PLC0415  (a native module: loaded by the commands that parse)
 
-    return frozenset(_names(promql_parser.parse(expression)))
+    yield from _nodes(promql_parser.parse(expression))
 
 
-def _names(node: Any) -> Iterator[str]:
+def _nodes(node: Any) -> Iterator[Any]:
     """Walk promql-parser's tree, whose node classes share no interface."""
-    kind = type(node).__name__
-    if kind == "VectorSelector":
-        yield node.name
-    elif kind == "MatrixSelector":
-        yield from _names(node.vector_selector)
-    elif kind == "BinaryExpr":
-        yield from _names(node.lhs)
-        yield from _names(node.rhs)
-    elif kind == "Call":
-        for argument in node.args:
-            yield from _names(argument)
-    elif kind in {"AggregateExpr", "SubqueryExpr", "ParenExpr", "UnaryExpr"}:
-        yield from _names(node.expr)
-        if getattr(node, "param", None) is not None:
-            yield from _names(node.param)
+    yield node
+    for child in ("lhs", "rhs", "expr", "param", "vector_selector"):
+        if getattr(node, child, None) is not None:
+            yield from _nodes(getattr(node, child))
+    for argument in getattr(node, "args", ()):
+        yield from _nodes(argument)

@@ -151,10 +151,14 @@ def serve_command(
 @click.option("--keep", is_flag=True, envvar="KEEP", help="Leave everything running at the end, until Ctrl-C.")
 def demo(share: float, keep: bool) -> None:
     """Show the main job end to end: compile, serve, measure, break, alert."""
+    for number in (signal.SIGTERM, signal.SIGINT):  # an ended demo must end what it started
+        signal.signal(number, signal.default_int_handler)
     try:
         run_demo(DEMO, share=share, keep=keep, prometheus=find_server("prometheus"), console=Console())
     except DemoError as error:
         raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        raise click.Abort from None
 
 
 if __name__ == "__main__":

@@ -6,13 +6,15 @@ from typing import Any
 
 import promql_parser
 
+from generator.promql import syntax_nodes
+
 
 def longest_range(expression: str, records: Mapping[str, str]) -> float:
     """Seconds of samples an expression needs, those of the records it reads included.
 
     `records` gives the expression of each record.
     """
-    nodes = tuple(_nodes(promql_parser.parse(expression)))
+    nodes = tuple(syntax_nodes(expression))
     own = (node.range.total_seconds() for node in nodes if type(node).__name__ in {"MatrixSelector", "SubqueryExpr"})
     read = (longest_range(records[node.name], records) for node in _selectors(nodes) if node.name in records)
     return max((*own, *read), default=0.0)
@@ -22,18 +24,8 @@ def reads_only(expression: str, series: tuple[tuple[str, Mapping[str, str]], ...
     """Whether every selector of an expression finds one of the series, each given by name and labels."""
     return all(
         any(selector.name == name and _matches(selector, labels) for name, labels in series)
-        for selector in _selectors(_nodes(promql_parser.parse(expression)))
+        for selector in _selectors(syntax_nodes(expression))
     )
-
-
-def _nodes(node: Any) -> Iterator[Any]:
-    """Walk promql-parser's tree, whose node classes share no interface."""
-    yield node
-    for child in ("lhs", "rhs", "expr", "param", "vector_selector"):
-        if getattr(node, child, None) is not None:
-            yield from _nodes(getattr(node, child))
-    for argument in getattr(node, "args", ()):
-        yield from _nodes(argument)
 
 
 def _selectors(nodes: Any) -> Iterator[Any]:

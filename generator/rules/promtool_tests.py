@@ -186,6 +186,10 @@ def _tests(subject: _Subject, subjects: Sequence[_Subject], step: int) -> Iterat
         yield _test(f"{title}: silent {places} it, firing beyond it after for", phases, family, step, times)
     else:
         yield from _separate_tests(title, subject, family, values, step)
+    if alert.gated:
+        phase = _Phase(0, alert.gated(beyond(alert)), None)
+        fired = _whole(subject.begin + subject.warm_up + step, step) + lasting
+        yield _test(f"{title}: silent beyond it where its gate holds it back", [phase], family, step, [fired])
 
 
 def _separate_tests(

@@ -43,10 +43,13 @@ def _kpi(spec: Spec, contract: Contract, name: str, kpi: Kpi) -> Signal:
         id=f"kpi_{name}",
         layer=Layer.BUSINESS,
         title=title,
-        description=f"{kpi.description or title}, {over}. The dashed line is the same figure {before} earlier. Normal: "
-        "close to it. A gap that opens without an alert below is a model that answers, and answers wrongly.",
+        description=f"{(kpi.description or title).rstrip('.')}, {over}. The dashed line is the same figure {before} "
+        "earlier. Normal: close to it. A gap that opens without an alert below is a model that answers, and answers wrongly.",
         unit=_UNITS[kpi.unit],
-        queries=(Query(rolling, over.capitalize()), Query(f"{rolling} offset {before}", f"{before} earlier", dimmed=True)),
+        queries=(
+            Query(rolling, over.capitalize()),
+            Query(f"{rolling} offset {before}", f"{before} earlier", dimmed=True),
+        ),
         incident=Incident.BUSINESS_METRIC_DROP,
         width=8 if name == next(iter(spec.business.kpis)) else 4,
         height=6,

@@ -332,14 +332,14 @@ def _status(spec: Spec, contract: Contract) -> Signal:
 
 def _mean(contract: Contract) -> Signal:
     mean, reference = contract.name("feature_mean"), contract.name("feature_reference_mean")
-    relative = f"max by ({FEATURE}) ({mean} / ({reference} != 0))"
+    relative = f"clamp(max by ({FEATURE}) ({mean} / ({reference} != 0)), -1, 3)"
     worst = f"topk(10, max by ({FEATURE}) (max_over_time(abs({mean} / ({reference} != 0) - 1)[$__range:$__interval] @ end())))"
     return Signal(
         id="mean",
         layer=Layer.DATA,
         title="Mean against the reference, ten farthest",
-        description="Mean of the last window as a share of the reference mean: 100 % is unchanged. A step is a changed "
-        "unit or default value; a slope is a changing population.",
+        description="Mean of the last window as a share of the reference mean: 100 % is unchanged. Drawn from -100 % to "
+        "300 % at most. A step is a changed unit or default value; a slope is a changing population.",
         unit="percentunit",
         minimum=None,
         queries=(Query(f"{relative} and on ({FEATURE}) {worst}", f"{{{{{FEATURE}}}}}"),),

@@ -58,8 +58,8 @@ def _score_drift(spec: Spec, contract: Contract) -> Signal:
     psi, floor = f"{prefix}_psi", f"{prefix}_psi_critical_value"
     policy = spec.alerts.score_psi
 
-    def scenario(value: float) -> Scenario:
-        return Scenario((Input(psi, {}, value), Input(floor, {}, 0.001), *top_bin_inputs(prefix, {})))
+    def scenario(value: float, noise: float = 0.001) -> Scenario:
+        return Scenario((Input(psi, {}, value), Input(floor, {}, noise), *top_bin_inputs(prefix, {})))
 
     def alert(level: Level) -> Alert:
         return Alert(
@@ -69,6 +69,7 @@ def _score_drift(spec: Spec, contract: Contract) -> Signal:
             comparison=">",
             threshold=level.value,
             gate=f"and max({psi}) > max({floor})",
+            gated=lambda value: scenario(value, noise=2 * value),
             summary="The distribution of prediction scores has moved away from the reference.",
             description=text(
                 f"Prediction scores of {spec.title} drifted: PSI ",
@@ -147,11 +148,11 @@ def _feature_drift(spec: Spec, contract: Contract) -> Signal:
         example = group.names[0]
         of_example = {FEATURE: example}
 
-        def scenario(value: float) -> Scenario:
+        def scenario(value: float, noise: float = 0.001) -> Scenario:
             return Scenario(
                 (
                     Input(psi, of_example, value),
-                    Input(floor, of_example, 0.001),
+                    Input(floor, of_example, noise),
                     Input(ks, of_example, 0.4),
                     *top_bin_inputs(contract.name("drift"), of_example),
                     feature_info_input(spec, contract, example),
@@ -166,6 +167,7 @@ def _feature_drift(spec: Spec, contract: Contract) -> Signal:
             comparison=">",
             threshold=group.value,
             gate=f"and on ({FEATURE}) ({psi} > {floor})",
+            gated=lambda value: scenario(value, noise=2 * value),
             enrich=with_source(contract),
             summary="A feature's distribution has moved away from what the model was trained on.",
             description=text(

@@ -118,6 +118,8 @@ class Alert:
     resolution: float = 0.001
     """How far beyond the threshold a test goes, relative to the threshold (absolute where that is 0)."""
     gate: str = ""
+    gated: Callable[[float], Scenario] | None = None
+    """Inputs that make the expression take a value while the gate holds the alert back."""
     enrich: str = ""
     url_labels: tuple[str, ...] = ()
     """Labels that the dashboard link passes on as variables."""

@@ -6,6 +6,7 @@ from generator.contract import TOTAL_STAGE, Contract, latency_buckets
 from generator.promql import selector
 from generator.signals.signal import Alert, Incident, Input, Layer, Level, Query, Record, Scenario, Signal, View, levels
 from generator.signals.text import Format, Value, text, threshold
+from generator.spec.durations import seconds
 from generator.spec.model import Severity, Spec
 
 QUANTILES = ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))
@@ -139,11 +140,11 @@ def _error_rate(spec: Spec, contract: Contract) -> Signal:
     errors, total = contract.name("prediction_errors_total"), contract.name("predictions_total")
     record = f"system:{contract.name('prediction_errors')}:ratio_rate{window}"
 
-    def scenario(value: float) -> Scenario:
+    def scenario(value: float, predictions: float = 1000) -> Scenario:
         return Scenario(
             (
-                Input(errors, {"model_version": "1", "error_type": "internal"}, slope=1000 * value),
-                Input(total, {"model_version": "1", "endpoint": "/predict"}, slope=1000),
+                Input(errors, {"model_version": "1", "error_type": "internal"}, slope=predictions * value),
+                Input(total, {"model_version": "1", "endpoint": "/predict"}, slope=predictions),
             )
         )
 
@@ -155,6 +156,7 @@ def _error_rate(spec: Spec, contract: Contract) -> Signal:
             comparison=">",
             threshold=level.value,
             gate=f"and sum(increase({errors}[{window}])) >= {spec.alerts.error_rate_minimum}",
+            gated=lambda value: scenario(value, predictions=0.5 / (value * seconds(window))),
             summary="Too many predictions fail.",
             description=text(
                 f"Of the predictions of {spec.title} ",

@@ -274,7 +274,7 @@ def _found(value: Any) -> str:
 def _hint(value: Any, schema: Any) -> str:
     """What the author probably meant."""
     if value is None:
-        return "leave the key out to get its default"
+        return "give it a value, or leave the key out"
     if isinstance(value, str):
         return _hint_for_text(value, schema)
     if isinstance(value, bool | int | float) and schema.get("type") == "string":

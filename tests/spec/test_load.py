@@ -321,7 +321,7 @@ def test_missing_sections_stand_at_the_start():
     ("text", "expected"),
     [
         ("windows: []", "5:10 windows must be a mapping, not an empty list"),
-        ("windows:", "5:9 windows must be a mapping, not empty; leave the key out to get its default"),
+        ("windows:", "5:9 windows must be a mapping, not empty; give it a value, or leave the key out"),
         ("windows:\n  - a\n", "5:1 windows must be a mapping, not a list of 1"),
         ("serving: {stages: inference}", '5:19 serving.stages must be a list, not the text "inference"'),
         ("serving: {gpu: yes}", '5:16 serving.gpu must be true or false, not the text "yes"; write true'),
