@@ -29,7 +29,7 @@ demo: servers
 
 test: servers
 	@scripts/servers.sh sid
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
@@ -49,7 +49,7 @@ flights: $(VENV)/.installed
 	$(BIN)/python -m examples.flights
 
 bench: $(VENV)/.installed
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.kernel
 
 clean:
 	rm -rf $(VENV) .cache build var *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -53,6 +53,18 @@ def _references(spec: Spec) -> Iterator[Problem]:
         yield from _dangling(("on_call", "rotation", index), responder, spec.responders, ("responders",))
 
 
+def _serving(spec: Spec) -> Iterator[Problem]:
+    """Business events are counted by the serving application, and each process is a Prometheus job of its own."""
+    enabled = ("serving", "enabled")
+    if not spec.serving.enabled:
+        for name in spec.business.events:
+            message = "is counted by the serving application, which serving.enabled: false says there is none of"
+            yield Problem((("business", "events", name), enabled), message, "consistency")
+    elif spec.serving_job == spec.exporter_job:
+        message = f"is {quoted(spec.serving_job)}, the Prometheus job of the serving application"
+        yield Problem((("exporter", "job"), ("serving", "job")), message, "duplicate", "give each its own job")
+
+
 def _dangling(path: KeyPath, name: str, known: Collection[str], section: KeyPath) -> Iterator[Problem]:
     if name not in known:
         message = f"is {quoted(name)}, which {dotted(section)} does not define"
@@ -335,6 +347,7 @@ def _timezone(path: KeyPath, name: str) -> Iterator[Problem]:
 
 _RULES = (
     _references,
+    _serving,
     _stages,
     _levels,
     _ranges,

@@ -352,3 +352,14 @@ def test_a_default_is_not_blamed_where_a_written_value_can_be():
     assert errors(SMALL + "telemetry: {retention: {cold: 30d}}") == [
         "5:31 telemetry.retention.warm 90d is longer than cold 30d"
     ]
+
+
+def test_business_events_without_a_serving_application_are_refused():
+    assert errors(SMALL + "serving: {enabled: false}\nbusiness: {events: {clicks: {}}}\n") == [
+        "6:21 business.events.clicks is counted by the serving application, which serving.enabled: false says there is none of"
+    ]
+
+
+def test_two_processes_with_the_same_prometheus_job_are_refused():
+    (error,) = errors(SMALL + "serving: {job: shop}\nexporter: {job: shop}\n")
+    assert error.startswith('6:17 exporter.job is "shop", the Prometheus job of the serving application')
