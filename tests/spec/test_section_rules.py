@@ -356,7 +356,7 @@ def test_a_default_is_not_blamed_where_a_written_value_can_be():
 
 def test_business_events_without_a_serving_application_are_refused():
     assert errors(SMALL + "serving: {enabled: false}\nbusiness: {events: {clicks: {}}}\n") == [
-        "6:21 business.events.clicks is counted by the serving application, which serving.enabled: false says there is none of"
+        "6:29 business.events.clicks is counted by the serving application, which serving.enabled: false says there is none of"
     ]
 
 
