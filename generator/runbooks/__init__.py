@@ -1,13 +1,15 @@
-"""Runbooks: one page an incident type, with this system's queries and one entry an alert."""
+"""Runbooks: one page an incident type, with this system's queries and one entry an alert, and an index of it all."""
 
 from collections.abc import Sequence
 
+from generator.runbooks import index
 from generator.runbooks.page import page
 from generator.signals.signal import Incident, Signal
 from generator.spec.model import Spec
 
 
 def runbook_pages(spec: Spec, signals: Sequence[Signal], marker: str) -> dict[str, str]:
-    """The pages of the incident types that have alerts: file name to Markdown, `marker` in the first line."""
+    """The index, and the pages of the incident types that have alerts: file name to Markdown with `marker` on top."""
     alerting = {signal.incident for signal in signals if signal.alerts}
-    return {f"{incident}.md": page(spec, incident, signals, marker) for incident in Incident if incident in alerting}
+    pages = {f"{incident}.md": page(spec, incident, signals, marker) for incident in Incident if incident in alerting}
+    return {index.NAME: index.index_page(spec, signals, marker), **pages}

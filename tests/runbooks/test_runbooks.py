@@ -36,8 +36,15 @@ def hostile_pages():
     return runbook_pages(spec, signals(spec), "A marker")
 
 
-def test_every_incident_type_has_a_page(pages):
-    assert set(pages) == {f"{incident}.md" for incident in Incident}
+def test_every_incident_type_has_a_page_and_there_is_an_index(pages):
+    assert set(pages) == {"README.md", *(f"{incident}.md" for incident in Incident)}
+
+
+def test_the_index_names_every_signal_and_links_every_alert_to_its_section(streamrec, pages):
+    for signal in signals(streamrec):
+        assert f"| {signal.title} |" in pages["README.md"]
+        for alert in signal.alerts:
+            assert f"[{alert.name}]({signal.incident}.md#{alert.name.lower()})" in pages["README.md"]
 
 
 def test_an_incident_type_without_alerts_has_no_page(hostile_pages):

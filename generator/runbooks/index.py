@@ -1,0 +1,47 @@
+"""The front page of a system's runbooks: everything that is watched, in one table a layer."""
+
+from collections.abc import Iterator, Sequence
+
+from generator.runbooks.markdown import escape, table
+from generator.signals.signal import Alert, Layer, Signal
+from generator.signals.text import threshold
+from generator.spec.model import Spec
+
+NAME = "README.md"
+_WORDS = {">": "above", "<": "below", "==": "at"}
+
+
+def index_page(spec: Spec, signals: Sequence[Signal], marker: str) -> str:
+    """All signals with their alerts, each linked to its runbook entry, as Markdown."""
+    parts = [
+        f"<!-- {marker} -->",
+        f"# {escape(spec.title)}: what is watched",
+        "One row a signal. A signal is a panel of the dashboard; where it names alerts, they compare the very figure "
+        "that the panel shows, at the very thresholds that it draws.",
+        *_layers(signals),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _layers(signals: Sequence[Signal]) -> Iterator[str]:
+    for layer in Layer:
+        members = [signal for signal in signals if signal.layer is layer]
+        if members:
+            yield f"## {layer.value.capitalize()}"
+            yield table(("Signal", "What it shows", "Alerts"), map(_row, members))
+
+
+def _row(signal: Signal) -> tuple[str, str, str]:
+    return escape(signal.title), escape(signal.description), "; ".join(_alerts(signal)) or "none"
+
+
+def _alerts(signal: Signal) -> Iterator[str]:
+    for name in dict.fromkeys(alert.name for alert in signal.alerts):
+        link = f"[{name}]({signal.incident}.md#{name.lower()})"
+        yield f"{link}: {', '.join(_conditions([alert for alert in signal.alerts if alert.name == name]))}"
+
+
+def _conditions(alerts: Sequence[Alert]) -> Iterator[str]:
+    yield from dict.fromkeys(
+        f"{alert.severity} {_WORDS[alert.comparison]} {threshold(alert.threshold, alert.format)}" for alert in alerts
+    )
