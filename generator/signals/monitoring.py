@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+import msgspec
+
 from generator.contract import Contract, Status
 from generator.promql import selector
 from generator.signals.signal import Alert, Incident, Input, Layer, Level, Query, Scenario, Signal, View
@@ -277,7 +279,7 @@ def _watchdog(spec: Spec) -> Signal:
         threshold=1,
         summary="This alert always fires, so that its absence shows that alerting is broken.",
         description=text(f"Alerting of {spec.title} works. Route this alert to a dead man's switch."),
-        timing=spec.alerts.monitoring,
+        timing=msgspec.structs.replace(spec.alerts.monitoring, for_="0s"),  # it has nothing to wait for
         scenario=lambda _: Scenario(()),
         fires_without_data=True,
     )
