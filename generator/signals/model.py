@@ -141,7 +141,7 @@ def _score_bins(contract: Contract) -> Signal:
 
 def _feature_drift(spec: Spec, contract: Contract) -> Signal:
     psi, floor = contract.name("drift_psi"), contract.name("drift_psi_critical_value")
-    ks = contract.name("drift_ks")
+    ks, outside = contract.name("drift_ks"), contract.name("feature_out_of_range_ratio")
     policy = spec.alerts.feature_psi
 
     def alert(group: FeatureThreshold) -> Alert:
@@ -154,6 +154,7 @@ def _feature_drift(spec: Spec, contract: Contract) -> Signal:
                     Input(psi, of_example, value),
                     Input(floor, of_example, noise),
                     Input(ks, of_example, 0.4),
+                    Input(outside, of_example, 0.25),
                     *top_bin_inputs(contract.name("drift"), of_example),
                     feature_info_input(spec, contract, example),
                 ),
@@ -178,6 +179,13 @@ def _feature_drift(spec: Spec, contract: Contract) -> Signal:
                 f" is above the {group.severity} threshold {threshold(group.value, Format.NUMBER)}.",
                 top_bin_text(contract.name("drift"), (FEATURE,)),
                 Found(ks, (FEATURE,), {}, (Literal(" KS D "), FoundValue(Format.NUMBER), Literal("."))),
+                Found(
+                    outside,
+                    (FEATURE,),
+                    {},
+                    (Literal(" Out of range: "), FoundValue(Format.PERCENT), Literal(" of its values.")),
+                    above=0,
+                ),
                 " Source: ",
                 LabelOf(SOURCE),
                 ".",

@@ -187,19 +187,22 @@ class Found:
     by: tuple[str, ...]
     fixed: Mapping[str, str]
     pieces: tuple[Piece, ...]
+    above: float | None = None
+    """Only a sample above this counts as found."""
 
     def template(self) -> str:
         """A `with` around the query."""
         matchers = ",".join([*(f"{name}=%q" for name in self.by), *(f'{k}="{v}"' for k, v in self.fixed.items())])
         labels = "".join(f" $labels.{name}" for name in self.by)
         inside = "".join(piece.template() for piece in self.pieces)
-        return f"{{{{ with printf `{self.metric}{{{matchers}}}`{labels} | query }}}}{inside}{{{{ end }}}}"
+        condition = "" if self.above is None else f" > {number(self.above)}"
+        return f"{{{{ with printf `{self.metric}{{{matchers}}}{condition}`{labels} | query }}}}{inside}{{{{ end }}}}"
 
     def rendered(self, situation: Situation) -> str:
         """The text, or nothing."""
         wanted = {**{name: situation.labels[name] for name in self.by}, **self.fixed}
         found = situation.find(self.metric, wanted)
-        if found is None:
+        if found is None or (self.above is not None and found.value <= self.above):
             return ""
         inner = Situation(situation.value, situation.labels, situation.samples, found)
         return "".join(piece.rendered(inner) for piece in self.pieces)

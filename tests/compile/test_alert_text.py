@@ -56,6 +56,13 @@ def test_the_sentence_about_another_sample_is_left_out_where_there_is_none():
     assert [text(sentence).rendered(situation) for situation in (nothing, other, right)] == ["", "", "bin x"]
 
 
+def test_a_sentence_about_what_exceeds_a_value_is_left_out_where_nothing_does():
+    sentence = text(Found("share", (), {}, (FoundValue(Format.PERCENT),), above=0))
+    situations = [Situation(1.0, {}, (Sample("share", {}, value),)) for value in (0, 0.4)]
+    assert [sentence.rendered(situation) for situation in situations] == ["", "40%"]
+    assert "`share{} > 0`" in sentence.template()
+
+
 def test_a_label_in_a_link_is_fit_for_a_url():
     situation = Situation(1.0, {"feature_name": 'a b&c="é"'})
     assert LabelOf("feature_name", in_url=True).rendered(situation) == "a+b%26c%3D%22%C3%A9%22"
