@@ -53,6 +53,8 @@ def _row(item: Bin, top: float, scale: float, psi_scale: float) -> Iterator[str]
 
 
 def _bar(kind: str, x: float, y: float, width: float, height: float) -> str:
+    if width <= 0:
+        return ""
     return f'<rect class="{kind}" x="{x}" y="{y:.1f}" width="{max(width, 1):.1f}" height="{height}" rx="2"/>'
 
 

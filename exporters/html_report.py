@@ -45,6 +45,11 @@ def _text(value: str) -> str:
     return escape(printable(value))
 
 
+def _name(name: str) -> str:
+    """A name that may be broken after its underscores."""
+    return _text(name).replace("_", "_<wbr>")
+
+
 def _time(time: datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M}"
 
@@ -85,12 +90,12 @@ def _facts(facts: dict[str, str], kind: str = "") -> str:
 def _findings(rows: _Rows) -> Iterator[str]:
     urgent = [(name, feature) for name, feature in rows if feature.urgency]
     if urgent:
-        yield "<h2>What moved</h2>\n"
+        yield "<h2>What needs attention</h2>\n"
     for name, feature in urgent:
         yield (
             f'<section class="card finding {feature.urgency}">\n<div class="name"><span class="pill">'
-            f'{state(feature)}</span><h3>{_text(name)}</h3><span class="soft">{feature.type}</span></div>\n'
-            f"{_lead(feature)}<p>{_text(feature.action)}</p>\n{_plot(feature)}</section>\n"
+            f'{state(feature)}</span><h3>{_name(name)}</h3><span class="soft">{feature.type}</span></div>\n'
+            f'{_lead(feature)}<p class="action">{_text(feature.action)}</p>\n{_plot(feature)}</section>\n'
         )
 
 
@@ -112,7 +117,7 @@ def _plot(feature: FeatureReport) -> str:
 
 
 def _figures(feature: FeatureReport) -> Iterator[tuple[str, str]]:
-    for name, measure in (("PSI", feature.psi), ("Kolmogorov-Smirnov D", feature.ks), ("Jensen-Shannon", feature.js)):
+    for name, measure in (("PSI", feature.psi), ("KS distance D", feature.ks), ("JS divergence", feature.js)):
         if measure:
             yield name, f"{measure.value:.3f} <small>noise {measure.critical_value:.3f}</small>"
     if feature.mean is not None:
@@ -131,6 +136,7 @@ def _figures(feature: FeatureReport) -> Iterator[tuple[str, str]]:
 _COLUMNS = (
     ("State", ""),
     ("Feature", ""),
+    ("Type", "wide"),
     ("PSI", "number"),
     ("D", "number"),
     ("JS", "number"),
@@ -163,7 +169,8 @@ def _row(name: str, feature: FeatureReport) -> str:
     cells = "".join(f'<td class="{kind_of_cell}">{text}</td>' for text, kind_of_cell in numbers)
     return (
         f'<tr class="{kind}"><td><span class="pill">{state(feature)}</span></td>'
-        f'<td class="name">{_text(name)} <small>{feature.type}</small></td>{cells}<td class="told">{_told(feature)}</td></tr>\n'
+        f'<td class="name">{_name(name)}</td><td class="wide soft">{feature.type}</td>'
+        f'{cells}<td class="told">{_told(feature)}</td></tr>\n'
     )
 
 

@@ -19,8 +19,8 @@ def share(ratio: float) -> str:
 
 
 def number(value: float) -> str:
-    """A figure in a unit of its own, to four digits; whole ones below a million in full."""
-    return f"{value:,.0f}" if value == round(value) and abs(value) < 1_000_000 else f"{value:.4g}"
+    """A figure in a unit of its own: four digits, or all of those before the point where they are more."""
+    return f"{value:,.0f}" if 1_000 <= abs(value) < 1e15 or value == 0 else f"{value:.4g}"
 
 
 def shift(item: Bin) -> str:
