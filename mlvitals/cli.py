@@ -377,7 +377,7 @@ def _spacing(_ctx: click.Context, _param: click.Parameter, text: str) -> timedel
 @click.option("--start", callback=_instant, required=True, metavar="TIME", help="Windows that end after this time,")
 @click.option("--end", callback=_instant, required=True, metavar="TIME", help="and not after this one, are measured.")
 @click.option("--openmetrics", type=FILE, metavar="FILE", help="Write their metrics for promtool.")
-@click.option("--every", callback=_spacing, default="2m", show_default=True, help="Time between samples of a series.")
+@click.option("--every", callback=_spacing, default="4m", show_default=True, help="Time between samples of a series.")
 @click.option("--save", is_flag=True, help="Store the results in the results database.")
 @click.option("--reference", "version", help="A version or alias. Default: the one in force.")
 def backfill(
