@@ -1,10 +1,6 @@
 """A run without an exporter process: its page as a textfile and on a Pushgateway, stand-in and real."""
 
-import subprocess
-import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -14,6 +10,7 @@ from typing import NamedTuple
 import pytest
 from exporter_samples import HOSTILE, NOON, SPEC, report, samples_of, value
 from prometheus_client.parser import text_string_to_metric_families
+from real_servers import fetch, running
 
 from examples.servers import free_port
 from exporters.freshness import Reading
@@ -65,7 +62,7 @@ def test_a_folder_that_is_not_there_is_a_message(tmp_path: Path):
 def test_a_real_node_exporter_serves_the_textfile(tmp_path: Path):
     write_textfile(PAGE, tmp_path / "shop.prom")
     options = ["--collector.disable-defaults", "--collector.textfile", f"--collector.textfile.directory={tmp_path}"]
-    with running("node_exporter", *options) as address:
+    with running(server("node_exporter"), *options) as address:
         served = samples_of(fetch(f"{address}/metrics"))
     assert samples_of(PAGE).items() <= served.items()
     assert served[("node_textfile_scrape_error", frozenset())] == 0
@@ -154,7 +151,7 @@ def test_what_is_no_address_of_a_gateway_is_refused(address: str):
 @pytest.mark.slow
 def test_a_real_pushgateway_takes_the_page_and_the_next_one_in_its_place(tmp_path: Path):
     later = page_of_run(CONTRACT, report(features={}), {}, END, END)
-    with running("pushgateway") as address:
+    with running(server("pushgateway")) as address:
         push(PAGE, address, SPEC.exporter_job)
         first = samples_of(fetch(f"{address}/metrics"))
         push(later, address, SPEC.exporter_job)
@@ -164,32 +161,3 @@ def test_a_real_pushgateway_takes_the_page_and_the_next_one_in_its_place(tmp_pat
     assert first[drift] == 0.1
     assert drift not in second
     assert second[("shop_window_rows", group)] == 1000
-
-
-# ---------------------------------------------------------------- real servers
-
-
-@contextmanager
-def running(name: str, *options: str) -> Iterator[str]:
-    """The address of a server of Debian's that listens until the block ends."""
-    listen = f"127.0.0.1:{free_port()}"
-    process = subprocess.Popen([server(name), f"--web.listen-address={listen}", *options], stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                fetch(f"http://{listen}/metrics")
-                break
-            except OSError:
-                assert process.poll() is None, f"{name} ended"
-                assert time.monotonic() < deadline, f"{name} did not answer"
-                time.sleep(0.05)
-        yield f"http://{listen}"
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
-
-
-def fetch(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=5) as answer:
-        return answer.read()
