@@ -425,10 +425,10 @@ def backfill(
         if save:
             results = stack.enter_context(closing(open_results(spec.results, spec_path.parent)))
         reports = measured(spec, spec_path.parent, loaded, windows, measured_at=now, history=history, results=results)
-        found = Counter(
-            report.urgency
-            for report in track(reports, "Measuring", total=len(windows), console=console, transient=True)
+        shown = track(
+            reports, "Measuring", len(windows), console=console, transient=True, disable=not console.is_terminal
         )
+        found = Counter(report.urgency for report in shown)
         backfill_summary(found, console)
         if history and openmetrics:
             with replacing(openmetrics) as file:

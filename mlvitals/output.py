@@ -26,7 +26,7 @@ def drift_table(report: WindowReport, console: Console) -> None:
     console.print(_headline(report))
     console.print(_table(rows, wide=console.width >= WIDE))
     for name, feature in rows:
-        if feature.reason or feature.action:
+        if feature.urgency or feature.reason:
             console.print()
             console.print(_finding(name, feature))
     if report.problems:
@@ -37,7 +37,8 @@ def drift_table(report: WindowReport, console: Console) -> None:
 
 def backfill_summary(found: Counter[Severity | None], console: Console) -> None:
     """Print how many windows were measured, and how bad they were."""
-    console.print(f"{found.total()} windows measured: {_counted(found) or 'nothing found'}")
+    windows = "1 window" if found.total() == 1 else f"{found.total()} windows"
+    console.print(f"{windows} measured: {_counted(found) or 'nothing found'}")
 
 
 def _counted(found: Counter[Severity | None]) -> str:

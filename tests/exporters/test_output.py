@@ -122,5 +122,5 @@ def test_a_backfill_is_summed_up():
     backfill_summary(Counter([None]), console)
     assert console.file.getvalue().splitlines() == [
         "4 windows measured: 2 critical, 1 warning",
-        "1 windows measured: nothing found",
+        "1 window measured: nothing found",
     ]
