@@ -5,7 +5,11 @@ import socket
 from pathlib import Path
 
 _CACHE = Path(__file__).resolve().parent.parent / ".cache"
-_OTHER_NAMES = {"alertmanager": "prometheus-alertmanager"}
+_OTHER_NAMES = {
+    "alertmanager": "prometheus-alertmanager",
+    "pushgateway": "prometheus-pushgateway",
+    "node_exporter": "prometheus-node-exporter",
+}
 
 
 def find_server(name: str, *, release: str = "stable") -> str | None:
@@ -14,8 +18,9 @@ def find_server(name: str, *, release: str = "stable") -> str | None:
     Release ``stable`` means the one on PATH, else Debian stable's; ``sid`` means Prometheus 3 of Debian sid.
     """
     unpacked = _CACHE / ("servers" if release == "stable" else f"servers-{release}") / "usr" / "bin"
-    on_path = (shutil.which(name) or shutil.which(_OTHER_NAMES.get(name, name))) if release == "stable" else None
-    return on_path or shutil.which(name, path=unpacked)
+    names = (name, _OTHER_NAMES.get(name, name))
+    on_path = (shutil.which(known) for known in names if release == "stable")
+    return next(filter(None, (*on_path, *(shutil.which(known, path=unpacked) for known in names))), None)
 
 
 def free_port() -> int:

@@ -49,12 +49,17 @@ def render(
 
 def render_window(contract: Contract, report: WindowReport | None) -> bytes:
     """The families that change with a window; without one only the features themselves are known."""
+    return _text(contract, samples_of_window(contract, report))
+
+
+def samples_of_window(contract: Contract, report: WindowReport | None) -> dict[str, Iterable[Sample]]:
+    """What `render_window` writes, by the family's short name."""
     samples: dict[str, Iterable[Sample]] = {"feature_info": _feature_info(contract)}
     if report is not None:
         samples |= _window_samples(report) | _feature_samples(contract, report)
         if report.score is not None:
             samples |= _score_samples(report.score, contract.spec.exporter.top_bins)
-    return _text(contract, samples)
+    return samples
 
 
 def render_state(contract: Contract, state: RunState, freshness: Mapping[str, Reading], now: datetime) -> bytes:
@@ -62,7 +67,7 @@ def render_state(contract: Contract, state: RunState, freshness: Mapping[str, Re
 
     A source whose newest data is unknown has a `max_age` sample and no other: that is how a rule tells it.
     """
-    return _text(contract, _run_samples(state) | _freshness_samples(contract, freshness, now))
+    return _text(contract, samples_of_runs(state) | _freshness_samples(contract, freshness, now))
 
 
 def _feature_info(contract: Contract) -> Iterator[Sample]:
@@ -146,7 +151,8 @@ def _top_bins(feature: FeatureReport, count: int) -> Iterator[tuple[tuple[str, s
             yield (str(rank), item.label), item
 
 
-def _run_samples(state: RunState) -> dict[str, Iterable[Sample]]:
+def samples_of_runs(state: RunState) -> dict[str, Iterable[Sample]]:
+    """What the exporter tells of its own runs, by the family's short name."""
     return {
         "exporter_runs_total": _single(state.runs),
         "exporter_run_failures_total": _single(state.failures),

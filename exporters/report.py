@@ -5,11 +5,15 @@ from typing import Literal
 
 import msgspec
 
-from generator.contract import Status
+from generator.contract import UNMEASURABLE, Status
 from generator.spec.model import FeatureType, Severity
 
 REPORT_SCHEMA = "mlvitals.drift/1"
 """Name and version of the JSON form; a change that breaks a reader raises the number."""
+
+
+SEVERITIES = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
+"""How bad a finding may be, worst first."""
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -74,6 +78,17 @@ class FeatureReport(msgspec.Struct, frozen=True, kw_only=True):
     bins: tuple[Bin, ...] = ()
     """Every cell, in order of the cells."""
 
+    @property
+    def urgency(self) -> Severity | None:
+        """How bad it is that this was found: the severity, or critical where the feature cannot be measured."""
+        return Severity.CRITICAL if self.status in UNMEASURABLE else self.severity
+
+    @property
+    def rank(self) -> tuple[int, float]:
+        """Sorts reports worst first: by urgency, then by PSI; those without a figure before those below thresholds."""
+        psi = self.psi.value if self.psi else float("inf")
+        return (SEVERITIES.index(self.urgency) if self.urgency else len(SEVERITIES), -psi)
+
     def top_bins(self, count: int) -> tuple[Bin, ...]:
         """The bins that contribute most to PSI, largest first; ties in cell order."""
         return tuple(sorted(self.bins, key=lambda item: -item.psi)[:count])
@@ -101,6 +116,21 @@ class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[FileProblem, ...] = ()
     severity: Severity | None = None
     """The worst of all features and the score."""
+
+    @property
+    def urgency(self) -> Severity | None:
+        """The worst urgency of the features and the score."""
+        found = {feature.urgency for feature in (*self.features.values(), self.score) if feature}
+        return next((severity for severity in SEVERITIES if severity in found), None)
+
+    def worst_first(self, score_name: str) -> list[tuple[str, FeatureReport]]:
+        """Names and reports of all features, and of the score under the name given, as people should read them."""
+        scores = [(score_name, self.score)] if self.score else []
+        return sorted([*self.features.items(), *scores], key=lambda item: item[1].rank)
+
+    def is_at_least(self, severity: Severity) -> bool:
+        """Whether anything was found that is as bad as this, or worse."""
+        return self.urgency is not None and SEVERITIES.index(self.urgency) <= SEVERITIES.index(severity)
 
     def to_json(self) -> bytes:
         """The stable JSON form."""

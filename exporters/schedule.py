@@ -30,6 +30,14 @@ def due_windows(
     return [Window(end - length, end) for end in reversed(ends)]
 
 
+def windows_ending(start: datetime, end: datetime, length: timedelta, step: timedelta) -> list[Window]:
+    """The windows that end after `start` and not after `end`, oldest first."""
+    first = (start - _EPOCH) // step + 1
+    last = (end - _EPOCH) // step
+    ends = (_EPOCH + count * step for count in range(first, last + 1))
+    return [Window(end - length, end) for end in ends]
+
+
 def newest_end(now: datetime, step: timedelta, grace: timedelta) -> datetime:
     """The end of the newest window whose grace is over."""
     return _EPOCH + (now - grace - _EPOCH) // step * step

@@ -39,6 +39,10 @@ class Status(StrEnum):
     ALL_NULL = "all_null"
 
 
+UNMEASURABLE = (Status.MISSING_IN_SERVING, Status.TYPE_MISMATCH, Status.ALL_NULL, Status.MISSING_IN_REFERENCE)
+"""States in which nothing can be said of a feature although there is data; each pages."""
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
     """A metric family as its TYPE and HELP lines describe it."""

@@ -24,7 +24,7 @@ def prometheus_config(
     Relative rule files start at the folder of prometheus.yml, ``stack/<system>/``: the default finds the generated
     rules wherever the folders keep their places beside each other. Targets default to the spec's.
     """
-    exporter = exporter_targets or spec.exporter.targets or (_reachable(spec.exporter.listen),)
+    exporter = exporter_targets or exporter_addresses(spec)
     serving = serving_targets or spec.serving.targets or (DEFAULT_SERVING_TARGET,)
     jobs = [(spec.serving_job, serving)] if spec.serving.enabled else []
     document = {
@@ -36,6 +36,11 @@ def prometheus_config(
         "scrape_configs": [_scrape(job, targets) for job, targets in (*jobs, (spec.exporter_job, exporter))],
     }
     return yaml_file(document, marker)
+
+
+def exporter_addresses(spec: Spec) -> Sequence[str]:
+    """Where Prometheus scrapes the exporter."""
+    return spec.exporter.targets or (_reachable(spec.exporter.listen),)
 
 
 def _scrape(job: str, targets: Sequence[str]) -> dict[str, Any]:

@@ -5,7 +5,8 @@ Results go to stdout, diagnostics to stderr. Exit codes: 0 fine, 1 findings or f
 
 import sys
 import threading
-from contextlib import closing
+from collections import Counter
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -13,11 +14,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 if TYPE_CHECKING:
-    from exporters.report import Window
+    from exporters.report import Window, WindowReport
     from exporters.stores import ReferenceStore
     from generator.spec.model import Spec
 
 SPEC = click.Path(path_type=Path)
+FILE = click.Path(path_type=Path, dir_okay=False)
 spec_argument = click.argument("spec_path", metavar="SPEC", type=SPEC)
 compress_option = click.option(
     "--compress-time",
@@ -229,7 +231,15 @@ def _instant(_ctx: click.Context, _param: click.Parameter, text: str | None) -> 
 @click.option("--data", type=click.Path(path_type=Path, exists=True), help="Read this instead of the prediction log.")
 @click.option("--reference", "version", help="A version or alias. Default: the one in force.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON (schema mlvitals.drift/1).")
+@click.option("--html", type=FILE, metavar="FILE", help="Write the report as one self-contained page.")
 @click.option("--save", is_flag=True, help="Store the result in the results database.")
+@click.option("--textfile", type=FILE, metavar="FILE", help="Write the metrics for node_exporter, to a file *.prom.")
+@click.option("--pushgateway", metavar="URL", help="Push the metrics to a Pushgateway.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(["info", "warning", "critical"]),
+    help="Exit with 1 when anything at least this bad was found.",
+)
 @compress_option
 def drift(
     spec_path: Path,
@@ -238,12 +248,22 @@ def drift(
     data: Path | None,
     version: str | None,
     as_json: bool,
+    html: Path | None,
     save: bool,
+    textfile: Path | None,
+    pushgateway: str | None,
+    fail_on: str | None,
     compress_time: float,
 ) -> None:
-    """Measure one window of the prediction log against the reference."""
+    """Measure one window of the prediction log against the reference.
+
+    Exits with 0 once the window is measured, whatever was found, unless --fail-on says otherwise.
+    """
+    from rich.console import Console
+
     from exporters.pipeline import measure
     from exporters.results import open_results
+    from generator.spec.model import Severity
     from mlvitals.output import drift_table
 
     spec = _load(spec_path, compress_time)
@@ -251,14 +271,44 @@ def drift(
         spec = _with_log(spec, data)
     window = _window(spec, start, end)
     loaded = _store(spec, spec_path).load(version or spec.reference.alias)
-    report = measure(spec, spec_path.parent, loaded, loaded.version, window, measured_at=datetime.now(UTC))
-    if save:
-        with closing(open_results(spec.results, spec_path.parent)) as results:
-            results.save(report)
+    begin = datetime.now(UTC)
+    report = measure(spec, spec_path.parent, loaded, loaded.version, window, measured_at=begin)
     if as_json:
         click.echo(report.to_json())
     else:
-        drift_table(report)
+        drift_table(report, Console(highlight=False))
+    if html:
+        _write_html(report, html)
+    if save:
+        with closing(open_results(spec.results, spec_path.parent)) as results:
+            results.save(report)
+    if textfile or pushgateway:
+        _publish(spec, spec_path.parent, report, begin, textfile, pushgateway)
+    if fail_on and report.is_at_least(Severity(fail_on)):
+        sys.exit(1)
+
+
+def _write_html(report: "WindowReport", path: Path) -> None:
+    from exporters.atomic import replacing
+    from exporters.html_report import html_page
+
+    with replacing(path) as file:
+        file.write(html_page(report).encode())
+
+
+def _publish(
+    spec: "Spec", base_dir: Path, report: "WindowReport", begin: datetime, textfile: Path | None, gateway: str | None
+) -> None:
+    from exporters.freshness import newest
+    from exporters.one_shot import page_of_run, push, write_textfile
+    from generator.contract import Contract
+
+    freshness = {name: newest(source, base_dir) for name, source in spec.sources.items()}
+    page = page_of_run(Contract(spec), report, freshness, begin, datetime.now(UTC))
+    if textfile:
+        write_textfile(page, textfile)
+    if gateway:
+        push(page, gateway, spec.exporter_job)
 
 
 def _with_log(spec: "Spec", path: Path) -> "Spec":
@@ -271,7 +321,6 @@ def _with_log(spec: "Spec", path: Path) -> "Spec":
 def _window(spec: "Spec", start: datetime | None, end: datetime | None) -> "Window":
     from exporters.report import Window
     from exporters.schedule import newest_end
-    from generator.spec.durations import seconds
 
     if start and end:
         if end <= start:
@@ -279,11 +328,18 @@ def _window(spec: "Spec", start: datetime | None, end: datetime | None) -> "Wind
         return Window(start, end)
     if start or end:
         raise click.UsageError("give both --start and --end, or neither")
-    length, step, grace = (
-        timedelta(seconds=seconds(part)) for part in (spec.windows.length, spec.step, spec.windows.grace)
-    )
+    length, step, grace = _window_times(spec)
     newest = newest_end(datetime.now(UTC), step, grace)
     return Window(newest - length, newest)
+
+
+def _window_times(spec: "Spec") -> tuple[timedelta, timedelta, timedelta]:
+    """How much time a window covers, how often one ends, and how long after its end it is measured."""
+    from generator.spec.durations import milliseconds
+
+    times = (spec.windows.length, spec.step, spec.windows.grace)
+    length, step, grace = (timedelta(milliseconds=milliseconds(time)) for time in times)
+    return length, step, grace
 
 
 @main.command()
@@ -296,3 +352,85 @@ def export(spec_path: Path, listen: str | None, compress_time: float) -> None:
 
     spec = _load(spec_path, compress_time)
     run_exporter(spec, spec_path.parent, stop=threading.Event(), log_to=sys.stderr, listen=listen)
+
+
+# ---------------------------------------------------------------- the past
+
+
+def _spacing(_ctx: click.Context, _param: click.Parameter, text: str) -> timedelta:
+    import msgspec
+
+    from exporters.openmetrics import LOOKBACK
+    from generator.spec.durations import Duration, milliseconds
+
+    try:
+        spacing = timedelta(milliseconds=milliseconds(msgspec.convert(text, Duration)))
+    except msgspec.ValidationError:
+        raise click.BadParameter(f"{text!r} is not a duration such as 30s or 2m") from None
+    if not timedelta(seconds=1) <= spacing < LOOKBACK:
+        raise click.BadParameter(f"{text} is not from 1s to below 5m; Prometheus finds a sample for 5 minutes")
+    return spacing
+
+
+@main.command()
+@spec_argument
+@click.option("--start", callback=_instant, required=True, metavar="TIME", help="Windows that end after this time,")
+@click.option("--end", callback=_instant, required=True, metavar="TIME", help="and not after this one, are measured.")
+@click.option("--openmetrics", type=FILE, metavar="FILE", help="Write their metrics for promtool.")
+@click.option("--every", callback=_spacing, default="4m", show_default=True, help="Time between samples of a series.")
+@click.option("--save", is_flag=True, help="Store the results in the results database.")
+@click.option("--reference", "version", help="A version or alias. Default: the one in force.")
+def backfill(
+    spec_path: Path,
+    start: datetime,
+    end: datetime,
+    openmetrics: Path | None,
+    every: timedelta,
+    save: bool,
+    version: str | None,
+) -> None:
+    """Measure the windows of the past, for Prometheus and for the results database.
+
+    Prometheus takes the file with: promtool tsdb create-blocks-from openmetrics FILE DATA_DIRECTORY
+    """
+    from rich.console import Console
+    from rich.progress import track
+
+    from exporters.atomic import replacing
+    from exporters.backfill import backfill as measured
+    from exporters.openmetrics import History
+    from exporters.results import open_results
+    from exporters.schedule import newest_end, windows_ending
+    from generator.contract import Contract
+    from generator.prometheus import exporter_addresses
+    from mlvitals.output import backfill_summary
+
+    if not (openmetrics or save):
+        raise click.UsageError("say where the results go: --openmetrics FILE, --save or both")
+    spec, now = _load(spec_path), datetime.now(UTC)
+    length, step, grace = _window_times(spec)
+    newest = newest_end(now, step, grace)
+    windows = windows_ending(start, min(end, newest), length, step)
+    if not windows:
+        raise click.UsageError(
+            f"no window ends between --start and --end; the newest that is due ended {newest:%FT%RZ}"
+        )
+    loaded = _store(spec, spec_path).load(version or spec.reference.alias)
+    console = Console(stderr=True, highlight=False)
+    with ExitStack() as stack:
+        history, results = None, None
+        if openmetrics:
+            labels = {"job": spec.exporter_job, "instance": exporter_addresses(spec)[0]}
+            history = stack.enter_context(History(Contract(spec), labels, openmetrics.absolute().parent, every))
+        if save:
+            results = stack.enter_context(closing(open_results(spec.results, spec_path.parent)))
+        reports = measured(spec, spec_path.parent, loaded, windows, measured_at=now, history=history, results=results)
+        shown = track(
+            reports, "Measuring", len(windows), console=console, transient=True, disable=not console.is_terminal
+        )
+        found = Counter(report.urgency for report in shown)
+        backfill_summary(found, console)
+        if history and openmetrics:
+            with replacing(openmetrics) as file:
+                samples = history.write(file, until=min(windows[-1].end + step + grace, now))
+            console.print(f"{samples:,} samples in {openmetrics}")

@@ -1,67 +1,124 @@
 """What people read on the terminal."""
 
-from rich.console import Console
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from rich.console import Console, Group
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from exporters.report import FeatureReport, Measure, WindowReport
-from generator.contract import Status
+from exporters.report import SEVERITIES, FeatureReport, Measure, WindowReport
+from exporters.wording import number, printable, sentence, share, shift, state
 from generator.spec.model import Severity
 
+SCORE = "(score)"
+WIDE = 110
+"""Columns of a terminal from which on there is room for every figure."""
+_NAME_WIDTH = 32
+_TOP_BINS = 3
 _STYLE = {Severity.CRITICAL: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
-_RANK = {Severity.CRITICAL: 3, Severity.WARNING: 2, Severity.INFO: 1}
 
 
-def drift_table(report: WindowReport) -> None:
-    """Print a report: the worst features first, with the bin that moved and what to do."""
-    console = Console(highlight=False)
-    start, end = (f"{time:%Y-%m-%d %H:%M}" for time in (report.window.start, report.window.end))
-    console.print(
-        f"{report.system}: {report.rows} rows from {start} to {end} UTC, reference {report.reference_version}"
-    )
-    table = Table(box=None, pad_edge=False)
-    for title in ("feature", "state", "PSI", "D", "JS", "nulls", "top bin"):
-        numeric = title in {"PSI", "D", "JS", "nulls"}
-        table.add_column(title, justify="right" if numeric else "left", no_wrap=title != "top bin")
-    rows = sorted(report.features.items(), key=lambda item: -_badness(item[1]))
-    rows += [("(score)", report.score)] if report.score else []
+def drift_table(report: WindowReport, console: Console) -> None:
+    """Print a report: the worst features first, then for each that needs it the bins that moved and what to do."""
+    rows = report.worst_first(SCORE)
+    console.print(_headline(report))
+    console.print(_table(rows, wide=console.width >= WIDE))
     for name, feature in rows:
-        table.add_row(*_row(name, feature))
-    console.print(table)
-    for name, feature in rows:
-        if advice := feature.reason or feature.action:
-            console.print(Text(f"{printable(name)}: {printable(advice)}"))
+        if feature.urgency or feature.reason:
+            console.print()
+            console.print(_finding(name, feature))
+    if report.problems:
+        console.print()
     for problem in report.problems:
-        console.print(Text(f"{problem.path}: {problem.problem}", style="yellow"))
+        console.print(Text(printable(f"{problem.path}: {problem.problem}"), "yellow"), soft_wrap=True)
 
 
-def _badness(feature: FeatureReport) -> float:
-    rank = _RANK.get(feature.severity, 0) if feature.severity else 0
-    return rank + (2.5 if feature.status not in {Status.OK, Status.INSUFFICIENT_DATA} else 0)
+def backfill_summary(found: Counter[Severity | None], console: Console) -> None:
+    """Print how many windows were measured, and how bad they were."""
+    windows = "1 window" if found.total() == 1 else f"{found.total()} windows"
+    console.print(f"{windows} measured: {_counted(found) or 'nothing found'}")
 
 
-def _row(name: str, feature: FeatureReport) -> tuple[Text, ...]:
-    state = feature.severity or feature.status
-    style = _STYLE.get(feature.severity, "") if feature.severity else "" if feature.status is Status.OK else "magenta"
-    return (
-        Text(printable(name)),
-        Text(str(state), style=style),
-        *(Text(_measure(measure)) for measure in (feature.psi, feature.ks, feature.js)),
-        Text("" if feature.null_rate is None else f"{feature.null_rate:.1%}"),
-        Text(_top_bin(feature)),
+def _counted(found: Counter[Severity | None]) -> str:
+    return ", ".join(f"{found[severity]} {severity}" for severity in SEVERITIES if found[severity])
+
+
+def _headline(report: WindowReport) -> Text:
+    start, end = (f"{time:%Y-%m-%d %H:%M}" for time in (report.window.start, report.window.end))
+    found = Counter(feature.urgency for _, feature in report.worst_first(SCORE))
+    return Text.assemble(
+        (report.system, "bold"),
+        f"  {start} to {end} UTC\n{report.rows:,} rows against reference {report.reference_version}: ",
+        (_counted(found) or "nothing found", _STYLE[report.urgency] if report.urgency else "green"),
+        "\n",
     )
 
 
-def _measure(measure: Measure | None) -> str:
-    return "" if measure is None else f"{measure.value:.3f}"
+def _table(rows: Iterable[tuple[str, FeatureReport]], *, wide: bool) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("state", no_wrap=True)
+    table.add_column("feature", no_wrap=True, max_width=_NAME_WIDTH)
+    for title in ("PSI", "D", "JS", "nulls"):
+        table.add_column(title, justify="right", no_wrap=True)
+    if wide:
+        for title in ("out of range", "mean then", "mean now"):
+            table.add_column(title, justify="right", no_wrap=True)
+        table.add_column("top bin", overflow="fold")
+    for name, feature in rows:
+        cells = [*_cells(name, feature), *(_wide_cells(feature) if wide else ())]
+        table.add_row(*cells, style="" if feature.urgency else "dim")
+    return table
 
 
-def _top_bin(feature: FeatureReport) -> str:
-    if feature.severity is None or not (bins := feature.top_bins(1)):
-        return ""
-    return f"{printable(bins[0].label)}: {bins[0].reference:.1%} to {bins[0].current:.1%}"
+def _cells(name: str, feature: FeatureReport) -> Iterator[Text]:
+    yield _state(feature)
+    yield Text(printable(name))
+    for measure in (feature.psi, feature.ks, feature.js):
+        yield _measure(measure)
+    yield _share(feature.null_rate)
 
 
-def printable(text: str) -> str:
-    """Text without characters that could steer a terminal."""
-    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+def _wide_cells(feature: FeatureReport) -> Iterator[Text]:
+    yield _share(feature.out_of_range_ratio)
+    yield _number(feature.reference_mean)
+    yield _number(feature.mean)
+    yield Text(shift(feature.top_bins(1)[0]) if feature.severity and feature.bins else "")
+
+
+def _finding(name: str, feature: FeatureReport) -> Group:
+    """A feature's state, its top bins and what to do, the way one reads them out."""
+    mark = "bold" if feature.urgency else ""
+    heading = Text.assemble(_state(feature), "  ", (printable(name), mark))
+    lines = [Text(sentence(printable(feature.reason))), *_shifts(feature), Text(printable(feature.action), mark)]
+    return Group(heading, *(Padding(line, (0, 0, 0, 2), expand=False) for line in lines if line))
+
+
+def _shifts(feature: FeatureReport) -> Iterator[Text]:
+    if feature.severity is None:
+        return
+    for item in feature.top_bins(_TOP_BINS):
+        yield Text(shift(item))
+    if feature.mean is not None and feature.reference_mean is not None:
+        yield Text(f"mean: {number(feature.reference_mean)} to {number(feature.mean)}")
+    if feature.out_of_range_ratio:
+        yield Text(f"out of range: {share(feature.out_of_range_ratio)}")
+
+
+def _state(feature: FeatureReport) -> Text:
+    return Text(state(feature), _STYLE[feature.urgency] if feature.urgency else "")
+
+
+def _measure(measure: Measure | None) -> Text:
+    if measure is None:
+        return Text()
+    return Text(f"{measure.value:.3f}", _STYLE[measure.severity] if measure.severity else "")
+
+
+def _share(ratio: float | None) -> Text:
+    return Text("" if ratio is None else share(ratio))
+
+
+def _number(value: float | None) -> Text:
+    return Text("" if value is None else number(value))

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Unpack Prometheus and Alertmanager from Debian's packages into .cache/servers, for the demo and the tests.
+# Unpack Prometheus, Alertmanager, the Pushgateway and node_exporter from Debian's packages into .cache/servers, for the demo and the tests.
 #
 # usage: scripts/servers.sh [stable|sid]
 #
-# stable: whatever of prometheus, promtool, alertmanager and amtool is not on PATH, from this machine's own release.
+# stable: whatever of them, of promtool and of amtool is not on PATH, from this machine's own release.
 # sid:    Prometheus 3, into .cache/servers-sid, whatever is on PATH.
 # Nothing is installed: no root, no service started; apt works on private folders below .cache with this machine's own
 # mirror. Where that is not possible the script says so and ends with 0: the tests that need a server then say loudly
@@ -18,7 +18,11 @@ stable)
     packages=
     { command -v prometheus && command -v promtool; } >/dev/null || packages="prometheus"
     { { command -v alertmanager || command -v prometheus-alertmanager; } && command -v amtool; } >/dev/null ||
-        packages="$packages prometheus-alertmanager" ;;
+        packages="$packages prometheus-alertmanager"
+    { command -v pushgateway || command -v prometheus-pushgateway; } >/dev/null ||
+        packages="$packages prometheus-pushgateway"
+    { command -v node_exporter || command -v prometheus-node-exporter; } >/dev/null ||
+        packages="$packages prometheus-node-exporter" ;;
 sid)
     target=$cache/servers-sid
     packages="prometheus promtool" ;;
@@ -27,10 +31,10 @@ sid)
     exit 2 ;;
 esac
 [ -z "$packages" ] && exit 0
-[ -e "$target/.complete" ] && exit 0
+[ "$(cat "$target/.complete" 2>/dev/null)" = "$packages" ] && exit 0
 
 unavailable() {
-    echo "servers.sh: $1; tests that need Prometheus or Alertmanager of Debian $release will not run" >&2
+    echo "servers.sh: $1; tests that need servers of Debian $release will not run" >&2
     exit 0
 }
 
@@ -61,4 +65,4 @@ for deb in "$private"/debs/*.deb; do
     dpkg -x "$deb" "$target" || unavailable "a package could not be unpacked"
 done
 [ -e "$target/usr/bin/prometheus-alertmanager" ] && ln -sf prometheus-alertmanager "$target/usr/bin/alertmanager"
-touch "$target/.complete"
+echo "$packages" > "$target/.complete"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from generator.contract import Contract, Status
+from generator.contract import UNMEASURABLE, Contract, Status
 from generator.promql import matching, one_of
 from generator.signals.building import (
     FEATURE,
@@ -20,8 +20,6 @@ from generator.signals.signal import Alert, Incident, Input, Layer, Level, Query
 from generator.signals.text import Format, Found, FoundValue, LabelOf, Literal, Value, text, threshold
 from generator.spec.durations import seconds
 from generator.spec.model import AlertPolicy, Feature, Levels, Severity, Spec
-
-UNMEASURABLE = (Status.MISSING_IN_SERVING, Status.TYPE_MISMATCH, Status.ALL_NULL, Status.MISSING_IN_REFERENCE)
 
 
 def data_signals(spec: Spec) -> Iterator[Signal]:

@@ -38,7 +38,7 @@ def broken(tmp_path: Path) -> Path:
 def test_help_lists_the_commands():
     done = mlvitals("--help")
     assert done.returncode == 0
-    assert all(command in done.stdout for command in ("compile", "lint", "reference", "drift", "export"))
+    assert all(command in done.stdout for command in ("compile", "lint", "reference", "drift", "export", "backfill"))
 
 
 def test_wrong_usage_exits_with_2():

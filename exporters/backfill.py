@@ -1,0 +1,101 @@
+"""The past, measured window by window, as a history that Prometheus can be given.
+
+Each window's figures begin when the exporter would have published them: at the window's end plus the grace.
+"""
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+from exporters.exposition import RunState, Sample, samples_of_runs, samples_of_window
+from exporters.openmetrics import History
+from exporters.pipeline import measure
+from exporters.reference import Reference
+from exporters.report import Window, WindowReport
+from exporters.results import ResultsStore
+from generator.contract import Contract
+from generator.spec.durations import milliseconds
+from generator.spec.model import Spec
+
+WINDOWS_PER_PROCESS = 20
+"""Fewer windows are not worth the start of another process."""
+
+
+def backfill(
+    spec: Spec,
+    base_dir: Path,
+    reference: Reference,
+    windows: Sequence[Window],
+    *,
+    measured_at: datetime,
+    history: History | None,
+    results: ResultsStore | None,
+) -> Iterator[WindowReport]:
+    """Measure windows, oldest first, and keep each where it is wanted before giving its report.
+
+    Args:
+        spec: the system's spec.
+        base_dir: where the spec's relative paths start.
+        reference: what is normal.
+        windows: what to measure.
+        measured_at: now, aware.
+        history: collects what an exporter would have served.
+        results: keeps the reports.
+
+    Raises:
+        LogError: the log as a whole cannot be read.
+        DatabaseError: the results cannot be kept.
+    """
+    contract = Contract(spec)
+    grace = timedelta(milliseconds=milliseconds(spec.windows.grace))
+    for run, report in enumerate(_reports(spec, base_dir, reference, windows, measured_at), start=1):
+        if results:
+            results.save(report)
+        if history:
+            moment = report.window.end + grace
+            history.add(moment, _samples_at(contract, report, moment, run))
+        yield report
+
+
+def _reports(
+    spec: Spec, base_dir: Path, reference: Reference, windows: Sequence[Window], measured_at: datetime
+) -> Iterator[WindowReport]:
+    """The reports in the order of the windows, which are measured on every core."""
+    measure_one = partial(_measure, spec, base_dir, reference, measured_at)
+    processes = min(os.cpu_count() or 1, len(windows) // WINDOWS_PER_PROCESS)
+    if processes < 2:
+        yield from map(measure_one, windows)
+        return
+    # Arrow's threads do not survive a fork.
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+        running: deque[Future[WindowReport]] = deque()
+        try:
+            for window in windows:
+                running.append(pool.submit(measure_one, window))
+                if len(running) > 2 * processes:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        finally:
+            for future in running:
+                future.cancel()
+
+
+def _measure(spec: Spec, base_dir: Path, reference: Reference, measured_at: datetime, window: Window) -> WindowReport:
+    return measure(spec, base_dir, reference, reference.version, window, measured_at)
+
+
+def _samples_at(
+    contract: Contract, report: WindowReport, moment: datetime, runs: int
+) -> Mapping[str, Iterable[Sample]]:
+    """What an exporter that published this report at a moment, its run number `runs`, would have served.
+
+    How long a run took and how fresh sources were cannot be known afterwards; they are left out.
+    """
+    state = RunState(runs=runs, last_run=moment, last_success=moment)
+    return samples_of_window(contract, report) | samples_of_runs(state)
