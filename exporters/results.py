@@ -5,8 +5,9 @@ one for each cell of each feature. Times are UTC. The prediction score is stored
 by `is_score`, since a feature may have any name.
 """
 
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,7 +39,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.types import BigInteger, TypeDecorator
 
-from exporters.database import explain, open_database
+from exporters.database import DatabaseError, explain, open_database
 from exporters.report import FeatureReport, Measure, Window, WindowReport
 from generator.contract import TOP_BINS_SQL
 from generator.spec.model import Results
@@ -174,7 +175,8 @@ def open_results(results: Results, base_dir: Path) -> "ResultsStore":
 
 
 def _let_readers_read_while_writing(connection: Any, _: object) -> None:
-    connection.execute("PRAGMA journal_mode=WAL").close()
+    with suppress(sqlite3.OperationalError):  # locked by a process that starts at the same time and does the same
+        connection.execute("PRAGMA journal_mode=WAL").close()
     connection.execute("PRAGMA synchronous=NORMAL").close()
 
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta, timezone
 from pathlib import Path
+from types import ModuleType
+from uuid import uuid4
 
 import msgspec
 import pytest
@@ -217,3 +219,104 @@ def test_a_wrong_setting_is_told_at_the_start(results: Results, message: str, tm
 def test_the_tables_exist_in_both_databases_with_times_that_know_their_zone(table) -> None:
     assert "TIMESTAMP WITH TIME ZONE" in str(CreateTable(table).compile(dialect=postgresql.dialect()))
     assert "DATETIME" in str(CreateTable(table).compile(dialect=sqlite.dialect()))
+
+
+SAVED_BY_MANY = """
+import sys
+from pathlib import Path
+import msgspec
+from exporters.results import open_results
+from exporters.report import WindowReport
+from generator.spec.model import Results
+
+store = open_results(msgspec.json.decode(sys.argv[2], type=Results), Path(sys.argv[1]))
+print("ready", flush=True)
+report = WindowReport.from_json(sys.stdin.read())
+for _ in range(20):
+    store.save(report)
+"""
+
+
+def test_processes_that_save_the_same_window_at_once_leave_one_whole_report(database: Database) -> None:
+    arguments = [sys.executable, "-c", SAVED_BY_MANY, database.folder, msgspec.json.encode(database.results)]
+    sizes = {1000: {"age": measured()}, 2000: {"age": measured(), "country": measured()}, 3000: {"country": measured()}}
+    writers = [subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in sizes]
+    for writer, (count, features) in zip(writers, sizes.items(), strict=True):
+        writer.stdout.readline()
+        writer.stdin.write(report(rows=count, features=features, score=None).to_json())
+    for writer in writers:  # all at once, on a database that has no tables yet
+        writer.stdin.close()
+    for writer in writers:
+        assert writer.wait(timeout=60) == 0
+        writer.stdout.close()
+    with closing(database.open()) as store:
+        kept = store.last_report("shop")
+    assert kept.features == sizes[kept.rows]
+    assert counts(database) == {
+        "drift_windows": 1,
+        "drift_features": len(kept.features),
+        "drift_results": 3 * len(kept.features),
+    }
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    (tmp_path / "results.db").write_text("not a database, however long it may be" * 50)
+    with pytest.raises(DatabaseError, match=r"results\.db: file is not a database"):
+        open_results(Results(), tmp_path).save(report())
+
+
+def test_another_kind_of_database_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = ModuleType("pymysql")
+    driver.paramstyle = "format"
+    monkeypatch.setitem(sys.modules, "pymysql", driver)
+    with pytest.raises(DatabaseError, match="results are kept in SQLite or PostgreSQL, not in mysql"):
+        open_results(Results(url="mysql+pymysql://db/drift"), tmp_path)
+
+
+# ---------------------------------------------------------------- PostgreSQL alone
+
+
+def message_of(database: Database, **changes: object) -> str:
+    """Why the database cannot be used."""
+    with pytest.raises(DatabaseError) as failure:
+        open_results(msgspec.structs.replace(database.results, **changes), database.folder).save(report())
+    return str(failure.value)
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_a_wrong_password_is_told_but_never_shown(database: Database) -> None:
+    (database.folder / "wrong").write_text("hunter2\n")
+    message = message_of(database, password_file="wrong")
+    assert "password authentication failed" in message
+    assert "hunter2" not in message
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_a_password_in_the_url_is_not_shown(database: Database) -> None:
+    url = database.results.url.replace("tester@", "tester:hunter2@")
+    message = message_of(database, url=url, password_file=None)
+    assert "tester:***@" in message
+    assert "hunter2" not in message
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_a_database_that_is_not_there_is_told(database: Database) -> None:
+    server = database.results.url.rpartition("/")[0]
+    assert 'database "nowhere" does not exist' in message_of(database, url=f"{server}/nowhere")
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_a_user_who_may_not_create_tables_uses_those_that_exist(database: Database) -> None:
+    with closing(database.open()) as store:
+        store.save(report())
+    for statement in (
+        f"CREATE ROLE {(role := f'writer_{uuid4().hex}')} LOGIN PASSWORD 'writer'",
+        "REVOKE CREATE ON SCHEMA public FROM public",
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}",
+    ):
+        database.rows(statement)
+    (database.folder / "writer").write_text("writer")
+    url = database.results.url.replace("tester@", f"{role}@")
+    with closing(open_results(Results(url=url, password_file="writer"), database.folder)) as store:
+        store.save(report(rows=2000))
+        assert store.last_report("shop").rows == 2000
