@@ -113,10 +113,10 @@ class Exporter:
         due = due_windows(self._last_end, now, self._length, self._step, self._grace, catch_up)
         lost = {window for window in self._failed if window.end >= newest_now - catch_up * self._step}
         self._failed.clear()
-        windows = sorted({*due, *lost}, key=lambda window: window.end)
-        reports = [report for window in windows if (report := self._run(window)) is not None]
-        if reports and (self._report is None or self._report.window.end <= reports[-1].window.end):
-            self._publish(reports[-1])
+        before, windows = self._last_end, sorted({*due, *lost}, key=lambda window: window.end)
+        reports = [(window.end, report) for window in windows if (report := self._run(window)) is not None]
+        if reports and (before is None or reports[-1][0] >= before):
+            self._publish(reports[-1][1])
         self._tried_end, self._tried_at = newest_now, now
 
     def loop(self, stop: threading.Event) -> None:

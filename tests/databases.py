@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 
 from exporters.database import open_database
 from exporters.results import ResultsStore, open_results
@@ -21,9 +21,12 @@ class Database:
     def open(self) -> ResultsStore:
         return open_results(self.results, self.folder)
 
+    def engine(self) -> Engine:
+        return open_database(self.results.url, self.results.password_file, self.folder, create=True)
+
     def rows(self, query: str, **parameters: object) -> list[tuple[Any, ...]]:
         """The rows of a query."""
-        engine = open_database(self.results.url, self.results.password_file, self.folder)
+        engine = self.engine()
         try:
             with engine.begin() as connection:
                 found = connection.execute(text(query), parameters)

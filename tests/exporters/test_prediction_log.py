@@ -222,11 +222,6 @@ def test_text_may_be_compressed(file_format: LogFormat, tmp_path: Path) -> None:
     assert rows(read(tmp_path, format=file_format)[0]) == 10
 
 
-def test_a_file_in_an_unknown_format_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(LogError, match=r"prediction_log\.format sql cannot be read yet; use one of parquet, csv"):
-        read(tmp_path, "sqlite:///log.db", format=LogFormat.SQL)
-
-
 def _csv(folder: Path, *lines: str) -> None:
     (folder / "log").mkdir(exist_ok=True)
     (folder / "log" / "a.csv").write_text("\n".join(lines) + "\n")

@@ -55,7 +55,7 @@ def test_saving_a_window_again_replaces_it(store: ResultsStore, database: Databa
 def test_a_save_that_breaks_leaves_the_window_as_it_was(store: ResultsStore, database: Database) -> None:
     store.save(report())
     broken = Bin(label="no ratio", reference=None, current=0.1, psi=0.1)  # type: ignore[arg-type]
-    with pytest.raises(DatabaseError, match="(?i)not-?.null"):
+    with pytest.raises(DatabaseError, match=r"(?i)not-?.null"):
         store.save(report(rows=2000, score=measured(bins=(broken,))))
     assert counts(database) == {"drift_windows": 1, "drift_features": 4, "drift_results": 9}
     assert store.last_report("shop") == report()

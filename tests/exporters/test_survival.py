@@ -15,7 +15,6 @@ from databases import Database
 from exporter_samples import HOUR, NOON, SPEC, log_rows, write_parquet
 from sqlalchemy import Table, select
 
-from exporters.database import open_database
 from exporters.exporter import Exporter, JsonLog
 from exporters.reference import build_reference
 from exporters.results import drift_features, drift_results, drift_windows
@@ -32,7 +31,6 @@ import json, os, sys, time
 from datetime import datetime
 from pathlib import Path
 import msgspec, threading
-from exporters.database import open_database
 from exporters.exporter import run_exporter
 from generator.spec.model import Spec
 
@@ -91,8 +89,7 @@ def run_and_kill(database: Database, delays: list[float]) -> None:
 
 def content(database: Database, table: Table) -> list[tuple[object, ...]]:
     """All rows of a table, in order."""
-    engine = open_database(database.results.url, database.results.password_file, database.folder)
-    with engine.connect() as connection:
+    with database.engine().connect() as connection:
         return [tuple(row) for row in connection.execute(select(table).order_by(*table.primary_key))]
 
 
