@@ -108,7 +108,9 @@ def _targets(spec: Spec, reference: Reference) -> tuple[Target, ...]:
     return (*features, Target(None, score, reference.score.cells))
 
 
-def _tally_of(file: StoredFile | SqlTable | FileProblem, spec: Spec, targets: tuple[Target, ...], window: Window) -> Tally:
+def _tally_of(
+    file: StoredFile | SqlTable | FileProblem, spec: Spec, targets: tuple[Target, ...], window: Window
+) -> Tally:
     """What one file holds of the window; nothing but the problem where it breaks."""
     if isinstance(file, FileProblem):
         return Tally(problems=[file])

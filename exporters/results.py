@@ -47,6 +47,7 @@ from generator.spec.model import Results
 SCORE_NAME = "prediction_score"
 """What `feature_name` holds in rows of the score."""
 
+
 class UtcDateTime(TypeDecorator[datetime]):
     """A point in time; aware in Python, UTC in the database (SQLite has no zones)."""
 

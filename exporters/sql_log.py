@@ -76,7 +76,7 @@ def batches(
         with engine.connect() as connection:
             found = _found(connection, source)
             names = [name for name in dict.fromkeys((*wanted, timestamp)) if name in found.types]
-            statement = select(*(column(name) for name in names)).select_from(
+            statement: Any = select(*(column(name) for name in names)).select_from(
                 table(found.name, *map(column, names), schema=found.schema)
             )
             if window is not None and timestamp in found.types:

@@ -257,7 +257,9 @@ def test_a_window_that_failed_is_measured_with_the_next(bench: Bench) -> None:
 def failing_at(*ends: datetime) -> Callable[..., WindowReport]:
     """A measurement that breaks in some windows."""
 
-    def run(spec: Spec, folder: Path, reference: Reference, version: str, window: Window, now: datetime) -> WindowReport:
+    def run(
+        spec: Spec, folder: Path, reference: Reference, version: str, window: Window, now: datetime
+    ) -> WindowReport:
         if window.end in ends:
             raise LogError("the disk hiccups")
         return measure(spec, folder, reference, version, window, now)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pyarrow as pa
 import pytest
 from databases import Database
 from exporter_samples import HOSTILE, HOUR, NOON, SPEC, WINDOW, log_rows, write_parquet
@@ -14,9 +15,10 @@ from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Double, Inte
 from exporters import sql_log
 from exporters.pipeline import measure
 from exporters.prediction_log import Chunk, LogError, files_of_window, read_file
-from exporters.reference import build_reference
+from exporters.reference import ReferenceDataError, build_reference
 from exporters.report import WindowReport
 from exporters.sql_log import SqlTable
+from exporters.training_data import build_from_table
 from generator.contract import Status
 from generator.spec.model import FeatureType, LogFormat, PredictionLog, Spec
 
@@ -246,3 +248,52 @@ def test_a_time_beyond_python_is_told(database: Database) -> None:
     database.rows(f"""UPDATE "{quoted}" SET seen = 'infinity'""")
     with pytest.raises(LogError, match="timestamp too large"):
         read(database, {"seen": FeatureType.TIMESTAMP})
+
+
+# ---------------------------------------------------------------- training data
+
+
+def training_table(database: Database, **changes: Any) -> SqlTable:
+    return SqlTable(
+        **{
+            "url": database.results.url,
+            "table": TABLE,
+            "base_dir": database.folder,
+            "password_file": database.results.password_file,
+            **changes,
+        }
+    )
+
+
+def test_a_table_of_training_data_gives_the_same_features_as_files(database: Database) -> None:
+    rows = log_rows(NOON - 48 * HOUR, NOON, 2000)
+    write(database, rows.to_pylist())
+    expected = build_reference(SPEC, rows, created=NOON, source_hash="")
+    found = build_from_table(SPEC, training_table(database), NOON)
+    assert (found.features, found.score, found.rows, found.span) == (
+        expected.features,
+        expected.score,
+        2000,
+        expected.span,
+    )
+
+
+def test_the_same_table_has_the_same_hash_and_other_rows_another(database: Database) -> None:
+    write(database, log_rows(NOON - 48 * HOUR, NOON, 200).to_pylist())
+    first, second = (build_from_table(SPEC, training_table(database), NOON).source_hash for _ in range(2))
+    quoted = TABLE.replace('"', '""')
+    database.rows(f'UPDATE "{quoted}" SET age = age + 1')
+    assert first == second
+    assert build_from_table(SPEC, training_table(database), NOON).source_hash != first
+
+
+def test_a_table_of_training_data_that_is_not_there_is_told(database: Database) -> None:
+    write(database, [{"timestamp": NOON}])
+    with pytest.raises(ReferenceDataError, match=r"the training data cannot be read: .* there is no table 'nowhere'"):
+        build_from_table(SPEC, training_table(database, table="nowhere"), NOON)
+
+
+def test_a_table_of_training_data_without_a_feature_is_told(database: Database) -> None:
+    write(database, [{"timestamp": NOON, "age": 1}])
+    with pytest.raises(ReferenceDataError, match="no column 'country'"):
+        build_from_table(SPEC, training_table(database), NOON)
