@@ -21,7 +21,7 @@ import pyarrow.dataset as ds
 from exporters import sql_log
 from exporters.database import DatabaseError
 from exporters.instants import InstantError, Times, instants, may_be_within
-from exporters.log_files import StoredFile, walk, within
+from exporters.log_files import StoredFile, partition_span, walk, within
 from exporters.paths import PathError, first_line, locate, plain
 from exporters.report import FileProblem, Window
 from exporters.sql_log import SqlTable
@@ -115,6 +115,7 @@ def read_file(
         yield from _read_table(file, columns, timestamp, window)
         return
     malformed: list[int] = []
+    misplaced = window is not None and _belongs_into(file, window)
     try:
         fragment = _fragment(file, file_format, malformed)
         schema = schema_to_read(fragment.physical_schema, file_format, columns, timestamp)
@@ -122,14 +123,25 @@ def read_file(
             raise BrokenFileError(f"has no time column {timestamp!r}; its rows belong to no window")
         malformed.clear()
         for rows, times in _scan(fragment, schema, columns, timestamp, window):
+            misplaced = False
             yield _chunk(file, file_format, rows, times, columns)
+        misplaced = misplaced and fragment.count_rows() > 0
     except InstantError as error:
         raise BrokenFileError(f"time column {timestamp!r} {error}") from error
     except (OSError, pa.ArrowException) as error:
         raise BrokenFileError(plain(error)) from error
+    if misplaced:
+        problem = "holds no row of the time its folder is named for: are the folders named in local time? Use UTC"
+        yield FileProblem(path=file.path, problem=problem)
     if malformed:
         problem = f"lines left out for too few or too many values: {len(malformed)}"
         yield FileProblem(path=file.path, problem=problem)
+
+
+def _belongs_into(file: StoredFile, window: Window) -> bool:
+    """Whether the file's partition says that all of its rows lie in the window."""
+    span = partition_span(file.partition)
+    return span is not None and window.start <= span.start and span.end <= window.end
 
 
 def _read_table(table: SqlTable, columns: Columns, timestamp: str, window: Window | None) -> Iterator[Chunk]:

@@ -20,13 +20,11 @@ from sqlalchemy.types import TypeEngine
 
 from exporters.database import DatabaseError, explain, open_database
 from exporters.instants import LARGEST_SECONDS
+from exporters.log_files import WIDEST_OFFSET
 from exporters.report import Window
 
 BLOCK_ROWS = 16_384
 """Rows fetched at once. As Python values they take some thirty times the memory of the batch they become."""
-
-_WIDEST_OFFSET = timedelta(hours=15)
-"""No zone is further from UTC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +130,9 @@ def _may_be_within(
 def _text_may_be_within(
     time: ColumnElement[Any], start: datetime, end: datetime, connection: Connection
 ) -> ColumnElement[bool]:
-    """ISO 8601 text sorts by its day, which no zone moves by more than `_WIDEST_OFFSET`."""
+    """ISO 8601 text sorts by its day, which no zone moves by more than `WIDEST_OFFSET`."""
     text = collate(time, "C") if connection.dialect.name == "postgresql" else time
-    first, behind = start - _WIDEST_OFFSET, end + _WIDEST_OFFSET + timedelta(days=1)
+    first, behind = start - WIDEST_OFFSET, end + WIDEST_OFFSET + timedelta(days=1)
     by_day = text.between(first.date().isoformat(), behind.date().isoformat())
     return or_(by_day, time.not_like("____-__-__%"))
 
