@@ -29,6 +29,7 @@ demo: servers
 
 test: servers
 	@scripts/servers.sh sid
+	@scripts/servers.sh postgres
 	$(BIN)/pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.installed

@@ -20,7 +20,7 @@ from exporters.prediction_log import LogError
 from exporters.reference import ArtifactError
 from exporters.report import Window, WindowReport
 from exporters.results import ResultsStore, open_results
-from exporters.schedule import due_windows, newest_end, next_due
+from exporters.schedule import due_windows, gaps, newest_end, next_due
 from exporters.server import Page, Pages, PageServer
 from exporters.stores import ReferenceStore, open_store
 from generator.contract import Contract
@@ -82,14 +82,19 @@ class Exporter:
         self._state = RunState()
         self._freshness: dict[str, Reading] = {}
         self._last_end: datetime | None = None
+        self._failed: set[Window] = set()
         self._tried_end: datetime | None = None
         self._tried_at: datetime | None = None
         self._alive_at = clock()
 
     def restore(self) -> None:
-        """Publish the last stored report, so that a restart leaves no gap."""
+        """Publish the last stored report, so that a restart leaves no gap, and find the windows that failed before it."""
+        system, reach = self._spec.system.name, self._spec.windows.catch_up * self._step
         try:
-            report = self._results.last_report(self._spec.system.name)
+            report = self._results.last_report(system)
+            if report is not None:
+                kept = self._results.windows_between(system, report.window.end - reach, report.window.end)
+                self._failed = gaps((stored.window for stored in kept), self._length, self._step)
         except DatabaseError as error:
             self._log("restore_failed", error=str(error))
             return
@@ -99,13 +104,20 @@ class Exporter:
             self._state = RunState(last_run=report.measured_at, last_success=report.measured_at)
 
     def run_due(self) -> None:
-        """Measure the windows that are due, oldest first, and publish the newest; does nothing where none is."""
+        """Measure the windows that are due, oldest first, and publish the newest; does nothing where none is.
+
+        Windows that failed although a newer one succeeded are due too, until `catch_up` gives them up.
+        """
         now = self._clock()
-        windows = due_windows(self._last_end, now, self._length, self._step, self._grace, self._spec.windows.catch_up)
-        reports = [report for window in windows if (report := self._run(window)) is not None]
-        if reports:
-            self._publish(reports[-1])
-        self._tried_end, self._tried_at = newest_end(now, self._step, self._grace), now
+        newest_now, catch_up = newest_end(now, self._step, self._grace), self._spec.windows.catch_up
+        due = due_windows(self._last_end, now, self._length, self._step, self._grace, catch_up)
+        lost = {window for window in self._failed if window.end >= newest_now - catch_up * self._step}
+        self._failed.clear()
+        before, windows = self._last_end, sorted({*due, *lost}, key=lambda window: window.end)
+        reports = [(window.end, report) for window in windows if (report := self._run(window)) is not None]
+        if reports and (before is None or reports[-1][0] >= before):
+            self._publish(reports[-1][1])
+        self._tried_end, self._tried_at = newest_now, now
 
     def loop(self, stop: threading.Event) -> None:
         """Run what is due, then sleep, until `stop` is set."""
@@ -180,7 +192,9 @@ class Exporter:
             last_success=self._state.last_success if failed else end,
             duration_seconds=self._state.duration_seconds if failed else (end - begin).total_seconds(),
         )
-        if not failed:
+        if failed:
+            self._failed.add(window)
+        elif self._last_end is None or self._last_end < window.end:
             self._last_end = window.end
         return report
 

@@ -1,7 +1,8 @@
 """Which files belong to a stretch of time: a walk through a folder that leaves out partitions outside it.
 
 Partitions are folders named ``key=value``. Days and hours among them are UTC and written as ``date=2026-03-03``
-or ``year=2026/month=3/day=3``, each optionally with ``hour=0`` to ``hour=23``.
+or ``year=2026/month=3/day=3``, each optionally with ``hour=0`` to ``hour=23``. Folders named in local time lose
+nothing in silence either: they are found, or `exporters.prediction_log` tells that a folder holds nothing of its hour.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +18,9 @@ from exporters.report import FileProblem, Window
 
 ARRIVAL_SLACK = timedelta(hours=1)
 """A writer that partitions by time of arrival puts late rows into a folder that begins after they happened."""
+WIDEST_OFFSET = timedelta(hours=15)
+"""No zone is further from UTC."""
+_HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +42,21 @@ def keep_all(_: Mapping[str, str]) -> bool:
 
 
 def within(window: Window) -> Keep:
-    """Walk only into partitions that may hold rows of the window; one whose time is unknown may."""
+    """Walk only into partitions that may hold rows of the window; one whose time is unknown may.
+
+    The names of days may be off by any zone. Those of hours may be off by less than the window's length; further off,
+    an hour inside the window holds none of the window's rows, which is told.
+    """
+    length = window.end - window.start
 
     def keep(partition: Mapping[str, str]) -> bool:
         span = partition_span(partition)
-        return span is None or (span.end > window.start and span.start < window.end + ARRIVAL_SLACK)
+        if span is None:
+            return True
+        early = late = WIDEST_OFFSET
+        if span.end - span.start == _HOUR:
+            early, late = min(length - _HOUR, WIDEST_OFFSET), min(max(length, ARRIVAL_SLACK), WIDEST_OFFSET)
+        return span.end > window.start - early and span.start < window.end + late
 
     return keep
 

@@ -16,6 +16,7 @@ from exporters.prediction_log import BrokenFileError, Chunk, files_of_window, re
 from exporters.profile import ColumnProblem, FeatureProfile, profile_column
 from exporters.reference import Reference
 from exporters.report import FileProblem, Window, WindowReport
+from exporters.sql_log import SqlTable
 from generator.contract import Status
 from generator.spec.model import Spec
 
@@ -107,7 +108,9 @@ def _targets(spec: Spec, reference: Reference) -> tuple[Target, ...]:
     return (*features, Target(None, score, reference.score.cells))
 
 
-def _tally_of(file: StoredFile | FileProblem, spec: Spec, targets: tuple[Target, ...], window: Window) -> Tally:
+def _tally_of(
+    file: StoredFile | SqlTable | FileProblem, spec: Spec, targets: tuple[Target, ...], window: Window
+) -> Tally:
     """What one file holds of the window; nothing but the problem where it breaks."""
     if isinstance(file, FileProblem):
         return Tally(problems=[file])

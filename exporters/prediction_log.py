@@ -2,7 +2,8 @@
 
 Every file stands alone: what is wrong with one is reported, and the others are still read. Files hold Parquet,
 Feather (version 2), CSV with a header line or JSON lines, the latter two also compressed; see
-`exporters.log_files` for which files a folder offers and `exporters.instants` for what counts as a time.
+`exporters.log_files` for which files a folder offers and `exporters.instants` for what counts as a time. A log that
+is a table of a SQL database stands for one file, except that what is wrong with it is wrong with the log as a whole.
 """
 
 from __future__ import annotations
@@ -17,10 +18,13 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.dataset as ds
 
+from exporters import sql_log
+from exporters.database import DatabaseError
 from exporters.instants import InstantError, Times, instants, may_be_within
-from exporters.log_files import StoredFile, walk, within
+from exporters.log_files import StoredFile, partition_span, walk, within
 from exporters.paths import PathError, first_line, locate, plain
 from exporters.report import FileProblem, Window
+from exporters.sql_log import SqlTable
 from exporters.text_columns import Column, Columns, parsed, schema_to_read
 from generator.errors import UserError
 from generator.spec.model import LogFormat, PredictionLog
@@ -71,14 +75,19 @@ class Chunk:
     missing: frozenset[str] = frozenset()
 
 
-def files_of_window(log: PredictionLog, base_dir: Path, window: Window) -> Iterator[StoredFile | FileProblem]:
-    """The files that may hold rows of the window, and folders that cannot be listed.
+def files_of_window(
+    log: PredictionLog, base_dir: Path, window: Window
+) -> Iterator[StoredFile | SqlTable | FileProblem]:
+    """The files or the table that may hold rows of the window, and folders that cannot be listed.
 
     Raises:
         LogError: there is no log at its path, or it cannot be opened at all.
     """
-    if log.format not in FILE_FORMATS:
-        raise LogError(f"prediction_log.format {log.format} cannot be read yet; use one of {', '.join(FILE_FORMATS)}")
+    if log.format is LogFormat.SQL:
+        if log.table is None:
+            raise LogError("prediction_log.format sql needs prediction_log.table")
+        yield SqlTable(log.path, log.table, base_dir, log.password_file)
+        return
     try:
         filesystem, root = locate(log.path, base_dir)
         yield from walk(filesystem, root, within(window))
@@ -89,7 +98,7 @@ def files_of_window(log: PredictionLog, base_dir: Path, window: Window) -> Itera
 
 
 def read_file(
-    file: StoredFile, file_format: LogFormat, columns: Columns, timestamp: str, window: Window | None = None
+    file: StoredFile | SqlTable, file_format: LogFormat, columns: Columns, timestamp: str, window: Window | None = None
 ) -> Iterator[Chunk | FileProblem]:
     """The wanted columns of one file: its rows in the window, or all of them where there is none.
 
@@ -99,9 +108,14 @@ def read_file(
     Raises:
         BrokenFileError: the file cannot be read. Chunks that came before do not count: how many there were depends
             on how threads met.
+        LogError: the table cannot be read.
 
     """
+    if isinstance(file, SqlTable):
+        yield from _read_table(file, columns, timestamp, window)
+        return
     malformed: list[int] = []
+    misplaced = window is not None and _belongs_into(file, window)
     try:
         fragment = _fragment(file, file_format, malformed)
         schema = schema_to_read(fragment.physical_schema, file_format, columns, timestamp)
@@ -109,14 +123,45 @@ def read_file(
             raise BrokenFileError(f"has no time column {timestamp!r}; its rows belong to no window")
         malformed.clear()
         for rows, times in _scan(fragment, schema, columns, timestamp, window):
+            misplaced = False
             yield _chunk(file, file_format, rows, times, columns)
+        misplaced = misplaced and fragment.count_rows() > 0
     except InstantError as error:
         raise BrokenFileError(f"time column {timestamp!r} {error}") from error
     except (OSError, pa.ArrowException) as error:
         raise BrokenFileError(plain(error)) from error
+    if misplaced:
+        problem = "holds no row of the time its folder is named for: are the folders named in local time? Use UTC"
+        yield FileProblem(path=file.path, problem=problem)
     if malformed:
         problem = f"lines left out for too few or too many values: {len(malformed)}"
         yield FileProblem(path=file.path, problem=problem)
+
+
+def _belongs_into(file: StoredFile, window: Window) -> bool:
+    """Whether the file's partition says that all of its rows lie in the window."""
+    span = partition_span(file.partition)
+    return span is not None and window.start <= span.start and span.end <= window.end
+
+
+def _read_table(table: SqlTable, columns: Columns, timestamp: str, window: Window | None) -> Iterator[Chunk]:
+    """As `read_file`; a table is the whole log, so that no part of it may be missing in silence."""
+    try:
+        for rows in sql_log.batches(table, list(columns), timestamp, window):
+            times = instants(rows.column(timestamp)) if timestamp in rows.schema.names else None
+            if window is not None:
+                if times is None:
+                    raise LogError(f"{table.path} has no time column {timestamp!r}; its rows belong to no window")
+                inside = _is_within(times, window)
+                rows, times = rows.filter(inside), times.filter(inside)  # noqa: PLW2901
+            if rows.num_rows:
+                found = {name: rows.column(name) for name in rows.schema.names if name in columns}
+                values = {name: parsed(column, columns[name], LogFormat.SQL) for name, column in found.items()}
+                yield Chunk(table.path, rows.num_rows, values, times, frozenset(columns) - frozenset(found))
+    except InstantError as error:
+        raise LogError(f"{table.path}: time column {timestamp!r} {error}") from error
+    except DatabaseError as error:
+        raise LogError(f"prediction_log cannot be read: {error}") from error
 
 
 def _fragment(file: StoredFile, file_format: LogFormat, malformed: list[int]) -> ds.Fragment:
@@ -132,13 +177,16 @@ def _fragment(file: StoredFile, file_format: LogFormat, malformed: list[int]) ->
     return ds.CsvFileFormat(parse_options=options).make_fragment(file.path, file.filesystem)
 
 
-def column_names(file: StoredFile, file_format: LogFormat) -> frozenset[str]:
+def column_names(file: StoredFile | SqlTable, file_format: LogFormat) -> frozenset[str]:
     """The columns of a file, those that its partition gives included.
 
     Raises:
         OSError: the file cannot be read.
         pyarrow.ArrowException: it is not of this format.
+        DatabaseError: the table cannot be read.
     """
+    if isinstance(file, SqlTable):
+        return sql_log.column_names(file)
     fragment = _fragment(file, file_format, [])
     return frozenset(fragment.physical_schema.names) | frozenset(file.partition)
 

@@ -151,10 +151,15 @@ def hash_files(paths: Iterable[Path]) -> str:
     Raises:
         OSError: a file cannot be read.
     """
+    return hash_streams(path.open("rb") for path in paths)
+
+
+def hash_streams(streams: Iterable[Any]) -> str:
+    """As `hash_files`, of binary files that are open, Arrow's too; closes them."""
     digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+    for stream in streams:
+        with stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()
 
 

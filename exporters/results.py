@@ -5,8 +5,9 @@ one for each cell of each feature. Times are UTC. The prediction score is stored
 by `is_score`, since a feature may have any name.
 """
 
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,35 +22,30 @@ from sqlalchemy import (
     Engine,
     Float,
     Index,
+    Insert,
     Integer,
     MetaData,
     String,
     Table,
     Text,
-    bindparam,
     delete,
     event,
     insert,
+    inspect,
     select,
     text,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.types import BigInteger, TypeDecorator
 
-from exporters.database import explain, open_database
+from exporters.database import DatabaseError, explain, open_database
 from exporters.report import FeatureReport, Measure, Window, WindowReport
+from generator.contract import TOP_BINS_SQL
 from generator.spec.model import Results
 
 SCORE_NAME = "prediction_score"
 """What `feature_name` holds in rows of the score."""
-
-TOP_BINS_SQL = """\
-SELECT feature_name, is_score, bin, reference_ratio, current_ratio, psi_contribution, window_start, window_end
-FROM drift_results
-WHERE system = :system AND timestamp > :since
-ORDER BY psi_contribution DESC, feature_name, bin_index
-LIMIT :limit"""
-"""The bins that contributed most to PSI in windows that ended after `since`; runs on SQLite and PostgreSQL."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -134,14 +130,12 @@ drift_results = Table(
     Column("timestamp", UtcDateTime, nullable=False),
     Index("drift_results_by_time", "system", "timestamp"),
 )
-_TOP_BINS = (
-    text(TOP_BINS_SQL)
-    .bindparams(bindparam("since", type_=UtcDateTime))
-    .columns(
-        *(drift_results.c[name] for name in ("feature_name", "is_score", "bin", "reference_ratio", "current_ratio")),
-        *(drift_results.c[name] for name in ("psi_contribution", "window_start", "window_end")),
-    )
+_TOP_BINS = text(TOP_BINS_SQL).columns(
+    *(drift_results.c[name] for name in ("feature_name", "is_score", "bin", "reference_ratio", "current_ratio")),
+    *(drift_results.c[name] for name in ("psi_contribution", "window_start", "window_end")),
 )
+_KINDS = ("sqlite", "postgresql")
+_CREATION_LOCK = 7_061_726_174  # any number, as long as every process takes the same
 
 
 class TopBin(NamedTuple):
@@ -171,16 +165,19 @@ def open_results(results: Results, base_dir: Path) -> "ResultsStore":
     """The store that a spec names; a relative SQLite file lies in the spec's folder.
 
     Raises:
-        DatabaseError: no such kind of database or driver, or an unreadable password file.
+        DatabaseError: neither SQLite nor PostgreSQL, no driver, or an unreadable password file.
     """
     engine = open_database(results.url, results.password_file, base_dir, create=True)
+    if engine.dialect.name not in _KINDS:
+        raise DatabaseError(f"results are kept in SQLite or PostgreSQL, not in {engine.dialect.name}")
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _let_readers_read_while_writing)
     return ResultsStore(engine)
 
 
 def _let_readers_read_while_writing(connection: Any, _: object) -> None:
-    connection.execute("PRAGMA journal_mode=WAL").close()
+    with suppress(sqlite3.OperationalError):  # locked by a process that starts at the same time and does the same
+        connection.execute("PRAGMA journal_mode=WAL").close()
     connection.execute("PRAGMA synchronous=NORMAL").close()
 
 
@@ -192,12 +189,16 @@ class ResultsStore:
         self._tables_exist = False
 
     def save(self, report: WindowReport) -> None:
-        """Keep a report, in place of an earlier one of the same system and window: all of it, or nothing."""
+        """Keep a report, in place of an earlier one of the same system and window: all of it, or nothing.
+
+        Of several processes that save the same window at once, the last one's report stays.
+        """
         key = {"system": report.system, "window_start": report.window.start, "window_end": report.window.end}
         with self._transaction() as connection:
-            for table in (drift_results, drift_features, drift_windows):
+            # First, for it locks the window's row: another process that saves the same window waits here.
+            connection.execute(self._insert_or_replace(key, _window_row(report)))
+            for table in (drift_results, drift_features):
                 connection.execute(delete(table).filter_by(**key))
-            connection.execute(insert(drift_windows), [key | _window_row(report)])
             if features := [key | row for row in _feature_rows(report)]:
                 connection.execute(insert(drift_features), features)
             if bins := [key | row for row in _bin_rows(report)]:
@@ -226,10 +227,10 @@ class ResultsStore:
         with self._transaction() as connection:
             return [StoredWindow(Window(begin, end), *rest) for begin, end, *rest in connection.execute(query)]
 
-    def top_bins(self, system: str, since: datetime, limit: int = 10) -> list[TopBin]:
-        """What `TOP_BINS_SQL` finds, largest contribution first."""
+    def top_bins(self, system: str, limit: int = 10) -> list[TopBin]:
+        """What `TOP_BINS_SQL` finds: the bins of the newest window, largest contribution first."""
         with self._transaction() as connection:
-            rows = connection.execute(_TOP_BINS, {"system": system, "since": since, "limit": limit})
+            rows = connection.execute(_TOP_BINS, {"system": system, "limit": limit})
             return [TopBin(*row) for row in rows]
 
     def forget_before(self, system: str, moment: datetime) -> int:
@@ -244,16 +245,32 @@ class ResultsStore:
         """Close every connection."""
         self._engine.dispose()
 
+    def _insert_or_replace(self, key: dict[str, Any], row: dict[str, object]) -> Insert:
+        statement = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
+        inserted = statement(drift_windows).values(key | row)
+        return inserted.on_conflict_do_update(index_elements=list(key), set_=row)
+
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
         try:
             with self._engine.begin() as connection:
                 if not self._tables_exist:
-                    _tables.create_all(connection)
+                    _create_tables(connection)
                 yield connection
             self._tables_exist = True
         except SQLAlchemyError as error:
             raise explain(self._engine, error) from error
+
+
+def _create_tables(connection: Connection) -> None:
+    """Create what is missing, once: processes that start together wait for the first."""
+    if all(inspect(connection).has_table(name) for name in _tables.tables):
+        return
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _CREATION_LOCK})
+    else:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    _tables.create_all(connection)
 
 
 def _window_row(report: WindowReport) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """Which windows are due: they end at whole multiples of the step since 1970 UTC, so that every process agrees."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from exporters.report import Window
@@ -36,6 +37,16 @@ def windows_ending(start: datetime, end: datetime, length: timedelta, step: time
     last = (end - _EPOCH) // step
     ends = (_EPOCH + count * step for count in range(first, last + 1))
     return [Window(end - length, end) for end in ends]
+
+
+def gaps(kept: Iterable[Window], length: timedelta, step: timedelta) -> set[Window]:
+    """The windows that are lacking between the oldest and the newest of those kept."""
+    ends = {window.end for window in kept if window.end - window.start == length}
+    if not ends:
+        return set()
+    first, last = min(ends), max(ends)
+    between = ((first + count * step) for count in range((last - first) // step))
+    return {Window(end - length, end) for end in between if end not in ends}
 
 
 def newest_end(now: datetime, step: timedelta, grace: timedelta) -> datetime:

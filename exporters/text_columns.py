@@ -56,7 +56,7 @@ def parsed(column: Column, feature_type: FeatureType, file_format: LogFormat) ->
     """The column as the type it is measured in, or unchanged where one value does not fit that type."""
     if file_format is LogFormat.CSV:
         return _parsed_text(column, feature_type)
-    if file_format is LogFormat.JSONL and feature_type is FeatureType.TIMESTAMP:
+    if file_format in (LogFormat.JSONL, LogFormat.SQL) and feature_type is FeatureType.TIMESTAMP:
         return _parsed_time(column)
     return column
 

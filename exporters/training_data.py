@@ -1,24 +1,26 @@
 """The training data of a reference: files read column by column, for a reference needs one column at a time."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.fs as pafs
 
 from exporters.columns import Column
+from exporters.database import DatabaseError
 from exporters.log_files import StoredFile, walk
-from exporters.paths import is_url, plain, resolve
-from exporters.prediction_log import FORMAT_OF_SUFFIX, BrokenFileError, column_names, read_file
-from exporters.reference import Reference, ReferenceDataError, build_reference, hash_files
+from exporters.paths import PathError, locate, plain
+from exporters.prediction_log import FORMAT_OF_SUFFIX, BrokenFileError, LogError, column_names, read_file
+from exporters.reference import Reference, ReferenceDataError, build_reference, hash_streams
 from exporters.report import FileProblem
+from exporters.sql_log import SqlTable
 from exporters.text_columns import Columns
 from generator.spec.model import FeatureType, LogFormat, Spec
 
-_TEXT = (LogFormat.CSV, LogFormat.JSONL)
+_READ_AT_ONCE = (LogFormat.CSV, LogFormat.JSONL, LogFormat.SQL)
 
 
 def build_from_files(spec: Spec, base_dir: Path, paths: Iterable[str], created: datetime) -> Reference:
@@ -27,16 +29,35 @@ def build_from_files(spec: Spec, base_dir: Path, paths: Iterable[str], created: 
     Args:
         spec: the system's spec.
         base_dir: where relative paths start.
-        paths: local files or folders; a file's name says its format, and the log's format where it does not.
+        paths: files or folders, also by URL; a file's name says its format, and the log's format where it does not.
         created: now, aware.
 
     Raises:
         ReferenceDataError: a file cannot be read, or the data cannot serve as a reference.
 
     """
-    data = TrainingData(spec, [file for path in paths for file in _files(path, base_dir)])
-    source_hash = hash_files(Path(file.path) for file in data.files)
+    files = [file for path in paths for file in _files(path, base_dir)]
+    data = TrainingData(spec, files)
+    source_hash = hash_streams(file.filesystem.open_input_file(file.path) for file in files)
     return build_reference(spec, data, created=created, source_hash=source_hash)
+
+
+def build_from_table(spec: Spec, table: SqlTable, created: datetime) -> Reference:
+    """Build a spec's reference from a table of training data.
+
+    Its `source_hash` is that of the rows in the order in which the database gave them.
+
+    Args:
+        spec: the system's spec.
+        table: where the training data are.
+        created: now, aware.
+
+    Raises:
+        ReferenceDataError: the table cannot be read, or the data cannot serve as a reference.
+
+    """
+    data = TrainingData(spec, [table])
+    return build_reference(spec, data, created=created, source_hash=_hash_columns(data))
 
 
 class TrainingData(Mapping[str, Column]):
@@ -48,7 +69,7 @@ class TrainingData(Mapping[str, Column]):
 
     """
 
-    def __init__(self, spec: Spec, files: list[StoredFile]) -> None:
+    def __init__(self, spec: Spec, files: Sequence[StoredFile | SqlTable]) -> None:
         if not files:
             raise ReferenceDataError("there are no files of training data")
         self.files = files
@@ -64,8 +85,8 @@ class TrainingData(Mapping[str, Column]):
     def __getitem__(self, name: str) -> Column:
         if name not in self._names:
             raise KeyError(name)
-        if any(self._format(file) in _TEXT for file in self.files):
-            return self._all_columns[name]
+        if any(self._format(file) in _READ_AT_ONCE for file in self.files):
+            return self.columns[name]
         return self._read({name: self._types[name]} if name in self._types else {})[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -75,17 +96,19 @@ class TrainingData(Mapping[str, Column]):
         return len(self._names)
 
     @cached_property
-    def _all_columns(self) -> dict[str, Column]:
-        """Text is parsed whole or not at all, hence once."""
+    def columns(self) -> dict[str, Column]:
+        """Text is parsed whole or not at all, and a table keeps no order, hence once."""
         return self._read(self._types)
 
-    def _format(self, file: StoredFile) -> LogFormat:
+    def _format(self, file: StoredFile | SqlTable) -> LogFormat:
+        if isinstance(file, SqlTable):
+            return LogFormat.SQL
         return FORMAT_OF_SUFFIX.get(Path(file.path).suffix.lower(), self._default_format)
 
     def _present(self, wanted: frozenset[str]) -> frozenset[str]:
         try:
             names = {file.path: column_names(file, self._format(file)) & wanted for file in self.files}
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, pa.ArrowException, DatabaseError) as error:
             raise ReferenceDataError(f"the training data cannot be read: {plain(error)}") from error
         everywhere = frozenset.intersection(*names.values())
         for path, found in names.items():
@@ -98,7 +121,7 @@ class TrainingData(Mapping[str, Column]):
         parts = [part for file in self.files for part in self._parts(file, columns)]
         return _joined(parts, [*columns, self._time_column])
 
-    def _parts(self, file: StoredFile, columns: Columns) -> Iterator[pa.Table]:
+    def _parts(self, file: StoredFile | SqlTable, columns: Columns) -> Iterator[pa.Table]:
         try:
             for item in read_file(file, self._format(file), columns, self._time_column):
                 if isinstance(item, FileProblem):
@@ -107,7 +130,7 @@ class TrainingData(Mapping[str, Column]):
                 if item.times is not None:
                     arrays.setdefault(self._time_column, item.times)
                 yield pa.table(arrays)
-        except BrokenFileError as error:
+        except (BrokenFileError, LogError) as error:
             raise ReferenceDataError(f"{file.path}: {error}") from error
 
 
@@ -122,13 +145,19 @@ def _joined(parts: list[pa.Table], names: list[str]) -> dict[str, Column]:
 
 
 def _files(path: str, base_dir: Path) -> Iterator[StoredFile]:
-    if is_url(path):
-        raise ReferenceDataError(f"{path}: training data must be local files")
-    root = str(resolve(path, base_dir))
     try:
-        for item in walk(pafs.LocalFileSystem(), root):
+        filesystem, root = locate(path, base_dir)
+        for item in walk(filesystem, root):
             if isinstance(item, FileProblem):
                 raise ReferenceDataError(f"{item.path}: {item.problem}")
             yield item
-    except OSError as error:
+    except (PathError, OSError, pa.ArrowException) as error:
         raise ReferenceDataError(f"the training data cannot be read: {plain(error)}") from error
+
+
+def _hash_columns(data: TrainingData) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(data):
+        for batch in pa.table({name: data.columns[name]}).to_batches():
+            digest.update(batch.serialize())
+    return digest.hexdigest()

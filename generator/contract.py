@@ -10,6 +10,16 @@ from functools import cached_property
 
 from generator.spec.model import KpiKind, SloKind, Spec
 
+TOP_BINS_SQL = """\
+SELECT feature_name, is_score, bin, reference_ratio, current_ratio, psi_contribution, window_start, window_end
+FROM drift_results
+WHERE system = :system
+  AND window_end = (SELECT MAX(window_end) FROM drift_windows WHERE system = :system)
+ORDER BY psi_contribution DESC, feature_name, is_score, bin_index
+LIMIT :limit"""
+"""The bins that contributed most to PSI in a system's newest window, in the results database; the exporter's tables
+are in `exporters.results`. Runs on SQLite and PostgreSQL. Empty where the newest window had too few rows to compare."""
+
 
 class MetricType(StrEnum):
     """Prometheus metric types in use."""

@@ -157,15 +157,26 @@ def reference() -> None:
 
 @reference.command("build")
 @spec_argument
-@click.option("--data", "paths", type=click.Path(path_type=Path, exists=True), multiple=True, required=True)
+@click.option(
+    "--data", "paths", multiple=True, required=True, metavar="PATH", help="A file, a folder, or a URL of one."
+)
+@click.option("--table", help="A table of training data; --data is then the database's SQLAlchemy URL.")
+@click.option("--password-file", type=click.Path(exists=True), help="Holds the database's password.")
 @click.option("--promote", is_flag=True, help="Put the new version in force at once.")
-def build_command(spec_path: Path, paths: tuple[Path, ...], promote: bool) -> None:
+def build_command(
+    spec_path: Path, paths: tuple[str, ...], table: str | None, password_file: str | None, promote: bool
+) -> None:
     """Compute a reference from training data and store it as a version."""
-    from exporters.training_data import build_from_files
+    from exporters.sql_log import SqlTable
+    from exporters.training_data import build_from_files, build_from_table
 
-    spec = _load(spec_path)
-    data = [str(path.absolute()) for path in paths]
-    built = build_from_files(spec, spec_path.parent, data, created=datetime.now(UTC))
+    if table is not None and len(paths) > 1:
+        raise click.UsageError("--table takes one --data, the URL of its database")
+    spec, now = _load(spec_path), datetime.now(UTC)
+    if table is not None:
+        built = build_from_table(spec, SqlTable(paths[0], table, Path.cwd(), password_file), now)
+    else:
+        built = build_from_files(spec, Path.cwd(), paths, now)
     store = _store(spec, spec_path)
     version = store.save(built)
     in_force = spec.reference.alias in {alias for item in store.versions() for alias in item.aliases}

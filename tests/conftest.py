@@ -1,12 +1,19 @@
 """What tests share: the repository's specs, and the real servers, whose absence is said loudly."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
+from databases import Database
 
-from examples.servers import find_server
+from examples.servers import find_postgres, find_server
 from generator.spec.load import load_spec
-from generator.spec.model import Spec
+from generator.spec.model import Results, Spec
+
+if TYPE_CHECKING:
+    from postgres import Postgres
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 RELEASES = ("stable", "sid")
@@ -47,6 +54,30 @@ def stable_promtool() -> str:
 def prometheus(request: pytest.FixtureRequest) -> str:
     """Prometheus: Debian stable's, then 3."""
     return server("prometheus", request.param)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator["Postgres"]:
+    """A PostgreSQL server that only these tests use."""
+    pytest.importorskip("psycopg", reason="did not run: no driver of PostgreSQL here (the postgres extra brings it)")
+    from postgres import running
+
+    initdb = find_postgres("initdb")
+    if initdb is None:
+        pytest.skip(NOT_RUN.format("PostgreSQL"))
+    with running(initdb.parent) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
+    """An empty results database, of each kind."""
+    if request.param == "sqlite":
+        return Database(Results(), tmp_path)
+    server: Postgres = request.getfixturevalue("postgres")
+    name = f"test_{uuid4().hex}"
+    server.create(name)
+    return Database(server.results(name), tmp_path)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

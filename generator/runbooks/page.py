@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from generator.contract import TOP_BINS_SQL
 from generator.runbooks.guides import GUIDES, Guide
 from generator.runbooks.markdown import block, bullets, escape, numbered, table
 from generator.signals.signal import Alert, Incident, Query, Signal
@@ -12,13 +13,6 @@ from generator.spec.model import Spec
 _LOOK_BACK = "6h"
 _RESOLUTION = "1m"
 
-_TOP_BINS = """\
-SELECT feature_name, bin, reference_ratio, current_ratio, psi_contribution
-FROM drift_results
-WHERE system = 'SYSTEM'
-  AND window_end = (SELECT MAX(window_end) FROM drift_results WHERE system = 'SYSTEM')
-ORDER BY psi_contribution DESC, feature_name, bin_index
-LIMIT 10;"""
 _HISTORY_OF_BIN = """\
 SELECT window_end, reference_ratio, current_ratio, psi_contribution
 FROM drift_results
@@ -91,9 +85,13 @@ def _runnable(spec: Spec, query: Query) -> str:
 def _bins(spec: Spec) -> Iterator[str]:
     yield "### Bins that moved most"
     yield "In the results database (`results.url` of the spec), the top contributing bins of the last window:"
-    yield block(_TOP_BINS.replace("SYSTEM", spec.system.name), "sql")
+    yield block(_top_bins(spec), "sql")
     yield "And how one bin came there, window by window:"
     yield block(_HISTORY_OF_BIN.replace("SYSTEM", spec.system.name), "sql")
+
+
+def _top_bins(spec: Spec) -> str:
+    return TOP_BINS_SQL.replace(":system", f"'{spec.system.name}'").replace(":limit", "10") + ";"
 
 
 def _commands(guide: Guide) -> Iterator[str]:

@@ -170,6 +170,7 @@ class PredictionLog(Part, frozen=True, kw_only=True):
     path: Path
     format: LogFormat = LogFormat.PARQUET
     table: Annotated[Label, Meta(description="The table, where path is a SQLAlchemy URL.")] | None = None
+    password_file: Annotated[Path, Meta(description="Holds the database's password.")] | None = None
     timestamp: Annotated[Column, Meta(description="When the prediction was made (UTC unless it carries a zone).")] = (
         "timestamp"
     )

@@ -237,6 +237,9 @@ def _log(spec: Spec) -> Iterator[Problem]:
     if log.format is LogFormat.SQL and log.table is None:
         paths: tuple[KeyPath, ...] = (("prediction_log", "format"), ("prediction_log", "table"))
         yield Problem(paths, "sql needs prediction_log.table", "consistency")
+    if log.password_file is not None and log.format is not LogFormat.SQL:
+        paths = (("prediction_log", "password_file"), ("prediction_log", "format"))
+        yield Problem(paths, "has no meaning without format: sql", "consistency")
     if outcome is None:
         return
     where = ("prediction_log", "outcome")

@@ -18,7 +18,10 @@ import pytest
 from exporter_samples import HOUR, NOON, SPEC, log_rows, value, write_parquet
 
 from exporters.exporter import Exporter, JsonLog, run_exporter
+from exporters.pipeline import measure
+from exporters.prediction_log import LogError
 from exporters.reference import Reference, build_reference
+from exporters.report import Window, WindowReport
 from exporters.results import open_results
 from exporters.stores import DirectoryStore, open_store
 from generator.spec.model import Results, Spec, Windows
@@ -179,6 +182,30 @@ def test_results_older_than_the_retention_are_forgotten(bench: Bench) -> None:
     assert bench.ends_kept() == [NOON + HOUR, NOON + 2 * HOUR]
 
 
+# ---------------------------------------------------------------- late rows
+
+
+def test_rows_that_arrive_within_the_grace_are_counted(bench: Bench) -> None:
+    exporter = bench.start()
+    bench.clock.now = NOON + 4 * MINUTE
+    exporter.run_due()
+    write_parquet(log_rows(NOON - HOUR, NOON, 500), bench.folder / "log" / "late.parquet")
+    bench.clock.now = NOON + 5 * MINUTE
+    exporter.run_due()
+    assert value(exporter.metrics().body, "shop_window_rows") == 1500
+
+
+def test_rows_that_arrive_after_a_window_was_measured_are_not_counted(bench: Bench) -> None:
+    exporter = bench.start()
+    exporter.run_due()
+    write_parquet(log_rows(NOON - HOUR, NOON, 500), bench.folder / "log" / "late.parquet")
+    bench.clock.now += 50 * MINUTE
+    exporter.run_due()
+    bench.start().run_due()
+    assert value(exporter.metrics().body, "shop_window_rows") == 1000
+    assert value(bench.start().metrics().body, "shop_window_rows") == 1000
+
+
 # ---------------------------------------------------------------- failures
 
 
@@ -225,6 +252,59 @@ def test_a_window_that_failed_is_measured_with_the_next(bench: Bench) -> None:
     exporter.run_due()
     assert bench.ends_kept() == [NOON, NOON + HOUR, NOON + 2 * HOUR]
     assert failures(exporter) == 1
+
+
+def failing_at(*ends: datetime) -> Callable[..., WindowReport]:
+    """A measurement that breaks in some windows."""
+
+    def run(
+        spec: Spec, folder: Path, reference: Reference, version: str, window: Window, now: datetime
+    ) -> WindowReport:
+        if window.end in ends:
+            raise LogError("the disk hiccups")
+        return measure(spec, folder, reference, version, window, now)
+
+    return run
+
+
+@pytest.fixture
+def after_a_gap(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Exporter:
+    """An exporter that lost the window that ended at 13:00 and has those around it."""
+    exporter = bench.start()
+    exporter.run_due()
+    bench.clock.now += 2 * HOUR
+    with monkeypatch.context() as broken:
+        broken.setattr("exporters.exporter.measure", failing_at(NOON + HOUR))
+        exporter.run_due()
+    assert bench.ends_kept() == [NOON, NOON + 2 * HOUR]
+    return exporter
+
+
+def test_a_window_that_failed_before_a_newer_one_is_caught_up(bench: Bench, after_a_gap: Exporter) -> None:
+    bench.clock.now += HOUR
+    after_a_gap.run_due()
+    assert bench.ends_kept() == [NOON, NOON + HOUR, NOON + 2 * HOUR, NOON + 3 * HOUR]
+    assert window_end(after_a_gap) == (NOON + 3 * HOUR).timestamp()
+
+
+@pytest.mark.usefixtures("after_a_gap")
+def test_a_restart_catches_up_a_window_that_failed_before_a_newer_one(bench: Bench) -> None:
+    restarted = bench.start()
+    restarted.run_due()
+    assert bench.ends_kept() == [NOON, NOON + HOUR, NOON + 2 * HOUR]
+    assert window_end(restarted) == (NOON + 2 * HOUR).timestamp()
+
+
+def test_a_window_that_keeps_failing_is_given_up_when_it_is_older_than_catch_up(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporters.exporter.measure", failing_at(NOON + HOUR))
+    exporter = bench.start(msgspec.structs.replace(SPEC, windows=Windows(catch_up=2)))
+    for _ in range(6):
+        exporter.run_due()
+        bench.clock.now += HOUR
+    assert bench.ends_kept() == [NOON, *(NOON + hours * HOUR for hours in (2, 3, 4, 5))]
+    assert failures(exporter) == 3
 
 
 def test_measurements_are_published_even_where_they_cannot_be_kept(bench: Bench) -> None:

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from exporters.report import Window
-from exporters.schedule import due_windows, newest_end, next_due
+from exporters.schedule import due_windows, gaps, newest_end, next_due
 
 HOUR, DAY, MINUTE = timedelta(hours=1), timedelta(days=1), timedelta(minutes=1)
 
@@ -43,3 +43,18 @@ def test_windows_end_at_whole_steps_whatever_the_process_started_at() -> None:
 def test_the_next_window_is_due_at_its_end_plus_grace() -> None:
     assert next_due(at(12, 4), HOUR, 5 * MINUTE) == at(12, 5)
     assert next_due(at(12, 5), HOUR, 5 * MINUTE) == at(13, 5)
+
+
+def test_what_lacks_between_kept_windows_is_a_gap() -> None:
+    kept = [Window(at(hour - 1), at(hour)) for hour in (3, 4, 7, 8)]
+    assert gaps(kept, HOUR, HOUR) == {Window(at(4), at(5)), Window(at(5), at(6))}
+
+
+def test_nothing_lacks_before_the_oldest_window_or_where_none_is_kept() -> None:
+    assert gaps([Window(at(2), at(3))], HOUR, HOUR) == set()
+    assert gaps([], HOUR, HOUR) == set()
+
+
+def test_a_kept_window_of_another_length_fills_no_gap() -> None:
+    kept = [Window(at(2), at(3)), Window(at(1), at(4)), Window(at(4), at(5))]
+    assert gaps(kept, HOUR, HOUR) == {Window(at(3), at(4))}

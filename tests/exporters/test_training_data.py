@@ -84,6 +84,6 @@ def test_training_data_that_are_not_there_are_told(tmp_path: Path) -> None:
         build(tmp_path, "nowhere")
 
 
-def test_a_url_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ReferenceDataError, match="must be local files"):
-        build(tmp_path, "s3://bucket/train")
+def test_a_url_of_no_known_kind_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ReferenceDataError, match="the training data cannot be read: bogus://bucket/train"):
+        build(tmp_path, "bogus://bucket/train")

@@ -1,7 +1,6 @@
 """Runbook pages: one an incident type, real queries, one entry an alert, and no text of the spec becomes markup."""
 
 import re
-import sqlite3
 
 import pytest
 
@@ -82,24 +81,6 @@ def test_escalation_lists_the_levels_of_the_spec(pages):
 
 def test_a_spec_without_escalation_names_the_owning_team(flights):
     assert "call on flight-operations" in runbook_pages(flights, signals(flights), "m")["feature-drift.md"]
-
-
-def test_the_sql_finds_the_bins_of_the_last_window(pages):
-    query = re.search(r"```sql\n(.*?)```", pages["feature-drift.md"], re.DOTALL)[1]
-    with sqlite3.connect(":memory:") as database:
-        database.execute(
-            "CREATE TABLE drift_results (system, window_start, window_end, feature_name, bin, bin_index,"
-            " reference_ratio, current_ratio, psi_contribution, timestamp)"
-        )
-        rows = [
-            ("streamrec", 0, 1, "age", "old", 0, 0.5, 0.1, 9.0, 1),
-            ("streamrec", 1, 2, "age", "small", 0, 0.1, 0.1, 0.1, 2),
-            ("streamrec", 1, 2, "age", "large", 1, 0.1, 0.4, 0.4, 2),
-            ("other", 2, 3, "age", "foreign", 0, 0.1, 0.4, 0.8, 3),
-        ]
-        database.executemany("INSERT INTO drift_results VALUES (?,?,?,?,?,?,?,?,?,?)", rows)
-        found = database.execute(query).fetchall()
-    assert found == [("age", "large", 0.1, 0.4, 0.4), ("age", "small", 0.1, 0.1, 0.1)]
 
 
 def test_text_of_the_spec_never_becomes_markup(hostile_pages):
