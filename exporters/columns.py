@@ -112,7 +112,8 @@ def comparable(column: Column, kind: FeatureType) -> Chunk:
         raise _mismatch(kind, f"{block.type} values")
     if not pa.types.is_float32(block.type):
         block = block.cast(pa.float64(), safe=False)
-    return pa.array(block.to_numpy(zero_copy_only=False), from_pandas=True)
+    values: Chunk = pa.array(block.to_numpy(zero_copy_only=False), from_pandas=True)
+    return values
 
 
 def epoch_microseconds(times: Column) -> pa.ChunkedArray[Any]:
