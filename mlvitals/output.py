@@ -4,8 +4,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from exporters.report import FeatureReport, Measure, WindowReport
-from generator.contract import Status
+from exporters.report import FeatureReport, Measure, SkewReport, WindowReport
+from generator.contract import SkewStatus, Status
 from generator.spec.model import Severity
 
 _STYLE = {Severity.CRITICAL: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
@@ -31,7 +31,23 @@ def drift_table(report: WindowReport) -> None:
     for name, feature in rows:
         if advice := feature.reason or feature.action:
             console.print(Text(f"{printable(name)}: {printable(advice)}"))
+    if report.skew is not None:
+        _skew_lines(console, report.skew)
     for problem in report.problems:
+        console.print(Text(f"{problem.path}: {problem.problem}", style="yellow"))
+
+
+def _skew_lines(console: Console, skew: SkewReport) -> None:
+    """What differs between serving and offline; what agrees is not worth a line."""
+    console.print(f"serving against offline: {skew.serving_rows} predictions, {skew.offline_rows} offline rows")
+    for name, feature in skew.features.items():
+        if feature.status in {SkewStatus.OK, SkewStatus.NOT_RECOMPUTED}:
+            continue
+        apart = "" if feature.distance is None else f", {feature.measure.upper()} {feature.distance.value:.3f}"
+        differing = "" if feature.mismatch_ratio is None else f", {feature.mismatch_ratio:.1%} of the values differ"
+        why = f", {printable(feature.reason)}" if feature.reason else ""
+        console.print(Text(f"{printable(name)}: {feature.status}{differing}{apart}{why}", style="yellow"))
+    for problem in skew.problems:
         console.print(Text(f"{problem.path}: {problem.problem}", style="yellow"))
 
 

@@ -85,6 +85,7 @@ def _distribution(spec: Spec, contract: Contract, measure: _Measure) -> Signal:
             timing=measure.policy,
             scenario=scenario,
             url_labels=(FEATURE,),
+            labels=(("measure", measure.key),),
         )
 
     return Signal(
