@@ -64,7 +64,7 @@ def write_recomputed(folder: Path, moment: datetime, *, seed: int) -> None:
             **dict(zip(users.schema.names, users.columns, strict=True)),
         }
     )
-    write_hour(folder, moment, rows, categories=categories(rows))
+    write_hour(folder, moment, rows, f"part-{moment:%M%S}", categories(rows))
 
 
 def touch_sources(folders: Iterable[Path]) -> None:
