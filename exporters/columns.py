@@ -89,6 +89,33 @@ def sorted_numbers(column: Column, kind: FeatureType, at: Column | None = None) 
     return values[: np.searchsorted(values, np.nan)]
 
 
+def comparable(column: Column, kind: FeatureType) -> Chunk:
+    """A column's values one by one, for comparing them with others of the same rows; null where null or NaN.
+
+    Returns:
+        Text of a category, times in UTC, float32 where the column is that, else float64.
+
+    Raises:
+        ColumnTypeError: the column does not hold values of the feature's type.
+
+    """
+    chunk = _joined(column)
+    if kind is FeatureType.CATEGORICAL:
+        return _text(chunk)[0]
+    block = _plain(chunk)
+    if kind is FeatureType.TIMESTAMP:
+        times: Chunk = _microseconds(block).cast(pa.timestamp("us", "UTC"))
+        return times
+    if pa.types.is_null(block.type):
+        return pa.nulls(len(block), pa.float64())
+    if not _SUITS[kind](block.type):
+        raise _mismatch(kind, f"{block.type} values")
+    if not pa.types.is_float32(block.type):
+        block = block.cast(pa.float64(), safe=False)
+    values: Chunk = pa.array(block.to_numpy(zero_copy_only=False), from_pandas=True)
+    return values
+
+
 def epoch_microseconds(times: Column) -> pa.ChunkedArray[Any]:
     """Times as microseconds since 1970 in UTC, null where missing.
 

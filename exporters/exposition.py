@@ -16,8 +16,8 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from exporters.freshness import Reading
-from exporters.report import Bin, FeatureReport, Measure, WindowReport
-from generator.contract import Contract, MetricType, Producer, Status
+from exporters.report import Bin, FeatureReport, Measure, SkewReport, WindowReport
+from generator.contract import Contract, MetricType, Producer, SkewStatus, Status
 from generator.spec.durations import seconds
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -57,6 +57,8 @@ def samples_of_window(contract: Contract, report: WindowReport | None) -> dict[s
     samples: dict[str, Iterable[Sample]] = {"feature_info": _feature_info(contract)}
     if report is not None:
         samples |= _window_samples(report) | _feature_samples(contract, report)
+        if report.skew is not None:
+            samples |= _skew_samples(contract, report.skew)
         if report.score is not None:
             samples |= _score_samples(report.score, contract.spec.exporter.top_bins)
     return samples
@@ -104,6 +106,7 @@ _FIGURES: dict[str, Callable[[FeatureReport], float | None]] = {
     "drift_psi_critical_value": lambda feature: _critical_value(feature.psi),
     "drift_ks": lambda feature: _value(feature.ks),
     "drift_ks_critical_value": lambda feature: _critical_value(feature.ks),
+    "drift_ks_pvalue": lambda feature: feature.ks_pvalue_adjusted,
     "drift_js": lambda feature: _value(feature.js),
     "drift_js_critical_value": lambda feature: _critical_value(feature.js),
 }
@@ -145,6 +148,26 @@ def _score_samples(score: FeatureReport, top_bins: int) -> dict[str, Iterable[Sa
     return samples
 
 
+def _skew_samples(contract: Contract, skew: SkewReport) -> dict[str, Iterable[Sample]]:
+    features = {name: skew.features[name] for name in contract.spec.features if name in skew.features}
+    samples: dict[str, Iterable[Sample]] = {
+        "skew_offline_rows": _single(skew.offline_rows),
+        "skew_mismatch_ratio": [((name,), feature.mismatch_ratio) for name, feature in features.items()],
+        "skew_status": [
+            ((name, status), float(feature.status is status))
+            for name, feature in features.items()
+            for status in SkewStatus
+        ],
+    }
+    for measure in {feature.measure for feature in features.values()}:
+        found = {name: feature.distance for name, feature in features.items() if feature.measure == measure}
+        samples[f"skew_{measure}"] = [((name,), _value(distance)) for name, distance in found.items()]
+        samples[f"skew_{measure}_critical_value"] = [
+            ((name,), _critical_value(distance)) for name, distance in found.items()
+        ]
+    return samples
+
+
 def _top_bins(feature: FeatureReport, count: int) -> Iterator[tuple[tuple[str, str], Bin]]:
     if feature.psi is not None:
         for rank, item in enumerate(feature.top_bins(count), start=1):
@@ -172,6 +195,7 @@ def _freshness_samples(
         "data_freshness_seconds": [((name,), (now - moment).total_seconds()) for name, moment in newest.items()],
         "data_freshness_timestamp_seconds": [((name,), moment.timestamp()) for name, moment in newest.items()],
         "data_freshness_max_age_seconds": [((name,), seconds(source.max_age)) for name, source in sources.items()],
+        "data_freshness_tolerance_seconds": [((name,), seconds(source.tolerance)) for name, source in sources.items()],
     }
 
 

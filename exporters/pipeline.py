@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from exporters.cells import Cells
 from exporters.columns import ColumnTypeError
 from exporters.compare import Outcome, compare
@@ -16,6 +18,7 @@ from exporters.prediction_log import BrokenFileError, Chunk, files_of_window, re
 from exporters.profile import ColumnProblem, FeatureProfile, profile_column
 from exporters.reference import Reference
 from exporters.report import FileProblem, Window, WindowReport
+from exporters.skew_rows import measure_skew
 from exporters.sql_log import SqlTable
 from generator.contract import Status
 from generator.spec.model import Spec
@@ -82,7 +85,7 @@ def measure(
     if not tally.rows:
         # Nothing is missing from an empty window; there is too little of everything.
         tally.outcomes = {target.name: FeatureProfile.empty(target.cells) for target in targets}
-    return compare(
+    report = compare(
         spec,
         reference,
         reference_version=reference_version,
@@ -93,6 +96,7 @@ def measure(
         problems=[*tally.problems, *_partly_lacking(tally, targets)],
         measured_at=measured_at,
     )
+    return replace(report, skew=measure_skew(spec, base_dir, reference, window)) if spec.skew.path else report
 
 
 def _targets(spec: Spec, reference: Reference) -> tuple[Target, ...]:

@@ -5,8 +5,8 @@ from typing import Literal
 
 import msgspec
 
-from generator.contract import UNMEASURABLE, Status
-from generator.spec.model import FeatureType, Severity
+from generator.contract import UNMEASURABLE, SkewStatus, Status
+from generator.spec.model import FeatureType, Severity, SkewJoin
 
 REPORT_SCHEMA = "mlvitals.drift/1"
 """Name and version of the JSON form; a change that breaks a reader raises the number."""
@@ -101,6 +101,47 @@ class FileProblem(msgspec.Struct, frozen=True, kw_only=True):
     problem: str
 
 
+class Offender(msgspec.Struct, frozen=True, kw_only=True):
+    """A prediction whose value at serving differs from the one recomputed offline; values as text, None for null."""
+
+    key: str
+    """The prediction's id or its entity. It stands in reports alone, never in a metric."""
+    time: datetime
+    serving: str | None
+    offline: str | None
+
+
+class FeatureSkew(msgspec.Struct, frozen=True, kw_only=True):
+    """One feature at serving against the same feature recomputed offline. Figures are None where undefined."""
+
+    status: SkewStatus
+    reason: str = ""
+    measure: Literal["psi", "ks", "js"]
+    serving_values: int = 0
+    offline_values: int = 0
+    distance: Measure | None = None
+    """How far the distributions are apart, by `measure`."""
+    mismatches: int | None = None
+    """Matched predictions whose two values differ; None where predictions are not matched."""
+    mismatch_ratio: float | None = None
+    offenders: tuple[Offender, ...] = ()
+    """The largest differences, largest first."""
+
+
+class SkewReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Training-serving skew of one window."""
+
+    window: Window
+    """The window whose predictions were compared: the measured one, or an earlier one where offline rows come late."""
+    join: SkewJoin
+    serving_rows: int = 0
+    """Predictions compared. Of a very large window a fixed share of the keys is compared."""
+    offline_rows: int = 0
+    """Offline rows that they were compared with."""
+    features: dict[str, FeatureSkew] = {}
+    problems: tuple[FileProblem, ...] = ()
+
+
 class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
     """Everything one measurement found."""
 
@@ -116,6 +157,8 @@ class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[FileProblem, ...] = ()
     severity: Severity | None = None
     """The worst of all features and the score."""
+    skew: SkewReport | None = None
+    """None where the spec has no skew.path."""
 
     @property
     def urgency(self) -> Severity | None:

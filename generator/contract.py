@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
-from generator.spec.model import KpiKind, SloKind, Spec
+from generator.spec.model import KpiKind, SkewJoin, SloKind, Spec
 
 TOP_BINS_SQL = """\
 SELECT feature_name, is_score, bin, reference_ratio, current_ratio, psi_contribution, window_start, window_end
@@ -51,6 +51,18 @@ class Status(StrEnum):
 
 UNMEASURABLE = (Status.MISSING_IN_SERVING, Status.TYPE_MISMATCH, Status.ALL_NULL, Status.MISSING_IN_REFERENCE)
 """States in which nothing can be said of a feature although there is data; each pages."""
+
+
+class SkewStatus(StrEnum):
+    """What comparing a feature's values at serving with those recomputed offline came to."""
+
+    OK = "ok"
+    INVESTIGATE = "investigate"
+    ALERT = "alert"
+    INSUFFICIENT_DATA = "insufficient_data"
+    MISSING_IN_SERVING = "missing_in_serving"
+    TYPE_MISMATCH = "type_mismatch"
+    NOT_RECOMPUTED = "not_recomputed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +258,11 @@ class Contract:
             gauge("drift_psi_critical_value", "PSI that sampling noise alone exceeds once in 1000 windows.", feature),
             gauge("drift_ks", "Kolmogorov-Smirnov D of the last window against the reference, 0 to 1.", feature),
             gauge("drift_ks_critical_value", "D that sampling noise alone exceeds once in 1000 windows.", feature),
+            gauge(
+                "drift_ks_pvalue",
+                "Chance that noise alone gives a D this large, adjusted for the number of features, 0 to 1.",
+                feature,
+            ),
             gauge("drift_js", "Jensen-Shannon divergence in nats, 0 to ln 2.", feature),
             gauge(
                 "drift_js_critical_value", "Divergence that sampling noise alone exceeds once in 1000 windows.", feature
@@ -286,10 +303,16 @@ class Contract:
                         "feature_source",
                     ),
                     gauge("data_freshness_max_age_seconds", "Age up to which a source is fresh.", "feature_source"),
+                    gauge(
+                        "data_freshness_tolerance_seconds",
+                        "How far in the future a source's newest data may be.",
+                        "feature_source",
+                    ),
                 )
                 if self.spec.sources
                 else ()
             ),
+            *(self._skew() if self.spec.skew.path else ()),
             gauge("window_start_timestamp_seconds", "Begin of the last measured window, in Unix time."),
             gauge("window_end_timestamp_seconds", "End of the last measured window, in Unix time."),
             gauge("window_rows", "Rows of the last measured window."),
@@ -305,7 +328,46 @@ class Contract:
             gauge("exporter_run_duration_seconds", "How long the last measurement took."),
         )
 
+    def _skew(self) -> tuple[Family, ...]:
+        """Families of training-serving skew: of the measures that features are compared by, and no others."""
 
+        def gauge(short: str, text: str, *labels: str) -> Family:
+            return self._family(short, MetricType.GAUGE, text, labels, Producer.EXPORTER)
+
+        feature = "feature_name"
+        measures = sorted({described.skew for described in self.spec.features.values()})
+        return (
+            gauge(
+                "skew_status",
+                "1 for the status that holds for the feature, serving against offline, 0 for the others.",
+                feature,
+                "status",
+            ),
+            gauge("skew_offline_rows", "Offline rows that the predictions of the last window were compared with."),
+            *(gauge(f"skew_{name}", _SKEW_HELP[name], feature) for name in measures),
+            *(
+                gauge(f"skew_{name}_critical_value", "Skew that noise alone exceeds once in 1000 windows.", feature)
+                for name in measures
+            ),
+            *(
+                (
+                    gauge(
+                        "skew_mismatch_ratio",
+                        "Share of matched predictions whose value differs from the one recomputed offline, 0 to 1.",
+                        feature,
+                    ),
+                )
+                if self.spec.skew_join is not SkewJoin.WINDOW
+                else ()
+            ),
+        )
+
+
+_SKEW_HELP = {
+    "psi": "Population stability index of serving against offline, 0 up.",
+    "ks": "Kolmogorov-Smirnov D of serving against offline, 0 to 1.",
+    "js": "Jensen-Shannon divergence of serving and offline in nats, 0 to ln 2.",
+}
 _PROCESS = (
     Family("process_cpu_seconds_total", MetricType.COUNTER, "CPU time used.", (), Producer.PROCESS),
     Family("process_resident_memory_bytes", MetricType.GAUGE, "Memory in use.", (), Producer.PROCESS),

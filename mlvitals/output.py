@@ -8,8 +8,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from exporters.report import SEVERITIES, FeatureReport, Measure, WindowReport
+from exporters.report import SEVERITIES, FeatureReport, Measure, SkewReport, WindowReport
 from exporters.wording import number, printable, sentence, share, shift, state
+from generator.contract import SkewStatus
 from generator.spec.model import Severity
 
 SCORE = "(score)"
@@ -29,9 +30,28 @@ def drift_table(report: WindowReport, console: Console) -> None:
         if feature.urgency or feature.reason:
             console.print()
             console.print(_finding(name, feature))
+    if report.skew is not None:
+        _skew_lines(console, report.skew)
     if report.problems:
         console.print()
     for problem in report.problems:
+        console.print(Text(printable(f"{problem.path}: {problem.problem}"), "yellow"), soft_wrap=True)
+
+
+def _skew_lines(console: Console, skew: SkewReport) -> None:
+    """What differs between serving and offline; what agrees is not worth a line."""
+    console.print()
+    console.print(f"serving against offline: {skew.serving_rows} predictions, {skew.offline_rows} offline rows")
+    for name, feature in skew.features.items():
+        if feature.status in {SkewStatus.OK, SkewStatus.NOT_RECOMPUTED}:
+            continue
+        apart = "" if feature.distance is None else f", {feature.measure.upper()} {feature.distance.value:.3f}"
+        differing = "" if feature.mismatch_ratio is None else f", {feature.mismatch_ratio:.1%} of the values differ"
+        why = f", {printable(feature.reason)}" if feature.reason else ""
+        console.print(
+            Text(f"{printable(name)}: {feature.status}{differing}{apart}{why}", style="yellow"), soft_wrap=True
+        )
+    for problem in skew.problems:
         console.print(Text(printable(f"{problem.path}: {problem.problem}"), "yellow"), soft_wrap=True)
 
 

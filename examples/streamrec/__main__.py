@@ -124,10 +124,12 @@ def serve_command(
     except SpecError as error:
         raise click.ClickException(str(error)) from error
     folders = (resolve(source.path, spec.parent) for source in loaded.sources.values() if source.path)
+    recomputed = resolve(loaded.skew.path, spec.parent) if loaded.skew.path else None
     begin = datetime.now(UTC)
     try:
         telemetry = PredictionTelemetry(loaded)
-        service = Service(telemetry, SimulatedTime(begin, time_factor), log, tuple(folders), seed=seed)
+        time = SimulatedTime(begin, time_factor)
+        service = Service(telemetry, time, log, tuple(folders), seed=seed, recomputed=recomputed)
     except ValueError as error:
         raise click.ClickException(f"{spec} does not describe StreamRec: {error}") from error
     faults = FaultFile(fault_file, report=lambda message: click.echo(message, err=True))

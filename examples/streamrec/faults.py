@@ -75,3 +75,25 @@ class March3:
             features={**requests.features, DAYS_SINCE: pa.array(np.where(hit, last_interaction, days))},
             engagement=np.where(hit, STALE_ENGAGEMENT * requests.engagement, requests.engagement),
         )
+
+
+SESSIONS = "sessions_7d"
+
+
+@dataclass(frozen=True, slots=True)
+class LostReads:
+    """The feature store does not answer for some users, who make `share` of the traffic, and serving takes a default.
+
+    From `start` on, `sessions_7d` of these users is 0 in the log, while offline it is recomputed rightly. Zero is a
+    value like others, so that a small share is no drift: only a comparison with the offline value shows it.
+    """
+
+    start: datetime
+    share: float
+
+    def apply(self, requests: Requests) -> Requests:
+        """Change the affected users' requests."""
+        hit = (requests.seconds >= self.start.timestamp()) & (requests.position < self.share)
+        sessions = requests.features[SESSIONS].to_numpy()
+        lost = pa.array(np.where(hit, 0, sessions).astype(sessions.dtype))
+        return replace(requests, features={**requests.features, SESSIONS: lost})

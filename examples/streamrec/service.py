@@ -21,7 +21,7 @@ from examples.partitions import hours, write_hour
 from examples.streamrec.faults import Fault, March3
 from examples.streamrec.population import ITEMS
 from examples.streamrec.simulate import ENDPOINTS, FRAMEWORK, MODEL_VERSION, USUAL, simulate
-from examples.streamrec.write import categories, touch_sources
+from examples.streamrec.write import RECOMPUTED_EVERY, categories, touch_sources, write_recomputed
 from exporters.serving import PredictionTelemetry
 
 ERROR_RATIO = 0.0002
@@ -121,12 +121,21 @@ class Service:
     """The running application: what it serves between two ticks, it logs and publishes."""
 
     def __init__(
-        self, telemetry: PredictionTelemetry, time: SimulatedTime, log: Path, sources: tuple[Path, ...], *, seed: int
+        self,
+        telemetry: PredictionTelemetry,
+        time: SimulatedTime,
+        log: Path,
+        sources: tuple[Path, ...],
+        *,
+        seed: int,
+        recomputed: Path | None = None,
     ) -> None:
         self._telemetry = telemetry
         self._time = time
         self._log = log
         self._sources = sources
+        self._recomputed = recomputed
+        self._recomputed_until = _ALWAYS
         self._seed = seed
         self._generator = np.random.default_rng(seed)
         self._last_shown = np.full(ITEMS, -np.inf)
@@ -137,6 +146,7 @@ class Service:
         """Serve what arrives between two moments on the wall; return the number of predictions logged."""
         rows = live_rows(begin, end, self._time, seed=self._seed, faults=faults)
         touch_sources(self._sources)
+        self._recompute(begin)
         for hour, part in hours(rows):
             write_hour(self._log, hour, part, f"part-{_milliseconds(end):x}", categories(rows))
         self._publish_requests(rows)
@@ -145,6 +155,12 @@ class Service:
             load = 0.5 * rows.num_rows / max(1.0, self._usual_rows(end - begin))
             self._telemetry.gpu(gpu, float(np.clip(load + 0.04 * self._generator.standard_normal(), 0, 1)))
         return rows.num_rows
+
+    def _recompute(self, wall: datetime) -> None:
+        """Once a simulated day, write the users' features as the offline pipeline computes them."""
+        if self._recomputed is not None and self._time.at(wall) >= self._recomputed_until:
+            write_recomputed(self._recomputed, wall, seed=self._seed)
+            self._recomputed_until = self._time.at(wall) + RECOMPUTED_EVERY
 
     def _usual_rows(self, length: timedelta) -> float:
         return USUAL.mean_per_hour * self._time.factor * length / timedelta(hours=1)

@@ -4,13 +4,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from examples.partitions import remove_files, write_file, write_hour
 from examples.streamrec.faults import Fault
+from examples.streamrec.population import population
 from examples.streamrec.simulate import SOURCES, USUAL, Traffic, simulate_hour, training_table
 
 TRAINING_DAYS = 14
+RECOMPUTED_EVERY = timedelta(days=1)
 
 _HOUR = timedelta(hours=1)
 
@@ -18,7 +21,7 @@ _HOUR = timedelta(hours=1)
 def write_history(
     folder: Path, end: datetime, days: int, *, seed: int, faults: Sequence[Fault] = (), traffic: Traffic = USUAL
 ) -> Iterator[int]:
-    """Write `folder`/training, `folder`/predictions and `folder`/sources, in place of what was written before.
+    """Write `folder`/training, /predictions, /recomputed and /sources, in place of what was written before.
 
     The log covers the `days` before `end`, an aware full hour; the training data the 14 days before the log.
     Yields the rows written, after each file; nothing is written unless the iterator is consumed.
@@ -27,6 +30,9 @@ def write_history(
     begin = end - timedelta(days=days)
     yield from write_training(folder / "training", begin, TRAINING_DAYS, seed=seed, traffic=traffic)
     remove_files(predictions)
+    remove_files(folder / "recomputed")
+    for day in range(days):
+        write_recomputed(folder / "recomputed", begin + day * RECOMPUTED_EVERY, seed=seed)
     for hour in range(24 * days):
         start = begin + hour * _HOUR
         table = simulate_hour(start, seed=seed, faults=faults, traffic=traffic)
@@ -46,6 +52,19 @@ def write_training(folder: Path, end: datetime, days: int, *, seed: int, traffic
         table = training_table(end - timedelta(days=days - day), 24, seed=seed, traffic=traffic)
         write_file(table, folder / f"part-{day:03}.parquet", categories(table))
         yield table.num_rows
+
+
+def write_recomputed(folder: Path, moment: datetime, *, seed: int) -> None:
+    """Write the features of all users as the offline pipeline computes them at a moment: one row a user."""
+    users = population(seed).users.features
+    rows = pa.table(
+        {
+            "user_id": pa.array(np.arange(users.num_rows)),
+            "timestamp": pa.repeat(pa.scalar(moment, pa.timestamp("ms", tz="UTC")), users.num_rows),
+            **dict(zip(users.schema.names, users.columns, strict=True)),
+        }
+    )
+    write_hour(folder, moment, rows, f"part-{moment:%M%S}", categories(rows))
 
 
 def touch_sources(folders: Iterable[Path]) -> None:

@@ -50,6 +50,8 @@ _FEATURE_DRIFT = Guide(
         "A top bin with an open end, such as `> 365`, that grew from nothing is a changed unit or encoding: seconds for "
         "days, a timestamp for an age. Look at raw rows of that bin.",
         "Compare with the same window of yesterday: measure it with `--start` and `--end`.",
+        "Serving differs from offline? That is never the population. The window's report (`--json`, under `skew`) names "
+        "the predictions that differ most: compute the feature of one of them both ways and find where they part.",
     ),
     mitigations=(
         Mitigation(

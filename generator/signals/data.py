@@ -17,6 +17,7 @@ from generator.signals.building import (
     worst_features,
 )
 from generator.signals.signal import Alert, Incident, Input, Layer, Level, Query, Scenario, Signal, View, levels
+from generator.signals.skew import skew_signals
 from generator.signals.text import Format, Found, FoundValue, LabelOf, Literal, Value, text, threshold
 from generator.spec.durations import seconds
 from generator.spec.model import AlertPolicy, Feature, Levels, Severity, Spec
@@ -31,7 +32,10 @@ def data_signals(spec: Spec) -> Iterator[Signal]:
     if spec.sources:
         yield _freshness(spec, contract)
         yield _unknown_freshness(spec, contract)
+        yield _future_sources(spec, contract)
     yield _status(spec, contract)
+    if spec.skew.path:
+        yield from skew_signals(spec, contract)
     yield _mean(contract)
     yield _rows(contract)
 
@@ -275,6 +279,57 @@ def _unknown_freshness(spec: Spec, contract: Contract) -> Signal:
         width=4,
         height=7,
         levels=(Level(Severity.CRITICAL, 1),),
+        alerts=(alert,) if policy.enabled else (),
+    )
+
+
+def _future_sources(spec: Spec, contract: Contract) -> Signal:
+    updated, limit = (
+        contract.name("data_freshness_timestamp_seconds"),
+        contract.name("data_freshness_tolerance_seconds"),
+    )
+    policy = spec.alerts.freshness
+    example, source = next(iter(spec.sources.items()))
+    tolerance, of_example = seconds(source.tolerance), {SOURCE: example}
+    ahead = f"max by ({SOURCE}) ({updated}) - time()"
+    alert = Alert(
+        name="MLSourceInFuture",
+        severity=Severity.CRITICAL,
+        expression=f"({ahead}) - max by ({SOURCE}) ({limit})",
+        comparison=">",
+        threshold=0,
+        resolution=1,
+        summary="A feature source claims to be from the future, so nobody knows whether it is stale.",
+        description=text(
+            "The newest timestamp of source ",
+            LabelOf(SOURCE),
+            f" of {spec.title} lies in the future, ",
+            Value(Format.DURATION),
+            " beyond its tolerance of ",
+            Found(limit, (SOURCE,), {}, (FoundValue(Format.DURATION),)),
+            ": a clock is wrong, or times without a zone are not UTC.",
+        ),
+        timing=policy,
+        scenario=lambda value: Scenario(
+            (
+                Input(updated, of_example, value + tolerance, slope=1),
+                Input(limit, of_example, tolerance),
+            ),
+            of_example,
+        ),
+    )
+    return Signal(
+        id="future_sources",
+        layer=Layer.DATA,
+        title="Sources ahead of the clock",
+        description="How far a source's newest timestamp lies in the future. Normal: 0. Beyond the source's tolerance its "
+        "age means nothing: set the clock right, or write times in UTC.",
+        unit="s",
+        queries=(Query(f"clamp_min({ahead}, 0)", f"{{{{{SOURCE}}}}}", instant=True),),
+        incident=Incident.STALE_DATA,
+        view=View.BAR_GAUGE,
+        width=8,
+        height=7,
         alerts=(alert,) if policy.enabled else (),
     )
 

@@ -34,6 +34,7 @@ def model_signals(spec: Spec) -> Iterator[Signal]:
     yield _top_bins(contract)
     yield _feature_distance(spec, contract)
     yield _feature_divergence(spec, contract)
+    yield _feature_confirmation(contract)
 
 
 def _scores(contract: Contract) -> Signal:
@@ -255,6 +256,29 @@ def _feature_divergence(spec: Spec, contract: Contract) -> Signal:
         width=12,
         height=7,
         levels=levels(spec.alerts.feature_js),
+    )
+
+
+def _feature_confirmation(contract: Contract) -> Signal:
+    ks = contract.name("drift_ks")
+    return Signal(
+        id="feature_confirmation",
+        layer=Layer.MODEL,
+        title="Confirmation (KS), ten farthest",
+        description="For the features with the largest D: D, its noise floor, and the p-value after Benjamini and Hochberg "
+        "over all features. A p near 0 confirms that something moved and does not say that it matters: with many rows "
+        "every trifle has one. It confirms an alert and never is one.",
+        unit="none",
+        decimals=3,
+        queries=(
+            Query(f"topk(10, {by_feature(ks)})", "KS D", instant=True),
+            Query(by_feature(f"{ks}_critical_value"), "Noise floor", instant=True),
+            Query(by_feature(f"{ks}_pvalue"), "Adjusted p", instant=True),
+        ),
+        incident=Incident.FEATURE_DRIFT,
+        view=View.TABLE,
+        width=12,
+        height=7,
     )
 
 

@@ -300,10 +300,47 @@ class Source(Part, frozen=True, kw_only=True):
     tolerance: Annotated[Duration, Meta(description="A timestamp this far in the future is still sound.")] = "1m"
 
 
+class SkewJoin(StrEnum):
+    """How a prediction finds its features recomputed offline."""
+
+    ID = "id"
+    ENTITY = "entity"
+    WINDOW = "window"
+
+
 class Skew(Part, frozen=True, kw_only=True):
     """Training-serving skew: what was logged at serving against what is recomputed offline."""
 
     path: Annotated[Path, Meta(description="Features recomputed offline, one row an entity and time.")] | None = None
+    format: Annotated[LogFormat, Meta(description="Of its files; sql is not read here.")] = LogFormat.PARQUET
+    join: (
+        Annotated[
+            SkewJoin,
+            Meta(
+                description="id: the row of the same prediction. entity: the entity's latest row at or before the "
+                "prediction. window: no rows are matched, only distributions are compared. Default: by entity where "
+                "the log names one, else by id, else window."
+            ),
+        ]
+        | None
+    ) = None
+    key: Annotated[
+        Column, Meta(description="The id or entity in the offline rows. Default: its column in the log.")
+    ] | (None) = None
+    timestamp: (
+        Annotated[
+            Column,
+            Meta(
+                description="Since when an offline row holds; with id or window, of which prediction. Default: the log's."
+            ),
+        ]
+        | None
+    ) = None
+    max_age: Annotated[Duration, Meta(description="With entity: an older row is no match for a prediction.")] = "48h"
+    delay: Annotated[
+        Duration,
+        Meta(description="How long after a window its offline rows are complete; skew is measured so much later."),
+    ] = "0s"
     tolerance: Annotated[float, Meta(ge=0, description="Relative difference of floats that still counts as equal.")] = (
         1e-6
     )
@@ -501,6 +538,18 @@ class Alerts(Part, frozen=True, kw_only=True):
         warning=0.0, critical=0.05
     )
     out_of_range_ratio: AlertPolicy = AlertPolicy(warning=0.01, critical=0.05)
+    skew_psi: Annotated[AlertPolicy, Meta(description="Serving against offline, where the feature's skew is psi.")] = (
+        AlertPolicy(warning=0.10, critical=0.25)
+    )
+    skew_ks: Annotated[
+        AlertPolicy, Meta(description="D of serving against offline, where the feature's skew is ks.")
+    ] = AlertPolicy(warning=0.10, critical=0.20)
+    skew_js: Annotated[AlertPolicy, Meta(description="In nats, where the feature's skew is js.")] = AlertPolicy(
+        warning=0.05, critical=0.15
+    )
+    skew_mismatch: Annotated[
+        AlertPolicy, Meta(description="Share of predictions whose value differs from the one recomputed offline.")
+    ] = AlertPolicy(warning=0.01, critical=0.10)
     mean_shift: Annotated[AlertPolicy, Meta(description="In reference standard deviations.")] = AlertPolicy(warning=2.0)
     variance_ratio: Annotated[
         tuple[NonNegative, NonNegative], Meta(description="Lowest and highest sound ratio to the reference.")
@@ -712,6 +761,14 @@ class Spec(Part, frozen=True, kw_only=True):
     def step(self) -> str:
         """How often a window ends."""
         return self.windows.step or self.windows.length
+
+    @property
+    def skew_join(self) -> SkewJoin:
+        """How a prediction finds its features recomputed offline."""
+        if self.skew.join is not None:
+            return self.skew.join
+        log = self.prediction_log
+        return SkewJoin.ENTITY if log.entity else SkewJoin.ID if log.id else SkewJoin.WINDOW
 
     def column(self, feature_name: str) -> str:
         """The log column that holds a feature."""

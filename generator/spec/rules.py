@@ -9,7 +9,17 @@ from itertools import chain, pairwise
 from generator.contract import TOTAL_STAGE, Contract
 from generator.spec.diagnostics import KeyPath, Problem, did_you_mean, dotted, quoted
 from generator.spec.durations import milliseconds
-from generator.spec.model import AlertPolicy, Levels, LogFormat, OutcomeKind, SloKind, Source, Spec
+from generator.spec.model import (
+    AlertPolicy,
+    FeatureType,
+    Levels,
+    LogFormat,
+    OutcomeKind,
+    SkewJoin,
+    SloKind,
+    Source,
+    Spec,
+)
 from generator.spec.walk import duration_fields, sections
 
 SMALLEST_ROTATION = 3
@@ -18,7 +28,7 @@ SCRAPES_PER_RATE = 4
 
 _SEVERITIES = ("info", "warning", "critical")
 _CENTURY = "36500d"
-_MAY_BE_ZERO = {"for", "keep_firing_for", "grace", "after", "tolerance", "group_wait"}
+_MAY_BE_ZERO = {"for", "keep_firing_for", "grace", "after", "tolerance", "delay", "group_wait"}
 _MAY_REPEAT = {"rotation"}
 _MAX_PORT = 65535
 # In an http URL an @ may also stand in the path; elsewhere SQLAlchemy takes everything up to it as the password.
@@ -251,6 +261,23 @@ def _log(spec: Spec) -> Iterator[Problem]:
         yield Problem(((*where, "kind"), where, ("prediction_log", "score")), message, "consistency")
 
 
+def _skew(spec: Spec) -> Iterator[Problem]:
+    log, skew = spec.prediction_log, spec.skew
+    join: KeyPath = ("skew", "join")
+    if skew.join is SkewJoin.ID and log.id is None:
+        yield Problem((join, ("prediction_log", "id")), "is id, which needs prediction_log.id", "consistency")
+    if skew.join is SkewJoin.ENTITY and log.entity is None:
+        yield Problem(
+            (join, ("prediction_log", "entity")), "is entity, which needs prediction_log.entity", "consistency"
+        )
+    if skew.path is not None and skew.format is LogFormat.SQL:
+        yield Problem((("skew", "format"),), "sql cannot be read here; write the rows to files", "consistency")
+    for name, feature in spec.features.items():
+        if feature.type is FeatureType.CATEGORICAL and feature.skew == "ks":
+            message = "ks compares numbers, and this feature is categorical"
+            yield Problem((("features", name, "skew"),), message, "consistency", "use psi or js")
+
+
 def _event_names(spec: Spec) -> Iterator[Problem]:
     contract = Contract(spec)
     uses = Counter(name for family in contract.families for name in {family.name, *family.series_names})
@@ -362,6 +389,7 @@ _RULES = (
     _secrets,
     _columns,
     _log,
+    _skew,
     _event_names,
     _repetitions,
     _ports,

@@ -21,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from examples.servers import free_port
 from examples.streamrec.simulate import SOURCES, simulate_hour, training_table
-from examples.streamrec.write import touch_sources, write_hour
+from examples.streamrec.write import touch_sources, write_hour, write_recomputed
 from exporters.serving import PredictionTelemetry
 from generator.contract import Contract, MetricType, Producer
 from generator.promql import metric_names
@@ -57,6 +57,7 @@ def exporter_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     for back in (1, 2):
         write_hour(data / "predictions", this_hour - back * HOUR, simulate_hour(this_hour - back * HOUR, seed=1))
     write_hour(data / "training", this_hour - 60 * HOUR, training_table(this_hour - 60 * HOUR, 8, seed=1))
+    write_recomputed(data / "recomputed", this_hour - 3 * HOUR, seed=1)
     touch_sources(data / "sources" / name for name in SOURCES)
     command = [sys.executable, "-m", "mlvitals"]
     subprocess.run([*command, "reference", "build", spec, "--data", data / "training"], check=True, cwd=REPOSITORY)

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from examples.streamrec.__main__ import main
+from examples.streamrec.population import USERS
 from examples.streamrec.service import FaultFile, Service, SimulatedTime, business_events, live_rows, parse_faults, run
 
 ORIGIN = datetime(2026, 3, 3, 8, 0, tzinfo=UTC)
@@ -84,6 +85,16 @@ def test_a_tick_across_the_hour_is_logged_in_both_hours(telemetry, tmp_path):
     assert len(list(tmp_path.glob("date=2026-03-03/hour=07/*.parquet"))) == 1
     assert len(list(tmp_path.glob("date=2026-03-03/hour=08/*.parquet"))) == 1
     assert pa_dataset.dataset(tmp_path, partitioning="hive").count_rows() == rows
+
+
+def test_features_are_recomputed_once_a_simulated_day(telemetry, tmp_path):
+    service = Service(telemetry, TIME, tmp_path / "log", (), seed=1, recomputed=tmp_path / "recomputed")
+    day = 86_400 / TIME.factor
+    for second in (0, 1, day - 1, day, day + 1):
+        service.serve(after(second), after(second + 1), ())
+    rows = pa_dataset.dataset(tmp_path / "recomputed", partitioning="hive").to_table()
+    assert pc.unique(rows["timestamp"]).to_pylist() == [ORIGIN, after(day)]
+    assert rows.num_rows == 2 * USERS
 
 
 def test_telemetry_hears_of_every_logged_request(service, telemetry, tmp_path):

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from examples.streamrec.__main__ import main
-from examples.streamrec.faults import March3
+from examples.streamrec.faults import SESSIONS, LostReads, March3
 from examples.streamrec.simulate import Traffic, simulate, simulate_hour, training_table
 
 START = datetime(2026, 3, 3, 8, tzinfo=UTC)
@@ -221,3 +221,12 @@ def test_a_fault_that_cannot_be_read_is_a_usage_error():
     result = CliRunner().invoke(main, ["history", "--march3", "tomorrow"])
     assert result.exit_code == 2
     assert "START:SHARE" in result.output
+
+
+def test_lost_reads_change_one_feature_of_the_share_and_nothing_else():
+    sound, broken = (simulate_hour(START, seed=1, faults=faults) for faults in ([], [LostReads(START, 0.05)]))
+    changed = [name for name in sound.column_names if not sound[name].equals(broken[name])]
+    assert changed == [SESSIONS]
+    lost = pc.not_equal(sound[SESSIONS], broken[SESSIONS])
+    assert ratio(lost) == pytest.approx(0.05, abs=0.01)
+    assert pc.unique(broken[SESSIONS].filter(lost)).to_pylist() == [0]

@@ -71,6 +71,7 @@ def measured(psi: float = 0.4, **changes: Any) -> FeatureReport:
             "psi": Measure(value=psi, critical_value=0.03, severity=Severity.CRITICAL),
             "ks": Measure(value=0.2, critical_value=0.05, severity=Severity.CRITICAL),
             "ks_pvalue": 1e-9,
+            "ks_pvalue_adjusted": 3e-9,
             "js": Measure(value=0.05, critical_value=0.004),
             "severity": Severity.CRITICAL,
             "bins": (

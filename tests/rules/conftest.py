@@ -32,8 +32,9 @@ def hostile() -> Spec:
                         "description": HOSTILE_TEXT,
                         "thresholds": {"psi": {"critical": 0.4}},
                     },
-                    "plain": {"nullable": True},
+                    "plain": {"nullable": True, "skew": "js"},
                 },
+                "skew": {"path": "offline"},
                 "business": {
                     "compare_with": "1h",
                     "events": {"clicks": {}, "views": {}},

@@ -363,3 +363,28 @@ def test_business_events_without_a_serving_application_are_refused():
 def test_two_processes_with_the_same_prometheus_job_are_refused():
     (error,) = errors(SMALL + "serving: {job: shop}\nexporter: {job: shop}\n")
     assert error.startswith('6:17 exporter.job is "shop", the Prometheus job of the serving application')
+
+
+def test_the_skew_of_a_category_is_not_measured_by_ks():
+    assert errors(with_feature("type: categorical, skew: ks")) == [
+        "4:46 features.amount.skew ks compares numbers, and this feature is categorical; use psi or js"
+    ]
+
+
+@pytest.mark.parametrize(("join", "log"), [("id", "score: score"), ("entity", "score: score, id: id")])
+def test_rows_are_joined_by_a_column_that_the_log_names(join: str, log: str):
+    text = with_log(log) + f"skew: {{path: offline, join: {join}}}"
+    assert errors(text) == [f"5:29 skew.join is {join}, which needs prediction_log.{join}"]
+
+
+def test_offline_features_are_read_from_files():
+    assert errors(SMALL + "skew: {path: offline, format: sql}") == [
+        "5:31 skew.format sql cannot be read here; write the rows to files"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("log", "join"), [("id: id, entity: user", "entity"), ("id: id", "id"), ("score: score", "window")]
+)
+def test_skew_joins_by_the_most_telling_column_of_the_log(log: str, join: str):
+    assert parse_spec(with_log(log)).skew_join == join
