@@ -8,7 +8,7 @@ Feather (version 2), CSV with a header line or JSON lines, the latter two also c
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -69,6 +69,8 @@ class Chunk:
     columns: Mapping[str, Column]
     times: Times | None
     missing: frozenset[str] = frozenset()
+    others: frozenset[str] = frozenset()
+    """Columns of the file that were not asked for."""
 
 
 def files_of_window(log: PredictionLog, base_dir: Path, window: Window) -> Iterator[StoredFile | FileProblem]:
@@ -109,7 +111,8 @@ def read_file(
             raise BrokenFileError(f"has no time column {timestamp!r}; its rows belong to no window")
         malformed.clear()
         for rows, times in _scan(fragment, schema, columns, timestamp, window):
-            yield _chunk(file, file_format, rows, times, columns)
+            chunk = _chunk(file, file_format, rows, times, columns)
+            yield replace(chunk, others=frozenset(fragment.physical_schema.names) - {*columns, timestamp})
     except InstantError as error:
         raise BrokenFileError(f"time column {timestamp!r} {error}") from error
     except (OSError, pa.ArrowException) as error:

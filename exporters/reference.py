@@ -250,6 +250,7 @@ def build_reference(
         condition=spec.reference.condition,
         features={name: built for name, built in features.items() if built is not None},
         score=score_reference,
+        columns=tuple(sorted(columns)),
     )
 
 
