@@ -69,8 +69,6 @@ class NumericCells(_CellsBase, frozen=True, kw_only=True, dict=True, tag_field="
     minimum: float | None
     """The sound range: the spec's, else the reference's; None where neither is known."""
     maximum: float | None
-    center: float
-    """Mean of the reference; squares are summed about it."""
     single: bool
     """The reference was float32: finer values are rounded to float32 before they are counted."""
 
@@ -81,6 +79,11 @@ class NumericCells(_CellsBase, frozen=True, kw_only=True, dict=True, tag_field="
         Both sides are compared in the coarser precision, so that rounding alone never moves a value out of its cell.
         """
         return self._single_edges if self.single or dtype == np.float32 else self._double_edges
+
+    @cached_property
+    def unseen(self) -> NDArray[np.bool_] | None:
+        """True for the intervals of values that the reference does not hold; None unless each value has a cell."""
+        return self._cell_index == self.labels.index(UNSEEN) if UNSEEN in self.labels else None
 
     def out_of_range(self, counts: Counts) -> int | None:
         """How many of the counted values lie outside the sound range; None where there is no range."""
@@ -121,6 +124,11 @@ class CategoricalCells(_CellsBase, frozen=True, kw_only=True, dict=True, tag_fie
     """Cells of a category: `levels` by falling count, and one last place for every other text."""
 
     levels: tuple[str, ...]
+
+    @cached_property
+    def unseen(self) -> NDArray[np.bool_]:
+        """True for the last place."""
+        return np.asarray(np.arange(self.size) == len(self.levels), np.bool_)
 
     def out_of_range(self, counts: Counts) -> None:
         """Categories have no range."""
@@ -163,9 +171,7 @@ def make_cells(
     values = sorted_numbers(column, kind, at)
     finite = values[np.isfinite(values)]
     if not finite.size:
-        return NumericCells(
-            type=kind, edges=(), cell_of=(0,), labels=(ALL,), minimum=None, maximum=None, center=0.0, single=False
-        )
+        return NumericCells(type=kind, edges=(), cell_of=(0,), labels=(ALL,), minimum=None, maximum=None, single=False)
     single = finite.dtype == np.float32
     sample = _Sample.of(finite)
     few = kind is FeatureType.BOOLEAN or len(sample.levels) <= 2 * bins
@@ -189,7 +195,6 @@ def make_cells(
         labels=labels,
         minimum=low,
         maximum=high,
-        center=_mean(finite),
         single=single,
     )
 
@@ -323,13 +328,6 @@ def _finite_and_increasing(*parts: Sequence[float] | NDArray[np.float64]) -> lis
     edges = np.unique(np.concatenate([np.asarray(part, np.float64) for part in parts]))
     increasing: list[float] = edges[np.isfinite(edges)].tolist()
     return increasing
-
-
-def _mean(values: Numbers) -> float:
-    """The mean, or 0 where the sum overflows: any center serves."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean = float(np.mean(values, dtype=np.float64))
-    return mean if np.isfinite(mean) else 0.0
 
 
 # ---------------------------------------------------------------- categories

@@ -1,6 +1,6 @@
 """Compare a window with the reference: statuses, statistics, severities and what to do."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import NamedTuple, TypeAlias
 
@@ -9,9 +9,21 @@ from msgspec.structs import replace
 
 from exporters.cells import NumericCells
 from exporters.columns import Counts
+from exporters.newest_scores import NewestScores
 from exporters.profile import ColumnProblem, FeatureProfile
+from exporters.quality import QualityLimits, assess
 from exporters.reference import FeatureReference, Reference
-from exporters.report import Bin, FeatureReport, FileProblem, Measure, Window, WindowReport
+from exporters.report import (
+    Bin,
+    CountWindow,
+    FeatureReport,
+    FileProblem,
+    Quality,
+    SchemaDifference,
+    Window,
+    WindowReport,
+)
+from exporters.severities import LevelLimits, level_limits, measure, worst
 from exporters.statistics import (
     Psi,
     benjamini_hochberg,
@@ -23,16 +35,14 @@ from exporters.statistics import (
     psi,
     psi_critical_value,
 )
-from generator.contract import Status
-from generator.spec.model import AlertPolicy, Feature, FeatureType, Levels, Severity, Spec
+from generator.contract import SchemaDifferenceKind, Status
+from generator.spec.model import Feature, FeatureType, Severity, Spec
 
 MINIMUM_VALUES = 100
 """Fewer values than this on either side are insufficient data, whatever they look like."""
 
 Outcome: TypeAlias = FeatureProfile | ColumnProblem
 """What became of a column: counts, or why it could not be counted."""
-
-_SEVERITIES = (Severity.INFO, Severity.WARNING, Severity.CRITICAL)
 
 _ACTION_BY_SEVERITY = {
     None: "",
@@ -62,6 +72,8 @@ def compare(
     rows: int,
     problems: Iterable[FileProblem],
     measured_at: datetime,
+    newest_scores: NewestScores | None = None,
+    unknown_columns: Iterable[str] = (),
 ) -> WindowReport:
     """Say of every feature of the spec, and of the score, what the window holds.
 
@@ -76,6 +88,8 @@ def compare(
         rows: rows of the window.
         problems: files that could not be measured.
         measured_at: now, aware.
+        newest_scores: the count window of the scores, where there is one.
+        unknown_columns: columns of the log that neither the spec nor the reference knows.
     """
 
     def report(kind: FeatureType, limits: _Limits, normal: FeatureReference | None, found: Outcome) -> FeatureReport:
@@ -84,16 +98,43 @@ def compare(
         expected = reference.counts_for(normal, window)
         return _report(kind, normal, expected, found, limits, spec.reference.min_rows_per_bin)
 
+    def with_quality(drift: FeatureReport, name: str, feature: Feature) -> FeatureReport:
+        normal, found = reference.features.get(name), profiles.get(name)
+        if normal is None or normal.type is not feature.type or not isinstance(found, FeatureProfile):
+            return drift
+        expected, before = reference.counts_for(normal, window), reference.moments_for(normal, window)
+        limits = QualityLimits.of(spec.alerts, feature)
+        return _with_quality(drift, assess(normal, expected, before, found, limits, MINIMUM_VALUES))
+
     features = {
-        name: report(
-            feature.type, _feature_limits(spec, feature), reference.features.get(name), profiles.get(name, _MISSING)
+        name: with_quality(
+            report(
+                feature.type, _feature_limits(spec, feature), reference.features.get(name), profiles.get(name, _MISSING)
+            ),
+            name,
+            feature,
         )
         for name, feature in spec.features.items()
     }
-    score_limits = _Limits(psi=_limits(spec.alerts.score_psi, None), ks={}, js={})
+    score_limits = _Limits(psi=level_limits(spec.alerts.score_psi, None), ks={}, js={})
     score_report = None
     if spec.prediction_log.score is not None:
         score_report = report(FeatureType.FLOAT, score_limits, reference.score, score or _MISSING)
+    count_window = None
+    if newest_scores is not None and reference.score is not None:
+        expected = reference.counts_for(reference.score, newest_scores.window)
+        count_window = CountWindow(
+            wanted=newest_scores.wanted,
+            window=newest_scores.window,
+            report=_report(
+                FeatureType.FLOAT,
+                reference.score,
+                expected,
+                newest_scores.profile,
+                score_limits,
+                spec.reference.min_rows_per_bin,
+            ),
+        )
     return WindowReport(
         system=spec.system.name,
         window=window,
@@ -103,9 +144,33 @@ def compare(
         rows=rows,
         features=_with_adjusted_pvalues(features),
         score=score_report,
+        score_count=count_window,
+        schema_differences=tuple(_schema_differences(spec, features, unknown_columns)),
         problems=tuple(problems),
-        severity=_worst(found.severity for found in (*features.values(), score_report) if found),
+        severity=worst(
+            found.severity
+            for found in (*features.values(), score_report, count_window.report if count_window else None)
+            if found
+        ),
     )
+
+
+def _schema_differences(
+    spec: Spec, features: Mapping[str, FeatureReport], unknown_columns: Iterable[str]
+) -> Iterator[SchemaDifference]:
+    """Where the log's columns differ from what the spec and the reference know."""
+    for name, report in features.items():
+        kind = _DIFFERENCE_BY_STATUS.get(report.status)
+        if kind is not None:
+            yield SchemaDifference(kind=kind, column=spec.column(name), detail=report.reason)
+    for column in unknown_columns:
+        yield SchemaDifference(kind=SchemaDifferenceKind.NEW_COLUMN, column=column)
+
+
+_DIFFERENCE_BY_STATUS = {
+    Status.MISSING_IN_SERVING: SchemaDifferenceKind.MISSING_COLUMN,
+    Status.TYPE_MISMATCH: SchemaDifferenceKind.TYPE_CHANGED,
+}
 
 
 # ---------------------------------------------------------------- one feature
@@ -141,6 +206,13 @@ def _report(
         reason = f"{size} values for {cells} cells, and PSI does not exceed what noise alone gives"
         return _in_state(known, Status.INSUFFICIENT_DATA, reason)
     return measured
+
+
+def _with_quality(drift: FeatureReport, quality: Quality) -> FeatureReport:
+    """Add the quality figures; the worse of both is what to act on."""
+    severity = worst((drift.severity, quality.severity))
+    action = drift.action if severity is drift.severity else _ACTION_BY_SEVERITY[severity]
+    return replace(drift, quality=quality, severity=severity, action=action)
 
 
 def _state(kind: FeatureType, status: Status, reason: str) -> FeatureReport:
@@ -197,18 +269,18 @@ def _with_statistics(
     sizes = int(expected.sum()), found.values
     cells = _occupied(normal, expected)
     stability = psi(before, now)
-    psi_measure = _measure(stability.value, psi_critical_value(*sizes, cells), limits.psi)
-    js_measure = _measure(js(before, now), js_critical_value(*sizes, cells), limits.js)
+    psi_measure = measure(stability.value, psi_critical_value(*sizes, cells), limits.psi)
+    js_measure = measure(js(before, now), js_critical_value(*sizes, cells), limits.js)
     measured = replace(known, psi=psi_measure, js=js_measure, bins=_bins(normal.cells.labels, before, now, stability))
     if isinstance(normal.cells, NumericCells):
         distance = ks(expected, found.counts, normal.cells.points)
         measured = replace(
             measured,
-            ks=_measure(distance.value, ks_critical_value(*sizes), limits.ks),
+            ks=measure(distance.value, ks_critical_value(*sizes), limits.ks),
             ks_pvalue=ks_pvalue(distance.value, *sizes),
             ks_error_bound=distance.error_bound,
         )
-    severity = _worst(measure.severity for measure in (measured.psi, measured.ks, measured.js) if measure)
+    severity = worst(item.severity for item in (measured.psi, measured.ks, measured.js) if item)
     return replace(measured, severity=severity, action=_ACTION_BY_SEVERITY[severity])
 
 
@@ -228,44 +300,18 @@ def _with_adjusted_pvalues(features: dict[str, FeatureReport]) -> dict[str, Feat
 # ---------------------------------------------------------------- severities
 
 
-_LevelLimits: TypeAlias = dict[Severity, float]
-
-
 class _Limits(NamedTuple):
     """The values above which each severity holds, by statistic; one that is not in here never does."""
 
-    psi: _LevelLimits
-    ks: _LevelLimits
-    js: _LevelLimits
+    psi: LevelLimits
+    ks: LevelLimits
+    js: LevelLimits
 
 
 def _feature_limits(spec: Spec, feature: Feature) -> _Limits:
     own, alerts = feature.thresholds, spec.alerts
     return _Limits(
-        psi=_limits(alerts.feature_psi, own.psi),
-        ks=_limits(alerts.feature_ks, own.ks),
-        js=_limits(alerts.feature_js, own.js),
+        psi=level_limits(alerts.feature_psi, own.psi),
+        ks=level_limits(alerts.feature_ks, own.ks),
+        js=level_limits(alerts.feature_js, own.js),
     )
-
-
-def _limits(policy: AlertPolicy, own: Levels | None) -> _LevelLimits:
-    """The feature's own level where it has one, else the policy's."""
-    if not policy.enabled:
-        return {}
-    levels = {severity: _level(own, policy, severity) for severity in _SEVERITIES}
-    return {severity: level for severity, level in levels.items() if level is not None}
-
-
-def _level(own: Levels | None, policy: AlertPolicy, severity: Severity) -> float | None:
-    level: float | None = getattr(own, severity, None)
-    shared: float | None = getattr(policy, severity)
-    return shared if level is None else level
-
-
-def _measure(value: float, critical_value: float, limits: _LevelLimits) -> Measure:
-    above = [severity for severity, limit in limits.items() if value > limit and value > critical_value]
-    return Measure(value=value, critical_value=critical_value, severity=_worst(above))
-
-
-def _worst(severities: Iterable[Severity | None]) -> Severity | None:
-    return max((severity for severity in severities if severity), key=_SEVERITIES.index, default=None)

@@ -178,6 +178,7 @@ class Exporter:
             report = measure(self._spec, self._base_dir, reference, reference.version, window, begin)
             self._results.save(report)
             self._results.forget_before(self._spec.system.name, begin - self._retention)
+            self._log_schema(report)
         except (LogError, ArtifactError, DatabaseError) as error:
             failed = True
             self._log_failure(window, first_line(error))
@@ -200,6 +201,13 @@ class Exporter:
 
     def _log_failure(self, window: Window, error: str) -> None:
         self._log("run_failed", window_start=window.start, window_end=window.end, error=error)
+
+    def _log_schema(self, report: WindowReport) -> None:
+        """Name the columns that differ, when they begin to."""
+        before = self._report.schema_differences if self._report else ()
+        if report.schema_differences and report.schema_differences != before:
+            columns = [f"{item.kind}: {item.column}" for item in report.schema_differences]
+            self._log("schema_differences", window_end=report.window.end, columns=columns)
 
     def _publish(self, report: WindowReport) -> None:
         self._window_page = render_window(self._contract, report)

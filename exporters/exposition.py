@@ -16,8 +16,8 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from exporters.freshness import Reading
-from exporters.report import Bin, FeatureReport, Measure, SkewReport, WindowReport
-from generator.contract import Contract, MetricType, Producer, SkewStatus, Status
+from exporters.report import Bin, CountWindow, FeatureReport, Measure, Quality, SkewReport, WindowReport
+from generator.contract import Contract, MetricType, Producer, SchemaDifferenceKind, SkewStatus, Status
 from generator.spec.durations import seconds
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -61,6 +61,8 @@ def samples_of_window(contract: Contract, report: WindowReport | None) -> dict[s
             samples |= _skew_samples(contract, report.skew)
         if report.score is not None:
             samples |= _score_samples(report.score, contract.spec.exporter.top_bins)
+        if report.score_count is not None:
+            samples |= _count_window_samples(report.score_count)
     return samples
 
 
@@ -82,6 +84,9 @@ def _window_samples(report: WindowReport) -> dict[str, Iterable[Sample]]:
         "window_start_timestamp_seconds": _single(report.window.start.timestamp()),
         "window_end_timestamp_seconds": _single(report.window.end.timestamp()),
         "window_rows": _single(report.rows),
+        "schema_differences": [
+            ((kind,), sum(item.kind is kind for item in report.schema_differences)) for kind in SchemaDifferenceKind
+        ],
         "log_files_unreadable": _single(len({problem.path for problem in report.problems})),
         "reference_info": [((report.reference_version,), 1)],
         "reference_created_timestamp_seconds": _single(report.reference_created.timestamp()),
@@ -110,6 +115,21 @@ _FIGURES: dict[str, Callable[[FeatureReport], float | None]] = {
     "drift_js": lambda feature: _value(feature.js),
     "drift_js_critical_value": lambda feature: _critical_value(feature.js),
 }
+_QUALITY_FIGURES: dict[str, Callable[[Quality], float | None]] = {
+    "feature_mean_shift": lambda quality: _value(quality.mean_shift),
+    "feature_mean_shift_critical_value": lambda quality: _critical_value(quality.mean_shift),
+    "feature_median_shift": lambda quality: _value(quality.median_shift),
+    "feature_median_shift_critical_value": lambda quality: _critical_value(quality.median_shift),
+    "feature_variance_ratio": lambda quality: _value(quality.variance_ratio),
+    "feature_variance_ratio_critical_value": lambda quality: _critical_value(quality.variance_ratio),
+    "feature_range_excess": lambda quality: quality.range_excess,
+    "feature_infinite_ratio": lambda quality: quality.infinite_ratio,
+    "feature_cardinality_change": lambda quality: _value(quality.cardinality_change),
+    "feature_cardinality_change_critical_value": lambda quality: _critical_value(quality.cardinality_change),
+    "feature_new_category_ratio": lambda quality: _value(quality.new_category_ratio),
+    "feature_new_category_ratio_critical_value": lambda quality: _critical_value(quality.new_category_ratio),
+    "feature_vanished_categories": lambda quality: None if quality.vanished is None else len(quality.vanished),
+}
 _SCORE_FIGURES: dict[str, Callable[[FeatureReport], float | None]] = {
     "prediction_score_rows": lambda score: score.rows,
     "prediction_score_psi": lambda score: _value(score.psi),
@@ -129,6 +149,10 @@ def _feature_samples(contract: Contract, report: WindowReport) -> dict[str, Iter
     samples: dict[str, Iterable[Sample]] = {
         short: [((name,), figure(feature)) for name, feature in features.items()] for short, figure in _FIGURES.items()
     }
+    for short, of_quality in _QUALITY_FIGURES.items():
+        samples[short] = [
+            ((name,), of_quality(feature.quality)) for name, feature in features.items() if feature.quality
+        ]
     samples["feature_status"] = [
         ((name, status), float(feature.status is status)) for name, feature in features.items() for status in Status
     ]
@@ -166,6 +190,16 @@ def _skew_samples(contract: Contract, skew: SkewReport) -> dict[str, Iterable[Sa
             ((name,), _critical_value(distance)) for name, distance in found.items()
         ]
     return samples
+
+
+def _count_window_samples(newest: CountWindow) -> dict[str, Iterable[Sample]]:
+    span = newest.window.end - newest.window.start
+    return {
+        "prediction_score_count_rows": _single(newest.report.rows),
+        "prediction_score_count_span_seconds": _single(span.total_seconds()),
+        "prediction_score_count_psi": _single(_value(newest.report.psi)),
+        "prediction_score_count_psi_critical_value": _single(_critical_value(newest.report.psi)),
+    }
 
 
 def _top_bins(feature: FeatureReport, count: int) -> Iterator[tuple[tuple[str, str], Bin]]:

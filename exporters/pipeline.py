@@ -14,6 +14,7 @@ from exporters.cells import Cells
 from exporters.columns import ColumnTypeError
 from exporters.compare import Outcome, compare
 from exporters.log_files import StoredFile
+from exporters.newest_scores import NewestScores, newest_scores
 from exporters.prediction_log import BrokenFileError, Chunk, files_of_window, read_file
 from exporters.profile import ColumnProblem, FeatureProfile, profile_column
 from exporters.reference import Reference
@@ -43,6 +44,8 @@ class Tally:
     lacking: dict[str, frozenset[str]] = field(default_factory=dict)
     """By file, the wanted columns that it lacks."""
     problems: list[FileProblem] = field(default_factory=list)
+    others: set[str] = field(default_factory=set)
+    """Columns of the log that are not measured."""
 
     def count(self, name: str | None, outcome: Outcome) -> None:
         """Add what was counted of one target; a problem stays a problem, whatever is counted elsewhere."""
@@ -57,6 +60,7 @@ class Tally:
         self.rows += other.rows
         self.lacking |= other.lacking
         self.problems += other.problems
+        self.others |= other.others
         for name, outcome in other.outcomes.items():
             self.count(name, outcome)
 
@@ -95,8 +99,18 @@ def measure(
         rows=tally.rows,
         problems=[*tally.problems, *_partly_lacking(tally, targets)],
         measured_at=measured_at,
+        newest_scores=_newest_scores(spec, base_dir, reference, window),
+        unknown_columns=sorted(tally.others - spec.known_columns - {*reference.columns}),
     )
     return replace(report, skew=measure_skew(spec, base_dir, reference, window)) if spec.skew.path else report
+
+
+def _newest_scores(spec: Spec, base_dir: Path, reference: Reference, window: Window) -> NewestScores | None:
+    """The count window of the scores, where the spec asks for one."""
+    count = spec.windows.score_count
+    if spec.prediction_log.score is None or reference.score is None or count is None:
+        return None
+    return newest_scores(spec.prediction_log, base_dir, reference.score.cells, window, count)
 
 
 def _targets(spec: Spec, reference: Reference) -> tuple[Target, ...]:
@@ -137,6 +151,7 @@ def _tally_of_chunk(chunk: Chunk, targets: tuple[Target, ...]) -> Tally:
         rows=chunk.rows,
         outcomes={target.name: _outcome(target, chunk) for target in present},
         lacking={chunk.path: chunk.missing} if chunk.missing else {},
+        others=set(chunk.others),
     )
 
 

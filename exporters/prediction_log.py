@@ -9,7 +9,7 @@ is a table of a SQL database stands for one file, except that what is wrong with
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -73,6 +73,8 @@ class Chunk:
     columns: Mapping[str, Column]
     times: Times | None
     missing: frozenset[str] = frozenset()
+    others: frozenset[str] = frozenset()
+    """Columns of the file that were not asked for."""
 
 
 def files_of_window(
@@ -124,7 +126,8 @@ def read_file(
         malformed.clear()
         for rows, times in _scan(fragment, schema, columns, timestamp, window):
             misplaced = False
-            yield _chunk(file, file_format, rows, times, columns)
+            chunk = _chunk(file, file_format, rows, times, columns)
+            yield replace(chunk, others=frozenset(fragment.physical_schema.names) - {*columns, timestamp})
         misplaced = misplaced and fragment.count_rows() > 0
     except InstantError as error:
         raise BrokenFileError(f"time column {timestamp!r} {error}") from error

@@ -8,10 +8,13 @@ from math import inf, isfinite
 from typing import Literal
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from exporters.cells import CategoricalCells, Cells, NumericCells
 from exporters.columns import Chunk, Column, Counts, LevelCounts, Numbers, blocks, level_counts, numbers
+from exporters.distinct import NO_VALUES, DistinctValues
+from exporters.moments import NO_MOMENTS, Moments
 from generator.contract import Status
 
 
@@ -27,7 +30,7 @@ class ColumnProblem:
 class FeatureProfile:
     """What was counted of one column.
 
-    Every count is an integer, so that any split of the rows merges to identical counts. `total` and `squares` are
+    Every count is an integer, so that any split of the rows merges to identical counts. `moments` are
     sums of float64: they do not depend on the order of the rows within a block of `columns.BLOCK_ROWS`, and over
     different splits they agree to about 1e-15 of the sum of the absolute values.
     """
@@ -40,11 +43,11 @@ class FeatureProfile:
     positive_infinities: int = 0
     negative_infinities: int = 0
     minimum: float = inf
-    """Of the finite values, as are `maximum`, `total` and `squares`; above `maximum` where there are none."""
+    """Of the finite values, as are `maximum` and `moments`; above `maximum` where there are none."""
     maximum: float = -inf
-    total: float = 0.0
-    squares: float = 0.0
-    """Sum of squared distances from the cells' center."""
+    moments: Moments = NO_MOMENTS
+    unseen: DistinctValues = NO_VALUES
+    """The distinct values that the reference does not hold, where the cells tell."""
 
     @classmethod
     def empty(cls, cells: Cells) -> FeatureProfile:
@@ -68,8 +71,8 @@ class FeatureProfile:
             negative_infinities=self.negative_infinities + other.negative_infinities,
             minimum=min(self.minimum, other.minimum),
             maximum=max(self.maximum, other.maximum),
-            total=self.total + other.total,
-            squares=self.squares + other.squares,
+            moments=self.moments.merge(other.moments),
+            unseen=self.unseen.merge(other.unseen),
         )
 
     @property
@@ -90,9 +93,7 @@ class FeatureProfile:
     @property
     def mean(self) -> float | None:
         """Mean of the finite values; None without any, or where their sum overflows."""
-        if self.minimum > self.maximum or not isfinite(self.total):
-            return None
-        return self.total / (self.values - self.infinities)
+        return self.moments.mean if self.moments.count and isfinite(self.moments.mean) else None
 
 
 def profile_column(column: Column, cells: Cells, at: Column | None = None) -> FeatureProfile:
@@ -125,7 +126,11 @@ def _profile_levels(found: LevelCounts, cells: CategoricalCells) -> FeatureProfi
     counts = np.zeros(cells.size, np.int64)
     np.add.at(counts, places, found.counts)
     rows = int(found.counts.sum()) + found.nulls + found.nans
-    return FeatureProfile(counts=counts, rows=rows, nulls=found.nulls, nans=found.nans)
+    # As bytes: what is no UTF-8 is still a value.
+    strange = found.levels.filter(pa.array((places == len(cells.levels)) & (found.counts > 0)))
+    texts = (text for text in strange.cast(pa.large_binary()).to_pylist() if text is not None)
+    unseen = DistinctValues.of(texts) if len(strange) else NO_VALUES
+    return FeatureProfile(counts=counts, rows=rows, nulls=found.nulls, nans=found.nans, unseen=unseen)
 
 
 def _profile_numbers(block: Chunk, cells: NumericCells, at: Chunk | None) -> FeatureProfile:
@@ -137,14 +142,12 @@ def _profile_numbers(block: Chunk, cells: NumericCells, at: Chunk | None) -> Fea
     negative = _rank(measured, -inf, "right")
     finite = measured[negative : _rank(measured, inf, "left")]
     edges = cells.edges_for(values.dtype)
-    with np.errstate(over="ignore", invalid="ignore"):
-        counted = measured.astype(edges.dtype, copy=False)
-        deviations = np.subtract(finite, cells.center, dtype=np.float64)
-        total = float(finite.sum(dtype=np.float64))
-        squares = float(np.square(deviations, out=deviations).sum())
+    with np.errstate(over="ignore"):
+        counted: Numbers = np.asarray(measured, edges.dtype)
     ranks = np.searchsorted(counted, edges, side="right")
+    counts = np.diff(ranks, prepend=0, append=counted.size)
     return FeatureProfile(
-        counts=np.diff(ranks, prepend=0, append=counted.size),
+        counts=counts,
         rows=len(block),
         nulls=len(block) - len(values),
         nans=len(values) - len(measured),
@@ -152,9 +155,17 @@ def _profile_numbers(block: Chunk, cells: NumericCells, at: Chunk | None) -> Fea
         negative_infinities=negative,
         minimum=float(finite[0]) if finite.size else inf,
         maximum=float(finite[-1]) if finite.size else -inf,
-        total=total,
-        squares=squares,
+        moments=Moments.of(finite),
+        unseen=_unseen_numbers(counted, counts, cells),
     )
+
+
+def _unseen_numbers(values: Numbers, counts: Counts, cells: NumericCells) -> DistinctValues:
+    """The distinct values among sorted ones that lie between the values of the reference."""
+    if cells.unseen is None or not counts[cells.unseen].any():
+        return NO_VALUES
+    strange = values[np.repeat(cells.unseen, counts)].astype(np.float64)
+    return DistinctValues.of(value.tobytes() for value in np.unique(strange))
 
 
 def _rank(values: Numbers, bound: float, side: Literal["left", "right"]) -> int:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from exporters.cells import CategoricalCells, Cells, count_levels, make_cells
 from exporters.columns import Column, ColumnTypeError, Counts, epoch_microseconds, sorted_numbers
+from exporters.moments import NO_MOMENTS, Moments
 from exporters.profile import FeatureProfile, profile_column
 from exporters.report import Window
 from generator.errors import UserError
@@ -66,6 +67,8 @@ class FeatureReference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     nans: int
     infinities: int
     summary: Summary
+    moments: dict[str, Moments] = {}
+    """By condition key, of the finite values; empty where a sum overflows."""
 
     @property
     def type(self) -> FeatureType:
@@ -84,6 +87,10 @@ class FeatureReference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             total += np.array(self.counts.get(key, 0), np.int64)
         return total
 
+    def moments_of(self, keys: Iterable[str]) -> Moments:
+        """Moments over the rows of some condition keys."""
+        return reduce(Moments.merge, (self.moments[key] for key in keys if key in self.moments), NO_MOMENTS)
+
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """What is normal for a system. Its version is the hash of its JSON form."""
@@ -99,12 +106,18 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     condition: Condition
     features: dict[str, FeatureReference]
     score: FeatureReference | None = None
+    columns: tuple[str, ...] = ()
+    """Every column of the training data, measured or not."""
 
     def counts_for(self, feature: FeatureReference, window: Window) -> Counts:
         """What a window is compared with: the counts of the hours or days that it touches."""
         if self.condition is Condition.NONE:
             return feature.total
         return feature.sum_of(condition_keys(self.condition, window))
+
+    def moments_for(self, feature: FeatureReference, window: Window) -> Moments:
+        """The moments of the values that `counts_for` counts."""
+        return feature.moments_of(condition_keys(self.condition, window))
 
     def to_json(self) -> bytes:
         """The artifact. Floats are written so that they read back bit by bit."""
@@ -242,6 +255,7 @@ def build_reference(
         condition=spec.reference.condition,
         features={name: built for name, built in features.items() if built is not None},
         score=score_reference,
+        columns=tuple(sorted(columns)),
     )
 
 
@@ -343,6 +357,7 @@ def _feature_reference(column: Column, feature: Feature, bins: int, knots: int, 
         nans=whole.nans,
         infinities=whole.infinities,
         summary=_summary(column, cells, rows.times),
+        moments={key: profile.moments for key, profile in profiles.items()} if whole.moments.is_finite else {},
     )
 
 

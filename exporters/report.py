@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from generator.contract import UNMEASURABLE, SkewStatus, Status
+from generator.contract import UNMEASURABLE, SchemaDifferenceKind, SkewStatus, Status
 from generator.spec.model import FeatureType, Severity, SkewJoin
 
 REPORT_SCHEMA = "mlvitals.drift/1"
@@ -46,6 +46,42 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
     severity: Severity | None = None
 
 
+class Quality(msgspec.Struct, frozen=True, kw_only=True):
+    """How sound a feature's values are in a window, beside its drift. Figures that are undefined are None.
+
+    Every shift is in standard deviations of the reference and has its sign.
+    """
+
+    standard_deviation: float | None = None
+    reference_standard_deviation: float | None = None
+    median: float | None = None
+    median_error: float | None = None
+    """The window's true median is at most this far from `median`."""
+    reference_median: float | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    """Of the finite values, as is `minimum`."""
+    mean_shift: Measure | None = None
+    median_shift: Measure | None = None
+    variance_ratio: Measure | None = None
+    """Variance over the reference's. Noise alone keeps it between 1/critical_value and critical_value."""
+    range_excess: float | None = None
+    """How far the smallest or largest value lies beyond the sound range, in widths of that range."""
+    infinite_ratio: float | None = None
+    """Share of the values that are infinite."""
+    distinct: float | None = None
+    expected_distinct: float | None = None
+    """Distinct values that as many rows hold where nothing changed."""
+    cardinality_change: Measure | None = None
+    """distinct / expected_distinct - 1."""
+    new_category_ratio: Measure | None = None
+    """Share of the values that the reference does not hold."""
+    vanished: tuple[str, ...] | None = None
+    """Categories that held 2 % or more of the reference and are gone."""
+    severity: Severity | None = None
+    """The worst of all figures here."""
+
+
 class FeatureReport(msgspec.Struct, frozen=True, kw_only=True):
     """One feature (or the score) in one window.
 
@@ -72,8 +108,9 @@ class FeatureReport(msgspec.Struct, frozen=True, kw_only=True):
     ks_error_bound: float | None = None
     """The true D lies between ks.value and ks.value plus this."""
     js: Measure | None = None
+    quality: Quality | None = None
     severity: Severity | None = None
-    """The worst of psi, ks and js."""
+    """The worst of psi, ks, js and quality."""
     action: str = ""
     bins: tuple[Bin, ...] = ()
     """Every cell, in order of the cells."""
@@ -142,6 +179,24 @@ class SkewReport(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[FileProblem, ...] = ()
 
 
+class SchemaDifference(msgspec.Struct, frozen=True, kw_only=True):
+    """A column in which the log and the reference differ."""
+
+    kind: SchemaDifferenceKind
+    column: str
+    detail: str = ""
+
+
+class CountWindow(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest scores up to the end of the window, however long ago they were given."""
+
+    wanted: int
+    """How many scores the window is to hold."""
+    window: Window
+    """From the oldest of them to the end of the time window."""
+    report: FeatureReport
+
+
 class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
     """Everything one measurement found."""
 
@@ -154,6 +209,8 @@ class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     features: dict[str, FeatureReport]
     score: FeatureReport | None = None
+    score_count: CountWindow | None = None
+    schema_differences: tuple[SchemaDifference, ...] = ()
     problems: tuple[FileProblem, ...] = ()
     severity: Severity | None = None
     """The worst of all features and the score."""

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from exporters.cells import Cells, NumericCells
 from exporters.columns import Chunk
-from exporters.compare import MINIMUM_VALUES, _limits, _measure, _worst
+from exporters.compare import MINIMUM_VALUES
 from exporters.profile import FeatureProfile
 from exporters.report import FeatureSkew, Measure, Offender
+from exporters.severities import level_limits, measure, worst
 from exporters.statistics import js, js_critical_value, ks, ks_critical_value, psi, psi_critical_value
 from generator.contract import SkewStatus
 from generator.spec.model import AlertPolicy, Alerts, Feature, FeatureType, Severity, SkewJoin
@@ -152,7 +153,7 @@ def compare_feature(
     if matches is not None and len(matches.keys) >= MINIMUM_VALUES:
         found = _with_mismatches(found, matches, feature.type, tolerance)
         severities.append(_mismatch_severity(found, alerts.skew_mismatch))
-    status = _STATUS[_worst(severities)] if severities else SkewStatus.INSUFFICIENT_DATA
+    status = _STATUS[worst(severities)] if severities else SkewStatus.INSUFFICIENT_DATA
     return replace(found, status=status, reason=reason)
 
 
@@ -169,14 +170,14 @@ def _distance(feature: Feature, alerts: Alerts, cells: Cells, counted: Counted) 
     sizes = counted.offline.values, counted.serving.values
     if feature.skew == "ks" and isinstance(cells, NumericCells):
         value = ks(counted.offline.counts, counted.serving.counts, cells.points).value
-        return _measure(value, ks_critical_value(*sizes), _limits(alerts.skew_ks, None))
+        return measure(value, ks_critical_value(*sizes), level_limits(alerts.skew_ks, None))
     offline, serving = cells.fold(counted.offline.counts), cells.fold(counted.serving.counts)
     occupied = int(np.count_nonzero(offline + serving))
     if feature.skew == "js":
-        limits = _limits(alerts.skew_js, None)
-        return _measure(js(offline, serving), js_critical_value(*sizes, occupied), limits)
-    limits = _limits(alerts.skew_psi, None)
-    return _measure(psi(offline, serving).value, psi_critical_value(*sizes, occupied), limits)
+        limits = level_limits(alerts.skew_js, None)
+        return measure(js(offline, serving), js_critical_value(*sizes, occupied), limits)
+    limits = level_limits(alerts.skew_psi, None)
+    return measure(psi(offline, serving).value, psi_critical_value(*sizes, occupied), limits)
 
 
 # ---------------------------------------------------------------- row by row
@@ -196,7 +197,7 @@ def _with_mismatches(found: FeatureSkew, matches: Matches, kind: FeatureType, to
 
 def _mismatch_severity(found: FeatureSkew, policy: AlertPolicy) -> Severity | None:
     ratio = found.mismatch_ratio or 0.0
-    return _worst(severity for severity, limit in _limits(policy, None).items() if ratio > limit)
+    return worst(severity for severity, limit in level_limits(policy, None).items() if ratio > limit)
 
 
 def differences(serving: Chunk, offline: Chunk, kind: FeatureType) -> NDArray[np.float64]:

@@ -28,6 +28,7 @@ from exporters.profile import FeatureProfile, profile_column
 from exporters.reference import Reference
 from exporters.report import FeatureSkew, FileProblem, SkewReport, Window
 from exporters.skew import Counted, Matches, compare_feature, in_same_precision, matched, superseded
+from exporters.sql_log import SqlTable
 from generator.contract import SkewStatus
 from generator.spec.durations import milliseconds
 from generator.spec.model import FeatureType, LogFormat, SkewJoin, Spec
@@ -85,7 +86,7 @@ class _Side:
     """Predictions, or offline rows: where they are read from, and what was found on the way."""
 
     spec: Spec
-    files: Iterable[StoredFile | FileProblem]
+    files: Iterable[StoredFile | SqlTable | FileProblem]
     format: LogFormat
     timestamp: str
     key: str | None

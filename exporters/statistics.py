@@ -6,12 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtri, kolmogorov
+from scipy.special import chdtri, kolmogorov, ndtri
 
 from exporters.columns import Counts
 
 NOISE = 0.001
 """How often, without any change, a statistic exceeds its critical value: once in 1000 windows."""
+TWO_SIDED = float(ndtri(1 - NOISE / 2))
+"""How many standard errors noise alone goes beyond, to either side, as often."""
 
 
 class Psi(NamedTuple):

@@ -4,6 +4,7 @@ Dashboards, rules, tests and runbooks may read only families listed here, and th
 instrumentation may publish only families listed here; `tests/test_contract.py` holds both directions.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -63,6 +64,14 @@ class SkewStatus(StrEnum):
     MISSING_IN_SERVING = "missing_in_serving"
     TYPE_MISMATCH = "type_mismatch"
     NOT_RECOMPUTED = "not_recomputed"
+
+
+class SchemaDifferenceKind(StrEnum):
+    """How a column of the log can differ from what the spec and the reference know."""
+
+    MISSING_COLUMN = "missing_column"
+    NEW_COLUMN = "new_column"
+    TYPE_CHANGED = "type_changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +263,7 @@ class Contract:
                 "Share of values in the last window outside the sound range, 0 to 1.",
                 feature,
             ),
+            *self._quality(),
             gauge("drift_psi", "Population stability index of the last window against the reference, 0 up.", feature),
             gauge("drift_psi_critical_value", "PSI that sampling noise alone exceeds once in 1000 windows.", feature),
             gauge("drift_ks", "Kolmogorov-Smirnov D of the last window against the reference, 0 to 1.", feature),
@@ -294,6 +304,19 @@ class Contract:
             ),
             *(
                 (
+                    gauge("prediction_score_count_rows", "Scores in the count window: the newest up to its end."),
+                    gauge("prediction_score_count_span_seconds", "Time from the oldest of them to the window's end."),
+                    gauge("prediction_score_count_psi", "Population stability index of the newest scores, 0 up."),
+                    gauge(
+                        "prediction_score_count_psi_critical_value",
+                        "PSI of the newest scores that noise alone exceeds once in 1000 windows.",
+                    ),
+                )
+                if score and self.spec.windows.score_count
+                else ()
+            ),
+            *(
+                (
                     gauge(
                         "data_freshness_seconds", "Age of a feature source's newest data, at scrape.", "feature_source"
                     ),
@@ -316,6 +339,11 @@ class Contract:
             gauge("window_start_timestamp_seconds", "Begin of the last measured window, in Unix time."),
             gauge("window_end_timestamp_seconds", "End of the last measured window, in Unix time."),
             gauge("window_rows", "Rows of the last measured window."),
+            gauge(
+                "schema_differences",
+                "Columns of the last window that differ from what the spec and the reference know.",
+                "kind",
+            ),
             gauge("log_files_unreadable", "Files of the last window that could not be read."),
             gauge("reference_info", "The reference in force; always 1.", "reference_version"),
             gauge("reference_created_timestamp_seconds", "When the reference was built, in Unix time."),
@@ -362,11 +390,31 @@ class Contract:
             ),
         )
 
+    def _quality(self) -> Iterator[Family]:
+        """How sound a feature's values are."""
+        for short, described in _QUALITY.items():
+            yield self._family(short, MetricType.GAUGE, described, ("feature_name",), Producer.EXPORTER)
+
 
 _SKEW_HELP = {
     "psi": "Population stability index of serving against offline, 0 up.",
     "ks": "Kolmogorov-Smirnov D of serving against offline, 0 to 1.",
     "js": "Jensen-Shannon divergence of serving and offline in nats, 0 to ln 2.",
+}
+_QUALITY = {
+    "feature_mean_shift": "Mean of the last window less the reference's, in standard deviations of the reference.",
+    "feature_mean_shift_critical_value": "Mean shift that noise alone exceeds once in 1000 windows, to either side.",
+    "feature_median_shift": "Median of the last window less the reference's, in standard deviations of the reference.",
+    "feature_median_shift_critical_value": "Median shift that noise alone exceeds once in 1000 windows.",
+    "feature_variance_ratio": "Variance of the last window over that of the reference.",
+    "feature_variance_ratio_critical_value": "Noise alone keeps the ratio between 1 over this and this.",
+    "feature_range_excess": "How far values lie beyond the sound range, in widths of that range; 0 within it.",
+    "feature_infinite_ratio": "Share of infinite values in the last window, 0 to 1.",
+    "feature_cardinality_change": "Distinct values over what as many rows hold without any change, less 1.",
+    "feature_cardinality_change_critical_value": "Cardinality change that noise alone exceeds once in 1000 windows.",
+    "feature_new_category_ratio": "Share of values that the reference does not hold, 0 to 1.",
+    "feature_new_category_ratio_critical_value": "Share that noise alone exceeds once in 1000 windows.",
+    "feature_vanished_categories": "Categories that held 2 % or more of the reference and are gone.",
 }
 _PROCESS = (
     Family("process_cpu_seconds_total", MetricType.COUNTER, "CPU time used.", (), Producer.PROCESS),

@@ -16,6 +16,7 @@ from generator.signals.building import (
     with_source,
     worst_features,
 )
+from generator.signals.quality import quality_signals
 from generator.signals.signal import Alert, Incident, Input, Layer, Level, Query, Scenario, Signal, View, levels
 from generator.signals.skew import skew_signals
 from generator.signals.text import Format, Found, FoundValue, LabelOf, Literal, Value, text, threshold
@@ -37,6 +38,7 @@ def data_signals(spec: Spec) -> Iterator[Signal]:
     if spec.skew.path:
         yield from skew_signals(spec, contract)
     yield _mean(contract)
+    yield from quality_signals(spec, contract)
     yield _rows(contract)
 
 
@@ -404,6 +406,8 @@ def _mean(contract: Contract) -> Signal:
 
 def _rows(contract: Contract) -> Signal:
     scores = Query(f"max({contract.name('prediction_score_rows')})", "Scores in the window")
+    newest = Query(f"max({contract.name('prediction_score_count_rows')})", "Newest scores")
+    score = contract.spec.prediction_log.score
     return Signal(
         id="rows",
         layer=Layer.DATA,
@@ -414,7 +418,8 @@ def _rows(contract: Contract) -> Signal:
         queries=(
             Query(f"max({contract.name('window_rows')})", "Rows in the window"),
             Query(f"min({contract.name('feature_rows')})", "Fewest values of a feature"),
-            *((scores,) if contract.spec.prediction_log.score else ()),
+            *((scores,) if score else ()),
+            *((newest,) if score and contract.spec.windows.score_count else ()),
         ),
         incident=Incident.MONITORING,
         view=View.STEPS,

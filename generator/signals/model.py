@@ -30,6 +30,9 @@ def model_signals(spec: Spec) -> Iterator[Signal]:
         yield _score_drift(spec, contract)
         yield _score_divergence(spec, contract)
         yield _score_bins(contract)
+        if spec.windows.score_count:
+            yield _newest_score_drift(spec, contract)
+            yield _newest_score_span(spec, contract)
     yield _feature_drift(spec, contract)
     yield _top_bins(contract)
     yield _feature_distance(spec, contract)
@@ -98,6 +101,70 @@ def _score_drift(spec: Spec, contract: Contract) -> Signal:
         height=6,
         levels=levels(policy),
         alerts=tuple(alert(level) for level in levels(policy) if policy.enabled),
+    )
+
+
+def _newest_score_drift(spec: Spec, contract: Contract) -> Signal:
+    psi = contract.name("prediction_score_count_psi")
+    floor = contract.name("prediction_score_count_psi_critical_value")
+    span = contract.name("prediction_score_count_span_seconds")
+    policy = spec.alerts.score_psi
+
+    def scenario(value: float, noise: float = 0.001) -> Scenario:
+        return Scenario((Input(psi, {}, value), Input(floor, {}, noise), Input(span, {}, 5400)))
+
+    def alert(level: Level) -> Alert:
+        return Alert(
+            name="MLNewestScoreDrift",
+            severity=level.severity,
+            expression=f"max({psi})",
+            comparison=">",
+            threshold=level.value,
+            gate=f"and max({psi}) > max({floor})",
+            gated=lambda value: scenario(value, noise=2 * value),
+            summary="The newest prediction scores have moved away from the reference.",
+            description=text(
+                f"The newest {spec.windows.score_count} prediction scores of {spec.title}",
+                Found(span, (), {}, (Literal(", which span "), FoundValue(Format.DURATION), Literal(","))),
+                " drifted: PSI ",
+                Value(Format.NUMBER),
+                f" is above the {level.severity} threshold {threshold(level.value, Format.NUMBER)}.",
+            ),
+            timing=policy,
+            scenario=scenario,
+        )
+
+    return Signal(
+        id="newest_score_drift",
+        layer=Layer.MODEL,
+        title=f"Drift of the newest {spec.windows.score_count} scores (PSI)",
+        description="The same as the score drift above, over a fixed number of scores instead of a window of time: it "
+        "stays measurable where traffic is low. Normal: below the first line.",
+        unit="none",
+        decimals=3,
+        queries=(Query(f"max({psi})", "PSI"), Query(f"max({floor})", "Noise floor", dimmed=True)),
+        incident=Incident.PREDICTION_DRIFT,
+        view=View.STEPS,
+        width=18,
+        height=6,
+        levels=levels(policy),
+        alerts=tuple(alert(level) for level in levels(policy) if policy.enabled),
+    )
+
+
+def _newest_score_span(spec: Spec, contract: Contract) -> Signal:
+    return Signal(
+        id="newest_score_span",
+        layer=Layer.MODEL,
+        title="Newest scores reach back",
+        description=f"Time from the oldest of the newest {spec.windows.score_count} scores to the end of the last window. "
+        "Normal: follows the traffic.",
+        unit="s",
+        queries=(Query(f"max({contract.name('prediction_score_count_span_seconds')})", instant=True),),
+        incident=Incident.PREDICTION_DRIFT,
+        view=View.STAT,
+        width=6,
+        height=6,
     )
 
 

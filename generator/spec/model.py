@@ -183,6 +183,9 @@ class PredictionLog(Part, frozen=True, kw_only=True):
     endpoint: Column | None = None
     outcome: Outcome | None = None
     segments: Annotated[tuple[Column, ...], Meta(description="Columns by which figures are also broken down.")] = ()
+    other_columns: Annotated[
+        tuple[Column, ...], Meta(description="Further columns of the log, which are known and not measured.")
+    ] = ()
     max_segments: Annotated[
         int, Meta(ge=1, le=1000, description="Values kept per segment column; the rest is 'other'.")
     ] = 20
@@ -200,9 +203,10 @@ class Windows(Part, frozen=True, kw_only=True):
             ge=0, le=10_000, description="Missed windows measured after a stop: the newest ones, oldest of them first."
         ),
     ] = 24
-    score_count: Annotated[
-        int, Meta(ge=100, description="Scores in the count-based window of the prediction monitor.")
-    ] = 10_000
+    score_count: (
+        Annotated[int, Meta(ge=100, description="Newest scores that the prediction monitor also looks at; null: none.")]
+        | None
+    ) = 10_000
 
 
 class Condition(StrEnum):
@@ -266,6 +270,10 @@ class FeatureThresholds(Part, frozen=True, kw_only=True):
         Annotated[tuple[NonNegative, NonNegative], Meta(description="Lowest and highest sound ratio.")] | None
     ) = None
     cardinality_change: Levels | None = None
+    new_category_ratio: Levels | None = None
+    vanished_categories: Levels | None = None
+    infinite_ratio: Levels | None = None
+    range_excess: Levels | None = None
 
 
 class Feature(Part, frozen=True, kw_only=True):
@@ -550,11 +558,36 @@ class Alerts(Part, frozen=True, kw_only=True):
     skew_mismatch: Annotated[
         AlertPolicy, Meta(description="Share of predictions whose value differs from the one recomputed offline.")
     ] = AlertPolicy(warning=0.01, critical=0.10)
-    mean_shift: Annotated[AlertPolicy, Meta(description="In reference standard deviations.")] = AlertPolicy(warning=2.0)
-    variance_ratio: Annotated[
-        tuple[NonNegative, NonNegative], Meta(description="Lowest and highest sound ratio to the reference.")
-    ] = (0.5, 2.0)
-    cardinality_change: AlertPolicy = AlertPolicy(warning=0.10)
+    mean_shift: Annotated[
+        AlertPolicy, Meta(description="Of the mean and the median, in reference standard deviations.")
+    ] = AlertPolicy(warning=2.0)
+    variance_ratio: (
+        Annotated[
+            tuple[NonNegative, NonNegative],
+            Meta(
+                description="Lowest and highest sound ratio to the reference, with the timing of mean_shift; null: none."
+            ),
+        ]
+        | None
+    ) = (0.5, 2.0)
+    cardinality_change: Annotated[
+        AlertPolicy, Meta(description="Relative, of the distinct values that as many rows should hold.")
+    ] = AlertPolicy(warning=0.10)
+    new_category_ratio: Annotated[AlertPolicy, Meta(description="Share of values unseen in the reference.")] = (
+        AlertPolicy(warning=0.01)
+    )
+    vanished_categories: Annotated[
+        AlertPolicy, Meta(description="Categories that held 2 % or more of the reference and are gone.")
+    ] = AlertPolicy(warning=0.0)
+    infinite_ratio: Annotated[AlertPolicy, Meta(description="Share of values that are infinite.")] = AlertPolicy(
+        warning=0.0, critical=0.05
+    )
+    range_excess: Annotated[
+        AlertPolicy, Meta(description="Distance of the extremes from the sound range, in widths of it.")
+    ] = AlertPolicy(info=1.0)
+    new_columns: Annotated[
+        AlertPolicy, Meta(description="Columns of the log that neither spec nor reference knows.")
+    ] = AlertPolicy(info=0.0)
     freshness: Annotated[AlertPolicy, Meta(description="Age in multiples of the source's max_age.")] = AlertPolicy(
         warning=1.0, critical=2.0, cooldown=Cooldown(warning="1h", critical="1h")
     )
@@ -769,6 +802,15 @@ class Spec(Part, frozen=True, kw_only=True):
             return self.skew.join
         log = self.prediction_log
         return SkewJoin.ENTITY if log.entity else SkewJoin.ID if log.id else SkewJoin.WINDOW
+
+    @property
+    def known_columns(self) -> frozenset[str]:
+        """Every column of the log that the spec names."""
+        log, outcome = self.prediction_log, self.prediction_log.outcome
+        roles = (log.timestamp, log.id, log.entity, log.score, log.model_version, log.endpoint)
+        of_outcome = (outcome.column, outcome.id, outcome.timestamp, outcome.prediction) if outcome else ()
+        named = {*map(self.column, self.features), *roles, *of_outcome, *log.segments, *log.other_columns}
+        return frozenset(name for name in named if name is not None)
 
     def column(self, feature_name: str) -> str:
         """The log column that holds a feature."""

@@ -23,7 +23,7 @@ def test_null_nan_and_infinities_are_counted_apart():
 def test_figures_are_those_of_the_finite_values():
     profile = profile_column(pa.array([1.0, np.nan, np.inf, 3.0]), cells_of([2.0, 4.0]))
     assert (profile.minimum, profile.maximum, profile.mean) == (1.0, 3.0, 2.0)
-    assert profile.squares == (1 - 3) ** 2 + (3 - 3) ** 2
+    assert (profile.moments.count, profile.moments.variance) == (2, 1.0)
 
 
 @pytest.mark.parametrize("values", [[], [None], [np.nan], [np.inf]])
@@ -37,7 +37,7 @@ def test_without_rows_there_is_no_null_rate():
 
 def test_a_sum_that_overflows_is_no_mean():
     most = np.finfo(float).max
-    profile = profile_column(pa.array([most, most, most]), cells_of([-most, most]))
+    profile = profile_column(pa.array([most, most, most / 2]), cells_of([-most, most]))
     assert profile.mean is None
     assert profile.values == 3
 
@@ -126,7 +126,7 @@ def test_prediction_times_need_not_be_chunked_like_the_column():
     at = pa.chunked_array([pa.array([10, 20, 30], pa.timestamp("s")), pa.array([40], pa.timestamp("s"))])
     seen = pa.chunked_array([pa.array([9], pa.timestamp("s")), pa.array([18, 27, 36], pa.timestamp("s"))])
     profile = profile_column(seen, cells_of(seen, FeatureType.TIMESTAMP, at=at), at)
-    assert (profile.minimum, profile.maximum, profile.total) == (1.0, 4.0, 10.0)
+    assert (profile.minimum, profile.maximum, profile.mean) == (1.0, 4.0, 2.5)
 
 
 def test_times_too_far_away_are_refused():

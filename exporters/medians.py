@@ -1,0 +1,60 @@
+"""The median of a window from its counts, and how far the true one can be from it."""
+
+from math import sqrt
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exporters.cells import NumericCells
+from exporters.columns import Counts
+from exporters.statistics import TWO_SIDED
+
+
+class Median(NamedTuple):
+    """A median known from counts."""
+
+    value: float
+    """Interpolated within the fine interval that holds it; exact where that holds a single value."""
+    error: float
+    """The sample's own median is at most this far away: the interval reaches no further."""
+    noise: float
+    """As far as noise, and the error on top, move the median of an unchanged population once in 1000 windows."""
+
+
+def median_of(
+    counts: Counts, cells: NumericCells, minimum: float, maximum: float, *, reference_size: int | None = None
+) -> Median:
+    """The median of counted values.
+
+    The rank of the population's median in a sample of n is n/2 within `TWO_SIDED` times sqrt(n)/2, whatever the
+    distribution; a reference of m values widens that by sqrt(1 + n/m).
+
+    Args:
+        counts: values per fine interval, not all zero.
+        cells: the cells whose intervals these are.
+        minimum: smallest finite value counted; the outer intervals end here and at `maximum`.
+        maximum: largest finite value counted.
+        reference_size: values of the sample that it is compared with.
+    """
+    size, reached = int(counts.sum()), np.cumsum(counts)
+    lower, upper = _bounds(cells, minimum, maximum)
+
+    def place(rank: float) -> int:
+        return int(np.searchsorted(reached, min(max(rank, 1.0), size)))
+
+    middle = place(size / 2)
+    low, high = float(lower[middle]), float(upper[middle])
+    before = float(reached[middle] - counts[middle])
+    value = low + (high - low) * (size / 2 - before) / float(counts[middle])
+    spread = TWO_SIDED * sqrt(size) / 2 * sqrt(1 + size / reference_size if reference_size else 1.0)
+    farthest = float(lower[place(size / 2 - spread)]), float(upper[place(size / 2 + spread)])
+    return Median(value, max(high - value, value - low), max(farthest[1] - value, value - farthest[0]))
+
+
+def _bounds(cells: NumericCells, minimum: float, maximum: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Smallest and largest value that each fine interval can hold."""
+    edges = np.array(cells.edges, np.float64)
+    upper = np.minimum(np.append(edges, maximum), maximum)
+    lower = np.where(cells.points, upper, np.append(minimum, edges))
+    return np.clip(lower, minimum, upper), np.maximum(upper, minimum)

@@ -1,0 +1,77 @@
+"""How many distinct levels a sample should hold: ecology's species richness, so that samples of any size compare.
+
+A window of n rows holds fewer levels than a reference of N rows does, without any change. Rarefaction says how many n
+rows of the reference would hold; that is an unbiased estimate of what any n rows hold, also where the reference itself
+has not met every level.
+"""
+
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaln, pdtrik
+
+from exporters.columns import Counts
+from exporters.statistics import NOISE, TWO_SIDED
+
+
+def expected_levels(reference: Counts, rows: int) -> float:
+    """How many distinct levels a sample of so many rows holds where nothing changed.
+
+    Up to the reference's own size N this is rarefaction (Hurlbert 1971): the sum over levels of
+    1 - C(N - N_i, n) / C(N, n). Beyond it, the levels that the reference has not met are extrapolated from those it
+    met once and twice (Chao et al. 2014, with the Chao1 estimate of the unmet).
+
+    Args:
+        reference: counts per level, not all zero.
+        rows: n, at least 1.
+    """
+    counts = reference[reference > 0]
+    size = int(counts.sum())
+    if rows < size:
+        return float((1 - _absence(counts, size, rows)).sum())
+    once, twice = int((counts == 1).sum()), int((counts == 2).sum())
+    unmet = (size - 1) / size * (once * once / (2 * twice) if twice else once * (once - 1) / 2)
+    if not unmet:
+        return float(len(counts))
+    return len(counts) + unmet * (1 - (1 - once / (size * unmet + once)) ** (rows - size))
+
+
+def _absence(counts: Counts, size: int, rows: int) -> NDArray[np.float64]:
+    """How likely each level is in none of `rows` rows drawn from the reference without putting back."""
+    others = size - counts
+    possible = others >= rows
+    left = np.where(possible, others - rows, 0)
+    logarithms = gammaln(others + 1) - gammaln(left + 1) - gammaln(size + 1) + gammaln(size - rows + 1)
+    return np.where(possible, np.exp(np.minimum(logarithms, 0.0)), 0.0)
+
+
+def levels_noise(reference: Counts, rows: int) -> float:
+    """By how many levels noise alone moves the count of distinct levels once in 1000 windows.
+
+    The variance of the count S(n) is at most E S(2n) - E S(n): levels are present or absent, and the presence of one
+    makes that of another less likely. The reference's own share of the noise is at most n/N of the window's
+    (Hoeffding 1948: rarefaction is a U-statistic). Few levels are uncertain where that variance is small, so a Poisson
+    law gives the quantile.
+    """
+    variance = expected_levels(reference, 2 * rows) - expected_levels(reference, rows)
+    variance = max(0.0, variance) * (1 + rows / int(reference.sum()))
+    if variance <= NOISE / 2:
+        return 0.0
+    return float(np.ceil(pdtrik(1 - NOISE / 2, variance)) - np.floor(variance))
+
+
+def expected_unseen_ratio(reference: Counts) -> float:
+    """The share of rows whose level the reference has not met: the share it met once (Good 1953)."""
+    return float((reference == 1).sum() / reference.sum())
+
+
+def unseen_ratio_noise(reference: Counts, rows: int) -> float:
+    """The share of unseen levels that noise alone exceeds about once in 1000 windows.
+
+    Rows of levels met once, one more allowed for, are a Poisson count on both sides: n/N of it is expected in the
+    window, and the estimate has n/N of the window's variance on top.
+    """
+    size = int(reference.sum())
+    expected = rows * (int((reference == 1).sum()) + 1) / size
+    return (expected + TWO_SIDED * sqrt(expected * (1 + rows / size))) / rows

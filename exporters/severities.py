@@ -1,0 +1,42 @@
+"""How bad a figure is: the levels that hold for a feature, and the worst of several severities."""
+
+from collections.abc import Iterable
+from typing import TypeAlias
+
+from exporters.report import Measure
+from generator.spec.model import AlertPolicy, Levels, Severity
+
+SEVERITIES = (Severity.INFO, Severity.WARNING, Severity.CRITICAL)
+
+LevelLimits: TypeAlias = dict[Severity, float]
+"""The values above which each severity holds; one that is not in here never does."""
+
+
+def level_limits(policy: AlertPolicy, own: Levels | None) -> LevelLimits:
+    """The feature's own level where it has one, else the policy's."""
+    if not policy.enabled:
+        return {}
+    levels = {severity: _level(own, policy, severity) for severity in SEVERITIES}
+    return {severity: level for severity, level in levels.items() if level is not None}
+
+
+def _level(own: Levels | None, policy: AlertPolicy, severity: Severity) -> float | None:
+    level: float | None = getattr(own, severity, None)
+    shared: float | None = getattr(policy, severity)
+    return shared if level is None else level
+
+
+def measure(value: float, critical_value: float, limits: LevelLimits) -> Measure:
+    """A figure, to either side of 0, and how bad it is: it must exceed both the level and its own noise."""
+    severity = severity_of(value, limits) if abs(value) > critical_value else None
+    return Measure(value=value, critical_value=critical_value, severity=severity)
+
+
+def severity_of(value: float, limits: LevelLimits) -> Severity | None:
+    """The worst severity whose level a value exceeds, to either side of 0."""
+    return worst(severity for severity, limit in limits.items() if abs(value) > limit)
+
+
+def worst(severities: Iterable[Severity | None]) -> Severity | None:
+    """The worst of some severities; None where there is none."""
+    return max((severity for severity in severities if severity), key=SEVERITIES.index, default=None)
