@@ -444,4 +444,4 @@ def backfill(
         if history and openmetrics:
             with replacing(openmetrics) as file:
                 samples = history.write(file, until=min(windows[-1].end + step + grace, now))
-            console.print(f"{samples:,} samples in {openmetrics}")
+            console.print(f"{samples:,} samples in {openmetrics}", markup=False)
