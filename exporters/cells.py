@@ -83,7 +83,9 @@ class NumericCells(_CellsBase, frozen=True, kw_only=True, dict=True, tag_field="
     @cached_property
     def unseen(self) -> NDArray[np.bool_] | None:
         """True for the intervals of values that the reference does not hold; None unless each value has a cell."""
-        return self._cell_index == self.labels.index(UNSEEN) if UNSEEN in self.labels else None
+        if UNSEEN not in self.labels:
+            return None
+        return np.equal(self._cell_index, self.labels.index(UNSEEN))
 
     def out_of_range(self, counts: Counts) -> int | None:
         """How many of the counted values lie outside the sound range; None where there is no range."""
@@ -171,9 +173,7 @@ def make_cells(
     values = sorted_numbers(column, kind, at)
     finite = values[np.isfinite(values)]
     if not finite.size:
-        return NumericCells(
-            type=kind, edges=(), cell_of=(0,), labels=(ALL,), minimum=None, maximum=None, single=False
-        )
+        return NumericCells(type=kind, edges=(), cell_of=(0,), labels=(ALL,), minimum=None, maximum=None, single=False)
     single = finite.dtype == np.float32
     sample = _Sample.of(finite)
     few = kind is FeatureType.BOOLEAN or len(sample.levels) <= 2 * bins

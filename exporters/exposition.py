@@ -142,7 +142,9 @@ def _feature_samples(contract: Contract, report: WindowReport) -> dict[str, Iter
         short: [((name,), figure(feature)) for name, feature in features.items()] for short, figure in _FIGURES.items()
     }
     for short, of_quality in _QUALITY_FIGURES.items():
-        samples[short] = [((name,), of_quality(feature.quality)) for name, feature in features.items() if feature.quality]
+        samples[short] = [
+            ((name,), of_quality(feature.quality)) for name, feature in features.items() if feature.quality
+        ]
     samples["feature_status"] = [
         ((name, status), float(feature.status is status)) for name, feature in features.items() for status in Status
     ]

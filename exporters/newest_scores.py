@@ -21,7 +21,7 @@ from exporters.profile import FeatureProfile, profile_column
 from exporters.report import FileProblem, Window
 from generator.spec.model import FeatureType, PredictionLog
 
-LOOK_BACK = 64
+LOOK_BACK = 32
 """How many lengths of the time window are searched at most."""
 
 

@@ -18,7 +18,7 @@ from exporters.moments import Moments
 from exporters.profile import FeatureProfile
 from exporters.reference import FeatureReference
 from exporters.report import Measure, Quality
-from exporters.richness import expected_levels, expected_unseen_ratio, levels_noise, unseen_ratio_noise
+from exporters.richness import expected_levels, levels_noise, unseen_ratio_noise
 from exporters.severities import LevelLimits, level_limits, measure, severity_of, worst
 from exporters.statistics import NOISE, TWO_SIDED
 from generator.spec.model import Alerts, Feature, FeatureType, Severity
@@ -101,7 +101,9 @@ def _extremes(cells: NumericCells, found: FeatureProfile, limits: QualityLimits)
         maximum=found.maximum if finite else None,
         range_excess=excess,
         infinite_ratio=infinite,
-        severity=worst((severity_of(infinite or 0, limits.infinite_ratio), severity_of(excess or 0, limits.range_excess))),
+        severity=worst(
+            (severity_of(infinite or 0, limits.infinite_ratio), severity_of(excess or 0, limits.range_excess))
+        ),
     )
 
 
@@ -172,13 +174,14 @@ def _medians(normal: FeatureReference, expected: Counts, found: FeatureProfile) 
 def _variance_ratio(before: Moments, now: Moments, sound: tuple[float, float] | None) -> Measure | None:
     """The ratio of the variances, and the factor by which noise alone moves it once in 1000 windows.
 
-    The logarithm of a sample's variance has variance (kurtosis - 1) / n (delta method; Layard 1973). Each side brings its
-    own kurtosis: a variance that a few extreme values make is told as uncertain.
+    The logarithm of a sample's variance has variance (kurtosis - 1) / n (delta method; Layard 1973). The window is
+    given the larger kurtosis of the two: a variance that rests on a few extreme values is uncertain, and a window that
+    happens to hold none of them does not show it.
     """
     if not before.variance or not isfinite(now.variance / before.variance):
         return None
     ratio = now.variance / before.variance
-    error = sqrt((now.kurtosis - 1) / now.count + (before.kurtosis - 1) / before.count)
+    error = sqrt((max(now.kurtosis, before.kurtosis) - 1) / now.count + (before.kurtosis - 1) / before.count)
     factor = exp(TWO_SIDED * error)
     low, high = sound or (0.0, float("inf"))
     beyond = (ratio > high and ratio > factor) or (ratio < low and ratio * factor < 1)
@@ -203,7 +206,7 @@ def _categories(
         vanished=vanished,
         new_category_ratio=measure(
             new_rows / found.values,
-            max(expected_unseen_ratio(before), unseen_ratio_noise(before, found.values)),
+            unseen_ratio_noise(before, found.values),
             limits.new_category_ratio,
         ),
         severity=worst((quality.severity, severity_of(len(vanished), limits.vanished_categories))),
@@ -212,6 +215,8 @@ def _categories(
         return quality
     distinct = int(np.count_nonzero(now)) + found.unseen.count
     wanted = expected_levels(before, found.values)
+    if wanted is None:
+        return replace(quality, distinct=distinct)
     return replace(
         quality,
         distinct=distinct,

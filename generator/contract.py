@@ -319,7 +319,6 @@ class Contract:
             gauge("exporter_run_duration_seconds", "How long the last measurement took."),
         )
 
-
     def _quality(self) -> Iterator[Family]:
         """How sound a feature's values are."""
         for short, described in _QUALITY.items():

@@ -203,9 +203,7 @@ class Windows(Part, frozen=True, kw_only=True):
         ),
     ] = 24
     score_count: (
-        Annotated[
-            int, Meta(ge=100, description="Newest scores that the prediction monitor also looks at; null: none.")
-        ]
+        Annotated[int, Meta(ge=100, description="Newest scores that the prediction monitor also looks at; null: none.")]
         | None
     ) = 10_000
 
@@ -536,7 +534,7 @@ class Alerts(Part, frozen=True, kw_only=True):
     )
     range_excess: Annotated[
         AlertPolicy, Meta(description="Distance of the extremes from the sound range, in widths of it.")
-    ] = AlertPolicy(info=1.0)
+    ] = AlertPolicy(info=10.0)
     new_columns: Annotated[
         AlertPolicy, Meta(description="Columns of the log that neither spec nor reference knows.")
     ] = AlertPolicy(info=0.0)
