@@ -85,7 +85,7 @@ class NumericCells(_CellsBase, frozen=True, kw_only=True, dict=True, tag_field="
         """True for the intervals of values that the reference does not hold; None unless each value has a cell."""
         if UNSEEN not in self.labels:
             return None
-        return np.equal(self._cell_index, self.labels.index(UNSEEN))
+        return np.array([cell == self.labels.index(UNSEEN) for cell in self.cell_of])
 
     def out_of_range(self, counts: Counts) -> int | None:
         """How many of the counted values lie outside the sound range; None where there is no range."""

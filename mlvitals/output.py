@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from exporters.report import FeatureReport, Measure, WindowReport
+from exporters.report import FeatureReport, Measure, Quality, WindowReport
 from generator.contract import Status
 from generator.spec.model import Severity
 
@@ -20,9 +20,9 @@ def drift_table(report: WindowReport) -> None:
         f"{report.system}: {report.rows} rows from {start} to {end} UTC, reference {report.reference_version}"
     )
     table = Table(box=None, pad_edge=False)
-    for title in ("feature", "state", "PSI", "D", "JS", "nulls", "top bin"):
+    for title in ("feature", "state", "PSI", "D", "JS", "nulls", "top bin", "quality"):
         numeric = title in {"PSI", "D", "JS", "nulls"}
-        table.add_column(title, justify="right" if numeric else "left", no_wrap=title != "top bin")
+        table.add_column(title, justify="right" if numeric else "left", no_wrap=title not in {"top bin", "quality"})
     rows = sorted(report.features.items(), key=lambda item: -_badness(item[1]))
     rows += [("(score)", report.score)] if report.score else []
     for name, feature in rows:
@@ -31,6 +31,8 @@ def drift_table(report: WindowReport) -> None:
     for name, feature in rows:
         if advice := feature.reason or feature.action:
             console.print(Text(f"{printable(name)}: {printable(advice)}"))
+    for difference in report.schema_differences:
+        console.print(Text(f"{printable(difference.column)}: {difference.kind.replace('_', ' ')}", style="yellow"))
     for problem in report.problems:
         console.print(Text(f"{problem.path}: {problem.problem}", style="yellow"))
 
@@ -49,7 +51,27 @@ def _row(name: str, feature: FeatureReport) -> tuple[Text, ...]:
         *(Text(_measure(measure)) for measure in (feature.psi, feature.ks, feature.js)),
         Text("" if feature.null_rate is None else f"{feature.null_rate:.1%}"),
         Text(_top_bin(feature)),
+        Text(_findings(feature.quality)),
     )
+
+
+def _findings(quality: Quality | None) -> str:
+    """The quality figures that are bad."""
+    if quality is None or quality.severity is None:
+        return ""
+    written = {
+        "mean {:+.1f} sd": quality.mean_shift,
+        "median {:+.1f} sd": quality.median_shift,
+        "variance x{:.2g}": quality.variance_ratio,
+        "cardinality {:+.0%}": quality.cardinality_change,
+        "new {:.1%}": quality.new_category_ratio,
+    }
+    found = [form.format(item.value) for form, item in written.items() if item and item.severity]
+    if quality.infinite_ratio:
+        found.append(f"infinite {quality.infinite_ratio:.1%}")
+    if quality.range_excess and not found:
+        found.append(f"from {quality.minimum:g} to {quality.maximum:g}")
+    return ", ".join([*found, *(f"without {printable(name)}" for name in quality.vanished or ())])
 
 
 def _measure(measure: Measure | None) -> str:
