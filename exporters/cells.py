@@ -130,7 +130,7 @@ class CategoricalCells(_CellsBase, frozen=True, kw_only=True, dict=True, tag_fie
     @cached_property
     def unseen(self) -> NDArray[np.bool_]:
         """True for the last place."""
-        return np.arange(self.size) == len(self.levels)
+        return np.array([place == len(self.levels) for place in range(self.size)])
 
     def out_of_range(self, counts: Counts) -> None:
         """Categories have no range."""
