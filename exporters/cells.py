@@ -83,7 +83,9 @@ class NumericCells(_CellsBase, frozen=True, kw_only=True, dict=True, tag_field="
     @cached_property
     def unseen(self) -> NDArray[np.bool_] | None:
         """True for the intervals of values that the reference does not hold; None unless each value has a cell."""
-        return self._cell_index == self.labels.index(UNSEEN) if UNSEEN in self.labels else None
+        if UNSEEN not in self.labels:
+            return None
+        return np.array([cell == self.labels.index(UNSEEN) for cell in self.cell_of])
 
     def out_of_range(self, counts: Counts) -> int | None:
         """How many of the counted values lie outside the sound range; None where there is no range."""
@@ -128,7 +130,7 @@ class CategoricalCells(_CellsBase, frozen=True, kw_only=True, dict=True, tag_fie
     @cached_property
     def unseen(self) -> NDArray[np.bool_]:
         """True for the last place."""
-        return np.asarray(np.arange(self.size) == len(self.levels), np.bool_)
+        return np.array([place == len(self.levels) for place in range(self.size)])
 
     def out_of_range(self, counts: Counts) -> None:
         """Categories have no range."""

@@ -32,12 +32,13 @@ class Moments(msgspec.Struct, frozen=True, kw_only=True):
             mean = float(values.mean(dtype=np.float64))
             distances = np.subtract(values, mean, dtype=np.float64)
             squares = np.square(distances)
+            # Sums, not dot products: those would start threads of their own, and round as the threads happen to cut.
             return cls(
                 count=values.size,
                 mean=mean,
                 squares=float(squares.sum()),
-                cubes=float(squares @ distances),
-                fourths=float(squares @ squares),
+                cubes=float(np.multiply(distances, squares, out=distances).sum()),
+                fourths=float(np.square(squares, out=squares).sum()),
             )
 
     def merge(self, other: Moments) -> Moments:

@@ -22,7 +22,7 @@ from exporters.report import FileProblem, Window
 from exporters.sql_log import SqlTable
 from generator.spec.model import FeatureType, PredictionLog
 
-LOOK_BACK = 64
+LOOK_BACK = 32
 """How many lengths of the time window are searched at most."""
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf, isfinite
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from exporters.cells import CategoricalCells, Cells, NumericCells
 from exporters.columns import Chunk, Column, Counts, LevelCounts, Numbers, blocks, level_counts, numbers
@@ -128,9 +129,13 @@ def _profile_levels(found: LevelCounts, cells: CategoricalCells) -> FeatureProfi
     rows = int(found.counts.sum()) + found.nulls + found.nans
     # As bytes: what is no UTF-8 is still a value.
     strange = found.levels.filter(pa.array((places == len(cells.levels)) & (found.counts > 0)))
-    texts = (text for text in strange.cast(pa.large_binary()).to_pylist() if text is not None)
-    unseen = DistinctValues.of(texts) if len(strange) else NO_VALUES
+    unseen = DistinctValues.of(_bytes(strange)) if len(strange) else NO_VALUES
     return FeatureProfile(counts=counts, rows=rows, nulls=found.nulls, nans=found.nans, unseen=unseen)
+
+
+def _bytes(texts: Chunk) -> list[bytes]:
+    values: list[Any] = texts.cast(pa.large_binary()).to_pylist()
+    return values
 
 
 def _profile_numbers(block: Chunk, cells: NumericCells, at: Chunk | None) -> FeatureProfile:
@@ -143,9 +148,9 @@ def _profile_numbers(block: Chunk, cells: NumericCells, at: Chunk | None) -> Fea
     finite = measured[negative : _rank(measured, inf, "left")]
     edges = cells.edges_for(values.dtype)
     with np.errstate(over="ignore"):
-        counted: Numbers = np.asarray(measured, edges.dtype)
+        counted = measured.astype(edges.dtype, copy=False)
     ranks = np.searchsorted(counted, edges, side="right")
-    counts = np.diff(ranks, prepend=0, append=counted.size)
+    counts: Counts = np.diff(ranks, prepend=0, append=counted.size)
     return FeatureProfile(
         counts=counts,
         rows=len(block),
@@ -160,7 +165,7 @@ def _profile_numbers(block: Chunk, cells: NumericCells, at: Chunk | None) -> Fea
     )
 
 
-def _unseen_numbers(values: Numbers, counts: Counts, cells: NumericCells) -> DistinctValues:
+def _unseen_numbers(values: NDArray[Any], counts: Counts, cells: NumericCells) -> DistinctValues:
     """The distinct values among sorted ones that lie between the values of the reference."""
     if cells.unseen is None or not counts[cells.unseen].any():
         return NO_VALUES

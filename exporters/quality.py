@@ -4,7 +4,7 @@ A figure that sampling moves has its noise beside it, so that a small window doe
 conditioned, the window is compared with the rows of its own hours.
 """
 
-from math import exp, isfinite, sqrt
+from math import inf, isfinite, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +18,7 @@ from exporters.moments import Moments
 from exporters.profile import FeatureProfile
 from exporters.reference import FeatureReference
 from exporters.report import Measure, Quality
-from exporters.richness import expected_levels, expected_unseen_ratio, levels_noise, unseen_ratio_noise
+from exporters.richness import expected_levels, levels_noise, unseen_ratio_noise
 from exporters.severities import LevelLimits, level_limits, measure, severity_of, worst
 from exporters.statistics import NOISE, TWO_SIDED
 from generator.spec.model import Alerts, Feature, FeatureType, Severity
@@ -172,17 +172,21 @@ def _medians(normal: FeatureReference, expected: Counts, found: FeatureProfile) 
 
 
 def _variance_ratio(before: Moments, now: Moments, sound: tuple[float, float] | None) -> Measure | None:
-    """The ratio of the variances, and the factor by which noise alone moves it once in 1000 windows.
+    """The ratio of the variances, and the factor by which noise alone moves it about once in 1000 windows.
 
-    The logarithm of a sample's variance has variance (kurtosis - 1) / n (delta method; Layard 1973). Each side brings its
-    own kurtosis: a variance that a few extreme values make is told as uncertain.
+    A sample's variance has a relative error of sqrt((kurtosis - 1) / n) (Layard 1973). The window is given the larger
+    kurtosis of the two: a variance that rests on a few extreme values is uncertain, and a window that happens to hold
+    none of them does not show it. None where the error is too large for any ratio to prove anything.
     """
     if not before.variance or not isfinite(now.variance / before.variance):
         return None
     ratio = now.variance / before.variance
-    error = sqrt((now.kurtosis - 1) / now.count + (before.kurtosis - 1) / before.count)
-    factor = exp(TWO_SIDED * error)
-    low, high = sound or (0.0, float("inf"))
+    kurtosis = max(now.kurtosis, before.kurtosis)
+    uncertain = TWO_SIDED * sqrt((kurtosis - 1) / now.count + (before.kurtosis - 1) / before.count)
+    if uncertain >= 1:
+        return None
+    factor = 1 / (1 - uncertain)
+    low, high = sound or (0.0, inf)
     beyond = (ratio > high and ratio > factor) or (ratio < low and ratio * factor < 1)
     return Measure(value=ratio, critical_value=factor, severity=Severity.WARNING if beyond else None)
 
@@ -205,7 +209,7 @@ def _categories(
         vanished=vanished,
         new_category_ratio=measure(
             new_rows / found.values,
-            max(expected_unseen_ratio(before), unseen_ratio_noise(before, found.values)),
+            unseen_ratio_noise(before, found.values),
             limits.new_category_ratio,
         ),
         severity=worst((quality.severity, severity_of(len(vanished), limits.vanished_categories))),
@@ -214,6 +218,8 @@ def _categories(
         return quality
     distinct = int(np.count_nonzero(now)) + found.unseen.count
     wanted = expected_levels(before, found.values)
+    if wanted is None:
+        return replace(quality, distinct=distinct)
     return replace(
         quality,
         distinct=distinct,

@@ -357,8 +357,25 @@ def _feature_reference(column: Column, feature: Feature, bins: int, knots: int, 
         nans=whole.nans,
         infinities=whole.infinities,
         summary=_summary(column, cells, rows.times),
-        moments={key: profile.moments for key, profile in profiles.items()} if whole.moments.is_finite else {},
+        moments=_moments(ordered, cells, times, rows.groups),
     )
+
+
+def _moments(column: Column, cells: Cells, times: Column | None, groups: Mapping[str, slice]) -> dict[str, Moments]:
+    """Moments by condition key, of values sorted as a whole: however the rows are cut into files, the same bits."""
+    if isinstance(cells, CategoricalCells):
+        return {}
+    moments = {
+        key: Moments.of(_finite(_cut(column, group), cells, None if times is None else _cut(times, group)))
+        for key, group in groups.items()
+    }
+    return moments if all(part.is_finite for part in moments.values()) else {}
+
+
+def _finite(column: Column, cells: Cells, times: Column | None) -> NDArray[np.float64]:
+    """The finite values in ascending order; zero has no sign."""
+    values = sorted_numbers(column, cells.type, times).astype(np.float64)
+    return values[np.isfinite(values)] + 0.0
 
 
 def _cut(column: Column, rows: slice) -> Column:
@@ -368,8 +385,7 @@ def _cut(column: Column, rows: slice) -> Column:
 def _summary(column: Column, cells: Cells, times: Column | None) -> Summary:
     if isinstance(cells, CategoricalCells):
         return Summary(distinct=len(count_levels(column)))
-    values = sorted_numbers(column, cells.type, times).astype(np.float64)
-    finite = values[np.isfinite(values)] + 0.0
+    finite = _finite(column, cells, times)
     if not finite.size:
         return Summary(distinct=0)
     with np.errstate(over="ignore", invalid="ignore"):

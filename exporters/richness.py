@@ -15,12 +15,12 @@ from exporters.columns import Counts
 from exporters.statistics import NOISE, TWO_SIDED
 
 
-def expected_levels(reference: Counts, rows: int) -> float:
+def expected_levels(reference: Counts, rows: int) -> float | None:
     """How many distinct levels a sample of so many rows holds where nothing changed.
 
     Up to the reference's own size N this is rarefaction (Hurlbert 1971): the sum over levels of
-    1 - C(N - N_i, n) / C(N, n). Beyond it, the levels that the reference has not met are extrapolated from those it
-    met once and twice (Chao et al. 2014, with the Chao1 estimate of the unmet).
+    1 - C(N - N_i, n) / C(N, n). A larger sample holds every level, provided that the reference met all there are: it
+    met none just once. Otherwise nobody knows, and the answer is None.
 
     Args:
         reference: counts per level, not all zero.
@@ -28,13 +28,23 @@ def expected_levels(reference: Counts, rows: int) -> float:
     """
     counts = reference[reference > 0]
     size = int(counts.sum())
-    if rows < size:
+    if rows <= size:
         return float((1 - _absence(counts, size, rows)).sum())
-    once, twice = int((counts == 1).sum()), int((counts == 2).sum())
+    return None if (counts == 1).any() else float(len(counts))
+
+
+def _extrapolated_levels(reference: Counts, rows: int) -> float:
+    """The same up to twice the reference's size, the levels not met estimated from those met once and twice.
+
+    Chao et al. 2014, with the Chao1 estimate of the unmet. It is a lower bound: good for a variance, not for an alarm.
+    """
+    known = expected_levels(reference, rows)
+    if known is not None:
+        return known
+    size, once, twice = int(reference.sum()), int((reference == 1).sum()), int((reference == 2).sum())
     unmet = (size - 1) / size * (once * once / (2 * twice) if twice else once * (once - 1) / 2)
-    if not unmet:
-        return float(len(counts))
-    return len(counts) + unmet * (1 - (1 - once / (size * unmet + once)) ** (rows - size))
+    found = int(np.count_nonzero(reference))
+    return found + unmet * (1 - (1 - once / (size * unmet + once)) ** (rows - size))
 
 
 def _absence(counts: Counts, size: int, rows: int) -> NDArray[np.float64]:
@@ -54,24 +64,19 @@ def levels_noise(reference: Counts, rows: int) -> float:
     (Hoeffding 1948: rarefaction is a U-statistic). Few levels are uncertain where that variance is small, so a Poisson
     law gives the quantile.
     """
-    variance = expected_levels(reference, 2 * rows) - expected_levels(reference, rows)
+    variance = _extrapolated_levels(reference, 2 * rows) - _extrapolated_levels(reference, rows)
     variance = max(0.0, variance) * (1 + rows / int(reference.sum()))
     if variance <= NOISE / 2:
-        return 0.0
+        return 0.5  # not even one level more or less
     return float(np.ceil(pdtrik(1 - NOISE / 2, variance)) - np.floor(variance))
 
 
-def expected_unseen_ratio(reference: Counts) -> float:
-    """The share of rows whose level the reference has not met: the share it met once (Good 1953)."""
-    return float((reference == 1).sum() / reference.sum())
-
-
 def unseen_ratio_noise(reference: Counts, rows: int) -> float:
-    """The share of unseen levels that noise alone exceeds about once in 1000 windows.
+    """The share of rows with levels that the reference has not met, that noise alone exceeds about once in 1000 windows.
 
-    Rows of levels met once, one more allowed for, are a Poisson count on both sides: n/N of it is expected in the
-    window, and the estimate has n/N of the window's variance on top.
+    Expected is the share that the reference met once (Good 1953; one row more is allowed for), with the variance
+    (f1 + 2 f2) / N^2 of that estimate (Esty 1983; f1 and f2 levels were met once and twice) and that of n rows.
     """
-    size = int(reference.sum())
-    expected = rows * (int((reference == 1).sum()) + 1) / size
-    return (expected + TWO_SIDED * sqrt(expected * (1 + rows / size))) / rows
+    size, once, twice = int(reference.sum()), int((reference == 1).sum()), int((reference == 2).sum())
+    expected = (once + 1) / size
+    return expected + TWO_SIDED * sqrt(expected / rows + (once + 2 * twice) / size**2)

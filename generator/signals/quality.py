@@ -169,8 +169,8 @@ class _Figure:
 
     def signal(self, *, title: str, description: str, policy: AlertPolicy, alerts: tuple[Alert, ...]) -> Signal:
         """The panel of the ten features that were farthest off within the shown range."""
-        distance = self.distance.format(metric=self.metric)
-        farthest = f"topk(10, max by ({FEATURE}) (max_over_time({distance}[$__range:$__interval] @ end())))"
+        within = f"max_over_time({self.distance.format(metric=self.metric)}[$__range:$__interval] @ end())"
+        farthest = f"topk(10, max by ({FEATURE}) ({within}))"
         return Signal(
             id=self.family.removeprefix("feature_"),
             layer=Layer.DATA,

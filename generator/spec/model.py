@@ -584,7 +584,7 @@ class Alerts(Part, frozen=True, kw_only=True):
     )
     range_excess: Annotated[
         AlertPolicy, Meta(description="Distance of the extremes from the sound range, in widths of it.")
-    ] = AlertPolicy(info=1.0)
+    ] = AlertPolicy(info=10.0)
     new_columns: Annotated[
         AlertPolicy, Meta(description="Columns of the log that neither spec nor reference knows.")
     ] = AlertPolicy(info=0.0)

@@ -9,8 +9,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporters.report import Bin, FeatureReport, Measure, Window, WindowReport
-from generator.contract import Status
+from exporters.report import (
+    Bin,
+    CountWindow,
+    FeatureReport,
+    Measure,
+    Quality,
+    SchemaDifference,
+    Window,
+    WindowReport,
+)
+from generator.contract import SchemaDifferenceKind, Status
 from generator.spec.model import (
     Business,
     Event,
@@ -56,6 +65,19 @@ SPEC = Spec(
 )
 
 
+QUALITY = Quality(
+    mean_shift=Measure(value=2.5, critical_value=0.1, severity=Severity.WARNING),
+    median_shift=Measure(value=-0.5, critical_value=0.2),
+    variance_ratio=Measure(value=0.25, critical_value=1.5, severity=Severity.WARNING),
+    range_excess=0.75,
+    infinite_ratio=0.001,
+    cardinality_change=Measure(value=-0.05, critical_value=0.02),
+    new_category_ratio=Measure(value=0.03, critical_value=0.001, severity=Severity.WARNING),
+    vanished=("premium", "family"),
+    severity=Severity.WARNING,
+)
+
+
 def measured(psi: float = 0.4, **changes: Any) -> FeatureReport:
     """A feature of which everything is known."""
     return FeatureReport(
@@ -73,6 +95,7 @@ def measured(psi: float = 0.4, **changes: Any) -> FeatureReport:
             "ks_pvalue": 1e-9,
             "ks_pvalue_adjusted": 3e-9,
             "js": Measure(value=0.05, critical_value=0.004),
+            "quality": QUALITY,
             "severity": Severity.CRITICAL,
             "bins": (
                 Bin(label="(-inf, 30]", reference=0.5, current=0.25, psi=psi / 4),
@@ -101,6 +124,12 @@ def report(**changes: Any) -> WindowReport:
             "rows": 1000,
             "features": {"age": measured(), "country": too_little(), HOSTILE: measured(0.1, severity=None)},
             "score": measured(0.02, type=FeatureType.FLOAT, severity=None),
+            "score_count": CountWindow(
+                wanted=10_000,
+                window=Window(NOON - 3 * HOUR, NOON),
+                report=measured(0.05, type=FeatureType.FLOAT, rows=9000, severity=None),
+            ),
+            "schema_differences": (SchemaDifference(kind=SchemaDifferenceKind.NEW_COLUMN, column="extra"),),
             "severity": Severity.CRITICAL,
             **changes,
         }

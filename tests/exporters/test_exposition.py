@@ -53,6 +53,24 @@ def test_figures_are_those_of_the_report() -> None:
     assert value(PAGE, "shop_reference_info", reference_version="0123456789abcdef") == 1
 
 
+def test_quality_figures_are_those_of_the_report() -> None:
+    assert value(PAGE, "shop_feature_mean_shift", feature_name="age") == 2.5
+    assert value(PAGE, "shop_feature_variance_ratio_critical_value", feature_name="age") == 1.5
+    assert value(PAGE, "shop_feature_vanished_categories", feature_name="age") == 2
+    assert value(PAGE, "shop_feature_mean_shift", feature_name="country") is None
+
+
+def test_the_count_window_has_its_size_and_how_far_it_reaches_back() -> None:
+    assert value(PAGE, "shop_prediction_score_count_rows") == 9000
+    assert value(PAGE, "shop_prediction_score_count_span_seconds") == 3 * 3600
+    assert value(PAGE, "shop_prediction_score_count_psi") == 0.05
+
+
+def test_columns_that_differ_are_counted_by_kind_and_none_is_0() -> None:
+    assert value(PAGE, "shop_schema_differences", kind="new_column") == 1
+    assert value(PAGE, "shop_schema_differences", kind="missing_column") == 0
+
+
 def test_a_hostile_feature_name_comes_back_as_it_was() -> None:
     assert value(PAGE, "shop_drift_psi", feature_name=HOSTILE) == 0.1
 

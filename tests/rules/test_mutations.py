@@ -14,7 +14,7 @@ COMPARISON = re.compile(r" (>|<|==) (-?[0-9.]+)(?=$|\n  and )", re.MULTILINE)
 SURVIVORS = {
     "lower": {("MLSourceAgeUnknown", "critical", "0")},  # a count is at least 1: above -1 is above 0
     "slower": {("MLRunFailed", "warning", "0")},  # its range takes far longer to fill than its `for`
-    "milder": {("MLFeatureExtreme", "info", "1"), ("MLLogNewColumn", "info", "0")},  # nothing is milder than info
+    "milder": {("MLFeatureExtreme", "info", "10"), ("MLLogNewColumn", "info", "0")},  # nothing is milder than info
 }
 
 
