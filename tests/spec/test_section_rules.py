@@ -258,6 +258,13 @@ def test_a_log_in_a_database_needs_a_table():
     assert errors(with_log("format: sql")) == ["3:37 prediction_log.format sql needs prediction_log.table"]
 
 
+def test_a_password_of_a_log_that_is_no_database_has_no_meaning():
+    assert errors(with_log("password_file: p")) == [
+        "3:44 prediction_log.password_file has no meaning without format: sql"
+    ]
+    assert is_sound(with_log("format: sql, table: t, password_file: p"))
+
+
 def test_an_event_whose_metric_there_is_already_is_refused():
     assert errors(SMALL + "business: {events: {predictions: {}}}") == [
         "5:21 business.events.predictions would be the metric shop_predictions_total, which there is already; "
