@@ -21,7 +21,9 @@ from generator.spec.model import FeatureType, LogFormat, Spec
 _TEXT = (LogFormat.CSV, LogFormat.JSONL)
 
 
-def build_from_files(spec: Spec, base_dir: Path, paths: Iterable[str], created: datetime) -> Reference:
+def build_from_files(
+    spec: Spec, base_dir: Path, paths: Iterable[str], created: datetime, model_version: str | None = None
+) -> Reference:
     """Build a spec's reference from files and folders of training data.
 
     Args:
@@ -29,6 +31,7 @@ def build_from_files(spec: Spec, base_dir: Path, paths: Iterable[str], created: 
         base_dir: where relative paths start.
         paths: local files or folders; a file's name says its format, and the log's format where it does not.
         created: now, aware.
+        model_version: the version of the model that the data trained.
 
     Raises:
         ReferenceDataError: a file cannot be read, or the data cannot serve as a reference.
@@ -36,7 +39,7 @@ def build_from_files(spec: Spec, base_dir: Path, paths: Iterable[str], created: 
     """
     data = TrainingData(spec, [file for path in paths for file in _files(path, base_dir)])
     source_hash = hash_files(Path(file.path) for file in data.files)
-    return build_reference(spec, data, created=created, source_hash=source_hash)
+    return build_reference(spec, data, created=created, source_hash=source_hash, model_version=model_version)
 
 
 class TrainingData(Mapping[str, Column]):
