@@ -14,7 +14,7 @@ from mlvitals.output import printable
 
 def reference_table(reference: Reference) -> None:
     """Print a reference: where it comes from, and what is normal for each feature."""
-    console = Console(highlight=False)
+    console = _console()
     console.print(f"{reference.system} reference {reference.version}, created {reference.created:%Y-%m-%d %H:%M} UTC")
     console.print(f"rows       {reference.rows:,}")
     console.print(f"span       {_span(reference.span)}")
@@ -30,7 +30,7 @@ def reference_table(reference: Reference) -> None:
 
 def diff_table(diff: ReferenceDiff) -> None:
     """Print how two references differ: the features that moved most come first."""
-    console = Console(highlight=False)
+    console = _console()
     console.print(f"{diff.system}: reference {diff.old.version} to {diff.new.version}")
     for title, old, new in zip(_FACTS, _facts(diff.old), _facts(diff.new), strict=True):
         console.print(Text(f"{title:<11}{old if old == new else f'{old} -> {new}'}"))
@@ -39,6 +39,12 @@ def diff_table(diff: ReferenceDiff) -> None:
     for name, feature in [*features, *([("(score)", diff.score)] if diff.score else [])]:
         table.add_row(Text(printable(name)), *_changes(feature))
     console.print(table)
+
+
+def _console() -> Console:
+    """The terminal; a file or pipe has no width, and its tables are cut nowhere."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=200)
 
 
 _FACTS = ("created", "rows", "span", "condition", "model")
@@ -50,9 +56,17 @@ def _facts(facts: Facts) -> tuple[str, ...]:
 
 
 def _table(titles: tuple[str, ...], texts: int) -> Table:
+    """A table without lines: the first columns are texts, the others numbers; long names fold, numbers never."""
     table = Table(box=None, pad_edge=False)
     for place, title in enumerate(titles):
-        table.add_column(title, justify="left" if place < texts else "right", no_wrap=place > 0, overflow="fold")
+        name = place == 0
+        table.add_column(
+            title,
+            justify="left" if place < texts else "right",
+            no_wrap=not name,
+            overflow="fold",
+            min_width=16 if name else None,
+        )
     return table
 
 
