@@ -197,7 +197,7 @@ class MlflowStore:
         ).info.run_id
         self._client.log_text(run, artifact.decode(), _ARTIFACT)
         self._insist(lambda: self._client.set_tag(run, _VERSION_TAG, version))
-        self._insist(lambda: self._client.set_terminated(run))
+        self._insist(lambda: self._client.update_run(run, status="FINISHED"))
 
     def _tie_to(self, model_version: str | None) -> Callable[[str, str], None] | None:
         """What sets a tag on a model version that MLflow keeps.

@@ -225,7 +225,7 @@ def save_and_die_at(place: Place, victim: str, name: str) -> None:
 
 KILLED_AT = {
     "folder": [("os", "fsync"), ("pathlib", "Path.replace")],
-    "mlflow": [("mlflow", f"MlflowClient.{call}") for call in ("log_text", "set_tag", "set_terminated")],
+    "mlflow": [("mlflow", f"MlflowClient.{call}") for call in ("log_text", "set_tag", "update_run")],
 }
 
 
