@@ -78,14 +78,30 @@ class FeatureReference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def total(self) -> Counts:
         """Counts over all rows."""
-        return self.sum_of(self.counts)
+        return sum(self._by_key.values(), start=np.zeros(self.cells.size, np.int64))
 
-    def sum_of(self, keys: Iterable[str]) -> Counts:
-        """Counts over the rows of some condition keys; a key without rows counts nothing."""
-        total = np.zeros(self.cells.size, np.int64)
-        for key in keys:
-            total += np.array(self.counts.get(key, 0), np.int64)
-        return total
+    def weighted(self, weights: Mapping[str, float]) -> Counts:
+        """Counts over the rows of some condition keys, each row weighing as its key does; keys without rows add none.
+
+        Rows that weigh differently say less than as many equal ones. The counts are scaled to sum to the effective
+        sample size (Kish 1965, (sum of w)^2 / sum of w^2 over the rows), so that critical values hold for them.
+
+        Args:
+            weights: by condition key, at most 1. Where all are 1, the result is the plain sum.
+        """
+        present = [(self._by_key[key], weight) for key, weight in weights.items() if key in self._by_key]
+        mixed = sum((weight * counts for counts, weight in present), start=np.zeros(self.cells.size))
+        squares = sum(weight**2 * int(counts.sum()) for counts, weight in present)
+        if not squares:
+            return np.zeros(self.cells.size, np.int64)
+        # Running sums are rounded, not counts: many small counts would all lose, or all win, the same half.
+        running = np.rint(np.cumsum(mixed) * (mixed.sum() / squares))
+        counts: Counts = np.diff(running, prepend=0.0).astype(np.int64)
+        return counts
+
+    @cached_property
+    def _by_key(self) -> dict[str, Counts]:
+        return {key: np.array(counts, np.int64) for key, counts in self.counts.items()}
 
     def moments_of(self, keys: Iterable[str]) -> Moments:
         """Moments over the rows of some condition keys."""
@@ -108,16 +124,23 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     score: FeatureReference | None = None
     columns: tuple[str, ...] = ()
     """Every column of the training data, measured or not."""
+    model_version: str | None = None
+    """The version of the model that the training data trained, as whoever built the reference calls it."""
 
     def counts_for(self, feature: FeatureReference, window: Window) -> Counts:
-        """What a window is compared with: the counts of the hours or days that it touches."""
-        if self.condition is Condition.NONE:
+        """What a window is compared with: the reference in the window's mix of hours or days, see `condition_weights`.
+
+        All zero where the window covers an hour or day that the training data do not.
+        """
+        if self.condition is Condition.NONE or self.span is None:
             return feature.total
-        return feature.sum_of(condition_keys(self.condition, window))
+        return feature.weighted(condition_weights(self.condition, window, self.span))
 
     def moments_for(self, feature: FeatureReference, window: Window) -> Moments:
-        """The moments of the values that `counts_for` counts."""
-        return feature.moments_of(condition_keys(self.condition, window))
+        """The moments of the values in the hours or days that the window covers, each row weighing the same."""
+        if self.condition is Condition.NONE or self.span is None:
+            return feature.moments_of(feature.moments)
+        return feature.moments_of(condition_weights(self.condition, window, self.span))
 
     def to_json(self) -> bytes:
         """The artifact. Floats are written so that they read back bit by bit."""
@@ -125,7 +148,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def version(self) -> str:
-        """The first 16 hexadecimal digits of the SHA-256 of the JSON form."""
+        """The first 16 hexadecimal digits of the SHA-256 of the JSON form, as it was written where it was read."""
         return version_of(self.to_json())
 
     @classmethod
@@ -142,11 +165,14 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
                     f"the reference has the form {schema!r}, this mlvitals reads {REFERENCE_SCHEMA!r}: "
                     "build it again with `mlvitals reference build`"
                 )
-            return msgspec.json.decode(text, type=cls)
+            reference = msgspec.json.decode(text, type=cls)
         except msgspec.MsgspecError as error:
             raise ArtifactError(
                 f"the reference is damaged ({error}): build it again with `mlvitals reference build`"
             ) from None
+        # A field that came later would be written too: what was read keeps the version under which it is stored.
+        reference.__dict__["version"] = version_of(text)
+        return reference
 
 
 class _Header(msgspec.Struct):
@@ -179,18 +205,49 @@ def hash_streams(streams: Iterable[Any]) -> str:
 # ---------------------------------------------------------------- conditions
 
 
-def condition_keys(condition: Condition, window: Window) -> tuple[str, ...]:
-    """The condition keys of the hours that a window touches, in order of time, each once."""
-    if condition is Condition.NONE:
-        return (ALL_ROWS,)
-    hour = window.start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    keys: dict[str, None] = {}
-    while hour < window.end and len(keys) < _KEYS[condition]:
-        keys[str(_key(condition, int(hour.timestamp())))] = None
-        hour += timedelta(hours=1)
-    return tuple(keys)
+def condition_weights(condition: Condition, window: Window, span: Window) -> dict[str, float]:
+    """How much a row of each condition key weighs in what a window is compared with; the largest weight is 1.
+
+    A row weighs by the time for which the window covers its key, over the hours for which the training data do.
+    Twice covered weighs twice, half covered half; and what the training data cover more often than other hours is
+    not expected more often for it. A window that covers all keys alike, such as 24 h of any alignment with
+    hour_of_day, gives all the same weight. Hours and days are those of UTC.
+
+    Args:
+        condition: what the reference is conditioned on, not none.
+        window: what is to be compared.
+        span: the time that the training data cover; hours that it touches count in full.
+
+    Returns:
+        A weight for each key the window covers; nothing where the training data lack one of them.
+    """
+    hours = Window(_floor(span.start), _floor(span.end - timedelta(microseconds=1)) + _HOUR)
+    covered, trained = _coverage(condition, window), _coverage(condition, hours)
+    keys = np.flatnonzero(covered)
+    if not keys.size or not trained[keys].all():
+        return {}
+    weights = covered[keys] / trained[keys]
+    return dict(zip(map(str, keys.tolist()), (weights / weights.max()).tolist(), strict=True))
 
 
+def _coverage(condition: Condition, window: Window) -> NDArray[np.float64]:
+    """For how many microseconds a stretch of time covers each condition key. Whole weeks cover all of them alike."""
+    keys = _KEYS[condition]
+    weeks, rest = divmod(window.end - window.start, _WEEK)
+    first = (window.start - _EPOCH) // _MICROSECOND
+    last, hour = first + rest // _MICROSECOND, _HOUR // _MICROSECOND
+    starts = np.arange(first // hour, -(-last // hour)) * hour
+    parts = np.minimum(starts + hour, last) - np.maximum(starts, first)
+    whole = np.full(keys, weeks * (_WEEK // _MICROSECOND) / keys)
+    return whole + np.bincount(_key(condition, starts // 1_000_000), parts, minlength=keys)
+
+
+def _floor(time: datetime) -> datetime:
+    return time.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND, _HOUR, _WEEK = timedelta(microseconds=1), timedelta(hours=1), timedelta(weeks=1)
 _KEYS = {Condition.HOUR_OF_DAY: 24, Condition.DAY_OF_WEEK: 7, Condition.HOUR_OF_WEEK: 168}
 
 
@@ -207,7 +264,12 @@ def _key(condition: Condition, seconds: Any) -> Any:
 
 
 def build_reference(
-    spec: Spec, data: pa.Table | Mapping[str, Column], *, created: datetime, source_hash: str
+    spec: Spec,
+    data: pa.Table | Mapping[str, Column],
+    *,
+    created: datetime,
+    source_hash: str,
+    model_version: str | None = None,
 ) -> Reference:
     """Make the reference of a system from its training data.
 
@@ -216,6 +278,7 @@ def build_reference(
         data: the training data by column name. A mapping may read each column when it is asked for.
         created: now, aware.
         source_hash: identifies the data, as `hash_files` does.
+        model_version: the version of the model that the data trained.
 
     Raises:
         ReferenceDataError: columns are missing, of another type or without rows; all problems are named.
@@ -256,6 +319,7 @@ def build_reference(
         features={name: built for name, built in features.items() if built is not None},
         score=score_reference,
         columns=tuple(sorted(columns)),
+        model_version=model_version,
     )
 
 
@@ -334,9 +398,6 @@ def _span(moments: pa.ChunkedArray[Any]) -> Window | None:
         return Window(_EPOCH + timedelta(microseconds=first), _EPOCH + timedelta(microseconds=last + 1))
     except OverflowError:
         raise ReferenceDataError("the time column holds times outside the years 1 to 9999") from None
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _feature_reference(column: Column, feature: Feature, bins: int, knots: int, rows: _Rows) -> FeatureReference:

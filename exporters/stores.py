@@ -3,6 +3,7 @@
 import os
 import re
 import tempfile
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +25,7 @@ class StoredVersion:
     aliases: tuple[str, ...]
     created: datetime | None = None
     rows: int | None = None
+    model_version: str | None = None
     problem: str = ""
 
 
@@ -47,6 +49,99 @@ class ReferenceStore(Protocol):
         ...
 
 
+# ---------------------------------------------------------------- what every store does alike
+
+REMEDY = "build one with `mlvitals reference build` and promote it with `mlvitals reference promote`"
+
+
+def is_version(text: str) -> bool:
+    """Whether a text can be a version."""
+    return _VERSION.fullmatch(text) is not None
+
+
+def is_alias(text: str) -> bool:
+    """Whether a text can be an alias, and cannot be taken for a version."""
+    return _ALIAS.fullmatch(text) is not None and not is_version(text)
+
+
+def check_promotion(version: str, alias: str) -> None:
+    """Refuse what cannot be an alias or a version.
+
+    Raises:
+        ArtifactError: with what is expected.
+    """
+    if not is_alias(alias):
+        raise ArtifactError(f"{alias!r} cannot be an alias: use lower-case letters, digits and underscores")
+    if not is_version(version):
+        raise ArtifactError(f"{version!r} is not a version; `mlvitals reference list` shows them")
+
+
+def artifact_to_keep(reference: Reference, system: str) -> tuple[bytes, str]:
+    """The bytes to keep of a reference, and their version.
+
+    Raises:
+        ArtifactError: the reference is of another system.
+    """
+    if reference.system != system:
+        raise ArtifactError(
+            f"the reference is of system {reference.system}, this store keeps those of {system}: "
+            f"build one from the spec of {system}"
+        )
+    artifact = reference.to_json()
+    return artifact, version_of(artifact)
+
+
+def sound_reference(artifact: bytes, version: str, system: str, place: str) -> Reference:
+    """The reference that an artifact holds, if it is what it claims to be.
+
+    Args:
+        artifact: what the store holds.
+        version: the version under which it is stored.
+        system: the system whose reference it has to be.
+        place: where it is, for messages.
+
+    Raises:
+        ArtifactError: it is damaged, of another schema version or of another system.
+    """
+    if version_of(artifact) != version:
+        raise ArtifactError(f"the reference at {place} is damaged: its content is not that of {version}: {REMEDY}")
+    try:
+        reference = Reference.from_json(artifact)
+    except ArtifactError as error:
+        raise ArtifactError(f"{place}: {error}") from None
+    if reference.system != system:
+        raise ArtifactError(f"the reference at {place} is of system {reference.system}, not of {system}: {REMEDY}")
+    return reference
+
+
+def listed(
+    versions: Iterable[str], aliases: Mapping[str, str], read: Callable[[str], Reference]
+) -> list[StoredVersion]:
+    """Describe versions, newest first; those that `read` refuses last, with their problem.
+
+    Args:
+        versions: all versions of a store, each once.
+        aliases: by alias, its version.
+        read: loads a version, or raises ArtifactError.
+    """
+
+    def described(version: str) -> StoredVersion:
+        names = tuple(alias for alias, target in sorted(aliases.items()) if target == version)
+        try:
+            known = read(version)
+        except ArtifactError as error:
+            return StoredVersion(version, names, problem=str(error))
+        return StoredVersion(version, names, created=known.created, rows=known.rows, model_version=known.model_version)
+
+    def newest(stored: StoredVersion) -> tuple[bool, float, str]:
+        return stored.created is None, -(stored.created.timestamp() if stored.created else 0.0), stored.version
+
+    return sorted(map(described, versions), key=newest)
+
+
+# ---------------------------------------------------------------- a folder
+
+
 class DirectoryStore:
     """A store in a folder: ``SYSTEM/VERSION/reference.json`` and ``SYSTEM/aliases/ALIAS``, which holds a version.
 
@@ -64,12 +159,9 @@ class DirectoryStore:
         Raises:
             ArtifactError: the reference is of another system, or the folder cannot be written.
         """
-        if reference.system != self.system:
-            raise ArtifactError(
-                f"the reference is of system {reference.system}, this store keeps those of {self.system}"
-            )
-        self._write(self._artifact(reference.version), reference.to_json())
-        return reference.version
+        artifact, version = artifact_to_keep(reference, self.system)
+        self._write(self._artifact(version), artifact)
+        return version
 
     def load(self, version_or_alias: str) -> Reference:
         """The reference of a version, or of the version that an alias names.
@@ -77,7 +169,7 @@ class DirectoryStore:
         Raises:
             ArtifactError: there is none, or it is damaged, of another schema version or of another system.
         """
-        return self._read(version_or_alias if self._is_version(version_or_alias) else self._named(version_or_alias))
+        return self._read(version_or_alias if is_version(version_or_alias) else self._named(version_or_alias))
 
     def versions(self) -> list[StoredVersion]:
         """All versions, newest first; unreadable ones last, with their problem.
@@ -85,13 +177,7 @@ class DirectoryStore:
         Raises:
             ArtifactError: the folder cannot be read.
         """
-        aliases = self._aliases()
-        found = [
-            self._described(version, tuple(alias for alias, target in aliases.items() if target == version))
-            for version in self._entries(self.folder)
-            if self._is_version(version)
-        ]
-        return sorted(found, key=lambda stored: (stored.created is None, -_age_key(stored), stored.version))
+        return listed(filter(self._is_stored, self._entries(self.folder)), self._aliases(), self._read)
 
     def promote(self, version: str, alias: str) -> None:
         """Let an alias name a version from now on.
@@ -99,10 +185,7 @@ class DirectoryStore:
         Raises:
             ArtifactError: the version cannot be loaded, the alias is no name, or the folder cannot be written.
         """
-        if not _ALIAS.fullmatch(alias) or self._is_version(alias):
-            raise ArtifactError(f"{alias!r} cannot be an alias: use lower-case letters, digits and underscores")
-        if not self._is_version(version):
-            raise ArtifactError(f"{version!r} is not a version; `mlvitals reference list` shows them")
+        check_promotion(version, alias)
         self._read(version)
         self._write(self.folder / _ALIASES / alias, f"{version}\n".encode())
 
@@ -111,25 +194,17 @@ class DirectoryStore:
         try:
             text = path.read_bytes()
         except FileNotFoundError:
-            raise ArtifactError(f"no reference {version} of {self.system} at {path}: {_REMEDY}") from None
+            raise ArtifactError(f"no reference {version} of {self.system} at {path}: {REMEDY}") from None
         except OSError as error:
             raise ArtifactError(f"the reference at {path} cannot be read: {error.strerror}") from None
-        if version_of(text) != version:
-            raise ArtifactError(f"the reference at {path} is damaged: its content is not that of {version}: {_REMEDY}")
-        try:
-            reference = Reference.from_json(text)
-        except ArtifactError as error:
-            raise ArtifactError(f"{path}: {error}") from None
-        if reference.system != self.system:
-            raise ArtifactError(f"the reference at {path} is of system {reference.system}, not of {self.system}")
-        return reference
+        return sound_reference(text, version, self.system, str(path))
 
     def _named(self, alias: str) -> str:
         path = self.folder / _ALIASES / alias
         version = self._aliases().get(alias)
         if version is None:
-            raise ArtifactError(f"no reference of {self.system} is called {alias!r} in {self.folder}: {_REMEDY}")
-        if not self._is_version(version):
+            raise ArtifactError(f"no reference of {self.system} is called {alias!r} in {self.folder}: {REMEDY}")
+        if not is_version(version):
             raise ArtifactError(f"the alias at {path} is damaged: promote a version to {alias!r} again")
         return version
 
@@ -139,24 +214,22 @@ class DirectoryStore:
             return {
                 alias: (folder / alias).read_text("ascii", "replace").strip()
                 for alias in self._entries(folder)
-                if _ALIAS.fullmatch(alias)
+                if is_alias(alias)
             }
         except OSError as error:
             raise ArtifactError(f"the aliases in {folder} cannot be read: {error.strerror}") from None
 
-    def _described(self, version: str, aliases: tuple[str, ...]) -> StoredVersion:
+    def _is_stored(self, name: str) -> bool:
+        """Whether a folder is a version's; one that a writer died in before its artifact appeared is none."""
+        if not is_version(name):
+            return False
         try:
-            reference = self._read(version)
-        except ArtifactError as error:
-            return StoredVersion(version, aliases, problem=str(error))
-        return StoredVersion(version, aliases, created=reference.created, rows=reference.rows)
+            return _ARTIFACT in os.listdir(self.folder / name)  # noqa: PTH208  (only the names)
+        except OSError:
+            return True
 
     def _artifact(self, version: str) -> Path:
         return self.folder / version / _ARTIFACT
-
-    @staticmethod
-    def _is_version(text: str) -> bool:
-        return _VERSION.fullmatch(text) is not None
 
     @staticmethod
     def _entries(folder: Path) -> list[str]:
@@ -174,13 +247,6 @@ class DirectoryStore:
             _write_atomically(path, content)
         except OSError as error:
             raise ArtifactError(f"{path} cannot be written: {error.strerror}") from None
-
-
-_REMEDY = "build one with `mlvitals reference build` and promote it with `mlvitals reference promote`"
-
-
-def _age_key(stored: StoredVersion) -> float:
-    return stored.created.timestamp() if stored.created else 0.0
 
 
 def _write_atomically(path: Path, content: bytes) -> None:
@@ -203,19 +269,29 @@ def _write_atomically(path: Path, content: bytes) -> None:
         os.close(folder)
 
 
+# ---------------------------------------------------------------- by name
+
+
 def open_store(uri: str, base: Path, system: str) -> ReferenceStore:
     """The reference store of a system.
 
     Args:
-        uri: a folder, or ``mlflow+URI``.
-        base: where a relative folder starts, usually the spec's folder.
+        uri: a folder, or ``mlflow+URI`` with a tracking URI of MLflow.
+        base: where a relative folder or file starts, usually the spec's folder.
         system: the system's name.
 
     Raises:
-        ArtifactError: there is no store of this kind.
+        ArtifactError: there is no store of this kind, or MLflow is not installed.
     """
-    if uri.startswith("mlflow+"):
-        raise ArtifactError(f"{uri}: reference stores on MLflow are not available yet; set reference.store to a folder")
+    if uri.startswith(_MLFLOW):
+        try:
+            from exporters.mlflow_store import MlflowStore  # noqa: PLC0415  (an extra, and slow to import)
+        except ImportError as error:
+            raise ArtifactError(f"reference.store needs MLflow ({error}): pip install mlvitals[mlflow]") from None
+        return MlflowStore(uri.removeprefix(_MLFLOW), base, system)
     if "://" in uri:
-        raise ArtifactError(f"{uri}: a reference store is a folder; set reference.store to one")
+        raise ArtifactError(f"{uri}: a reference store is a folder or mlflow+URI; set reference.store to one of these")
     return DirectoryStore(base / uri, system)
+
+
+_MLFLOW = "mlflow+"

@@ -23,7 +23,9 @@ from generator.spec.model import FeatureType, LogFormat, Spec
 _READ_AT_ONCE = (LogFormat.CSV, LogFormat.JSONL, LogFormat.SQL)
 
 
-def build_from_files(spec: Spec, base_dir: Path, paths: Iterable[str], created: datetime) -> Reference:
+def build_from_files(
+    spec: Spec, base_dir: Path, paths: Iterable[str], created: datetime, model_version: str | None = None
+) -> Reference:
     """Build a spec's reference from files and folders of training data.
 
     Args:
@@ -31,6 +33,7 @@ def build_from_files(spec: Spec, base_dir: Path, paths: Iterable[str], created: 
         base_dir: where relative paths start.
         paths: files or folders, also by URL; a file's name says its format, and the log's format where it does not.
         created: now, aware.
+        model_version: the version of the model that the data trained.
 
     Raises:
         ReferenceDataError: a file cannot be read, or the data cannot serve as a reference.
@@ -39,10 +42,10 @@ def build_from_files(spec: Spec, base_dir: Path, paths: Iterable[str], created: 
     files = [file for path in paths for file in _files(path, base_dir)]
     data = TrainingData(spec, files)
     source_hash = hash_streams(file.filesystem.open_input_file(file.path) for file in files)
-    return build_reference(spec, data, created=created, source_hash=source_hash)
+    return build_reference(spec, data, created=created, source_hash=source_hash, model_version=model_version)
 
 
-def build_from_table(spec: Spec, table: SqlTable, created: datetime) -> Reference:
+def build_from_table(spec: Spec, table: SqlTable, created: datetime, model_version: str | None = None) -> Reference:
     """Build a spec's reference from a table of training data.
 
     Its `source_hash` is that of the rows in the order in which the database gave them.
@@ -51,13 +54,14 @@ def build_from_table(spec: Spec, table: SqlTable, created: datetime) -> Referenc
         spec: the system's spec.
         table: where the training data are.
         created: now, aware.
+        model_version: the version of the model that the data trained.
 
     Raises:
         ReferenceDataError: the table cannot be read, or the data cannot serve as a reference.
 
     """
     data = TrainingData(spec, [table])
-    return build_reference(spec, data, created=created, source_hash=_hash_columns(data))
+    return build_reference(spec, data, created=created, source_hash=_hash_columns(data), model_version=model_version)
 
 
 class TrainingData(Mapping[str, Column]):

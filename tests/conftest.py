@@ -1,5 +1,7 @@
 """What tests share: the repository's specs, and the real servers, whose absence is said loudly."""
 
+import importlib.util
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -80,11 +82,24 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
     return Database(server.results(name), tmp_path)
 
 
+@pytest.fixture(scope="session")
+def blank_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The SQLite file of a real MLflow in which nothing was stored yet; without MLflow the test is skipped, loudly."""
+    if importlib.util.find_spec("mlflow") is None:
+        pytest.skip("did not run: no MLflow here (pip install mlvitals[mlflow])")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    from mlflow import MlflowClient
+
+    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    MlflowClient(f"sqlite:///{file}").search_experiments()
+    return file
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Name the servers that were missing, so that a green run does not hide tests that did not run."""
     skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
     lost = sorted({line.rpartition("Skipped: ")[2].rstrip("')") for line in skipped if "did not run" in line})
     if lost:
-        terminalreporter.section("TESTS THAT NEED REAL SERVERS DID NOT RUN", sep="!", red=True, bold=True)
+        terminalreporter.section("TESTS THAT NEED REAL SERVERS OR PACKAGES DID NOT RUN", sep="!", red=True, bold=True)
         for line in lost:
             terminalreporter.line(line)

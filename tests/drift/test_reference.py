@@ -4,18 +4,21 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
-from drift_samples import NOON, counted, random, reference_of, spec_of
+from drift_samples import NOON, cells_of, counted, random, reference_of, spec_of
 
 from exporters.reference import (
     ArtifactError,
+    FeatureReference,
     Reference,
     ReferenceDataError,
+    Summary,
     build_reference,
-    condition_keys,
+    condition_weights,
     hash_files,
 )
 from exporters.report import Window
-from generator.spec.model import Condition
+from exporters.statistics import psi, psi_critical_value
+from generator.spec.model import Condition, FeatureType
 
 FEATURES = {"age": {"type": "float"}, "country": {"type": "categorical"}, "member": {"type": "boolean"}}
 
@@ -175,24 +178,85 @@ def test_an_hour_that_was_not_trained_on_has_no_counts():
     assert reference.counts_for(reference.features["age"], hours(5, 6)).sum() == 0
 
 
+def weights(condition, window, trained=None):
+    return condition_weights(condition, window, trained or hours(0, 14 * 24))
+
+
 @pytest.mark.parametrize(
-    ("condition", "window", "keys"),
+    ("condition", "window", "expected"),
     [
-        (Condition.HOUR_OF_DAY, hours(23, 25), ("23", "0")),
-        (Condition.HOUR_OF_DAY, hours(0, 48), tuple(map(str, range(24)))),
-        (Condition.DAY_OF_WEEK, hours(23, 25), ("0", "1")),
-        (Condition.HOUR_OF_WEEK, hours(-1, 1), ("167", "0")),
-        (Condition.NONE, hours(0, 1), ("all",)),
-        (Condition.HOUR_OF_DAY, Window(hours(3, 4).start, hours(3, 4).start), ()),
+        (Condition.HOUR_OF_DAY, hours(23, 25), {"23": 1, "0": 1}),
+        (Condition.HOUR_OF_DAY, hours(0, 48), dict.fromkeys(map(str, range(24)), 1)),
+        (Condition.HOUR_OF_DAY, hours(12.25, 36.25), dict.fromkeys(map(str, range(24)), 1)),
+        (Condition.HOUR_OF_DAY, hours(0, 3 * 7 * 24), dict.fromkeys(map(str, range(24)), 1)),
+        (Condition.HOUR_OF_DAY, hours(11.5, 13), {"11": 0.5, "12": 1}),
+        (Condition.HOUR_OF_DAY, hours(3, 28), {str(hour): 1 if hour == 3 else 0.5 for hour in range(24)}),
+        (Condition.DAY_OF_WEEK, hours(12, 60), {"0": 0.5, "1": 1, "2": 0.5}),
+        (Condition.HOUR_OF_WEEK, hours(-1, 1), {"167": 1, "0": 1}),
+        (Condition.HOUR_OF_DAY, hours(3, 3), {}),
     ],
 )
-def test_a_window_touches_the_keys_of_its_hours(condition, window, keys):
-    assert condition_keys(condition, window) == keys
+def test_a_key_weighs_by_how_long_the_window_covers_it(condition, window, expected):
+    assert weights(condition, window) == expected
+
+
+def test_hours_trained_on_twice_as_often_are_not_expected_twice_as_often():
+    found = weights(Condition.HOUR_OF_DAY, hours(11, 13), trained=hours(0, 36))
+    assert found == {"11": 0.5, "12": 1}
+
+
+def test_the_first_and_last_hour_of_the_training_data_count_in_full():
+    assert weights(Condition.HOUR_OF_DAY, hours(0, 24), trained=hours(0.2, 47.9)) == dict.fromkeys(
+        map(str, range(24)), 1
+    )
+
+
+def test_a_day_that_was_not_trained_on_leaves_nothing_to_compare_with():
+    five_days = hours(0, 5 * 24)
+    assert weights(Condition.DAY_OF_WEEK, hours(4 * 24, 5 * 24), five_days) == {"4": 1}
+    assert weights(Condition.DAY_OF_WEEK, hours(4 * 24 + 12, 5 * 24 + 12), five_days) == {}
 
 
 def test_condition_keys_are_utc_whatever_zone_the_window_is_in():
     start = datetime(2026, 1, 5, 9, tzinfo=timezone(timedelta(hours=9)))
-    assert condition_keys(Condition.HOUR_OF_DAY, Window(start, start + timedelta(hours=1))) == ("0",)
+    assert set(weights(Condition.HOUR_OF_DAY, Window(start, start + timedelta(hours=1)))) == {"0"}
+
+
+def test_a_window_of_two_days_expects_the_mix_of_all_rows():
+    reference = conditioned("hour_of_day")
+    age = reference.features["age"]
+    for window in (hours(0, 24), hours(7.5, 31.5), hours(0, 48), hours(5, 5 + 7 * 24)):
+        assert reference.counts_for(age, window).tolist() == age.total.tolist()
+
+
+def test_an_hour_covered_half_weighs_half_and_costs_sample_size():
+    reference = conditioned("hour_of_day")  # 84 rows in every hour
+    age = reference.features["age"]
+    eleven, twelve = (np.array(age.counts[hour]) for hour in ("11", "12"))
+    found = reference.counts_for(age, hours(11.5, 13))
+    effective = (1.5 * 84) ** 2 / (1.25 * 84)
+    assert found.sum() == round(effective)
+    wanted = np.cumsum(0.5 * eleven + twelve) / (1.5 * 84)
+    assert np.abs(np.cumsum(found) / found.sum() - wanted).max() < 1 / effective
+
+
+def test_weighting_keeps_the_noise_floor():
+    draw = random(7)
+    hour_mix = {"11": (0.2, 0.3, 0.5), "12": (0.4, 0.4, 0.2)}
+    cells = cells_of(draw.choice(["a", "b", "c"], 1000), FeatureType.CATEGORICAL)
+    exceeded, runs = 0, 4000
+    for _ in range(runs):
+        counts = {
+            hour: (*draw.multinomial(size, mix), 0)
+            for (hour, mix), size in zip(hour_mix.items(), (500, 1000), strict=True)
+        }
+        feature = FeatureReference(
+            cells=cells, counts=counts, nulls=0, nans=0, infinities=0, summary=Summary(distinct=3)
+        )
+        expected = feature.weighted({"11": 1.0, "12": 0.5})
+        now = np.array([*draw.multinomial(800, np.add(hour_mix["11"], hour_mix["12"]) / 2), 0])
+        exceeded += psi(expected, now).value > psi_critical_value(int(expected.sum()), 800, 3)
+    assert exceeded / runs < 0.001 + 4 * (0.001 / runs) ** 0.5
 
 
 def test_a_condition_needs_a_time_in_every_row():
