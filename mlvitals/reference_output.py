@@ -8,8 +8,8 @@ from exporters.compare import MINIMUM_VALUES
 from exporters.reference import FeatureReference, Reference
 from exporters.reference_diff import Change, Facts, FeatureDiff, ReferenceDiff
 from exporters.report import Window
+from exporters.wording import printable
 from generator.spec.model import Condition
-from mlvitals.output import printable
 
 
 def reference_table(reference: Reference) -> None:
