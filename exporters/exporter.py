@@ -7,19 +7,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import TextIO
 
 from exporters.database import DatabaseError
-from exporters.exposition import CONTENT_TYPE, RunState, render_state, render_window
+from exporters.exposition import CONTENT_TYPE, RunState, packed, render_state, render_window
 from exporters.freshness import Reading, newest
-from exporters.paths import first_line
-from exporters.pipeline import measure
-from exporters.prediction_log import LogError
-from exporters.reference import ArtifactError
-from exporters.report import Window, WindowReport
+from exporters.report import Window
 from exporters.results import ResultsStore, open_results
+from exporters.runs import Runner, run_apart, run_here
 from exporters.schedule import due_windows, newest_end, next_due
 from exporters.server import Page, Pages, PageServer
 from exporters.stores import ReferenceStore, open_store
@@ -64,21 +62,28 @@ class Exporter:
     """
 
     def __init__(
-        self, spec: Spec, base_dir: Path, references: ReferenceStore, results: ResultsStore, clock: Clock, log: JsonLog
+        self,
+        spec: Spec,
+        base_dir: Path,
+        references: ReferenceStore,
+        results: ResultsStore,
+        clock: Clock,
+        log: JsonLog,
+        runner: Runner | None = None,
     ) -> None:
         self._spec = spec
         self._base_dir = base_dir
-        self._references = references
         self._results = results
+        self._run_window = runner or partial(run_here, spec, base_dir, references, results)
         self._clock = clock
         self._log = log
         self._contract = Contract(spec)
-        self._length, self._step, self._grace, self._retention = (
+        self._length, self._step, self._grace = (
             timedelta(milliseconds=milliseconds(duration))
-            for duration in (spec.windows.length, spec.step, spec.windows.grace, spec.results.retention)
+            for duration in (spec.windows.length, spec.step, spec.windows.grace)
         )
-        self._report: WindowReport | None = None
-        self._window_page = render_window(self._contract, None)
+        self._window_page = packed(render_window(self._contract, None))
+        self._ready = False
         self._state = RunState()
         self._freshness: dict[str, Reading] = {}
         self._last_end: datetime | None = None
@@ -94,7 +99,7 @@ class Exporter:
             self._log("restore_failed", error=str(error))
             return
         if report is not None:
-            self._publish(report)
+            self._publish(packed(render_window(self._contract, report)))
             self._last_end = report.window.end
             self._state = RunState(last_run=report.measured_at, last_success=report.measured_at)
 
@@ -102,9 +107,9 @@ class Exporter:
         """Measure the windows that are due, oldest first, and publish the newest; does nothing where none is."""
         now = self._clock()
         windows = due_windows(self._last_end, now, self._length, self._step, self._grace, self._spec.windows.catch_up)
-        reports = [report for window in windows if (report := self._run(window)) is not None]
-        if reports:
-            self._publish(reports[-1])
+        pages = [page for window in windows if (page := self._run(window)) is not None]
+        if pages:
+            self._publish(pages[-1])
         self._tried_end, self._tried_at = newest_end(now, self._step, self._grace), now
 
     def loop(self, stop: threading.Event) -> None:
@@ -132,7 +137,7 @@ class Exporter:
     def metrics(self) -> Page:
         """The last good values, and the process's own health now."""
         state = render_state(self._contract, self._state, self._freshness, self._clock())
-        return Page(self._window_page + state, content_type=CONTENT_TYPE)
+        return Page(state, content_type=CONTENT_TYPE, packed=self._window_page)
 
     def health(self) -> Page:
         """Whether the loop still turns."""
@@ -143,7 +148,7 @@ class Exporter:
 
     def readiness(self) -> Page:
         """Whether there is something to publish."""
-        if self._report is None:
+        if not self._ready:
             reason = (
                 "every run failed so far; the log says why" if self._state.failures else "no window is measured yet"
             )
@@ -157,21 +162,13 @@ class Exporter:
         failed = self._last_end is None or self._last_end < newest_now
         return failed and self._tried_at is not None and now - self._tried_at >= RETRY_AFTER
 
-    def _run(self, window: Window) -> WindowReport | None:
-        """Measure and keep one window; the report is worth publishing even where it could not be kept."""
+    def _run(self, window: Window) -> bytes | None:
+        """Run one window; gives the page to publish, if there is one."""
         begin = self._alive_at = self._clock()
-        report, failed = None, False
-        try:
-            reference = self._references.load(self._spec.reference.alias)
-            report = measure(self._spec, self._base_dir, reference, reference.version, window, begin)
-            self._results.save(report)
-            self._results.forget_before(self._spec.system.name, begin - self._retention)
-        except (LogError, ArtifactError, DatabaseError) as error:
-            failed = True
-            self._log_failure(window, first_line(error))
-        except Exception as error:  # whatever happens in one window, the next is measured
-            failed = True
-            self._log_failure(window, f"{type(error).__name__}: {first_line(error)}")
+        run = self._run_window(window, begin)
+        failed = bool(run.error)
+        if failed:
+            self._log("run_failed", window_start=window.start, window_end=window.end, error=run.error)
         end = self._clock()
         self._state = RunState(
             runs=self._state.runs + 1,
@@ -182,14 +179,11 @@ class Exporter:
         )
         if not failed:
             self._last_end = window.end
-        return report
+        return run.page
 
-    def _log_failure(self, window: Window, error: str) -> None:
-        self._log("run_failed", window_start=window.start, window_end=window.end, error=error)
-
-    def _publish(self, report: WindowReport) -> None:
-        self._window_page = render_window(self._contract, report)
-        self._report = report
+    def _publish(self, page: bytes) -> None:
+        self._window_page = page
+        self._ready = True
 
 
 def run_exporter(
@@ -222,7 +216,8 @@ def run_exporter(
     log = JsonLog(log_to, clock, spec.system.name)
     references = open_store(spec.reference.store, base_dir, spec.system.name)
     results = open_results(spec.results, base_dir)
-    exporter = Exporter(spec, base_dir, references, results, clock, log)
+    runner = partial(run_apart, spec, base_dir)
+    exporter = Exporter(spec, base_dir, references, results, clock, log, runner)
     with suppress(KeyboardInterrupt):
         exporter.restore()
         with PageServer(listen or spec.exporter.listen, exporter.pages()) as server:
