@@ -90,6 +90,7 @@ def _serve(folder: Path, features: int) -> None:
         sys.stdin.readline()
         now[0] += timedelta(hours=1)
         exporter.run_due()
+        assert b"bench_exporter_run_failures_total 0.0" in exporter.metrics().text, "a run failed"
         print("done", flush=True)
         sys.stdin.readline()
 
