@@ -54,8 +54,10 @@ def _document(figures: Iterable[Figure], curves: Iterable[Curve], *, full: bool)
         "# Benchmarks",
         "",
         f"Written by `{command}` on {datetime.now(UTC):%Y-%m-%d}; `make bench` measures modest sizes and writes nothing.",
-        "Ours and theirs ran in the same run, on the same machine and the same data. Times are the best of three runs of",
-        "each, taking turns, and of one run for what takes seconds; a ratio below 1 means less time or memory than theirs.",
+        "Ours and theirs ran in the same run, on the same machine and the same data. What runs on one core is given in",
+        "CPU seconds, so that other work on the machine counts little, and the rest in seconds passed; the best of three",
+        "runs of the kernel, numpy.sort, NannyML and the textbook functions, one run of all else. A ratio below 1 means",
+        "less time or memory than theirs.",
         "",
         f"Machine: {_processor()}, {usable_cores()} cores; {platform.system()}, Python {platform.python_version()}, "
         f"numpy {np.__version__}, pyarrow {pa.__version__}; load average {load:.1f} (1.0 is one busy core).",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from time import process_time
 
 import numpy as np
 import pyarrow as pa
@@ -50,7 +51,7 @@ def seconds_on_one_core(rows: int) -> float:
     """How long a window of the usual features takes, for the peers, all of which use one core."""
     task = kernel(FEATURES, rows)
     with one_core(), ThreadPoolExecutor(1) as pool:
-        return best_of(ROUNDS, lambda: task(pool))[0]
+        return best_of(ROUNDS, lambda: task(pool), clock=process_time)[0]
 
 
 def figures(*, full: bool) -> list[Figure]:
@@ -60,7 +61,7 @@ def figures(*, full: bool) -> list[Figure]:
     values = list(columns_of(FEATURES, rows, seed=2).values())
     cores = usable_cores()
     with one_core(), ThreadPoolExecutor(1) as pool:
-        alone = best_of(ROUNDS, lambda: task(pool), lambda: [np.sort(column) for column in values])
+        alone = best_of(ROUNDS, lambda: task(pool), lambda: [np.sort(column) for column in values], clock=process_time)
     with ThreadPoolExecutor(cores) as pool:
         together = best_of(ROUNDS, lambda: task(pool), lambda: list(pool.map(np.sort, values)))
     subject = f"{FEATURES} features x {rows:,} rows in memory: PSI, KS, JS, quality figures"

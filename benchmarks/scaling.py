@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from time import process_time
 
 import numpy as np
 
@@ -50,7 +51,7 @@ def curves(*, full: bool) -> list[Curve]:
 def _curve(label: str, sizes: list[int], task_of: Callable[[int], Callable[[ThreadPoolExecutor], object]]) -> Curve:
     with one_core(), ThreadPoolExecutor(1) as pool:
         tasks = [partial(task_of(size), pool) for size in sizes]
-        seconds = best_of(ROUNDS, *tasks)
+        seconds = best_of(ROUNDS, *tasks, clock=process_time)
     return Curve(label, tuple(sizes), tuple(seconds))
 
 

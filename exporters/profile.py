@@ -142,9 +142,9 @@ def _profile_numbers(block: Chunk, cells: NumericCells, at: Chunk | None) -> Fea
         deviations = np.subtract(finite, cells.center, dtype=np.float64)
         total = float(finite.sum(dtype=np.float64))
         squares = float(np.square(deviations, out=deviations).sum())
-    ranks = np.searchsorted(counted, edges, side="right")
+    ranks = np.concatenate(([0], np.searchsorted(counted, edges, side="right"), [counted.size]))
     return FeatureProfile(
-        counts=np.diff(ranks, prepend=0, append=counted.size),
+        counts=ranks[1:] - ranks[:-1],
         rows=len(block),
         nulls=len(block) - len(values),
         nans=len(values) - len(measured),

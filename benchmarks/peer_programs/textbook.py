@@ -1,7 +1,7 @@
-"""The textbook's functions on numpy and scipy: PSI, KS and JS of each column from the raw values; prints seconds."""
+"""The textbook's functions on numpy and scipy: PSI, KS and JS of each column from the raw values; prints CPU seconds."""
 
 import sys
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -19,7 +19,10 @@ def measure(reference: np.ndarray, current: np.ndarray) -> tuple[float, float, f
 
 tables = [pq.read_table(path) for path in sys.argv[1:3]]
 pairs = [tuple(table[name].to_numpy() for table in tables) for name in tables[0].column_names]
-start = perf_counter()
-for before, now in pairs:
-    measure(before, now)
-print(perf_counter() - start)
+times = []
+for _ in range(3):
+    start = process_time()
+    for before, now in pairs:
+        measure(before, now)
+    times.append(process_time() - start)
+print(min(times))
