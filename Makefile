@@ -12,7 +12,7 @@ help:
 	@echo "make check    lint, types, and whether the generated files are up to date"
 	@echo "make compile  regenerate dashboards/, alert_rules/, runbooks/ and stack/ from specs/"
 	@echo "make flights  the prediction log of the flights example"
-	@echo "make bench    the benchmarks"
+	@echo "make bench    the benchmarks beside their peers (FULL=1: at full size, written to docs/)"
 
 $(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -50,7 +50,7 @@ flights: $(VENV)/.installed
 	$(BIN)/python -m examples.flights
 
 bench: $(VENV)/.installed
-	$(BIN)/python -m benchmarks.kernel
+	$(BIN)/python -m benchmarks $(if $(FULL),--full --write)
 
 clean:
 	rm -rf $(VENV) .cache build var *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

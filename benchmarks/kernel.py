@@ -1,58 +1,73 @@
-"""How much the drift kernel costs beyond sorting: 30 float columns of a million rows against numpy.sort of the same.
-
-Run as ``python benchmarks/kernel.py``. One core; the reference is built beforehand. Prints both times and the ratio.
-"""
+"""Everything the exporter computes of a window in memory, beside numpy.sort of the same columns on the same cores."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from time import perf_counter
-from typing import Any
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from time import process_time
 
 import numpy as np
 import pyarrow as pa
+from msgspec.structs import replace
 
-from exporters.cells import Cells, NumericCells, make_cells
-from exporters.columns import Counts
+from benchmarks.data import FEATURES, NOON, ROWS, WINDOW, columns_of, reference_of, spec_of
+from benchmarks.figures import ROUNDS, Figure, best_of, one_core
+from exporters.columns import Column
+from exporters.compare import compare
+from exporters.pipeline import usable_cores
 from exporters.profile import profile_column
-from exporters.statistics import js, ks, psi
-from generator.spec.model import FeatureType
-
-COLUMNS, ROWS, ROUNDS = 30, 1_000_000, 3
-
-
-def best_of(rounds: int, task: Callable[[], object]) -> float:
-    """The shortest of a few runs, in seconds: the one the machine disturbed least."""
-    times = []
-    for _ in range(rounds):
-        start = perf_counter()
-        task()
-        times.append(perf_counter() - start)
-    return min(times)
+from exporters.reference import Reference
+from exporters.report import WindowReport
+from generator.spec.model import Spec
 
 
-def measure(column: pa.Array[Any], cells: Cells, expected: Counts) -> tuple[float, float, float]:
-    """PSI, D and JS of one column, as the exporter computes them."""
-    found = profile_column(column, cells).counts
-    before, now = cells.fold(expected), cells.fold(found)
-    assert isinstance(cells, NumericCells)
-    return psi(before, now).value, ks(expected, found, cells.points).value, js(before, now)
+def measure(spec: Spec, reference: Reference, columns: Mapping[str, Column], pool: ThreadPoolExecutor) -> WindowReport:
+    """PSI, KS, JS and the quality figures of all columns: what `pipeline.measure` does once they are read."""
+    profiles = pool.map(lambda name: profile_column(columns[name], reference.features[name].cells), columns)
+    return compare(
+        spec,
+        reference,
+        reference_version="bench",
+        window=WINDOW,
+        profiles=dict(zip(columns, profiles, strict=True)),
+        score=None,
+        rows=len(next(iter(columns.values()))),
+        problems=(),
+        measured_at=NOON,
+    )
 
 
-def main() -> None:
-    """Measure and print."""
-    random = np.random.default_rng(0)
-    values = [random.normal(index, 1 + index, ROWS) for index in range(COLUMNS)]
-    columns = [pa.array(column) for column in values]
-    cells = [make_cells(column, FeatureType.FLOAT, bins=10, knots=1000) for column in columns]
-    expected = [profile_column(column, made).counts for column, made in zip(columns, cells, strict=True)]
-    floor = best_of(ROUNDS, lambda: [np.sort(column) for column in values])
-    kernel = best_of(ROUNDS, lambda: list(map(measure, columns, cells, expected)))
-    print(f"{COLUMNS} columns x {ROWS:,} rows, one core")
-    print(f"numpy.sort          {floor:7.3f} s")
-    print(f"PSI + KS + JS       {kernel:7.3f} s")
-    print(f"ratio               {kernel / floor:7.2f}")
+def kernel(features: int, rows: int, knots: int | None = None) -> Callable[[ThreadPoolExecutor], WindowReport]:
+    """The task of measuring a window of a size, its reference already built."""
+    spec = spec_of(features)
+    if knots is not None:
+        spec = replace(spec, reference=replace(spec.reference, knots=knots))
+    reference = reference_of(spec)
+    columns = {name: pa.array(values) for name, values in columns_of(features, rows, seed=2).items()}
+    return lambda pool: measure(spec, reference, columns, pool)
 
 
-if __name__ == "__main__":
-    main()
+def seconds_on_one_core(rows: int) -> float:
+    """How long a window of the usual features takes, for the peers, all of which use one core."""
+    task = kernel(FEATURES, rows)
+    with one_core(), ThreadPoolExecutor(1) as pool:
+        return best_of(ROUNDS, lambda: task(pool), clock=process_time)[0]
+
+
+def figures(*, full: bool) -> list[Figure]:
+    """Ours beside numpy.sort, on one core and on all."""
+    rows = ROWS if full else ROWS // 4
+    task = kernel(FEATURES, rows)
+    values = list(columns_of(FEATURES, rows, seed=2).values())
+    cores = usable_cores()
+    with one_core(), ThreadPoolExecutor(1) as pool:
+        alone = best_of(ROUNDS, lambda: task(pool), lambda: [np.sort(column) for column in values], clock=process_time)
+    with ThreadPoolExecutor(cores) as pool:
+        together = best_of(ROUNDS, lambda: task(pool), lambda: list(pool.map(np.sort, values)))
+    subject = f"{FEATURES} features x {rows:,} rows in memory: PSI, KS, JS, quality figures"
+    return [
+        Figure(f"{subject}, one core", alone[0], "numpy.sort, one core", alone[1], target="at most 1.5"),
+        Figure(
+            f"{subject}, {cores} cores", together[0], f"numpy.sort, {cores} cores", together[1], target="at most 1.5"
+        ),
+    ]

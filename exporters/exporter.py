@@ -7,19 +7,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import TextIO
 
 from exporters.database import DatabaseError
-from exporters.exposition import CONTENT_TYPE, RunState, render_state, render_window
+from exporters.exposition import CONTENT_TYPE, RunState, packed, render_state, render_window
 from exporters.freshness import Reading, newest
-from exporters.paths import first_line
-from exporters.pipeline import measure
-from exporters.prediction_log import LogError
-from exporters.reference import ArtifactError
-from exporters.report import Window, WindowReport
+from exporters.report import Window
 from exporters.results import ResultsStore, open_results
+from exporters.runs import Runner, run_apart, run_here
 from exporters.schedule import due_windows, gaps, newest_end, next_due
 from exporters.server import Page, Pages, PageServer
 from exporters.stores import ReferenceStore, open_store
@@ -64,25 +62,33 @@ class Exporter:
     """
 
     def __init__(
-        self, spec: Spec, base_dir: Path, references: ReferenceStore, results: ResultsStore, clock: Clock, log: JsonLog
+        self,
+        spec: Spec,
+        base_dir: Path,
+        references: ReferenceStore,
+        results: ResultsStore,
+        clock: Clock,
+        log: JsonLog,
+        runner: Runner | None = None,
     ) -> None:
         self._spec = spec
         self._base_dir = base_dir
-        self._references = references
         self._results = results
+        self._run_window = runner or partial(run_here, spec, base_dir, references, results)
         self._clock = clock
         self._log = log
         self._contract = Contract(spec)
-        self._length, self._step, self._grace, self._retention = (
+        self._length, self._step, self._grace = (
             timedelta(milliseconds=milliseconds(duration))
-            for duration in (spec.windows.length, spec.step, spec.windows.grace, spec.results.retention)
+            for duration in (spec.windows.length, spec.step, spec.windows.grace)
         )
-        self._report: WindowReport | None = None
-        self._window_page = render_window(self._contract, None)
+        self._window_page = packed(render_window(self._contract, None))
+        self._ready = False
         self._state = RunState()
         self._freshness: dict[str, Reading] = {}
         self._last_end: datetime | None = None
         self._failed: set[Window] = set()
+        self._differences: tuple[str, ...] = ()
         self._tried_end: datetime | None = None
         self._tried_at: datetime | None = None
         self._alive_at = clock()
@@ -99,7 +105,7 @@ class Exporter:
             self._log("restore_failed", error=str(error))
             return
         if report is not None:
-            self._publish(report)
+            self._publish(packed(render_window(self._contract, report)))
             self._last_end = report.window.end
             self._state = RunState(last_run=report.measured_at, last_success=report.measured_at)
 
@@ -114,9 +120,9 @@ class Exporter:
         lost = {window for window in self._failed if window.end >= newest_now - catch_up * self._step}
         self._failed.clear()
         before, windows = self._last_end, sorted({*due, *lost}, key=lambda window: window.end)
-        reports = [(window.end, report) for window in windows if (report := self._run(window)) is not None]
-        if reports and (before is None or reports[-1][0] >= before):
-            self._publish(reports[-1][1])
+        pages = [(window.end, page) for window in windows if (page := self._run(window)) is not None]
+        if pages and (before is None or pages[-1][0] >= before):
+            self._publish(pages[-1][1])
         self._tried_end, self._tried_at = newest_now, now
 
     def loop(self, stop: threading.Event) -> None:
@@ -144,7 +150,7 @@ class Exporter:
     def metrics(self) -> Page:
         """The last good values, and the process's own health now."""
         state = render_state(self._contract, self._state, self._freshness, self._clock())
-        return Page(self._window_page + state, content_type=CONTENT_TYPE)
+        return Page(state, content_type=CONTENT_TYPE, packed=self._window_page)
 
     def health(self) -> Page:
         """Whether the loop still turns."""
@@ -155,7 +161,7 @@ class Exporter:
 
     def readiness(self) -> Page:
         """Whether there is something to publish."""
-        if self._report is None:
+        if not self._ready:
             reason = (
                 "every run failed so far; the log says why" if self._state.failures else "no window is measured yet"
             )
@@ -169,22 +175,14 @@ class Exporter:
         failed = self._last_end is None or self._last_end < newest_now
         return failed and self._tried_at is not None and now - self._tried_at >= RETRY_AFTER
 
-    def _run(self, window: Window) -> WindowReport | None:
-        """Measure and keep one window; the report is worth publishing even where it could not be kept."""
+    def _run(self, window: Window) -> bytes | None:
+        """Run one window; gives the page to publish, if there is one."""
         begin = self._alive_at = self._clock()
-        report, failed = None, False
-        try:
-            reference = self._references.load(self._spec.reference.alias)
-            report = measure(self._spec, self._base_dir, reference, reference.version, window, begin)
-            self._results.save(report)
-            self._results.forget_before(self._spec.system.name, begin - self._retention)
-            self._log_schema(report)
-        except (LogError, ArtifactError, DatabaseError) as error:
-            failed = True
-            self._log_failure(window, first_line(error))
-        except Exception as error:  # whatever happens in one window, the next is measured
-            failed = True
-            self._log_failure(window, f"{type(error).__name__}: {first_line(error)}")
+        run = self._run_window(window, begin)
+        failed = bool(run.error)
+        if failed:
+            self._log("run_failed", window_start=window.start, window_end=window.end, error=run.error)
+        self._log_differences(window, run.differences)
         end = self._clock()
         self._state = RunState(
             runs=self._state.runs + 1,
@@ -197,21 +195,17 @@ class Exporter:
             self._failed.add(window)
         elif self._last_end is None or self._last_end < window.end:
             self._last_end = window.end
-        return report
+        return run.page
 
-    def _log_failure(self, window: Window, error: str) -> None:
-        self._log("run_failed", window_start=window.start, window_end=window.end, error=error)
-
-    def _log_schema(self, report: WindowReport) -> None:
+    def _log_differences(self, window: Window, differences: tuple[str, ...]) -> None:
         """Name the columns that differ, when they begin to."""
-        before = self._report.schema_differences if self._report else ()
-        if report.schema_differences and report.schema_differences != before:
-            columns = [f"{item.kind}: {item.column}" for item in report.schema_differences]
-            self._log("schema_differences", window_end=report.window.end, columns=columns)
+        if differences and differences != self._differences:
+            self._log("schema_differences", window_end=window.end, columns=differences)
+        self._differences = differences
 
-    def _publish(self, report: WindowReport) -> None:
-        self._window_page = render_window(self._contract, report)
-        self._report = report
+    def _publish(self, page: bytes) -> None:
+        self._window_page = page
+        self._ready = True
 
 
 def run_exporter(
@@ -244,7 +238,8 @@ def run_exporter(
     log = JsonLog(log_to, clock, spec.system.name)
     references = open_store(spec.reference.store, base_dir, spec.system.name)
     results = open_results(spec.results, base_dir)
-    exporter = Exporter(spec, base_dir, references, results, clock, log)
+    runner = partial(run_apart, spec, base_dir)
+    exporter = Exporter(spec, base_dir, references, results, clock, log, runner)
     with suppress(KeyboardInterrupt):
         exporter.restore()
         with PageServer(listen or spec.exporter.listen, exporter.pages()) as server:

@@ -1,10 +1,11 @@
 """Measurements as the Prometheus text format: every exporter family of the contract, and nothing else.
 
-What changes only with a window is rendered once for the window (`render_window`); what changes with every run or
-with the clock is rendered at each scrape (`render_state`). A figure that is undefined has no sample; NaN and
-infinities are never written.
+What changes only with a window is rendered and compressed once for the window (`render_window`, `packed`); what
+changes with every run or with the clock is rendered at each scrape (`render_state`). A figure that is undefined has
+no sample; NaN and infinities are never written.
 """
 
+import gzip
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
@@ -64,6 +65,11 @@ def samples_of_window(contract: Contract, report: WindowReport | None) -> dict[s
         if report.score_count is not None:
             samples |= _count_window_samples(report.score_count)
     return samples
+
+
+def packed(text: bytes) -> bytes:
+    """Text as a gzip member: members one after another decompress to their texts one after another (RFC 1952)."""
+    return gzip.compress(text, compresslevel=1, mtime=0)
 
 
 def render_state(contract: Contract, state: RunState, freshness: Mapping[str, Reading], now: datetime) -> bytes:

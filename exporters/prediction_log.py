@@ -8,6 +8,7 @@ is a table of a SQL database stands for one file, except that what is wrong with
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from exporters import sql_log
 from exporters.database import DatabaseError
@@ -29,9 +31,13 @@ from exporters.text_columns import Column, Columns, parsed, schema_to_read
 from generator.errors import UserError
 from generator.spec.model import LogFormat, PredictionLog
 
-BATCH_ROWS = 131_072
+BATCH_VALUES = 1 << 21
+"""Values decoded at once, 16 MB of float64: with `_READAHEAD` it bounds memory whatever the size of the log."""
+BATCH_ROWS, FEWEST_BATCH_ROWS = 131_072, 8_192
 _READAHEAD = 4
-"""Batches decoded ahead; with `BATCH_ROWS` it bounds memory whatever the size of the log."""
+"""Batches of text formats decoded ahead."""
+_COLUMN_BUFFER = 1 << 18
+"""Bytes of a Parquet column read at once. A whole row group, Arrow's own choice, is as large as its writer liked."""
 
 FILE_FORMATS: dict[LogFormat, type[ds.FileFormat]] = {
     LogFormat.PARQUET: ds.ParquetFileFormat,
@@ -197,23 +203,59 @@ def column_names(file: StoredFile | SqlTable, file_format: LogFormat) -> frozens
 def _scan(
     fragment: ds.Fragment, schema: pa.Schema, columns: Columns, timestamp: str, window: Window | None
 ) -> Iterator[tuple[pa.RecordBatch, Times | None]]:
-    scanner = ds.Scanner.from_fragment(
-        fragment,
-        schema=schema,
-        columns=[name for name in schema.names if name in columns or name == timestamp],
-        filter=None if window is None else may_be_within(timestamp, schema.field(timestamp).type, window),
-        batch_size=BATCH_ROWS,
-        batch_readahead=_READAHEAD,
-        cache_metadata=False,
-    )
-    for batch in scanner.to_batches():
+    wanted = [name for name in schema.names if name in columns or name == timestamp]
+    for name, count in Counter(wanted).items():
+        if count > 1:
+            raise BrokenFileError(f"has {count} columns named {name!r}")
+    likely = None if window is None else may_be_within(timestamp, schema.field(timestamp).type, window)
+    for batch in _batches(fragment, schema, wanted, likely):
         times = instants(batch.column(timestamp)) if timestamp in schema.names else None
         if window is None or times is None:
             yield batch, times
             continue
         inside = _is_within(times, window)
-        if inside.true_count:
+        if inside.true_count == batch.num_rows:
+            yield batch, times
+        elif inside.true_count:
             yield batch.filter(inside), times.filter(inside)
+
+
+def _batches(
+    fragment: ds.Fragment, schema: pa.Schema, wanted: list[str], likely: pc.Expression | None
+) -> Iterator[pa.RecordBatch]:
+    """The wanted columns of a file, leaving out what `likely` surely excludes."""
+    rows = min(max(BATCH_VALUES // max(len(wanted), 1), FEWEST_BATCH_ROWS), BATCH_ROWS)
+    if isinstance(fragment, ds.ParquetFileFragment):
+        yield from _parquet_batches(fragment, wanted, likely, rows)
+        return
+    scanner = ds.Scanner.from_fragment(
+        fragment,
+        schema=schema,
+        columns=wanted,
+        filter=likely,
+        batch_size=rows,
+        batch_readahead=_READAHEAD,
+        cache_metadata=False,
+    )
+    yield from scanner.to_batches()
+
+
+def _parquet_batches(
+    fragment: ds.ParquetFileFragment, wanted: list[str], likely: pc.Expression | None, rows: int
+) -> Iterator[pa.RecordBatch]:
+    """Row groups that may hold likely rows, streamed: a scanner would hold the whole row group in memory."""
+    selected: Any = fragment if likely is None else fragment.subset(filter=likely)
+    groups = [group.id for group in selected.row_groups]
+    if not groups:
+        return
+    with pq.ParquetFile(
+        fragment.path,
+        filesystem=fragment.filesystem,
+        metadata=fragment.metadata,
+        buffer_size=_COLUMN_BUFFER,
+        pre_buffer=False,
+    ) as file:
+        yield from file.iter_batches(rows, row_groups=groups, columns=wanted)
 
 
 def _is_within(times: Times, window: Window) -> pa.BooleanArray:

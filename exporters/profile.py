@@ -149,8 +149,8 @@ def _profile_numbers(block: Chunk, cells: NumericCells, at: Chunk | None) -> Fea
     edges = cells.edges_for(values.dtype)
     with np.errstate(over="ignore"):
         counted = measured.astype(edges.dtype, copy=False)
-    ranks = np.searchsorted(counted, edges, side="right")
-    counts: Counts = np.diff(ranks, prepend=0, append=counted.size)
+    ranks = np.concatenate(([0], np.searchsorted(counted, edges, side="right"), [counted.size]))
+    counts: Counts = ranks[1:] - ranks[:-1]
     return FeatureProfile(
         counts=counts,
         rows=len(block),

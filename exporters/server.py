@@ -9,10 +9,11 @@ import socketserver
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from generator.errors import UserError
 
@@ -21,12 +22,25 @@ CONNECTIONS_AT_ONCE = 32
 CLIENT_TIMEOUT_SECONDS = 10.0
 
 
-class Page(NamedTuple):
-    """An answer."""
+@dataclass(frozen=True, slots=True)
+class Page:
+    """An answer: what was compressed beforehand, if anything, and text after it."""
 
-    body: bytes
+    text: bytes
     status: HTTPStatus = HTTPStatus.OK
     content_type: str = PLAIN_TEXT
+    packed: bytes = b""
+    """A gzip member, so that a long page that seldom changes is compressed once and not for every client."""
+
+    @property
+    def body(self) -> bytes:
+        """The whole answer."""
+        return gzip.decompress(self.packed) + self.text if self.packed else self.text
+
+    @property
+    def compressed(self) -> bytes:
+        """The whole answer as gzip."""
+        return self.packed + gzip.compress(self.text, compresslevel=1)
 
 
 Pages = Mapping[str, Callable[[], Page]]
@@ -131,11 +145,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, *, with_body: bool) -> None:
         page = self._page()
-        body = page.body
+        compressed = _accepts_gzip(self.headers.get("Accept-Encoding", ""))
+        body = page.compressed if compressed else page.body
         self.send_response(page.status)
         self.send_header("Content-Type", page.content_type)
-        if _accepts_gzip(self.headers.get("Accept-Encoding", "")):
-            body = gzip.compress(body, compresslevel=1)
+        if compressed:
             self.send_header("Content-Encoding", "gzip")
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Vary", "Accept-Encoding")

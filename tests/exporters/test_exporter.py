@@ -320,7 +320,7 @@ def test_measurements_are_published_even_where_they_cannot_be_kept(bench: Bench)
 def test_whatever_breaks_in_one_window_the_next_is_measured(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     exporter = bench.start()
     with monkeypatch.context() as broken:
-        broken.setattr("exporters.exporter.measure", lambda *_: 1 / 0)
+        broken.setattr("exporters.runs.measure", lambda *_: 1 / 0)
         exporter.run_due()
     assert bench.events()[0]["error"] == "ZeroDivisionError: division by zero"
     bench.clock.now += HOUR

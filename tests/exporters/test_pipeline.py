@@ -6,13 +6,14 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
 import pytest
 from exporter_samples import HOSTILE, HOUR, NOON, SPEC, WINDOW, log_rows, write_parquet
 
 from exporters.pipeline import measure
 from exporters.prediction_log import LogError
 from exporters.reference import Reference, build_reference
-from exporters.report import WindowReport
+from exporters.report import FeatureReport, WindowReport
 from generator.contract import Status
 from generator.spec.model import Feature, FeatureType, LogFormat, PredictionLog, Spec
 
@@ -25,8 +26,15 @@ def write(tmp_path: Path) -> Write:
     return lambda name, table: write_parquet(table, tmp_path / "log" / name)
 
 
-def run(folder: Path, spec: Spec = SPEC, reference: Reference = REFERENCE) -> WindowReport:
-    return measure(spec, folder, reference, "v1", WINDOW, NOON + timedelta(minutes=5))
+def run(
+    folder: Path, spec: Spec = SPEC, reference: Reference = REFERENCE, *, workers: int | None = None
+) -> WindowReport:
+    return measure(spec, folder, reference, "v1", WINDOW, NOON + timedelta(minutes=5), workers)
+
+
+def counted(report: WindowReport) -> dict[str, FeatureReport]:
+    """What follows from counts alone; a mean is a sum of floats, and depends on their order in its last bits."""
+    return {name: msgspec.structs.replace(found, mean=None) for name, found in report.features.items()}
 
 
 def hour(seed: int, count: int = 5000, **columns: object) -> pa.Table:
@@ -68,6 +76,26 @@ def test_any_split_into_files_gives_the_same_report(write: Write, tmp_path: Path
     for name in SPEC.features:
         assert found.features[name].bins == expected.features[name].bins
         assert found.features[name].ks == expected.features[name].ks
+
+
+@pytest.mark.parametrize("workers", [2, 5])
+def test_any_number_of_workers_gives_the_same_report_to_the_last_bit(
+    workers: int, write: Write, tmp_path: Path
+) -> None:
+    for part in range(3):
+        write(f"{part}.parquet", hour(part, age=[float("nan"), None, float("inf"), *range(4997)]))
+    assert run(tmp_path, workers=workers) == run(tmp_path, workers=1)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 1000])
+def test_any_split_into_row_groups_and_batches_gives_the_same_counts(
+    rows: int, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write("a.parquet", hour(1, 2000))
+    expected = counted(run(tmp_path))
+    pq.write_table(hour(1, 2000), file, row_group_size=3 * rows - 1)
+    monkeypatch.setattr("exporters.prediction_log.BATCH_ROWS", rows)
+    assert counted(run(tmp_path)) == expected
 
 
 def test_a_column_missing_everywhere_is_missing_in_serving(write: Write, tmp_path: Path) -> None:

@@ -15,7 +15,15 @@ import pytest
 from exporter_samples import HOSTILE, HOUR, NOON, WINDOW, log_rows, write_parquet
 
 from exporters.log_files import partition_span
-from exporters.prediction_log import BATCH_ROWS, BrokenFileError, Chunk, LogError, files_of_window, read_file
+from exporters.prediction_log import (
+    BATCH_ROWS,
+    BATCH_VALUES,
+    BrokenFileError,
+    Chunk,
+    LogError,
+    files_of_window,
+    read_file,
+)
 from exporters.report import FileProblem, Window
 from generator.spec.model import FeatureType, LogFormat, PredictionLog
 
@@ -107,6 +115,15 @@ def test_batches_stay_small_however_large_the_file(tmp_path: Path) -> None:
     chunks, _ = read(tmp_path)
     assert rows(chunks) == count
     assert max(chunk.rows for chunk in chunks) <= BATCH_ROWS
+
+
+def test_batches_of_many_columns_have_fewer_rows(tmp_path: Path) -> None:
+    names = [f"f{index}" for index in range(200)]
+    table = pa.table({"timestamp": [WINDOW.start] * 20_000} | dict.fromkeys(names, [1] * 20_000))
+    write_parquet(table, tmp_path / "log" / "a.parquet")
+    chunks, _ = read(tmp_path, columns=dict.fromkeys(names, FeatureType.INTEGER))
+    assert rows(chunks) == 20_000
+    assert max(chunk.rows for chunk in chunks) * len(names) <= BATCH_VALUES
 
 
 def test_row_groups_outside_the_window_are_not_decoded(tmp_path: Path) -> None:
@@ -343,6 +360,16 @@ def test_a_column_that_a_file_lacks_is_named(tmp_path: Path) -> None:
 def test_a_file_without_any_wanted_column_still_has_rows(tmp_path: Path) -> None:
     write_parquet(log_rows(*_bounds(), 10).select(["timestamp"]), tmp_path / "log" / "a.parquet")
     assert rows(read(tmp_path)[0]) == 10
+
+
+def test_a_column_that_a_file_has_twice_is_a_problem_of_that_file(tmp_path: Path) -> None:
+    once = log_rows(WINDOW.start, WINDOW.end, 10)
+    twice = once.append_column("age", once["age"])
+    write_parquet(twice, tmp_path / "log" / "a.parquet")
+    write_parquet(once, tmp_path / "log" / "b.parquet")
+    chunks, problems = read(tmp_path)
+    assert rows(chunks) == 10
+    assert [problem.problem for problem in problems] == ["has 2 columns named 'age'"]
 
 
 def test_columns_of_any_name_are_read(tmp_path: Path) -> None:

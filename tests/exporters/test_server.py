@@ -56,6 +56,16 @@ def test_a_client_that_refuses_gzip_does_not_get_it(server: PageServer) -> None:
         assert answer.headers["Content-Encoding"] is None
 
 
+@pytest.mark.parametrize("coding", ["gzip", "identity"])
+def test_what_was_compressed_beforehand_comes_before_the_text(coding: str) -> None:
+    page = Page(b"b 2\n", packed=gzip.compress(b"a 1\n"))
+    with PageServer("127.0.0.1:0", {"/metrics": lambda: page}) as running:
+        request = Request(running.url + "/metrics", headers={"Accept-Encoding": coding})
+        with urlopen(request, timeout=5) as answer:
+            sent = answer.read()
+    assert (gzip.decompress(sent) if coding == "gzip" else sent) == b"a 1\nb 2\n"
+
+
 def test_head_has_the_headers_without_the_body(server: PageServer) -> None:
     with urlopen(Request(server.url + "/metrics", method="HEAD"), timeout=5) as answer:
         assert (answer.headers["Content-Length"], answer.read()) == ("4000", b"")

@@ -1,0 +1,1 @@
+"""Benchmarks: every figure beside a peer's or a floor's, measured in the same run on the same data."""

@@ -1,0 +1,101 @@
+"""Other drift libraries on the same data, each in an environment of its own that is made here with pip."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmarks.data import FEATURES, ROWS, columns_of
+from benchmarks.figures import Figure, one_core
+from benchmarks.kernel import seconds_on_one_core
+
+ENVIRONMENTS = Path(__file__).resolve().parent.parent / ".cache" / "peers"
+PROGRAMS = Path(__file__).resolve().parent / "peer_programs"
+INSTALL_SECONDS, RUN_SECONDS = 900, 1800
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A program in `peer_programs`, what it needs, and how it is named."""
+
+    name: str
+    program: str
+    requirements: tuple[str, ...]
+    target: str
+    """Largest ratio of our time to its time."""
+
+
+PEERS = (
+    Peer(
+        "NannyML UnivariateDriftCalculator.calculate (KS and JS only)",
+        "nannyml_drift.py",
+        ("nannyml", "pandas<3", "statsmodels"),  # it imports statsmodels without asking for it
+        "at most 1/5",
+    ),
+    Peer(
+        "Evidently DataDriftPreset (PSI only)",
+        "evidently_drift.py",
+        ("evidently", "pandas<3", "pyarrow"),
+        "at most 1/100",
+    ),
+    Peer("numpy and scipy, as in textbooks (PSI, ks_2samp, JS)", "textbook.py", (), "at most 1/30"),
+)
+
+
+class PeerError(Exception):
+    """A peer that cannot be measured, and why."""
+
+
+def figures(*, full: bool) -> list[Figure]:
+    """Ours beside each peer, on one core, with the same rows on both sides of the comparison."""
+    rows = ROWS if full else ROWS // 10
+    ours = seconds_on_one_core(rows)
+    subject = f"{FEATURES} features x {rows:,} rows: PSI, KS, JS, quality figures, one core"
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder) / name for name in ("reference.parquet", "current.parquet")]
+        for seed, file in enumerate(files, start=1):
+            pq.write_table(pa.table(columns_of(FEATURES, rows, seed)), file)
+        return [_figure(subject, ours, peer, files) for peer in PEERS]
+
+
+def _figure(subject: str, ours: float, peer: Peer, files: list[Path]) -> Figure:
+    try:
+        return Figure(subject, ours, peer.name, _seconds(peer, files), target=peer.target)
+    except PeerError as problem:
+        return Figure(subject, ours, peer.name, None, target=peer.target, note=str(problem))
+
+
+def _seconds(peer: Peer, files: list[Path]) -> float:
+    python = _environment(peer) if peer.requirements else sys.executable
+    with one_core():
+        output = _run([python, PROGRAMS / peer.program, *files], RUN_SECONDS, "failed")
+    return float(output.split()[-1])
+
+
+def _environment(peer: Peer) -> Path:
+    """The Python of the peer's environment, made where it is not there or of other requirements."""
+    folder = ENVIRONMENTS / Path(peer.program).stem
+    python, stamp, wanted = folder / "bin" / "python", folder / "requirements.txt", "\n".join(peer.requirements)
+    if not (stamp.is_file() and stamp.read_text() == wanted):
+        _run([sys.executable, "-m", "venv", "--clear", folder], INSTALL_SECONDS, "no environment")
+        pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        _run([*pip, *peer.requirements], INSTALL_SECONDS, "cannot be installed")
+        stamp.write_text(wanted)
+    return python
+
+
+def _run(command: list[str | Path], seconds: float, problem: str) -> str:
+    try:
+        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        raise PeerError(f"{problem}: took longer than {seconds:.0f} s") from None
+    except subprocess.CalledProcessError as error:
+        lines = error.stderr.strip().splitlines() or ["no message"]
+        raise PeerError(f"{problem}: {lines[-1][:200]}") from None
+    return done.stdout

@@ -1,0 +1,128 @@
+"""One run of the exporter: a window is measured, kept and rendered, in this process or in one of its own.
+
+A process of its own lets a scrape be answered while a large window is measured, gives its memory back when it ends,
+and is all that dies where the system runs out of it.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TypeAlias
+
+import msgspec
+
+from exporters.database import DatabaseError
+from exporters.exposition import packed, render_window
+from exporters.paths import first_line
+from exporters.pipeline import measure
+from exporters.prediction_log import LogError
+from exporters.reference import ArtifactError
+from exporters.report import Window, WindowReport
+from exporters.results import ResultsStore, open_results
+from exporters.stores import ReferenceStore, open_store
+from generator.contract import Contract
+from generator.spec.durations import milliseconds
+from generator.spec.model import Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run left: a page worth publishing even where it could not be kept, and what failed."""
+
+    page: bytes | None
+    """The window's families, as `exposition.packed` gives them; None where nothing was measured."""
+    error: str = ""
+    """Empty where everything succeeded."""
+    differences: tuple[str, ...] = ()
+    """Columns in which the log and the reference differ, with how."""
+
+
+Runner: TypeAlias = Callable[[Window, datetime], Run]
+"""Runs one window, measured at an aware moment. Never raises."""
+
+
+def run_here(
+    spec: Spec,
+    base_dir: Path,
+    references: ReferenceStore,
+    results: ResultsStore,
+    window: Window,
+    measured_at: datetime,
+) -> Run:
+    """Measure, keep and render one window, and forget what is past its retention."""
+    report: WindowReport | None = None
+    error = ""
+    try:
+        reference = references.load(spec.reference.alias)
+        report = measure(spec, base_dir, reference, reference.version, window, measured_at)
+        results.save(report)
+        results.forget_before(
+            spec.system.name, measured_at - timedelta(milliseconds=milliseconds(spec.results.retention))
+        )
+    except (LogError, ArtifactError, DatabaseError) as problem:
+        error = first_line(problem)
+    except Exception as problem:  # whatever happens in one window, the next is measured
+        error = f"{type(problem).__name__}: {first_line(problem)}"
+    if report is None:
+        return Run(None, error)
+    differences = tuple(f"{item.kind}: {item.column}" for item in report.schema_differences)
+    return Run(packed(render_window(Contract(spec), report)), error, differences)
+
+
+def run_apart(spec: Spec, base_dir: Path, window: Window, measured_at: datetime) -> Run:
+    """As `run_here`, in a process of its own; one that is killed is a run that failed."""
+    task = _Task(spec=spec, base_dir=str(base_dir), window=window, measured_at=measured_at)
+    with subprocess.Popen(  # noqa: S603 - this interpreter, this module
+        [sys.executable, "-m", __spec__.name],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        start_new_session=True,  # Ctrl-C reaches a whole session; this process ends its runs itself
+    ) as process:
+        try:
+            answer, _ = process.communicate(msgspec.msgpack.encode(task))
+        finally:
+            process.kill()
+    if process.returncode:
+        return Run(None, f"the measuring process ended with code {process.returncode} (-9: killed, out of memory?)")
+    return msgspec.msgpack.decode(answer, type=Run)
+
+
+class _Task(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process of its own is told."""
+
+    spec: Spec
+    base_dir: str
+    window: Window
+    measured_at: datetime
+
+
+def main() -> None:
+    """Run the task on standard input and write the outcome to standard output."""
+    output, sys.stdout = sys.stdout.buffer, sys.stderr  # nothing that a library prints gets between
+    try:
+        task = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=_Task)
+    except msgspec.DecodeError:
+        return  # who asked was stopped before the question was out
+    output.write(msgspec.msgpack.encode(_run(task)))
+
+
+def _run(task: _Task) -> Run:
+    base_dir = Path(task.base_dir)
+    try:
+        references = open_store(task.spec.reference.store, base_dir, task.spec.system.name)
+        results = open_results(task.spec.results, base_dir)
+    except (ArtifactError, DatabaseError) as problem:
+        return Run(None, first_line(problem))
+    try:
+        return run_here(task.spec, base_dir, references, results, task.window, task.measured_at)
+    finally:
+        results.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from exporter_samples import HOUR, NOON, SPEC, WINDOW, log_rows, value, write_parquet
+
+from exporters.reference import build_reference
+from exporters.results import open_results
+from exporters.runs import Run, run_apart, run_here
+from exporters.server import Page
+from exporters.stores import DirectoryStore, open_store
+
+MEASURED_AT = NOON + timedelta(minutes=5)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a spec's log and reference."""
+    training = log_rows(NOON - 90 * HOUR, NOON - 30 * HOUR, 5000)
+    store = DirectoryStore(tmp_path / "references", "shop")
+    version = store.save(build_reference(SPEC, training, created=NOON - 30 * HOUR, source_hash=""))
+    store.promote(version, "production")
+    write_parquet(log_rows(WINDOW.start, WINDOW.end), tmp_path / "log" / "a.parquet")
+    return tmp_path
+
+
+def here(folder: Path) -> Run:
+    references, results = open_store(SPEC.reference.store, folder, "shop"), open_results(SPEC.results, folder)
+    return run_here(SPEC, folder, references, results, WINDOW, MEASURED_AT)
+
+
+def text(run: Run) -> bytes:
+    return Page(b"", packed=run.page).body
+
+
+def test_a_process_of_its_own_measures_and_keeps_the_same(folder: Path) -> None:
+    apart = run_apart(SPEC, folder, WINDOW, MEASURED_AT)
+    (kept,) = open_results(SPEC.results, folder).windows_between("shop", WINDOW.start, WINDOW.end)
+    assert (kept.window, kept.measured_at) == (WINDOW, MEASURED_AT)
+    assert value(text(apart), "shop_window_rows") == 1000
+    assert apart == here(folder)
+
+
+def test_a_failure_in_a_process_of_its_own_says_the_same(folder: Path) -> None:
+    (folder / "log").rename(folder / "gone")
+    apart = run_apart(SPEC, folder, WINDOW, MEASURED_AT)
+    assert "prediction_log.path log does not exist" in apart.error
+    assert apart == here(folder)
+
+
+def test_a_process_that_dies_is_a_run_that_failed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed = folder / "killed"
+    killed.write_text("#!/bin/sh\nkill -9 $$\n")
+    killed.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(killed))
+    run = run_apart(SPEC, folder, WINDOW, MEASURED_AT)
+    assert run == Run(None, "the measuring process ended with code -9 (-9: killed, out of memory?)")
