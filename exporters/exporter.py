@@ -185,7 +185,7 @@ class Exporter:
         return report
 
     def _log_failure(self, window: Window, error: str) -> None:
-        self._log("run_failed", window_start=window.start, window_end=window.end, error=error)
+        self._log("run_failed", window_start=window.start.isoformat(), window_end=window.end.isoformat(), error=error)
 
     def _publish(self, report: WindowReport) -> None:
         self._window_page = render_window(self._contract, report)

@@ -17,7 +17,8 @@ def drift_table(report: WindowReport) -> None:
     console = Console(highlight=False)
     start, end = (f"{time:%Y-%m-%d %H:%M}" for time in (report.window.start, report.window.end))
     console.print(
-        f"{report.system}: {report.rows} rows from {start} to {end} UTC, reference {report.reference_version}"
+        f"{report.system}: {report.rows} rows from {start} to {end} UTC, reference {report.reference_version}",
+        soft_wrap=True,
     )
     table = Table(box=None, pad_edge=False)
     for title in ("feature", "state", "PSI", "D", "JS", "nulls", "top bin"):
@@ -30,9 +31,9 @@ def drift_table(report: WindowReport) -> None:
     console.print(table)
     for name, feature in rows:
         if advice := feature.reason or feature.action:
-            console.print(Text(f"{printable(name)}: {printable(advice)}"))
+            console.print(Text(f"{printable(name)}: {printable(advice)}"), soft_wrap=True)
     for problem in report.problems:
-        console.print(Text(f"{problem.path}: {problem.problem}", style="yellow"))
+        console.print(Text(f"{problem.path}: {problem.problem}", style="yellow"), soft_wrap=True)
 
 
 def _badness(feature: FeatureReport) -> float:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 from examples.alert_conditions import AlertConditions, Raised
 from examples.flights.data import DataMissing, read_flights
@@ -20,13 +19,14 @@ from examples.flights.model import training_and_log
 from examples.partitions import hours
 from examples.replay import HOUR, Replay
 from exporters.reference import build_reference
-from exporters.report import FeatureReport, WindowReport
+from exporters.report import WindowReport
 from generator.spec.durations import seconds
 from generator.spec.load import load_spec
 
 SPEC = Path(__file__).parents[2] / "specs" / "flights.yaml"
 TRAIN_UNTIL = datetime(2013, 4, 1, tzinfo=UTC)
 SCORE = "(score)"
+_TITLES = ("first window ends", "last ends", "windows", "alert", "severity", "of", "worst", "top bin then")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,37 +111,18 @@ def _top_bin(report: WindowReport, alert: Raised) -> str:
 @click.command()
 @click.option("--step", type=click.IntRange(1, 24), default=1, show_default=True, help="Hours from window to window.")
 def main(step: int) -> None:
-    """Print which alerts the flights of April to December 2013 raise."""
-    console = Console()
+    """Print which alerts the flights of April to December 2013 raise, as lines of tab-separated columns."""
+    console = Console(stderr=True)
     try:
         with console.status("Measuring every day of April to December"):
             found = episodes(year(step * HOUR))
     except DataMissing as error:
         raise click.ClickException(str(error)) from error
-    table = Table(box=None, pad_edge=False)
-    for title in (
-        "first window ends",
-        "last window ends",
-        "windows",
-        "alert",
-        "severity",
-        "of",
-        "worst",
-        "top bin then",
-    ):
-        table.add_column(title, justify="right" if title in {"windows", "worst"} else "left", no_wrap=True)
+    click.echo("\t".join(_TITLES))
     for episode in found:
-        table.add_row(
-            f"{episode.first:%m-%d %H:%M}",
-            f"{episode.last:%m-%d %H:%M}",
-            str(episode.windows),
-            episode.name,
-            episode.severity,
-            episode.subject,
-            f"{episode.worst:.3g}",
-            episode.bin,
-        )
-    console.print(table, soft_wrap=True)
+        begin, end = f"{episode.first:%m-%d %H:%M}", f"{episode.last:%m-%d %H:%M}"
+        figures = (str(episode.windows), episode.name, episode.severity, episode.subject, f"{episode.worst:.3g}")
+        click.echo("\t".join((begin, end, *figures, episode.bin)))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from examples.alert_conditions import AlertConditions, Page, UnknownSyntaxError,
 from generator.rules.alerts import AlertRule
 from generator.rules.promtool_tests import beyond
 from generator.signals.signal import Scenario
-from generator.spec.model import Spec
 
 
 def page(scenario: Scenario) -> Page:
@@ -27,11 +26,6 @@ def raised(conditions: AlertConditions, rule: AlertRule, scenario: Scenario) -> 
         for found in conditions.raised_by(page(scenario))
         if (found.name, found.severity, found.threshold) == (alert.name, alert.severity, alert.threshold)
     ]
-
-
-@pytest.fixture(scope="module")
-def conditions(streamrec: Spec) -> AlertConditions:
-    return AlertConditions(streamrec)
 
 
 def test_a_condition_holds_beyond_its_threshold_with_the_labels_of_the_alert(conditions):
