@@ -23,12 +23,16 @@ OWN_CELL_SHARE = 0.02
 """A level, or a gap between frequent values, that holds this share of the reference is a cell of its own."""
 MAX_LEVELS = 10_000
 """Levels of a category kept by name. Rarer ones are counted with what was never seen, on both sides alike."""
+FORESEEN_SHARE = 0.0001
+"""Where more of a feature's values than this are expected to be categories that the reference lacks, those are nothing
+new: they are counted with its rare ones."""
 MAX_LABEL = 80
 
 ALL = "all values"
 OTHER = "other values"
 RARE = "rare values"
 UNSEEN = "unseen values"
+RARE_OR_UNSEEN = "rare or unseen values"
 _SINGLE_LIMIT = float(np.finfo(np.float32).max)
 _SHARED = (OTHER, RARE, UNSEEN)
 
@@ -341,15 +345,26 @@ def _categorical_cells(column: Column) -> CategoricalCells:
     by_count = sorted(counts, key=lambda level: (-counts[level], level))
     kept = by_count[:MAX_LEVELS]
     own = [level for level in kept if counts[level] >= OWN_CELL_SHARE * total]
-    rare = [RARE] if len(kept) > len(own) else []
-    beyond = OTHER if len(by_count) > len(kept) else UNSEEN
-    labels = _distinct([*map(_shortened, own), *rare, beyond])
+    shared = _shared_labels(counts, kept, own)
+    labels = _distinct([*map(_shortened, own), *shared])
     return CategoricalCells(
         type=FeatureType.CATEGORICAL,
         levels=tuple(kept),
         cell_of=(*range(len(own)), *[len(own)] * (len(kept) - len(own)), len(labels) - 1),
         labels=labels,
     )
+
+
+def _shared_labels(counts: dict[Any, int], kept: list[Any], own: list[Any]) -> list[str]:
+    """The cells of the levels without one of their own, and of what the reference lacks.
+
+    The share of values whose level a sample lacks is about the share of those whose level it has once (Good 1953). A
+    cell for them is empty in the reference and not in the window, without any change.
+    """
+    once = sum(1 for count in counts.values() if count == 1)
+    if len(counts) > len(own) and once > FORESEEN_SHARE * sum(counts.values()):
+        return [RARE_OR_UNSEEN]
+    return [*([RARE] if len(kept) > len(own) else []), OTHER if len(counts) > len(kept) else UNSEEN]
 
 
 def count_levels(column: Column) -> dict[str, int]:

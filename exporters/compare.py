@@ -253,7 +253,11 @@ def _shortage(normal: FeatureReference, expected: Counts, found: FeatureProfile)
     if size < MINIMUM_VALUES:
         return f"{size} values in the reference for the hours of this window; at least {MINIMUM_VALUES} are needed"
     if len(normal.cells.labels) < 2:
-        return "the reference holds no finite value"
+        return (
+            "the reference holds no finite value"
+            if isinstance(normal.cells, NumericCells)
+            else "no category is frequent in the reference: there is nothing that could move"
+        )
     return ""
 
 

@@ -181,7 +181,9 @@ class Exporter:
         run = self._run_window(window, begin)
         failed = bool(run.error)
         if failed:
-            self._log("run_failed", window_start=window.start, window_end=window.end, error=run.error)
+            self._log(
+                "run_failed", window_start=window.start.isoformat(), window_end=window.end.isoformat(), error=run.error
+            )
         self._log_differences(window, run.differences)
         end = self._clock()
         self._state = RunState(
@@ -200,7 +202,7 @@ class Exporter:
     def _log_differences(self, window: Window, differences: tuple[str, ...]) -> None:
         """Name the columns that differ, when they begin to."""
         if differences and differences != self._differences:
-            self._log("schema_differences", window_end=window.end, columns=differences)
+            self._log("schema_differences", window_end=window.end.isoformat(), columns=differences)
         self._differences = differences
 
     def _publish(self, page: bytes) -> None:

@@ -110,10 +110,12 @@ class TrainingData(Mapping[str, Column]):
         return FORMAT_OF_SUFFIX.get(Path(file.path).suffix.lower(), self._default_format)
 
     def _present(self, wanted: frozenset[str]) -> frozenset[str]:
-        try:
-            names = {file.path: column_names(file, self._format(file)) & wanted for file in self.files}
-        except (OSError, pa.ArrowException, DatabaseError) as error:
-            raise ReferenceDataError(f"the training data cannot be read: {plain(error)}") from error
+        names = {}
+        for file in self.files:
+            try:
+                names[file.path] = column_names(file, self._format(file)) & wanted
+            except (OSError, pa.ArrowException, DatabaseError) as error:
+                raise ReferenceDataError(f"{file.path} {plain(error)}") from error
         everywhere = frozenset.intersection(*names.values())
         for path, found in names.items():
             lacking = frozenset.union(*names.values()) - found

@@ -198,6 +198,10 @@ def build_command(
     version = store.save(built)
     in_force = spec.reference.alias in {alias for item in store.versions() for alias in item.aliases}
     click.echo(version)
+    if spec.prediction_log.score and built.score is None:
+        click.echo(
+            f"the training data has no column {spec.prediction_log.score!r}: scores will not be watched", err=True
+        )
     if promote or not in_force:
         store.promote(version, spec.reference.alias)
         click.echo(f"{spec.reference.alias} is now {version}", err=True)
@@ -286,6 +290,9 @@ def _instant(_ctx: click.Context, _param: click.Parameter, text: str | None) -> 
         instant = datetime.fromisoformat(text)
     except ValueError:
         raise click.BadParameter(f"{text!r} is not a time such as 2013-07-01 or 2013-07-01T12:00Z") from None
+    # Zones and what reads a little around a window need room at both ends of the calendar.
+    if not 1900 <= instant.year <= 2900:
+        raise click.BadParameter(f"{text!r} is not within the years 1900 to 2900")
     return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
@@ -389,7 +396,7 @@ def _window(spec: "Spec", start: datetime | None, end: datetime | None) -> "Wind
 
     if start and end:
         if end <= start:
-            raise click.BadParameter("the window ends before it begins", param_hint="--end")
+            raise click.BadParameter("the window must end after it begins", param_hint="--end")
         return Window(start, end)
     if start or end:
         raise click.UsageError("give both --start and --end, or neither")

@@ -23,7 +23,7 @@ def longest_range(expression: str, records: Mapping[str, str]) -> float:
 def reads_only(expression: str, series: tuple[tuple[str, Mapping[str, str]], ...]) -> bool:
     """Whether every selector of an expression finds one of the series, each given by name and labels."""
     return all(
-        any(selector.name == name and _matches(selector, labels) for name, labels in series)
+        any(selector.name == name and matches(selector, labels) for name, labels in series)
         for selector in _selectors(syntax_nodes(expression))
     )
 
@@ -32,7 +32,8 @@ def _selectors(nodes: Any) -> Iterator[Any]:
     return (node for node in nodes if type(node).__name__ == "VectorSelector")
 
 
-def _matches(selector: Any, labels: Mapping[str, str]) -> bool:
+def matches(selector: Any, labels: Mapping[str, str]) -> bool:
+    """Whether a series of a vector selector's own metric has the labels it asks for."""
     return all(_holds(matcher, labels.get(matcher.name, "")) for matcher in selector.matchers.matchers)
 
 

@@ -47,6 +47,21 @@ def test_wrong_usage_exits_with_2():
     assert mlvitals("drift", STREAMREC, "--start", "2026-01-02", "--end", "2026-01-01").returncode == 2
 
 
+@pytest.mark.parametrize("start", ["0001-01-01", "0001-01-01T00:00+10:00", "9999-12-30"])
+def test_a_time_at_the_end_of_the_calendar_is_wrong_usage_not_a_traceback(start: str):
+    done = mlvitals("drift", STREAMREC, "--start", start, "--end", "9999-12-31")
+    assert done.returncode == 2
+    assert "not within the years 1900 to 2900" in done.stderr
+
+
+def test_a_store_without_references_says_so(tmp_path: Path):
+    spec = tmp_path / "small.yaml"
+    spec.write_text(BROKEN.replace("tilte", "title").replace("flot, source: nowhere", "float"))
+    done = mlvitals("reference", "list", spec)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "no references yet: mlvitals reference build" in done.stderr
+
+
 def test_compile_writes_and_then_finds_nothing_to_do(tmp_path: Path):
     first = mlvitals("compile", STREAMREC, "--out", tmp_path)
     assert first.returncode == 0, first.stderr

@@ -177,18 +177,29 @@ def test_a_numeric_feature_refuses_what_is_no_number(values):
 
 
 def test_levels_are_ordered_by_count_then_name_and_the_rare_share_a_cell():
-    cells = cells_of(["b"] * 49 + ["a"] * 49 + ["d"] + ["c"], FeatureType.CATEGORICAL)
+    cells = cells_of(["b"] * 98 + ["a"] * 98 + ["d"] * 2 + ["c"] * 2, FeatureType.CATEGORICAL)
     assert cells.levels == ("a", "b", "c", "d")
     assert cells.labels == ("a", "b", "rare values", "unseen values")
     assert folded(["a", "c", "d", "new"], cells).tolist() == [1, 0, 2, 1]
 
 
 def test_levels_beyond_the_cap_count_like_unseen_ones_on_both_sides():
-    levels = [f"user {number}" for number in range(MAX_LEVELS + 500)]
+    levels = 2 * [f"user {number}" for number in range(MAX_LEVELS + 500)]
     cells = cells_of(levels, FeatureType.CATEGORICAL)
     assert len(cells.levels) == MAX_LEVELS
     assert cells.labels == ("rare values", "other values")
-    assert folded(levels, cells).tolist() == [MAX_LEVELS, 500]
+    assert folded(levels, cells).tolist() == [2 * MAX_LEVELS, 1000]
+
+
+def test_where_unseen_levels_are_to_be_expected_they_count_with_the_rare_ones():
+    cells = cells_of(["a"] * 60 + ["b"] * 39 + ["seen once"], FeatureType.CATEGORICAL)
+    assert cells.labels == ("a", "b", "rare or unseen values")
+    assert folded(["a", "seen once", "new"], cells).tolist() == [1, 0, 2]
+
+
+def test_a_single_odd_level_among_very_many_rows_does_not_make_unseen_ones_expected():
+    cells = cells_of(["a"] * 60_000 + ["b"] * 39_999 + ["seen once"], FeatureType.CATEGORICAL)
+    assert cells.labels == ("a", "b", "rare values", "unseen values")
 
 
 def test_labels_of_levels_are_short_and_never_alike():

@@ -237,7 +237,7 @@ def test_a_failed_run_keeps_the_last_good_values_and_says_why(
     assert value(page, "shop_exporter_last_run_timestamp_seconds") == bench.clock.now.timestamp()
     assert value(page, "shop_exporter_last_success_timestamp_seconds") == (NOON + 5 * MINUTE).timestamp()
     (event,) = bench.events()
-    assert (event["event"], event["system"], event["window_end"]) == ("run_failed", "shop", "2026-03-03 13:00:00+00:00")
+    assert (event["event"], event["system"], event["window_end"]) == ("run_failed", "shop", "2026-03-03T13:00:00+00:00")
     assert said in event["error"]
 
 
