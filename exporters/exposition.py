@@ -173,6 +173,7 @@ def _feature_samples(contract: Contract, report: WindowReport) -> dict[str, Iter
 
 def _score_samples(score: FeatureReport, top_bins: int) -> dict[str, Iterable[Sample]]:
     samples: dict[str, Iterable[Sample]] = {short: _single(figure(score)) for short, figure in _SCORE_FIGURES.items()}
+    samples["prediction_score_status"] = [((status,), float(score.status is status)) for status in Status]
     for short, figure in _BIN_FIGURES.items():
         samples[f"prediction_score_{short}"] = [(labels, figure(item)) for labels, item in _top_bins(score, top_bins)]
     return samples

@@ -110,8 +110,9 @@ def read_file(
 ) -> Iterator[Chunk | FileProblem]:
     """The wanted columns of one file: its rows in the window, or all of them where there is none.
 
-    The window includes its begin and excludes its end; rows without a time belong to no window. Lines of CSV that
-    have too few or too many values, such as one still being written, are left out and told as a problem at the end.
+    The window includes its begin and excludes its end. Rows without a time belong to no window, and lines of CSV that
+    have too few or too many values, such as one still being written, are left out; both are told as a problem at the
+    end.
 
     Raises:
         BrokenFileError: the file cannot be read. Chunks that came before do not count: how many there were depends
@@ -123,6 +124,7 @@ def read_file(
         yield from _read_table(file, columns, timestamp, window)
         return
     malformed: list[int] = []
+    timeless: list[int] = []
     misplaced = window is not None and _belongs_into(file, window)
     try:
         fragment = _fragment(file, file_format, malformed)
@@ -130,7 +132,7 @@ def read_file(
         if window is not None and timestamp not in schema.names:
             raise BrokenFileError(f"has no time column {timestamp!r}; its rows belong to no window")
         malformed.clear()
-        for rows, times in _scan(fragment, schema, columns, timestamp, window):
+        for rows, times in _scan(fragment, schema, columns, timestamp, window, timeless):
             misplaced = False
             chunk = _chunk(file, file_format, rows, times, columns)
             yield replace(chunk, others=frozenset(fragment.physical_schema.names) - {*columns, timestamp})
@@ -141,6 +143,9 @@ def read_file(
         raise BrokenFileError(plain(error)) from error
     if misplaced:
         problem = "holds no row of the time its folder is named for: are the folders named in local time? Use UTC"
+        yield FileProblem(path=file.path, problem=problem)
+    if any(timeless):
+        problem = f"rows without a time, which belong to no window: {sum(timeless)}"
         yield FileProblem(path=file.path, problem=problem)
     if malformed:
         problem = f"lines left out for too few or too many values: {len(malformed)}"
@@ -201,18 +206,27 @@ def column_names(file: StoredFile | SqlTable, file_format: LogFormat) -> frozens
 
 
 def _scan(
-    fragment: ds.Fragment, schema: pa.Schema, columns: Columns, timestamp: str, window: Window | None
+    fragment: ds.Fragment,
+    schema: pa.Schema,
+    columns: Columns,
+    timestamp: str,
+    window: Window | None,
+    timeless: list[int],
 ) -> Iterator[tuple[pa.RecordBatch, Times | None]]:
+    """Batches of the window with their times; how many rows have none is added to `timeless`."""
     wanted = [name for name in schema.names if name in columns or name == timestamp]
     for name, count in Counter(wanted).items():
         if count > 1:
             raise BrokenFileError(f"has {count} columns named {name!r}")
     likely = None if window is None else may_be_within(timestamp, schema.field(timestamp).type, window)
+    if likely is not None:
+        likely = likely | pc.field(timestamp).is_null()
     for batch in _batches(fragment, schema, wanted, likely):
         times = instants(batch.column(timestamp)) if timestamp in schema.names else None
         if window is None or times is None:
             yield batch, times
             continue
+        timeless.append(times.null_count)
         inside = _is_within(times, window)
         if inside.true_count == batch.num_rows:
             yield batch, times

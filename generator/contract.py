@@ -282,6 +282,11 @@ class Contract:
             gauge("drift_top_bin_current_ratio", "Share of the last window in that bin, 0 to 1.", feature, *bins),
             *(
                 (
+                    gauge(
+                        "prediction_score_status",
+                        "1 for the status that holds for the scores in the last window, 0 for the others.",
+                        "status",
+                    ),
                     gauge("prediction_score_rows", "Scores measured in the last window, nulls excluded."),
                     gauge("prediction_score_psi", "Population stability index of the scores, 0 up."),
                     gauge(

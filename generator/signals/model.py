@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from generator.contract import Contract
+from generator.contract import UNMEASURABLE, Contract, Status
+from generator.promql import matching, one_of
 from generator.signals.building import (
     FEATURE,
     SOURCE,
@@ -18,7 +19,7 @@ from generator.signals.building import (
 )
 from generator.signals.signal import Alert, Incident, Input, Layer, Level, Query, Scenario, Signal, View, levels
 from generator.signals.text import Format, Found, FoundValue, LabelOf, Literal, Value, text, threshold
-from generator.spec.model import Spec
+from generator.spec.model import Severity, Spec
 
 
 def model_signals(spec: Spec) -> Iterator[Signal]:
@@ -30,6 +31,7 @@ def model_signals(spec: Spec) -> Iterator[Signal]:
         yield _score_drift(spec, contract)
         yield _score_divergence(spec, contract)
         yield _score_bins(contract)
+        yield _score_status(spec, contract)
         if spec.windows.score_count:
             yield _newest_score_drift(spec, contract)
             yield _newest_score_span(spec, contract)
@@ -204,6 +206,37 @@ def _score_bins(contract: Contract) -> Signal:
         view=View.TABLE,
         width=6,
         height=6,
+    )
+
+
+def _score_status(spec: Spec, contract: Contract) -> Signal:
+    metric, status = contract.name("prediction_score_status"), "status"
+    policy = spec.alerts.feature_status
+    labels = {status: Status.MISSING_IN_SERVING.value}
+    alert = Alert(
+        name="MLScoreUnmeasurable",
+        severity=Severity.CRITICAL,
+        expression=f"max by ({status}) ({matching(metric, one_of(status, UNMEASURABLE))})",
+        comparison=">",
+        threshold=0,
+        resolution=1,
+        summary="The prediction scores cannot be measured: missing, of another type, all null, or not in the reference.",
+        description=text(f"The prediction scores of {spec.title} have status ", LabelOf(status), "."),
+        timing=policy,
+        scenario=lambda value: Scenario((Input(metric, labels, value),), labels),
+    )
+    return Signal(
+        id="score_status",
+        layer=Layer.MODEL,
+        title="Scores measured",
+        description="What could be said of the scores in the last window. Normal: ok. Insufficient data means too few rows "
+        "for a figure that could be trusted.",
+        unit="none",
+        queries=(Query(f"max by ({status}) ({metric}) == 1", instant=True),),
+        incident=Incident.PREDICTION_DRIFT,
+        view=View.TABLE,
+        width=4,
+        alerts=(alert,) if policy.enabled else (),
     )
 
 

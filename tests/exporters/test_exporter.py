@@ -274,7 +274,7 @@ def after_a_gap(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Exporter:
     exporter.run_due()
     bench.clock.now += 2 * HOUR
     with monkeypatch.context() as broken:
-        broken.setattr("exporters.exporter.measure", failing_at(NOON + HOUR))
+        broken.setattr("exporters.runs.measure", failing_at(NOON + HOUR))
         exporter.run_due()
     assert bench.ends_kept() == [NOON, NOON + 2 * HOUR]
     return exporter
@@ -298,7 +298,7 @@ def test_a_restart_catches_up_a_window_that_failed_before_a_newer_one(bench: Ben
 def test_a_window_that_keeps_failing_is_given_up_when_it_is_older_than_catch_up(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exporters.exporter.measure", failing_at(NOON + HOUR))
+    monkeypatch.setattr("exporters.runs.measure", failing_at(NOON + HOUR))
     exporter = bench.start(msgspec.structs.replace(SPEC, windows=Windows(catch_up=2)))
     for _ in range(6):
         exporter.run_due()

@@ -33,8 +33,8 @@ def run(
 
 
 def counted(report: WindowReport) -> dict[str, FeatureReport]:
-    """What follows from counts alone; a mean is a sum of floats, and depends on their order in its last bits."""
-    return {name: msgspec.structs.replace(found, mean=None) for name, found in report.features.items()}
+    """What follows from counts alone; means and variances are sums of floats: the order shows in their last bits."""
+    return {name: msgspec.structs.replace(found, mean=None, quality=None) for name, found in report.features.items()}
 
 
 def hour(seed: int, count: int = 5000, **columns: object) -> pa.Table:

@@ -433,3 +433,13 @@ def test_a_file_that_vanishes_after_it_was_listed_is_broken(tmp_path: Path) -> N
     gone.unlink()
     with pytest.raises(BrokenFileError, match="cannot be opened: No such file or directory"):
         list(read_file(file, LogFormat.PARQUET, COLUMNS, "timestamp", WINDOW))
+
+
+def test_rows_without_a_time_are_told_and_the_others_are_read(tmp_path: Path) -> None:
+    table = log_rows(*_bounds(), 100)
+    place = table.schema.get_field_index("timestamp")
+    times = pa.array([None] * 30 + table["timestamp"].to_pylist()[30:], table.schema.field(place).type)
+    write_parquet(table.set_column(place, "timestamp", times), tmp_path / "log" / "a.parquet")
+    chunks, problems = read(tmp_path)
+    assert rows(chunks) == 70
+    assert [problem.problem for problem in problems] == ["rows without a time, which belong to no window: 30"]

@@ -289,7 +289,7 @@ def test_the_same_table_has_the_same_hash_and_other_rows_another(database: Datab
 
 def test_a_table_of_training_data_that_is_not_there_is_told(database: Database) -> None:
     write(database, [{"timestamp": NOON}])
-    with pytest.raises(ReferenceDataError, match=r"the training data cannot be read: .* there is no table 'nowhere'"):
+    with pytest.raises(ReferenceDataError, match=r"table nowhere .* there is no table 'nowhere'"):
         build_from_table(SPEC, training_table(database, table="nowhere"), NOON)
 
 
