@@ -1,15 +1,27 @@
 """A report as one page to read, send or print: no script, no request to anywhere, light or dark as the reader has it."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from functools import cache
 from html import escape
 from importlib.resources import files
 
 from exporters.bin_chart import bin_chart
-from exporters.report import SEVERITIES, FeatureReport, FileProblem, Measure, WindowReport
-from exporters.wording import number, printable, sentence, share, shift, state
+from exporters.report import SEVERITIES, FeatureReport, Measure, WindowReport
+from exporters.wording import (
+    compared,
+    difference,
+    number,
+    printable,
+    quality_findings,
+    sentence,
+    share,
+    shift,
+    skew_findings,
+    state,
+    unread,
+)
 from generator.contract import Status
 
 SCORE = "Prediction score"
@@ -25,7 +37,7 @@ def html_page(report: WindowReport) -> str:
     """The page of a report, as a whole HTML document."""
     rows = report.worst_first(SCORE)
     title = f"{printable(report.system)}: drift {_time(report.window.start)} to {_time(report.window.end)} UTC"
-    body = "".join((_header(report, rows), *_findings(rows), *_problems(report.problems), _all(rows)))
+    body = "".join((_header(report, rows), *_findings(rows), *_remarks(report), _all(rows)))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
@@ -95,17 +107,23 @@ def _findings(rows: _Rows) -> Iterator[str]:
         yield (
             f'<section class="card finding {feature.urgency}">\n<div class="name"><span class="pill">'
             f'{state(feature)}</span><h3>{_name(name)}</h3><span class="soft">{feature.type}</span></div>\n'
-            f'{_lead(feature)}<p class="action">{_text(feature.action)}</p>\n{_plot(feature)}</section>\n'
+            f'{_lead(feature)}{_quality(feature)}<p class="action">{_text(feature.action)}</p>\n'
+            f"{_plot(feature)}</section>\n"
         )
 
 
 def _lead(feature: FeatureReport) -> str:
     """The most important thing there is to say, in a sentence."""
     text = sentence(feature.reason)
-    if feature.severity and feature.bins:
+    if feature.bins and any(item and item.severity for item in (feature.psi, feature.ks, feature.js)):
         top = feature.top_bins(1)[0]
         text = f"Bin {top.label} held {share(top.reference)} of the reference and holds {share(top.current)} now."
     return f'<p class="lead">{_text(text)}</p>\n' if text else ""
+
+
+def _quality(feature: FeatureReport) -> str:
+    found = quality_findings(feature.quality)
+    return f"<p>Quality: {_text(found)}</p>\n" if found else ""
 
 
 def _plot(feature: FeatureReport) -> str:
@@ -128,6 +146,23 @@ def _figures(feature: FeatureReport) -> Iterator[tuple[str, str]]:
     if feature.null_rate is not None:
         yield "Nulls", share(feature.null_rate)
     yield "Values", f"{feature.rows:,}"
+
+
+# ---------------------------------------------------------------- beside the features
+
+
+def _remarks(report: WindowReport) -> Iterator[str]:
+    if report.skew is not None:
+        yield _card("Serving against offline", [compared(report.skew), *skew_findings(report.skew)])
+    if report.schema_differences:
+        yield _card("Columns that differ", map(difference, report.schema_differences))
+    if problems := unread(report):
+        yield _card("Files that could not be read in full", problems)
+
+
+def _card(title: str, lines: Iterable[str]) -> str:
+    items = "".join(f"<p>{_text(line)}</p>" for line in lines)
+    return f'<h2>{title}</h2>\n<div class="card remarks">{items}</div>\n'
 
 
 # ---------------------------------------------------------------- everything
@@ -175,9 +210,12 @@ def _row(name: str, feature: FeatureReport) -> str:
 
 
 def _told(feature: FeatureReport) -> str:
-    shifts = "".join(f"{_text(shift(item))}<br>" for item in feature.top_bins(_TOP_BINS)) if feature.severity else ""
+    lines = [shift(item) for item in feature.top_bins(_TOP_BINS)] if feature.severity else []
+    if found := quality_findings(feature.quality):
+        lines.append(f"quality: {found}")
     remarks = " ".join(filter(None, (sentence(feature.reason), feature.action)))
-    return shifts + (f"<small>{_text(remarks)}</small>" if remarks else "")
+    told = "".join(f"{_text(line)}<br>" for line in lines)
+    return told + (f"<small>{_text(remarks)}</small>" if remarks else "")
 
 
 def _measured(measure: Measure | None) -> str:
@@ -188,9 +226,3 @@ def _measured(measure: Measure | None) -> str:
 
 def _optional(value: float | None, written: Callable[[float], str]) -> str:
     return "" if value is None else written(value)
-
-
-def _problems(problems: tuple[FileProblem, ...]) -> Iterator[str]:
-    if problems:
-        items = "".join(f"<p>{_text(item.path)}: {_text(item.problem)}</p>" for item in problems)
-        yield f'<h2>Files that could not be read in full</h2>\n<div class="card problems">{items}</div>\n'

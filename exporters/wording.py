@@ -1,6 +1,7 @@
 """Names and figures as people read them, on the terminal and on paper."""
 
-from exporters.report import Bin, FeatureReport
+from exporters.report import Bin, FeatureReport, FeatureSkew, Quality, SchemaDifference, SkewReport, WindowReport
+from generator.contract import SkewStatus
 
 
 def printable(text: str) -> str:
@@ -31,3 +32,55 @@ def shift(item: Bin) -> str:
 def state(feature: FeatureReport) -> str:
     """The severity, else the status in words."""
     return feature.severity or feature.status.value.replace("_", " ")
+
+
+def quality_findings(quality: Quality | None) -> str:
+    """The quality figures that are bad: ``mean +2.5 sd, new 3.0%``; empty where none is."""
+    if quality is None or quality.severity is None:
+        return ""
+    written = {
+        "mean {:+.1f} sd": quality.mean_shift,
+        "median {:+.1f} sd": quality.median_shift,
+        "variance x{:.2g}": quality.variance_ratio,
+        "cardinality {:+.0%}": quality.cardinality_change,
+        "new {:.1%}": quality.new_category_ratio,
+    }
+    found = [form.format(item.value) for form, item in written.items() if item and item.severity]
+    if quality.infinite_ratio:
+        found.append(f"infinite {quality.infinite_ratio:.1%}")
+    if quality.range_excess and not found:
+        found.append(f"from {quality.minimum:g} to {quality.maximum:g}")
+    return ", ".join([*found, *(f"without {printable(name)}" for name in quality.vanished or ())])
+
+
+def difference(found: SchemaDifference) -> str:
+    """A column that differs: ``device: missing column``."""
+    return f"{printable(found.column)}: {found.kind.replace('_', ' ')}"
+
+
+def unread(report: WindowReport) -> list[str]:
+    """A line for each file that the window or its skew could not read in full; once where both read it."""
+    problems = (*report.problems, *(report.skew.problems if report.skew else ()))
+    return [printable(f"{item.path}: {item.problem}") for item in dict.fromkeys(problems)]
+
+
+def compared(skew: SkewReport) -> str:
+    """What skew was measured on: ``4,423 predictions, 4,423 offline rows``."""
+    return f"{skew.serving_rows:,} predictions, {skew.offline_rows:,} offline rows"
+
+
+def skew_findings(skew: SkewReport) -> list[str]:
+    """A line for each feature that differs between serving and offline, or could not be compared."""
+    agreeing = {SkewStatus.OK, SkewStatus.NOT_RECOMPUTED}
+    return [_skew(name, feature) for name, feature in skew.features.items() if feature.status not in agreeing]
+
+
+def _skew(name: str, feature: FeatureSkew) -> str:
+    parts = [feature.status.value.replace("_", " ")]
+    if feature.mismatch_ratio is not None:
+        parts.append(f"{share(feature.mismatch_ratio)} of the values differ")
+    if feature.distance is not None:
+        parts.append(f"{feature.measure.upper()} {feature.distance.value:.3f}")
+    if feature.reason:
+        parts.append(printable(feature.reason))
+    return f"{printable(name)}: {', '.join(parts)}"

@@ -8,9 +8,20 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from exporters.report import SEVERITIES, FeatureReport, Measure, Quality, SkewReport, WindowReport
-from exporters.wording import number, printable, sentence, share, shift, state
-from generator.contract import SkewStatus
+from exporters.report import SEVERITIES, FeatureReport, Measure, SkewReport, WindowReport
+from exporters.wording import (
+    compared,
+    difference,
+    number,
+    printable,
+    quality_findings,
+    sentence,
+    share,
+    shift,
+    skew_findings,
+    state,
+    unread,
+)
 from generator.spec.model import Severity
 
 SCORE = "(score)"
@@ -32,30 +43,19 @@ def drift_table(report: WindowReport, console: Console) -> None:
             console.print(_finding(name, feature))
     if report.skew is not None:
         _skew_lines(console, report.skew)
-    if report.schema_differences or report.problems:
+    remarks = [*map(difference, report.schema_differences), *unread(report)]
+    if remarks:
         console.print()
-    for difference in report.schema_differences:
-        kind = difference.kind.replace("_", " ")
-        console.print(Text(f"{printable(difference.column)}: {kind}", "yellow"), soft_wrap=True)
-    for problem in report.problems:
-        console.print(Text(printable(f"{problem.path}: {problem.problem}"), "yellow"), soft_wrap=True)
+    for remark in remarks:
+        console.print(Text(remark, "yellow"), soft_wrap=True)
 
 
 def _skew_lines(console: Console, skew: SkewReport) -> None:
     """What differs between serving and offline; what agrees is not worth a line."""
     console.print()
-    console.print(f"serving against offline: {skew.serving_rows} predictions, {skew.offline_rows} offline rows")
-    for name, feature in skew.features.items():
-        if feature.status in {SkewStatus.OK, SkewStatus.NOT_RECOMPUTED}:
-            continue
-        apart = "" if feature.distance is None else f", {feature.measure.upper()} {feature.distance.value:.3f}"
-        differing = "" if feature.mismatch_ratio is None else f", {feature.mismatch_ratio:.1%} of the values differ"
-        why = f", {printable(feature.reason)}" if feature.reason else ""
-        console.print(
-            Text(f"{printable(name)}: {feature.status}{differing}{apart}{why}", style="yellow"), soft_wrap=True
-        )
-    for problem in skew.problems:
-        console.print(Text(printable(f"{problem.path}: {problem.problem}"), "yellow"), soft_wrap=True)
+    console.print(f"serving against offline: {compared(skew)}")
+    for found in skew_findings(skew):
+        console.print(Text(found, "yellow"), soft_wrap=True)
 
 
 def backfill_summary(found: Counter[Severity | None], console: Console) -> None:
@@ -127,27 +127,8 @@ def _shifts(feature: FeatureReport) -> Iterator[Text]:
         yield Text(f"mean: {number(feature.reference_mean)} to {number(feature.mean)}")
     if feature.out_of_range_ratio:
         yield Text(f"out of range: {share(feature.out_of_range_ratio)}")
-    if found := _findings(feature.quality):
+    if found := quality_findings(feature.quality):
         yield Text(f"quality: {found}")
-
-
-def _findings(quality: Quality | None) -> str:
-    """The quality figures that are bad."""
-    if quality is None or quality.severity is None:
-        return ""
-    written = {
-        "mean {:+.1f} sd": quality.mean_shift,
-        "median {:+.1f} sd": quality.median_shift,
-        "variance x{:.2g}": quality.variance_ratio,
-        "cardinality {:+.0%}": quality.cardinality_change,
-        "new {:.1%}": quality.new_category_ratio,
-    }
-    found = [form.format(item.value) for form, item in written.items() if item and item.severity]
-    if quality.infinite_ratio:
-        found.append(f"infinite {quality.infinite_ratio:.1%}")
-    if quality.range_excess and not found:
-        found.append(f"from {quality.minimum:g} to {quality.maximum:g}")
-    return ", ".join([*found, *(f"without {printable(name)}" for name in quality.vanished or ())])
 
 
 def _state(feature: FeatureReport) -> Text:

@@ -13,13 +13,15 @@ from exporters.report import (
     Bin,
     CountWindow,
     FeatureReport,
+    FeatureSkew,
     Measure,
     Quality,
     SchemaDifference,
+    SkewReport,
     Window,
     WindowReport,
 )
-from generator.contract import SchemaDifferenceKind, Status
+from generator.contract import SchemaDifferenceKind, SkewStatus, Status
 from generator.spec.model import (
     Business,
     Event,
@@ -31,6 +33,7 @@ from generator.spec.model import (
     PredictionLog,
     Serving,
     Severity,
+    SkewJoin,
     Source,
     Spec,
     System,
@@ -110,6 +113,34 @@ def measured(psi: float = 0.4, **changes: Any) -> FeatureReport:
 def too_little() -> FeatureReport:
     """A feature with too few rows to compare."""
     return FeatureReport(type=FeatureType.CATEGORICAL, status=Status.INSUFFICIENT_DATA, rows=7, null_rate=0.0)
+
+
+def skewed(**changes: Any) -> SkewReport:
+    """Skew of a window in which one feature differs, one had too few rows, one agrees and one is not recomputed."""
+    features = {
+        "age": FeatureSkew(
+            status=SkewStatus.INVESTIGATE,
+            measure="psi",
+            serving_values=1000,
+            offline_values=990,
+            distance=Measure(value=0.02, critical_value=0.01),
+            mismatches=50,
+            mismatch_ratio=0.05,
+        ),
+        "country": FeatureSkew(status=SkewStatus.INSUFFICIENT_DATA, measure="js", reason="7 values offline"),
+        HOSTILE: FeatureSkew(status=SkewStatus.OK, measure="psi", mismatches=0, mismatch_ratio=0.0),
+        "plan": FeatureSkew(status=SkewStatus.NOT_RECOMPUTED, measure="psi", reason="no offline row has it"),
+    }
+    return SkewReport(
+        **{
+            "window": WINDOW,
+            "join": SkewJoin.ID,
+            "serving_rows": 1000,
+            "offline_rows": 990,
+            "features": features,
+            **changes,
+        }
+    )
 
 
 def report(**changes: Any) -> WindowReport:

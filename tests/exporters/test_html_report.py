@@ -6,12 +6,13 @@ from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import pytest
-from exporter_samples import HOSTILE, measured, report, too_little
+from exporter_samples import HOSTILE, QUALITY, measured, report, skewed, too_little
+from msgspec.structs import replace
 
 from exporters.bin_chart import bin_chart
 from exporters.html_report import html_page
-from exporters.report import Bin, FeatureReport, FileProblem
-from generator.contract import Status
+from exporters.report import Bin, FeatureReport, FileProblem, Measure, SchemaDifference
+from generator.contract import SchemaDifferenceKind, Status
 from generator.spec.model import FeatureType, Severity
 
 EVIL = "</style></svg><script>alert('x')</script><img src=http://evil.example/>\u202e\x1b[31m"
@@ -62,6 +63,11 @@ class Page(HTMLParser):
 
 def headings(page: str) -> list[str]:
     return [unescape(re.sub("<.*?>", "", found)) for found in re.findall("<h3>(.*?)</h3>", page)]
+
+
+def remarks(page: str, title: str) -> list[str]:
+    [card] = re.findall(f'<h2>{title}</h2>\n<div class="card remarks">(.*?)</div>', page)
+    return [unescape(line) for line in re.findall("<p>(.*?)</p>", card)]
 
 
 def test_head_names_system_window_rows_reference_and_how_bad_it_is():
@@ -122,6 +128,50 @@ def test_the_action_and_the_reason_are_told():
     assert "1 with too few rows" in text
 
 
+def test_the_quality_figures_that_are_bad_are_told():
+    bad = "mean +2.5 sd, variance x0.25, new 3.0%, infinite 0.1%, without premium, without family"
+    text = Page(html_page(report(features={"age": measured()}, score=None))).text
+    assert f"Quality: {bad}" in text
+    assert f"quality: {bad}" in text, "and in the table"
+
+
+def test_sound_values_have_no_word_of_quality():
+    page = html_page(report(features={"age": measured(quality=replace(QUALITY, severity=None))}, score=None))
+    assert "uality:" not in page
+
+
+def test_where_quality_alone_is_bad_no_bin_is_said_to_have_moved():
+    still = {name: Measure(value=0.001, critical_value=0.1) for name in ("psi", "ks", "js")}
+    page = html_page(report(features={"age": replace(measured(), **still)}, score=None))
+    assert headings(page) == ["age"]
+    assert "of the reference and holds" not in page
+
+
+def test_what_differs_between_serving_and_offline_is_told_and_what_agrees_is_not():
+    lines = remarks(html_page(report(skew=skewed())), "Serving against offline")
+    assert lines == [
+        "1,000 predictions, 990 offline rows",
+        "age: investigate, 5.0% of the values differ, PSI 0.020",
+        "country: insufficient data, 7 values offline",
+    ]
+
+
+def test_columns_that_differ_are_named():
+    gone_column = SchemaDifference(kind=SchemaDifferenceKind.MISSING_COLUMN, column="age")
+    page = html_page(report(schema_differences=(gone_column, *report().schema_differences)))
+    assert remarks(page, "Columns that differ") == ["age: missing column", "extra: new column"]
+
+
+def test_a_file_that_window_and_skew_could_not_read_is_named_once():
+    broken = (FileProblem(path="7.parquet", problem="cannot be opened"),)
+    page = html_page(report(problems=broken, skew=skewed(problems=broken)))
+    assert remarks(page, "Files that could not be read in full") == ["7.parquet: cannot be opened"]
+
+
+def test_without_remarks_there_are_no_empty_cards():
+    assert 'class="card remarks"' not in html_page(report(schema_differences=()))
+
+
 def test_without_findings_the_page_says_so():
     page = html_page(report(features={"age": measured(0.01, severity=None)}, severity=None))
     assert "nothing drifted" in page
@@ -133,9 +183,21 @@ def test_hostile_text_stays_text():
         Bin(label=EVIL, reference=0.1, current=0.9, psi=1.0),
         Bin(label=HOSTILE, reference=0.9, current=0.1, psi=1.0),
     )
-    features = {EVIL: measured(bins=bins, action=EVIL), HOSTILE: gone()}
+    quality = replace(QUALITY, vanished=(EVIL,))
+    features = {EVIL: measured(bins=bins, action=EVIL, quality=quality), HOSTILE: gone()}
     problems = (FileProblem(path=EVIL, problem=EVIL),)
-    page = html_page(report(system=EVIL, reference_version=EVIL, features=features, problems=problems))
+    differences = (SchemaDifference(kind=SchemaDifferenceKind.NEW_COLUMN, column=EVIL),)
+    skew = skewed(features={EVIL: replace(skewed().features["country"], reason=EVIL)}, problems=problems)
+    page = html_page(
+        report(
+            system=EVIL,
+            reference_version=EVIL,
+            features=features,
+            problems=problems,
+            schema_differences=differences,
+            skew=skew,
+        )
+    )
     parsed = Page(page)
     assert not {"script", "img"} & set(parsed.tags)
     assert "<script>alert('x')" in parsed.text

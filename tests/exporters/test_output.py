@@ -4,7 +4,7 @@ import io
 from collections import Counter
 
 import pytest
-from exporter_samples import HOSTILE, measured, report, too_little
+from exporter_samples import HOSTILE, measured, report, skewed, too_little
 from rich.console import Console
 
 from exporters.report import Bin, FeatureReport, FileProblem, WindowReport
@@ -62,9 +62,10 @@ def test_severities_are_coloured():
     assert "\x1b[1;31mcritical" in ansi
 
 
-def test_a_finding_has_its_three_top_bins_its_mean_and_the_action():
-    text = shown(report(features={"age": measured(0.4, action="Act now.")}, score=None))
-    finding = text[text.rindex("critical  age") :].splitlines()
+def test_a_finding_has_its_three_top_bins_its_mean_its_quality_and_the_action():
+    found = report(features={"age": measured(0.4, action="Act now.")}, score=None, schema_differences=())
+    text = shown(found, WIDE)
+    finding = [line.rstrip() for line in text[text.rindex("critical  age") :].splitlines()]
     assert finding == [
         "critical  age",
         "  (60, +inf): 10.0% to 40.0%",
@@ -72,6 +73,7 @@ def test_a_finding_has_its_three_top_bins_its_mean_and_the_action():
         "  (30, 60]: 40.0% to 35.0%",
         "  mean: 40 to 41.5",
         "  out of range: 12.5%",
+        "  quality: mean +2.5 sd, variance x0.25, new 3.0%, infinite 0.1%, without premium, without family",
         "  Act now.",
     ]
 
@@ -114,6 +116,24 @@ def test_files_that_could_not_be_read_are_named_in_one_line():
     assert f"{path}: cannot be opened" in lines_of(
         report(problems=(FileProblem(path=path, problem="cannot be opened"),))
     )
+
+
+def test_a_file_that_window_and_skew_could_not_read_is_named_once():
+    broken = (FileProblem(path="7.parquet", problem="cannot be opened"),)
+    assert shown(report(problems=broken, skew=skewed(problems=broken))).count("7.parquet: cannot be opened") == 1
+
+
+def test_what_differs_between_serving_and_offline_has_a_line_and_what_agrees_has_none():
+    lines = lines_of(report(skew=skewed()), WIDE)
+    begin = lines.index("serving against offline: 1,000 predictions, 990 offline rows") + 1
+    assert lines[begin : lines.index("", begin)] == [
+        "age: investigate, 5.0% of the values differ, PSI 0.020",
+        "country: insufficient data, 7 values offline",
+    ]
+
+
+def test_a_column_that_differs_is_named():
+    assert "extra: new column" in lines_of(report())
 
 
 def test_a_backfill_is_summed_up():

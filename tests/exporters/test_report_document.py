@@ -2,30 +2,72 @@
 
 import json
 import re
+from enum import StrEnum
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from exporters.report import Bin, FeatureReport, FileProblem, Measure, Window, WindowReport
-from generator.contract import Status
+from exporters.report import (
+    Bin,
+    CountWindow,
+    FeatureReport,
+    FeatureSkew,
+    FileProblem,
+    Measure,
+    Offender,
+    Quality,
+    SchemaDifference,
+    SkewReport,
+    Window,
+    WindowReport,
+)
+from generator.contract import SchemaDifferenceKind, SkewStatus, Status
 
 DOCUMENT = (Path(__file__).resolve().parent.parent.parent / "docs" / "report.md").read_text()
-FORMS = (WindowReport, Window, FeatureReport, Measure, Bin, FileProblem)
+WINDOW, FEATURE, QUALITY, SKEW = (
+    re.search(rf"^## {title}$.*?(?=^## )", DOCUMENT, re.DOTALL | re.MULTILINE).group()
+    for title in ("The window", "A feature", "Quality", "Skew")
+)
+DESCRIPTIONS = {
+    WindowReport: WINDOW,
+    Window: WINDOW,
+    CountWindow: WINDOW,
+    SchemaDifference: WINDOW,
+    FileProblem: WINDOW,
+    FeatureReport: FEATURE,
+    Measure: FEATURE,
+    Bin: FEATURE,
+    Quality: QUALITY,
+    SkewReport: SKEW,
+    FeatureSkew: SKEW,
+    Offender: SKEW,
+}
 
 
-@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.__name__)
+def fields_of(form: type[msgspec.Struct]) -> set[str]:
+    return {field.encode_name for field in msgspec.structs.fields(form)}
+
+
+@pytest.mark.parametrize("form", DESCRIPTIONS, ids=lambda form: form.__name__)
 def test_every_field_is_described(form: type[msgspec.Struct]):
-    assert not [field.encode_name for field in msgspec.structs.fields(form) if f"`{field.encode_name}`" not in DOCUMENT]
+    assert not [name for name in fields_of(form) if f"`{name}`" not in DESCRIPTIONS[form]]
 
 
-def test_every_status_is_described():
-    assert not [status for status in Status if f"| `{status.value}` |" not in DOCUMENT]
+@pytest.mark.parametrize(("values", "section"), [(Status, FEATURE), (SkewStatus, SKEW), (SchemaDifferenceKind, WINDOW)])
+def test_every_status_and_kind_is_described(values: type[StrEnum], section: str):
+    assert not [item for item in values if f"| `{item.value}` |" not in section]
 
 
 def test_the_example_is_a_report():
     [example] = re.findall(r"```json\n(.*?)```", DOCUMENT, re.DOTALL)
     report = WindowReport.from_json(example)
-    known = {field.encode_name for field in msgspec.structs.fields(FeatureReport)}
-    assert set(json.loads(example)["features"]["days_since_last_interaction"]) == known
-    assert report.is_at_least(report.features["days_since_last_interaction"].psi.severity)
+    feature = report.features["days_since_last_interaction"]
+    assert report.is_at_least(feature.psi.severity)
+    assert feature.quality.severity
+    written = json.loads(example)
+    assert set(written) == fields_of(WindowReport)
+    assert set(written["features"]["days_since_last_interaction"]) == fields_of(FeatureReport)
+    assert set(written["features"]["days_since_last_interaction"]["quality"]) == fields_of(Quality)
+    assert set(written["skew"]) == fields_of(SkewReport)
+    assert set(written["skew"]["features"]["sessions_7d"]) == fields_of(FeatureSkew)
