@@ -55,7 +55,8 @@ def within(window: Window) -> Keep:
             return True
         early = late = WIDEST_OFFSET
         if span.end - span.start == _HOUR:
-            early, late = min(length - _HOUR, WIDEST_OFFSET), min(max(length, ARRIVAL_SLACK), WIDEST_OFFSET)
+            early = min(max(length - _HOUR, timedelta(0)), WIDEST_OFFSET)
+            late = min(max(length, ARRIVAL_SLACK), WIDEST_OFFSET)
         return span.end > window.start - early and span.start < window.end + late
 
     return keep

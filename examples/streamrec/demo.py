@@ -190,9 +190,9 @@ class Demo:
             stack.enter_context(running("streamrec", self._service(), place))
             wait_for(self._metrics(place.serving), "StreamRec", place)
             self.say("StreamRec serves its traffic and logs its predictions")
-            began_serving = time.time()
+            first_whole_window = time.time() + until_next_window() + WINDOW_SECONDS
             self._build_reference()
-            self._wait(began_serving + until_next_window() + WINDOW_SECONDS + 2 - time.time(), "the first whole window")
+            self._wait(first_whole_window + 2 - time.time(), "the first whole window")
             stack.enter_context(running("exporter", self._exporter(), place))
             wait_for(f"http://127.0.0.1:{place.exporter}/readyz", "the exporter", place)
             self.say("the exporter has measured a first window")

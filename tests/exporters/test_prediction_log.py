@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from exporter_samples import HOSTILE, HOUR, NOON, WINDOW, log_rows, write_parquet
 
-from exporters.log_files import partition_span
+from exporters.log_files import StoredFile, partition_span
 from exporters.prediction_log import (
     BATCH_ROWS,
     BATCH_VALUES,
@@ -189,6 +189,14 @@ def test_only_partitions_that_may_hold_the_window_are_opened(tmp_path: Path) -> 
         write_parquet(log_rows(*_bounds(), 1), tmp_path / "log" / folder / "a.parquet")
     found = files_of_window(PredictionLog(path="log"), tmp_path, WINDOW)
     assert [str(Path(file.path).parent.relative_to(tmp_path / "log")) for file in found] == opened
+
+
+def test_a_window_shorter_than_an_hour_opens_the_folder_of_its_hour(tmp_path: Path) -> None:
+    table = log_rows(NOON, NOON + HOUR, 3600)
+    write_parquet(table, tmp_path / "log" / f"date={NOON:%Y-%m-%d}" / f"hour={NOON:%H}" / "a.parquet")
+    short = Window(NOON + timedelta(minutes=46), NOON + timedelta(minutes=46, seconds=20))
+    (file,) = files_of_window(PredictionLog(path="log"), tmp_path, short)
+    assert isinstance(file, StoredFile)
 
 
 def test_a_row_that_arrived_after_its_hour_is_found_in_the_next_folder(tmp_path: Path) -> None:
