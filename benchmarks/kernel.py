@@ -47,11 +47,14 @@ def kernel(features: int, rows: int, knots: int | None = None) -> Callable[[Thre
     return lambda pool: measure(spec, reference, columns, pool)
 
 
-def seconds_on_one_core(rows: int) -> float:
-    """How long a window of the usual features takes, for the peers, all of which use one core."""
+def seconds_alone_and_together(rows: int) -> tuple[float, float]:
+    """How long a window of the usual features takes, for the peers: on one core, and on all as the exporter runs."""
     task = kernel(FEATURES, rows)
     with one_core(), ThreadPoolExecutor(1) as pool:
-        return best_of(ROUNDS, lambda: task(pool), clock=process_time)[0]
+        (alone,) = best_of(ROUNDS, lambda: task(pool), clock=process_time)
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        (together,) = best_of(ROUNDS, lambda: task(pool))
+    return alone, together
 
 
 def figures(*, full: bool) -> list[Figure]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,8 @@ import pyarrow.parquet as pq
 
 from benchmarks.data import FEATURES, ROWS, columns_of
 from benchmarks.figures import Figure, one_core
-from benchmarks.kernel import seconds_on_one_core
+from benchmarks.kernel import seconds_alone_and_together
+from exporters.pipeline import usable_cores
 
 ENVIRONMENTS = Path(__file__).resolve().parent.parent / ".cache" / "peers"
 PROGRAMS = Path(__file__).resolve().parent / "peer_programs"
@@ -53,22 +55,25 @@ class PeerError(Exception):
 
 
 def figures(*, full: bool) -> list[Figure]:
-    """Ours beside each peer, on one core, with the same rows on both sides of the comparison."""
+    """Ours beside each peer with the same rows on both sides; every peer uses one core, ours one and then all."""
     rows = ROWS if full else ROWS // 10
-    ours = seconds_on_one_core(rows)
-    subject = f"{FEATURES} features x {rows:,} rows: PSI, KS, JS, quality figures, one core"
+    alone, together = seconds_alone_and_together(rows)
+    subject = f"{FEATURES} features x {rows:,} rows: PSI, KS, JS, quality figures"
+    ours = ((f"{subject}, one core", alone), (f"{subject}, {usable_cores()} cores as the exporter runs", together))
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / name for name in ("reference.parquet", "current.parquet")]
         for seed, file in enumerate(files, start=1):
             pq.write_table(pa.table(columns_of(FEATURES, rows, seed)), file)
-        return [_figure(subject, ours, peer, files) for peer in PEERS]
+        return [figure for peer in PEERS for figure in _figures(ours, peer, files)]
 
 
-def _figure(subject: str, ours: float, peer: Peer, files: list[Path]) -> Figure:
+def _figures(ours: Iterable[tuple[str, float]], peer: Peer, files: list[Path]) -> list[Figure]:
     try:
-        return Figure(subject, ours, peer.name, _seconds(peer, files), target=peer.target)
-    except PeerError as problem:
-        return Figure(subject, ours, peer.name, None, target=peer.target, note=str(problem))
+        theirs: float | None = _seconds(peer, files)
+        problem = ""
+    except PeerError as error:
+        theirs, problem = None, str(error)
+    return [Figure(name, seconds, peer.name, theirs, target=peer.target, note=problem) for name, seconds in ours]
 
 
 def _seconds(peer: Peer, files: list[Path]) -> float:

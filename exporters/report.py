@@ -213,19 +213,24 @@ class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
     schema_differences: tuple[SchemaDifference, ...] = ()
     problems: tuple[FileProblem, ...] = ()
     severity: Severity | None = None
-    """The worst of all features and the score."""
+    """The worst of all features and the scores."""
     skew: SkewReport | None = None
     """None where the spec has no skew.path."""
 
     @property
     def urgency(self) -> Severity | None:
-        """The worst urgency of the features and the score."""
-        found = {feature.urgency for feature in (*self.features.values(), self.score) if feature}
+        """The worst urgency of the features and the scores, of the window and the newest."""
+        found = {report.urgency for _, report in self.worst_first("score")}
         return next((severity for severity in SEVERITIES if severity in found), None)
 
     def worst_first(self, score_name: str) -> list[tuple[str, FeatureReport]]:
-        """Names and reports of all features, and of the score under the name given, as people should read them."""
+        """Names and reports of all features, and of the scores under the name given, as people should read them.
+
+        The newest scores appear only when they are to be told: mostly they are those of the window.
+        """
         scores = [(score_name, self.score)] if self.score else []
+        if self.score_count and self.score_count.report.urgency:
+            scores.append((f"{score_name} newest {self.score_count.wanted:,}", self.score_count.report))
         return sorted([*self.features.items(), *scores], key=lambda item: item[1].rank)
 
     def is_at_least(self, severity: Severity) -> bool:

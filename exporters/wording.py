@@ -39,8 +39,8 @@ def quality_findings(quality: Quality | None) -> str:
     if quality is None or quality.severity is None:
         return ""
     written = {
-        "mean {:+.1f} sd": quality.mean_shift,
-        "median {:+.1f} sd": quality.median_shift,
+        "mean {:+,.3g} sd": quality.mean_shift,
+        "median {:+,.3g} sd": quality.median_shift,
         "variance x{:.2g}": quality.variance_ratio,
         "cardinality {:+.0%}": quality.cardinality_change,
         "new {:.1%}": quality.new_category_ratio,
