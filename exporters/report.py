@@ -6,13 +6,14 @@ from typing import Literal
 import msgspec
 
 from generator.contract import UNMEASURABLE, SchemaDifferenceKind, SkewStatus, Status
+from generator.spec.levels import ALERTING
 from generator.spec.model import FeatureType, Severity, SkewJoin
 
 REPORT_SCHEMA = "mlvitals.drift/1"
 """Name and version of the JSON form; a change that breaks a reader raises the number."""
 
 
-SEVERITIES = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
+SEVERITIES = ALERTING[::-1]
 """How bad a finding may be, worst first."""
 
 

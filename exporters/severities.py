@@ -4,9 +4,8 @@ from collections.abc import Iterable
 from typing import TypeAlias
 
 from exporters.report import Measure
+from generator.spec.levels import ALERTING, level_in_force
 from generator.spec.model import AlertPolicy, Levels, Severity
-
-SEVERITIES = (Severity.INFO, Severity.WARNING, Severity.CRITICAL)
 
 LevelLimits: TypeAlias = dict[Severity, float]
 """The values above which each severity holds; one that is not in here never does."""
@@ -16,14 +15,8 @@ def level_limits(policy: AlertPolicy, own: Levels | None) -> LevelLimits:
     """The feature's own level where it has one, else the policy's."""
     if not policy.enabled:
         return {}
-    levels = {severity: _level(own, policy, severity) for severity in SEVERITIES}
+    levels = {severity: level_in_force(policy, own, severity) for severity in ALERTING}
     return {severity: level for severity, level in levels.items() if level is not None}
-
-
-def _level(own: Levels | None, policy: AlertPolicy, severity: Severity) -> float | None:
-    level: float | None = getattr(own, severity, None)
-    shared: float | None = getattr(policy, severity)
-    return shared if level is None else level
 
 
 def measure(value: float, critical_value: float, limits: LevelLimits) -> Measure:
@@ -39,4 +32,4 @@ def severity_of(value: float, limits: LevelLimits) -> Severity | None:
 
 def worst(severities: Iterable[Severity | None]) -> Severity | None:
     """The worst of some severities; None where there is none."""
-    return max((severity for severity in severities if severity), key=SEVERITIES.index, default=None)
+    return max((severity for severity in severities if severity), key=ALERTING.index, default=None)

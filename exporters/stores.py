@@ -2,13 +2,13 @@
 
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from exporters.atomic import replacing
 from exporters.reference import ArtifactError, Reference, version_of
 
 _VERSION = re.compile(r"[0-9a-f]{16}")
@@ -251,17 +251,8 @@ class DirectoryStore:
 
 def _write_atomically(path: Path, content: bytes) -> None:
     """Write beside the target, flush to disk, rename, and flush the folder, so that a crash leaves old or new."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fchmod(file.fileno(), 0o644)
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with replacing(path) as file:
+        file.write(content)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -7,18 +7,11 @@ from generator.contract import Contract
 from generator.promql import matching, one_of
 from generator.signals.signal import Input, Query
 from generator.signals.text import Format, Found, FoundLabel, FoundValue, Literal, Piece
+from generator.spec.levels import ALERTING, level_in_force
 from generator.spec.model import AlertPolicy, Feature, Levels, Severity, Spec
 
 FEATURE = "feature_name"
 SOURCE = "feature_source"
-ALERTING = (Severity.INFO, Severity.WARNING, Severity.CRITICAL)
-
-
-def level_of(levels: AlertPolicy | Levels, severity: Severity) -> float | None:
-    """The value from which a severity holds, None where it never does."""
-    return {Severity.INFO: levels.info, Severity.WARNING: levels.warning, Severity.CRITICAL: levels.critical}.get(
-        severity
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +33,7 @@ def feature_thresholds(
     for severity in ALERTING:
         groups: dict[float, list[str]] = {}
         for name in names:
-            levels = own(spec.features[name])
-            value = level_of(levels, severity) if levels else None
-            value = level_of(policy, severity) if value is None else value
+            value = level_in_force(policy, own(spec.features[name]), severity)
             if value is not None:
                 groups.setdefault(value, []).append(name)
         for value, members in sorted(groups.items()):
