@@ -18,6 +18,7 @@ pytestmark = pytest.mark.slow
 PAGE = re.compile(
     r"Feature days_since_last_interaction of StreamRec drifted: PSI (?P<psi>[\d.]+) is above the critical threshold 0\.25\."
     r" Top bin (?P<bin>.+): from (?P<reference>[\d.]+)% of the reference to (?P<current>[\d.]+)% now\."
+    r".* Out of range: (?P<beyond>[\d.]+)% of its values\."
 )
 WINDOW_MINUTES = 60
 
@@ -39,7 +40,9 @@ def test_the_corrupted_feature_pages_within_a_window_with_value_threshold_and_bi
     page = PAGE.search(told.getvalue())
     assert page, told.getvalue()
     assert float(page["psi"]) > 0.25
-    assert float(page["current"]) > float(page["reference"]) + 100 * share * 0.8
+    # Once every row is corrupted, the bin that emptied contributes about as much as the one that filled.
+    assert abs(float(page["current"]) - float(page["reference"])) > 30, "points that the top bin gained or lost"
+    assert float(page["beyond"]) > 100 * share * 0.8
     after = re.search(r"the page came (\d+) simulated minutes after the change", told.getvalue())
     assert after
     assert int(after[1]) <= WINDOW_MINUTES + 25, "a window, its grace, a scrape and an evaluation"
