@@ -4,6 +4,7 @@
 """
 
 import difflib
+import itertools
 import os
 import re
 import tempfile
@@ -121,8 +122,10 @@ def write(changes: Iterable[Change], folder: Path) -> None:
         target = folder / change.path
         if change.kind is ChangeKind.ORPHANED:
             target.unlink()
-            if not any(target.parent.iterdir()):
-                target.parent.rmdir()
+            for parent in itertools.takewhile(lambda parent: parent != folder, target.parents):
+                if any(parent.iterdir()):
+                    break
+                parent.rmdir()
         else:
             _write_atomically(target, change.after)
 
