@@ -110,9 +110,7 @@ def test_a_contact_has_what_each_way_needs(method, needed):
 
 
 def test_everybody_who_takes_turns_has_what_each_way_needs():
-    (error,) = errors(
-        TEAM + "escalation: [{role: r, after: 0m, via: [sms]}]\non_call: {rotation: [ann, bob, cho]}"
-    )
+    (error,) = errors(TEAM + "escalation: [{role: r, after: 0m, via: [sms]}]\non_call: {rotation: [ann, bob, cho]}")
     assert 'responders."cho" has no phone' in error
 
 
