@@ -64,6 +64,18 @@ def amtool(request: pytest.FixtureRequest) -> str:
     return server("amtool", request.param)
 
 
+@pytest.fixture
+def alertmanager() -> str:
+    """Alertmanager of Debian stable, the oldest that what is generated must suit."""
+    return server("alertmanager")
+
+
+@pytest.fixture
+def stable_prometheus() -> str:
+    """Prometheus of Debian stable."""
+    return server("prometheus")
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator["Postgres"]:
     """A PostgreSQL server that only these tests use."""
