@@ -58,6 +58,24 @@ def prometheus(request: pytest.FixtureRequest) -> str:
     return server("prometheus", request.param)
 
 
+@pytest.fixture(params=RELEASES)
+def amtool(request: pytest.FixtureRequest) -> str:
+    """amtool: Debian stable's, then the newest."""
+    return server("amtool", request.param)
+
+
+@pytest.fixture
+def alertmanager() -> str:
+    """Alertmanager of Debian stable, the oldest that what is generated must suit."""
+    return server("alertmanager")
+
+
+@pytest.fixture
+def stable_prometheus() -> str:
+    """Prometheus of Debian stable."""
+    return server("prometheus")
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator["Postgres"]:
     """A PostgreSQL server that only these tests use."""
