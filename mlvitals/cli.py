@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 if TYPE_CHECKING:
+    from exporters.drift_history import PastWindow
     from exporters.report import Window, WindowReport
     from exporters.stores import ReferenceStore
     from generator.spec.model import Spec
