@@ -60,7 +60,7 @@ def _kind_lines(console: Console, found: DriftType, concept: ConceptReport | Non
     """The kind of drift, what to do, and what is known of the outcomes."""
     console.print()
     for line in (*kind_of_drift(found), *(gap_findings(concept) if concept else ())):
-        console.print(Text(line, "" if found.kind is DriftKind.NONE else "yellow"), soft_wrap=True)
+        console.print(Text(line, "" if found.kind is DriftKind.NONE else "yellow"))
 
 
 def _skew_lines(console: Console, skew: SkewReport) -> None:
