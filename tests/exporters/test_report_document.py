@@ -23,7 +23,7 @@ from exporters.report import (
     Window,
     WindowReport,
 )
-from generator.contract import SchemaDifferenceKind, SkewStatus, Status
+from generator.contract import ConceptStatus, DriftKind, SchemaDifferenceKind, SkewStatus, Status
 
 DOCUMENT = (Path(__file__).resolve().parent.parent.parent / "docs" / "report.md").read_text()
 WINDOW, FEATURE, QUALITY, SKEW, CONCEPT = (
