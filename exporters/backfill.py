@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+from exporters.drift_history import DriftHistory, drift_history, past_window, with_drift_type
 from exporters.exposition import RunState, Sample, samples_of_runs, samples_of_window
 from exporters.openmetrics import History
 from exporters.pipeline import measure
@@ -53,7 +54,13 @@ def backfill(
     """
     contract = Contract(spec)
     grace = timedelta(milliseconds=milliseconds(spec.windows.grace))
-    for run, report in enumerate(_reports(spec, base_dir, reference, windows, measured_at), start=1):
+    past: DriftHistory | None = None
+    for run, measured in enumerate(_reports(spec, base_dir, reference, windows, measured_at), start=1):
+        if past is None:
+            kept = results.past_windows(measured.system, measured.reference_version) if results else ()
+            past = drift_history(spec, measured, kept)
+        report = with_drift_type(spec, measured, None, past)
+        past = past.after(past_window(report))
         if results:
             results.save(report)
         if history:

@@ -16,6 +16,7 @@ from prometheus_client import generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from exporters.concept_exposition import concept_samples, drift_type_samples
 from exporters.freshness import Reading
 from exporters.report import Bin, CountWindow, FeatureReport, Measure, Quality, SkewReport, WindowReport
 from generator.contract import Contract, MetricType, Producer, SchemaDifferenceKind, SkewStatus, Status
@@ -60,6 +61,10 @@ def samples_of_window(contract: Contract, report: WindowReport | None) -> dict[s
         samples |= _window_samples(report) | _feature_samples(contract, report)
         if report.skew is not None:
             samples |= _skew_samples(contract, report.skew)
+        if report.drift_type is not None:
+            samples |= drift_type_samples(report.drift_type)
+        if report.concept is not None:
+            samples |= concept_samples(report.concept)
         if report.score is not None:
             samples |= _score_samples(report.score, contract.spec.exporter.top_bins)
         if report.score_count is not None:

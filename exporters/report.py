@@ -5,6 +5,7 @@ from typing import Literal
 
 import msgspec
 
+from exporters.concept_report import ConceptReport, DriftType
 from generator.contract import UNMEASURABLE, SchemaDifferenceKind, SkewStatus, Status
 from generator.spec.levels import ALERTING
 from generator.spec.model import FeatureType, Severity, SkewJoin
@@ -217,6 +218,9 @@ class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
     """The worst of all features and the scores."""
     skew: SkewReport | None = None
     """None where the spec has no skew.path."""
+    concept: ConceptReport | None = None
+    """None where the spec has no outcome that is compared with a prediction."""
+    drift_type: DriftType | None = None
 
     @property
     def urgency(self) -> Severity | None:

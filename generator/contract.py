@@ -66,6 +66,30 @@ class SkewStatus(StrEnum):
     NOT_RECOMPUTED = "not_recomputed"
 
 
+class DriftKind(StrEnum):
+    """Which kind of drift a window shows."""
+
+    NONE = "none"
+    COVARIATE = "covariate"
+    PREDICTION = "prediction"
+    LABEL = "label"
+    CONCEPT = "concept"
+    UNKNOWN = "unknown"
+
+
+class ConceptStatus(StrEnum):
+    """What could be said of the gap between predictions and outcomes: charts exist only where the status is ok."""
+
+    OK = "ok"
+    LEARNING = "learning"
+    NO_OUTCOMES = "no_outcomes"
+    REFUSED = "refused"
+
+
+CUSUM_SIDES = ("upper", "lower")
+"""The sides of a CUSUM: predictions above the outcomes more than they were, and below."""
+
+
 class SchemaDifferenceKind(StrEnum):
     """How a column of the log can differ from what the spec and the reference know."""
 
@@ -341,6 +365,8 @@ class Contract:
                 else ()
             ),
             *(self._skew() if self.spec.skew.path else ()),
+            gauge("drift_type", "1 for the kind of drift that the last window shows, 0 for the others.", "type"),
+            *(self._concept() if self.spec.has_gap else ()),
             gauge("window_start_timestamp_seconds", "Begin of the last measured window, in Unix time."),
             gauge("window_end_timestamp_seconds", "End of the last measured window, in Unix time."),
             gauge("window_rows", "Rows of the last measured window."),
@@ -395,12 +421,29 @@ class Contract:
             ),
         )
 
+    def _concept(self) -> Iterator[Family]:
+        """The gap between predictions and outcomes, and its control charts."""
+        labels = {"concept_status": ("status",), "concept_cusum": ("side",)}
+        for short, described in _CONCEPT.items():
+            yield self._family(short, MetricType.GAUGE, described, labels.get(short, ()), Producer.EXPORTER)
+
     def _quality(self) -> Iterator[Family]:
         """How sound a feature's values are."""
         for short, described in _QUALITY.items():
             yield self._family(short, MetricType.GAUGE, described, ("feature_name",), Producer.EXPORTER)
 
 
+_CONCEPT = {
+    "concept_status": "1 for the status that holds for the gap between predictions and outcomes, 0 for the others.",
+    "concept_gap": "Mean prediction less mean outcome of the last window whose outcomes are known.",
+    "concept_gap_expected": "Mean gap of the baseline: what the charts take for normal.",
+    "concept_gap_noise": "Distance from the expected gap that an unchanged window exceeds once in 1000.",
+    "concept_baseline_windows": "Windows that the baseline rests on, or has gathered so far.",
+    "concept_ewma": "Moving average of the standardised gap, in standard deviations of a window.",
+    "concept_ewma_limit": "Beyond this, to either side, the moving average signals.",
+    "concept_cusum": "Cumulative sum of the standardised gap above its target or below it, 0 up.",
+    "concept_cusum_limit": "Beyond this a cumulative sum signals.",
+}
 _SKEW_HELP = {
     "psi": "Population stability index of serving against offline, 0 up.",
     "ks": "Kolmogorov-Smirnov D of serving against offline, 0 to 1.",

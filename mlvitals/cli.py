@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 if TYPE_CHECKING:
+    from exporters.drift_history import PastWindow
     from exporters.report import Window, WindowReport
     from exporters.stores import ReferenceStore
     from generator.spec.model import Spec
@@ -333,6 +334,7 @@ def drift(
     """
     from rich.console import Console
 
+    from exporters.drift_history import drift_history, with_drift_type
     from exporters.pipeline import measure
     from exporters.results import open_results
     from generator.spec.model import Severity
@@ -345,6 +347,8 @@ def drift(
     loaded = _store(spec, spec_path).load(version or spec.reference.alias)
     begin = datetime.now(UTC)
     report = measure(spec, spec_path.parent, loaded, loaded.version, window, measured_at=begin)
+    past = _past_windows(spec, spec_path.parent, report)
+    report = with_drift_type(spec, report, None, drift_history(spec, report, past))
     if as_json:
         click.echo(report.to_json())
     else:
@@ -358,6 +362,18 @@ def drift(
         _publish(spec, spec_path.parent, report, begin, textfile, pushgateway)
     if fail_on and report.is_at_least(Severity(fail_on)):
         sys.exit(1)
+
+
+def _past_windows(spec: "Spec", base_dir: Path, report: "WindowReport") -> "list[PastWindow]":
+    """What the results database has of earlier windows; nothing where it cannot be read, for a window needs none."""
+    from exporters.database import DatabaseError
+    from exporters.results import open_results
+
+    try:
+        with closing(open_results(spec.results, base_dir, create=False)) as results:
+            return results.past_windows(report.system, report.reference_version)
+    except DatabaseError:
+        return []
 
 
 def _write_html(report: "WindowReport", path: Path) -> None:

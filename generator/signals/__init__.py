@@ -1,6 +1,7 @@
 """Everything that is watched: each signal becomes a panel, its alerts, their tests and a runbook entry."""
 
 from generator.signals.business import business_signals
+from generator.signals.concept import concept_signals
 from generator.signals.data import data_signals
 from generator.signals.model import model_signals
 from generator.signals.monitoring import monitoring_signals
@@ -14,6 +15,7 @@ def signals(spec: Spec) -> tuple[Signal, ...]:
     return (
         *business_signals(spec),
         *model_signals(spec),
+        *concept_signals(spec),
         *data_signals(spec),
         *(system_signals(spec) if spec.serving.enabled else ()),
         *monitoring_signals(spec),

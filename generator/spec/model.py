@@ -354,6 +354,27 @@ class Skew(Part, frozen=True, kw_only=True):
     )
 
 
+class Concept(Part, frozen=True, kw_only=True):
+    """Control charts on the gap between predictions and outcomes; run lengths are counted in windows."""
+
+    warning_run_length: Annotated[
+        float,
+        Meta(ge=50, le=1_000_000, description="Windows without change from one false alarm of the EWMA to the next."),
+    ] = 2000.0
+    critical_run_length: Annotated[
+        float,
+        Meta(ge=50, le=1_000_000, description="Windows without change from one false alarm of the CUSUM to the next."),
+    ] = 20_000.0
+    ewma_weight: Annotated[float, Meta(ge=0.05, le=1, description="Weight of the newest window in the EWMA.")] = 0.2
+    shift: Annotated[
+        float,
+        Meta(ge=0.5, le=4, description="Shift that the CUSUM finds soonest, in standard deviations of a window's gap."),
+    ] = 1.0
+    baseline_windows: Annotated[
+        int, Meta(ge=30, le=10_000, description="First windows of a reference version, from which the charts learn.")
+    ] = 100
+
+
 class Results(Part, frozen=True, kw_only=True):
     """Where every measurement is kept for SQL."""
 
@@ -607,6 +628,7 @@ class Alerts(Part, frozen=True, kw_only=True):
     feedback_rate: Annotated[AlertPolicy, Meta(description="Relative fall of the share of outcomes received.")] = (
         AlertPolicy(warning=0.2, critical=0.5)
     )
+    concept_drift: Annotated[Timing, Meta(description="The limits follow from the run lengths in concept.")] = Timing()
     business_drop: Annotated[Timing, Meta(description="The levels are each KPI's own.")] = Timing(for_="30m")
     feature_status: Annotated[Timing, Meta(description="A feature that is missing, of another type or all null.")] = (
         Timing()
@@ -763,6 +785,7 @@ class Spec(Part, frozen=True, kw_only=True):
     reference: Reference = Reference()
     sources: dict[Label, Source] = {}
     skew: Skew = Skew()
+    concept: Concept = Concept()
     results: Results = Results()
     exporter: Exporter = Exporter()
     telemetry: Telemetry = Telemetry()
@@ -803,6 +826,12 @@ class Spec(Part, frozen=True, kw_only=True):
             return self.skew.join
         log = self.prediction_log
         return SkewJoin.ENTITY if log.entity else SkewJoin.ID if log.id else SkewJoin.WINDOW
+
+    @property
+    def has_gap(self) -> bool:
+        """Whether predictions have outcomes on the same scale, from which they can be told apart."""
+        outcome = self.prediction_log.outcome
+        return outcome is not None and outcome.kind is not OutcomeKind.RANKING
 
     @property
     def known_columns(self) -> frozenset[str]:
