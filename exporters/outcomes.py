@@ -112,13 +112,14 @@ class _Sides:
     def read_together(self, window: Window, _: timedelta) -> None:
         """The log's own rows: each is a prediction, and its outcome where it has one."""
         log, outcome = self.spec.prediction_log, outcome_of(self.spec)
-        columns = _ids(log.id) | prediction_columns(log) | label_columns(log) | _times(outcome.timestamp)
-        for chunk in self._chunks(
-            files_of_window(log, self.base_dir, window), log.format, columns, log.timestamp, window
-        ):
+
+        def add(chunk: Chunk) -> None:
             rows = self._predictions_of(chunk)
             self.predictions.add(rows)
             self.outcomes.add(_outcomes_of(chunk, outcome, rows["id"]))
+
+        columns = _ids(log.id) | prediction_columns(log) | label_columns(log) | _times(outcome.timestamp)
+        self._read(files_of_window(log, self.base_dir, window), log.format, columns, log.timestamp, window, add)
 
     def read_apart(self, window: Window, delay: timedelta) -> None:
         """The log's predictions, and outcomes from elsewhere.
@@ -126,43 +127,49 @@ class _Sides:
         Beside the window's predictions those are read to which outcomes observed meanwhile may belong, by their ids
         alone: an outcome that belongs to none of them is an orphan.
         """
-        log, outcome = self.spec.prediction_log, outcome_of(self.spec)
+        log, timed = self.spec.prediction_log, outcome_of(self.spec).timestamp is not None
         around = Window(window.start - delay, window.end + delay)
         ids = _ids(log.id)
         stretches = [(window, ids | prediction_columns(log))]
-        if outcome.timestamp is not None:
+        if timed:
             stretches += [(Window(around.start, window.start), ids), (Window(window.end, around.end), ids)]
         for stretch, columns in stretches:
             files = files_of_window(log, self.base_dir, stretch)
-            for chunk in self._chunks(files, log.format, columns, log.timestamp, stretch):
-                self.predictions.add(self._predictions_of(chunk))
-        self._read_outcomes(outcome, around if outcome.timestamp is not None else None)
+            self._read(
+                files,
+                log.format,
+                columns,
+                log.timestamp,
+                stretch,
+                lambda chunk: self.predictions.add(self._predictions_of(chunk)),
+            )
+        self._read_outcomes(around if timed else None)
 
-    def _read_outcomes(self, outcome: Outcome, window: Window | None) -> None:
+    def _read_outcomes(self, window: Window | None) -> None:
         """Outcomes from a place of their own: those observed in the window, or all where they have no time."""
-        name = outcome.id or self.spec.prediction_log.id or ""
-        file_format = outcome.format or self.spec.prediction_log.format
-        columns = _ids(name) | label_columns(self.spec.prediction_log) | _times(outcome.timestamp)
-        files = _outcome_files(outcome, file_format, self.base_dir, window)
-        for chunk in self._chunks(files, file_format, columns, outcome.timestamp or "", window):
-            if name not in chunk.columns:
-                self.problems.append(
-                    FileProblem(path=chunk.path, problem=f"has no column {name!r} to join outcomes by")
-                )
-                continue
-            ids = self._hashed(chunk, name, self.outcome_rows)
-            self.outcome_rows += chunk.rows
-            self.outcomes.add(_outcomes_of(chunk, outcome, ids))
+        log, outcome = self.spec.prediction_log, outcome_of(self.spec)
+        name, file_format = outcome.id or log.id or "", outcome.format or log.format
 
-    def _chunks(
+        def add(chunk: Chunk) -> None:
+            if name in chunk.columns:
+                ids = hash_ids(chunk.columns[name], self.outcome_rows)
+                self.outcome_rows += chunk.rows
+                self.outcomes.add(_outcomes_of(chunk, outcome, ids))
+
+        columns = _ids(name) | label_columns(log) | _times(outcome.timestamp)
+        files = _outcome_files(outcome, file_format, self.base_dir, window)
+        self._read(files, file_format, columns, outcome.timestamp or "", window, add)
+
+    def _read(
         self,
         files: Files,
         file_format: LogFormat,
         columns: Mapping[str, FeatureType],
         timestamp: str,
         window: Window | None,
-    ) -> Iterator[Chunk]:
-        """The chunks of files. What a file held before it turned out broken counts."""
+        add: Callable[[Chunk], None],
+    ) -> None:
+        """Add the chunks of files. What a file held before it turned out broken counts."""
         for file in files:
             if isinstance(file, FileProblem):
                 self.problems.append(file)
@@ -173,33 +180,42 @@ class _Sides:
                         self.problems.append(item)
                     else:
                         self._tell_of_missing(item)
-                        yield item
+                        add(item)
             except (BrokenFileError, ColumnTypeError, InstantError) as error:
                 self.problems.append(FileProblem(path=file.path, problem=str(error)))
 
     def _tell_of_missing(self, chunk: Chunk) -> None:
-        problem = f"lacks the columns {', '.join(sorted(chunk.missing))}"
-        if chunk.missing and FileProblem(path=chunk.path, problem=problem) not in self.problems[-1:]:
-            self.problems.append(FileProblem(path=chunk.path, problem=problem))
+        if chunk.missing:
+            self._tell(chunk, f"lacks the columns {', '.join(sorted(chunk.missing))}")
+
+    def _tell(self, chunk: Chunk, what: str) -> None:
+        """Name a problem of a file, once for all its chunks."""
+        problem = FileProblem(path=chunk.path, problem=what)
+        if problem not in self.problems:
+            self.problems.append(problem)
 
     def _predictions_of(self, chunk: Chunk) -> Rows:
         log, outcome = self.spec.prediction_log, outcome_of(self.spec)
         rows = np.zeros(chunk.rows, PREDICTION)
-        rows["id"] = self._hashed(chunk, log.id, self.prediction_rows)
+        first, ids = self.prediction_rows, chunk.columns.get(log.id or "")
+        rows["id"] = hash_rows(first, chunk.rows) if ids is None else hash_ids(ids, first)
         rows["time"] = NO_TIME if chunk.times is None else microseconds(chunk.times)
-        prediction = outcome.prediction or log.score
-        known = chunk.columns.get(prediction) if prediction is not None else None
-        rows["value"] = np.nan if known is None else predicted_values(known)
+        rows["value"] = self._values_of(chunk, outcome.prediction or log.score)
         for name, column in (("list", outcome.list), ("item", outcome.item)):
             if column is not None and column in chunk.columns:
-                rows[name] = hash_ids(chunk.columns[column], self.prediction_rows)
+                rows[name] = hash_ids(chunk.columns[column], first)
         self.prediction_rows += chunk.rows
         return rows
 
-    def _hashed(self, chunk: Chunk, name: str | None, first_row: int) -> Hashes:
-        if name is None or name not in chunk.columns:
-            return hash_rows(first_row, chunk.rows)
-        return hash_ids(chunk.columns[name], first_row)
+    def _values_of(self, chunk: Chunk, prediction: str | None) -> Floats | float:
+        """Predicted values. Without any, predictions still have outcomes."""
+        if prediction is None or prediction not in chunk.columns:
+            return np.nan
+        try:
+            return predicted_values(chunk.columns[prediction])
+        except ColumnTypeError as error:
+            self._tell(chunk, f"column {prediction!r} {error}")
+            return np.nan
 
 
 def _ids(name: str | None) -> dict[str, FeatureType]:
