@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from datetime import timedelta
 from multiprocessing import get_context
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 
 import numpy as np
 import pyarrow as pa
@@ -40,10 +40,11 @@ def figures(*, full: bool) -> list[Figure]:
     with tempfile.TemporaryDirectory() as name:
         write(Path(name), rows)
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            seconds, memory = pool.submit(_observed, Path(name), rows).result()
+            seconds, busy, memory = pool.submit(_observed, Path(name), rows).result()
     subject = f"{rows:,} predictions joined with {9 * rows // 10:,} outcomes by id, {usable_cores()} cores"
     return [
         Figure(f"{subject}: time", seconds, "", None, target="under 60 s for 10,000,000"),
+        Figure(f"{subject}: CPU time, all threads", busy, "", None),
         Figure(f"{subject}: peak memory", memory, "", None, unit="MB", target="under 1000 MB"),
     ]
 
@@ -79,13 +80,13 @@ def write(folder: Path, rows: int) -> None:
         pq.write_table(pa.table(outcomes), folder / "outcomes" / f"{FILES - number}.parquet")
 
 
-def _observed(folder: Path, rows: int) -> tuple[float, float]:
-    start = perf_counter()
+def _observed(folder: Path, rows: int) -> tuple[float, float, float]:
+    start, busy = perf_counter(), process_time()
     report = measure_outcomes(outcome_spec(), folder, None, Window(NOON - DAY, NOON), NOON)
-    seconds = perf_counter() - start
+    seconds, busy = perf_counter() - start, process_time() - busy
     if (report.predictions, report.answered) != (rows, 9 * rows // 10):
         raise RuntimeError(f"{report.answered} of {report.predictions} predictions answered")
-    return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    return seconds, busy, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
 if __name__ == "__main__":

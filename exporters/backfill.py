@@ -12,12 +12,13 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from exporters.exposition import RunState, Sample, samples_of_runs, samples_of_window
+from exporters.exposition import RunState, samples_of_runs, samples_of_window
 from exporters.openmetrics import History
 from exporters.pipeline import measure
 from exporters.reference import Reference
 from exporters.report import Window, WindowReport
 from exporters.results import ResultsStore
+from exporters.sample import Sample
 from generator.contract import Contract
 from generator.spec.durations import milliseconds
 from generator.spec.model import Spec
