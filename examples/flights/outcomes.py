@@ -55,7 +55,9 @@ class Week:
         """What the schedule and the departures say of it."""
         if not self.flags:
             return ""
-        return f"{self.cancelled:.1%} of the flights cancelled or diverted, departures {self.late:.0f} min late on average"
+        return (
+            f"{self.cancelled:.1%} of the flights cancelled or diverted, departures {self.late:.0f} min late on average"
+        )
 
 
 def weeks(begin: datetime = TRAIN_UNTIL, end: datetime | None = None) -> Iterator[Week]:
@@ -67,9 +69,7 @@ def weeks(begin: datetime = TRAIN_UNTIL, end: datetime | None = None) -> Iterato
     spec = load_spec(SPEC)
     spec = replace(spec, prediction_log=replace(spec.prediction_log, path="log"))
     training, log = training_and_log(read_flights(), TRAIN_UNTIL)
-    reference = outcome_reference(
-        spec.prediction_log, dict(zip(training.column_names, training.columns, strict=True))
-    )
+    reference = outcome_reference(spec.prediction_log, dict(zip(training.column_names, training.columns, strict=True)))
     outcome = spec.prediction_log.outcome
     delay = timedelta(seconds=seconds(outcome.max_delay)) if outcome else timedelta()
     last = end or pc.max(log["timestamp"]).as_py()

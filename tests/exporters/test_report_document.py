@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from exporters.outcome_report import CalibrationBin, EstimatedPerformance, Figure, Interval, OutcomeReport
 from exporters.report import (
     Bin,
     CountWindow,
@@ -25,9 +26,9 @@ from exporters.report import (
 from generator.contract import SchemaDifferenceKind, SkewStatus, Status
 
 DOCUMENT = (Path(__file__).resolve().parent.parent.parent / "docs" / "report.md").read_text()
-WINDOW, FEATURE, QUALITY, SKEW = (
+WINDOW, FEATURE, QUALITY, SKEW, OUTCOMES = (
     re.search(rf"^## {title}$.*?(?=^## )", DOCUMENT, re.DOTALL | re.MULTILINE).group()
-    for title in ("The window", "A feature", "Quality", "Skew")
+    for title in ("The window", "A feature", "Quality", "Skew", "Outcomes")
 )
 DESCRIPTIONS = {
     WindowReport: WINDOW,
@@ -42,6 +43,11 @@ DESCRIPTIONS = {
     SkewReport: SKEW,
     FeatureSkew: SKEW,
     Offender: SKEW,
+    OutcomeReport: OUTCOMES,
+    Interval: OUTCOMES,
+    Figure: OUTCOMES,
+    CalibrationBin: OUTCOMES,
+    EstimatedPerformance: OUTCOMES,
 }
 
 
