@@ -1,8 +1,9 @@
 """Every measurement as SQL rows, in SQLite or PostgreSQL.
 
-`drift_windows` has a row for each measured window, `drift_features` one for each feature in it, and `drift_results`
-one for each cell of each feature; `drift_outcomes` has one for each window whose outcomes are all in. Times are UTC. The prediction score is stored beside the features and told apart
-by `is_score`, since a feature may have any name.
+`drift_windows` has a row for each measured window, `drift_features` one for each feature in it, `drift_results`
+one for each cell of each feature, and `drift_outcomes` one for the outcomes of earlier predictions, all of which are in.
+Times are UTC. The prediction score is stored beside the features and told apart by `is_score`, since a feature may have
+any name.
 """
 
 import sqlite3
