@@ -18,7 +18,7 @@ from exporters.report import WindowReport
 from generator.contract import Contract, Producer
 from generator.promql import metric_names
 from generator.rules.alerts import AlertRule, alert_rules
-from generator.rules.expressions import matches
+from generator.rules.expressions import looks_back, matches
 from generator.signals import signals
 from generator.spec.model import Severity, Spec
 
@@ -96,11 +96,15 @@ class AlertConditions:
 
     def _is_of_a_window(self, rule: AlertRule) -> bool:
         read = metric_names(rule.alert.rule)
-        return bool(read) and all(
-            family is not None
-            and family.producer is Producer.EXPORTER
-            and not family.name.startswith(tuple(map(self._contract.name, _OF_THE_PROCESS)))
-            for family in map(self._contract.by_series.get, read)
+        return (
+            bool(read)
+            and not looks_back(rule.alert.rule)
+            and all(
+                family is not None
+                and family.producer is Producer.EXPORTER
+                and not family.name.startswith(tuple(map(self._contract.name, _OF_THE_PROCESS)))
+                for family in map(self._contract.by_series.get, read)
+            )
         )
 
 

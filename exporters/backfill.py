@@ -13,12 +13,14 @@ from functools import partial
 from pathlib import Path
 
 from exporters.drift_history import DriftHistory, drift_history, past_window, with_drift_type
-from exporters.exposition import RunState, Sample, samples_of_runs, samples_of_window
+from exporters.exposition import RunState, samples_of_runs, samples_of_window
 from exporters.openmetrics import History
+from exporters.outcome_facts import facts_of
 from exporters.pipeline import measure
 from exporters.reference import Reference
 from exporters.report import Window, WindowReport
 from exporters.results import ResultsStore
+from exporters.sample import Sample
 from generator.contract import Contract
 from generator.spec.durations import milliseconds
 from generator.spec.model import Spec
@@ -59,7 +61,7 @@ def backfill(
         if past is None:
             kept = results.past_windows(measured.system, measured.reference_version) if results else ()
             past = drift_history(spec, measured, kept)
-        report = with_drift_type(spec, measured, None, past)
+        report = with_drift_type(spec, measured, facts_of(measured.outcomes), past)
         past = past.after(past_window(report))
         if results:
             results.save(report)

@@ -2,8 +2,29 @@
 
 from exporters.concept_report import GapSample
 from exporters.drift_history import OutcomeFacts
+from exporters.outcome_report import OutcomeReport
 from exporters.report import Measure
-from generator.spec.model import Severity
+from generator.spec.model import OutcomeKind, Severity
+
+
+def facts_of(outcomes: OutcomeReport | None) -> OutcomeFacts | None:
+    """What a window's outcomes say; None where they leave no gap to speak of.
+
+    How well scores tell outcomes apart is known of binary outcomes only.
+    """
+    if outcomes is None or outcomes.gap is None or outcomes.gap_error is None:
+        return None
+    sample = GapSample(
+        window_start=outcomes.window.start,
+        window_end=outcomes.window.end,
+        gap=outcomes.gap,
+        gap_error=outcomes.gap_error,
+        count=outcomes.paired,
+    )
+    is_binary = outcomes.kind is OutcomeKind.BINARY
+    return outcome_facts(
+        sample, rate_shift=outcomes.label_shift, ranking_loss=outcomes.performance_loss if is_binary else None
+    )
 
 
 def outcome_facts(sample: GapSample, *, rate_shift: Measure | None, ranking_loss: Measure | None) -> OutcomeFacts:

@@ -1,8 +1,9 @@
 """Every measurement as SQL rows, in SQLite or PostgreSQL.
 
-`drift_windows` has a row for each measured window, `drift_features` one for each feature in it, and `drift_results`
-one for each cell of each feature; `drift_gaps` has what each window says of concept drift. Times are UTC. The
-prediction score is stored beside the features and told apart by `is_score`, since a feature may have any name.
+`drift_windows` has a row for each measured window, `drift_features` one for each feature in it, `drift_results` one for
+each cell of each feature, `drift_outcomes` one for the outcomes of earlier predictions, all of which are in, and
+`drift_gaps` one for what the window says of concept drift. Times are UTC. The prediction score is stored beside the
+features and told apart by `is_score`, since a feature may have any name.
 """
 
 import sqlite3
@@ -42,12 +43,25 @@ from sqlalchemy.types import BigInteger, TypeDecorator
 from exporters.concept_report import GapSample
 from exporters.database import DatabaseError, explain, open_database
 from exporters.drift_history import PastWindow, past_window
+from exporters.outcome_report import OutcomeReport
 from exporters.report import FeatureReport, Measure, Window, WindowReport
 from generator.contract import TOP_BINS_SQL
 from generator.spec.model import Results
 
 SCORE_NAME = "prediction_score"
 """What `feature_name` holds in rows of the score."""
+
+
+OUTCOME_COUNTS = (
+    *("predictions", "answered", "early", "late", "duplicates", "orphans", "invalid", "untimed"),
+    *("repeated_predictions", "paired"),
+)
+"""Columns of `drift_outcomes` that are counts of an outcome report."""
+OUTCOME_FIGURES = (
+    *("feedback_rate", "delay_p50_seconds", "delay_p95_seconds"),
+    *("predicted_mean", "observed_mean", "gap", "gap_error"),
+)
+"""Columns of `drift_outcomes` that are figures of an outcome report."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -147,6 +161,19 @@ drift_gaps = Table(
     Column("gap_error", Float),
     Column("answered", BigInteger),
 )
+drift_outcomes = Table(
+    "drift_outcomes",
+    _tables,
+    *_window_key(),
+    # The window whose predictions these are: the measured one moved back by the maximal delay.
+    Column("mature_start", UtcDateTime, nullable=False),
+    Column("mature_end", UtcDateTime, nullable=False),
+    *(Column(name, BigInteger) for name in OUTCOME_COUNTS),
+    *(Column(name, Float) for name in OUTCOME_FIGURES),
+    Column("label_shift", Float),
+    Column("performance_loss", Float),
+    Column("severity", String(16)),
+)
 _TOP_BINS = text(TOP_BINS_SQL).columns(
     *(drift_results.c[name] for name in ("feature_name", "is_score", "bin", "reference_ratio", "current_ratio")),
     *(drift_results.c[name] for name in ("psi_contribution", "window_start", "window_end")),
@@ -215,13 +242,15 @@ class ResultsStore:
         with self._transaction() as connection:
             # First, for it locks the window's row: another process that saves the same window waits here.
             connection.execute(self._insert_or_replace(key, _window_row(report)))
-            for table in (drift_results, drift_features, drift_gaps):
+            for table in (drift_results, drift_features, drift_outcomes, drift_gaps):
                 connection.execute(delete(table).filter_by(**key))
             connection.execute(insert(drift_gaps), key | _gap_row(report))
             if features := [key | row for row in _feature_rows(report)]:
                 connection.execute(insert(drift_features), features)
             if bins := [key | row for row in _bin_rows(report)]:
                 connection.execute(insert(drift_results), bins)
+            if report.outcomes is not None and report.outcomes.mature:
+                connection.execute(insert(drift_outcomes).values(key | _outcome_row(report.outcomes)))
 
     def last_report(self, system: str) -> WindowReport | None:
         """The report of the system's newest window; None where there is none that this version can read."""
@@ -262,7 +291,7 @@ class ResultsStore:
     def forget_before(self, system: str, moment: datetime) -> int:
         """Drop what is known of windows that ended before `moment`; gives the number of windows dropped."""
         with self._transaction() as connection:
-            for table in (drift_results, drift_features):
+            for table in (drift_results, drift_features, drift_outcomes):
                 connection.execute(delete(table).filter_by(system=system).where(table.c.window_end < moment))
             # The charts of a reference rest on its first windows: they stay as long as any of its windows does.
             in_use = select(drift_windows.c.reference_version).filter_by(system=system)
@@ -378,6 +407,17 @@ def _bin_rows(report: WindowReport) -> Iterator[dict[str, object]]:
                 "psi_contribution": item.psi,
                 "timestamp": report.window.end,
             }
+
+
+def _outcome_row(outcomes: OutcomeReport) -> dict[str, object]:
+    return {
+        "mature_start": outcomes.window.start,
+        "mature_end": outcomes.window.end,
+        **{name: getattr(outcomes, name) for name in (*OUTCOME_COUNTS, *OUTCOME_FIGURES)},
+        "label_shift": _value(outcomes.label_shift),
+        "performance_loss": _value(outcomes.performance_loss),
+        "severity": outcomes.severity and outcomes.severity.value,
+    }
 
 
 def _value(measure: Measure | None) -> float | None:

@@ -62,7 +62,8 @@ def difference(found: SchemaDifference) -> str:
 
 def unread(report: WindowReport) -> list[str]:
     """A line for each file that the window or its skew could not read in full; once where both read it."""
-    problems = (*report.problems, *(report.skew.problems if report.skew else ()))
+    parts = (report.skew, report.outcomes)
+    problems = (*report.problems, *(problem for part in parts if part for problem in part.problems))
     return [printable(f"{item.path}: {item.problem}") for item in dict.fromkeys(problems)]
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
-from generator.spec.model import KpiKind, SkewJoin, SloKind, Spec
+from generator.spec.model import KpiKind, OutcomeKind, SkewJoin, SloKind, Spec
 
 TOP_BINS_SQL = """\
 SELECT feature_name, is_score, bin, reference_ratio, current_ratio, psi_contribution, window_start, window_end
@@ -367,6 +367,7 @@ class Contract:
             *(self._skew() if self.spec.skew.path else ()),
             gauge("drift_type", "1 for the kind of drift that the last window shows, 0 for the others.", "type"),
             *(self._concept() if self.spec.has_gap else ()),
+            *self._outcomes(),
             gauge("window_start_timestamp_seconds", "Begin of the last measured window, in Unix time."),
             gauge("window_end_timestamp_seconds", "End of the last measured window, in Unix time."),
             gauge("window_rows", "Rows of the last measured window."),
@@ -427,6 +428,19 @@ class Contract:
         for short, described in _CONCEPT.items():
             yield self._family(short, MetricType.GAUGE, described, labels.get(short, ()), Producer.EXPORTER)
 
+    def _outcomes(self) -> Iterator[Family]:
+        """Families of outcomes, where the spec has some, and of the performance that their kind allows."""
+        outcome = self.spec.prediction_log.outcome
+        if outcome is None:
+            return
+        expected = (
+            _OUTCOMES
+            | (_TIMED if outcome.timestamp else {})
+            | (_ESTIMATED if outcome.kind is OutcomeKind.BINARY else {})
+        )
+        for short, described in expected.items():
+            yield self._family(short, MetricType.GAUGE, described, _OUTCOME_LABELS.get(short, ()), Producer.EXPORTER)
+
     def _quality(self) -> Iterator[Family]:
         """How sound a feature's values are."""
         for short, described in _QUALITY.items():
@@ -463,6 +477,41 @@ _QUALITY = {
     "feature_new_category_ratio": "Share of values that the reference does not hold, 0 to 1.",
     "feature_new_category_ratio_critical_value": "Share that noise alone exceeds once in 1000 windows.",
     "feature_vanished_categories": "Categories that held 2 % or more of the reference and are gone.",
+}
+_OUTCOMES = {
+    "feedback_predictions": "Predictions of the mature window, each id once.",
+    "feedback_rate": "Share of them that received a valid outcome in time, 0 to 1.",
+    "feedback_rate_upper_bound": "The true share lies below this with a confidence of 97.5 %.",
+    "feedback_expected_rate": "Share that normally receives one, 0 to 1, by the spec or the reference.",
+    "feedback_fall": "1 less the share over the expected one; 0 is no fall.",
+    "feedback_fall_critical_value": "Fall that noise alone exceeds once in 1000 windows.",
+    "feedback_rejected_ratio": "Share of the window's outcomes that were of no use, 0 to 1.",
+    "feedback_files_unreadable": "Files of predictions or outcomes that could not be read, or only in part.",
+    "feedback_window_end_timestamp_seconds": "End of the mature window, in Unix time.",
+    "outcome_mean": "Mean outcome of the mature window: the share of positives, or in the outcome's own unit.",
+    "outcome_mean_lower_bound": "Begin of the 95 % interval of the mean outcome.",
+    "outcome_mean_upper_bound": "End of the 95 % interval of the mean outcome.",
+    "outcome_reference_mean": "Mean outcome of the reference.",
+    "outcome_predicted_mean": "Mean prediction of the answered predictions.",
+    "outcome_gap": "Mean of prediction less outcome.",
+    "outcome_gap_error": "Standard error of the gap.",
+    "outcome_shift": "Mean outcome against the reference: relative where binary, else in reference standard deviations.",
+    "outcome_shift_critical_value": "Shift that noise alone exceeds once in 1000 windows, to either side.",
+    "performance": "Figures of performance of the answered predictions of the mature window.",
+    "performance_reference": "The same figures in the reference.",
+    "performance_loss": "Share of the reference's AUC above chance or NDCG that is lost, or relative rise of the error.",
+    "performance_loss_critical_value": "Loss that noise alone exceeds once in 1000 windows.",
+}
+_TIMED = {"feedback_delay_seconds": "Time from a prediction to the outcome that counts, by quantile."}
+_ESTIMATED = {
+    "performance_estimated": "Figures estimated from the last window's scores alone, before outcomes are known."
+}
+_OUTCOME_LABELS = {
+    "feedback_rejected_ratio": ("reason",),
+    "feedback_delay_seconds": ("quantile",),
+    "performance": ("figure",),
+    "performance_reference": ("figure",),
+    "performance_estimated": ("figure",),
 }
 _PROCESS = (
     Family("process_cpu_seconds_total", MetricType.COUNTER, "CPU time used.", (), Producer.PROCESS),

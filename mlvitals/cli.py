@@ -335,6 +335,7 @@ def drift(
     from rich.console import Console
 
     from exporters.drift_history import drift_history, with_drift_type
+    from exporters.outcome_facts import facts_of
     from exporters.pipeline import measure
     from exporters.results import open_results
     from generator.spec.model import Severity
@@ -348,7 +349,7 @@ def drift(
     begin = datetime.now(UTC)
     report = measure(spec, spec_path.parent, loaded, loaded.version, window, measured_at=begin)
     past = _past_windows(spec, spec_path.parent, report)
-    report = with_drift_type(spec, report, None, drift_history(spec, report, past))
+    report = with_drift_type(spec, report, facts_of(report.outcomes), drift_history(spec, report, past))
     if as_json:
         click.echo(report.to_json())
     else:

@@ -207,6 +207,8 @@ _PREDICTION_DRIFT = Guide(
         "No feature drifts and nothing was deployed: look at the score histogram for a band that appeared or vanished, "
         "such as a default score answered on errors.",
         "Is the traffic the usual mix of endpoints and clients?",
+        "Are outcomes known? A gap between predictions and outcomes that opens is concept drift; outcomes that became rarer "
+        "or more frequent while the gap stays closed are label drift. Check the feedback rate before you believe either.",
     ),
     mitigations=(
         Mitigation(
@@ -350,6 +352,9 @@ _MONITORING = Guide(
         "Does Prometheus reach it? Look at its targets page for the error of the last scrape.",
         "Runs fail: measure the window by hand with the command below and read the message.",
         "Windows too small: are predictions still being logged, and where the spec says?",
+        "Outcomes missing, late or of no use: that is a logging failure before it is anything else. Did the job that brings "
+        "them run, do their ids look like those of the predictions, and do both clocks agree? The window's report "
+        "(`--json`, under `outcomes`) counts early, late, duplicate, orphaned and invalid ones and names unreadable files.",
         "Watchdog gone: check Prometheus, then Alertmanager, then the dead man's receiver, in this order.",
     ),
     mitigations=(

@@ -138,22 +138,6 @@ class OutcomeKind(StrEnum):
     RANKING = "ranking"
 
 
-class Outcome(Part, frozen=True, kw_only=True):
-    """What really happened after a prediction, known later."""
-
-    column: Column
-    kind: OutcomeKind = OutcomeKind.BINARY
-    path: Annotated[Path, Meta(description="Where outcomes are, when not in the prediction log.")] | None = None
-    id: (
-        Annotated[Column, Meta(description="The prediction's id in the outcome file. Default: the log's id column.")]
-        | None
-    ) = None
-    timestamp: Annotated[Column, Meta(description="When the outcome was observed.")] | None = None
-    prediction: Annotated[Column, Meta(description="The predicted value. Default: the score column.")] | None = None
-    max_delay: Annotated[Duration, Meta(description="An outcome later than this does not count.")] = "24h"
-    threshold: Annotated[Ratio, Meta(description="A binary score at or above this is a positive prediction.")] = 0.5
-
-
 class LogFormat(StrEnum):
     """File formats of the prediction log."""
 
@@ -162,6 +146,44 @@ class LogFormat(StrEnum):
     JSONL = "jsonl"
     FEATHER = "feather"
     SQL = "sql"
+
+
+class Outcome(Part, frozen=True, kw_only=True):
+    """What really happened after a prediction, known later."""
+
+    column: Column
+    kind: OutcomeKind = OutcomeKind.BINARY
+    path: Annotated[Path, Meta(description="Where outcomes are, when not in the prediction log.")] | None = None
+    format: Annotated[LogFormat, Meta(description="Of what is at path. Default: the log's.")] | None = None
+    table: Annotated[Label, Meta(description="The table, where path is a SQLAlchemy URL.")] | None = None
+    password_file: Annotated[Path, Meta(description="Holds the password of that database.")] | None = None
+    id: (
+        Annotated[Column, Meta(description="The prediction's id in the outcome file. Default: the log's id column.")]
+        | None
+    ) = None
+    timestamp: Annotated[Column, Meta(description="When the outcome was observed.")] | None = None
+    prediction: Annotated[Column, Meta(description="The predicted value. Default: the score column.")] | None = None
+    max_delay: Annotated[Duration, Meta(description="An outcome later than this does not count.")] = "24h"
+    threshold: Annotated[Ratio, Meta(description="A binary score at or above this is a positive prediction.")] = 0.5
+    expected_rate: (
+        Annotated[
+            Objective,
+            Meta(
+                description="Share of mature predictions that normally receive an outcome. Default: that of the "
+                "reference where some of its rows have none, else that of the week before."
+            ),
+        ]
+        | None
+    ) = None
+    minimum_rows: Annotated[
+        int, Meta(ge=2, description="Fewer outcomes than this in a window are shown and not judged.")
+    ] = 100
+    list: Annotated[Column, Meta(description="For ranking: the list that a row was shown in.")] | None = None
+    item: Annotated[Column, Meta(description="For ranking: what was shown, for the coverage.")] | None = None
+    catalogue: Annotated[int, Meta(ge=1, description="For ranking: how many items there are to be shown.")] | None = (
+        None
+    )
+    top: Annotated[int, Meta(ge=1, le=1000, description="For ranking: the first places that count, k.")] = 10
 
 
 class PredictionLog(Part, frozen=True, kw_only=True):
@@ -629,6 +651,27 @@ class Alerts(Part, frozen=True, kw_only=True):
         AlertPolicy(warning=0.2, critical=0.5)
     )
     concept_drift: Annotated[Timing, Meta(description="The limits follow from the run lengths in concept.")] = Timing()
+    feedback_delay: Annotated[
+        AlertPolicy, Meta(description="95 % of the outcomes come within this share of their maximal delay.")
+    ] = AlertPolicy(warning=0.8)
+    feedback_rejected: Annotated[
+        AlertPolicy,
+        Meta(description="Share of outcomes of no use: early, late, duplicate, orphaned, invalid, untimed."),
+    ] = AlertPolicy(warning=0.02)
+    label_shift: Annotated[
+        AlertPolicy,
+        Meta(
+            description="Change of the outcome rate relative to the reference; of continuous outcomes, change of the "
+            "mean in reference standard deviations."
+        ),
+    ] = AlertPolicy(warning=0.25, critical=0.5)
+    performance_loss: Annotated[
+        AlertPolicy,
+        Meta(
+            description="Share of the reference's quality that is lost: of the AUC above chance, of the NDCG; for "
+            "continuous outcomes the relative rise of the mean absolute error."
+        ),
+    ] = AlertPolicy(warning=0.25, critical=0.5)
     business_drop: Annotated[Timing, Meta(description="The levels are each KPI's own.")] = Timing(for_="30m")
     feature_status: Annotated[Timing, Meta(description="A feature that is missing, of another type or all null.")] = (
         Timing()
@@ -838,7 +881,11 @@ class Spec(Part, frozen=True, kw_only=True):
         """Every column of the log that the spec names."""
         log, outcome = self.prediction_log, self.prediction_log.outcome
         roles = (log.timestamp, log.id, log.entity, log.score, log.model_version, log.endpoint)
-        of_outcome = (outcome.column, outcome.id, outcome.timestamp, outcome.prediction) if outcome else ()
+        of_outcome = (
+            (outcome.column, outcome.id, outcome.timestamp, outcome.prediction, outcome.list, outcome.item)
+            if outcome
+            else ()
+        )
         named = {*map(self.column, self.features), *roles, *of_outcome, *log.segments, *log.other_columns}
         return frozenset(name for name in named if name is not None)
 

@@ -14,7 +14,9 @@ from generator.spec.model import (
     FeatureType,
     Levels,
     LogFormat,
+    Outcome,
     OutcomeKind,
+    PredictionLog,
     SkewJoin,
     SloKind,
     Source,
@@ -262,6 +264,22 @@ def _log(spec: Spec) -> Iterator[Problem]:
     if outcome.kind is OutcomeKind.BINARY and log.score is None and outcome.prediction is None:
         message = "binary compares outcomes with the score, which needs prediction_log.score"
         yield Problem(((*where, "kind"), where, ("prediction_log", "score")), message, "consistency")
+    yield from _outcome(log, outcome, where)
+
+
+def _outcome(log: PredictionLog, outcome: Outcome, where: KeyPath) -> Iterator[Problem]:
+    """What an outcome's kind and place need beside them."""
+    if outcome.kind is OutcomeKind.RANKING and outcome.list is None:
+        message = "ranking compares the rows of one list, which needs prediction_log.outcome.list"
+        yield Problem(((*where, "kind"), where), message, "consistency")
+    if outcome.path and (outcome.format or log.format) is LogFormat.SQL and outcome.table is None:
+        message = "is a database, which needs prediction_log.outcome.table"
+        yield Problem(((*where, "path"), (*where, "table")), message, "consistency")
+    needs = {"format": "path", "table": "path", "password_file": "path", "id": "path", "catalogue": "item"}
+    for key, needed in needs.items():
+        if getattr(outcome, key) is not None and getattr(outcome, needed) is None:
+            message = f"has no meaning without {needed}"
+            yield Problem(((*where, key), where), message, "consistency")
 
 
 def _skew(spec: Spec) -> Iterator[Problem]:

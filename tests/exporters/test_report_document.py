@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from exporters.concept_report import ConceptReport, DriftType, Evidence, GapSample
+from exporters.outcome_report import CalibrationBin, EstimatedPerformance, Figure, Interval, OutcomeReport
 from exporters.report import (
     Bin,
     CountWindow,
@@ -26,9 +27,9 @@ from exporters.report import (
 from generator.contract import ConceptStatus, DriftKind, SchemaDifferenceKind, SkewStatus, Status
 
 DOCUMENT = (Path(__file__).resolve().parent.parent.parent / "docs" / "report.md").read_text()
-WINDOW, FEATURE, QUALITY, SKEW, CONCEPT = (
+WINDOW, FEATURE, QUALITY, SKEW, CONCEPT, OUTCOMES = (
     re.search(rf"^## {title}$.*?(?=^## )", DOCUMENT, re.DOTALL | re.MULTILINE).group()
-    for title in ("The window", "A feature", "Quality", "Skew", "Concept drift")
+    for title in ("The window", "A feature", "Quality", "Skew", "Concept drift", "Outcomes")
 )
 DESCRIPTIONS = {
     WindowReport: WINDOW,
@@ -47,6 +48,11 @@ DESCRIPTIONS = {
     GapSample: CONCEPT,
     DriftType: CONCEPT,
     Evidence: CONCEPT,
+    OutcomeReport: OUTCOMES,
+    Interval: OUTCOMES,
+    Figure: OUTCOMES,
+    CalibrationBin: OUTCOMES,
+    EstimatedPerformance: OUTCOMES,
 }
 
 

@@ -246,6 +246,23 @@ def test_outcomes_elsewhere_need_an_id_to_be_joined_by():
     ]
 
 
+def test_a_ranking_needs_the_lists_that_it_ranks():
+    [problem] = errors(with_log("score: s, outcome: {column: y, kind: ranking}"))
+    assert "ranking compares the rows of one list, which needs prediction_log.outcome.list" in problem
+    assert is_sound(with_log("score: s, outcome: {column: y, kind: ranking, list: shown}"))
+
+
+def test_outcomes_in_a_database_need_its_table():
+    [problem] = errors(with_log("id: i, score: s, outcome: {column: y, path: 'sqlite:///o.db', format: sql}"))
+    assert "is a database, which needs prediction_log.outcome.table" in problem
+
+
+@pytest.mark.parametrize("key", ["format: csv", "table: t", "password_file: p", "id: i"])
+def test_how_outcomes_elsewhere_are_read_means_nothing_where_they_are_in_the_log(key):
+    [problem] = errors(with_log(f"score: s, outcome: {{column: y, {key}}}"))
+    assert problem.endswith("has no meaning without path")
+
+
 def test_a_binary_outcome_needs_a_score():
     assert errors(with_log("outcome: {column: y}")) == [
         "3:38 prediction_log.outcome.kind binary compares outcomes with the score, which needs prediction_log.score"
