@@ -16,7 +16,7 @@ from generator.promql import number, series
 from generator.rules.alerts import AlertRule, alert_rules
 from generator.rules.expressions import longest_range, reads_only
 from generator.rules.groups import rule_groups
-from generator.rules.recording import records_of
+from generator.rules.recording import expressions_by_name, records_of
 from generator.signals.signal import Alert, Input, Scenario, Signal
 from generator.signals.text import AlertText, Format, Sample, Situation, figure
 from generator.spec.durations import duration, seconds
@@ -87,11 +87,12 @@ def _file(spec: Spec, subjects: Sequence[_Subject], order: list[str], marker: st
 
 
 def _subjects(spec: Spec, signals: Sequence[Signal]) -> Iterator[_Subject]:
-    records = {record.name: record.expression for record in records_of(signals)}
+    records = expressions_by_name(records_of(signals))
     for rule in alert_rules(spec, signals):
-        given = {item.metric for item in rule.alert.scenario(beyond(rule.alert)).inputs}
-        computed = {name: expression for name, expression in records.items() if name not in given}
-        yield _Subject(rule, longest_range(rule.alert.expression, computed))
+        for alert in (rule.alert, *rule.alert.alternatives):
+            given = {item.metric for item in alert.scenario(beyond(alert)).inputs}
+            computed = {name: expressions for name, expressions in records.items() if name not in given}
+            yield _Subject(replace(rule, alert=alert), longest_range(alert.expression, computed))
 
 
 def _step(subjects: Sequence[_Subject]) -> int:

@@ -5,6 +5,7 @@ from generator.signals.data import data_signals
 from generator.signals.model import model_signals
 from generator.signals.monitoring import monitoring_signals
 from generator.signals.signal import Signal
+from generator.signals.slo import slo_signals
 from generator.signals.system import system_signals
 from generator.spec.model import Spec
 
@@ -16,5 +17,6 @@ def signals(spec: Spec) -> tuple[Signal, ...]:
         *model_signals(spec),
         *data_signals(spec),
         *(system_signals(spec) if spec.serving.enabled else ()),
+        *slo_signals(spec),
         *monitoring_signals(spec),
     )
