@@ -2,6 +2,7 @@
 
 from generator.signals.business import business_signals
 from generator.signals.data import data_signals
+from generator.signals.incidents import incident_signals
 from generator.signals.model import model_signals
 from generator.signals.monitoring import monitoring_signals
 from generator.signals.signal import Signal
@@ -12,9 +13,12 @@ from generator.spec.model import Spec
 
 def signals(spec: Spec) -> tuple[Signal, ...]:
     """All signals of a system, from the business layer down."""
+    of_model = tuple(model_signals(spec))
+    feature_drift = next(signal.alerts for signal in of_model if signal.id == "feature_drift")
     return (
         *business_signals(spec),
-        *model_signals(spec),
+        *of_model,
+        *incident_signals(spec, feature_drift),
         *data_signals(spec),
         *(system_signals(spec) if spec.serving.enabled else ()),
         *slo_signals(spec),

@@ -77,9 +77,7 @@ def _availability(spec: Spec, _: Slo) -> _Sli:
     events = f"sum(rate({contract.name('predictions_total')}[{window}]))"
     failed = f"sum(rate({contract.name('prediction_errors_total')}[{window}]))"
     # A counter of errors may not be there before the first error; that is none, not unknown.
-    return _Sli(
-        f"{failed} or 0 * {events}", events, Layer.SYSTEM, Incident.HIGH_LATENCY, "a prediction does not fail"
-    )
+    return _Sli(f"{failed} or 0 * {events}", events, Layer.SYSTEM, Incident.HIGH_LATENCY, "a prediction does not fail")
 
 
 def _latency(spec: Spec, slo: Slo) -> _Sli:
@@ -247,6 +245,7 @@ def _budgets(spec: Spec) -> Signal:
         below=True,
         empty="No data: nothing has been counted yet, or the rules are not evaluated.",
         records=_records(spec),
+        alerts=(_unknown(spec),) if spec.alerts.monitoring.enabled else (),
     )
 
 
@@ -290,10 +289,7 @@ def _burn_rate(spec: Spec, name: str, slo: Slo) -> Signal:
         width=6,
         height=7,
         empty="No data: nothing was counted, so nothing can be said of the promise.",
-        alerts=(
-            *(_burn_alerts(spec, name, slo) if spec.alerts.burn_rate.enabled else ()),
-            *((_unmeasured(spec, name, slo),) if spec.alerts.monitoring.enabled else ()),
-        ),
+        alerts=tuple(_burn_alerts(spec, name, slo)) if spec.alerts.burn_rate.enabled else (),
     )
 
 
@@ -355,22 +351,30 @@ def _burn_alert(
     )
 
 
-def _unmeasured(spec: Spec, name: str, slo: Slo) -> Alert:
-    own = names.identity(spec, name)
-    remaining = selector(names.BUDGET_REMAINING, **own)
+def _unknown(spec: Spec) -> Alert:
+    """One alert for all objectives: at the first start nothing is known of any of them."""
+    known = sorted(spec.slos)
+
+    def scenario(value: float) -> Scenario:
+        counted = known[round(value) :]
+        return Scenario(tuple(Input(names.BUDGET_REMAINING, names.identity(spec, name), 0.5) for name in counted))
+
+    objectives, remaining = (
+        f"count({_of(spec, metric, spec.slos)})" for metric in (names.OBJECTIVE, names.BUDGET_REMAINING)
+    )
     return Alert(
         name="MLErrorBudgetUnknown",
         severity=Severity.WARNING,
-        expression=f"absent({remaining})",
-        comparison="==",
-        threshold=1,
+        expression=f"{objectives} - ({remaining} or vector(0))",
+        comparison=">",
+        threshold=0,
+        resolution=1,
         summary="Nothing was counted for an objective, so nobody knows whether its promise is kept.",
         description=text(
-            f"{slo_title(name)} of {spec.title} has had no event within {slo.period}: no traffic, or the series that it is "
-            "counted from are missing."
+            f"An objective of {spec.title} has had no event within its period: no traffic, or the series that it is counted "
+            "from are missing. The error budgets on the dashboard, and mlvitals slo, show which."
         ),
         timing=spec.alerts.monitoring,
-        scenario=lambda value: Scenario(() if value else (Input(names.BUDGET_REMAINING, own, 0.5),), own),
+        scenario=scenario,
         fires_without_data=True,
-        labels=(("slo", name),),
     )

@@ -457,9 +457,7 @@ class Kpi(Part, frozen=True, kw_only=True):
     drop: Annotated[Levels, Meta(description="Relative fall against the same hour a week before.")] = Levels(
         warning=0.05, critical=0.10
     )
-    floor: (
-        Annotated[float, Meta(gt=0, description="Below this it is critical whatever the week before.")] | None
-    ) = None
+    floor: Annotated[float, Meta(gt=0, description="Below this it is critical whatever the week before.")] | None = None
 
 
 class Business(Part, frozen=True, kw_only=True):
@@ -513,7 +511,8 @@ class Slo(Part, frozen=True, kw_only=True):
     ) = None
     stage: Annotated[Name, Meta(description="The latency stage meant. Default: the total.")] | None = None
     direction: Annotated[
-        Direction, Meta(description="With model_staleness: whether the threshold is the highest or the lowest sound age.")
+        Direction,
+        Meta(description="With model_staleness: whether the threshold is the highest or the lowest sound age."),
     ] = Direction.AT_MOST
     burn_alerts: Annotated[
         tuple[BurnTier, ...], Meta(description="The tiers of alerts.burn_rate that watch this budget.")

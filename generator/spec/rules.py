@@ -20,6 +20,7 @@ from generator.spec.model import (
     Source,
     Spec,
 )
+from generator.spec.slo_rules import check_slos
 from generator.spec.walk import duration_fields, sections
 
 SMALLEST_ROTATION = 3
@@ -379,6 +380,7 @@ _RULES = (
     _references,
     _serving,
     _stages,
+    check_slos,
     _levels,
     _ranges,
     _windows,
