@@ -356,8 +356,9 @@ def _unknown(spec: Spec) -> Alert:
     known = sorted(spec.slos)
 
     def scenario(value: float) -> Scenario:
-        counted = known[round(value) :]
-        return Scenario(tuple(Input(names.BUDGET_REMAINING, names.identity(spec, name), 0.5) for name in counted))
+        promised = (Input(names.OBJECTIVE, names.identity(spec, name), spec.slos[name].objective) for name in known)
+        counted = (Input(names.BUDGET_REMAINING, names.identity(spec, name), 0.5) for name in known[round(value) :])
+        return Scenario((*promised, *counted))
 
     objectives, remaining = (
         f"count({_of(spec, metric, spec.slos)})" for metric in (names.OBJECTIVE, names.BUDGET_REMAINING)
