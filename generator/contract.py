@@ -151,6 +151,11 @@ class Contract:
         unit = self.spec.business.events[event].unit
         return self.name(f"{event}_{unit}_total" if unit else f"{event}_total")
 
+    @property
+    def deploy_allowed(self) -> str:
+        """The recorded series by which a CI job knows whether the error budgets allow a deployment: 1, 0 or absent."""
+        return f"system:{self.name('deploy_allowed')}:min"
+
     @cached_property
     def families(self) -> tuple[Family, ...]:
         """Every family, in order of producer."""

@@ -148,6 +148,37 @@ def _load(path: Path, compress_time: float = 1.0) -> "Spec":
     return _load_all((path,), compress_time)[0][1]
 
 
+# ---------------------------------------------------------------- objectives
+
+
+def _http_url(_ctx: click.Context, _param: click.Parameter, text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise click.BadParameter(f"{text!r} is not a URL such as http://localhost:9090")
+    return text
+
+
+@main.command()
+@spec_argument
+@click.option(
+    "--prometheus", "url", required=True, callback=_http_url, metavar="URL", help="The Prometheus that runs the rules."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON (schema mlvitals.slo/1).")
+def slo(spec_path: Path, url: str, as_json: bool) -> None:
+    """Show the error budgets; exit 1 unless they are known and allow a deployment."""
+    import msgspec
+    from rich.console import Console
+
+    from mlvitals.budget_output import budget_table
+    from mlvitals.budgets import prometheus, read_budgets
+
+    budgets = read_budgets(_load(spec_path), prometheus(url))
+    if as_json:
+        click.echo(msgspec.json.encode(budgets))
+    else:
+        budget_table(budgets, Console(highlight=False))
+    sys.exit(0 if budgets.deploy_allowed else 1)
+
+
 # ---------------------------------------------------------------- the reference
 
 

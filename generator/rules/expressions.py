@@ -1,7 +1,7 @@
 """What an expression reads: how far back, and which series."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import promql_parser
@@ -9,14 +9,14 @@ import promql_parser
 from generator.promql import syntax_nodes
 
 
-def longest_range(expression: str, records: Mapping[str, str]) -> float:
+def longest_range(expression: str, records: Mapping[str, Sequence[str]]) -> float:
     """Seconds of samples an expression needs, those of the records it reads included.
 
-    `records` gives the expression of each record.
+    `records` gives the expressions of the records of each name.
     """
     nodes = tuple(syntax_nodes(expression))
     own = (node.range.total_seconds() for node in nodes if type(node).__name__ in {"MatrixSelector", "SubqueryExpr"})
-    read = (longest_range(records[node.name], records) for node in _selectors(nodes) if node.name in records)
+    read = (longest_range(one, records) for node in _selectors(nodes) for one in records.get(node.name, ()))
     return max((*own, *read), default=0.0)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from generator.rules.alerts import alert_rules
-from generator.rules.recording import recording_rules
+from generator.rules.recording import recorded_by, recording_rule
 from generator.signals.signal import Layer, Signal
 from generator.spec.durations import milliseconds
 from generator.spec.model import Spec
@@ -24,9 +24,18 @@ def rule_groups(spec: Spec, signals: Sequence[Signal]) -> Iterator[dict[str, Any
     """The rule groups of a system by layer, all records before the alerts that read them."""
     interval = min(spec.telemetry.evaluation_interval, LONGEST_INTERVAL, key=milliseconds)
     alerts = tuple(alert_rules(spec, signals))
-    recorded = ((layer, "recording", recording_rules(layer, signals)) for layer in Layer)
-    alerting = ((layer, "alerts", [rule.document() for rule in alerts if rule.layer is layer]) for layer in Layer)
-    for layer, kind, rules in (*recorded, *alerting):
+    alerting = ((f"{layer}-alerts", "", [one.document() for one in alerts if one.layer is layer]) for layer in Layer)
+    for kind, every, rules in (*_recording(signals), *alerting):
         for part, start in enumerate(range(0, len(rules), MAX_RULES_A_GROUP), start=1):
-            name = f"{spec.system.name}-{layer}-{kind}" + (f"-{part}" if part > 1 else "")
-            yield {"name": name, "interval": interval, "rules": rules[start : start + MAX_RULES_A_GROUP]}
+            name = f"{spec.system.name}-{kind}" + (f"-{part}" if part > 1 else "")
+            yield {"name": name, "interval": every or interval, "rules": rules[start : start + MAX_RULES_A_GROUP]}
+
+
+def _recording(signals: Sequence[Signal]) -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
+    """The recording rules by layer and pace: the kind of group, the pace, the rules."""
+    for layer in Layer:
+        by_pace: dict[str, list[dict[str, Any]]] = {"": []}
+        for record in recorded_by(layer, signals):
+            by_pace.setdefault(record.every, []).append(recording_rule(record))
+        for every, rules in by_pace.items():
+            yield f"{layer}-recording" + (f"-{every}" if every else ""), every, rules

@@ -16,19 +16,21 @@ from generator.promql import number, series
 from generator.rules.alerts import AlertRule, alert_rules
 from generator.rules.expressions import longest_range, reads_only
 from generator.rules.groups import rule_groups
-from generator.rules.recording import records_of
+from generator.rules.recording import expressions_by_name, records_of
 from generator.signals.signal import Alert, Input, Scenario, Signal
 from generator.signals.text import AlertText, Format, Sample, Situation, figure
 from generator.spec.durations import duration, seconds
 from generator.spec.model import Spec
 from generator.text_files import yaml_file
 
-QUICK = 9000
+QUICK = 1500
 """Seconds up to which a test counts as quick; longer ones have a file, hence an evaluation interval, of their own."""
+WITHIN_HOURS = 9000
+"""Seconds up to which a test is not about history."""
 
 _STEPS = (43_200, 14_400, 3600, 1800, 900, 300, 60, 30, 20, 15, 10, 5, 2, 1)
 _MOST_EVALUATIONS = {True: 150, False: 20}
-"""How often a quick test, or one of the others, evaluates all rules at most."""
+"""How often a test within hours, or one of the others, evaluates all rules at most."""
 _COMPARE = {">": operator.gt, "<": operator.lt, "==": operator.eq}
 
 
@@ -63,13 +65,14 @@ class _Subject:
 def test_files(spec: Spec, signals: Sequence[Signal], marker: str) -> dict[str, str]:
     """The promtool tests of all alerts: file name to text.
 
-    promtool evaluates all rules at one interval a file. Alerts that look back for days therefore have a file of
-    their own, whose interval is long.
+    promtool evaluates all rules at one interval a file. Alerts that look back for hours, or for days, therefore have a
+    file of their own, whose interval is long.
     """
     subjects = tuple(_subjects(spec, signals))
     files = {
         f"{spec.system.name}.test.yml": [subject for subject in subjects if subject.horizon <= QUICK],
-        f"{spec.system.name}.history.test.yml": [subject for subject in subjects if subject.horizon > QUICK],
+        f"{spec.system.name}.hours.test.yml": [one for one in subjects if QUICK < one.horizon <= WITHIN_HOURS],
+        f"{spec.system.name}.history.test.yml": [subject for subject in subjects if subject.horizon > WITHIN_HOURS],
     }
     order = [group["name"] for group in rule_groups(spec, signals)]
     return {name: _file(spec, tuple(members), order, marker) for name, members in files.items() if members}
@@ -87,11 +90,12 @@ def _file(spec: Spec, subjects: Sequence[_Subject], order: list[str], marker: st
 
 
 def _subjects(spec: Spec, signals: Sequence[Signal]) -> Iterator[_Subject]:
-    records = {record.name: record.expression for record in records_of(signals)}
+    records = expressions_by_name(records_of(signals))
     for rule in alert_rules(spec, signals):
-        given = {item.metric for item in rule.alert.scenario(beyond(rule.alert)).inputs}
-        computed = {name: expression for name, expression in records.items() if name not in given}
-        yield _Subject(rule, longest_range(rule.alert.expression, computed))
+        for alert in (rule.alert, *rule.alert.alternatives):
+            given = {item.metric for item in alert.scenario(beyond(alert)).inputs}
+            computed = {name: expressions for name, expressions in records.items() if name not in given}
+            yield _Subject(replace(rule, alert=alert), longest_range(alert.expression, computed))
 
 
 def _step(subjects: Sequence[_Subject]) -> int:
@@ -101,7 +105,7 @@ def _step(subjects: Sequence[_Subject]) -> int:
     two give way, in reverse order, where a test would take too many evaluations.
     """
     longest = max(subject.horizon for subject in subjects)
-    shortest_affordable = longest / _MOST_EVALUATIONS[longest <= QUICK]
+    shortest_affordable = longest / _MOST_EVALUATIONS[longest <= WITHIN_HOURS]
     ranges = [subject.warm_up for subject in subjects if subject.warm_up]
     meeting = [step for step in _STEPS if all(subject.begin % step == 0 for subject in subjects)] or [1]
     affordable = [step for step in meeting if step >= shortest_affordable] or meeting[:1]

@@ -7,27 +7,50 @@ from typing import Any
 from generator.promql import metric_names
 from generator.signals.signal import Layer, Record, Signal
 
+_Identity = tuple[str, tuple[tuple[str, str], ...]]
+"""The name and the fixed labels of a record: no two may share both."""
+
 
 def records_of(signals: Iterable[Signal]) -> tuple[Record, ...]:
     """Every record once, each after those it reads.
 
     Raises:
-        ValueError: two records share a name but not an expression.
+        ValueError: two records share a name and labels but not an expression.
     """
-    by_name: dict[str, Record] = {}
+    known: dict[_Identity, Record] = {}
     for signal in signals:
         for record in signal.records:
-            if by_name.setdefault(record.name, record) != record:
+            if known.setdefault(_identity(record), record) != record:
                 raise ValueError(f"Two recording rules named {record.name} have different expressions.")
-    reads = {name: sorted(metric_names(record.expression) & by_name.keys()) for name, record in by_name.items()}
-    return tuple(by_name[name] for name in TopologicalSorter(reads).static_order())
+    by_name: dict[str, list[_Identity]] = {}
+    for identity in known:
+        by_name.setdefault(identity[0], []).append(identity)
+    reads = {
+        identity: [read for name in sorted(metric_names(record.expression) & by_name.keys()) for read in by_name[name]]
+        for identity, record in known.items()
+    }
+    return tuple(known[identity] for identity in TopologicalSorter(reads).static_order())
 
 
-def recording_rules(layer: Layer, signals: Sequence[Signal]) -> list[dict[str, Any]]:
-    """The rules for the records that signals of the layer were the first to ask for."""
-    owner = {record.name: signal.layer for signal in reversed(signals) for record in signal.records}
-    return [
-        {"record": record.name, "expr": record.expression}
-        for record in records_of(signals)
-        if owner[record.name] is layer
-    ]
+def expressions_by_name(records: Iterable[Record]) -> dict[str, tuple[str, ...]]:
+    """The expressions of the records of each name."""
+    found: dict[str, tuple[str, ...]] = {}
+    for record in records:
+        found[record.name] = (*found.get(record.name, ()), record.expression)
+    return found
+
+
+def recorded_by(layer: Layer, signals: Sequence[Signal]) -> list[Record]:
+    """The records that signals of the layer were the first to ask for."""
+    owner = {_identity(record): signal.layer for signal in reversed(signals) for record in signal.records}
+    return [record for record in records_of(signals) if owner[_identity(record)] is layer]
+
+
+def recording_rule(record: Record) -> dict[str, Any]:
+    """A record as the rules file holds it."""
+    labels = {"labels": dict(record.labels)} if record.labels else {}
+    return {"record": record.name, "expr": record.expression, **labels}
+
+
+def _identity(record: Record) -> _Identity:
+    return record.name, record.labels

@@ -4,22 +4,28 @@ from generator.contract import Contract
 from generator.signals.business import business_signals
 from generator.signals.concept import concept_signals
 from generator.signals.data import data_signals
+from generator.signals.incidents import incident_signals
 from generator.signals.model import model_signals
 from generator.signals.monitoring import monitoring_signals
 from generator.signals.outcomes import outcome_signals
 from generator.signals.signal import Signal
+from generator.signals.slo import slo_signals
 from generator.signals.system import system_signals
 from generator.spec.model import Spec
 
 
 def signals(spec: Spec) -> tuple[Signal, ...]:
     """All signals of a system, from the business layer down."""
+    of_model = tuple(model_signals(spec))
+    feature_drift = next(signal.alerts for signal in of_model if signal.id == "feature_drift")
     return (
         *business_signals(spec),
-        *model_signals(spec),
+        *of_model,
+        *incident_signals(spec, feature_drift),
         *concept_signals(spec),
         *outcome_signals(spec, Contract(spec)),
         *data_signals(spec),
         *(system_signals(spec) if spec.serving.enabled else ()),
+        *slo_signals(spec),
         *monitoring_signals(spec),
     )

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from generator.contract import Contract
-from generator.signals.signal import Alert, Incident, Input, Layer, Level, Query, Record, Scenario, Signal, levels
+from generator.signals.signal import Alert, Incident, Input, Layer, Level, Query, Record, Scenario, Signal, View, levels
+from generator.signals.system import throughput_record
 from generator.signals.text import Format, Value, text, threshold
 from generator.spec.durations import seconds
 from generator.spec.model import AlertPolicy, Kpi, KpiKind, Severity, Spec
@@ -16,6 +17,8 @@ def business_signals(spec: Spec) -> Iterator[Signal]:
     contract = Contract(spec)
     for name, kpi in spec.business.kpis.items():
         yield _kpi(spec, contract, name, kpi)
+    if spec.business.kpis:
+        yield _uncounted(spec)
     used = {event for kpi in spec.business.kpis.values() for event in (kpi.numerator, kpi.denominator)}
     if rest := [event for event in spec.business.events if event not in used]:
         yield _events(contract, rest)
@@ -32,13 +35,19 @@ def _figure(contract: Contract, kpi: Kpi, window: str) -> str:
 
 
 def _kpi(spec: Spec, contract: Contract, name: str, kpi: Kpi) -> Signal:
-    title = kpi.title or name.replace("_", " ").capitalize()
+    title = kpi_title(spec, name)
     window, before = spec.business.compare_window, spec.business.compare_with
-    rolling = f"system:{contract.name(name)}:ratio_{kpi.window}"
-    recent = f"system:{contract.name(name)}:ratio_{window}"
-    alerts = _drop_alerts(spec, title, recent, before, kpi)
+    rolling, recent, drop = _ratio_record(spec, name, kpi.window), recent_record(spec, name), drop_record(spec, name)
+    alerts = (
+        *_drop_alerts(spec, title, recent, drop, kpi),
+        *_floor_alerts(spec, title, recent, kpi),
+    )
     over = "now" if kpi.kind is KpiKind.UNIQUE else f"over {kpi.window}"
-    records = (Record(rolling, _figure(contract, kpi, kpi.window)), Record(recent, _figure(contract, kpi, window)))
+    records = (
+        Record(rolling, _figure(contract, kpi, kpi.window)),
+        Record(recent, _figure(contract, kpi, window)),
+        Record(drop, f"1 - {recent} / ({recent} offset {before} > 0)"),
+    )
     return Signal(
         id=f"kpi_{name}",
         layer=Layer.BUSINESS,
@@ -61,7 +70,27 @@ def _kpi(spec: Spec, contract: Contract, name: str, kpi: Kpi) -> Signal:
     )
 
 
-def _drop_alerts(spec: Spec, title: str, recent: str, before: str, kpi: Kpi) -> tuple[Alert, ...]:
+def _ratio_record(spec: Spec, name: str, window: str) -> str:
+    return f"system:{Contract(spec).name(name)}:ratio_{window}"
+
+
+def recent_record(spec: Spec, name: str) -> str:
+    """The recorded series of a KPI over the stretch that is compared."""
+    return _ratio_record(spec, name, spec.business.compare_window)
+
+
+def drop_record(spec: Spec, name: str) -> str:
+    """The recorded series of a KPI's relative fall against the time before."""
+    return f"system:{Contract(spec).name(name)}:drop_{spec.business.compare_with}"
+
+
+def kpi_title(spec: Spec, name: str) -> str:
+    """The name people use for a KPI."""
+    return spec.business.kpis[name].title or name.replace("_", " ").capitalize()
+
+
+def _drop_alerts(spec: Spec, title: str, recent: str, drop: str, kpi: Kpi) -> tuple[Alert, ...]:
+    before = spec.business.compare_with
     earlier = seconds(before)
 
     def scenario(value: float) -> Scenario:
@@ -71,7 +100,7 @@ def _drop_alerts(spec: Spec, title: str, recent: str, before: str, kpi: Kpi) -> 
         return Alert(
             name="MLBusinessMetricDrop",
             severity=level.severity,
-            expression=f"1 - {recent} / ({recent} offset {before} > 0)",
+            expression=drop,
             comparison=">",
             threshold=level.value,
             summary="A business figure has fallen against the same time before.",
@@ -86,8 +115,76 @@ def _drop_alerts(spec: Spec, title: str, recent: str, before: str, kpi: Kpi) -> 
             labels=(("kpi", title),),
         )
 
-    drop = AlertPolicy(info=kpi.drop.info, warning=kpi.drop.warning, critical=kpi.drop.critical)
-    return tuple(alert(level) for level in levels(drop))
+    policy = AlertPolicy(info=kpi.drop.info, warning=kpi.drop.warning, critical=kpi.drop.critical)
+    return tuple(alert(level) for level in levels(policy))
+
+
+def _floor_alerts(spec: Spec, title: str, recent: str, kpi: Kpi) -> tuple[Alert, ...]:
+    """The alert on a figure that is too low whatever it was before, where the spec says what is too low."""
+    if kpi.floor is None:
+        return ()
+    form = {"ratio": Format.PERCENT, "seconds": Format.DURATION}.get(kpi.unit, Format.NUMBER)
+    alert = Alert(
+        name="MLBusinessMetricLow",
+        severity=Severity.CRITICAL,
+        expression=recent,
+        comparison="<",
+        threshold=kpi.floor,
+        summary="A business figure is below its floor.",
+        description=text(
+            f"{title} of {spec.title} is ", Value(form), f", below its floor of {threshold(kpi.floor, form)}."
+        ),
+        timing=spec.alerts.business_drop,
+        scenario=lambda value: Scenario((Input(recent, {}, value),)),
+        format=form,
+        labels=(("kpi", title),),
+    )
+    return (alert,)
+
+
+def _uncounted(spec: Spec) -> Signal:
+    predictions = throughput_record(spec)
+    figures = tuple(dict.fromkeys(recent_record(spec, name) for name in spec.business.kpis))
+    expression = " + ".join(f"(absent({figure}) or vector(0))" for figure in figures)
+
+    def scenario(value: float, traffic: float = 5) -> Scenario:
+        counted = figures[round(value) :]
+        return Scenario((Input(predictions, {}, traffic), *(Input(figure, {}, 0.5) for figure in counted)))
+
+    alert = Alert(
+        name="MLBusinessMetricAbsent",
+        severity=Severity.WARNING,
+        expression=expression,
+        comparison=">",
+        threshold=0,
+        resolution=1,
+        gate=f"and on () {predictions} > 0",
+        gated=lambda value: scenario(value, traffic=0),
+        summary="Predictions are made and the events of a business figure are not counted.",
+        description=text(
+            Value(Format.NUMBER),
+            f" of the business figures of {spec.title} have no value although predictions are made: their events are not "
+            "counted any more, and nobody would see them fall. Their panels on the dashboard are empty.",
+        ),
+        timing=spec.alerts.business_drop,
+        scenario=scenario,
+    )
+    return Signal(
+        id="figures_uncounted",
+        layer=Layer.MONITORING,
+        title="Business figures without a value",
+        description="Figures whose events were not counted lately. Normal: 0. Above 0 while predictions are made: the "
+        "tracking is broken, and a fall would go unseen.",
+        unit="short",
+        decimals=0,
+        queries=(Query(expression, "Figures"),),
+        incident=Incident.BUSINESS_METRIC_DROP,
+        view=View.STAT,
+        width=4,
+        height=6,
+        levels=(Level(Severity.WARNING, 1),),
+        alerts=(alert,) if spec.alerts.business_drop.enabled else (),
+    )
 
 
 def _events(contract: Contract, events: list[str]) -> Signal:

@@ -60,6 +60,10 @@ class Record:
 
     name: str
     expression: str
+    labels: tuple[tuple[str, str], ...] = ()
+    """Labels given to its series; with others it is another record."""
+    every: str = ""
+    """How often it is evaluated, where that is not as often as the other rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +131,8 @@ class Alert:
     """Fixed labels beyond those that every alert carries."""
     fires_without_data: bool = False
     """The alert is about absence: without any series it fires, with the labels of its scenario."""
+    alternatives: tuple["Alert", ...] = ()
+    """Further ways for it to hold, of which only condition, gate and scenario count. The labels must be the same."""
 
     @property
     def rule(self) -> str:
@@ -134,6 +140,7 @@ class Alert:
         condition = f"{self.expression} {self.comparison} {number(self.threshold)}"
         if self.gate:
             condition = f"{condition}\n  {self.gate}"
+        condition = "\nor\n".join((condition, *(alternative.rule for alternative in self.alternatives)))
         return f"(\n  {condition}\n)\n{self.enrich}" if self.enrich else condition
 
     @property

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from generator.contract import TOTAL_STAGE, Contract, latency_buckets
 from generator.promql import selector
 from generator.signals.signal import Alert, Incident, Input, Layer, Level, Query, Record, Scenario, Signal, View, levels
-from generator.signals.text import Format, Value, text, threshold
+from generator.signals.text import Format, LabelOf, Value, text, threshold
 from generator.spec.durations import seconds
 from generator.spec.model import Severity, Spec
 
@@ -22,7 +22,7 @@ def system_signals(spec: Spec) -> Iterator[Signal]:
     yield _availability(spec)
     yield _model(contract)
     if spec.serving.gpu:
-        yield _gpu(contract)
+        yield _gpu(spec, contract)
     yield _processor(spec)
     yield _memory(spec)
 
@@ -118,10 +118,35 @@ def _stage_latency(spec: Spec, contract: Contract) -> Signal:
     )
 
 
+def throughput_record(spec: Spec) -> str:
+    """The recorded series of predictions a second."""
+    return f"system:{Contract(spec).name('predictions')}:rate{spec.telemetry.rate_window}"
+
+
 def _throughput(spec: Spec, contract: Contract) -> Signal:
-    window = spec.telemetry.rate_window
-    family = contract.name("predictions_total")
-    record = f"system:{contract.name('predictions')}:rate{window}"
+    window, family, record = spec.telemetry.rate_window, contract.name("predictions_total"), throughput_record(spec)
+    up = selector("up", job=spec.serving_job)
+
+    def scenario(value: float, reached: float = 1) -> Scenario:
+        published = () if value else (Input(family, {"model_version": "1", "endpoint": "/predict"}, 7),)
+        return Scenario((Input("up", {"job": spec.serving_job, "instance": "localhost"}, reached), *published))
+
+    alert = Alert(
+        name="MLPredictionsUncounted",
+        severity=Severity.CRITICAL,
+        expression=f"absent({family})",
+        comparison="==",
+        threshold=1,
+        gate=f"and on () max({up}) == 1",
+        gated=lambda value: scenario(value, reached=0),
+        summary="The serving application is up and publishes no predictions: its latency and errors go unseen.",
+        description=text(
+            f"Prometheus reaches the serving application of {spec.title} and finds no {family}: it is not instrumented, or "
+            "its model was never named to PredictionTelemetry."
+        ),
+        timing=spec.alerts.monitoring,
+        scenario=scenario,
+    )
     return Signal(
         id="throughput",
         layer=Layer.SYSTEM,
@@ -132,6 +157,7 @@ def _throughput(spec: Spec, contract: Contract) -> Signal:
         incident=Incident.HIGH_LATENCY,
         width=4,
         records=(Record(record, f"sum(rate({family}[{window}]))"),),
+        alerts=(alert,) if spec.alerts.monitoring.enabled else (),
     )
 
 
@@ -252,7 +278,29 @@ def _model(contract: Contract) -> Signal:
     )
 
 
-def _gpu(contract: Contract) -> Signal:
+def _gpu(spec: Spec, contract: Contract) -> Signal:
+    policy, metric = spec.alerts.gpu_utilization, contract.name("gpu_utilization_ratio")
+
+    def alert(level: Level) -> Alert:
+        return Alert(
+            name="MLGpuSaturated",
+            severity=level.severity,
+            expression=f"max by (gpu) ({metric})",
+            comparison=">",
+            threshold=level.value,
+            summary="A GPU has no time left: requests queue behind it.",
+            description=text(
+                "GPU ",
+                LabelOf("gpu"),
+                f" of {spec.title} is busy ",
+                Value(Format.PERCENT),
+                f" of the time, above the {level.severity} threshold {threshold(level.value, Format.PERCENT)}.",
+            ),
+            timing=policy,
+            scenario=lambda value: Scenario((Input(metric, {"gpu": "0"}, value),), {"gpu": "0"}),
+            format=Format.PERCENT,
+        )
+
     return Signal(
         id="gpu",
         layer=Layer.SYSTEM,
@@ -261,10 +309,12 @@ def _gpu(contract: Contract) -> Signal:
         "traffic means the work runs elsewhere.",
         unit="percentunit",
         maximum=1,
-        queries=(Query(f"max by (gpu) ({contract.name('gpu_utilization_ratio')})", "GPU {{gpu}}"),),
+        queries=(Query(f"max by (gpu) ({metric})", "GPU {{gpu}}"),),
         incident=Incident.HIGH_LATENCY,
         width=5,
         height=7,
+        levels=levels(policy),
+        alerts=tuple(alert(level) for level in levels(policy) if policy.enabled),
     )
 
 

@@ -5,7 +5,7 @@ name or a description is ever expanded.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -83,7 +83,11 @@ class Situation:
 
     def find(self, metric: str, labels: Mapping[str, str]) -> Sample | None:
         """The first sample of a metric that carries all the labels."""
-        return next((s for s in self.samples if s.metric == metric and labels.items() <= s.labels.items()), None)
+        return next(self.find_all(metric, labels), None)
+
+    def find_all(self, metric: str, labels: Mapping[str, str]) -> Iterator[Sample]:
+        """The samples of a metric that carry all the labels."""
+        return (s for s in self.samples if s.metric == metric and labels.items() <= s.labels.items())
 
 
 class Piece(Protocol):
@@ -206,6 +210,32 @@ class Found:
             return ""
         inner = Situation(situation.value, situation.labels, situation.samples, found)
         return "".join(piece.rendered(inner) for piece in self.pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A label of other samples, looked up by labels of the alert: in order of the alphabet, the first `most` of them."""
+
+    metric: str
+    by: tuple[str, ...]
+    label: str
+    most: int = 30
+
+    def template(self) -> str:
+        """A `range` over the query."""
+        matchers = ",".join(f"{name}=%q" for name in self.by)
+        labels = "".join(f" $labels.{name}" for name in self.by)
+        query = f'printf `{self.metric}{{{matchers}}}`{labels} | query | sortByLabel "{self.label}"'
+        named = f'{{{{ if $place }}}}, {{{{ end }}}}{{{{ $found | label "{self.label}" }}}}'
+        more = f"{{{{ else if eq $place {self.most} }}}} and more"
+        each = f"{{{{ if lt $place {self.most} }}}}{named}{more}{{{{ end }}}}"
+        return f"{{{{ range $place, $found := {query} }}}}{each}{{{{ end }}}}"
+
+    def rendered(self, situation: Situation) -> str:
+        """The names, separated by commas."""
+        wanted = {name: situation.labels[name] for name in self.by}
+        found = sorted(sample.labels.get(self.label, "") for sample in situation.find_all(self.metric, wanted))
+        return ", ".join(found[: self.most]) + (" and more" if len(found) > self.most else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from generator.spec.durations import duration, milliseconds
-from generator.spec.model import Part, Source, Spec, Telemetry, Windows
+from generator.spec.model import Alerts, BurnRate, BurnTier, Part, Source, Spec, Telemetry, Windows
 from generator.spec.rules import SCRAPES_PER_RATE
 from generator.spec.walk import duration_fields, fields
 
@@ -20,8 +20,9 @@ _SCRAPES_PER_AGE = 10
 def compress_time(spec: Spec, factor: float) -> Spec:
     """The same spec with every duration divided by a factor.
 
-    No duration falls below a second, unless it was below before; a rate still spans four scrapes and the limit of an
-    age ten; a window is still the same number of steps; what is kept is kept as long as before.
+    No duration falls below a second, unless it was below before; a rate still spans four scrapes, and so do the windows
+    of burn rates; the limit of an age spans ten; a window is still the same number of steps; what is kept is kept as
+    long as before.
 
     Raises:
         ValueError: the factor is not a finite number of at least 1.
@@ -34,6 +35,7 @@ def compress_time(spec: Spec, factor: float) -> Spec:
         telemetry=_with_whole_rates(compressed),
         windows=_with_whole_steps(spec, compressed),
         sources=_with_visible_ages(spec, compressed),
+        alerts=_with_visible_burns(spec, compressed),
     )
 
 
@@ -83,6 +85,20 @@ def _with_visible_ages(original: Spec, compressed: Spec) -> dict[str, Source]:
         return msgspec.structs.replace(source, max_age=_rewritten(source.max_age, limit))
 
     return {name: visible(name, source) for name, source in compressed.sources.items()}
+
+
+def _with_visible_burns(original: Spec, compressed: Spec) -> Alerts:
+    shortest = SCRAPES_PER_RATE * milliseconds(compressed.telemetry.scrape_interval)
+
+    def visible(now: str, before: str) -> str:
+        return _rewritten(now, max(milliseconds(now), min(shortest, milliseconds(before))))
+
+    def visible_tier(tier: BurnTier) -> BurnRate:
+        now, before = getattr(compressed.alerts.burn_rate, tier), getattr(original.alerts.burn_rate, tier)
+        return BurnRate(budget=now.budget, short=visible(now.short, before.short), long=visible(now.long, before.long))
+
+    rates = msgspec.structs.replace(compressed.alerts.burn_rate, **{tier: visible_tier(tier) for tier in BurnTier})
+    return msgspec.structs.replace(compressed.alerts, burn_rate=rates)
 
 
 def _with_whole_steps(original: Spec, compressed: Spec) -> Windows:

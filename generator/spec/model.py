@@ -500,7 +500,7 @@ class Kpi(Part, frozen=True, kw_only=True):
     drop: Annotated[Levels, Meta(description="Relative fall against the same hour a week before.")] = Levels(
         warning=0.05, critical=0.10
     )
-    floor: Annotated[NonNegative, Meta(description="Below this it is critical whatever the week before.")] | None = None
+    floor: Annotated[float, Meta(gt=0, description="Below this it is critical whatever the week before.")] | None = None
 
 
 class Business(Part, frozen=True, kw_only=True):
@@ -522,6 +522,22 @@ class SloKind(StrEnum):
     DRIFT = "drift"
 
 
+class Direction(StrEnum):
+    """On which side of its threshold a figure keeps a promise."""
+
+    AT_MOST = "at_most"
+    AT_LEAST = "at_least"
+
+
+class BurnTier(StrEnum):
+    """The alerts on how fast an error budget is spent: pages are critical, tickets warnings."""
+
+    PAGE_QUICK = "page_quick"
+    PAGE_SLOW = "page_slow"
+    TICKET_QUICK = "ticket_quick"
+    TICKET_SLOW = "ticket_slow"
+
+
 class Slo(Part, frozen=True, kw_only=True):
     """A promise, and the period over which it holds."""
 
@@ -537,6 +553,20 @@ class Slo(Part, frozen=True, kw_only=True):
         | None
     ) = None
     stage: Annotated[Name, Meta(description="The latency stage meant. Default: the total.")] | None = None
+    direction: Annotated[
+        Direction,
+        Meta(description="With model_staleness: whether the threshold is the highest or the lowest sound age."),
+    ] = Direction.AT_MOST
+    burn_alerts: Annotated[
+        tuple[BurnTier, ...], Meta(description="The tiers of alerts.burn_rate that watch this budget.")
+    ] = tuple(BurnTier)
+    deploy_above: (
+        Annotated[
+            Ratio,
+            Meta(description="Deployments need more of the budget left than this; null: it holds none back."),
+        ]
+        | None
+    ) = 0.0
 
 
 # ---------------------------------------------------------------- alerts
@@ -569,6 +599,23 @@ class AlertPolicy(Timing, frozen=True, kw_only=True):
     info: NonNegative | None = None
     warning: NonNegative | None = None
     critical: NonNegative | None = None
+
+
+class BurnRate(Part, frozen=True, kw_only=True):
+    """Spending this share of an error budget within the long window alerts, while the short one still sees it."""
+
+    budget: Annotated[float, Meta(gt=0, le=1, description="The share of the period's budget.")]
+    short: Duration
+    long: Duration
+
+
+class BurnRates(Timing, frozen=True, kw_only=True):
+    """Multi-window burn-rate alerts; the figures are those of the SRE workbook's chapter on alerting on SLOs."""
+
+    page_quick: BurnRate = BurnRate(budget=0.02, short="5m", long="1h")
+    page_slow: BurnRate = BurnRate(budget=0.05, short="30m", long="6h")
+    ticket_quick: BurnRate = BurnRate(budget=0.10, short="2h", long="1d")
+    ticket_slow: BurnRate = BurnRate(budget=0.10, short="6h", long="3d")
 
 
 class Alerts(Part, frozen=True, kw_only=True):
@@ -672,7 +719,13 @@ class Alerts(Part, frozen=True, kw_only=True):
             "continuous outcomes the relative rise of the mean absolute error."
         ),
     ] = AlertPolicy(warning=0.25, critical=0.5)
-    business_drop: Annotated[Timing, Meta(description="The levels are each KPI's own.")] = Timing(for_="30m")
+    business_drop: Annotated[Timing, Meta(description="The levels and the floor are each KPI's own.")] = Timing(
+        for_="30m"
+    )
+    gpu_utilization: Annotated[AlertPolicy, Meta(description="Share of time a GPU is busy.")] = AlertPolicy(
+        warning=0.95, for_="15m"
+    )
+    burn_rate: Annotated[BurnRates, Meta(description="How fast error budgets may be spent.")] = BurnRates()
     feature_status: Annotated[Timing, Meta(description="A feature that is missing, of another type or all null.")] = (
         Timing()
     )

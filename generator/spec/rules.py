@@ -23,6 +23,7 @@ from generator.spec.model import (
     Spec,
 )
 from generator.spec.people import PEOPLE_RULES
+from generator.spec.slo_rules import check_slos
 from generator.spec.walk import duration_fields, sections
 
 SMALLEST_ROTATION = 3
@@ -400,6 +401,7 @@ _RULES = (
     _references,
     _serving,
     _stages,
+    check_slos,
     _levels,
     _ranges,
     _windows,

@@ -23,10 +23,13 @@ from examples.servers import free_port
 from examples.streamrec.simulate import SOURCES, simulate_hour, training_table
 from examples.streamrec.write import touch_sources, write_hour, write_recomputed
 from exporters.serving import PredictionTelemetry
+from generator import slo
 from generator.contract import Contract, MetricType, Producer
 from generator.promql import metric_names
 from generator.spec.model import Spec
 
+OFFERED = {slo.OBJECTIVE, slo.PERIOD_DAYS, slo.INFO, "system:streamrec_deploy_allowed:min"}
+"""Recorded for others to read: tools that know sloth's series, and CI jobs."""
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 VARIABLE = re.compile(r"\$(__rate_interval|__interval|__range)")
 HOUR = timedelta(hours=1)
@@ -110,7 +113,7 @@ def queried() -> set[str]:
     ]
     records = {rule["record"] for group in rules["groups"] for rule in group["rules"] if "record" in rule}
     names = {name for expression in expressions for name in metric_names(VARIABLE.sub("5m", expression))}
-    assert records <= names, f"recorded and never read: {records - names}"
+    assert records - OFFERED <= names, f"recorded and never read: {records - names - OFFERED}"
     return names - records
 
 

@@ -32,14 +32,22 @@ def hostile() -> Spec:
                         "description": HOSTILE_TEXT,
                         "thresholds": {"psi": {"critical": 0.4}},
                     },
-                    "plain": {"nullable": True, "skew": "js"},
+                    "plain": {"nullable": True, "skew": "js", "source": HOSTILE_TEXT},
                 },
                 "skew": {"path": "offline"},
                 "business": {
                     "compare_with": "1h",
                     "events": {"clicks": {}, "views": {}},
-                    "kpis": {"rate": {"numerator": "clicks", "denominator": "views", "title": HOSTILE_TEXT}},
+                    "kpis": {
+                        "rate": {"numerator": "clicks", "denominator": "views", "title": HOSTILE_TEXT, "floor": 0.2}
+                    },
                 },
+                "serving": {"gpu": True},
+                "slos": {
+                    "answers": {"kind": "availability", "objective": 0.999, "description": HOSTILE_TEXT},
+                    "fresh": {"kind": "freshness", "objective": 0.95, "period": "30d", "deploy_above": 0.1},
+                },
+                "alerts": {"many_features": 2},
                 "links": {"runbooks": "https://example.com/{{.Value}}/{"},
             },
             allow_unicode=True,

@@ -67,6 +67,19 @@ def test_two_records_of_one_name_and_different_meaning_are_refused():
         records_of([a_signal(Record("system:m:sum", "sum(m)")), a_signal(Record("system:m:sum", "sum(n)"))])
 
 
+def test_records_of_one_name_and_other_labels_are_other_records():
+    ours, theirs = (Record("slo:m:sum", f"sum({name})", (("slo", name),)) for name in ("ours", "theirs"))
+    assert records_of([a_signal(ours, theirs)]) == (ours, theirs)
+
+
+def test_a_record_that_is_evaluated_at_its_own_pace_has_a_group_of_its_own(streamrec):
+    groups = rule_groups(streamrec, [a_signal(Record("a:m:sum", "sum(m)"), Record("b:m:sum", "sum(m)", every="2m"))])
+    assert [(group["name"], group["interval"]) for group in groups] == [
+        ("streamrec-data-recording", "15s"),
+        ("streamrec-data-recording-2m", "2m"),
+    ]
+
+
 def test_a_record_comes_after_those_it_reads():
     reader, read = Record("system:m:ratio", "system:m:sum / 2"), Record("system:m:sum", "sum(m)")
     assert records_of([a_signal(reader, read)]) == (read, reader)
@@ -125,7 +138,11 @@ def test_a_lower_limit_is_tested_below_it():
     assert beyond(an_alert(comparison="<")) < 0.5
 
 
-def test_alerts_that_look_back_for_days_have_a_file_of_their_own(streamrec):
+def test_alerts_that_look_back_for_hours_or_days_have_a_file_of_their_own(streamrec):
     files = rules.test_files(streamrec, signals(streamrec), "m")
     intervals = {name: yaml.safe_load(content)["evaluation_interval"] for name, content in files.items()}
-    assert intervals == {"streamrec.test.yml": "1m", "streamrec.history.test.yml": "12h"}
+    assert intervals == {
+        "streamrec.test.yml": "1m",
+        "streamrec.hours.test.yml": "5m",
+        "streamrec.history.test.yml": "12h",
+    }

@@ -550,7 +550,7 @@ _WHOLE = msgspec.to_builtins(
         SMALL.replace("amount: {}", "amount: {source: s, thresholds: {psi: {warning: 0.1}, variance_ratio: [0.5, 2]}}")
         + "sources: {s: {max_age: 5m, path: x}}\n"
         "business: {events: {a: {}, b: {unit: dollars}}, kpis: {k: {numerator: a, denominator: b}}}\n"
-        "slos: {fast: {kind: latency, objective: 0.99}}\n"
+        "slos: {fast: {kind: latency, objective: 0.99, threshold: 0.1}}\n"
         "routing: {warning: r, receivers: {r: {slack: {channel: '#x', webhook_file: f}}}, quiet_hours: "
         "[{days: [mon], start: '00:00', end: '06:00'}], maintenance: "
         "[{start: 2026-01-01T00:00Z, end: 2026-01-02T00:00Z, reason: r}]}\n"

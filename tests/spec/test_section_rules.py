@@ -73,12 +73,12 @@ def test_a_feature_of_an_unknown_source_is_dangling():
 
 
 def test_an_objective_on_the_whole_request_may_say_total():
-    assert is_sound(SMALL + "slos: {a: {kind: latency, objective: 0.9, stage: total}}")
+    assert is_sound(SMALL + "slos: {a: {kind: latency, objective: 0.99, threshold: 0.1, stage: total}}")
 
 
 def test_only_latency_objectives_have_a_stage():
-    assert errors(SMALL + "slos: {a: {kind: drift, objective: 0.9, stage: inference}}") == [
-        "5:48 slos.a.stage has a meaning only where kind is latency"
+    assert errors(SMALL + "slos: {a: {kind: drift, objective: 0.99, threshold: 0.2, stage: inference}}") == [
+        "5:65 slos.a.stage has a meaning only where kind is latency"
     ]
 
 

@@ -1,0 +1,166 @@
+"""What belongs together: many features of one source that drift at once, and drift that the business feels."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from generator.contract import Contract
+from generator.promql import number
+from generator.signals.building import FEATURE, SOURCE, feature_labels
+from generator.signals.business import drop_record, kpi_title
+from generator.signals.signal import (
+    Alert,
+    Incident,
+    Input,
+    Layer,
+    Level,
+    Query,
+    Record,
+    Scenario,
+    Signal,
+    View,
+)
+from generator.signals.text import Format, Found, FoundValue, LabelOf, Listed, Literal, Value, text
+from generator.spec.model import Severity, Spec
+
+_PSI = 0.5
+"""Of a drifting feature in a test."""
+
+
+def incident_signals(spec: Spec, feature_drift: Iterable[Alert]) -> Iterator[Signal]:
+    """The signals that join others, given the alerts on the drift of single features."""
+    critical = [alert for alert in feature_drift if alert.severity is Severity.CRITICAL]
+    if not critical:
+        return
+    record = Record(_drifting(spec), "\nor\n".join(alert.rule for alert in critical))
+    yield _by_source(spec, record)
+    if any(kpi.drop.warning is not None for kpi in spec.business.kpis.values()):
+        yield _felt(spec, record)
+
+
+def _drifting(spec: Spec) -> str:
+    return f"feature:{Contract(spec).name('drift_psi')}:critical"
+
+
+def _by_source(spec: Spec, record: Record) -> Signal:
+    many = spec.alerts.many_features
+    per_source = Counter(feature.source for feature in spec.features.values() if feature.source)
+    largest = max(per_source, key=lambda source: per_source[source], default=None)
+    reachable = largest is not None and per_source[largest] >= many and spec.alerts.feature_psi.enabled
+    return Signal(
+        id="drifting_sources",
+        layer=Layer.MODEL,
+        title="Features drifting critically, by source",
+        description=f"How many features of each source drift critically. Normal: none. {many} or more of one source are one "
+        "broken pipeline, not many drifts: start at the source.",
+        unit="short",
+        decimals=0,
+        queries=(Query(f"count by ({SOURCE}) ({record.name})", f"{{{{{SOURCE}}}}}"),),
+        incident=Incident.FEATURE_DRIFT,
+        view=View.STEPS,
+        width=8,
+        levels=(Level(Severity.CRITICAL, many),),
+        empty="No feature drifts critically, unless the layer is blind.",
+        records=(record,),
+        alerts=(_many(spec, record, largest),) if reachable and largest else (),
+    )
+
+
+def _many(spec: Spec, record: Record, source: str) -> Alert:
+    many = spec.alerts.many_features
+    members = [name for name, feature in spec.features.items() if feature.source == source]
+
+    def scenario(value: float) -> Scenario:
+        drifting = members[: round(value)]
+        return Scenario(
+            tuple(Input(record.name, feature_labels(spec, name), _PSI) for name in drifting), {SOURCE: source}
+        )
+
+    return Alert(
+        name="MLManyFeaturesDrifting",
+        severity=Severity.CRITICAL,
+        expression=f'count by ({SOURCE}) ({record.name}{{{SOURCE}!=""}})',
+        comparison=">",
+        threshold=many - 1,
+        resolution=1 / (many - 1),
+        summary="Many features of one source drift together: one broken pipeline.",
+        description=text(
+            Value(Format.NUMBER),
+            " features of source ",
+            LabelOf(SOURCE),
+            f" of {spec.title} drift critically at once, {many} or more are one incident: ",
+            Listed(record.name, (SOURCE,), FEATURE),
+            ".",
+        ),
+        timing=spec.alerts.feature_psi,
+        scenario=scenario,
+    )
+
+
+def _felt(spec: Spec, record: Record) -> Signal:
+    falling = [name for name, kpi in spec.business.kpis.items() if kpi.drop.warning is not None]
+    before = spec.business.compare_with
+    return Signal(
+        id="drift_impact",
+        layer=Layer.BUSINESS,
+        title=f"Fall of the figures against {before} before",
+        description=f"How much lower each figure is than {before} ago, 0 where it is not. Normal: near 0. A fall while "
+        "features drift critically is drift that users feel: it has an alert of its own.",
+        unit="percentunit",
+        queries=tuple(Query(f"clamp_min({drop_record(spec, name)}, 0)", kpi_title(spec, name)) for name in falling),
+        incident=Incident.FEATURE_DRIFT,
+        width=8,
+        height=6,
+        empty=f"No data: there is no figure from {before} ago yet.",
+        records=(record,),
+        alerts=(_impact(spec, record),) if spec.alerts.business_drop.enabled else (),
+    )
+
+
+def _impact(spec: Spec, record: Record) -> Alert:
+    drops = {
+        drop_record(spec, name): (kpi_title(spec, name), kpi.drop.warning)
+        for name, kpi in spec.business.kpis.items()
+        if kpi.drop.warning is not None
+    }
+    first, (_, limit) = next(iter(drops.items()))
+    example = next(iter(spec.features))
+
+    def scenario(value: float, fall: float = 2 * limit + 0.1) -> Scenario:
+        drifting = (Input(record.name, feature_labels(spec, example), _PSI),) if value else ()
+        return Scenario((*drifting, Input(first, {}, fall)))
+
+    falls = " or ".join(f"{drop} > {number(least)}" for drop, (_, least) in drops.items())
+    felt = (
+        Found(
+            drop,
+            (),
+            {},
+            (
+                Literal(f" {title} is "),
+                FoundValue(Format.PERCENT),
+                Literal(f" lower than {spec.business.compare_with} ago."),
+            ),
+            above=least,
+        )
+        for drop, (title, least) in drops.items()
+    )
+    return Alert(
+        name="MLDriftWithBusinessImpact",
+        severity=Severity.CRITICAL,
+        expression=f"count({record.name})",
+        comparison=">",
+        threshold=0,
+        resolution=1,
+        gate=f"and on () ({falls})",
+        gated=lambda value: scenario(value, fall=limit / 2),
+        summary="Features drift critically while a business figure falls: users feel it.",
+        description=text(
+            Value(Format.NUMBER),
+            f" features of {spec.title} drift critically: ",
+            Listed(record.name, (), FEATURE),
+            ".",
+            *felt,
+        ),
+        timing=spec.alerts.business_drop,
+        scenario=scenario,
+    )

@@ -1,0 +1,59 @@
+"""A threshold rule says nothing where its series are missing: each has a partner that then speaks."""
+
+from generator.rules.alerts import alert_rules
+from generator.signals import signals
+
+EXPORTER = {"MLExporterDown", "MLResultsStale"}
+"""Speak when the figures of windows are missing or old."""
+SERVING = {"MLServingDown", "MLPredictionsUncounted"}
+"""Speak when the application, or what it publishes, is missing."""
+FEATURE = {"MLFeatureUnmeasurable", *EXPORTER}
+SCORE = {"MLScoreUnmeasurable", *EXPORTER}
+SKEW = {"MLSkewUnmeasured", *EXPORTER}
+SOURCE = {"MLSourceAgeUnknown", *EXPORTER}
+FIGURE = {"MLBusinessMetricAbsent", *SERVING}
+
+PARTNERS = {
+    **dict.fromkeys(
+        (
+            "MLFeatureDrift",
+            "MLManyFeaturesDrifting",
+            "MLDriftWithBusinessImpact",
+            "MLNullRateHigh",
+            "MLRequiredFeatureNull",
+            "MLFeatureOutOfRange",
+            "MLFeatureMeanShift",
+            "MLFeatureMedianShift",
+            "MLFeatureVariance",
+            "MLFeatureExtreme",
+            "MLFeatureInfinite",
+            "MLFeatureCardinality",
+            "MLFeatureNewCategory",
+            "MLFeatureCategoryVanished",
+        ),
+        FEATURE,
+    ),
+    **dict.fromkeys(("MLScoreDrift", "MLNewestScoreDrift"), SCORE),
+    **dict.fromkeys(("MLTrainingServingSkew", "MLTrainingServingMismatch"), SKEW),
+    **dict.fromkeys(("MLDataStale", "MLSourceInFuture"), SOURCE),
+    **dict.fromkeys(("MLLogNewColumn", "MLWindowTooSmall", "MLLogFilesUnreadable", "MLRunFailed"), EXPORTER),
+    **dict.fromkeys(("MLLatencyHigh", "MLErrorRateHigh", "MLGpuSaturated"), SERVING),
+    **dict.fromkeys(("MLBusinessMetricDrop", "MLBusinessMetricLow"), FIGURE),
+    "MLErrorBudgetBurn": {"MLErrorBudgetUnknown"},
+}
+ABOUT_ABSENCE = {
+    *set().union(*PARTNERS.values()),
+    "MLWatchdog",
+}
+
+
+def test_every_threshold_alert_has_its_absence_partners_in_the_same_system(any_spec):
+    present = {rule.alert.name for rule in alert_rules(any_spec, signals(any_spec))}
+    for name in present - ABOUT_ABSENCE:
+        assert name in PARTNERS, f"{name} has no absence partner"
+        assert PARTNERS[name] <= present, name
+
+
+def test_nothing_at_all_is_told_by_the_exporter_the_application_and_the_budgets(streamrec):
+    speaking = {rule.alert.name for rule in alert_rules(streamrec, signals(streamrec)) if rule.alert.fires_without_data}
+    assert speaking == {"MLExporterDown", "MLServingDown", "MLErrorBudgetUnknown", "MLWatchdog"}
