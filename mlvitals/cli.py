@@ -125,6 +125,32 @@ def lint(spec_paths: tuple[Path, ...], form: str) -> None:
     sys.exit(1 if found else 0)
 
 
+@main.command("estimate")
+@spec_argument
+@click.option(
+    "--predictions-per-day",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Default: the spec's telemetry.predictions_per_day.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON (schema mlvitals.estimate/1).")
+def estimate_command(spec_path: Path, predictions_per_day: int | None, as_json: bool) -> None:
+    """Show what the telemetry of a spec costs: series, and storage a day and on each tier."""
+    import msgspec
+    from rich.console import Console
+
+    from generator.estimate import estimate
+    from mlvitals.estimate_output import estimate_table
+
+    spec = _load(spec_path)
+    wanted = spec.telemetry.predictions_per_day if predictions_per_day is None else predictions_per_day
+    found = estimate(spec, wanted)
+    if as_json:
+        click.echo(msgspec.json.encode(found))
+    else:
+        estimate_table(found, Console(highlight=False))
+
+
 def _load_all(paths: tuple[Path, ...], compress_time: float = 1.0) -> list[tuple[Path, "Spec"]]:
     """Load specs; the problems of all of them are reported together."""
     from generator.spec.compression import compress_time as compressed

@@ -248,7 +248,7 @@ class ConceptDrift(Fault):
 
     def _reached(self, seconds: Integers) -> Floats:
         if not self.gradual or self.end is None:
-            return self.strength * self.on(seconds)
+            return np.where(self.on(seconds), self.strength, 0.0)
         length = (self.end - self.start).total_seconds()
         grown: Floats = np.clip((seconds - self.start.timestamp()) / length, 0, 1)
         reached: Floats = self.strength * grown * self.on(seconds)
