@@ -82,7 +82,7 @@ class _Plan:
 
 
 _FEATURE_DRIFT = ("MLFeatureDrift",)
-_OUTCOME_DRIFT = ("MLConceptDrift", "MLLabelDrift", "MLPerformanceFall")
+_OUTCOME_DRIFT = ("MLConceptDrift", "MLLabelDrift", "MLPerformanceLoss")
 # Faults that lower the clicks come late, and never raise them: a week later nothing looks like a fall.
 # Concept drift needs some hundred windows as its baseline first.
 _PLANS = (
@@ -123,7 +123,7 @@ _PLANS = (
     ),
     _Plan(
         "feedback_loss", FeedbackLoss, 50, _DAY, 0.6,
-        Layer.MODEL, _OUTCOMES_SETTLE, ("MLFeedbackRateLow",), ("none", "unknown"),
+        Layer.MODEL, _OUTCOMES_SETTLE, ("MLFeedbackRateFall",), ("none", "unknown"),
     ),
     _Plan(
         "click_drop", ClickDrop, 54, 2 * _DAY, 0.2,
