@@ -8,6 +8,8 @@ from evaluation.scoring import Catch, Evaluation, FaultResult, subject
 from evaluation.wording import after, verdict
 from generator.spec.model import Severity
 
+WIDE = 170
+"""Columns of a terminal from which on there is room for what an alert is about."""
 _STYLE = {Severity.CRITICAL: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
 
 
@@ -16,7 +18,7 @@ def evaluation_table(found: Evaluation, console: Console) -> None:
     console.print(
         Text(f"{found.system}: {found.start:%Y-%m-%d} to {found.end:%Y-%m-%d}, {found.windows:,} windows\n", "bold")
     )
-    console.print(_faults(found))
+    console.print(_faults(found, wide=console.width >= WIDE))
     console.print(f"\n{found.fault_free_days:.1f} days without a fault, {found.false_pages} false pages")
     if found.false_alarms:
         console.print(_false_alarms(found))
@@ -26,18 +28,19 @@ def evaluation_table(found: Evaluation, console: Console) -> None:
         console.print(Text(f"without data in this history: {', '.join(found.without_data)}", "dim"), soft_wrap=True)
 
 
-def _faults(found: Evaluation) -> Table:
+def _faults(found: Evaluation, *, wide: bool) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for title in ("fault", "layer", "verdict", "first at its layer", "first of all", "first page", "kind of drift"):
+    wider = ("first of all",) if wide else ()
+    for title in ("fault", "layer", "verdict", "first at its layer", *wider, "first page", "kind of drift"):
         table.add_column(title, overflow="fold")
     for result in found.faults:
         table.add_row(
             Text(result.fault.name),
             result.fault.layer,
             _verdict(result),
-            _catch(result.first_of_layer),
-            _catch(result.first),
-            _catch(result.page),
+            _catch(result.first_of_layer, wide=wide),
+            *([_catch(result.first, wide=wide)] if wide else []),
+            _catch(result.page, wide=wide),
             _kind(result),
         )
     return table
@@ -47,10 +50,10 @@ def _verdict(result: FaultResult) -> Text:
     return Text(verdict(result), "green" if result.caught and not result.false_page else "bold red")
 
 
-def _catch(catch: Catch | None) -> Text:
+def _catch(catch: Catch | None, *, wide: bool) -> Text:
     if catch is None:
         return Text("-", "dim")
-    about = subject(catch.labels)
+    about = subject(catch.labels) if wide else ""
     return Text(
         f"{catch.alert} {after(catch.delay_seconds)}" + (f" ({about})" if about else ""), _STYLE[catch.severity]
     )
