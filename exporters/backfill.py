@@ -8,6 +8,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -22,11 +23,16 @@ from exporters.report import Window, WindowReport
 from exporters.results import ResultsStore
 from exporters.sample import Sample
 from generator.contract import Contract
+from generator.errors import UserError
 from generator.spec.durations import milliseconds
 from generator.spec.model import Spec
 
 WINDOWS_PER_PROCESS = 20
 """Fewer windows are not worth the start of another process."""
+
+
+class MeasuringError(UserError):
+    """The windows cannot all be measured."""
 
 
 def backfill(
@@ -53,6 +59,7 @@ def backfill(
     Raises:
         LogError: the log as a whole cannot be read.
         DatabaseError: the results cannot be kept.
+        MeasuringError: a measuring process was ended from outside.
     """
     contract = Contract(spec)
     grace = timedelta(milliseconds=milliseconds(spec.windows.grace))
@@ -90,6 +97,8 @@ def _reports(
                     yield running.popleft().result()
             while running:
                 yield running.popleft().result()
+        except BrokenProcessPool as error:
+            raise MeasuringError("a process that measured windows was ended from outside (out of memory?)") from error
         finally:
             for future in running:
                 future.cancel()

@@ -126,6 +126,32 @@ def lint(spec_paths: tuple[Path, ...], form: str) -> None:
     sys.exit(1 if found else 0)
 
 
+@main.command("estimate")
+@spec_argument
+@click.option(
+    "--predictions-per-day",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Default: the spec's telemetry.predictions_per_day.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON (schema mlvitals.estimate/1).")
+def estimate_command(spec_path: Path, predictions_per_day: int | None, as_json: bool) -> None:
+    """Show what the telemetry of a spec costs: series, and storage a day and on each tier."""
+    import msgspec
+    from rich.console import Console
+
+    from generator.estimate import estimate
+    from mlvitals.estimate_output import estimate_table
+
+    spec = _load(spec_path)
+    wanted = spec.telemetry.predictions_per_day if predictions_per_day is None else predictions_per_day
+    found = estimate(spec, wanted)
+    if as_json:
+        click.echo(msgspec.json.encode(found))
+    else:
+        estimate_table(found, Console(highlight=False))
+
+
 def _load_all(paths: tuple[Path, ...], compress_time: float = 1.0) -> list[tuple[Path, "Spec"]]:
     """Load specs; the problems of all of them are reported together."""
     from generator.spec.compression import compress_time as compressed
@@ -573,3 +599,74 @@ def inbox(listen: str, keep: Path | None) -> None:
     with Inbox(listen, Mailbox(keep)) as server, suppress(KeyboardInterrupt):
         click.echo(f"{server.url}: Slack at {SLACK}, PagerDuty at {PAGERDUTY}, webhooks at {WEBHOOK}", err=True)
         threading.Event().wait()
+
+
+@main.command("evaluate")
+@spec_argument
+@click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True, metavar="DIR")
+@click.option("--truth", "truth_path", type=FILE, required=True, metavar="FILE", help="What was wrong, and when.")
+@click.option("--reference", "version", help="A version or alias. Default: built from DIR/training, else in force.")
+@click.option("--json", "json_path", type=FILE, metavar="FILE", help="Write it as JSON (schema mlvitals.evaluation/1).")
+@click.option("--html", "html_path", type=FILE, metavar="FILE", help="Write it as one self-contained page.")
+@click.option("--strict", is_flag=True, help="Exit with 1 when a fault was missed or a page was false.")
+def evaluate_command(
+    spec_path: Path,
+    data: Path,
+    truth_path: Path,
+    version: str | None,
+    json_path: Path | None,
+    html_path: Path | None,
+    strict: bool,
+) -> None:
+    """Replay a history with known faults: what would have caught each, how fast, and what would have cried wolf.
+
+    DIR holds predictions/ and, where there are any, outcomes/, recomputed/, training/, metrics/ and sources.parquet;
+    python -m examples.streamrec history --faults all writes such a folder.
+    """
+    from tempfile import TemporaryDirectory
+
+    from rich.console import Console
+    from rich.progress import track
+
+    from evaluation.evaluate import evaluate
+    from evaluation.page import evaluation_page
+    from evaluation.truth import read_truth
+    from exporters.results import open_results
+    from exporters.training_data import build_from_files
+    from generator.spec.model import Results
+    from mlvitals.evaluation_output import evaluation_table
+
+    spec, truth = _load(spec_path), read_truth(truth_path)
+    if version is None and (data / "training").is_dir():
+        reference = build_from_files(spec, Path.cwd(), (str(data / "training"),), truth.start)
+    else:
+        reference = _store(spec, spec_path).load(version or spec.reference.alias)
+    errors = Console(stderr=True)
+    with TemporaryDirectory(prefix="mlvitals-evaluate-") as folder:
+        kept = Results(url=f"sqlite:///{folder}/results.db")
+        with closing(open_results(kept, Path(folder))) as results:
+            found = evaluate(
+                spec,
+                spec_path.parent,
+                data,
+                truth,
+                reference,
+                results,
+                lambda reports, count: iter(
+                    track(reports, "Measuring", count, console=errors, transient=True, disable=not errors.is_terminal)
+                ),
+            )
+    evaluation_table(found, Console(highlight=False))
+    if json_path:
+        _write(json_path, found.to_json())
+    if html_path:
+        _write(html_path, evaluation_page(found).encode())
+    if strict and not found.is_perfect:
+        sys.exit(1)
+
+
+def _write(path: Path, content: bytes) -> None:
+    from exporters.atomic import replacing
+
+    with replacing(path) as file:
+        file.write(content)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+import hypothesis
 import pytest
 from databases import Database
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 RELEASES = ("stable", "sid")
+# No test is timed: the machines are shared.
+hypothesis.settings.register_profile("shared machine", deadline=None)
+hypothesis.settings.load_profile("shared machine")
 NOT_RUN = "did not run: no {} here (scripts/servers.sh unpacks it from Debian's packages)"
 
 

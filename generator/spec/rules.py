@@ -7,6 +7,7 @@ from datetime import datetime
 from itertools import chain, pairwise
 
 from generator.contract import TOTAL_STAGE, Contract
+from generator.estimate import family_series
 from generator.spec.diagnostics import KeyPath, Problem, did_you_mean, dotted, quoted
 from generator.spec.durations import milliseconds
 from generator.spec.model import (
@@ -35,6 +36,8 @@ _CENTURY = "36500d"
 _MAY_BE_ZERO = {"for", "keep_firing_for", "grace", "after", "tolerance", "delay", "group_wait"}
 _MAY_REPEAT = {"rotation"}
 _MAX_PORT = 65535
+_DEAREST = 3
+"""Families named where series are too many."""
 # In an http URL an @ may also stand in the path; elsewhere SQLAlchemy takes everything up to it as the password.
 _URL_WITH_PASSWORD = re.compile(
     r"(https?://[^:/@\s]*:[^/?#@]*@|(?!https?:)[\w+.-]+://[^:/@\s]*:[^@]*@|.*[?&]password=)", re.DOTALL
@@ -152,6 +155,18 @@ def _telemetry(spec: Spec) -> Iterator[Problem]:
             path = ("telemetry", "retention")
             message = f"{shorter} is longer than {far} {longer}"
             yield Problem(((*path, near), (*path, far)), message, "order")
+
+
+def _series_budget(spec: Spec) -> Iterator[Problem]:
+    """A spec whose metrics would be too many is refused before they are anybody's bill."""
+    budget, families = spec.telemetry.series_budget, family_series(spec)
+    total = sum(family.series for family in families)
+    if total > budget:
+        most = ", ".join(f"{family.family} {family.series:,} ({family.counted})" for family in families[:_DEAREST])
+        message = f"is {budget:,}, and up to {total:,} series would be exported; most: {most}"
+        hint = "have fewer features, top_bins or endpoints, or raise the budget"
+        paths: tuple[KeyPath, ...] = (("telemetry", "series_budget"), ("features",))
+        yield Problem(paths, message, "series-budget", hint)
 
 
 def _escalation(spec: Spec) -> Iterator[Problem]:
@@ -406,6 +421,7 @@ _RULES = (
     _ranges,
     _windows,
     _telemetry,
+    _series_budget,
     _escalation,
     _lengths,
     _sources,

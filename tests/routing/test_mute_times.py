@@ -79,7 +79,7 @@ def test_part_of_a_minute_is_all_of_it():
 MOMENTS = st.integers(0, 120 * 24 * 60).map(lambda count: datetime(2023, 12, 1, tzinfo=UTC) + timedelta(minutes=count))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(MOMENTS, st.timedeltas(timedelta(minutes=1), timedelta(days=70)), MOMENTS)
 def test_maintenance_is_silent_from_its_start_to_its_end_and_at_no_other_time(start, length, moment):
     end = start + timedelta(minutes=length // timedelta(minutes=1))

@@ -523,7 +523,7 @@ _words = (
 _pieces = st.sampled_from([*"\n \t:-?[]{}&*!|>'\"%#,@`~.0aé\x85\u2028\ufeff", *_words.split("|")])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.one_of(st.binary(max_size=60), st.lists(_pieces, max_size=30).map(lambda pieces: "".join(pieces).encode())))
 def test_loading_never_fails_but_with_a_spec_error(tmp_path_factory: pytest.TempPathFactory, content: bytes):
     file = tmp_path_factory.getbasetemp() / "fuzzed.yaml"
@@ -534,7 +534,7 @@ def test_loading_never_fails_but_with_a_spec_error(tmp_path_factory: pytest.Temp
         assert str(error).startswith(str(file))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(_pieces, max_size=30).map("".join))
 def test_the_parser_in_python_never_fails_but_with_a_spec_error_either(text: str):
     with pytest.MonkeyPatch.context() as patch:
@@ -600,7 +600,7 @@ def mutated_specs(draw: st.DrawFn) -> dict[str, object]:
     return whole
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(mutated_specs())
 def test_msgspec_and_the_json_schema_accept_the_same_specs(data: dict[str, object]):
     try:
