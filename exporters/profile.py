@@ -170,4 +170,3 @@ def _unseen_numbers(values: NDArray[Any], counts: Counts, cells: NumericCells) -
         return NO_VALUES
     strange = values[np.repeat(cells.unseen, counts)].astype(np.float64)
     return DistinctValues.of(value.tobytes() for value in np.unique(strange))
-

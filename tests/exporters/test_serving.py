@@ -25,7 +25,7 @@ def page(telemetry: PredictionTelemetry) -> bytes:
 
 def serve_everything(telemetry: PredictionTelemetry) -> None:
     telemetry.model("v1", "lightgbm", TRAINED)
-    telemetry.observe("v1", "/home", {"inference": 0.02, "total": 0.07}, scores=[0.25, 0.85])
+    telemetry.observe("v1", "/home", {"inference": 0.02, "total": 0.07}, scores=[0.25, 0.85], features={"age": 41})
     telemetry.observe("v1", "/home", {"total": 0.3}, error_type="timeout")
     telemetry.event("clicks")
     telemetry.event("revenue", 12.5)
