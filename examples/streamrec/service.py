@@ -171,10 +171,8 @@ class Service:
         spread = self._generator.normal(0.0, 0.3, (rows.num_rows + failed, len(STAGE_SECONDS)))
         stages = np.array(list(STAGE_SECONDS.values())) * np.exp(spread)
         latencies = [dict(zip(STAGE_SECONDS, row, strict=True), total=sum(row)) for row in stages.tolist()]
-        endpoints: list[Any] = rows["endpoint"].to_pylist()
-        scores: list[Any] = rows["score"].to_pylist()
-        for endpoint, score, latency in zip(endpoints, scores, latencies[failed:], strict=True):
-            self._telemetry.observe(MODEL_VERSION, endpoint, latency, scores=(score,))
+        for row, latency in zip(rows.to_pylist(), latencies[failed:], strict=True):
+            self._telemetry.observe(MODEL_VERSION, row["endpoint"], latency, scores=(row["score"],), features=row)
         for latency in latencies[:failed]:
             self._telemetry.observe(MODEL_VERSION, ENDPOINTS[0], latency, error_type="timeout")
 
