@@ -235,13 +235,18 @@ class PredictionTelemetry:
         self._tally = Tally() if self._workers is None else _worker_tally(self._workers)
         self._places = ServingPlaces(self._spec, self._contract, self._tally)
         self._processor_before = self._tally.values[self._places.processor] - process_time()
+        self._tell_memory()
 
     def _read(self) -> list[Reading]:
+        self._tell_memory()
+        return self._tally.readings()
+
+    def _tell_memory(self) -> None:
+        """Say, as one of several workers, how much memory this one has: they are summed."""
         if self._workers is not None:
             memory = series_of(self._contract.by_name["process_resident_memory_bytes"], str(os.getpid()))
             with self._lock:
                 self._tally.set(memory, _resident_bytes(), self._clock())
-        return self._tally.readings()
 
     def _after_fork(self) -> None:
         """Count apart from the parent, in a forked worker that serves what the parent loaded."""

@@ -45,7 +45,8 @@ class WorkerTally(Tally):
         with _alone_in(folder):
             self._names = self._take_over() or _claimed(self._new_name())
             self._numbers = _values_of(Path(self._names.name)).open("a+b")
-            self._places = dict(_read_places(self._names))
+            self._places = _read_places(self._names)
+            self._names.truncate(sum(map(len, map(_line, self._places))))
             self._map(self._next_place())
         for series, place in self._places.items():
             if series.type is MetricType.GAUGE:
@@ -72,7 +73,7 @@ class WorkerTally(Tally):
                 claim.close()
             return None
         for claim in found[1:]:
-            claim.close()
+            _release(claim)
         return found[0] if found else None
 
     def _new_name(self) -> Path:
@@ -82,37 +83,45 @@ class WorkerTally(Tally):
     def _add(self, series: Series, place: int) -> None:
         if place + series.width > len(self.values):
             self._map(place + series.width)
-        line = json.dumps([series.family, series.labels, series.type, series.width]).encode() + b"\n"
-        os.write(self._names.fileno(), line)
+        os.write(self._names.fileno(), _line(series))
 
     def _map(self, numbers: int) -> None:
         """Map the file, grown so that it holds so many numbers."""
         size = -(-max(numbers, 1) // _GROWTH) * _GROWTH * _NUMBER
-        os.posix_fallocate(self._numbers.fileno(), 0, size)  # a full disk is an error here, and no crash later
+        # Written and not only reserved: a full disk is an error here, and no crash at the first count.
+        self._numbers.write(bytes(max(0, size - os.fstat(self._numbers.fileno()).st_size)))
+        self._numbers.flush()
         self.values = memoryview(mmap.mmap(self._numbers.fileno(), size)).cast("d")
 
 
 def _read(path: Path) -> Reading:
     claim = _claim(path)
-    with claim or path.open("rb") as names:
-        stored = _values_of(path).read_bytes()
-        values = memoryview(stored[: len(stored) // _NUMBER * _NUMBER]).cast("d")
-        found = {series: tuple(values[place : place + series.width]) for series, place in _read_places(names)}
+    names = claim or path.open("a+b")
+    places = _read_places(names)
+    stored = _values_of(path).read_bytes()
+    _release(names)
+    values = memoryview(stored[: len(stored) // _NUMBER * _NUMBER]).cast("d")
+    found = {series: tuple(values[place : place + series.width]) for series, place in places.items()}
     return Reading(
         claim is None, {series: numbers for series, numbers in found.items() if len(numbers) == series.width}
     )
 
 
-def _read_places(names: IO[bytes]) -> Iterator[tuple[Series, int]]:
-    """The series of a file and where each begins; a line that is still being written is left out."""
+def _read_places(names: IO[bytes]) -> dict[Series, int]:
+    """The series of a file and where each begins."""
     names.seek(0)
-    place = 0
+    places, place = {}, 0
     for line in names:
-        if not line.endswith(b"\n"):
-            return
+        if not line.endswith(b"\n"):  # it is being written, or its writer was killed
+            break
         family, labels, kind, width = json.loads(line)
-        yield Series(family, tuple(labels), MetricType(kind), width), place
+        places[Series(family, tuple(labels), MetricType(kind), width)] = place
         place += width
+    return places
+
+
+def _line(series: Series) -> bytes:
+    return json.dumps([series.family, series.labels, series.type, series.width]).encode() + b"\n"
 
 
 def _values_of(names: Path) -> Path:
@@ -136,9 +145,18 @@ def _claim(path: Path) -> IO[bytes] | None:
     return file
 
 
+def _release(file: IO[bytes]) -> None:
+    """Close a file and unlock it, also where a process forked meanwhile has it open too."""
+    fcntl.flock(file, fcntl.LOCK_UN)
+    file.close()
+
+
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
     """Wait until no other worker starts or reads."""
-    with (folder / "lock").open("a") as file:
+    file = (folder / "lock").open("a+b")
+    try:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+    finally:
+        _release(file)
