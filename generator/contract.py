@@ -225,6 +225,13 @@ class Contract:
                 "model_version",
                 buckets=SCORE_BUCKETS,
             ),
+            family("serving_feature_rows_total", counter, "Predictions whose features were handed over."),
+            family(
+                "serving_feature_null_total",
+                counter,
+                "Predictions whose feature was null, NaN or missing.",
+                "feature_name",
+            ),
             family("model_info", gauge, "The model being served; always 1.", "model_version", "framework"),
             family(
                 "model_trained_timestamp_seconds",

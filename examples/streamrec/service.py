@@ -176,10 +176,9 @@ class Service:
             self._serve_model(versions[-1], self._time.origin - _MODEL_AGE)
         stages = stage_seconds(self._generator, rows.num_rows + failed, conditions)
         latencies = [dict(zip(STAGE_SECONDS, row, strict=True), total=sum(row)) for row in stages.tolist()]
-        endpoints: list[Any] = rows["endpoint"].to_pylist()
-        scores: list[Any] = rows["score"].to_pylist()
-        for version, endpoint, score, latency in zip(versions, endpoints, scores, latencies[failed:], strict=True):
-            self._telemetry.observe(version, endpoint, latency, scores=(score,))
+        for row, latency in zip(rows.to_pylist(), latencies[failed:], strict=True):
+            version, endpoint, score = row["model_version"], row["endpoint"], row["score"]
+            self._telemetry.observe(version, endpoint, latency, scores=(score,), features=row)
         for latency in latencies[:failed]:
             self._telemetry.observe(self._model_version, ENDPOINTS[0], latency, error_type="timeout")
 

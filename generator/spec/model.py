@@ -692,7 +692,8 @@ class Alerts(Part, frozen=True, kw_only=True):
         warning=0.001, critical=0.005, for_="5m", keep_firing_for="5m", cooldown=Cooldown(warning="1h", critical="1h")
     )
     error_rate_minimum: Annotated[
-        int, Meta(ge=1, description="Fewer failed predictions within the rate window than this are no rate.")
+        int,
+        Meta(ge=1, description="Fewer failures, or nulls at serving, within the rate window than this are no rate."),
     ] = 5
     feedback_rate: Annotated[AlertPolicy, Meta(description="Relative fall of the share of outcomes received.")] = (
         AlertPolicy(warning=0.2, critical=0.5)

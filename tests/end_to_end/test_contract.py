@@ -92,6 +92,7 @@ def serving_page(streamrec: Spec) -> str:
         endpoint=streamrec.serving.endpoints[0],
         latency_seconds={"total": 0.02, **dict.fromkeys(streamrec.serving.stages, 0.005)},
         scores=[0.5],
+        features={},
     )
     port = free_port()
     server = telemetry.start_server("127.0.0.1", port)
