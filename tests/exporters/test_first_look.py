@@ -330,6 +330,13 @@ def test_nothing_is_overwritten_unless_forced(tmp_path: Path):
     assert load_spec(out).features
 
 
+def test_more_columns_than_the_series_budget_has_room_for_are_written_to_be_cut_down(tmp_path: Path):
+    path, out = parquet(pa.table({f"f{number}": [0.5] for number in range(2500)}), tmp_path), tmp_path / "wide.yaml"
+    done = init("--data", path, "--name", "wide", "--out", out)
+    assert (done.exit_code, out.exists()) == (1, True)
+    assert "series_budget" in done.stderr
+
+
 @pytest.mark.parametrize("name", ["Shop", "9", "a b", ""])
 def test_a_name_that_no_metric_can_have_is_wrong_usage(name: str, tmp_path: Path):
     done = init("--data", tmp_path, "--name", name)
