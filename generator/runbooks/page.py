@@ -182,7 +182,7 @@ def _advice(signals: Sequence[Signal]) -> str:
 
 
 def _row(alert: Alert) -> tuple[str, ...]:
-    words = {">": "above", "<": "below", "==": "equal to"}
+    words = {">": "above", ">=": "at least", "<": "below", "==": "equal to"}
     return (
         alert.severity.value,
         ", ".join(escape(value) for _, value in alert.labels) or "as selected below",

@@ -79,9 +79,9 @@ def _many(spec: Spec, record: Record, source: str) -> Alert:
         name="MLManyFeaturesDrifting",
         severity=Severity.CRITICAL,
         expression=f'count by ({SOURCE}) ({record.name}{{{SOURCE}!=""}})',
-        comparison=">",
-        threshold=many - 1,
-        resolution=1 / (many - 1),
+        comparison=">=",
+        threshold=many,
+        resolution=1 / many,
         summary="Many features of one source drift together: one broken pipeline.",
         description=text(
             Value(Format.NUMBER),

@@ -97,7 +97,7 @@ class Scenario:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-Comparison = Literal[">", "<", "=="]
+Comparison = Literal[">", ">=", "<", "=="]
 
 
 @dataclass(frozen=True, slots=True)

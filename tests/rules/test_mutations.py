@@ -8,12 +8,18 @@ import yaml
 
 from generator.spec.durations import duration, seconds
 
-COMPARISON = re.compile(r" (>|<|==) (-?[0-9.]+)(?=$|\n  and )", re.MULTILINE)
+COMPARISON = re.compile(r" (>=|>|<|==) (-?[0-9.]+)(?=$|\n  and )", re.MULTILINE)
 
 
 SURVIVORS = {
-    "lower": {("MLSourceAgeUnknown", "critical", "0")},  # a count is at least 1: above -1 is above 0
-    "slower": {("MLRunFailed", "warning", "0")},  # its range takes far longer to fill than its `for`
+    "lower": {  # a count is at least 1: above -1 is above 0
+        ("MLSourceAgeUnknown", "critical", "0"),
+        ("MLDriftWithBusinessImpact", "critical", "0"),
+    },
+    "slower": {  # their ranges take far longer to fill than their `for`
+        ("MLRunFailed", "warning", "0"),
+        ("MLBusinessMetricAbsent", "warning", "0"),
+    },
     "milder": {("MLFeatureExtreme", "info", "10"), ("MLLogNewColumn", "info", "0")},  # nothing is milder than info
 }
 
@@ -23,7 +29,8 @@ def shifted(rule: dict, sign: int) -> None:
 
     def moved(found: re.Match[str]) -> str:
         limit = float(found[2])
-        return f" {found[1]} {limit + sign * (1 if limit in {0, 1} else limit * 0.02)}"
+        whole = limit in {0, 1} or found[1] == ">="
+        return f" {found[1]} {limit + sign * (1 if whole else limit * 0.02)}"
 
     rule["expr"] = COMPARISON.sub(moved, rule["expr"])
 
@@ -37,7 +44,7 @@ def lower(rule: dict) -> None:
 
 
 def turned(rule: dict) -> None:
-    other = {">": "<=", "<": ">=", "==": "!="}
+    other = {">": "<=", ">=": "<", "<": ">=", "==": "!="}
     rule["expr"] = COMPARISON.sub(lambda m: f" {other[m[1]]} {m[2]}", rule["expr"])
 
 

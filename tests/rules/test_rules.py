@@ -92,12 +92,12 @@ def test_all_records_come_before_all_alerts(streamrec):
     assert kinds == sorted(kinds, reverse=True)
 
 
-def test_no_group_has_more_than_twenty_rules(streamrec):
-    many = [a_signal(alerts=tuple(an_alert(threshold=float(number)) for number in range(45)))]
+def test_no_group_has_more_than_ten_rules(streamrec):
+    many = [a_signal(alerts=tuple(an_alert(threshold=float(number)) for number in range(25)))]
     groups = list(rule_groups(streamrec, many))
     assert [(group["name"], len(group["rules"])) for group in groups] == [
-        ("streamrec-data-alerts", 20),
-        ("streamrec-data-alerts-2", 20),
+        ("streamrec-data-alerts", 10),
+        ("streamrec-data-alerts-2", 10),
         ("streamrec-data-alerts-3", 5),
     ]
 
