@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from benchmarks import kernel, peers, pipeline, scaling, scrape
+from benchmarks import kernel, peers, pipeline, scaling, scrape, serving
 from benchmarks.figures import Figure
 from benchmarks.scaling import Curve
 from exporters.pipeline import usable_cores
@@ -35,7 +35,7 @@ def main() -> None:
     figures: list[Figure] = []
     # A process for each benchmark, so that none runs in the memory that another left behind.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
-        for benchmark in (kernel, peers, pipeline, scrape):
+        for benchmark in (kernel, peers, pipeline, scrape, serving):
             found = pool.submit(benchmark.figures, full=options.full).result()
             figures += found
             print("\n".join(map(_row, found)), flush=True)
@@ -93,7 +93,7 @@ def _row(figure: Figure) -> str:
 def _amount(value: float | None, unit: str) -> str:
     if value is None:
         return ""
-    return f"{value:.3g} s" if unit == "s" else f"{value:.0f} {unit}"
+    return f"{value:.0f} MB" if unit == "MB" else f"{value:.3g} {unit}"
 
 
 def _curve_row(curve: Curve) -> str:

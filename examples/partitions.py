@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 _HOUR_MS = 3_600_000
 
 
-def hours(log: pa.Table) -> Iterator[tuple[datetime, pa.Table]]:
-    """The hours of a log, which is sorted by its `timestamp` column: each begin, in UTC, with its rows."""
+def hours(log: pa.Table, column: str = "timestamp") -> Iterator[tuple[datetime, pa.Table]]:
+    """The hours of a log, which is sorted by a column of times: each begin, in UTC, with its rows."""
     if not log.num_rows:
         return
-    milliseconds = log["timestamp"].cast(pa.timestamp("ms", tz="UTC")).cast(pa.int64()).to_numpy()
+    milliseconds = log[column].cast(pa.timestamp("ms", tz="UTC")).cast(pa.int64()).to_numpy()
     numbers, first = np.unique(milliseconds // _HOUR_MS, return_index=True)
     for number, begin, end in zip(numbers, first, [*first[1:], log.num_rows], strict=True):
         yield datetime.fromtimestamp(int(number) * 3600, UTC), log.slice(begin, end - begin)

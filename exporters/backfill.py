@@ -8,22 +8,31 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from exporters.exposition import RunState, Sample, samples_of_runs, samples_of_window
+from exporters.drift_history import DriftHistory, drift_history, past_window, with_drift_type
+from exporters.exposition import RunState, samples_of_runs, samples_of_window
 from exporters.openmetrics import History
+from exporters.outcome_facts import facts_of
 from exporters.pipeline import measure
 from exporters.reference import Reference
 from exporters.report import Window, WindowReport
 from exporters.results import ResultsStore
+from exporters.sample import Sample
 from generator.contract import Contract
+from generator.errors import UserError
 from generator.spec.durations import milliseconds
 from generator.spec.model import Spec
 
 WINDOWS_PER_PROCESS = 20
 """Fewer windows are not worth the start of another process."""
+
+
+class MeasuringError(UserError):
+    """The windows cannot all be measured."""
 
 
 def backfill(
@@ -50,10 +59,17 @@ def backfill(
     Raises:
         LogError: the log as a whole cannot be read.
         DatabaseError: the results cannot be kept.
+        MeasuringError: a measuring process was ended from outside.
     """
     contract = Contract(spec)
     grace = timedelta(milliseconds=milliseconds(spec.windows.grace))
-    for run, report in enumerate(_reports(spec, base_dir, reference, windows, measured_at), start=1):
+    past: DriftHistory | None = None
+    for run, measured in enumerate(_reports(spec, base_dir, reference, windows, measured_at), start=1):
+        if past is None:
+            kept = results.past_windows(measured.system, measured.reference_version) if results else ()
+            past = drift_history(spec, measured, kept)
+        report = with_drift_type(spec, measured, facts_of(measured.outcomes), past)
+        past = past.after(past_window(report))
         if results:
             results.save(report)
         if history:
@@ -81,6 +97,8 @@ def _reports(
                     yield running.popleft().result()
             while running:
                 yield running.popleft().result()
+        except BrokenProcessPool as error:
+            raise MeasuringError("a process that measured windows was ended from outside (out of memory?)") from error
         finally:
             for future in running:
                 future.cancel()

@@ -31,6 +31,8 @@ class DistinctValues:
 
     def merge(self, other: DistinctValues) -> DistinctValues:
         """The sketch of the values of both."""
+        if not self.hashes.size or not other.hashes.size:
+            return self if self.hashes.size else other
         return DistinctValues(np.union1d(self.hashes, other.hashes)[:CAPACITY])
 
     @property

@@ -9,22 +9,21 @@ import gzip
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import TypeAlias
 
 import msgspec
 from prometheus_client import generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from exporters.concept_exposition import concept_samples, drift_type_samples
 from exporters.freshness import Reading
+from exporters.outcome_samples import samples_of_outcomes
 from exporters.report import Bin, CountWindow, FeatureReport, Measure, Quality, SkewReport, WindowReport
+from exporters.sample import Sample
 from generator.contract import Contract, MetricType, Producer, SchemaDifferenceKind, SkewStatus, Status
 from generator.spec.durations import seconds
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
-Sample: TypeAlias = tuple[tuple[str, ...], float | None]
-"""Label values in the order of the family's labels, and the value; None where it is undefined."""
 
 
 class RunState(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +59,12 @@ def samples_of_window(contract: Contract, report: WindowReport | None) -> dict[s
         samples |= _window_samples(report) | _feature_samples(contract, report)
         if report.skew is not None:
             samples |= _skew_samples(contract, report.skew)
+        if report.drift_type is not None:
+            samples |= drift_type_samples(report.drift_type)
+        if report.concept is not None:
+            samples |= concept_samples(report.concept)
+        if report.outcomes is not None and contract.spec.prediction_log.outcome is not None:
+            samples |= samples_of_outcomes(report.outcomes)
         if report.score is not None:
             samples |= _score_samples(report.score, contract.spec.exporter.top_bins)
         if report.score_count is not None:

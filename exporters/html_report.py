@@ -12,6 +12,8 @@ from exporters.report import SEVERITIES, FeatureReport, Measure, WindowReport
 from exporters.wording import (
     compared,
     difference,
+    gap_findings,
+    kind_of_drift,
     number,
     printable,
     quality_findings,
@@ -152,6 +154,9 @@ def _figures(feature: FeatureReport) -> Iterator[tuple[str, str]]:
 
 
 def _remarks(report: WindowReport) -> Iterator[str]:
+    if report.drift_type is not None:
+        gap = gap_findings(report.concept) if report.concept else []
+        yield _card("Kind of drift", [*kind_of_drift(report.drift_type), *gap])
     if report.skew is not None:
         yield _card("Serving against offline", [compared(report.skew), *skew_findings(report.skew)])
     if report.schema_differences:

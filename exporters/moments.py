@@ -9,6 +9,10 @@ import numpy as np
 
 from exporters.columns import Numbers
 
+PIECE = 8192
+"""Values summed at once: they stay in a core's fastest caches, and are too few for the dot product of any BLAS to
+start threads of its own, which would round as they happen to cut."""
+
 
 class Moments(msgspec.Struct, frozen=True, kw_only=True):
     """Power sums of finite values about their own mean.
@@ -30,16 +34,12 @@ class Moments(msgspec.Struct, frozen=True, kw_only=True):
             return cls(count=values.size, mean=float(values[0]) if values.size else 0.0)
         with np.errstate(over="ignore", invalid="ignore"):
             mean = float(values.mean(dtype=np.float64))
-            distances = np.subtract(values, mean, dtype=np.float64)
-            squares = np.square(distances)
-            # Sums, not dot products: those would start threads of their own, and round as the threads happen to cut.
-            return cls(
-                count=values.size,
-                mean=mean,
-                squares=float(squares.sum()),
-                cubes=float(np.multiply(distances, squares, out=distances).sum()),
-                fourths=float(np.square(squares, out=squares).sum()),
-            )
+            sums = np.zeros(3)
+            for start in range(0, values.size, PIECE):
+                distances = np.subtract(values[start : start + PIECE], mean, dtype=np.float64)
+                squares = np.square(distances)
+                sums += (distances @ distances, distances @ squares, squares @ squares)
+        return cls(count=values.size, mean=mean, squares=float(sums[0]), cubes=float(sums[1]), fourths=float(sums[2]))
 
     def merge(self, other: Moments) -> Moments:
         """The moments of the values of both (Pebay 2008, formulas 1.1 to 1.6)."""

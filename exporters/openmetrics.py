@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from exporters.exposition import Sample
+from exporters.sample import Sample
 from generator.contract import Contract, Family, MetricType, Producer
 
 LOOKBACK = timedelta(minutes=5)

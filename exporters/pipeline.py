@@ -17,6 +17,7 @@ from exporters.columns import ColumnTypeError
 from exporters.compare import Outcome, compare
 from exporters.log_files import StoredFile
 from exporters.newest_scores import NewestScores, newest_scores
+from exporters.outcomes import measure_outcomes
 from exporters.prediction_log import BrokenFileError, Chunk, files_of_window, read_file
 from exporters.profile import ColumnProblem, FeatureProfile, profile_column
 from exporters.reference import Reference
@@ -118,7 +119,12 @@ def measure(
         newest_scores=_newest_scores(spec, base_dir, reference, window),
         unknown_columns=sorted(tally.others - spec.known_columns - {*reference.columns}),
     )
-    return replace(report, skew=measure_skew(spec, base_dir, reference, window)) if spec.skew.path else report
+    if spec.skew.path:
+        report = replace(report, skew=measure_skew(spec, base_dir, reference, window))
+    if spec.prediction_log.outcome is not None:
+        outcomes = measure_outcomes(spec, base_dir, reference.outcome, window, measured_at)
+        report = replace(report, outcomes=outcomes)
+    return report
 
 
 def _newest_scores(spec: Spec, base_dir: Path, reference: Reference, window: Window) -> NewestScores | None:

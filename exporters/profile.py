@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import inf, isfinite
-from typing import Any, Literal
+from math import inf, isfinite, nan
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from exporters.cells import CategoricalCells, Cells, NumericCells
-from exporters.columns import Chunk, Column, Counts, LevelCounts, Numbers, blocks, level_counts, numbers
+from exporters.columns import Chunk, Column, Counts, LevelCounts, blocks, level_counts, numbers
 from exporters.distinct import NO_VALUES, DistinctValues
 from exporters.moments import NO_MOMENTS, Moments
 from generator.contract import Status
@@ -142,10 +142,9 @@ def _profile_numbers(block: Chunk, cells: NumericCells, at: Chunk | None) -> Fea
     """Sort, then look the edges up in the values: one sort of a block that fits the cache is nearly all the cost."""
     values = numbers(block, cells.type, at)
     values.sort()
-    first_nan = _rank(values, np.nan, "left")
-    measured = values[:first_nan]
-    negative = _rank(measured, -inf, "right")
-    finite = measured[negative : _rank(measured, inf, "left")]
+    limits = np.array((np.finfo(values.dtype).min, inf, nan), values.dtype)
+    negative, below, first_nan = values.searchsorted(limits).tolist()
+    measured, finite = values[:first_nan], values[negative:below]
     edges = cells.edges_for(values.dtype)
     with np.errstate(over="ignore"):
         counted = measured.astype(edges.dtype, copy=False)
@@ -171,8 +170,3 @@ def _unseen_numbers(values: NDArray[Any], counts: Counts, cells: NumericCells) -
         return NO_VALUES
     strange = values[np.repeat(cells.unseen, counts)].astype(np.float64)
     return DistinctValues.of(value.tobytes() for value in np.unique(strange))
-
-
-def _rank(values: Numbers, bound: float, side: Literal["left", "right"]) -> int:
-    """How many sorted values lie below (left) or up to (right) a bound, looked up in the values' own precision."""
-    return int(np.searchsorted(values, values.dtype.type(bound), side=side))

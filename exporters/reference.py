@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from exporters.cells import CategoricalCells, Cells, count_levels, make_cells
 from exporters.columns import Column, ColumnTypeError, Counts, epoch_microseconds, sorted_numbers
 from exporters.moments import NO_MOMENTS, Moments
+from exporters.outcome_reference import OutcomeReference, outcome_reference
 from exporters.profile import FeatureProfile, profile_column
 from exporters.report import Window
 from generator.errors import UserError
@@ -126,6 +127,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Every column of the training data, measured or not."""
     model_version: str | None = None
     """The version of the model that the training data trained, as whoever built the reference calls it."""
+    outcome: OutcomeReference | None = None
+    """The outcomes of the training data, where they hold them."""
 
     def counts_for(self, feature: FeatureReference, window: Window) -> Counts:
         """What a window is compared with: the reference in the window's mix of hours or days, see `condition_weights`.
@@ -307,6 +310,11 @@ def build_reference(
     score_reference = (
         measured("score", score, Feature(), spec.reference.score_bins) if score and score in columns else None
     )
+    outcome = None
+    try:
+        outcome = outcome_reference(spec.prediction_log, columns)
+    except ColumnTypeError as error:
+        problems.append(f"prediction_log.outcome: a column of the training data {error}")
     if problems:
         raise ReferenceDataError("no reference was built:\n" + "\n".join(f"  {problem}" for problem in problems))
     return Reference(
@@ -320,6 +328,7 @@ def build_reference(
         score=score_reference,
         columns=tuple(sorted(columns)),
         model_version=model_version,
+        outcome=outcome,
     )
 
 

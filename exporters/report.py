@@ -5,6 +5,11 @@ from typing import Literal
 
 import msgspec
 
+from exporters.concept_report import ConceptReport, DriftType
+from exporters.outcome_report import OutcomeReport
+from exporters.report_parts import FileProblem as FileProblem
+from exporters.report_parts import Measure as Measure
+from exporters.report_parts import Window as Window
 from generator.contract import UNMEASURABLE, SchemaDifferenceKind, SkewStatus, Status
 from generator.spec.levels import ALERTING
 from generator.spec.model import FeatureType, Severity, SkewJoin
@@ -17,13 +22,6 @@ SEVERITIES = ALERTING[::-1]
 """How bad a finding may be, worst first."""
 
 
-class Window(msgspec.Struct, frozen=True):
-    """A stretch of time, begin included, end excluded; both aware and in UTC."""
-
-    start: datetime
-    end: datetime
-
-
 class Bin(msgspec.Struct, frozen=True, kw_only=True):
     """One cell of a feature, with its share of both sides.
 
@@ -34,17 +32,6 @@ class Bin(msgspec.Struct, frozen=True, kw_only=True):
     reference: float
     current: float
     psi: float
-
-
-class Measure(msgspec.Struct, frozen=True, kw_only=True):
-    """A statistic, the value noise alone exceeds once in 1000 windows, and how bad it is.
-
-    `severity` is None below every threshold or below the critical value.
-    """
-
-    value: float
-    critical_value: float
-    severity: Severity | None = None
 
 
 class Quality(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,13 +119,6 @@ class FeatureReport(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(sorted(self.bins, key=lambda item: -item.psi)[:count])
 
 
-class FileProblem(msgspec.Struct, frozen=True, kw_only=True):
-    """A file of the window that could not be measured, or only in part."""
-
-    path: str
-    problem: str
-
-
 class Offender(msgspec.Struct, frozen=True, kw_only=True):
     """A prediction whose value at serving differs from the one recomputed offline; values as text, None for null."""
 
@@ -217,6 +197,11 @@ class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
     """The worst of all features and the scores."""
     skew: SkewReport | None = None
     """None where the spec has no skew.path."""
+    concept: ConceptReport | None = None
+    """None where the spec has no outcome that is compared with a prediction."""
+    drift_type: DriftType | None = None
+    outcomes: OutcomeReport | None = None
+    """None where the spec has no prediction_log.outcome."""
 
     @property
     def urgency(self) -> Severity | None:

@@ -1,8 +1,9 @@
 """Every measurement as SQL rows, in SQLite or PostgreSQL.
 
-`drift_windows` has a row for each measured window, `drift_features` one for each feature in it, and `drift_results`
-one for each cell of each feature. Times are UTC. The prediction score is stored beside the features and told apart
-by `is_score`, since a feature may have any name.
+`drift_windows` has a row for each measured window, `drift_features` one for each feature in it, `drift_results` one for
+each cell of each feature, `drift_outcomes` one for the outcomes of earlier predictions, all of which are in, and
+`drift_gaps` one for what the window says of concept drift. Times are UTC. The prediction score is stored beside the
+features and told apart by `is_score`, since a feature may have any name.
 """
 
 import sqlite3
@@ -39,13 +40,28 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.types import BigInteger, TypeDecorator
 
+from exporters.concept_report import GapSample
 from exporters.database import DatabaseError, explain, open_database
+from exporters.drift_history import PastWindow, past_window
+from exporters.outcome_report import OutcomeReport
 from exporters.report import FeatureReport, Measure, Window, WindowReport
 from generator.contract import TOP_BINS_SQL
 from generator.spec.model import Results
 
 SCORE_NAME = "prediction_score"
 """What `feature_name` holds in rows of the score."""
+
+
+OUTCOME_COUNTS = (
+    *("predictions", "answered", "early", "late", "duplicates", "orphans", "invalid", "untimed"),
+    *("repeated_predictions", "paired"),
+)
+"""Columns of `drift_outcomes` that are counts of an outcome report."""
+OUTCOME_FIGURES = (
+    *("feedback_rate", "delay_p50_seconds", "delay_p95_seconds"),
+    *("predicted_mean", "observed_mean", "gap", "gap_error"),
+)
+"""Columns of `drift_outcomes` that are figures of an outcome report."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -130,6 +146,34 @@ drift_results = Table(
     Column("timestamp", UtcDateTime, nullable=False),
     Index("drift_results_by_time", "system", "timestamp"),
 )
+drift_gaps = Table(
+    "drift_gaps",
+    _tables,
+    *_window_key(),
+    Column("reference_version", Text, nullable=False),
+    Column("drift_type", String(16)),
+    # Whether inputs or scores drifted so that a gap of this window's predictions would be theirs.
+    Column("explains", Boolean, nullable=False),
+    # The gap that the window found, of predictions made earlier; all null where it found none.
+    Column("gap_start", UtcDateTime),
+    Column("gap_end", UtcDateTime),
+    Column("gap", Float),
+    Column("gap_error", Float),
+    Column("answered", BigInteger),
+)
+drift_outcomes = Table(
+    "drift_outcomes",
+    _tables,
+    *_window_key(),
+    # The window whose predictions these are: the measured one moved back by the maximal delay.
+    Column("mature_start", UtcDateTime, nullable=False),
+    Column("mature_end", UtcDateTime, nullable=False),
+    *(Column(name, BigInteger) for name in OUTCOME_COUNTS),
+    *(Column(name, Float) for name in OUTCOME_FIGURES),
+    Column("label_shift", Float),
+    Column("performance_loss", Float),
+    Column("severity", String(16)),
+)
 _TOP_BINS = text(TOP_BINS_SQL).columns(
     *(drift_results.c[name] for name in ("feature_name", "is_score", "bin", "reference_ratio", "current_ratio")),
     *(drift_results.c[name] for name in ("psi_contribution", "window_start", "window_end")),
@@ -161,13 +205,14 @@ class StoredWindow(NamedTuple):
     severity: str | None
 
 
-def open_results(results: Results, base_dir: Path) -> "ResultsStore":
+def open_results(results: Results, base_dir: Path, *, create: bool = True) -> "ResultsStore":
     """The store that a spec names; a relative SQLite file lies in the spec's folder.
 
     Raises:
-        DatabaseError: neither SQLite nor PostgreSQL, no driver, or an unreadable password file.
+        DatabaseError: neither SQLite nor PostgreSQL, no driver, an unreadable password file, or, without `create`, a
+            SQLite file that is missing.
     """
-    engine = open_database(results.url, results.password_file, base_dir, create=True)
+    engine = open_database(results.url, results.password_file, base_dir, create=create)
     if engine.dialect.name not in _KINDS:
         raise DatabaseError(f"results are kept in SQLite or PostgreSQL, not in {engine.dialect.name}")
     if engine.dialect.name == "sqlite":
@@ -197,12 +242,15 @@ class ResultsStore:
         with self._transaction() as connection:
             # First, for it locks the window's row: another process that saves the same window waits here.
             connection.execute(self._insert_or_replace(key, _window_row(report)))
-            for table in (drift_results, drift_features):
+            for table in (drift_results, drift_features, drift_outcomes, drift_gaps):
                 connection.execute(delete(table).filter_by(**key))
+            connection.execute(insert(drift_gaps), key | _gap_row(report))
             if features := [key | row for row in _feature_rows(report)]:
                 connection.execute(insert(drift_features), features)
             if bins := [key | row for row in _bin_rows(report)]:
                 connection.execute(insert(drift_results), bins)
+            if report.outcomes is not None and report.outcomes.mature:
+                connection.execute(insert(drift_outcomes).values(key | _outcome_row(report.outcomes)))
 
     def last_report(self, system: str) -> WindowReport | None:
         """The report of the system's newest window; None where there is none that this version can read."""
@@ -227,6 +275,13 @@ class ResultsStore:
         with self._transaction() as connection:
             return [StoredWindow(Window(begin, end), *rest) for begin, end, *rest in connection.execute(query)]
 
+    def past_windows(self, system: str, reference_version: str) -> list[PastWindow]:
+        """What the windows measured against a reference say of concept drift, by their end."""
+        ended = (drift_gaps.c.window_end, drift_gaps.c.window_start)
+        query = select(drift_gaps).filter_by(system=system, reference_version=reference_version).order_by(*ended)
+        with self._transaction() as connection:
+            return [_past_window(row) for row in connection.execute(query)]
+
     def top_bins(self, system: str, limit: int = 10) -> list[TopBin]:
         """What `TOP_BINS_SQL` finds: the bins of the newest window, largest contribution first."""
         with self._transaction() as connection:
@@ -236,8 +291,13 @@ class ResultsStore:
     def forget_before(self, system: str, moment: datetime) -> int:
         """Drop what is known of windows that ended before `moment`; gives the number of windows dropped."""
         with self._transaction() as connection:
-            for table in (drift_results, drift_features):
+            for table in (drift_results, drift_features, drift_outcomes):
                 connection.execute(delete(table).filter_by(system=system).where(table.c.window_end < moment))
+            # The charts of a reference rest on its first windows: they stay as long as any of its windows does.
+            in_use = select(drift_windows.c.reference_version).filter_by(system=system)
+            in_use = in_use.where(drift_windows.c.window_end >= moment)
+            old_gaps = delete(drift_gaps).filter_by(system=system).where(drift_gaps.c.window_end < moment)
+            connection.execute(old_gaps.where(drift_gaps.c.reference_version.not_in(in_use)))
             old = delete(drift_windows).filter_by(system=system).where(drift_windows.c.window_end < moment)
             return connection.execute(old).rowcount
 
@@ -283,6 +343,33 @@ def _window_row(report: WindowReport) -> dict[str, object]:
     }
 
 
+def _gap_row(report: WindowReport) -> dict[str, object]:
+    past = past_window(report)
+    return {
+        "reference_version": past.reference_version,
+        "drift_type": report.drift_type and report.drift_type.kind.value,
+        "explains": past.explains,
+        "gap_start": past.sample and past.sample.window_start,
+        "gap_end": past.sample and past.sample.window_end,
+        "gap": past.sample and past.sample.gap,
+        "gap_error": past.sample and past.sample.gap_error,
+        "answered": past.sample and past.sample.count,
+    }
+
+
+def _past_window(row: Any) -> PastWindow:
+    sample = None
+    if row.gap is not None:
+        sample = GapSample(
+            window_start=row.gap_start,
+            window_end=row.gap_end,
+            gap=row.gap,
+            gap_error=row.gap_error,
+            count=row.answered,
+        )
+    return PastWindow(Window(row.window_start, row.window_end), row.reference_version, row.explains, sample)
+
+
 def _reports(report: WindowReport) -> Iterator[tuple[dict[str, object], FeatureReport]]:
     for name, feature in report.features.items():
         yield {"feature_name": name, "is_score": False}, feature
@@ -320,6 +407,17 @@ def _bin_rows(report: WindowReport) -> Iterator[dict[str, object]]:
                 "psi_contribution": item.psi,
                 "timestamp": report.window.end,
             }
+
+
+def _outcome_row(outcomes: OutcomeReport) -> dict[str, object]:
+    return {
+        "mature_start": outcomes.window.start,
+        "mature_end": outcomes.window.end,
+        **{name: getattr(outcomes, name) for name in (*OUTCOME_COUNTS, *OUTCOME_FIGURES)},
+        "label_shift": _value(outcomes.label_shift),
+        "performance_loss": _value(outcomes.performance_loss),
+        "severity": outcomes.severity and outcomes.severity.value,
+    }
 
 
 def _value(measure: Measure | None) -> float | None:

@@ -16,7 +16,9 @@ from typing import TypeAlias
 import msgspec
 
 from exporters.database import DatabaseError
+from exporters.drift_history import drift_history, with_drift_type
 from exporters.exposition import packed, render_window
+from exporters.outcome_facts import facts_of
 from exporters.paths import first_line
 from exporters.pipeline import measure
 from exporters.prediction_log import LogError
@@ -59,6 +61,8 @@ def run_here(
     try:
         reference = references.load(spec.reference.alias)
         report = measure(spec, base_dir, reference, reference.version, window, measured_at)
+        past = results.past_windows(report.system, report.reference_version)
+        report = with_drift_type(spec, report, facts_of(report.outcomes), drift_history(spec, report, past))
         results.save(report)
         results.forget_before(
             spec.system.name, measured_at - timedelta(milliseconds=milliseconds(spec.results.retention))

@@ -5,25 +5,34 @@ telemetry = PredictionTelemetry(load_spec("specs/streamrec.yaml"))
 telemetry.model("v7", "lightgbm", trained_at)
 telemetry.start_server(port=8000)
 ...
-telemetry.observe("v7", "/recommend", {"inference": 0.012, "total": 0.021}, scores=[0.81, 0.64])
+telemetry.observe("v7", "/recommend", {"inference": 0.012, "total": 0.021}, scores=[0.81], features=features)
 telemetry.event("clicks")
 ```
 
-All methods may be called from any thread.
+All methods may be called from any thread. Where several processes answer (uvicorn --workers, gunicorn), each has a
+telemetry of its own with the same `workers` folder, and a scrape of any of them shows the application as a whole.
 """
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from __future__ import annotations
+
+import os
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from math import inf
+from pathlib import Path
 from threading import Lock
+from time import process_time, time
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
+from weakref import WeakMethod
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, start_http_server
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
+from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
 
-from generator.contract import TOTAL_STAGE, Contract, Family, Producer
+from exporters.serving_places import ServingPlaces, series_of
+from exporters.tallies import Numbers, Reading, Series, Tally
+from exporters.tally_collector import TallyCollector
+from generator.contract import TOTAL_STAGE, Contract, Family, MetricType, Producer
 from generator.spec.model import Spec
 
 
@@ -59,35 +68,41 @@ class PredictionTelemetry:
     Args:
         spec: the system's spec.
         registry: where to register; by default a registry of its own, with the process's CPU and memory.
+        workers: a folder that the processes of the application share and use for nothing else, where several answer.
+        clock: the Unix time.
 
     Raises:
         ValueError: the spec says that there is no serving application.
+        OSError: the folder of the workers cannot be written.
 
     """
 
-    def __init__(self, spec: Spec, registry: CollectorRegistry | None = None) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        registry: CollectorRegistry | None = None,
+        *,
+        workers: Path | None = None,
+        clock: Callable[[], float] = time,
+    ) -> None:
         if not spec.serving.enabled:
             raise ValueError("the spec says that there is no serving application; set serving.enabled: true")
-        contract = Contract(spec)
-        families = {family.name: family for family in contract.of(Producer.SERVING)}
         self.registry = CollectorRegistry() if registry is None else registry
-        self._serving = spec.serving
-        self._stages = (*spec.serving.stages, TOTAL_STAGE)
-        self._predictions = _counter(families[contract.name("predictions_total")])
-        self._errors = _counter(families[contract.name("prediction_errors_total")])
-        self._latency = _histogram(families[contract.name("prediction_latency_seconds")])
-        self._scores = _histogram(families[contract.name("prediction_score")])
-        self._info = _gauge(families[contract.name("model_info")])
-        self._trained = _gauge(families[contract.name("model_trained_timestamp_seconds")])
-        self._gpus = _gauge(families[contract.name("gpu_utilization_ratio")]) if spec.serving.gpu else None
-        counted = {event: families.get(contract.event(event)) for event in spec.business.events}
-        self._events = {event: _counter(family) for event, family in counted.items() if family is not None}
-        self._unique = {event: families[contract.name(event)] for event in counted if event not in self._events}
-        self._unique_gauges: dict[str, Gauge] = {}
-        self._lock = Lock()
-        self._versions: set[str] = set()
-        self.registry.register(_WithoutCreated(self._metrics))
-        if registry is None:
+        self._spec = spec
+        self._contract = Contract(spec)
+        self._workers = workers
+        self._clock = clock
+        self._stages = frozenset((*spec.serving.stages, TOTAL_STAGE))
+        self._latency_bounds = self._family("prediction_latency_seconds").buckets
+        self._score_bounds = self._family("prediction_score").buckets
+        self._served: tuple[Series, ...] = ()
+        self._open()
+        # A registry that the application brings shows its processes its own way.
+        producers = (Producer.SERVING, Producer.PROCESS) if registry is None and workers else (Producer.SERVING,)
+        self.registry.register(TallyCollector(self._contract.of(*producers), self._read))
+        if workers is not None:
+            os.register_at_fork(after_in_child=_if_alive(WeakMethod(self._after_fork)))
+        elif registry is None:
             ProcessCollector(registry=self.registry)
 
     def model(self, model_version: str, framework: str, trained_at: datetime) -> None:
@@ -104,12 +119,15 @@ class PredictionTelemetry:
         """
         if trained_at.tzinfo is None:
             raise ValueError("trained_at must carry a time zone, such as datetime.UTC")
+        info = self._series("model_info", model_version, framework)
+        trained = self._series("model_trained_timestamp_seconds", model_version)
         with self._lock:
-            self._info.clear()
-            self._trained.clear()
-            self._info.labels(model_version, framework).set(1)
-            self._trained.labels(model_version).set(trained_at.timestamp())
-        self._start_at_zero(model_version)
+            for series in self._served:
+                self._tally.set(series, 0.0, at=0.0)
+            self._tally.set(info, 1.0, self._clock())
+            self._tally.set(trained, trained_at.timestamp(), self._clock())
+            self._served = (info, trained)
+            self._places.version(model_version)
 
     def observe(
         self,
@@ -118,6 +136,7 @@ class PredictionTelemetry:
         latency_seconds: Mapping[str, float],
         scores: Iterable[float] = (),
         error_type: str | None = None,
+        features: Mapping[str, Any] | None = None,
     ) -> None:
         """Count one request, failed or not.
 
@@ -127,25 +146,38 @@ class PredictionTelemetry:
             latency_seconds: by stage, how long it took; `total` is the whole request.
             scores: the scores it answered, at most those that users see. NaN and infinities are left out.
             error_type: the kind of failure; None where the request succeeded.
+            features: what the model was given, by feature. A feature of the spec that is None, NaN or not there
+                counts as null; what the spec does not know is ignored.
 
         Raises:
             ValueError: a stage that the spec does not name. Nothing is counted then.
 
         """
-        unknown = [stage for stage in latency_seconds if stage not in self._stages]
-        if unknown:
-            raise ValueError(f"unknown stage {unknown[0]!r}; the spec names {', '.join(self._stages)}")
-        self._start_at_zero(model_version)
-        self._predictions.labels(model_version, endpoint).inc()
-        if error_type is not None:
-            self._errors.labels(model_version, error_type).inc()
-        for stage, seconds in latency_seconds.items():
-            if seconds >= 0 and math.isfinite(seconds):
-                self._latency.labels(model_version, stage).observe(seconds)
-        histogram = self._scores.labels(model_version)
-        for score in scores:
-            if math.isfinite(score):
-                histogram.observe(score)
+        if not latency_seconds.keys() <= self._stages:
+            unknown = next(stage for stage in latency_seconds if stage not in self._stages)
+            known = ", ".join((*self._spec.serving.stages, TOTAL_STAGE))
+            raise ValueError(f"unknown stage {unknown!r}; the spec names {known}")
+        nulls = () if features is None else self._places.nulls_in(features)
+        with self._lock:
+            version = self._places.version(model_version)
+            prediction = version.predictions[endpoint]
+            failure = None if error_type is None else version.errors[error_type]
+            values = self._tally.values  # looked up after the places: a new one may have made it another
+            values[prediction] += 1
+            if failure is not None:
+                values[failure] += 1
+            for stage, seconds in latency_seconds.items():
+                if 0 <= seconds < inf:
+                    _observe(values, version.latency[stage], self._latency_bounds, float(seconds))
+            for score in scores:
+                if -inf < score < inf:
+                    _observe(values, version.scores, self._score_bounds, float(score))
+            if features is not None:
+                values[self._places.rows] += 1
+                for place in nulls:
+                    values[place] += 1
+            if self._workers is not None:
+                values[self._places.processor] = self._processor_before + process_time()
 
     def event(self, name: str, amount: float = 1) -> None:
         """Add to a business event of the spec.
@@ -154,11 +186,13 @@ class PredictionTelemetry:
             ValueError: no such event, one that is not counted, or a negative or undefined amount.
 
         """
-        if name not in self._events:
-            raise _no_event(name, self._events, "set_unique" if name in self._unique else None)
-        if not (amount >= 0 and math.isfinite(amount)):
+        counted = self._places.events
+        if name not in counted:
+            raise _no_event(name, counted, "set_unique" if name in self._spec.business.events else None)
+        if not 0 <= amount < inf:
             raise ValueError(f"event {name!r} cannot grow by {amount}")
-        self._events[name].inc(amount)
+        with self._lock:
+            self._tally.values[counted[name]] += float(amount)
 
     def set_unique(self, name: str, value: float) -> None:
         """Set how many distinct items a business event of the spec stands at. It is absent until then.
@@ -167,12 +201,12 @@ class PredictionTelemetry:
             ValueError: no such event, or one that is counted.
 
         """
-        if name not in self._unique:
-            raise _no_event(name, self._unique, "event" if name in self._events else None)
+        counted = self._places.events
+        unique = [event for event in self._spec.business.events if event not in counted]
+        if name not in unique:
+            raise _no_event(name, unique, "event" if name in counted else None)
         with self._lock:
-            if name not in self._unique_gauges:
-                self._unique_gauges[name] = _gauge(self._unique[name])
-        self._unique_gauges[name].set(value)
+            self._tally.set(self._series(name), value, self._clock())
 
     def gpu(self, gpu: str, ratio: float) -> None:
         """Set the share of time, 0 to 1, that a GPU was busy.
@@ -181,9 +215,10 @@ class PredictionTelemetry:
             ValueError: the spec says that the application has no GPU.
 
         """
-        if self._gpus is None:
+        if not self._spec.serving.gpu:
             raise ValueError("the spec says that there is no GPU; set serving.gpu: true")
-        self._gpus.labels(gpu).set(ratio)
+        with self._lock:
+            self._tally.set(self._series("gpu_utilization_ratio", gpu), ratio, self._clock())
 
     def start_server(self, host: str = "127.0.0.1", port: int = 0) -> TelemetryServer:
         """Serve /metrics from a thread; port 0 takes any free one.
@@ -194,54 +229,69 @@ class PredictionTelemetry:
         """
         return TelemetryServer(self.registry, host, port)
 
-    def _start_at_zero(self, model_version: str) -> None:
-        """Let every known series of a new version begin at 0, so that its first count is seen as a rise."""
-        if model_version in self._versions:
-            return
-        self._versions.add(model_version)
-        for endpoint in self._serving.endpoints:
-            self._predictions.labels(model_version, endpoint)
-        for error_type in self._serving.error_types:
-            self._errors.labels(model_version, error_type)
-        for stage in self._stages:
-            self._latency.labels(model_version, stage)
-        self._scores.labels(model_version)
+    def _open(self) -> None:
+        """Begin to count in this process."""
+        self._lock = Lock()
+        self._tally = Tally() if self._workers is None else _worker_tally(self._workers)
+        self._places = ServingPlaces(self._spec, self._contract, self._tally)
+        self._processor_before = self._tally.values[self._places.processor] - process_time()
+        self._tell_memory()
 
-    def _metrics(self) -> Iterator[Counter | Gauge | Histogram]:
-        yield from (self._predictions, self._errors, self._latency, self._scores, self._info, self._trained)
-        if self._gpus is not None:
-            yield self._gpus
-        yield from self._events.values()
-        yield from list(self._unique_gauges.values())
+    def _read(self) -> list[Reading]:
+        self._tell_memory()
+        return self._tally.readings()
 
+    def _tell_memory(self) -> None:
+        """Say, as one of several workers, how much memory this one has: they are summed."""
+        if self._workers is not None:
+            memory = series_of(self._contract.by_name["process_resident_memory_bytes"], str(os.getpid()))
+            with self._lock:
+                self._tally.set(memory, _resident_bytes(), self._clock())
 
-class _WithoutCreated(Collector):
-    """Metrics that have samples, without the `_created` series that prometheus_client adds to each of them.
+    def _after_fork(self) -> None:
+        """Count apart from the parent, in a forked worker that serves what the parent loaded."""
+        gauges = [(series, numbers) for series, numbers in self._tally.own().items() if series.type is MetricType.GAUGE]
+        self._tally.abandon()
+        self._open()
+        for series, (value, at) in gauges:
+            self._tally.set(series, value, at)
 
-    Done here and not by `disable_created_metrics`, which would change the application's own metrics too.
-    """
+    def _series(self, short: str, *labels: str) -> Series:
+        return series_of(self._family(short), *labels)
 
-    def __init__(self, metrics: Callable[[], Iterable[Counter | Gauge | Histogram]]) -> None:
-        self._metrics = metrics
-
-    def collect(self) -> Iterator[Metric]:
-        for metric in self._metrics():
-            for family in metric.collect():
-                family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
-                if family.samples:
-                    yield family
+    def _family(self, short: str) -> Family:
+        return self._contract.by_name[self._contract.name(short)]
 
 
-def _counter(family: Family) -> Counter:
-    return Counter(family.name, family.help, family.labels, registry=None)
+def _if_alive(method: WeakMethod[Callable[[], None]]) -> Callable[[], None]:
+    """Calls a method as long as its object is in use."""
+
+    def call() -> None:
+        if (bound := method()) is not None:
+            bound()
+
+    return call
 
 
-def _gauge(family: Family) -> Gauge:
-    return Gauge(family.name, family.help, family.labels, registry=None)
+def _resident_bytes() -> int:
+    """The memory of this process; 0 where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def _histogram(family: Family) -> Histogram:
-    return Histogram(family.name, family.help, family.labels, buckets=family.buckets, registry=None)
+def _worker_tally(folder: Path) -> Tally:
+    from exporters.worker_tallies import WorkerTally  # noqa: PLC0415  (its locks are those of Unix)
+
+    return WorkerTally(folder)
+
+
+def _observe(values: Numbers, place: int, bounds: Sequence[float], value: float) -> None:
+    """Add a value to a histogram."""
+    values[place + bisect_left(bounds, value)] += 1
+    values[place + len(bounds) + 1] += value
 
 
 def _no_event(name: str, known: Iterable[str], instead: str | None) -> ValueError:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from exporters.columns import Column
 from exporters.database import DatabaseError
 from exporters.log_files import StoredFile, walk
+from exporters.outcome_columns import label_columns, prediction_columns
 from exporters.paths import PathError, locate, plain
 from exporters.prediction_log import FORMAT_OF_SUFFIX, BrokenFileError, LogError, column_names, read_file
 from exporters.reference import Reference, ReferenceDataError, build_reference, hash_streams
@@ -80,8 +81,11 @@ class TrainingData(Mapping[str, Column]):
         self._default_format = spec.prediction_log.format
         self._time_column = spec.reference.timestamp or spec.prediction_log.timestamp
         types = {spec.column(name): feature.type for name, feature in spec.features.items()}
-        if spec.prediction_log.score is not None:
-            types.setdefault(spec.prediction_log.score, FeatureType.FLOAT)
+        log = spec.prediction_log
+        if log.score is not None:
+            types.setdefault(log.score, FeatureType.FLOAT)
+        for name, kind in {**prediction_columns(log), **label_columns(log)}.items():
+            types.setdefault(name, kind)
         present = self._present(frozenset({*types, self._time_column}))
         self._types = {name: kind for name, kind in types.items() if name in present}
         self._names = [*self._types, *({self._time_column} & present - types.keys())]

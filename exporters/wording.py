@@ -1,7 +1,9 @@
 """Names and figures as people read them, on the terminal and on paper."""
 
+from exporters.concept_report import ConceptReport, DriftType
 from exporters.report import Bin, FeatureReport, FeatureSkew, Quality, SchemaDifference, SkewReport, WindowReport
 from generator.contract import SkewStatus
+from generator.spec.model import Severity
 
 
 def printable(text: str) -> str:
@@ -60,7 +62,8 @@ def difference(found: SchemaDifference) -> str:
 
 def unread(report: WindowReport) -> list[str]:
     """A line for each file that the window or its skew could not read in full; once where both read it."""
-    problems = (*report.problems, *(report.skew.problems if report.skew else ()))
+    parts = (report.skew, report.outcomes)
+    problems = (*report.problems, *(problem for part in parts if part for problem in part.problems))
     return [printable(f"{item.path}: {item.problem}") for item in dict.fromkeys(problems)]
 
 
@@ -73,6 +76,26 @@ def skew_findings(skew: SkewReport) -> list[str]:
     """A line for each feature that differs between serving and offline, or could not be compared."""
     agreeing = {SkewStatus.OK, SkewStatus.NOT_RECOMPUTED}
     return [_skew(name, feature) for name, feature in skew.features.items() if feature.status not in agreeing]
+
+
+def kind_of_drift(found: DriftType) -> list[str]:
+    """The kind of drift, why, and what to do: a line each."""
+    lines = (f"Kind of drift: {found.kind.value}. {found.reason}", found.response)
+    return [printable(line) for line in lines if line]
+
+
+def gap_findings(concept: ConceptReport) -> list[str]:
+    """What the charts of the gap between predictions and outcomes say."""
+    if concept.sample is None or concept.expected_gap is None or concept.gap_deviation is None:
+        return [f"Predictions against outcomes: {concept.status.value.replace('_', ' ')}. {sentence(concept.reason)}"]
+    gap = (
+        f"Predictions against outcomes: gap {concept.sample.gap:+.4g}, expected {concept.expected_gap:+.4g}, "
+        f"{concept.standardised_gap:+.1f} standard deviations, over {concept.sample.count:,} outcomes."
+    )
+    if concept.since is None:
+        return [gap]
+    chart = "cumulative sum" if concept.severity is Severity.CRITICAL else "moving average"
+    return [gap, f"The {chart} is beyond its limit; the run began at {concept.since:%Y-%m-%d %H:%M} UTC."]
 
 
 def _skew(name: str, feature: FeatureSkew) -> str:

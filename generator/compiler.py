@@ -4,6 +4,7 @@
 """
 
 import difflib
+import itertools
 import os
 import re
 import tempfile
@@ -59,6 +60,7 @@ def compile_spec(spec: Spec, source: str = "spec.yaml") -> dict[str, str]:
     """
     from generator.grafana.dashboard import dashboard_json  # noqa: PLC0415  (grafanalib: only compiling needs it)
     from generator.prometheus import prometheus_config  # noqa: PLC0415
+    from generator.routing import routing_files  # noqa: PLC0415
     from generator.rules import rules_file, test_files  # noqa: PLC0415
     from generator.runbooks import runbook_pages  # noqa: PLC0415
     from generator.signals import signals  # noqa: PLC0415
@@ -70,6 +72,7 @@ def compile_spec(spec: Spec, source: str = "spec.yaml") -> dict[str, str]:
         f"dashboards/{name}.json": dashboard_json(spec, watched, line),
         **{f"runbooks/{name}/{page}": text for page, text in runbook_pages(spec, watched, line).items()},
         f"stack/{name}/prometheus.yml": prometheus_config(spec, line),
+        **{f"stack/{name}/{file}": text for file, text in routing_files(spec, watched, line).items()},
     }
 
 
@@ -119,8 +122,10 @@ def write(changes: Iterable[Change], folder: Path) -> None:
         target = folder / change.path
         if change.kind is ChangeKind.ORPHANED:
             target.unlink()
-            if not any(target.parent.iterdir()):
-                target.parent.rmdir()
+            for parent in itertools.takewhile(lambda parent: parent != folder, target.parents):
+                if any(parent.iterdir()):
+                    break
+                parent.rmdir()
         else:
             _write_atomically(target, change.after)
 

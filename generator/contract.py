@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
-from generator.spec.model import KpiKind, SkewJoin, SloKind, Spec
+from generator.spec.model import KpiKind, OutcomeKind, SkewJoin, SloKind, Spec
 
 TOP_BINS_SQL = """\
 SELECT feature_name, is_score, bin, reference_ratio, current_ratio, psi_contribution, window_start, window_end
@@ -64,6 +64,30 @@ class SkewStatus(StrEnum):
     MISSING_IN_SERVING = "missing_in_serving"
     TYPE_MISMATCH = "type_mismatch"
     NOT_RECOMPUTED = "not_recomputed"
+
+
+class DriftKind(StrEnum):
+    """Which kind of drift a window shows."""
+
+    NONE = "none"
+    COVARIATE = "covariate"
+    PREDICTION = "prediction"
+    LABEL = "label"
+    CONCEPT = "concept"
+    UNKNOWN = "unknown"
+
+
+class ConceptStatus(StrEnum):
+    """What could be said of the gap between predictions and outcomes: charts exist only where the status is ok."""
+
+    OK = "ok"
+    LEARNING = "learning"
+    NO_OUTCOMES = "no_outcomes"
+    REFUSED = "refused"
+
+
+CUSUM_SIDES = ("upper", "lower")
+"""The sides of a CUSUM: predictions above the outcomes more than they were, and below."""
 
 
 class SchemaDifferenceKind(StrEnum):
@@ -200,6 +224,13 @@ class Contract:
                 "Scores answered, 0 to 1.",
                 "model_version",
                 buckets=SCORE_BUCKETS,
+            ),
+            family("serving_feature_rows_total", counter, "Predictions whose features were handed over."),
+            family(
+                "serving_feature_null_total",
+                counter,
+                "Predictions whose feature was null, NaN or missing.",
+                "feature_name",
             ),
             family("model_info", gauge, "The model being served; always 1.", "model_version", "framework"),
             family(
@@ -346,6 +377,9 @@ class Contract:
                 else ()
             ),
             *(self._skew() if self.spec.skew.path else ()),
+            gauge("drift_type", "1 for the kind of drift that the last window shows, 0 for the others.", "type"),
+            *(self._concept() if self.spec.has_gap else ()),
+            *self._outcomes(),
             gauge("window_start_timestamp_seconds", "Begin of the last measured window, in Unix time."),
             gauge("window_end_timestamp_seconds", "End of the last measured window, in Unix time."),
             gauge("window_rows", "Rows of the last measured window."),
@@ -400,12 +434,42 @@ class Contract:
             ),
         )
 
+    def _concept(self) -> Iterator[Family]:
+        """The gap between predictions and outcomes, and its control charts."""
+        labels = {"concept_status": ("status",), "concept_cusum": ("side",)}
+        for short, described in _CONCEPT.items():
+            yield self._family(short, MetricType.GAUGE, described, labels.get(short, ()), Producer.EXPORTER)
+
+    def _outcomes(self) -> Iterator[Family]:
+        """Families of outcomes, where the spec has some, and of the performance that their kind allows."""
+        outcome = self.spec.prediction_log.outcome
+        if outcome is None:
+            return
+        expected = (
+            _OUTCOMES
+            | (_TIMED if outcome.timestamp else {})
+            | (_ESTIMATED if outcome.kind is OutcomeKind.BINARY else {})
+        )
+        for short, described in expected.items():
+            yield self._family(short, MetricType.GAUGE, described, _OUTCOME_LABELS.get(short, ()), Producer.EXPORTER)
+
     def _quality(self) -> Iterator[Family]:
         """How sound a feature's values are."""
         for short, described in _QUALITY.items():
             yield self._family(short, MetricType.GAUGE, described, ("feature_name",), Producer.EXPORTER)
 
 
+_CONCEPT = {
+    "concept_status": "1 for the status that holds for the gap between predictions and outcomes, 0 for the others.",
+    "concept_gap": "Mean prediction less mean outcome of the last window whose outcomes are known.",
+    "concept_gap_expected": "Mean gap of the baseline: what the charts take for normal.",
+    "concept_gap_noise": "Distance from the expected gap that an unchanged window exceeds once in 1000.",
+    "concept_baseline_windows": "Windows that the baseline rests on, or has gathered so far.",
+    "concept_ewma": "Moving average of the standardised gap, in standard deviations of a window.",
+    "concept_ewma_limit": "Beyond this, to either side, the moving average signals.",
+    "concept_cusum": "Cumulative sum of the standardised gap above its target or below it, 0 up.",
+    "concept_cusum_limit": "Beyond this a cumulative sum signals.",
+}
 _SKEW_HELP = {
     "psi": "Population stability index of serving against offline, 0 up.",
     "ks": "Kolmogorov-Smirnov D of serving against offline, 0 to 1.",
@@ -425,6 +489,41 @@ _QUALITY = {
     "feature_new_category_ratio": "Share of values that the reference does not hold, 0 to 1.",
     "feature_new_category_ratio_critical_value": "Share that noise alone exceeds once in 1000 windows.",
     "feature_vanished_categories": "Categories that held 2 % or more of the reference and are gone.",
+}
+_OUTCOMES = {
+    "feedback_predictions": "Predictions of the mature window, each id once.",
+    "feedback_rate": "Share of them that received a valid outcome in time, 0 to 1.",
+    "feedback_rate_upper_bound": "The true share lies below this with a confidence of 97.5 %.",
+    "feedback_expected_rate": "Share that normally receives one, 0 to 1, by the spec or the reference.",
+    "feedback_fall": "1 less the share over the expected one; 0 is no fall.",
+    "feedback_fall_critical_value": "Fall that noise alone exceeds once in 1000 windows.",
+    "feedback_rejected_ratio": "Share of the window's outcomes that were of no use, 0 to 1.",
+    "feedback_files_unreadable": "Files of predictions or outcomes that could not be read, or only in part.",
+    "feedback_window_end_timestamp_seconds": "End of the mature window, in Unix time.",
+    "outcome_mean": "Mean outcome of the mature window: the share of positives, or in the outcome's own unit.",
+    "outcome_mean_lower_bound": "Begin of the 95 % interval of the mean outcome.",
+    "outcome_mean_upper_bound": "End of the 95 % interval of the mean outcome.",
+    "outcome_reference_mean": "Mean outcome of the reference.",
+    "outcome_predicted_mean": "Mean prediction of the answered predictions.",
+    "outcome_gap": "Mean of prediction less outcome.",
+    "outcome_gap_error": "Standard error of the gap.",
+    "outcome_shift": "Mean outcome against the reference: relative where binary, else in reference standard deviations.",
+    "outcome_shift_critical_value": "Shift that noise alone exceeds once in 1000 windows, to either side.",
+    "performance": "Figures of performance of the answered predictions of the mature window.",
+    "performance_reference": "The same figures in the reference.",
+    "performance_loss": "Share of the reference's AUC above chance or NDCG that is lost, or relative rise of the error.",
+    "performance_loss_critical_value": "Loss that noise alone exceeds once in 1000 windows.",
+}
+_TIMED = {"feedback_delay_seconds": "Time from a prediction to the outcome that counts, by quantile."}
+_ESTIMATED = {
+    "performance_estimated": "Figures estimated from the last window's scores alone, before outcomes are known."
+}
+_OUTCOME_LABELS = {
+    "feedback_rejected_ratio": ("reason",),
+    "feedback_delay_seconds": ("quantile",),
+    "performance": ("figure",),
+    "performance_reference": ("figure",),
+    "performance_estimated": ("figure",),
 }
 _PROCESS = (
     Family("process_cpu_seconds_total", MetricType.COUNTER, "CPU time used.", (), Producer.PROCESS),

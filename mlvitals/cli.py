@@ -6,7 +6,7 @@ Results go to stdout, diagnostics to stderr. Exit codes: 0 fine, 1 findings or f
 import sys
 import threading
 from collections import Counter
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 if TYPE_CHECKING:
+    from exporters.drift_history import PastWindow
     from exporters.report import Window, WindowReport
     from exporters.stores import ReferenceStore
     from generator.spec.model import Spec
@@ -123,6 +124,32 @@ def lint(spec_paths: tuple[Path, ...], form: str) -> None:
     if text:
         click.echo(text)
     sys.exit(1 if found else 0)
+
+
+@main.command("estimate")
+@spec_argument
+@click.option(
+    "--predictions-per-day",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Default: the spec's telemetry.predictions_per_day.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON (schema mlvitals.estimate/1).")
+def estimate_command(spec_path: Path, predictions_per_day: int | None, as_json: bool) -> None:
+    """Show what the telemetry of a spec costs: series, and storage a day and on each tier."""
+    import msgspec
+    from rich.console import Console
+
+    from generator.estimate import estimate
+    from mlvitals.estimate_output import estimate_table
+
+    spec = _load(spec_path)
+    wanted = spec.telemetry.predictions_per_day if predictions_per_day is None else predictions_per_day
+    found = estimate(spec, wanted)
+    if as_json:
+        click.echo(msgspec.json.encode(found))
+    else:
+        estimate_table(found, Console(highlight=False))
 
 
 def _load_all(paths: tuple[Path, ...], compress_time: float = 1.0) -> list[tuple[Path, "Spec"]]:
@@ -364,6 +391,8 @@ def drift(
     """
     from rich.console import Console
 
+    from exporters.drift_history import drift_history, with_drift_type
+    from exporters.outcome_facts import facts_of
     from exporters.pipeline import measure
     from exporters.results import open_results
     from generator.spec.model import Severity
@@ -376,6 +405,8 @@ def drift(
     loaded = _store(spec, spec_path).load(version or spec.reference.alias)
     begin = datetime.now(UTC)
     report = measure(spec, spec_path.parent, loaded, loaded.version, window, measured_at=begin)
+    past = _past_windows(spec, spec_path.parent, report)
+    report = with_drift_type(spec, report, facts_of(report.outcomes), drift_history(spec, report, past))
     if as_json:
         click.echo(report.to_json())
     else:
@@ -389,6 +420,18 @@ def drift(
         _publish(spec, spec_path.parent, report, begin, textfile, pushgateway)
     if fail_on and report.is_at_least(Severity(fail_on)):
         sys.exit(1)
+
+
+def _past_windows(spec: "Spec", base_dir: Path, report: "WindowReport") -> "list[PastWindow]":
+    """What the results database has of earlier windows; nothing where it cannot be read, for a window needs none."""
+    from exporters.database import DatabaseError
+    from exporters.results import open_results
+
+    try:
+        with closing(open_results(spec.results, base_dir, create=False)) as results:
+            return results.past_windows(report.system, report.reference_version)
+    except DatabaseError:
+        return []
 
 
 def _write_html(report: "WindowReport", path: Path) -> None:
@@ -537,3 +580,93 @@ def backfill(
             with replacing(openmetrics) as file:
                 samples = history.write(file, until=min(windows[-1].end + step + grace, now))
             console.print(f"{samples:,} samples in {openmetrics}", markup=False)
+
+
+# ---------------------------------------------------------------- incidents
+
+
+@main.command()
+@click.option("--listen", default="127.0.0.1:9110", show_default=True, metavar="HOST:PORT", help="Where to listen.")
+@click.option("--keep", type=FILE, metavar="FILE", help="Keep the messages here, as JSON lines, over restarts.")
+def inbox(listen: str, keep: Path | None) -> None:
+    """Play Slack, PagerDuty and a webhook for a local Alertmanager, and show what arrives."""
+    import signal
+
+    from incidents.inbox.mailbox import Mailbox
+    from incidents.inbox.server import PAGERDUTY, SLACK, WEBHOOK, Inbox
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with Inbox(listen, Mailbox(keep)) as server, suppress(KeyboardInterrupt):
+        click.echo(f"{server.url}: Slack at {SLACK}, PagerDuty at {PAGERDUTY}, webhooks at {WEBHOOK}", err=True)
+        threading.Event().wait()
+
+
+@main.command("evaluate")
+@spec_argument
+@click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True, metavar="DIR")
+@click.option("--truth", "truth_path", type=FILE, required=True, metavar="FILE", help="What was wrong, and when.")
+@click.option("--reference", "version", help="A version or alias. Default: built from DIR/training, else in force.")
+@click.option("--json", "json_path", type=FILE, metavar="FILE", help="Write it as JSON (schema mlvitals.evaluation/1).")
+@click.option("--html", "html_path", type=FILE, metavar="FILE", help="Write it as one self-contained page.")
+@click.option("--strict", is_flag=True, help="Exit with 1 when a fault was missed or a page was false.")
+def evaluate_command(
+    spec_path: Path,
+    data: Path,
+    truth_path: Path,
+    version: str | None,
+    json_path: Path | None,
+    html_path: Path | None,
+    strict: bool,
+) -> None:
+    """Replay a history with known faults: what would have caught each, how fast, and what would have cried wolf.
+
+    DIR holds predictions/ and, where there are any, outcomes/, recomputed/, training/, metrics/ and sources.parquet;
+    python -m examples.streamrec history --faults all writes such a folder.
+    """
+    from tempfile import TemporaryDirectory
+
+    from rich.console import Console
+    from rich.progress import track
+
+    from evaluation.evaluate import evaluate
+    from evaluation.page import evaluation_page
+    from evaluation.truth import read_truth
+    from exporters.results import open_results
+    from exporters.training_data import build_from_files
+    from generator.spec.model import Results
+    from mlvitals.evaluation_output import evaluation_table
+
+    spec, truth = _load(spec_path), read_truth(truth_path)
+    if version is None and (data / "training").is_dir():
+        reference = build_from_files(spec, Path.cwd(), (str(data / "training"),), truth.start)
+    else:
+        reference = _store(spec, spec_path).load(version or spec.reference.alias)
+    errors = Console(stderr=True)
+    with TemporaryDirectory(prefix="mlvitals-evaluate-") as folder:
+        kept = Results(url=f"sqlite:///{folder}/results.db")
+        with closing(open_results(kept, Path(folder))) as results:
+            found = evaluate(
+                spec,
+                spec_path.parent,
+                data,
+                truth,
+                reference,
+                results,
+                lambda reports, count: iter(
+                    track(reports, "Measuring", count, console=errors, transient=True, disable=not errors.is_terminal)
+                ),
+            )
+    evaluation_table(found, Console(highlight=False))
+    if json_path:
+        _write(json_path, found.to_json())
+    if html_path:
+        _write(html_path, evaluation_page(found).encode())
+    if strict and not found.is_perfect:
+        sys.exit(1)
+
+
+def _write(path: Path, content: bytes) -> None:
+    from exporters.atomic import replacing
+
+    with replacing(path) as file:
+        file.write(content)

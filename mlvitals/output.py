@@ -8,10 +8,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from exporters.concept_report import ConceptReport, DriftType
 from exporters.report import SEVERITIES, FeatureReport, Measure, SkewReport, WindowReport
 from exporters.wording import (
     compared,
     difference,
+    gap_findings,
+    kind_of_drift,
     number,
     printable,
     quality_findings,
@@ -22,6 +25,7 @@ from exporters.wording import (
     state,
     unread,
 )
+from generator.contract import DriftKind
 from generator.spec.model import Severity
 
 SCORE = "(score)"
@@ -41,6 +45,8 @@ def drift_table(report: WindowReport, console: Console) -> None:
         if feature.urgency or feature.reason:
             console.print()
             console.print(_finding(name, feature))
+    if report.drift_type is not None:
+        _kind_lines(console, report.drift_type, report.concept)
     if report.skew is not None:
         _skew_lines(console, report.skew)
     remarks = [*map(difference, report.schema_differences), *unread(report)]
@@ -48,6 +54,13 @@ def drift_table(report: WindowReport, console: Console) -> None:
         console.print()
     for remark in remarks:
         console.print(Text(remark, "yellow"), soft_wrap=True)
+
+
+def _kind_lines(console: Console, found: DriftType, concept: ConceptReport | None) -> None:
+    """The kind of drift, what to do, and what is known of the outcomes."""
+    console.print()
+    for line in (*kind_of_drift(found), *(gap_findings(concept) if concept else ())):
+        console.print(Text(line, "" if found.kind is DriftKind.NONE else "yellow"))
 
 
 def _skew_lines(console: Console, skew: SkewReport) -> None:

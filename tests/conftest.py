@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+import hypothesis
 import pytest
 from databases import Database
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 RELEASES = ("stable", "sid")
+# No test is timed: the machines are shared.
+hypothesis.settings.register_profile("shared machine", deadline=None)
+hypothesis.settings.load_profile("shared machine")
 NOT_RUN = "did not run: no {} here (scripts/servers.sh unpacks it from Debian's packages)"
 
 
@@ -56,6 +60,24 @@ def stable_promtool() -> str:
 def prometheus(request: pytest.FixtureRequest) -> str:
     """Prometheus: Debian stable's, then 3."""
     return server("prometheus", request.param)
+
+
+@pytest.fixture(params=RELEASES)
+def amtool(request: pytest.FixtureRequest) -> str:
+    """amtool: Debian stable's, then the newest."""
+    return server("amtool", request.param)
+
+
+@pytest.fixture
+def alertmanager() -> str:
+    """Alertmanager of Debian stable, the oldest that what is generated must suit."""
+    return server("alertmanager")
+
+
+@pytest.fixture
+def stable_prometheus() -> str:
+    """Prometheus of Debian stable."""
+    return server("prometheus")
 
 
 @pytest.fixture(scope="session")

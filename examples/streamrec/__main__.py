@@ -9,19 +9,27 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
+from evaluation.truth import write_truth
 from examples.servers import find_server
 from examples.streamrec.demo import DemoError, run_demo
-from examples.streamrec.faults import March3
+from examples.streamrec.faults import LateOutcomes, March3
+from examples.streamrec.schedule import DAYS, NAMES, Planned, schedule, truth_of
 from examples.streamrec.service import FaultFile, Service, SimulatedTime, run
 from examples.streamrec.simulate import Traffic
 from examples.streamrec.write import TRAINING_DAYS, write_history
 from exporters.paths import resolve
 from exporters.serving import PredictionTelemetry
+from generator.contract import Contract
 from generator.spec.diagnostics import SpecError
 from generator.spec.load import load_spec
 
 DATA = Path(__file__).parent / "data"
 DEMO = Path(__file__).parents[2] / "var" / "demo"
+SPEC = Path(__file__).parents[2] / "specs" / "streamrec.yaml"
+FILE = click.Path(dir_okay=False, path_type=Path)
+WEEKLY_GROWTH = 0.01
+LATE_SHARE = 0.002
+"""Of the outcomes of a history with faults: what comes too late to count, as some always does."""
 
 
 def parse_moment(value: str) -> datetime:
@@ -51,6 +59,24 @@ def parse_march3(value: str) -> March3:
         raise click.BadParameter(message) from error
 
 
+def parse_schedule(value: str, begin: datetime, days: int, seed: int) -> tuple[Planned, ...]:
+    """The faults that ``all``, ``none`` or names with commas between stand for.
+
+    Raises:
+        click.BadParameter: a name is none, or the history is too short for a fault.
+    """
+    names = {"all": NAMES, "none": ()}.get(value, tuple(filter(None, map(str.strip, value.split(",")))))
+    try:
+        planned = schedule(begin, seed=seed, names=names)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--faults") from error
+    late = [item.record.name for item in planned if item.record.settled > begin + timedelta(days=days)]
+    if late:
+        message = f"{late[0]!r} is not over within {days} days; the whole schedule takes --days {DAYS}"
+        raise click.BadParameter(message, param_hint="--faults")
+    return planned
+
+
 @click.group()
 def main() -> None:
     """StreamRec, a simulated recommender to try mlvitals on."""
@@ -69,11 +95,50 @@ def main() -> None:
 @click.option(
     "--march3", metavar="START:SHARE", help="Corrupt days_since_last_interaction for SHARE of the rows from START on."
 )
-def history(days: int, end: str | None, out: Path, seed: int, rate: float, march3: str | None) -> None:
+@click.option(
+    "--faults",
+    "names",
+    metavar="NAMES",
+    help=f"all, none, or some of: {', '.join(NAMES)}. Each has its day of {DAYS}; metrics and sources are written too.",
+)
+@click.option("--truth", type=FILE, metavar="FILE", help="Write what is wrong when.  [default: OUT/truth.json]")
+@click.option("--outcomes-apart", is_flag=True, help="Write the clicks to files of their own, by when they are known.")
+@click.option("--spec", type=FILE, default=SPEC, show_default="specs/streamrec.yaml", help="Names the metrics.")
+def history(
+    days: int,
+    end: str | None,
+    out: Path,
+    seed: int,
+    rate: float,
+    march3: str | None,
+    names: str | None,
+    truth: Path | None,
+    outcomes_apart: bool,
+    spec: Path,
+) -> None:
     """Write the prediction log of some days, and the training data of the 14 days before."""
     until = (parse_moment(end) if end else datetime.now(UTC)).replace(minute=0, second=0, microsecond=0)
-    faults = (parse_march3(march3),) if march3 else ()
-    files = write_history(out, until, days, seed=seed, faults=faults, traffic=Traffic(rate))
+    begin = until - timedelta(days=days)
+    planned = parse_schedule(names, begin, days, seed) if names is not None else ()
+    faults = [item.fault for item in planned]
+    faults += [parse_march3(march3)] if march3 else []
+    traffic, contract = Traffic(rate), None
+    try:
+        if names is not None:
+            loaded = load_spec(spec)
+            contract = Contract(loaded)
+            traffic = Traffic(rate, weekly_growth=WEEKLY_GROWTH, since=begin)
+            faults.append(LateOutcomes(begin - timedelta(days=TRAINING_DAYS), LATE_SHARE))
+            path = truth or out / "truth.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_truth(truth_of(loaded.system.name, begin, until, planned), path)
+    except SpecError as error:
+        raise click.ClickException(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(f"the truth cannot be written: {error}") from error
+    files = write_history(
+        out, until, days, seed=seed, faults=faults, traffic=traffic, contract=contract, outcomes_apart=outcomes_apart
+    )
     try:
         with Progress(console=Console(stderr=True)) as progress:
             rows = sum(progress.track(files, total=TRAINING_DAYS + 24 * days, description="Simulating"))

@@ -18,16 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from examples.partitions import hours, write_hour
-from examples.streamrec.faults import Fault, March3
+from examples.streamrec.faults import FAULTS, Conditions, Fault, conditions_at
 from examples.streamrec.population import ITEMS
+from examples.streamrec.serving import GPUS, SOUND, STAGE_SECONDS, business_events, stage_seconds
 from examples.streamrec.simulate import ENDPOINTS, FRAMEWORK, MODEL_VERSION, USUAL, simulate
 from examples.streamrec.write import RECOMPUTED_EVERY, categories, touch_sources, write_recomputed
 from exporters.serving import PredictionTelemetry
-
-ERROR_RATIO = 0.0002
-GPUS = ("0", "1")
-STAGE_SECONDS = {"feature_retrieval": 0.009, "inference": 0.014, "reranking": 0.006}
-"""Median latency of each stage; with the spread of 0.3 the whole request has its p99 near 45 ms."""
 
 _ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
 _MODEL_AGE = timedelta(days=2)
@@ -73,7 +69,7 @@ def _milliseconds(moment: datetime) -> int:
 
 
 def parse_faults(text: str | bytes) -> tuple[Fault, ...]:
-    """The faults a fault file switches on: ``{"march3": 0.4}``; ``{}`` is none.
+    """The faults a fault file switches on, by name and strength: ``{"march3": 0.4}``; ``{}`` is none.
 
     Raises:
         ValueError: the text is not such JSON.
@@ -82,13 +78,12 @@ def parse_faults(text: str | bytes) -> tuple[Fault, ...]:
         switched = json.loads(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"it is not JSON: {error}") from error
-    if not isinstance(switched, dict) or switched.keys() - {"march3"}:
-        raise ValueError(
-            'write {"march3": 0.4} for the fault at a share of 0.4, or {} for none; there is no other fault'
-        )
-    if not all(type(share) in (int, float) for share in switched.values()):
-        raise ValueError("the share of march3 must be a number from 0 to 1")
-    return tuple(March3(_ALWAYS, share) for share in switched.values())
+    if not isinstance(switched, dict) or switched.keys() - FAULTS.keys():
+        raise ValueError(f'write {{"march3": 0.4}} for a fault and its strength, or {{}}; faults: {", ".join(FAULTS)}')
+    for name, strength in switched.items():
+        if type(strength) not in (int, float):
+            raise ValueError(f"the strength of {name} must be a number")
+    return tuple(FAULTS[name](_ALWAYS, strength) for name, strength in switched.items())
 
 
 @dataclass(slots=True)
@@ -137,19 +132,21 @@ class Service:
         self._recomputed = recomputed
         self._recomputed_until = _ALWAYS
         self._seed = seed
+        self._model_version = ""
         self._generator = np.random.default_rng(seed)
         self._last_shown = np.full(ITEMS, -np.inf)
-        telemetry.model(MODEL_VERSION, FRAMEWORK, time.origin - _MODEL_AGE)
+        self._serve_model(MODEL_VERSION, time.origin - _MODEL_AGE)
         telemetry.set_unique("catalogue_items", ITEMS)
 
     def serve(self, begin: datetime, end: datetime, faults: tuple[Fault, ...]) -> int:
         """Serve what arrives between two moments on the wall; return the number of predictions logged."""
         rows = live_rows(begin, end, self._time, seed=self._seed, faults=faults)
-        touch_sources(self._sources)
+        conditions = conditions_at(self._time.at(begin), SOUND, faults)
+        touch_sources(source for source in self._sources if source.name not in conditions.stale_sources)
         self._recompute(begin)
         for hour, part in hours(rows):
             write_hour(self._log, hour, part, f"part-{_milliseconds(end):x}", categories(rows))
-        self._publish_requests(rows)
+        self._publish_requests(rows, conditions)
         self._publish_business(rows, self._time.at(end).timestamp())
         for gpu in GPUS:
             load = 0.5 * rows.num_rows / max(1.0, self._usual_rows(end - begin))
@@ -165,18 +162,25 @@ class Service:
     def _usual_rows(self, length: timedelta) -> float:
         return USUAL.mean_per_hour * self._time.factor * length / timedelta(hours=1)
 
-    def _publish_requests(self, rows: pa.Table) -> None:
-        """Report every request by itself, as an application would, and a few that failed."""
-        failed = int(self._generator.binomial(rows.num_rows, ERROR_RATIO))
-        spread = self._generator.normal(0.0, 0.3, (rows.num_rows + failed, len(STAGE_SECONDS)))
-        stages = np.array(list(STAGE_SECONDS.values())) * np.exp(spread)
+    def _serve_model(self, version: str, trained: datetime) -> None:
+        """Tell which model answers, once for each that does."""
+        if version != self._model_version:
+            self._model_version = version
+            self._telemetry.model(version, FRAMEWORK, trained)
+
+    def _publish_requests(self, rows: pa.Table, conditions: Conditions) -> None:
+        """Report every request by itself, as an application would, and those that failed."""
+        failed = int(self._generator.binomial(rows.num_rows, conditions.error_ratio))
+        versions: list[Any] = rows["model_version"].to_pylist()
+        if versions:
+            self._serve_model(versions[-1], self._time.origin - _MODEL_AGE)
+        stages = stage_seconds(self._generator, rows.num_rows + failed, conditions)
         latencies = [dict(zip(STAGE_SECONDS, row, strict=True), total=sum(row)) for row in stages.tolist()]
-        endpoints: list[Any] = rows["endpoint"].to_pylist()
-        scores: list[Any] = rows["score"].to_pylist()
-        for endpoint, score, latency in zip(endpoints, scores, latencies[failed:], strict=True):
-            self._telemetry.observe(MODEL_VERSION, endpoint, latency, scores=(score,))
+        for row, latency in zip(rows.to_pylist(), latencies[failed:], strict=True):
+            version, endpoint, score = row["model_version"], row["endpoint"], row["score"]
+            self._telemetry.observe(version, endpoint, latency, scores=(score,), features=row)
         for latency in latencies[:failed]:
-            self._telemetry.observe(MODEL_VERSION, ENDPOINTS[0], latency, error_type="timeout")
+            self._telemetry.observe(self._model_version, ENDPOINTS[0], latency, error_type="timeout")
 
     def _publish_business(self, rows: pa.Table, simulated_seconds: float) -> None:
         """Add to the events, and count the items shown within the last simulated hour."""
@@ -184,23 +188,6 @@ class Service:
             self._telemetry.event(event, amount)
         self._last_shown[rows["item_id"].to_numpy()] = simulated_seconds
         self._telemetry.set_unique("recommended_items", int((self._last_shown > simulated_seconds - 3600).sum()))
-
-
-def business_events(rows: pa.Table) -> dict[str, float]:
-    """What the business counts of some log rows, by event."""
-
-    def total(column: str) -> Any:
-        return pc.sum(rows[column], min_count=0).as_py()
-
-    return {
-        "impressions": rows.num_rows,
-        "clicks": total("clicked"),
-        "starts": total("started"),
-        "completions": total("completed"),
-        "sessions": rows.num_rows - rows["session_length_seconds"].null_count,
-        "session_length": total("session_length_seconds"),
-        "revenue": total("revenue_dollars"),
-    }
 
 
 def run(

@@ -18,6 +18,7 @@ from examples.streamrec.faults import DAYS_SINCE, Fault, Requests
 from examples.streamrec.population import Column, Floats, Integers, Population, category, population
 
 MODEL_VERSION = "2026.02.3"
+NEXT_MODEL_VERSION = "2026.03.0"
 FRAMEWORK = "pytorch"
 ENDPOINTS = ("/recommend/home", "/recommend/up_next", "/recommend/search")
 DEVICES = ("mobile", "tv", "desktop", "tablet")
@@ -32,8 +33,10 @@ SOURCES = (
 """Where the features come from; `specs/streamrec.yaml` says how old each may be."""
 
 _HOUR = timedelta(hours=1)
+_WEEK = timedelta(weeks=1)
 _HOUR_MS = 3_600_000
 _MAX_DAYS = 365
+_LOTS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +44,23 @@ class Traffic:
     """How many predictions an hour, and how they follow the day and the week.
 
     The swing of the day is mild because the users live around the world: the default goes from about 4,400 at
-    08:00 UTC on a Wednesday to 7,700 at 20:00 on a Saturday.
+    08:00 UTC on a Wednesday to 7,700 at 20:00 on a Saturday. `mean_per_hour` holds at `since`; from there it grows
+    by `weekly_growth` a week, and was so much less before.
     """
 
     mean_per_hour: float = 6_000
     daily_swing: float = 0.22
     weekly_swing: float = 0.06
+    weekly_growth: float = 0.0
+    since: datetime = datetime(2026, 1, 1, tzinfo=UTC)
 
     def rate(self, moment: datetime) -> float:
         """Expected predictions an hour at a moment."""
         hour = moment.hour + moment.minute / 60
         week = cos(2 * pi * (moment.weekday() + hour / 24 - 5.5) / 7)
-        return self.mean_per_hour * (1 + self.daily_swing * _evening(hour)) * (1 + self.weekly_swing * week)
+        growth: float = (1 + self.weekly_growth) ** ((moment - self.since) / _WEEK)
+        rhythm = (1 + self.daily_swing * _evening(hour)) * (1 + self.weekly_swing * week)
+        return self.mean_per_hour * growth * rhythm
 
 
 USUAL = Traffic()
@@ -97,7 +105,9 @@ def simulate_hour(start: datetime, *, seed: int, faults: Iterable[Fault] = (), t
     milliseconds = 1000 * start_seconds + np.sort(generator.integers(0, _HOUR_MS, count))
     user = people.users.draw(generator, count)
     item = people.items.draw(generator, count)
-    sound, taste = _requests(generator, people, milliseconds // 1000, user, item, _evening(start.hour))
+    # From a generator of its own, so that faults that strike at random leave every other draw alone.
+    lot = np.random.default_rng((seed, start_seconds // 3600, _LOTS)).random(count)
+    sound, taste = _requests(generator, people, milliseconds // 1000, user, item, _evening(start.hour), lot)
     requests = sound
     for fault in faults:
         requests = fault.apply(requests)
@@ -107,13 +117,18 @@ def simulate_hour(start: datetime, *, seed: int, faults: Iterable[Fault] = (), t
             "timestamp": pa.array(milliseconds, pa.timestamp("ms", tz="UTC")),
             "user_id": user,
             "item_id": item,
-            "model_version": category(np.zeros(count, np.int8), (MODEL_VERSION,)),
+            "model_version": _model_versions(requests),
             "endpoint": category(generator.choice(3, count, p=(0.6, 0.3, 0.1)), ENDPOINTS),
-            "score": _score(requests, taste),
-            **_outcomes(generator, requests, _score(sound, taste), milliseconds),
+            "score": requests.scale * _chance(requests, taste),
+            **_outcomes(generator, requests, _chance(sound, taste), milliseconds),
             **requests.features,
         }
     )
+
+
+def _model_versions(requests: Requests) -> Column:
+    versions = (MODEL_VERSION, NEXT_MODEL_VERSION) if requests.redeployed.any() else (MODEL_VERSION,)
+    return category(requests.redeployed.astype(np.int8), versions)
 
 
 def _prediction_ids(start: datetime, count: int) -> Column:
@@ -130,6 +145,7 @@ def _requests(
     user: Integers,
     item: Integers,
     evening: float,
+    lot: Floats,
 ) -> tuple[Requests, Floats]:
     """The requests of users for items without a fault, and all the model knows of them except the days since."""
     count = len(seconds)
@@ -146,7 +162,7 @@ def _requests(
     }
     likes_genre = people.users.genre[user] == people.items.genre[item]
     taste = people.users.appeal[user] + people.items.appeal[item] + 1.2 * (similarity - 0.24) + 0.5 * likes_genre
-    return Requests(seconds, people.position[user], features, np.ones(count)), taste
+    return Requests.sound(seconds, people.position[user], lot, features), taste
 
 
 def _days_since(generator: np.random.Generator, activity: Floats) -> Integers:
@@ -189,7 +205,7 @@ def _popularity(generator: np.random.Generator, people: Population, item: Intege
     }
 
 
-def _score(requests: Requests, taste: Floats) -> Floats:
+def _chance(requests: Requests, taste: Floats) -> Floats:
     """The model: a logistic function of the features, 0 to 1; without a fault it is the chance of a click.
 
     It clips the days at a year and gives them little weight: that is why March 3 does not show in the scores.
@@ -204,9 +220,9 @@ def _outcomes(
 ) -> dict[str, Column]:
     """What the users did. Eight reports in a hundred are lost: no outcome is known, which is not 'no click'."""
     count = len(milliseconds)
-    lost = generator.random(count) < 0.08
-    clicked = generator.random(count) < chance * requests.engagement
-    delay_ms = 1000 * np.minimum(np.exp(generator.normal(4.5, 1.3, count)), 80_000)
+    lost = (generator.random(count) < 0.08) | requests.unheard
+    clicked = generator.random(count) < _shifted(chance, requests.log_odds) * requests.engagement
+    delay_ms = 1000 * np.minimum(np.exp(generator.normal(4.5, 1.3, count)), 80_000) + 1000 * requests.late_seconds
     started = clicked & (generator.random(count) < 0.9)
     completed = generator.random(count) < 0.62 * requests.engagement
     session_ends = generator.random(count) < 0.12
@@ -222,3 +238,9 @@ def _outcomes(
         "session_length_seconds": pa.array(session_seconds, mask=~session_ends),
         "revenue_dollars": pa.array(revenue),
     }
+
+
+def _shifted(chance: Floats, log_odds: Floats) -> Floats:
+    """Chances with something added to their log-odds; exactly the same chances where nothing is added."""
+    odds = np.exp(log_odds)
+    return np.where(log_odds == 0, chance, odds * chance / (1 - chance + odds * chance))

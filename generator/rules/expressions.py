@@ -28,6 +28,11 @@ def reads_only(expression: str, series: tuple[tuple[str, Mapping[str, str]], ...
     )
 
 
+def looks_back(expression: str) -> bool:
+    """Whether a selector of an expression asks for another time than now."""
+    return any(node.offset is not None or node.at is not None for node in _selectors(syntax_nodes(expression)))
+
+
 def _selectors(nodes: Any) -> Iterator[Any]:
     return (node for node in nodes if type(node).__name__ == "VectorSelector")
 

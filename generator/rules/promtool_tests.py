@@ -191,7 +191,7 @@ def _tests(subject: _Subject, subjects: Sequence[_Subject], step: int) -> Iterat
     else:
         yield from _separate_tests(title, subject, family, values, step)
     if alert.gated:
-        phase = _Phase(0, alert.gated(beyond(alert)), None)
+        phase = _Phase(begin, alert.gated(beyond(alert)), None)
         fired = _whole(subject.begin + subject.warm_up + step, step) + lasting
         yield _test(f"{title}: silent beyond it where its gate holds it back", [phase], family, step, [fired])
 

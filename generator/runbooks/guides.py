@@ -7,10 +7,20 @@ from generator.signals.signal import Incident
 
 @dataclass(frozen=True, slots=True)
 class Mitigation:
-    """A way to stop the damage, and when it is the right one."""
+    """A way to stop the damage, when it is the right one, and how long it takes to show."""
 
     action: str
     when: str
+    takes: str
+
+
+@dataclass(frozen=True, slots=True)
+class RootCause:
+    """A category of root causes of ML incidents: what speaks for it, and how to make sure."""
+
+    name: str
+    signs: str
+    check: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +37,50 @@ class Guide:
     """When to escalate without waiting."""
     in_windows: bool
     """Its figures change with the measured windows, not with every scrape."""
+    in_sources: bool = False
+    """Its figures change with the runs of the pipelines."""
     asks_bins: bool = False
     """The results database says which bins moved."""
 
+
+ROOT_CAUSES = (
+    RootCause(
+        "Data pipeline change",
+        "A step at one moment; one source; units, encodings, nulls or ranges that never occurred before.",
+        "Compare code and schema of the source before and after the step; look at raw rows of the bin that grew.",
+    ),
+    RootCause(
+        "Distribution shift",
+        "A slope over days, or a campaign, season or market; several independent sources agree; values are valid.",
+        "Split by segment; compare with the same weeks of last year; validation on recent data is still good.",
+    ),
+    RootCause(
+        "Concept drift",
+        "Features and scores are as before, but outcomes are not: the gap of predicted and observed grows.",
+        "Read the calibration of mature predictions; a model trained on recent data does better on them.",
+    ),
+    RootCause(
+        "Training-serving skew",
+        "Served values differ from those recomputed offline, often since a deployment.",
+        "Compute the feature both ways for one logged prediction, and find where they part.",
+    ),
+    RootCause(
+        "Label leakage",
+        "Offline figures were far better than any in production, from the first day on.",
+        "Look for features that are known only after the outcome; train without the suspicious one.",
+    ),
+    RootCause(
+        "Feedback loop",
+        "What the model favours grows in its own training data; diversity or coverage falls slowly.",
+        "Compare with traffic that the model does not steer: a random or held-out share.",
+    ),
+    RootCause(
+        "Stale model",
+        "The model is older than its objective allows; figures worsen a little every day.",
+        "Read the model's age and the last training run; compare with a model trained today.",
+    ),
+)
+"""The categories in which a root cause is looked for, and by which post-mortems are counted."""
 
 _FEATURE_DRIFT = Guide(
     title="Feature drift",
@@ -55,20 +106,29 @@ _FEATURE_DRIFT = Guide(
     ),
     mitigations=(
         Mitigation(
-            "Revert the pipeline change that moved the feature", "The step coincides with a change of its source."
+            "Revert the pipeline change that moved the feature",
+            "The step coincides with a change of its source.",
+            "One run of the pipeline, then a window",
         ),
         Mitigation(
             "Fall back to the feature's default or last good value",
             "The feature is wrong and the fix takes longer than an hour.",
+            "Minutes, then a window",
         ),
-        Mitigation("Roll the model back", "The drift began with a new model version, whose preprocessing differs."),
+        Mitigation(
+            "Roll the model back",
+            "The drift began with a new model version, whose preprocessing differs.",
+            "Minutes",
+        ),
         Mitigation(
             "Retrain on recent data, then promote a new reference",
             "The population really changed and the values are right. Never while the data is broken.",
+            "Hours to days",
         ),
         Mitigation(
             "Raise the feature's threshold in the spec",
             "The shift is known and harmless; write the reason beside the threshold.",
+            "Minutes",
         ),
     ),
     root_causes=(
@@ -100,12 +160,26 @@ _STALE_DATA = Guide(
         "An unknown age: the exporter's log names the path, query or URL that it could not read.",
     ),
     mitigations=(
-        Mitigation("Run the job again", "It failed or was skipped, and its inputs are there."),
-        Mitigation("Point the readers at the last good output", "The job wrote something broken or empty."),
         Mitigation(
-            "Serve the defaults of the source's features", "The data is beyond twice its maximum age and harms answers."
+            "Run the job again",
+            "It failed or was skipped, and its inputs are there.",
+            "One run of the job",
         ),
-        Mitigation("Raise the source's max_age in the spec", "The job's schedule was changed on purpose."),
+        Mitigation(
+            "Point the readers at the last good output",
+            "The job wrote something broken or empty.",
+            "Minutes",
+        ),
+        Mitigation(
+            "Serve the defaults of the source's features",
+            "The data is beyond twice its maximum age and harms answers.",
+            "Minutes",
+        ),
+        Mitigation(
+            "Raise the source's max_age in the spec",
+            "The job's schedule was changed on purpose.",
+            "Minutes",
+        ),
     ),
     root_causes=(
         "An upstream table that came late or empty, a schema change, an expired credential, a full disk.",
@@ -114,6 +188,7 @@ _STALE_DATA = Guide(
     ),
     page_at_once="the source belongs to another team, or its data is older than twice the limit and has no fallback.",
     in_windows=False,
+    in_sources=True,
 )
 
 _PREDICTION_DRIFT = Guide(
@@ -132,12 +207,30 @@ _PREDICTION_DRIFT = Guide(
         "No feature drifts and nothing was deployed: look at the score histogram for a band that appeared or vanished, "
         "such as a default score answered on errors.",
         "Is the traffic the usual mix of endpoints and clients?",
+        "Are outcomes known? A gap between predictions and outcomes that opens is concept drift; outcomes that became rarer "
+        "or more frequent while the gap stays closed are label drift. Check the feedback rate before you believe either.",
     ),
     mitigations=(
-        Mitigation("Roll the model back", "The change began with a deployment."),
-        Mitigation("Treat the drifting feature", "A feature drifted first."),
-        Mitigation("Shift traffic to the previous version", "Two versions serve and only one of them drifts."),
-        Mitigation("Recalibrate, then promote a new reference", "The share of positive outcomes really changed."),
+        Mitigation(
+            "Roll the model back",
+            "The change began with a deployment.",
+            "Minutes",
+        ),
+        Mitigation(
+            "Treat the drifting feature",
+            "A feature drifted first.",
+            "As its runbook says",
+        ),
+        Mitigation(
+            "Shift traffic to the previous version",
+            "Two versions serve and only one of them drifts.",
+            "Minutes",
+        ),
+        Mitigation(
+            "Recalibrate, then promote a new reference",
+            "The share of positive outcomes really changed.",
+            "Hours",
+        ),
     ),
     root_causes=(
         "Stale model, wrong artifact, or preprocessing that differs from training.",
@@ -163,14 +256,31 @@ _HIGH_LATENCY = Guide(
         "Memory that climbs steadily is a leak; a processor or GPU at its limit is saturation.",
     ),
     mitigations=(
-        Mitigation("Roll the deployment back", "Latency or errors began with it."),
-        Mitigation("Add instances", "Traffic or saturation grew, and the dependency behind is healthy."),
+        Mitigation(
+            "Roll the deployment back",
+            "Latency or errors began with it.",
+            "Minutes",
+        ),
+        Mitigation(
+            "Add instances",
+            "Traffic or saturation grew, and the dependency behind is healthy.",
+            "Minutes",
+        ),
         Mitigation(
             "Serve cached features or skip a stage",
             "One stage or its store is slow, and answers without it are acceptable.",
+            "Minutes",
         ),
-        Mitigation("Shed or delay low-priority traffic", "Capacity cannot grow quickly enough."),
-        Mitigation("Restart instances one by one", "Memory leaks; buys time only."),
+        Mitigation(
+            "Shed or delay low-priority traffic",
+            "Capacity cannot grow quickly enough.",
+            "Minutes",
+        ),
+        Mitigation(
+            "Restart instances one by one",
+            "Memory leaks; buys time only.",
+            "Minutes an instance",
+        ),
     ),
     root_causes=(
         "A larger model or a longer candidate list, a cold cache, a slow feature store, noisy neighbours.",
@@ -197,13 +307,26 @@ _BUSINESS_METRIC_DROP = Guide(
         "Compare the beginning of the drop with deployments, pipeline changes and the calendar.",
     ),
     mitigations=(
-        Mitigation("Follow the runbook of the lower layer", "A drift, freshness or latency alert fires as well."),
-        Mitigation("Roll the model back", "The drop began with a new version."),
+        Mitigation(
+            "Follow the runbook of the lower layer",
+            "A drift, freshness or latency alert fires as well.",
+            "As that runbook says",
+        ),
+        Mitigation(
+            "Roll the model back",
+            "The drop began with a new version.",
+            "Minutes",
+        ),
         Mitigation(
             "Shift traffic to a simple fallback",
             "The cause is unknown, and the fallback is known to do better than this.",
+            "Minutes",
         ),
-        Mitigation("Repair the tracking", "Events are lost, users are not."),
+        Mitigation(
+            "Repair the tracking",
+            "Events are lost, users are not.",
+            "A release of the client or the service",
+        ),
     ),
     root_causes=(
         "Concept drift: the same inputs lead to other outcomes than before.",
@@ -229,13 +352,32 @@ _MONITORING = Guide(
         "Does Prometheus reach it? Look at its targets page for the error of the last scrape.",
         "Runs fail: measure the window by hand with the command below and read the message.",
         "Windows too small: are predictions still being logged, and where the spec says?",
+        "Outcomes missing, late or of no use: that is a logging failure before it is anything else. Did the job that brings "
+        "them run, do their ids look like those of the predictions, and do both clocks agree? The window's report "
+        "(`--json`, under `outcomes`) counts early, late, duplicate, orphaned and invalid ones and names unreadable files.",
         "Watchdog gone: check Prometheus, then Alertmanager, then the dead man's receiver, in this order.",
     ),
     mitigations=(
-        Mitigation("Restart the exporter", "It hangs or cannot be reached. It measures the windows it missed."),
-        Mitigation("Repair the log or its path in the spec", "Files are unreadable or missing."),
-        Mitigation("Lengthen windows.length", "Traffic is too low for the window on ordinary days."),
-        Mitigation("Watch the drift by hand each hour", "The repair takes longer than a few windows."),
+        Mitigation(
+            "Restart the exporter",
+            "It hangs or cannot be reached. It measures the windows it missed.",
+            "Minutes; missed windows are measured at once",
+        ),
+        Mitigation(
+            "Repair the log or its path in the spec",
+            "Files are unreadable or missing.",
+            "Minutes to hours",
+        ),
+        Mitigation(
+            "Lengthen windows.length",
+            "Traffic is too low for the window on ordinary days.",
+            "Minutes, then one window of the new length",
+        ),
+        Mitigation(
+            "Watch the drift by hand each hour",
+            "The repair takes longer than a few windows.",
+            "Five minutes an hour",
+        ),
     ),
     root_causes=(
         "A changed schema or path of the prediction log, an expired credential, a full disk, too little memory.",

@@ -1,10 +1,15 @@
 """A runbook page: the guide of an incident type, filled with one system's figures, queries and people."""
 
 from collections.abc import Iterator, Sequence
+from urllib.parse import quote
 
 from generator.contract import TOP_BINS_SQL
-from generator.runbooks.guides import GUIDES, Guide
+from generator.prometheus import exporter_addresses
+from generator.runbooks.escalation import NAME as ESCALATION
+from generator.runbooks.escalation import levels_table
+from generator.runbooks.guides import GUIDES, ROOT_CAUSES, Guide
 from generator.runbooks.markdown import block, bullets, escape, numbered, table
+from generator.signals.building import FEATURE
 from generator.signals.signal import Alert, Incident, Query, Signal
 from generator.signals.text import threshold
 from generator.spec.durations import duration, seconds
@@ -12,6 +17,7 @@ from generator.spec.model import Spec
 
 _LOOK_BACK = "6h"
 _RESOLUTION = "1m"
+_FEATURES_LINKED = 60
 
 _HISTORY_OF_BIN = """\
 SELECT window_end, reference_ratio, current_ratio, psi_contribution
@@ -34,13 +40,22 @@ def page(spec: Spec, incident: Incident, signals: Sequence[Signal], marker: str)
         bullets(guide.impact),
         "## Diagnosis",
         numbered(guide.diagnosis),
+        *_dashboards(spec, incident, watched),
         *_queries(spec, watched),
         *(_bins(spec) if guide.asks_bins else ()),
-        *_commands(guide),
+        *_commands(spec, guide, watched),
         "## Mitigation",
-        table(("Option", "When to use it"), ((option.action, option.when) for option in guide.mitigations)),
+        table(
+            ("Option", "When to use it", "How long it takes"),
+            ((option.action, option.when, option.takes) for option in guide.mitigations),
+        ),
         "## Root cause",
+        "Usual for this incident:",
         bullets(guide.root_causes),
+        "By category, which the post-mortem asks for:",
+        table(
+            ("Category", "What speaks for it", "How to make sure"), ((c.name, c.signs, c.check) for c in ROOT_CAUSES)
+        ),
         "## Escalation",
         *_escalation(spec, guide),
         "## Communication",
@@ -94,18 +109,45 @@ def _top_bins(spec: Spec) -> str:
     return TOP_BINS_SQL.replace(":system", f"'{spec.system.name}'").replace(":limit", "10") + ";"
 
 
-def _commands(guide: Guide) -> Iterator[str]:
+def _dashboards(spec: Spec, incident: Incident, signals: Sequence[Signal]) -> Iterator[str]:
+    """Links that open the dashboard on the right time and, where features are concerned, on one feature."""
+    yield "### Dashboard"
+    spans = (("the last 6 hours", "now-6h"), ("the last 2 days", "now-2d"), ("the last 30 days", "now-30d"))
+    panels = ", ".join(escape(signal.title) for signal in signals)
+    yield bullets(f"[{name.capitalize()}]({_dashboard(spec, start)})" for name, start in spans)
+    yield f"Panels: {panels}."
+    if incident is Incident.FEATURE_DRIFT:
+        shown = list(spec.features)[:_FEATURES_LINKED]
+        links = (f"[{escape(name)}]({_dashboard(spec, 'now-2d', name)})" for name in shown)
+        yield f"One feature, the last 2 days: {', '.join(links)}."
+
+
+def _dashboard(spec: Spec, start: str, feature: str | None = None) -> str:
+    chosen = f"&var-{FEATURE}={quote(feature, safe='')}" if feature else ""
+    address = f"{spec.links.grafana.rstrip('/')}/d/{spec.system.name}?from={start}&to=now{chosen}"
+    return quote(address, safe=":/?&=%#@+,;~$!*'")
+
+
+def _commands(spec: Spec, guide: Guide, signals: Sequence[Signal]) -> Iterator[str]:
     yield "### Commands"
-    yield "`SPEC` is the spec file named in the first line of this page."
-    lines = [
-        "mlvitals drift SPEC                                    # measure the last window now, without the exporter"
-    ]
+    yield "`SPEC` is the spec file named in the first line of this page, `ALERTMANAGER` the address of Alertmanager."
+    lines = [("mlvitals drift SPEC", "measure the last window now, without the exporter")]
     if guide.in_windows:
         lines += [
-            "mlvitals drift SPEC --start TIME --end TIME --json     # any other window, every figure and every bin",
-            "mlvitals reference list SPEC                           # the references, and which is in force",
+            ("mlvitals drift SPEC --start TIME --end TIME --json", "any other window, every figure and every bin"),
+            ("mlvitals reference list SPEC", "the references, and which is in force"),
         ]
-    yield block("\n".join(lines), "sh")
+    names = "|".join(dict.fromkeys(alert.name for signal in signals for alert in signal.alerts))
+    chosen = f"system={spec.system.name} 'alertname=~{names}'"
+    lines += [
+        (f"curl http://{exporter_addresses(spec)[0]}/healthz", "does the exporter measure?"),
+        (f"amtool alert query --alertmanager.url=ALERTMANAGER {chosen}", "what fires now"),
+        (
+            f"amtool silence add --alertmanager.url=ALERTMANAGER --duration=2h --comment=REASON {chosen}",
+            "quiet while it is repaired",
+        ),
+    ]
+    yield block("\n".join(f"# {purpose}\n{command}" for command, purpose in lines), "sh")
 
 
 # ---------------------------------------------------------------- people
@@ -114,18 +156,8 @@ def _commands(guide: Guide) -> Iterator[str]:
 def _escalation(spec: Spec, guide: Guide) -> Iterator[str]:
     yield bullets(_criteria(spec, guide))
     if spec.escalation:
-        yield table(
-            ("Who", "When nobody has answered for", "How", "Contacts"),
-            (
-                (
-                    escape(level.role),
-                    level.after,
-                    ", ".join(method.value.replace("_", " ") for method in level.via),
-                    ", ".join(escape(contact) for contact in level.contacts) or "whoever is on call",
-                )
-                for level in spec.escalation
-            ),
-        )
+        yield levels_table(spec)
+        yield f"Who is on call, and how to reach them: [{ESCALATION}]({ESCALATION})."
     else:
         yield f"The spec names no escalation levels: call on {escape(spec.system.team)}, the owning team."
 
@@ -141,6 +173,9 @@ def _criteria(spec: Spec, guide: Guide) -> Iterator[str]:
         yield f"Escalate when the alert still fires {two_windows} after the mitigation, which is two windows."
     else:
         yield "Escalate when the alert still fires 30m after the mitigation."
+    if guide.in_sources:
+        limits = ", ".join(f"{escape(name)} {source.max_age}" for name, source in spec.sources.items())
+        yield f"Count from the end of the job that writes the source, not from its start. Limits of the sources: {limits}."
     yield f"Escalate at once when {guide.page_at_once}"
     yield "Escalate at once when no mitigation above applies."
 

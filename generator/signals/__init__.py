@@ -1,10 +1,13 @@
 """Everything that is watched: each signal becomes a panel, its alerts, their tests and a runbook entry."""
 
+from generator.contract import Contract
 from generator.signals.business import business_signals
+from generator.signals.concept import concept_signals
 from generator.signals.data import data_signals
 from generator.signals.incidents import incident_signals
 from generator.signals.model import model_signals
 from generator.signals.monitoring import monitoring_signals
+from generator.signals.outcomes import outcome_signals
 from generator.signals.signal import Signal
 from generator.signals.slo import slo_signals
 from generator.signals.system import system_signals
@@ -19,6 +22,8 @@ def signals(spec: Spec) -> tuple[Signal, ...]:
         *business_signals(spec),
         *of_model,
         *incident_signals(spec, feature_drift),
+        *concept_signals(spec),
+        *outcome_signals(spec, Contract(spec)),
         *data_signals(spec),
         *(system_signals(spec) if spec.serving.enabled else ()),
         *slo_signals(spec),

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from generator.contract import Contract
+from generator.contract import Contract, DriftKind
 from generator.promql import matching, one_of
 from generator.signals.signal import Input, Query
 from generator.signals.text import Format, Found, FoundLabel, FoundValue, Literal, Piece
@@ -94,6 +94,18 @@ def top_bin_text(prefix: str, by: tuple[str, ...]) -> Piece:
             current,
         ),
     )
+
+
+def drift_kind_text(contract: Contract) -> Piece:
+    """The sentence about the kind of drift of the last window."""
+    return Found(
+        contract.name("drift_type"), (), {}, (Literal(" Kind: "), FoundLabel("type"), Literal(" drift.")), above=0
+    )
+
+
+def drift_kind_input(contract: Contract, kind: DriftKind) -> Input:
+    """A window that shows a kind of drift."""
+    return Input(contract.name("drift_type"), {"type": kind.value}, 1)
 
 
 def top_bin_inputs(prefix: str, labels: Mapping[str, str]) -> tuple[Input, ...]:

@@ -17,6 +17,7 @@ from generator.signals.building import (
     worst_features,
 )
 from generator.signals.quality import quality_signals
+from generator.signals.serving_nulls import serving_null_rate
 from generator.signals.signal import Alert, Incident, Input, Layer, Level, Query, Scenario, Signal, View, levels
 from generator.signals.skew import skew_signals
 from generator.signals.text import Format, Found, FoundValue, LabelOf, Literal, Value, text, threshold
@@ -40,6 +41,8 @@ def data_signals(spec: Spec) -> Iterator[Signal]:
     yield _mean(contract)
     yield from quality_signals(spec, contract)
     yield _rows(contract)
+    if spec.serving.enabled:
+        yield serving_null_rate(spec, contract)
 
 
 def _drift_map(spec: Spec, contract: Contract) -> Signal:

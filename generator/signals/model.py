@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 
-from generator.contract import UNMEASURABLE, Contract, Status
+from generator.contract import UNMEASURABLE, Contract, DriftKind, Status
 from generator.promql import matching, one_of
 from generator.signals.building import (
     FEATURE,
     SOURCE,
     FeatureThreshold,
     by_feature,
+    drift_kind_input,
+    drift_kind_text,
     feature_info_input,
     feature_labels,
     feature_thresholds,
@@ -257,6 +259,7 @@ def _feature_drift(spec: Spec, contract: Contract) -> Signal:
                     Input(ks, of_example, 0.4),
                     Input(outside, of_example, 0.25),
                     *top_bin_inputs(contract.name("drift"), of_example),
+                    drift_kind_input(contract, DriftKind.COVARIATE),
                     feature_info_input(spec, contract, example),
                 ),
                 feature_labels(spec, example),
@@ -290,6 +293,7 @@ def _feature_drift(spec: Spec, contract: Contract) -> Signal:
                 " Source: ",
                 LabelOf(SOURCE),
                 ".",
+                drift_kind_text(contract),
             ),
             timing=policy,
             scenario=scenario,

@@ -138,22 +138,6 @@ class OutcomeKind(StrEnum):
     RANKING = "ranking"
 
 
-class Outcome(Part, frozen=True, kw_only=True):
-    """What really happened after a prediction, known later."""
-
-    column: Column
-    kind: OutcomeKind = OutcomeKind.BINARY
-    path: Annotated[Path, Meta(description="Where outcomes are, when not in the prediction log.")] | None = None
-    id: (
-        Annotated[Column, Meta(description="The prediction's id in the outcome file. Default: the log's id column.")]
-        | None
-    ) = None
-    timestamp: Annotated[Column, Meta(description="When the outcome was observed.")] | None = None
-    prediction: Annotated[Column, Meta(description="The predicted value. Default: the score column.")] | None = None
-    max_delay: Annotated[Duration, Meta(description="An outcome later than this does not count.")] = "24h"
-    threshold: Annotated[Ratio, Meta(description="A binary score at or above this is a positive prediction.")] = 0.5
-
-
 class LogFormat(StrEnum):
     """File formats of the prediction log."""
 
@@ -162,6 +146,44 @@ class LogFormat(StrEnum):
     JSONL = "jsonl"
     FEATHER = "feather"
     SQL = "sql"
+
+
+class Outcome(Part, frozen=True, kw_only=True):
+    """What really happened after a prediction, known later."""
+
+    column: Column
+    kind: OutcomeKind = OutcomeKind.BINARY
+    path: Annotated[Path, Meta(description="Where outcomes are, when not in the prediction log.")] | None = None
+    format: Annotated[LogFormat, Meta(description="Of what is at path. Default: the log's.")] | None = None
+    table: Annotated[Label, Meta(description="The table, where path is a SQLAlchemy URL.")] | None = None
+    password_file: Annotated[Path, Meta(description="Holds the password of that database.")] | None = None
+    id: (
+        Annotated[Column, Meta(description="The prediction's id in the outcome file. Default: the log's id column.")]
+        | None
+    ) = None
+    timestamp: Annotated[Column, Meta(description="When the outcome was observed.")] | None = None
+    prediction: Annotated[Column, Meta(description="The predicted value. Default: the score column.")] | None = None
+    max_delay: Annotated[Duration, Meta(description="An outcome later than this does not count.")] = "24h"
+    threshold: Annotated[Ratio, Meta(description="A binary score at or above this is a positive prediction.")] = 0.5
+    expected_rate: (
+        Annotated[
+            Objective,
+            Meta(
+                description="Share of mature predictions that normally receive an outcome. Default: that of the "
+                "reference where some of its rows have none, else that of the week before."
+            ),
+        ]
+        | None
+    ) = None
+    minimum_rows: Annotated[
+        int, Meta(ge=2, description="Fewer outcomes than this in a window are shown and not judged.")
+    ] = 100
+    list: Annotated[Column, Meta(description="For ranking: the list that a row was shown in.")] | None = None
+    item: Annotated[Column, Meta(description="For ranking: what was shown, for the coverage.")] | None = None
+    catalogue: Annotated[int, Meta(ge=1, description="For ranking: how many items there are to be shown.")] | None = (
+        None
+    )
+    top: Annotated[int, Meta(ge=1, le=1000, description="For ranking: the first places that count, k.")] = 10
 
 
 class PredictionLog(Part, frozen=True, kw_only=True):
@@ -352,6 +374,27 @@ class Skew(Part, frozen=True, kw_only=True):
     tolerance: Annotated[float, Meta(ge=0, description="Relative difference of floats that still counts as equal.")] = (
         1e-6
     )
+
+
+class Concept(Part, frozen=True, kw_only=True):
+    """Control charts on the gap between predictions and outcomes; run lengths are counted in windows."""
+
+    warning_run_length: Annotated[
+        float,
+        Meta(ge=50, le=1_000_000, description="Windows without change from one false alarm of the EWMA to the next."),
+    ] = 2000.0
+    critical_run_length: Annotated[
+        float,
+        Meta(ge=50, le=1_000_000, description="Windows without change from one false alarm of the CUSUM to the next."),
+    ] = 20_000.0
+    ewma_weight: Annotated[float, Meta(ge=0.05, le=1, description="Weight of the newest window in the EWMA.")] = 0.2
+    shift: Annotated[
+        float,
+        Meta(ge=0.5, le=4, description="Shift that the CUSUM finds soonest, in standard deviations of a window's gap."),
+    ] = 1.0
+    baseline_windows: Annotated[
+        int, Meta(ge=30, le=10_000, description="First windows of a reference version, from which the charts learn.")
+    ] = 100
 
 
 class Results(Part, frozen=True, kw_only=True):
@@ -649,11 +692,34 @@ class Alerts(Part, frozen=True, kw_only=True):
         warning=0.001, critical=0.005, for_="5m", keep_firing_for="5m", cooldown=Cooldown(warning="1h", critical="1h")
     )
     error_rate_minimum: Annotated[
-        int, Meta(ge=1, description="Fewer failed predictions within the rate window than this are no rate.")
+        int,
+        Meta(ge=1, description="Fewer failures, or nulls at serving, within the rate window than this are no rate."),
     ] = 5
     feedback_rate: Annotated[AlertPolicy, Meta(description="Relative fall of the share of outcomes received.")] = (
         AlertPolicy(warning=0.2, critical=0.5)
     )
+    concept_drift: Annotated[Timing, Meta(description="The limits follow from the run lengths in concept.")] = Timing()
+    feedback_delay: Annotated[
+        AlertPolicy, Meta(description="95 % of the outcomes come within this share of their maximal delay.")
+    ] = AlertPolicy(warning=0.8)
+    feedback_rejected: Annotated[
+        AlertPolicy,
+        Meta(description="Share of outcomes of no use: early, late, duplicate, orphaned, invalid, untimed."),
+    ] = AlertPolicy(warning=0.02)
+    label_shift: Annotated[
+        AlertPolicy,
+        Meta(
+            description="Change of the outcome rate relative to the reference; of continuous outcomes, change of the "
+            "mean in reference standard deviations."
+        ),
+    ] = AlertPolicy(warning=0.25, critical=0.5)
+    performance_loss: Annotated[
+        AlertPolicy,
+        Meta(
+            description="Share of the reference's quality that is lost: of the AUC above chance, of the NDCG; for "
+            "continuous outcomes the relative rise of the mean absolute error."
+        ),
+    ] = AlertPolicy(warning=0.25, critical=0.5)
     business_drop: Annotated[Timing, Meta(description="The levels and the floor are each KPI's own.")] = Timing(
         for_="30m"
     )
@@ -697,9 +763,10 @@ class PagerDuty(Part, frozen=True, kw_only=True):
 
 
 class Webhook(Part, frozen=True, kw_only=True):
-    """Any endpoint that takes Alertmanager's own JSON."""
+    """Any endpoint that takes Alertmanager's own JSON: by an address in a file, or by one that is no secret."""
 
-    url_file: Path
+    url_file: Annotated[Path, Meta(description="File that holds the URL; Alertmanager 0.26 and newer.")] | None = None
+    url: HttpUrl | None = None
 
 
 class Receiver(Part, frozen=True, kw_only=True):
@@ -815,6 +882,7 @@ class Spec(Part, frozen=True, kw_only=True):
     reference: Reference = Reference()
     sources: dict[Label, Source] = {}
     skew: Skew = Skew()
+    concept: Concept = Concept()
     results: Results = Results()
     exporter: Exporter = Exporter()
     telemetry: Telemetry = Telemetry()
@@ -857,11 +925,21 @@ class Spec(Part, frozen=True, kw_only=True):
         return SkewJoin.ENTITY if log.entity else SkewJoin.ID if log.id else SkewJoin.WINDOW
 
     @property
+    def has_gap(self) -> bool:
+        """Whether predictions have outcomes on the same scale, from which they can be told apart."""
+        outcome = self.prediction_log.outcome
+        return outcome is not None and outcome.kind is not OutcomeKind.RANKING
+
+    @property
     def known_columns(self) -> frozenset[str]:
         """Every column of the log that the spec names."""
         log, outcome = self.prediction_log, self.prediction_log.outcome
         roles = (log.timestamp, log.id, log.entity, log.score, log.model_version, log.endpoint)
-        of_outcome = (outcome.column, outcome.id, outcome.timestamp, outcome.prediction) if outcome else ()
+        of_outcome = (
+            (outcome.column, outcome.id, outcome.timestamp, outcome.prediction, outcome.list, outcome.item)
+            if outcome
+            else ()
+        )
         named = {*map(self.column, self.features), *roles, *of_outcome, *log.segments, *log.other_columns}
         return frozenset(name for name in named if name is not None)
 

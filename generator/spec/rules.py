@@ -7,6 +7,7 @@ from datetime import datetime
 from itertools import chain, pairwise
 
 from generator.contract import TOTAL_STAGE, Contract
+from generator.estimate import family_series
 from generator.spec.diagnostics import KeyPath, Problem, did_you_mean, dotted, quoted
 from generator.spec.durations import milliseconds
 from generator.spec.model import (
@@ -14,12 +15,15 @@ from generator.spec.model import (
     FeatureType,
     Levels,
     LogFormat,
+    Outcome,
     OutcomeKind,
+    PredictionLog,
     SkewJoin,
     SloKind,
     Source,
     Spec,
 )
+from generator.spec.people import PEOPLE_RULES
 from generator.spec.slo_rules import check_slos
 from generator.spec.walk import duration_fields, sections
 
@@ -32,6 +36,8 @@ _CENTURY = "36500d"
 _MAY_BE_ZERO = {"for", "keep_firing_for", "grace", "after", "tolerance", "delay", "group_wait"}
 _MAY_REPEAT = {"rotation"}
 _MAX_PORT = 65535
+_DEAREST = 3
+"""Families named where series are too many."""
 # In an http URL an @ may also stand in the path; elsewhere SQLAlchemy takes everything up to it as the password.
 _URL_WITH_PASSWORD = re.compile(
     r"(https?://[^:/@\s]*:[^/?#@]*@|(?!https?:)[\w+.-]+://[^:/@\s]*:[^@]*@|.*[?&]password=)", re.DOTALL
@@ -151,6 +157,18 @@ def _telemetry(spec: Spec) -> Iterator[Problem]:
             yield Problem(((*path, near), (*path, far)), message, "order")
 
 
+def _series_budget(spec: Spec) -> Iterator[Problem]:
+    """A spec whose metrics would be too many is refused before they are anybody's bill."""
+    budget, families = spec.telemetry.series_budget, family_series(spec)
+    total = sum(family.series for family in families)
+    if total > budget:
+        most = ", ".join(f"{family.family} {family.series:,} ({family.counted})" for family in families[:_DEAREST])
+        message = f"is {budget:,}, and up to {total:,} series would be exported; most: {most}"
+        hint = "have fewer features, top_bins or endpoints, or raise the budget"
+        paths: tuple[KeyPath, ...] = (("telemetry", "series_budget"), ("features",))
+        yield Problem(paths, message, "series-budget", hint)
+
+
 def _escalation(spec: Spec) -> Iterator[Problem]:
     for index, (before, level) in enumerate(pairwise(spec.escalation), start=1):
         if milliseconds(level.after) <= milliseconds(before.after):
@@ -216,6 +234,8 @@ def _secrets(spec: Spec) -> Iterator[Problem]:
     for name, receiver in spec.routing.receivers.items():
         if receiver.pagerduty:
             urls["routing", "receivers", name, "pagerduty", "url"] = receiver.pagerduty.url
+        if receiver.webhook:
+            urls["routing", "receivers", name, "webhook", "url"] = receiver.webhook.url
     for path, url in urls.items():
         if url and _URL_WITH_PASSWORD.match(url):
             hint = "take it out; use a password_file, a credentials file or the environment"
@@ -260,6 +280,22 @@ def _log(spec: Spec) -> Iterator[Problem]:
     if outcome.kind is OutcomeKind.BINARY and log.score is None and outcome.prediction is None:
         message = "binary compares outcomes with the score, which needs prediction_log.score"
         yield Problem(((*where, "kind"), where, ("prediction_log", "score")), message, "consistency")
+    yield from _outcome(log, outcome, where)
+
+
+def _outcome(log: PredictionLog, outcome: Outcome, where: KeyPath) -> Iterator[Problem]:
+    """What an outcome's kind and place need beside them."""
+    if outcome.kind is OutcomeKind.RANKING and outcome.list is None:
+        message = "ranking compares the rows of one list, which needs prediction_log.outcome.list"
+        yield Problem(((*where, "kind"), where), message, "consistency")
+    if outcome.path and (outcome.format or log.format) is LogFormat.SQL and outcome.table is None:
+        message = "is a database, which needs prediction_log.outcome.table"
+        yield Problem(((*where, "path"), (*where, "table")), message, "consistency")
+    needs = {"format": "path", "table": "path", "password_file": "path", "id": "path", "catalogue": "item"}
+    for key, needed in needs.items():
+        if getattr(outcome, key) is not None and getattr(outcome, needed) is None:
+            message = f"has no meaning without {needed}"
+            yield Problem(((*where, key), where), message, "consistency")
 
 
 def _skew(spec: Spec) -> Iterator[Problem]:
@@ -385,6 +421,7 @@ _RULES = (
     _ranges,
     _windows,
     _telemetry,
+    _series_budget,
     _escalation,
     _lengths,
     _sources,
@@ -396,6 +433,7 @@ _RULES = (
     _repetitions,
     _ports,
     _people,
+    *PEOPLE_RULES,
     _times,
     _timezones,
 )

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from drift_samples import NOON, WINDOW, compared, random, reference_of, report_of, spec_of
 
-from exporters.moments import Moments
+from exporters.moments import PIECE, Moments
 from exporters.report import Quality
 from exporters.richness import expected_levels
 from generator.spec.model import FeatureType, Severity
@@ -209,6 +209,16 @@ def test_a_conditioned_reference_compares_the_mean_with_the_same_hours():
     found = compared(spec, reference, {"x": rng.normal(WINDOW.start.hour * 10.0, 1, 2000)}).features["x"].quality
     assert found.severity is None
     assert found.reference_standard_deviation == pytest.approx(1, abs=0.1)
+
+
+def test_moments_of_more_values_than_are_summed_at_once_are_those_of_all():
+    values = np.sort(random(13).gamma(2, 3, 3 * PIECE + 17))
+    found = Moments.of(values)
+    distances = values - values.mean()
+    assert (found.count, found.mean) == (values.size, values.mean())
+    assert (found.squares, found.cubes, found.fourths) == pytest.approx(
+        [(distances**power).sum() for power in (2, 3, 4)], rel=1e-13
+    )
 
 
 def test_moments_merge_to_those_of_the_whole():

@@ -57,7 +57,7 @@ def exporter_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     spec.parent.mkdir()
     shutil.copy(REPOSITORY / "specs" / "streamrec.yaml", spec)
     this_hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-    for back in (1, 2):
+    for back in (1, 2, 25, 26):  # the hours, and the ones whose outcomes are all in by now
         write_hour(data / "predictions", this_hour - back * HOUR, simulate_hour(this_hour - back * HOUR, seed=1))
     write_hour(data / "training", this_hour - 60 * HOUR, training_table(this_hour - 60 * HOUR, 8, seed=1))
     write_recomputed(data / "recomputed", this_hour - 3 * HOUR, seed=1)
@@ -92,6 +92,7 @@ def serving_page(streamrec: Spec) -> str:
         endpoint=streamrec.serving.endpoints[0],
         latency_seconds={"total": 0.02, **dict.fromkeys(streamrec.serving.stages, 0.005)},
         scores=[0.5],
+        features={},
     )
     port = free_port()
     server = telemetry.start_server("127.0.0.1", port)

@@ -29,9 +29,11 @@ class Recorder:
     """Stands in for PredictionTelemetry and keeps what it is told."""
 
     def __init__(self):
-        self.requests, self.failures, self.events, self.unique, self.gpus = [], [], Counter(), {}, {}
+        self.requests, self.failures, self.features = [], [], []
+        self.events, self.unique, self.gpus = Counter(), {}, {}
 
-    def observe(self, model_version, endpoint, latency_seconds, scores=(), error_type=None):
+    def observe(self, model_version, endpoint, latency_seconds, scores=(), error_type=None, features=None):
+        self.features += [features] if features else []
         (self.failures if error_type else self.requests).append((endpoint, latency_seconds, scores))
 
     def event(self, name, amount=1):
@@ -102,6 +104,7 @@ def test_telemetry_hears_of_every_logged_request(service, telemetry, tmp_path):
     log = pa_dataset.dataset(tmp_path / "log", partitioning="hive").to_table()
     assert len(telemetry.requests) == rows == log.num_rows
     assert [scores for _, _, scores in telemetry.requests] == [(score,) for score in log["score"].to_pylist()]
+    assert [row[DAYS] for row in telemetry.features] == log[DAYS].to_pylist()
 
 
 def test_the_total_latency_is_the_sum_of_the_stages_and_its_p99_near_45_ms(service, telemetry):

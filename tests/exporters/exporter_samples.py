@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from prometheus_client.parser import text_string_to_metric_families
 
+from exporters.concept_report import ConceptReport, DriftType, Evidence, GapSample
 from exporters.report import (
     Bin,
     CountWindow,
@@ -21,7 +22,7 @@ from exporters.report import (
     Window,
     WindowReport,
 )
-from generator.contract import SchemaDifferenceKind, SkewStatus, Status
+from generator.contract import ConceptStatus, DriftKind, SchemaDifferenceKind, SkewStatus, Status
 from generator.spec.model import (
     Business,
     Event,
@@ -30,6 +31,7 @@ from generator.spec.model import (
     FeatureType,
     Kpi,
     KpiKind,
+    Outcome,
     PredictionLog,
     Serving,
     Severity,
@@ -48,7 +50,7 @@ WINDOW = Window(NOON - HOUR, NOON)
 SPEC = Spec(
     version=1,
     system=System(name="shop"),
-    prediction_log=PredictionLog(path="log", score="score"),
+    prediction_log=PredictionLog(path="log", score="score", outcome=Outcome(column="clicked")),
     features={
         "age": Feature(type=FeatureType.INTEGER, source="batch"),
         "country": Feature(type=FeatureType.CATEGORICAL),
@@ -143,6 +145,38 @@ def skewed(**changes: Any) -> SkewReport:
     )
 
 
+CONCEPT = ConceptReport(
+    status=ConceptStatus.OK,
+    sample=GapSample(
+        window_start=NOON - 25 * HOUR,
+        window_end=NOON - 24 * HOUR,
+        gap=0.0625,
+        gap_error=0.01,
+        count=900,
+        explained=True,
+    ),
+    baseline_windows=100,
+    expected_gap=0.0125,
+    gap_deviation=0.0125,
+    standardised_gap=4.0,
+    ewma=2.0,
+    ewma_limit=1.25,
+    cusum_upper=9.0,
+    cusum_lower=0.0,
+    cusum_limit=12.0,
+    since=NOON - 28 * HOUR,
+    explained_ratio=0.75,
+    severity=Severity.WARNING,
+)
+DRIFT_TYPE = DriftType(
+    kind=DriftKind.COVARIATE,
+    reason="The inputs changed: age.",
+    response="Retrain on the new population.",
+    evidence=Evidence(features=("age",), strong=True, prediction=False, gap=True, gap_explained=True),
+    explains=True,
+)
+
+
 def report(**changes: Any) -> WindowReport:
     """A window in which one feature drifted and one had too few rows."""
     return WindowReport(
@@ -162,6 +196,8 @@ def report(**changes: Any) -> WindowReport:
             ),
             "schema_differences": (SchemaDifference(kind=SchemaDifferenceKind.NEW_COLUMN, column="extra"),),
             "severity": Severity.CRITICAL,
+            "concept": CONCEPT,
+            "drift_type": DRIFT_TYPE,
             **changes,
         }
     )

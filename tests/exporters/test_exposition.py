@@ -7,10 +7,11 @@ import pytest
 from exporter_samples import HOSTILE, NOON, SPEC, measured, report, samples_of, value
 from prometheus_client.parser import text_string_to_metric_families
 
+from exporters.concept_report import ConceptReport
 from exporters.exposition import RunState, render, render_window
 from exporters.freshness import Reading
 from exporters.report import Bin, FeatureReport, FileProblem, Measure
-from generator.contract import Contract, Producer, Status
+from generator.contract import ConceptStatus, Contract, DriftKind, Producer, Status
 from generator.spec.model import FeatureType
 
 CONTRACT = Contract(SPEC)
@@ -66,6 +67,27 @@ def test_the_count_window_has_its_size_and_how_far_it_reaches_back() -> None:
     assert value(PAGE, "shop_prediction_score_count_psi") == 0.05
 
 
+def test_the_gap_has_its_charts_with_their_limits() -> None:
+    assert value(PAGE, "shop_concept_gap") == 0.0625
+    assert value(PAGE, "shop_concept_gap_noise") == pytest.approx(0.0125 * 3.29, rel=0.001)
+    assert value(PAGE, "shop_concept_ewma_limit") == 1.25
+    assert value(PAGE, "shop_concept_cusum", side="upper") == 9.0
+    assert value(PAGE, "shop_concept_status", status="ok") == 1
+
+
+def test_the_kind_of_drift_that_holds_is_1_and_the_others_are_0() -> None:
+    found = {kind: value(PAGE, "shop_drift_type", type=kind) for kind in DriftKind}
+    assert found == {kind: float(kind is DriftKind.COVARIATE) for kind in DriftKind}
+
+
+def test_a_gap_that_is_still_learned_has_no_chart_that_could_look_fine() -> None:
+    learning = ConceptReport(status=ConceptStatus.LEARNING, baseline_windows=7)
+    page = render_window(CONTRACT, report(concept=learning))
+    assert value(page, "shop_concept_baseline_windows") == 7
+    assert value(page, "shop_concept_ewma") is None
+    assert value(page, "shop_concept_cusum", side="upper") is None
+
+
 def test_columns_that_differ_are_counted_by_kind_and_none_is_0() -> None:
     assert value(PAGE, "shop_schema_differences", kind="new_column") == 1
     assert value(PAGE, "shop_schema_differences", kind="missing_column") == 0
@@ -113,7 +135,7 @@ def test_bins_with_the_same_label_do_not_collide() -> None:
 
 def test_a_feature_that_a_later_window_lacks_disappears() -> None:
     missing = FeatureReport(type=FeatureType.INTEGER, status=Status.MISSING_IN_SERVING, reason="no such column")
-    page = render_window(CONTRACT, report(features={"age": missing}))
+    page = render_window(CONTRACT, report(features={"age": missing}, drift_type=None))
     assert value(page, "shop_feature_status", feature_name="age", status="missing_in_serving") == 1
     assert not any("_drift_" in name for name, _ in samples_of(page))
 

@@ -156,6 +156,13 @@ def test_what_differs_between_serving_and_offline_is_told_and_what_agrees_is_not
     ]
 
 
+def test_the_kind_of_drift_stands_with_its_evidence():
+    assert remarks(html_page(report()), "Kind of drift")[:2] == [
+        "Kind of drift: covariate. The inputs changed: age.",
+        "Retrain on the new population.",
+    ]
+
+
 def test_columns_that_differ_are_named():
     gone_column = SchemaDifference(kind=SchemaDifferenceKind.MISSING_COLUMN, column="age")
     page = html_page(report(schema_differences=(gone_column, *report().schema_differences)))
@@ -169,7 +176,7 @@ def test_a_file_that_window_and_skew_could_not_read_is_named_once():
 
 
 def test_without_remarks_there_are_no_empty_cards():
-    assert 'class="card remarks"' not in html_page(report(schema_differences=()))
+    assert 'class="card remarks"' not in html_page(report(schema_differences=(), drift_type=None))
 
 
 def test_without_findings_the_page_says_so():

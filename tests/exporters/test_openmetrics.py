@@ -11,8 +11,8 @@ import pytest
 from exporter_samples import HOSTILE, HOUR, NOON, SPEC
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from exporters.exposition import Sample
 from exporters.openmetrics import LOOKBACK, History
+from exporters.sample import Sample
 from generator.contract import Contract
 
 CONTRACT = Contract(SPEC)

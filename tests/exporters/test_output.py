@@ -63,7 +63,8 @@ def test_severities_are_coloured():
 
 
 def test_a_finding_has_its_three_top_bins_its_mean_its_quality_and_the_action():
-    found = report(features={"age": measured(0.4, action="Act now.")}, score=None, schema_differences=())
+    age = {"age": measured(0.4, action="Act now.")}
+    found = report(features=age, score=None, schema_differences=(), drift_type=None)
     text = shown(found, WIDE)
     finding = [line.rstrip() for line in text[text.rindex("critical  age") :].splitlines()]
     assert finding == [
@@ -129,6 +130,15 @@ def test_what_differs_between_serving_and_offline_has_a_line_and_what_agrees_has
     assert lines[begin : lines.index("", begin)] == [
         "age: investigate, 5.0% of the values differ, PSI 0.020",
         "country: insufficient data, 7 values offline",
+    ]
+
+
+def test_the_kind_of_drift_is_told_with_its_reason_what_to_do_and_the_gap():
+    assert lines_of(report(schema_differences=()), WIDE)[-4:] == [
+        "Kind of drift: covariate. The inputs changed: age.",
+        "Retrain on the new population.",
+        "Predictions against outcomes: gap +0.0625, expected +0.0125, +4.0 standard deviations, over 900 outcomes.",
+        "The moving average is beyond its limit; the run began at 2026-03-02 08:00 UTC.",
     ]
 
 

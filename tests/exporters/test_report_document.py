@@ -8,6 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from exporters.concept_report import ConceptReport, DriftType, Evidence, GapSample
+from exporters.outcome_report import CalibrationBin, EstimatedPerformance, Figure, Interval, OutcomeReport
 from exporters.report import (
     Bin,
     CountWindow,
@@ -22,12 +24,12 @@ from exporters.report import (
     Window,
     WindowReport,
 )
-from generator.contract import SchemaDifferenceKind, SkewStatus, Status
+from generator.contract import ConceptStatus, DriftKind, SchemaDifferenceKind, SkewStatus, Status
 
 DOCUMENT = (Path(__file__).resolve().parent.parent.parent / "docs" / "report.md").read_text()
-WINDOW, FEATURE, QUALITY, SKEW = (
+WINDOW, FEATURE, QUALITY, SKEW, CONCEPT, OUTCOMES = (
     re.search(rf"^## {title}$.*?(?=^## )", DOCUMENT, re.DOTALL | re.MULTILINE).group()
-    for title in ("The window", "A feature", "Quality", "Skew")
+    for title in ("The window", "A feature", "Quality", "Skew", "Concept drift", "Outcomes")
 )
 DESCRIPTIONS = {
     WindowReport: WINDOW,
@@ -42,6 +44,15 @@ DESCRIPTIONS = {
     SkewReport: SKEW,
     FeatureSkew: SKEW,
     Offender: SKEW,
+    ConceptReport: CONCEPT,
+    GapSample: CONCEPT,
+    DriftType: CONCEPT,
+    Evidence: CONCEPT,
+    OutcomeReport: OUTCOMES,
+    Interval: OUTCOMES,
+    Figure: OUTCOMES,
+    CalibrationBin: OUTCOMES,
+    EstimatedPerformance: OUTCOMES,
 }
 
 
@@ -52,6 +63,11 @@ def fields_of(form: type[msgspec.Struct]) -> set[str]:
 @pytest.mark.parametrize("form", DESCRIPTIONS, ids=lambda form: form.__name__)
 def test_every_field_is_described(form: type[msgspec.Struct]):
     assert not [name for name in fields_of(form) if f"`{name}`" not in DESCRIPTIONS[form]]
+
+
+@pytest.mark.parametrize("values", [ConceptStatus, DriftKind])
+def test_every_kind_of_drift_and_status_of_the_gap_is_described(values: type[StrEnum]):
+    assert not [item for item in values if f"`{item.value}`" not in CONCEPT]
 
 
 @pytest.mark.parametrize(("values", "section"), [(Status, FEATURE), (SkewStatus, SKEW), (SchemaDifferenceKind, WINDOW)])
@@ -69,5 +85,7 @@ def test_the_example_is_a_report():
     assert set(written) == fields_of(WindowReport)
     assert set(written["features"]["days_since_last_interaction"]) == fields_of(FeatureReport)
     assert set(written["features"]["days_since_last_interaction"]["quality"]) == fields_of(Quality)
+    assert set(written["concept"]) == fields_of(ConceptReport)
+    assert set(written["drift_type"]["evidence"]) == fields_of(Evidence)
     assert set(written["skew"]) == fields_of(SkewReport)
     assert set(written["skew"]["features"]["sessions_7d"]) == fields_of(FeatureSkew)

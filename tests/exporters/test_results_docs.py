@@ -22,9 +22,9 @@ def blocks(language: str) -> list[str]:
 def test_every_query_of_the_page_runs_on_both_databases(database: Database) -> None:
     with closing(database.open()) as store:
         store.save(report(system="streamrec"))
-    top_bins, history, critical = (database.rows(query) for query in blocks("sql"))
+    top_bins, history, critical, outcomes = (database.rows(query) for query in blocks("sql"))
     assert [row[0] for row in top_bins[:2]] == ["age", "age"]
-    assert history == []
+    assert history == outcomes == []
     assert critical == [("age", 1, 0.4)]
     kind = "sqlite" if database.results.url.startswith("sqlite") else "postgresql"
     for query in blocks(kind):

@@ -1,9 +1,12 @@
+import decimal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from urllib.request import urlopen
 
 import msgspec
+import numpy as np
 import pytest
 from exporter_samples import HOSTILE, SPEC, samples_of, value
 from prometheus_client import CollectorRegistry, Counter, generate_latest
@@ -25,7 +28,7 @@ def page(telemetry: PredictionTelemetry) -> bytes:
 
 def serve_everything(telemetry: PredictionTelemetry) -> None:
     telemetry.model("v1", "lightgbm", TRAINED)
-    telemetry.observe("v1", "/home", {"inference": 0.02, "total": 0.07}, scores=[0.25, 0.85])
+    telemetry.observe("v1", "/home", {"inference": 0.02, "total": 0.07}, scores=[0.25, 0.85], features={"age": 41})
     telemetry.observe("v1", "/home", {"total": 0.3}, error_type="timeout")
     telemetry.event("clicks")
     telemetry.event("revenue", 12.5)
@@ -88,6 +91,65 @@ def test_undefined_scores_and_latencies_are_left_out(telemetry: PredictionTeleme
     assert value(found, "shop_prediction_score_count", model_version="v1") == 1
     assert value(found, "shop_prediction_score_sum", model_version="v1") == 0.5
     assert value(found, "shop_prediction_latency_seconds_count", model_version="v1", stage="total") == 0
+
+
+def nulls_of(telemetry: PredictionTelemetry, feature: str) -> float | None:
+    return value(page(telemetry), "shop_serving_feature_null_total", feature_name=feature)
+
+
+@pytest.mark.parametrize("null", [None, float("nan"), np.float32("nan"), np.datetime64("NaT"), decimal.Decimal("NaN")])
+def test_a_feature_without_value_counts_as_null(telemetry: PredictionTelemetry, null: object) -> None:
+    telemetry.observe("v1", "/home", {}, features={"age": null, "country": "fr", HOSTILE: 0})
+    assert (nulls_of(telemetry, "age"), nulls_of(telemetry, "country"), nulls_of(telemetry, HOSTILE)) == (1, 0, 0)
+    assert value(page(telemetry), "shop_serving_feature_rows_total") == 1
+
+
+def test_a_feature_that_was_not_handed_over_counts_as_null_and_an_unknown_one_as_nothing(
+    telemetry: PredictionTelemetry,
+) -> None:
+    telemetry.observe("v1", "/home", {}, features={"age": 41, "colour": None})
+    assert (nulls_of(telemetry, "country"), nulls_of(telemetry, HOSTILE), nulls_of(telemetry, "age")) == (1, 1, 0)
+    assert nulls_of(telemetry, "colour") is None
+
+
+class NeitherEqualNorNot:
+    """As pandas.NA: compared with anything, it is itself, and neither true nor false."""
+
+    def __ne__(self, _: object) -> "NeitherEqualNorNot":  # type: ignore[override]
+        return self
+
+    def __bool__(self) -> bool:
+        raise TypeError("boolean value of NA is ambiguous")
+
+
+def test_values_that_cannot_be_compared_disturb_nothing(telemetry: PredictionTelemetry) -> None:
+    features = {"age": NeitherEqualNorNot(), "country": np.zeros(3), HOSTILE: None}
+    telemetry.observe("v1", "/home", {}, features=features)
+    assert (nulls_of(telemetry, "age"), nulls_of(telemetry, "country"), nulls_of(telemetry, HOSTILE)) == (1, 0, 1)
+
+
+def test_without_features_no_row_is_counted(telemetry: PredictionTelemetry) -> None:
+    telemetry.observe("v1", "/home", {"total": 0.1})
+    assert value(page(telemetry), "shop_serving_feature_rows_total") == 0
+    assert nulls_of(telemetry, "age") == 0
+
+
+def test_sums_of_single_precision_figures_are_kept_in_double(telemetry: PredictionTelemetry) -> None:
+    for _ in range(3):
+        telemetry.observe("v1", "/home", {}, scores=np.array([0.1], np.float32))
+    assert value(page(telemetry), "shop_prediction_score_sum", model_version="v1") == 3 * float(np.float32(0.1))
+
+
+def test_threads_lose_no_count(telemetry: PredictionTelemetry) -> None:
+    def requests(_: int) -> None:
+        for _ in range(500):
+            telemetry.observe("v1", "/home", {"total": 0.02}, scores=[0.5], features={"age": None})
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(requests, range(8)))
+    assert value(page(telemetry), "shop_predictions_total", model_version="v1", endpoint="/home") == 4000
+    assert value(page(telemetry), "shop_prediction_score_count", model_version="v1") == 4000
+    assert nulls_of(telemetry, "age") == 4000
 
 
 def test_an_unknown_stage_is_refused_and_nothing_counted(telemetry: PredictionTelemetry) -> None:

@@ -12,13 +12,18 @@ COMPARISON = re.compile(r" (>=|>|<|==) (-?[0-9.]+)(?=$|\n  and )", re.MULTILINE)
 
 
 SURVIVORS = {
-    "lower": {  # a count is at least 1: above -1 is above 0
-        ("MLSourceAgeUnknown", "critical", "0"),
-        ("MLDriftWithBusinessImpact", "critical", "0"),
+    "lower": {
+        ("MLSourceAgeUnknown", "critical", "0"),  # a count is at least 1: above -1 is above 0
+        ("MLDriftWithBusinessImpact", "critical", "0"),  # so is this one
+        ("MLServingRequiredFeatureNull", "warning", "0"),  # its gate asks for nulls: above -1 is above 0
     },
     "slower": {  # their ranges take far longer to fill than their `for`
         ("MLRunFailed", "warning", "0"),
         ("MLBusinessMetricAbsent", "warning", "0"),
+        ("MLServingNullRateHigh", "warning", "0.05"),
+        ("MLServingNullRateHigh", "critical", "0.25"),
+        ("MLServingRequiredFeatureNull", "warning", "0"),
+        ("MLServingRequiredFeatureNull", "critical", "0.05"),
     },
     "milder": {("MLFeatureExtreme", "info", "10"), ("MLLogNewColumn", "info", "0")},  # nothing is milder than info
 }

@@ -49,3 +49,12 @@ def test_given_targets_and_rule_files_come_before_the_specs(streamrec):
     )
     assert targets(config) == {"streamrec-serving": ["app:1"], "streamrec-exporter": ["exporter:2"]}
     assert yaml.safe_load(config)["rule_files"] == ["/etc/rules.yml"]
+
+
+def test_alerts_go_to_an_alertmanager_on_this_machine_unless_another_is_given(tiny_spec):
+    def addresses(config: str) -> list[str]:
+        (group,) = yaml.safe_load(config)["alerting"]["alertmanagers"]
+        return group["static_configs"][0]["targets"]
+
+    assert addresses(prometheus_config(tiny_spec, "m")) == ["localhost:9093"]
+    assert addresses(prometheus_config(tiny_spec, "m", alertmanagers=["alertmanager:9093"])) == ["alertmanager:9093"]

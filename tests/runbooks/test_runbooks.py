@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from generator.rules.alerts import alert_rules
 from generator.runbooks import runbook_pages
 from generator.runbooks.markdown import block, escape
 from generator.signals import signals
@@ -19,8 +20,10 @@ system:
 prediction_log: {path: log, score: score}
 features:
   'we"ird```{{ $name }} é': {}
+responders:
+  "| ann | <b>": {email: a@b, slack: "[link](x)"}
 escalation:
-  - {role: "| boss | <img src=x>", after: 5m, via: [phone]}
+  - {role: "| boss | <img src=x>", after: 0m, via: [email], contacts: ["| ann | <b>"]}
 """
 
 
@@ -35,8 +38,8 @@ def hostile_pages():
     return runbook_pages(spec, signals(spec), "A marker")
 
 
-def test_every_incident_type_has_a_page_and_there_is_an_index(pages):
-    assert set(pages) == {"README.md", *(f"{incident}.md" for incident in Incident)}
+def test_every_incident_type_has_a_page_and_there_are_an_index_and_a_page_about_people(pages):
+    assert set(pages) == {"README.md", "escalation.md", *(f"{incident}.md" for incident in Incident)}
 
 
 def test_the_index_names_every_signal_and_links_every_alert_to_its_section(streamrec, pages):
@@ -62,6 +65,60 @@ def test_every_alert_has_exactly_one_section_under_its_name(streamrec, pages):
             assert alert.rule in page
 
 
+@pytest.mark.parametrize("system", ["streamrec", "flights"])
+def test_every_runbook_url_leads_to_an_anchor(system, request):
+    spec = request.getfixturevalue(system)
+    found = runbook_pages(spec, signals(spec), "A marker")
+    for rule in alert_rules(spec, signals(spec)):
+        url = rule.annotations["runbook_url"].template()
+        page, anchor = url.removeprefix(f"{spec.links.runbooks}/{system}/").split("#")
+        headings = re.findall(r"^#+ (.+)$", found[page], re.MULTILINE)
+        assert anchor in {heading.lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("incident", [incident for incident in Incident if incident is not Incident.MONITORING])
+def test_a_page_holds_everything_from_impact_to_communication(incident, pages):
+    page = pages[f"{incident}.md"]
+    sections = re.findall(r"^#{2,3} (\w[\w ]*)$", page, re.MULTILINE)
+    wanted = ["Impact", "Diagnosis", "Dashboard", "Queries", "Commands", "Mitigation", "Root cause", "Escalation"]
+    assert [name for name in sections if name in wanted] == wanted
+    assert {"Communication", "Alerts"} <= set(sections)
+
+
+def test_every_mitigation_says_when_and_how_long(pages):
+    assert "| Option | When to use it | How long it takes |" in pages["stale-data.md"]
+    assert (
+        "| Run the job again | It failed or was skipped, and its inputs are there. | One run of the job |"
+        in (pages["stale-data.md"])
+    )
+
+
+def test_root_causes_are_looked_for_in_every_ml_category(pages):
+    categories = (
+        "Data pipeline change", "Distribution shift", "Concept drift", "Training-serving skew", "Label leakage",
+        "Feedback loop", "Stale model",
+    )  # fmt: skip
+    assert all(f"| {category} |" in page for page in incident_pages(pages) for category in categories)
+
+
+def incident_pages(pages) -> list[str]:
+    return [pages[f"{incident}.md"] for incident in Incident]
+
+
+def test_links_open_the_dashboard_at_a_time_and_on_a_feature(pages):
+    address = "http://localhost:3000/d/streamrec?from=now-2d&to=now&var-feature_name=country"
+    assert f"[country]({address})" in pages["feature-drift.md"]
+
+
+def test_links_survive_odd_names(hostile_pages):
+    links = re.findall(r"\]\((http[^)]*)\)", hostile_pages["feature-drift.md"])
+    assert links[-1].endswith("var-feature_name=we%22ird%60%60%60%7B%7B%20%24name%20%7D%7D%20%C3%A9")
+
+
+def test_stale_data_escalates_by_how_often_the_sources_update(pages):
+    assert "Limits of the sources: user\\_batch\\_features 6h, item" in pages["stale-data.md"]
+
+
 def test_no_query_needs_grafana(pages):
     assert not [name for name, page in pages.items() if "$__" in page]
 
@@ -76,7 +133,7 @@ def test_escalation_waits_for_the_windows_of_the_spec(pages):
 
 
 def test_escalation_lists_the_levels_of_the_spec(pages):
-    assert "| VP engineering | 1h | phone, sms | emeka |" in pages["high-latency.md"]
+    assert "| 4 | VP engineering | 1h | phone call, SMS | emeka |" in pages["high-latency.md"]
 
 
 def test_a_spec_without_escalation_names_the_owning_team(flights):

@@ -497,8 +497,9 @@ def test_a_wrong_item_does_not_shift_the_places_of_the_items_after_it():
     assert errors_after_small(
         "escalation:\n"
         "  - {role: a, after: soon, via: [sms]}\n"
-        "  - {role: b, after: 5m, via: [sms]}\n"
+        "  - {role: b, after: 5m, via: [sms], contacts: [ben]}\n"
         "  - {role: c, after: 5m, via: [sms], contacts: [ann]}\n"
+        "responders: {ben: {email: b@b, phone: +1-555-0100}}\n"
     ) == [
         '6:22 escalation[0].after must be a duration such as 15s, 5m, 1h30m, not the text "soon"',
         "8:22 escalation[2].after 5m is not later than the 5m of the level before",
@@ -522,7 +523,7 @@ _words = (
 _pieces = st.sampled_from([*"\n \t:-?[]{}&*!|>'\"%#,@`~.0aé\x85\u2028\ufeff", *_words.split("|")])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.one_of(st.binary(max_size=60), st.lists(_pieces, max_size=30).map(lambda pieces: "".join(pieces).encode())))
 def test_loading_never_fails_but_with_a_spec_error(tmp_path_factory: pytest.TempPathFactory, content: bytes):
     file = tmp_path_factory.getbasetemp() / "fuzzed.yaml"
@@ -533,7 +534,7 @@ def test_loading_never_fails_but_with_a_spec_error(tmp_path_factory: pytest.Temp
         assert str(error).startswith(str(file))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(_pieces, max_size=30).map("".join))
 def test_the_parser_in_python_never_fails_but_with_a_spec_error_either(text: str):
     with pytest.MonkeyPatch.context() as patch:
@@ -550,11 +551,11 @@ _WHOLE = msgspec.to_builtins(
         + "sources: {s: {max_age: 5m, path: x}}\n"
         "business: {events: {a: {}, b: {unit: dollars}}, kpis: {k: {numerator: a, denominator: b}}}\n"
         "slos: {fast: {kind: latency, objective: 0.99, threshold: 0.1}}\n"
-        "routing: {receivers: {r: {slack: {channel: '#x', webhook_file: f}}}, quiet_hours: "
+        "routing: {warning: r, receivers: {r: {slack: {channel: '#x', webhook_file: f}}}, quiet_hours: "
         "[{days: [mon], start: '00:00', end: '06:00'}], maintenance: "
         "[{start: 2026-01-01T00:00Z, end: 2026-01-02T00:00Z, reason: r}]}\n"
-        "responders: {ann: {email: a@b}}\n"
-        "escalation: [{role: r, after: 0s, via: [sms]}]\n"
+        "responders: {ann: {email: a@b, phone: +1-555-0100}}\n"
+        "escalation: [{role: r, after: 0s, via: [sms], contacts: [ann]}]\n"
     )
 )
 _scalars = st.one_of(
@@ -599,7 +600,7 @@ def mutated_specs(draw: st.DrawFn) -> dict[str, object]:
     return whole
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(mutated_specs())
 def test_msgspec_and_the_json_schema_accept_the_same_specs(data: dict[str, object]):
     try:

@@ -246,6 +246,23 @@ def test_outcomes_elsewhere_need_an_id_to_be_joined_by():
     ]
 
 
+def test_a_ranking_needs_the_lists_that_it_ranks():
+    [problem] = errors(with_log("score: s, outcome: {column: y, kind: ranking}"))
+    assert "ranking compares the rows of one list, which needs prediction_log.outcome.list" in problem
+    assert is_sound(with_log("score: s, outcome: {column: y, kind: ranking, list: shown}"))
+
+
+def test_outcomes_in_a_database_need_its_table():
+    [problem] = errors(with_log("id: i, score: s, outcome: {column: y, path: 'sqlite:///o.db', format: sql}"))
+    assert "is a database, which needs prediction_log.outcome.table" in problem
+
+
+@pytest.mark.parametrize("key", ["format: csv", "table: t", "password_file: p", "id: i"])
+def test_how_outcomes_elsewhere_are_read_means_nothing_where_they_are_in_the_log(key):
+    [problem] = errors(with_log(f"score: s, outcome: {{column: y, {key}}}"))
+    assert problem.endswith("has no meaning without path")
+
+
 def test_a_binary_outcome_needs_a_score():
     assert errors(with_log("outcome: {column: y}")) == [
         "3:38 prediction_log.outcome.kind binary compares outcomes with the score, which needs prediction_log.score"
@@ -281,8 +298,14 @@ def test_two_events_that_would_be_one_metric_are_refused():
 
 
 def test_escalation_reaches_later_levels_later():
-    text = SMALL + "escalation: [{role: a, after: 5m, via: [sms]}, {role: b, after: 300s, via: [sms]}]"
-    assert errors(text) == ["5:65 escalation[1].after 300s is not later than the 5m of the level before"]
+    called = "via: [phone], contacts: [ann]"
+    text = (
+        SMALL
+        + "responders: {ann: {email: a@b, phone: +1-555-0100}}\n"
+        + f"escalation: [{{role: a, after: 0m, {called}}}, {{role: b, after: 5m, {called}}},\n"
+        + f"  {{role: c, after: 300s, {called}}}]"
+    )
+    assert errors(text) == ["7:20 escalation[2].after 300s is not later than the 5m of the level before"]
 
 
 def test_a_rotation_has_three_responders():
@@ -291,8 +314,8 @@ def test_a_rotation_has_three_responders():
 
 
 def test_a_receiver_reaches_someone():
-    assert errors(SMALL + "routing: {receivers: {nobody: {}}}") == [
-        "5:31 routing.receivers.nobody reaches nobody; give it slack, pagerduty or webhook"
+    assert errors(SMALL + "routing: {warning: team, receivers: {team: {}}}") == [
+        "5:44 routing.receivers.team reaches nobody; give it slack, pagerduty or webhook"
     ]
 
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from examples.alert_conditions import AlertConditions, Page, UnknownSyntaxError, evaluate, page_of
+from evaluation.expressions import UnknownSyntaxError
+from examples.alert_conditions import AlertConditions, Page, evaluate, page_of
 from generator.rules.alerts import AlertRule
 from generator.rules.promtool_tests import beyond
 from generator.signals.signal import Scenario

@@ -1,0 +1,1 @@
+"""A FastAPI application instrumented with PredictionTelemetry."""

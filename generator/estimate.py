@@ -1,0 +1,214 @@
+"""What a spec's telemetry costs: how many series it exports, and how much storage they and the rest take.
+
+Series are counted from the label sets of the contract's families, never one for each signal. The sizes are the
+requirements' own: 8 B a point of a series, 500 B a log line, 2 kB a trace, 4 kB a prediction kept whole.
+"""
+
+from collections.abc import Iterable, Iterator
+from math import prod
+from typing import Literal
+
+import msgspec
+
+from generator.contract import Contract, Family, MetricType, Producer, SchemaDifferenceKind, SkewStatus, Status
+from generator.spec.durations import seconds
+from generator.spec.model import SignalType, Spec, TelemetrySignal
+
+POINT_BYTES = 8
+EVENT_BYTES = {SignalType.LOG: 500, SignalType.TRACE: 2_000, SignalType.PREDICTION: 4_000}
+MODEL_VERSIONS = 2
+"""Versions of the model at a time: a deployment has the old and the new one."""
+GPUS = 8
+"""GPUs of an instance."""
+OTHER_LABEL_VALUES = 10
+"""Values of a label about which neither spec nor contract says anything."""
+
+_DAY_SECONDS = 86_400
+_DETERMINED = {"feature_name": {"feature_source", "feature_type"}, "rank": {"bin"}, "model_version": {"framework"}}
+"""Labels that add no series beside another one, which settles them."""
+
+
+class FamilySeries(msgspec.Struct, frozen=True, kw_only=True):
+    """How many series a family has at most, over all instances, and how that number comes about."""
+
+    family: str
+    producer: Producer
+    series: int
+    counted: str
+
+
+class Storage(msgspec.Struct, frozen=True, kw_only=True):
+    """What one stream of telemetry takes, in bytes."""
+
+    type: SignalType
+    name: str
+    per_day: float
+    hot: float
+    warm: float
+    cold: float
+    counted: str
+
+
+class Estimate(msgspec.Struct, frozen=True, kw_only=True):
+    """Series and storage of a spec at a number of predictions a day."""
+
+    schema: Literal["mlvitals.estimate/1"] = "mlvitals.estimate/1"
+    system: str
+    predictions_per_day: int
+    series: int
+    series_budget: int
+    families: tuple[FamilySeries, ...]
+    """Largest first."""
+    storage: tuple[Storage, ...]
+    assumptions: tuple[str, ...]
+
+
+def estimate(spec: Spec, predictions_per_day: int) -> Estimate:
+    """What the telemetry of a spec costs; the numbers are upper bounds where a spec leaves something open."""
+    families = family_series(spec)
+    return Estimate(
+        system=spec.system.name,
+        predictions_per_day=predictions_per_day,
+        series=sum(family.series for family in families),
+        series_budget=spec.telemetry.series_budget,
+        families=families,
+        storage=(*_metrics(spec, families), *_sampled(spec, predictions_per_day)),
+        assumptions=tuple(_assumptions(spec)),
+    )
+
+
+# ---------------------------------------------------------------- series
+
+
+def family_series(spec: Spec) -> tuple[FamilySeries, ...]:
+    """The series of every family that the system itself exports, largest first."""
+    contract = Contract(spec)
+    own = contract.of(Producer.SERVING, Producer.EXPORTER, Producer.PROCESS)
+    return tuple(sorted((_of_family(contract, family) for family in own), key=lambda item: (-item.series, item.family)))
+
+
+def _of_family(contract: Contract, family: Family) -> FamilySeries:
+    counts = dict(_label_counts(contract, family))
+    if family.type is MetricType.HISTOGRAM:
+        counts["le, sum and count"] = len(family.buckets) + 3
+    instances = _instances(contract.spec, family.producer)
+    if instances > 1:
+        counts["instance"] = instances
+    return FamilySeries(
+        family=family.name,
+        producer=family.producer,
+        series=prod(counts.values()),
+        counted=" x ".join(f"{count} {name}" for name, count in counts.items()) or "1",
+    )
+
+
+def _label_counts(contract: Contract, family: Family) -> Iterator[tuple[str, int]]:
+    """The labels that add series, with the values each may take."""
+    settled = {label for name in family.labels for label in _DETERMINED.get(name, ())}
+    for label in family.labels:
+        if label not in settled:
+            yield label, _values(contract, family, label)
+
+
+def _values(contract: Contract, family: Family, label: str) -> int:
+    spec = contract.spec
+    known = {
+        "feature_name": _features(contract, family),
+        "feature_source": len(spec.sources),
+        "status": len(SkewStatus if family.name == contract.name("skew_status") else Status),
+        "kind": len(SchemaDifferenceKind),
+        "rank": spec.exporter.top_bins,
+        "model_version": MODEL_VERSIONS,
+        "endpoint": len(spec.serving.endpoints),
+        "error_type": len(spec.serving.error_types),
+        "stage": len(spec.serving.stages) + 1,
+        "gpu": GPUS,
+        "reference_version": 1,
+        "segment": len(spec.prediction_log.segments),
+        "segment_value": spec.prediction_log.max_segments + 1,
+    }
+    return max(1, known.get(label, OTHER_LABEL_VALUES))
+
+
+def _features(contract: Contract, family: Family) -> int:
+    """Features that a family is of: those of the skew measure it holds, else all."""
+    measures = {contract.name(f"skew_{name}{end}"): name for name in _SKEWS for end in ("", "_critical_value")}
+    measure = measures.get(family.name)
+    features = contract.spec.features.values()
+    return sum(feature.skew == measure for feature in features) if measure else len(features)
+
+
+_SKEWS = ("psi", "ks", "js")
+
+
+def _instances(spec: Spec, producer: Producer) -> int:
+    """Processes that publish; both the service and the exporter tell of their own CPU and memory."""
+    serving, exporter = max(1, len(spec.serving.targets)), max(1, len(spec.exporter.targets))
+    return {Producer.SERVING: serving, Producer.EXPORTER: exporter}.get(producer, serving + exporter)
+
+
+# ---------------------------------------------------------------- storage
+
+
+def _metrics(spec: Spec, families: Iterable[FamilySeries]) -> Iterator[Storage]:
+    interval = seconds(spec.telemetry.scrape_interval)
+    counted = {Producer.SERVING: 0, Producer.EXPORTER: 0, Producer.PROCESS: 0}
+    for family in families:
+        counted[family.producer] += family.series
+    for producer, series in counted.items():
+        if series:
+            per_day = series * POINT_BYTES * _DAY_SECONDS / interval
+            how = f"{series:,} series x {_DAY_SECONDS / interval:,.0f} points x {POINT_BYTES} B"
+            yield _storage(spec, SignalType.METRIC, f"{producer} metrics", per_day, how)
+
+
+def _sampled(spec: Spec, predictions_per_day: int) -> Iterator[Storage]:
+    """Logs, traces and kept predictions: as the spec declares them, else one of each."""
+    telemetry = spec.telemetry
+    usual = {
+        SignalType.LOG: telemetry.log_sample_rate,
+        SignalType.TRACE: telemetry.trace_sample_rate,
+        SignalType.PREDICTION: telemetry.prediction_sample_rate,
+    }
+    for kind, rate in usual.items():
+        declared = {name: signal for name, signal in telemetry.signals.items() if signal.type is kind}
+        for name, signal in (declared or {f"{kind}s": TelemetrySignal(type=kind)}).items():
+            share = rate if signal.sample_rate is None else signal.sample_rate
+            per_day = predictions_per_day * share * EVENT_BYTES[kind]
+            how = f"{predictions_per_day:,} predictions x {share * 100:g} % x {EVENT_BYTES[kind]:,} B"
+            yield _storage(spec, kind, name, per_day, how)
+
+
+def _storage(spec: Spec, kind: SignalType, name: str, per_day: float, counted: str) -> Storage:
+    hot, warm, cold = _tier_days(spec)
+    return Storage(
+        type=kind,
+        name=name,
+        per_day=per_day,
+        hot=hot * per_day,
+        warm=warm * per_day,
+        cold=cold * per_day,
+        counted=counted,
+    )
+
+
+def _tier_days(spec: Spec) -> tuple[float, float, float]:
+    """Days of telemetry that lie on each tier: what leaves one goes to the next."""
+    retention = spec.telemetry.retention
+    hot, warm, cold = (seconds(age) / _DAY_SECONDS for age in (retention.hot, retention.warm, retention.cold))
+    return hot, warm - hot, cold - warm
+
+
+def _assumptions(spec: Spec) -> Iterator[str]:
+    retention = spec.telemetry.retention
+    yield f"{POINT_BYTES} B a point of a series, scraped every {spec.telemetry.scrape_interval}; no compression."
+    yield "500 B a log line, 2,000 B a trace, 4,000 B a prediction kept whole."
+    yield (
+        f"Telemetry is hot until it is {retention.hot} old, warm until {retention.warm}, cold until {retention.cold}; "
+        "nothing is thinned out."
+    )
+    yield (
+        f"{MODEL_VERSIONS} versions of the model at a time, {GPUS} GPUs an instance, "
+        f"{OTHER_LABEL_VALUES} values of a label that the spec says nothing of."
+    )
+    yield "Series of recording rules and of Prometheus itself are not counted."

@@ -1,0 +1,261 @@
+"""Which kind of drift is happening, and whether predictions still meet their outcomes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from generator.contract import ConceptStatus, Contract, DriftKind
+from generator.promql import matching, one_of
+from generator.signals.building import drift_kind_text
+from generator.signals.signal import Alert, Incident, Input, Layer, Level, Query, Scenario, Signal, View
+from generator.signals.text import Format, Found, FoundValue, Literal, Value, text
+from generator.spec.model import Severity, Spec
+
+_AT_THE_LIMIT = 1.0
+"""Charts alert beyond their limit; the limits follow from the run lengths that the spec asks for."""
+
+
+def concept_signals(spec: Spec) -> Iterator[Signal]:
+    """The kind of drift of every system, and the control charts of one that has outcomes."""
+    contract = Contract(spec)
+    yield _kind(contract)
+    if spec.has_gap:
+        yield _gap(contract)
+        yield _charts(spec, contract)
+        yield _status(spec, contract)
+        yield _baseline(spec, contract)
+
+
+def _kind(contract: Contract) -> Signal:
+    shown = matching(contract.name("drift_type"), one_of("type", [DriftKind.NONE], negate=True))
+    return Signal(
+        id="drift_type",
+        layer=Layer.MODEL,
+        title="Kind of drift",
+        description="Covariate: the inputs changed; retrain on the new population, or repair what feeds them. Prediction: "
+        "the scores alone changed; investigate the model. Label: outcomes became more or less frequent; recalibrate. "
+        "Concept: the same inputs lead to other outcomes; retrain with recent data. Unknown: outcomes are missing. Normal: "
+        "no square is marked. The window's report has the evidence.",
+        unit="none",
+        queries=(Query(f"max by (type) ({shown})", "{{type}}"),),
+        incident=Incident.PREDICTION_DRIFT,
+        view=View.STATUS_HISTORY,
+        width=8,
+        height=7,
+        levels=(Level(Severity.INFO, 1),),
+        maximum=1,
+    )
+
+
+def _gap(contract: Contract) -> Signal:
+    gap, expected, noise = (f"max({contract.name(name)})" for name in ("concept_gap", *_BAND))
+    return Signal(
+        id="concept_gap",
+        layer=Layer.MODEL,
+        title="Predicted less observed",
+        description="Mean prediction less mean outcome of the last window whose outcomes are known, and the band that an "
+        "unchanged window leaves once in 1000. Normal: within the band. Outside: see the kind of drift.",
+        unit="none",
+        decimals=3,
+        queries=(
+            Query(gap, "Gap"),
+            Query(expected, "Expected", dimmed=True),
+            Query(f"{expected} + {noise}", "Highest", dimmed=True),
+            Query(f"{expected} - {noise}", "Lowest", dimmed=True),
+        ),
+        incident=Incident.PREDICTION_DRIFT,
+        view=View.STEPS,
+        width=8,
+        height=7,
+        minimum=None,
+        empty="No outcomes yet: they come up to the maximal delay after their prediction. See the feedback panels.",
+    )
+
+
+_BAND = ("concept_gap_expected", "concept_gap_noise")
+
+
+@dataclass(frozen=True, slots=True)
+class _Chart:
+    """A control chart, and who hears of it."""
+
+    severity: Severity
+    title: str
+    expression: str
+    statistic: str
+    labels: tuple[tuple[str, str], ...]
+    limit: str
+
+
+def _charts_of(contract: Contract) -> tuple[_Chart, _Chart]:
+    ewma, cusum = contract.name("concept_ewma"), contract.name("concept_cusum")
+    return (
+        _Chart(Severity.WARNING, "moving average", f"max(abs({ewma})) / max({ewma}_limit)", ewma, (), f"{ewma}_limit"),
+        _Chart(
+            Severity.CRITICAL,
+            "cumulative sum",
+            f"max({cusum}) / max({cusum}_limit)",
+            cusum,
+            (("side", "upper"),),
+            f"{cusum}_limit",
+        ),
+    )
+
+
+def _charts(spec: Spec, contract: Contract) -> Signal:
+    ewma, cusum = _charts_of(contract)
+    sums, limit = contract.name("concept_cusum"), f"max({cusum.limit})"
+    upper, lower = (f'max({sums}{{side="{side}"}}) / {limit}' for side in ("upper", "lower"))
+    alerts = [alert(spec, contract, chart) for chart in (ewma, cusum) for alert in (_concept_alert, _harm_alert)]
+    return Signal(
+        id="concept_charts",
+        layer=Layer.MODEL,
+        title="Control charts of the gap, by their limit",
+        description="Moving average (EWMA) and cumulative sums (CUSUM) of the standardised gap, as a share of their limits. "
+        "Normal: below 1. The moving average finds large shifts and warns; a cumulative sum finds small ones that last, "
+        "and pages. Beyond 1 predictions miss the outcomes: see the kind of drift for what to do.",
+        unit="none",
+        decimals=2,
+        queries=(
+            Query(ewma.expression, "EWMA, either side"),
+            Query(upper, "CUSUM, predictions too high"),
+            Query(lower, "CUSUM, predictions too low"),
+        ),
+        incident=Incident.PREDICTION_DRIFT,
+        view=View.STEPS,
+        width=8,
+        height=7,
+        levels=(Level(Severity.CRITICAL, _AT_THE_LIMIT),),
+        empty="No charts yet: they need a baseline of windows with outcomes. See the status beside.",
+        alerts=tuple(alerts) if spec.alerts.concept_drift.enabled else (),
+    )
+
+
+_OF_THE_RELATION = (DriftKind.CONCEPT, DriftKind.LABEL)
+_OF_INPUTS_OR_MODEL = (DriftKind.COVARIATE, DriftKind.PREDICTION)
+
+
+def _concept_alert(spec: Spec, contract: Contract, chart: _Chart) -> Alert:
+    return _alert(
+        spec,
+        contract,
+        chart,
+        "MLConceptDrift",
+        _OF_THE_RELATION,
+        "Outcomes left the predictions although inputs and scores stayed: what the model learned no longer holds.",
+    )
+
+
+def _harm_alert(spec: Spec, contract: Contract, chart: _Chart) -> Alert:
+    return _alert(
+        spec,
+        contract,
+        chart,
+        "MLHarmfulDrift",
+        _OF_INPUTS_OR_MODEL,
+        "Inputs or scores drifted, and predictions miss the outcomes: the drift does harm.",
+    )
+
+
+def _alert(
+    spec: Spec, contract: Contract, chart: _Chart, name: str, kinds: tuple[DriftKind, ...], summary: str
+) -> Alert:
+    kind = contract.name("drift_type")
+
+    def scenario(value: float, found: DriftKind = kinds[0]) -> Scenario:
+        inputs = (
+            Input(chart.statistic, dict(chart.labels), value),
+            Input(chart.limit, {}, 1),
+            Input(contract.name("concept_gap"), {}, 0.0625),
+            Input(contract.name("concept_gap_expected"), {}, 0.0125),
+            *(Input(kind, {"type": other}, float(other is found)) for other in kinds),
+        )
+        return Scenario(inputs)
+
+    return Alert(
+        name=name,
+        severity=chart.severity,
+        expression=chart.expression,
+        comparison=">",
+        threshold=_AT_THE_LIMIT,
+        gate=f"and max({matching(kind, one_of('type', kinds))}) == 1",
+        gated=lambda value: scenario(value, DriftKind.NONE),
+        summary=summary,
+        description=text(
+            f"Predictions of {spec.title} miss their outcomes: the {chart.title} of the gap is at ",
+            Value(Format.NUMBER),
+            " times its limit.",
+            _found(contract, "concept_gap", " Predicted less observed: "),
+            _found(contract, "concept_gap_expected", " Expected: "),
+            drift_kind_text(contract),
+            *(_advice(contract, one) for one in kinds),
+        ),
+        timing=spec.alerts.concept_drift,
+        scenario=scenario,
+    )
+
+
+def _found(contract: Contract, family: str, words: str) -> Found:
+    return Found(contract.name(family), (), {}, (Literal(words), FoundValue(Format.NUMBER), Literal(".")))
+
+
+_ADVICE = {
+    DriftKind.CONCEPT: " Retrain with recent data.",
+    DriftKind.LABEL: " Recalibrate the scores to the new rate of outcomes.",
+    DriftKind.COVARIATE: " Repair the inputs if they are broken, else retrain on the new population.",
+    DriftKind.PREDICTION: " Investigate the model, and roll it back if it is new.",
+}
+
+
+def _advice(contract: Contract, kind: DriftKind) -> Found:
+    return Found(contract.name("drift_type"), (), {"type": kind.value}, (Literal(_ADVICE[kind]),), above=0)
+
+
+def _status(spec: Spec, contract: Contract) -> Signal:
+    metric = contract.name("concept_status")
+    refused = {"status": ConceptStatus.REFUSED.value}
+    alert = Alert(
+        name="MLConceptUnwatched",
+        severity=Severity.WARNING,
+        expression=f"max by (status) ({matching(metric, one_of('status', [ConceptStatus.REFUSED]))})",
+        comparison=">",
+        threshold=0,
+        resolution=1,
+        summary="The gap between predictions and outcomes gives no baseline, so concept drift goes unseen.",
+        description=text(
+            f"The first windows of the reference in force of {spec.title} cannot serve as a baseline of the gap. The "
+            "window's JSON report says why, under concept."
+        ),
+        timing=spec.alerts.monitoring,
+        scenario=lambda value: Scenario((Input(metric, refused, value),), refused),
+    )
+    return Signal(
+        id="concept_status",
+        layer=Layer.MODEL,
+        title="Concept drift watched",
+        description="Whether the gap between predictions and outcomes is watched. Normal: ok. Learning: the baseline of the "
+        "reference in force is still being gathered. No outcomes: too few predictions have one. Refused: the baseline is "
+        "of no use, and the report says why.",
+        unit="none",
+        queries=(Query(f"max by (status) ({metric}) == 1", instant=True),),
+        incident=Incident.PREDICTION_DRIFT,
+        view=View.TABLE,
+        width=6,
+        height=6,
+        alerts=(alert,) if spec.alerts.monitoring.enabled else (),
+    )
+
+
+def _baseline(spec: Spec, contract: Contract) -> Signal:
+    return Signal(
+        id="concept_baseline",
+        layer=Layer.MODEL,
+        title="Windows in the baseline",
+        description=f"Windows that the control charts learned from. Normal: {spec.concept.baseline_windows}; fewer while "
+        "the charts are still learning, after a new reference was promoted.",
+        unit="short",
+        queries=(Query(f"max({contract.name('concept_baseline_windows')})", instant=True),),
+        incident=Incident.PREDICTION_DRIFT,
+        view=View.STAT,
+        width=6,
+        height=6,
+    )

@@ -1,0 +1,105 @@
+"""Nulls as the serving application sees them: minutes after they begin, long before a window of the log ends."""
+
+from collections.abc import Callable, Sequence
+
+from generator.contract import Contract
+from generator.signals.building import FEATURE, FeatureThreshold, by_feature, feature_thresholds, shown_worst
+from generator.signals.signal import Alert, Incident, Input, Layer, Record, Scenario, Signal, levels
+from generator.signals.text import Format, LabelOf, Value, text, threshold
+from generator.spec.durations import seconds
+from generator.spec.model import AlertPolicy, Feature, Levels, Spec
+
+
+def serving_null_rate(spec: Spec, contract: Contract) -> Signal:
+    """The share of predictions that were asked for with a feature null."""
+    window = spec.telemetry.rate_window
+    nulls, rows = contract.name("serving_feature_null_total"), contract.name("serving_feature_rows_total")
+    record = f"{FEATURE}:{contract.name('serving_feature_null')}:ratio_rate{window}"
+    nullable = tuple(name for name, feature in spec.features.items() if feature.nullable)
+    required = tuple(name for name, feature in spec.features.items() if not feature.nullable)
+    return Signal(
+        id="serving_null_rate",
+        layer=Layer.DATA,
+        title="Null rate at serving, ten worst",
+        description="Share of the predictions just made whose feature was null, NaN or missing, as the application "
+        "itself counts them. Normal: as the null rate of the windows, which it precedes. A jump is a feature store "
+        "that does not answer, or lost keys.",
+        unit="percentunit",
+        queries=shown_worst(record),
+        incident=Incident.FEATURE_DRIFT,
+        width=12,
+        levels=levels(spec.alerts.null_rate),
+        empty="No predictions, or the application does not hand over its features (observe(..., features=...)).",
+        records=(
+            Record(
+                record,
+                f"sum by ({FEATURE}) (rate({nulls}[{window}])) / on () group_left () (sum(rate({rows}[{window}])) > 0)",
+            ),
+        ),
+        alerts=(
+            *_alerts(
+                spec, contract, record, spec.alerts.null_rate, nullable, "MLServingNullRateHigh", "A nullable feature"
+            ),
+            *_alerts(
+                spec,
+                contract,
+                record,
+                spec.alerts.required_null_rate,
+                required,
+                "MLServingRequiredFeatureNull",
+                "A feature that must never be null",
+            ),
+        ),
+    )
+
+
+def _alerts(
+    spec: Spec,
+    contract: Contract,
+    record: str,
+    policy: AlertPolicy,
+    names: Sequence[str],
+    alert_name: str,
+    subject: str,
+) -> tuple[Alert, ...]:
+    window, minimum = spec.telemetry.rate_window, spec.alerts.error_rate_minimum
+    nulls, rows = contract.name("serving_feature_null_total"), contract.name("serving_feature_rows_total")
+
+    def scenario_of(example: str) -> Callable[..., Scenario]:
+        def scenario(value: float, predictions: float = 1000) -> Scenario:
+            of_example = {FEATURE: example}
+            inputs = (Input(nulls, of_example, slope=predictions * value), Input(rows, {}, slope=predictions))
+            return Scenario(inputs, of_example)
+
+        return scenario
+
+    def alert(group: FeatureThreshold) -> Alert:
+        scenario = scenario_of(group.names[0])
+        return Alert(
+            name=alert_name,
+            severity=group.severity,
+            expression=by_feature(record, group.matcher),
+            comparison=">",
+            threshold=group.value,
+            gate=f"and on ({FEATURE}) (sum by ({FEATURE}) (increase({nulls}[{window}])) >= {minimum})",
+            gated=lambda value: scenario(value, predictions=0.5 / (value * seconds(window))),
+            summary=f"{subject} is null in the predictions being made.",
+            description=text(
+                "Feature ",
+                LabelOf(FEATURE),
+                f" of {spec.title} is null in ",
+                Value(Format.PERCENT),
+                f" of the predictions of the last {window}, above the {group.severity} threshold "
+                f"{threshold(group.value, Format.PERCENT)}.",
+            ),
+            timing=policy,
+            scenario=scenario,
+            format=Format.PERCENT,
+            url_labels=(FEATURE,),
+        )
+
+    return tuple(alert(group) for group in feature_thresholds(spec, policy, _own, names) if policy.enabled)
+
+
+def _own(feature: Feature) -> Levels | None:
+    return feature.thresholds.null_rate

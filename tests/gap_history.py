@@ -1,0 +1,48 @@
+"""A results database that already holds the windows of a baseline, for tests that cannot measure a hundred hours."""
+
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+
+from exporters.concept_report import ConceptReport, DriftType, Evidence, GapSample
+from exporters.report import Window, WindowReport
+from exporters.results import open_results
+from exporters.stores import open_store
+from generator.contract import ConceptStatus, DriftKind
+from generator.spec.durations import seconds
+from generator.spec.model import Spec
+
+HOUR = timedelta(hours=1)
+
+
+def keep_quiet_hours(spec: Spec, base_dir: Path, end: datetime) -> None:
+    """Save an hourly window for each of the baseline's, the last of them ending at `end`, all of them quiet.
+
+    The reference has to be built, for the baseline is that of the version in force.
+    """
+    assert spec.prediction_log.outcome is not None
+    delay = timedelta(seconds=seconds(spec.prediction_log.outcome.max_delay))
+    version = open_store(spec.reference.store, base_dir, spec.system.name).load(spec.reference.alias).version
+    # Those whose predictions were made before the first of them do not count.
+    count = spec.concept.baseline_windows + delay // HOUR + 1
+    gaps = np.random.default_rng(0).normal(0.0, 0.01, count).tolist()
+    with closing(open_results(spec.results, base_dir)) as results:
+        for back, gap in zip(range(count, 0, -1), gaps, strict=True):
+            results.save(_quiet_hour(spec.system.name, version, end - back * HOUR, delay, gap))
+
+
+def _quiet_hour(system: str, version: str, start: datetime, delay: timedelta, gap: float) -> WindowReport:
+    sample = GapSample(window_start=start - delay, window_end=start + HOUR - delay, gap=gap, gap_error=0.01, count=1000)
+    return WindowReport(
+        system=system,
+        window=Window(start, start + HOUR),
+        measured_at=start + HOUR,
+        reference_version=version,
+        reference_created=datetime(2026, 1, 1, tzinfo=UTC),
+        rows=1000,
+        features={},
+        concept=ConceptReport(status=ConceptStatus.LEARNING, sample=sample),
+        drift_type=DriftType(kind=DriftKind.UNKNOWN, reason="", response="", evidence=Evidence()),
+    )
