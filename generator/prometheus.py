@@ -18,6 +18,7 @@ def prometheus_config(
     rule_files: Sequence[str] | None = None,
     serving_targets: Sequence[str] | None = None,
     exporter_targets: Sequence[str] | None = None,
+    alertmanagers: Sequence[str] = (),
 ) -> str:
     """Write prometheus.yml for one system.
 
@@ -27,7 +28,7 @@ def prometheus_config(
     exporter = exporter_targets or exporter_addresses(spec)
     serving = serving_targets or spec.serving.targets or (DEFAULT_SERVING_TARGET,)
     jobs = [(spec.serving_job, serving)] if spec.serving.enabled else []
-    document = {
+    document: dict[str, Any] = {
         "global": {
             "scrape_interval": spec.telemetry.scrape_interval,
             "evaluation_interval": spec.telemetry.evaluation_interval,
@@ -35,6 +36,8 @@ def prometheus_config(
         "rule_files": list(rule_files or (f"../../alert_rules/{spec.system.name}.rules.yml",)),
         "scrape_configs": [_scrape(job, targets) for job, targets in (*jobs, (spec.exporter_job, exporter))],
     }
+    if alertmanagers:
+        document["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": list(alertmanagers)}]}]}
     return yaml_file(document, marker)
 
 

@@ -452,6 +452,7 @@ def _spacing(_ctx: click.Context, _param: click.Parameter, text: str) -> timedel
 @click.option("--every", callback=_spacing, default="4m", show_default=True, help="Time between samples of a series.")
 @click.option("--save", is_flag=True, help="Store the results in the results database.")
 @click.option("--reference", "version", help="A version or alias. Default: the one in force.")
+@click.option("--instance", metavar="HOST:PORT", help="Label instance of the samples. Default: the exporter's address.")
 def backfill(
     spec_path: Path,
     start: datetime,
@@ -460,6 +461,7 @@ def backfill(
     every: timedelta,
     save: bool,
     version: str | None,
+    instance: str | None,
 ) -> None:
     """Measure the windows of the past, for Prometheus and for the results database.
 
@@ -492,7 +494,7 @@ def backfill(
     with ExitStack() as stack:
         history, results = None, None
         if openmetrics:
-            labels = {"job": spec.exporter_job, "instance": exporter_addresses(spec)[0]}
+            labels = {"job": spec.exporter_job, "instance": instance or exporter_addresses(spec)[0]}
             history = stack.enter_context(History(Contract(spec), labels, openmetrics.absolute().parent, every))
         if save:
             results = stack.enter_context(closing(open_results(spec.results, spec_path.parent)))

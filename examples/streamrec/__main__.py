@@ -1,4 +1,4 @@
-"""``python -m examples.streamrec history`` writes StreamRec's past, ``... serve`` runs it."""
+"""``python -m examples.streamrec history`` and ``... past`` write StreamRec's past, ``... serve`` runs it."""
 
 import signal
 from datetime import UTC, datetime, timedelta
@@ -80,6 +80,47 @@ def history(days: int, end: str | None, out: Path, seed: int, rate: float, march
     except OSError as error:
         raise click.ClickException(f"the history cannot be written: {error}") from error
     click.echo(f"{rows:,} rows: training data and {days} days of predictions until {until:%Y-%m-%dT%H:%MZ} in {out}")
+
+
+@main.command()
+@click.argument("spec", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--begin", required=True, metavar="TIME", help="From when on StreamRec served.")
+@click.option("--end", metavar="TIME", help="Until when.  [default: now]")
+@click.option("--serving-instance", default="127.0.0.1:8000", show_default=True, metavar="HOST:PORT")
+@click.option("--exporter-instance", default="127.0.0.1:9108", show_default=True, metavar="HOST:PORT")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write into.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+def past(
+    spec: Path, begin: str, end: str | None, serving_instance: str, exporter_instance: str, out: Path, seed: int
+) -> None:
+    """Write what scrapes of a past would have found, beside the measurements: OpenMetrics for promtool."""
+    from examples.streamrec.past import Instances, write_past  # noqa: PLC0415
+
+    try:
+        loaded = load_spec(spec)
+    except SpecError as error:
+        raise click.ClickException(str(error)) from error
+    until = parse_moment(end) if end else datetime.now(UTC)
+    instances = Instances(serving_instance, exporter_instance)
+    for file in write_past(loaded, out, parse_moment(begin), until, instances, seed=seed):
+        click.echo(file)
+
+
+@main.command()
+@click.argument("spec", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write into.")
+def records(spec: Path, out: Path) -> None:
+    """Write the recording rules by level, as their past is computed: a level reads the levels before it."""
+    from generator.rules.levels import level_files  # noqa: PLC0415
+
+    try:
+        loaded = load_spec(spec)
+    except SpecError as error:
+        raise click.ClickException(str(error)) from error
+    out.mkdir(parents=True, exist_ok=True)
+    for name, text in level_files(loaded).items():
+        (out / name).write_text(text, encoding="utf-8")
+        click.echo(out / name)
 
 
 @main.command("serve")
