@@ -9,6 +9,7 @@ from generator.text_files import yaml_file
 
 _ANY_ADDRESS = re.compile(r"^(0\.0\.0\.0|\[::\]):")
 DEFAULT_SERVING_TARGET = "localhost:8000"
+DEFAULT_ALERTMANAGER = "localhost:9093"
 
 
 def prometheus_config(
@@ -18,26 +19,25 @@ def prometheus_config(
     rule_files: Sequence[str] | None = None,
     serving_targets: Sequence[str] | None = None,
     exporter_targets: Sequence[str] | None = None,
-    alertmanagers: Sequence[str] = (),
+    alertmanagers: Sequence[str] = (DEFAULT_ALERTMANAGER,),
 ) -> str:
     """Write prometheus.yml for one system.
 
     Relative rule files start at the folder of prometheus.yml, ``stack/<system>/``: the default finds the generated
-    rules wherever the folders keep their places beside each other. Targets default to the spec's.
+    rules wherever the folders keep their places beside each other. Targets default to the spec's, the Alertmanager to one on this machine.
     """
     exporter = exporter_targets or exporter_addresses(spec)
     serving = serving_targets or spec.serving.targets or (DEFAULT_SERVING_TARGET,)
     jobs = [(spec.serving_job, serving)] if spec.serving.enabled else []
-    document: dict[str, Any] = {
+    document = {
         "global": {
             "scrape_interval": spec.telemetry.scrape_interval,
             "evaluation_interval": spec.telemetry.evaluation_interval,
         },
+        "alerting": {"alertmanagers": [{"static_configs": [{"targets": list(alertmanagers)}]}]},
         "rule_files": list(rule_files or (f"../../alert_rules/{spec.system.name}.rules.yml",)),
         "scrape_configs": [_scrape(job, targets) for job, targets in (*jobs, (spec.exporter_job, exporter))],
     }
-    if alertmanagers:
-        document["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": list(alertmanagers)}]}]}
     return yaml_file(document, marker)
 
 

@@ -5,7 +5,7 @@
 #
 # stable:   whatever of Prometheus, Alertmanager, the Pushgateway, node_exporter and their tools is not on PATH, from
 #           this machine's own release, into .cache/servers.
-# sid:      Prometheus 3, into .cache/servers-sid, whatever is on PATH.
+# sid:      Prometheus 3 and the newest Alertmanager, into .cache/servers-sid, whatever is on PATH.
 # postgres: PostgreSQL of this machine's own release and the libraries that it needs and are not installed, into
 #           .cache/servers-postgres.
 # Nothing is installed: no root, no service started; apt works on private folders below .cache with this machine's own
@@ -28,7 +28,7 @@ stable)
         packages="$packages prometheus-node-exporter" ;;
 sid)
     target=$cache/servers-sid
-    packages="prometheus promtool" ;;
+    packages="prometheus promtool prometheus-alertmanager" ;;
 postgres)
     target=$cache/servers-postgres
     packages="postgresql"

@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 
-from generator.runbooks import index
+from generator.runbooks import escalation, index
 from generator.runbooks.page import page
 from generator.signals.signal import Incident, Signal
 from generator.spec.model import Spec
 
 
 def runbook_pages(spec: Spec, signals: Sequence[Signal], marker: str) -> dict[str, str]:
-    """The index, and the pages of the incident types that have alerts: file name to Markdown with `marker` on top."""
+    """The index, the pages of the incident types that have alerts, and who is on call: file name to Markdown with `marker` on top."""
     alerting = {signal.incident for signal in signals if signal.alerts}
     pages = {f"{incident}.md": page(spec, incident, signals, marker) for incident in Incident if incident in alerting}
-    return {index.NAME: index.index_page(spec, signals, marker), **pages}
+    people = {escalation.NAME: escalation.escalation_page(spec, marker)} if spec.escalation else {}
+    return {index.NAME: index.index_page(spec, signals, marker), **pages, **people}

@@ -644,9 +644,10 @@ class PagerDuty(Part, frozen=True, kw_only=True):
 
 
 class Webhook(Part, frozen=True, kw_only=True):
-    """Any endpoint that takes Alertmanager's own JSON."""
+    """Any endpoint that takes Alertmanager's own JSON: by an address in a file, or by one that is no secret."""
 
-    url_file: Path
+    url_file: Annotated[Path, Meta(description="File that holds the URL; Alertmanager 0.26 and newer.")] | None = None
+    url: HttpUrl | None = None
 
 
 class Receiver(Part, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ from generator.spec.model import (
     Source,
     Spec,
 )
+from generator.spec.people import PEOPLE_RULES
 from generator.spec.walk import duration_fields, sections
 
 SMALLEST_ROTATION = 3
@@ -215,6 +216,8 @@ def _secrets(spec: Spec) -> Iterator[Problem]:
     for name, receiver in spec.routing.receivers.items():
         if receiver.pagerduty:
             urls["routing", "receivers", name, "pagerduty", "url"] = receiver.pagerduty.url
+        if receiver.webhook:
+            urls["routing", "receivers", name, "webhook", "url"] = receiver.webhook.url
     for path, url in urls.items():
         if url and _URL_WITH_PASSWORD.match(url):
             hint = "take it out; use a password_file, a credentials file or the environment"
@@ -394,6 +397,7 @@ _RULES = (
     _repetitions,
     _ports,
     _people,
+    *PEOPLE_RULES,
     _times,
     _timezones,
 )

@@ -25,7 +25,6 @@ put() {  # name, what stands in for it
 
 put slack_webhook http://inbox:9110/slack
 put pagerduty_routing_key inbox
-put dead_mans_switch_url http://inbox:9110/alertmanager
 
 password=$grafana/admin_password
 if [ -n "${GRAFANA_ADMIN_PASSWORD:-}" ]; then

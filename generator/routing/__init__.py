@@ -1,0 +1,22 @@
+"""Who hears of an alert, how often, and in which words: Alertmanager, PagerDuty, and the cases that test the routes."""
+
+from collections.abc import Sequence
+
+from generator.routing.alertmanager import alertmanager_config
+from generator.routing.cases import cases_file
+from generator.routing.notifications import notification_templates
+from generator.routing.pagerduty import pagerduty_terraform
+from generator.signals.signal import Signal
+from generator.spec.model import Spec
+
+TEMPLATES = "templates/notifications.tmpl"
+
+
+def routing_files(spec: Spec, signals: Sequence[Signal], marker: str) -> dict[str, str]:
+    """The files below ``stack/<system>/`` that bring alerts to people: relative path to text."""
+    files = {
+        "alertmanager.yml": alertmanager_config(spec, signals, marker, TEMPLATES),
+        TEMPLATES: notification_templates(marker),
+        "routes.test.yml": cases_file(spec, signals, marker),
+    }
+    return files | ({"pagerduty.tf.json": pagerduty_terraform(spec, marker)} if spec.escalation else {})

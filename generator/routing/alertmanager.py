@@ -1,0 +1,180 @@
+"""The configuration of the Alertmanager: routes by severity and cooldown, receivers, inhibitions, mute times.
+
+Alertmanager 0.25 and newer take it; only a webhook with a ``url_file`` needs 0.26.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from generator.routing.inhibitions import inhibit_rules
+from generator.routing.mute_times import maintenance_times, quiet_times
+from generator.signals.signal import Signal
+from generator.signals.text import text
+from generator.spec.durations import duration, milliseconds
+from generator.spec.model import Cooldown, PagerDuty, Receiver, Severity, Slack, Spec, Webhook
+from generator.spec.people import NOBODY
+from generator.text_files import yaml_file
+
+GROUP_BY = ("system", "alertname", "feature_source")
+"""Many features of one source are one notification."""
+
+QUIET_HOURS, MAINTENANCE = "quiet hours", "maintenance"
+
+_ROUTED = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
+
+
+def alertmanager_config(spec: Spec, signals: Sequence[Signal], marker: str, templates: str) -> str:
+    """Write alertmanager.yml; `templates` is the path of the message templates, relative to its folder."""
+    document = {
+        "templates": [templates],
+        "route": _root(spec, signals),
+        "receivers": [{"name": NOBODY}, *(_receiver(name, to) for name, to in spec.routing.receivers.items())],
+        "inhibit_rules": list(inhibit_rules(spec, signals)),
+        **_time_intervals(spec),
+    }
+    return yaml_file(document, marker)
+
+
+def receiver_of(spec: Spec, severity: Severity) -> str:
+    """The name of the receiver that hears of a severity; `Severity.NONE` is the watchdog's."""
+    routing = spec.routing
+    named = {
+        Severity.NONE: routing.watchdog,
+        Severity.INFO: routing.info,
+        Severity.WARNING: routing.warning,
+        Severity.CRITICAL: routing.critical,
+    }
+    return named[severity] or NOBODY
+
+
+def repeat_interval(cooldown: str, group_interval: str) -> str:
+    """The cooldown, rounded up to a multiple of the group interval: Alertmanager looks at a group no more often."""
+    step = milliseconds(group_interval)
+    return duration(-(-milliseconds(cooldown) // step) * step / 1000)
+
+
+# ---------------------------------------------------------------- routes
+
+
+def _root(spec: Spec, signals: Sequence[Signal]) -> dict[str, Any]:
+    """The route of everything; an alert that no route below knows still reaches whoever hears of warnings."""
+    routing = spec.routing
+    return {
+        "receiver": receiver_of(spec, Severity.WARNING),
+        "group_by": list(GROUP_BY),
+        "group_wait": routing.group_wait,
+        "group_interval": routing.group_interval,
+        "repeat_interval": repeat_interval(Cooldown().warning, routing.group_interval),
+        "routes": [_watchdog(spec), *(_severity(spec, signals, severity) for severity in _ROUTED)],
+    }
+
+
+def _watchdog(spec: Spec) -> dict[str, Any]:
+    return {
+        "receiver": receiver_of(spec, Severity.NONE),
+        "matchers": [f'severity="{Severity.NONE}"'],
+        "group_wait": "0s",
+        "repeat_interval": spec.routing.group_interval,
+    }
+
+
+def _severity(spec: Spec, signals: Sequence[Signal], severity: Severity) -> dict[str, Any]:
+    """The route of a severity, and below it one for each cooldown that its alerts have."""
+    alerts = (alert for signal in signals for alert in signal.alerts if alert.severity is severity)
+    cooldowns = sorted({alert.cooldown for alert in alerts}, key=lambda text: (milliseconds(text), text))
+    muted = {"mute_time_intervals": names} if (names := _muted(spec, severity)) else {}
+    interval = spec.routing.group_interval
+    # Alertmanager does not hand mute times down to the routes below: each states its own.
+    return {
+        "receiver": receiver_of(spec, severity),
+        "matchers": [f'severity="{severity}"'],
+        "repeat_interval": repeat_interval(getattr(Cooldown(), severity), interval),
+        **muted,
+        "routes": [
+            {
+                "matchers": [f'cooldown="{cooldown}"'],
+                "repeat_interval": repeat_interval(cooldown, interval),
+                **muted,
+            }
+            for cooldown in cooldowns
+        ],
+    }
+
+
+def _muted(spec: Spec, severity: Severity) -> list[str]:
+    """Planned work silences every severity, quiet hours all but the critical one."""
+    quiet = [QUIET_HOURS] if spec.routing.quiet_hours and severity is not Severity.CRITICAL else []
+    return quiet + ([MAINTENANCE] if spec.routing.maintenance else [])
+
+
+def _time_intervals(spec: Spec) -> dict[str, Any]:
+    named = {
+        QUIET_HOURS: quiet_times(spec.routing.quiet_hours),
+        MAINTENANCE: maintenance_times(spec.routing.maintenance),
+    }
+    intervals = [{"name": name, "time_intervals": times} for name, times in named.items() if times]
+    return {"time_intervals": intervals} if intervals else {}
+
+
+# ---------------------------------------------------------------- receivers
+
+
+def _receiver(name: str, receiver: Receiver) -> dict[str, Any]:
+    return {
+        "name": name,
+        **({"slack_configs": [_slack(receiver.slack)]} if receiver.slack else {}),
+        **({"pagerduty_configs": [_pagerduty(receiver.pagerduty)]} if receiver.pagerduty else {}),
+        **({"webhook_configs": [_webhook(receiver.webhook)]} if receiver.webhook else {}),
+    }
+
+
+def _slack(slack: Slack) -> dict[str, Any]:
+    return {
+        "api_url_file": slack.webhook_file,
+        "channel": text(slack.channel).template(),
+        "send_resolved": True,
+        "color": _template("slack.color"),
+        "title": _template("slack.title"),
+        "title_link": _template("dashboard"),
+        "fallback": _template("slack.title"),
+        "text": _template("slack.text"),
+        "actions": [
+            {"type": "button", "text": label, "url": _template(label.lower())}
+            for label in ("Runbook", "Dashboard", "Silence")
+        ],
+    }
+
+
+def _pagerduty(pagerduty: PagerDuty) -> dict[str, Any]:
+    return {
+        "routing_key_file": pagerduty.routing_key_file,
+        **({"url": pagerduty.url} if pagerduty.url else {}),
+        "send_resolved": True,
+        "description": _template("title"),
+        "severity": _template("pagerduty.severity"),
+        "class": "{{ .CommonLabels.incident }}",
+        "component": "{{ .CommonLabels.feature_source }}",
+        "group": "{{ .CommonLabels.system }}",
+        "client": "mlvitals",
+        "client_url": _template("dashboard"),
+        "details": {
+            "summary": "{{ .CommonAnnotations.summary }}",
+            "firing": _template("firing"),
+            "resolved": _template("resolved"),
+            "num_firing": "{{ .Alerts.Firing | len }}",
+            "num_resolved": "{{ .Alerts.Resolved | len }}",
+        },
+        "links": [
+            {"href": _template("runbook"), "text": "Runbook"},
+            {"href": _template("dashboard"), "text": "Dashboard"},
+        ],
+    }
+
+
+def _webhook(webhook: Webhook) -> dict[str, Any]:
+    address = {"url_file": webhook.url_file} if webhook.url_file else {"url": webhook.url}
+    return {**address, "send_resolved": True}
+
+
+def _template(name: str) -> str:
+    return f'{{{{ template "mlvitals.{name}" . }}}}'

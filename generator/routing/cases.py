@@ -1,0 +1,67 @@
+"""What must become of every alert, told from the spec alone: the cases that the generated routes are tested with.
+
+``amtool config routes test`` checks the receivers; repetition, grouping and silent times are checked by our own tests.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+from generator.routing.alertmanager import GROUP_BY, MAINTENANCE, QUIET_HOURS, receiver_of
+from generator.signals.building import SOURCE
+from generator.signals.signal import Alert, Signal
+from generator.spec.model import Severity, Spec
+from generator.text_files import yaml_file
+
+
+@dataclass(frozen=True, slots=True)
+class RouteCase:
+    """An alert's labels, and who must hear of it, how often at most, one group a what, and when not."""
+
+    labels: dict[str, str]
+    receiver: str
+    cooldown: str
+    group_by: tuple[str, ...]
+    silent: tuple[str, ...] = ()
+
+
+def route_cases(spec: Spec, signals: Sequence[Signal]) -> Iterator[RouteCase]:
+    """One case for each name, severity and cooldown of an alert, and one for an alert that is none of ours."""
+    alerts = [(signal, alert) for signal in signals for alert in signal.alerts]
+    distinct = {(alert.name, alert.severity, alert.cooldown): (signal, alert) for signal, alert in alerts}
+    for signal, alert in distinct.values():
+        yield _case(spec, signal, alert)
+    unknown = {"alertname": "SomebodyElses", "severity": "page"}
+    yield RouteCase(unknown, receiver_of(spec, Severity.WARNING), "12h", GROUP_BY)
+
+
+def _case(spec: Spec, signal: Signal, alert: Alert) -> RouteCase:
+    labels = {
+        "alertname": alert.name,
+        "severity": alert.severity.value,
+        "system": spec.system.name,
+        "incident": signal.incident.value,
+        "cooldown": alert.cooldown,
+    }
+    source = alert.scenario(alert.threshold).labels.get(SOURCE)
+    cooldown = spec.routing.group_interval if alert.severity is Severity.NONE else alert.cooldown
+    return RouteCase(
+        {**labels, **({SOURCE: source} if source else {})},
+        receiver_of(spec, alert.severity),
+        cooldown,
+        GROUP_BY,
+        _silent(spec, alert.severity),
+    )
+
+
+def _silent(spec: Spec, severity: Severity) -> tuple[str, ...]:
+    quiet = (QUIET_HOURS,) if spec.routing.quiet_hours and severity in {Severity.INFO, Severity.WARNING} else ()
+    return quiet + ((MAINTENANCE,) if spec.routing.maintenance and severity is not Severity.NONE else ())
+
+
+def cases_file(spec: Spec, signals: Sequence[Signal], marker: str) -> str:
+    """Write the cases for people and for other tools."""
+    cases = [
+        {**asdict(case), "group_by": list(case.group_by), "silent": list(case.silent)}
+        for case in route_cases(spec, signals)
+    ]
+    return yaml_file({"cases": cases}, marker)

@@ -1,0 +1,91 @@
+"""Quiet hours and maintenance windows as Alertmanager's time intervals.
+
+Alertmanager knows stretches of one day: what runs over midnight is cut there. It counts in whole minutes, and the end
+does not belong to a stretch.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
+from generator.spec.model import Maintenance, WeeklyTime
+
+_DAYS = {
+    "mon": "monday",
+    "tue": "tuesday",
+    "wed": "wednesday",
+    "thu": "thursday",
+    "fri": "friday",
+    "sat": "saturday",
+    "sun": "sunday",
+}
+_WEEK = tuple(_DAYS)
+_MIDNIGHT = "24:00"
+_MINUTE = timedelta(minutes=1)
+
+
+def quiet_times(hours: Iterable[WeeklyTime]) -> list[dict[str, Any]]:
+    """The stretches of the week that quiet hours cover. Their days are those on which they begin."""
+    return [interval for stretch in hours for interval in _weekly(stretch)]
+
+
+def _weekly(stretch: WeeklyTime) -> Iterator[dict[str, Any]]:
+    if stretch.start < stretch.end:
+        yield _on_days(stretch, stretch.days, stretch.start, stretch.end)
+        return
+    yield _on_days(stretch, stretch.days, stretch.start, _MIDNIGHT)
+    if stretch.end != "00:00":
+        following = [_WEEK[(_WEEK.index(day) + 1) % len(_WEEK)] for day in stretch.days]
+        yield _on_days(stretch, following, "00:00", stretch.end)
+
+
+def _on_days(stretch: WeeklyTime, days: Iterable[str], start: str, end: str) -> dict[str, Any]:
+    return {
+        "times": [{"start_time": start, "end_time": end}],
+        "weekdays": [_DAYS[day] for day in sorted(days, key=_WEEK.index)],
+        "location": stretch.timezone,
+    }
+
+
+def maintenance_times(windows: Iterable[Maintenance]) -> list[dict[str, Any]]:
+    """The stretches of single days that maintenance windows cover, in UTC; part of a minute counts as all of it."""
+    return [interval for window in windows for interval in _dated(window)]
+
+
+def _dated(window: Maintenance) -> Iterator[dict[str, Any]]:
+    start = _moment(window.start).replace(second=0)
+    end = -(-(_moment(window.end) - start) // _MINUTE) * _MINUTE + start
+    day = start
+    while day < end:
+        midnight = datetime.combine(day.date() + timedelta(days=1), time(), UTC)
+        until = min(end, midnight)
+        if day.time() == time() and (days := _whole_days(day, end)) > 1:
+            until = day + timedelta(days=days)
+            yield _in_month(day, f"{day.day}:{day.day + days - 1}", "00:00", _MIDNIGHT)
+        else:
+            yield _in_month(day, str(day.day), f"{day:%H:%M}", _MIDNIGHT if until == midnight else f"{until:%H:%M}")
+        day = until
+
+
+def _whole_days(day: datetime, end: datetime) -> int:
+    """How many whole days from one on lie before the end and in the same month."""
+    days = 0
+    while (following := day + timedelta(days=days + 1)) <= end:
+        days += 1
+        if following.month != day.month:
+            break
+    return days
+
+
+def _in_month(day: datetime, days: str, start: str, end: str) -> dict[str, Any]:
+    return {
+        "times": [{"start_time": start, "end_time": end}],
+        "days_of_month": [days],
+        "months": [str(day.month)],
+        "years": [str(day.year)],
+        "location": "UTC",
+    }
+
+
+def _moment(written: str) -> datetime:
+    return datetime.fromisoformat(written)

@@ -1,0 +1,111 @@
+"""The page about people: who is told when, by which way, and who is on call."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from generator.routing.pagerduty import LAST_LEVEL_MINUTES, LOOPS
+from generator.runbooks.markdown import bullets, escape, table
+from generator.spec.durations import milliseconds
+from generator.spec.model import ContactMethod, EscalationLevel, Spec
+
+NAME = "escalation.md"
+TURNS_SHOWN = 12
+
+_WAYS = {
+    ContactMethod.PAGERDUTY: "PagerDuty's app",
+    ContactMethod.SLACK_DM: "Slack message",
+    ContactMethod.PHONE: "phone call",
+    ContactMethod.SMS: "SMS",
+    ContactMethod.EMAIL: "e-mail",
+}
+_DAY = timedelta(days=1)
+
+
+def escalation_page(spec: Spec, marker: str) -> str:
+    """The escalation policy and the rotation as Markdown; it looks at no clock."""
+    parts = [
+        f"<!-- {marker} -->",
+        f"# {escape(spec.title)}: escalation and on-call",
+        "A critical alert pages. Whoever is told acknowledges it in PagerDuty; as long as nobody has, the next level is "
+        f"told at its time. {LAST_LEVEL_MINUTES} minutes after the last level it begins again, {LOOPS} times. A warning "
+        "goes to chat and escalates only by hand.",
+        "## Levels",
+        levels_table(spec),
+        *(_rotation(spec) if spec.on_call.rotation else ()),
+        "## Contacts",
+        _contacts(spec),
+        "## Handing over",
+        bullets(_HAND_OVER),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+_HAND_OVER = (
+    "Before a shift ends, tell the next responder which alerts fire, which are silenced and why, and which mitigations "
+    "are temporary.",
+    "To swap a shift, add an override to the PagerDuty schedule: this page and the spec state the rule, not exceptions.",
+    "A new responder first follows a shift of somebody else and takes part in a tabletop exercise.",
+)
+
+
+def levels_table(spec: Spec) -> str:
+    """Who is told when nobody has answered, and how."""
+    return table(
+        ("Level", "Who", "When nobody has answered for", "How", "Contacts"),
+        (
+            (str(number), escape(level.role), level.after, ", ".join(map(_WAYS.__getitem__, level.via)), _who(level))
+            for number, level in enumerate(spec.escalation, start=1)
+        ),
+    )
+
+
+def _who(level: EscalationLevel) -> str:
+    return ", ".join(map(escape, level.contacts)) or "whoever is on call"
+
+
+def _contacts(spec: Spec) -> str:
+    return table(
+        ("Responder", "E-mail", "Slack", "Phone"),
+        (
+            (escape(name), escape(person.email), escape(person.slack or "none"), escape(person.phone or "none"))
+            for name, person in spec.responders.items()
+        ),
+    )
+
+
+# ---------------------------------------------------------------- rotation
+
+
+def _rotation(spec: Spec) -> Iterator[str]:
+    on_call = spec.on_call
+    turns = list(shifts(spec, TURNS_SHOWN))
+    yield "## On call"
+    yield (
+        f"{len(on_call.rotation)} responders take turns of {on_call.shift}, beginning {turns[0][0]:%A %Y-%m-%d %H:%M} "
+        f"{escape(on_call.timezone)}: {', '.join(map(escape, on_call.rotation))}, then from the start again."
+    )
+    yield (
+        "Who is on call at another time: count the whole shifts since that beginning, divide by "
+        f"{len(on_call.rotation)}; the remainder is the place in the list, counted from 0. The first {TURNS_SHOWN} shifts:"
+    )
+    yield table(
+        ("Shift", f"From ({escape(on_call.timezone)})", "On call"),
+        ((str(number), f"{start:%a %Y-%m-%d %H:%M}", escape(name)) for number, (start, name) in enumerate(turns)),
+    )
+
+
+def shifts(spec: Spec, count: int) -> Iterator[tuple[datetime, str]]:
+    """The first shifts: when each begins, in the rotation's time zone, and whose it is.
+
+    Shifts of whole days change at the same time of day all year; shorter ones after as many hours.
+    """
+    on_call = spec.on_call
+    start = datetime.fromisoformat(on_call.start)
+    zone, length = ZoneInfo(on_call.timezone), timedelta(milliseconds=milliseconds(on_call.shift))
+    for turn in range(count):
+        if length % _DAY:
+            begin = (start + turn * length).astimezone(zone)
+        else:
+            begin = start.astimezone(zone) + turn * length
+        yield begin, on_call.rotation[turn % len(on_call.rotation)]

@@ -1,0 +1,116 @@
+"""Rules about people: who is told, who is on call, and whether they can be reached at all."""
+
+import re
+from collections.abc import Iterator
+
+from generator.spec.diagnostics import KeyPath, Problem, quoted
+from generator.spec.durations import milliseconds
+from generator.spec.model import ContactMethod, EscalationLevel, Responder, Spec, Timing
+from generator.spec.walk import sections
+
+NOBODY = "nobody"
+"""Alertmanager's receiver that tells nobody; no receiver of a spec may have its name."""
+
+PHONE = re.compile(r"\+([0-9]{1,3})[ -]([0-9][0-9 -]*)")
+"""A telephone number with its country's code."""
+
+_ROLES = ("info", "warning", "critical", "watchdog")
+_SEVERITIES = ("info", "warning", "critical")
+_NEEDED = {ContactMethod.PHONE: "phone", ContactMethod.SMS: "phone", ContactMethod.SLACK_DM: "slack"}
+_MINUTE = 60_000
+# What Go's net/url, and so Alertmanager, takes for a URL; no user, and no braces, which a template would begin with.
+_URL = re.compile(
+    r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?([/?#]([!$&-;=?-Z_a-z~#\[\]]|%[0-9A-Fa-f]{2})*)?"
+)
+
+
+def receivers(spec: Spec) -> Iterator[Problem]:
+    """A receiver is used, has a name of its own, and addresses that Alertmanager accepts."""
+    used = {getattr(spec.routing, role) for role in _ROLES}
+    for name, receiver in spec.routing.receivers.items():
+        path: KeyPath = ("routing", "receivers", name)
+        if name == NOBODY:
+            message = "is the name of the receiver that tells nobody, which is always there"
+            yield Problem((path,), message, "reserved-name", "call it something else", at_key=True)
+        if name not in used:
+            hint = f"name it under one of {', '.join(_ROLES)}, or remove it"
+            yield Problem((path,), "is told of nothing", "unused", hint, at_key=True)
+        if receiver.pagerduty:
+            yield from _url((*path, "pagerduty", "url"), receiver.pagerduty.url)
+        if webhook := receiver.webhook:
+            yield from _url((*path, "webhook", "url"), webhook.url)
+            if (webhook.url is None) == (webhook.url_file is None):
+                message = "needs either url_file, or url for an address that is no secret"
+                yield Problem(((*path, "webhook"),), message, "consistency")
+
+
+def _url(path: KeyPath, url: str | None) -> Iterator[Problem]:
+    if url is not None and not _URL.fullmatch(url):
+        yield Problem((path,), "is no URL that Alertmanager accepts", "url", "escape odd characters as %XX")
+
+
+def cooldowns(spec: Spec) -> Iterator[Problem]:
+    """Alertmanager repeats a notification at a group interval: a shorter cooldown would not be kept."""
+    interval = spec.routing.group_interval
+    for path, section in sections(spec):
+        if isinstance(section, Timing):
+            for severity in _SEVERITIES:
+                cooldown = getattr(section.cooldown, severity)
+                if milliseconds(cooldown) < milliseconds(interval):
+                    paths: tuple[KeyPath, ...] = ((*path, "cooldown", severity), ("routing", "group_interval"))
+                    message = f"{cooldown} is shorter than routing.group_interval {interval}"
+                    yield Problem(paths, message, "order")
+
+
+def escalation(spec: Spec) -> Iterator[Problem]:
+    """Somebody is told at once, at every level, and by ways that reach them."""
+    if spec.escalation and milliseconds(spec.escalation[0].after):
+        message = f"is {spec.escalation[0].after}: until then nobody would be told"
+        yield Problem((("escalation", 0, "after"),), message, "gap", "begin with 0m")
+    for index, level in enumerate(spec.escalation):
+        path: KeyPath = ("escalation", index)
+        if milliseconds(level.after) % _MINUTE:
+            yield Problem(((*path, "after"),), "is no whole number of minutes, in which PagerDuty escalates", "range")
+        if not (level.contacts or spec.on_call.rotation):
+            hint = "give it contacts, or name who takes turns under on_call.rotation"
+            yield Problem((path,), "reaches nobody: it has no contacts, and nobody is on call", "consistency", hint)
+        yield from _reachable(spec, path, level)
+    if spec.on_call.rotation and spec.escalation and all(level.contacts for level in spec.escalation):
+        message = "is called by no level of escalation: each has contacts of its own"
+        hint = "leave the contacts of one level empty"
+        yield Problem((("on_call", "rotation"),), message, "unused", hint)
+
+
+def _reachable(spec: Spec, path: KeyPath, level: EscalationLevel) -> Iterator[Problem]:
+    """Each contact of a level, or each who may be on call, can be reached in each of its ways."""
+    for name in dict.fromkeys(level.contacts or spec.on_call.rotation):
+        responder = spec.responders.get(name)
+        for position, method in enumerate(level.via):
+            needed = _NEEDED.get(method)
+            if responder and needed and getattr(responder, needed) is None:
+                paths: tuple[KeyPath, ...] = ((*path, "via", position), ("responders", name))
+                message = f"is {method}, but responders.{quoted(name)} has no {needed}"
+                yield Problem(paths, message, "consistency", f"add {needed}, or take {method} out")
+
+
+def responders(spec: Spec) -> Iterator[Problem]:
+    """A telephone number can be dialled from anywhere."""
+    for name, responder in spec.responders.items():
+        if not _dialled(responder):
+            message = f"is {quoted(responder.phone or '')}, which lacks the country's code"
+            hint = "write it as +1-555-0100: a plus, the code, a dash or space, digits"
+            yield Problem((("responders", name, "phone"),), message, "range", hint)
+
+
+def _dialled(responder: Responder) -> bool:
+    return responder.phone is None or PHONE.fullmatch(responder.phone) is not None
+
+
+def shift(spec: Spec) -> Iterator[Problem]:
+    """PagerDuty counts a turn of the rotation in whole seconds, of an hour or more."""
+    if milliseconds(spec.on_call.shift) < 60 * _MINUTE:
+        message = f"is {spec.on_call.shift}; a shift lasts an hour or more"
+        yield Problem((("on_call", "shift"),), message, "range")
+
+
+PEOPLE_RULES = (receivers, cooldowns, escalation, responders, shift)
