@@ -9,12 +9,13 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
+from examples.partitions import write_hour
 from examples.servers import find_server
 from examples.streamrec.demo import DemoError, run_demo
 from examples.streamrec.faults import March3
 from examples.streamrec.service import FaultFile, Service, SimulatedTime, run
-from examples.streamrec.simulate import Traffic
-from examples.streamrec.write import TRAINING_DAYS, write_history
+from examples.streamrec.simulate import Traffic, simulate
+from examples.streamrec.write import TRAINING_DAYS, categories, write_history
 from exporters.paths import resolve
 from exporters.serving import PredictionTelemetry
 from generator.spec.diagnostics import SpecError
@@ -69,14 +70,21 @@ def main() -> None:
 @click.option(
     "--march3", metavar="START:SHARE", help="Corrupt days_since_last_interaction for SHARE of the rows from START on."
 )
-def history(days: int, end: str | None, out: Path, seed: int, rate: float, march3: str | None) -> None:
+@click.option("--begun-hour", is_flag=True, help="Log the begun hour too, up to the end.")
+def history(
+    days: int, end: str | None, out: Path, seed: int, rate: float, march3: str | None, begun_hour: bool
+) -> None:
     """Write the prediction log of some days, and the training data of the 14 days before."""
-    until = (parse_moment(end) if end else datetime.now(UTC)).replace(minute=0, second=0, microsecond=0)
+    moment = parse_moment(end) if end else datetime.now(UTC)
+    until = moment.replace(minute=0, second=0, microsecond=0)
     faults = (parse_march3(march3),) if march3 else ()
     files = write_history(out, until, days, seed=seed, faults=faults, traffic=Traffic(rate))
     try:
         with Progress(console=Console(stderr=True)) as progress:
             rows = sum(progress.track(files, total=TRAINING_DAYS + 24 * days, description="Simulating"))
+        if begun_hour and moment > until:
+            begun = simulate(until, moment, seed=seed, faults=faults, traffic=Traffic(rate))
+            write_hour(out / "predictions", until, begun, categories=categories(begun))
     except OSError as error:
         raise click.ClickException(f"the history cannot be written: {error}") from error
     click.echo(f"{rows:,} rows: training data and {days} days of predictions until {until:%Y-%m-%dT%H:%MZ} in {out}")

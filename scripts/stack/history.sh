@@ -9,7 +9,8 @@ rm -rf /history/* "$data"/* var/*
 now=$(date -u +%Y-%m-%dT%H:%M:%SZ)
 begin=$(date -u -d "$now - ${HISTORY_DAYS:-30} days" +%Y-%m-%dT%H:00:00Z)
 
-python -m examples.streamrec history --days "${HISTORY_DAYS:-30}" --end "$now" --out "$data" ${MARCH3:+--march3 "$MARCH3"}
+python -m examples.streamrec history --days "${HISTORY_DAYS:-30}" --end "$now" --begun-hour --out "$data" \
+    ${MARCH3:+--march3 "$MARCH3"}
 mlvitals reference build "$spec" --data "$data/training" --promote
 mlvitals backfill "$spec" --start "$begin" --end "$now" --save --instance exporter:9108 --openmetrics /history/measured.om
 python -m examples.streamrec past "$spec" --begin "$begin" --end "$now" --out /history \
