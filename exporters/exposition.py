@@ -16,6 +16,7 @@ from prometheus_client import generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from exporters.changes import Change
 from exporters.freshness import Reading
 from exporters.report import Bin, CountWindow, FeatureReport, Measure, Quality, SkewReport, WindowReport
 from generator.contract import Contract, MetricType, Producer, SchemaDifferenceKind, SkewStatus, Status
@@ -72,12 +73,22 @@ def packed(text: bytes) -> bytes:
     return gzip.compress(text, compresslevel=1, mtime=0)
 
 
-def render_state(contract: Contract, state: RunState, freshness: Mapping[str, Reading], now: datetime) -> bytes:
-    """The families of the exporter's own health, and the age of each feature source at `now`.
+def render_state(
+    contract: Contract,
+    state: RunState,
+    freshness: Mapping[str, Reading],
+    now: datetime,
+    changes: Iterable[Change] = (),
+) -> bytes:
+    """The families of the exporter's own health, the age of each feature source at `now`, and the changes noted.
 
     A source whose newest data is unknown has a `max_age` sample and no other: that is how a rule tells it.
     """
-    return _text(contract, samples_of_runs(state) | _freshness_samples(contract, freshness, now))
+    noted = [
+        ((change.kind, change.name, change.version, change.author), change.moment.timestamp()) for change in changes
+    ]
+    samples = samples_of_runs(state) | _freshness_samples(contract, freshness, now)
+    return _text(contract, samples | {"change_timestamp_seconds": noted})
 
 
 def _feature_info(contract: Contract) -> Iterator[Sample]:
