@@ -44,9 +44,10 @@ def render(
     state: RunState,
     freshness: Mapping[str, Reading],
     now: datetime,
+    changes: Iterable[Change] = (),
 ) -> bytes:
     """The whole exposition at a moment."""
-    return render_window(contract, report) + render_state(contract, state, freshness, now)
+    return render_window(contract, report) + render_state(contract, state, freshness, now, changes)
 
 
 def render_window(contract: Contract, report: WindowReport | None) -> bytes:

@@ -123,10 +123,16 @@ def write(changes: Iterable[Change], folder: Path) -> None:
         target = folder / change.path
         if change.kind is ChangeKind.ORPHANED:
             target.unlink()
-            if not any(target.parent.iterdir()):
-                target.parent.rmdir()
+            _remove_empty(target.parent, folder)
         else:
             _write_atomically(target, change.after)
+
+
+def _remove_empty(emptied: Path, folder: Path) -> None:
+    """Remove a folder and those above it, as far as they are empty and lie within `folder`."""
+    while emptied != folder and not any(emptied.iterdir()):
+        emptied.rmdir()
+        emptied = emptied.parent
 
 
 def _write_atomically(target: Path, text: str) -> None:

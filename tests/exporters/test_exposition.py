@@ -7,6 +7,7 @@ import pytest
 from exporter_samples import HOSTILE, NOON, SPEC, measured, report, samples_of, value
 from prometheus_client.parser import text_string_to_metric_families
 
+from exporters.changes import Change, ChangeKind
 from exporters.exposition import RunState, render, render_window
 from exporters.freshness import Reading
 from exporters.report import Bin, FeatureReport, FileProblem, Measure
@@ -16,7 +17,8 @@ from generator.spec.model import FeatureType
 CONTRACT = Contract(SPEC)
 STATE = RunState(runs=5, failures=1, last_run=NOON, last_success=NOON - timedelta(hours=1), duration_seconds=0.75)
 FRESHNESS = {"batch": Reading(NOON - timedelta(hours=2)), "stream": Reading(None, "does not exist")}
-PAGE = render(CONTRACT, report(), STATE, FRESHNESS, NOON)
+CHANGE = Change(ChangeKind.PIPELINE, HOSTILE, NOON - timedelta(minutes=5), "42", "dana")
+PAGE = render(CONTRACT, report(), STATE, FRESHNESS, NOON, [CHANGE])
 
 
 def families(page: bytes) -> set[str]:
@@ -64,6 +66,11 @@ def test_the_count_window_has_its_size_and_how_far_it_reaches_back() -> None:
     assert value(PAGE, "shop_prediction_score_count_rows") == 9000
     assert value(PAGE, "shop_prediction_score_count_span_seconds") == 3 * 3600
     assert value(PAGE, "shop_prediction_score_count_psi") == 0.05
+
+
+def test_a_change_stands_at_the_time_it_was_made() -> None:
+    labels = {"kind": "pipeline", "name": HOSTILE, "version": "42", "author": "dana"}
+    assert samples_of(PAGE)["shop_change_timestamp_seconds", frozenset(labels.items())] == CHANGE.moment.timestamp()
 
 
 def test_columns_that_differ_are_counted_by_kind_and_none_is_0() -> None:
