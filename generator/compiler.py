@@ -4,6 +4,7 @@
 """
 
 import difflib
+import itertools
 import os
 import re
 import tempfile
@@ -123,16 +124,12 @@ def write(changes: Iterable[Change], folder: Path) -> None:
         target = folder / change.path
         if change.kind is ChangeKind.ORPHANED:
             target.unlink()
-            _remove_empty(target.parent, folder)
+            for parent in itertools.takewhile(lambda parent: parent != folder, target.parents):
+                if any(parent.iterdir()):
+                    break
+                parent.rmdir()
         else:
             _write_atomically(target, change.after)
-
-
-def _remove_empty(emptied: Path, folder: Path) -> None:
-    """Remove a folder and those above it, as far as they are empty and lie within `folder`."""
-    while emptied != folder and not any(emptied.iterdir()):
-        emptied.rmdir()
-        emptied = emptied.parent
 
 
 def _write_atomically(target: Path, text: str) -> None:

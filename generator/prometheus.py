@@ -24,7 +24,8 @@ def prometheus_config(
     """Write prometheus.yml for one system.
 
     Relative rule files start at the folder of prometheus.yml, ``stack/<system>/``: the default finds the generated
-    rules wherever the folders keep their places beside each other. Targets default to the spec's, the Alertmanager to one on this machine.
+    rules wherever the folders keep their places beside each other. Targets default to the spec's, the Alertmanager to
+    one on this machine.
     """
     exporter = exporter_targets or exporter_addresses(spec)
     serving = serving_targets or spec.serving.targets or (DEFAULT_SERVING_TARGET,)

@@ -6,7 +6,7 @@ Results go to stdout, diagnostics to stderr. Exit codes: 0 fine, 1 findings or f
 import sys
 import threading
 from collections import Counter
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -633,3 +633,22 @@ def verify(spec_path: Path, url: str, ranges: tuple[timedelta, ...], slow: timed
     )
     click.echo(msgspec.json.encode(done).decode() if as_json else verification_text(done))
     sys.exit(1 if done.findings else 0)
+
+
+# ---------------------------------------------------------------- incidents
+
+
+@main.command()
+@click.option("--listen", default="127.0.0.1:9110", show_default=True, metavar="HOST:PORT", help="Where to listen.")
+@click.option("--keep", type=FILE, metavar="FILE", help="Keep the messages here, as JSON lines, over restarts.")
+def inbox(listen: str, keep: Path | None) -> None:
+    """Play Slack, PagerDuty and a webhook for a local Alertmanager, and show what arrives."""
+    import signal
+
+    from incidents.inbox.mailbox import Mailbox
+    from incidents.inbox.server import PAGERDUTY, SLACK, WEBHOOK, Inbox
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with Inbox(listen, Mailbox(keep)) as server, suppress(KeyboardInterrupt):
+        click.echo(f"{server.url}: Slack at {SLACK}, PagerDuty at {PAGERDUTY}, webhooks at {WEBHOOK}", err=True)
+        threading.Event().wait()

@@ -58,6 +58,12 @@ def prometheus(request: pytest.FixtureRequest) -> str:
     return server("prometheus", request.param)
 
 
+@pytest.fixture(params=RELEASES)
+def amtool(request: pytest.FixtureRequest) -> str:
+    """amtool: Debian stable's, then the newest."""
+    return server("amtool", request.param)
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator["Postgres"]:
     """A PostgreSQL server that only these tests use."""

@@ -79,25 +79,24 @@ def _watchdog(spec: Spec) -> dict[str, Any]:
 
 
 def _severity(spec: Spec, signals: Sequence[Signal], severity: Severity) -> dict[str, Any]:
-    """The route of a severity, and below it one for each cooldown that its alerts have."""
-    alerts = (alert for signal in signals for alert in signal.alerts if alert.severity is severity)
-    cooldowns = sorted({alert.cooldown for alert in alerts}, key=lambda text: (milliseconds(text), text))
+    """The route of a severity with its usual cooldown, and below it one for each other that its alerts have."""
     muted = {"mute_time_intervals": names} if (names := _muted(spec, severity)) else {}
     interval = spec.routing.group_interval
+    usual = repeat_interval(getattr(Cooldown(), severity), interval)
+    alerts = (alert for signal in signals for alert in signal.alerts if alert.severity is severity)
+    cooldowns = sorted({alert.cooldown for alert in alerts}, key=lambda text: (milliseconds(text), text))
     # Alertmanager does not hand mute times down to the routes below: each states its own.
+    others = [
+        {"matchers": [f'cooldown="{cooldown}"'], "repeat_interval": repeat, **muted}
+        for cooldown in cooldowns
+        if (repeat := repeat_interval(cooldown, interval)) != usual
+    ]
     return {
         "receiver": receiver_of(spec, severity),
         "matchers": [f'severity="{severity}"'],
-        "repeat_interval": repeat_interval(getattr(Cooldown(), severity), interval),
+        "repeat_interval": usual,
         **muted,
-        "routes": [
-            {
-                "matchers": [f'cooldown="{cooldown}"'],
-                "repeat_interval": repeat_interval(cooldown, interval),
-                **muted,
-            }
-            for cooldown in cooldowns
-        ],
+        **({"routes": others} if others else {}),
     }
 
 

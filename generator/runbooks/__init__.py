@@ -9,7 +9,7 @@ from generator.spec.model import Spec
 
 
 def runbook_pages(spec: Spec, signals: Sequence[Signal], marker: str) -> dict[str, str]:
-    """The index, the pages of the incident types that have alerts, and who is on call: file name to Markdown with `marker` on top."""
+    """The index, a page an incident type that has alerts, one about people: file name to Markdown under `marker`."""
     alerting = {signal.incident for signal in signals if signal.alerts}
     pages = {f"{incident}.md": page(spec, incident, signals, marker) for incident in Incident if incident in alerting}
     people = {escalation.NAME: escalation.escalation_page(spec, marker)} if spec.escalation else {}

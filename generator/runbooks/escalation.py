@@ -104,8 +104,6 @@ def shifts(spec: Spec, count: int) -> Iterator[tuple[datetime, str]]:
     start = datetime.fromisoformat(on_call.start)
     zone, length = ZoneInfo(on_call.timezone), timedelta(milliseconds=milliseconds(on_call.shift))
     for turn in range(count):
-        if length % _DAY:
-            begin = (start + turn * length).astimezone(zone)
-        else:
-            begin = start.astimezone(zone) + turn * length
+        same_time_of_day = not length % _DAY
+        begin = start.astimezone(zone) + turn * length if same_time_of_day else (start + turn * length).astimezone(zone)
         yield begin, on_call.rotation[turn % len(on_call.rotation)]

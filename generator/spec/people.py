@@ -34,7 +34,8 @@ def receivers(spec: Spec) -> Iterator[Problem]:
             yield Problem((path,), message, "reserved-name", "call it something else", at_key=True)
         if name not in used:
             hint = f"name it under one of {', '.join(_ROLES)}, or remove it"
-            yield Problem((path,), "is told of nothing", "unused", hint, at_key=True)
+            paths = (path, *(("routing", role) for role in _ROLES))
+            yield Problem(paths, "is told of nothing", "unused", hint, at_key=True)
         if receiver.pagerduty:
             yield from _url((*path, "pagerduty", "url"), receiver.pagerduty.url)
         if webhook := receiver.webhook:
@@ -66,19 +67,20 @@ def escalation(spec: Spec) -> Iterator[Problem]:
     """Somebody is told at once, at every level, and by ways that reach them."""
     if spec.escalation and milliseconds(spec.escalation[0].after):
         message = f"is {spec.escalation[0].after}: until then nobody would be told"
-        yield Problem((("escalation", 0, "after"),), message, "gap", "begin with 0m")
+        yield Problem((("escalation", 0, "after"), ("escalation",)), message, "gap", "begin with 0m")
     for index, level in enumerate(spec.escalation):
         path: KeyPath = ("escalation", index)
         if milliseconds(level.after) % _MINUTE:
             yield Problem(((*path, "after"),), "is no whole number of minutes, in which PagerDuty escalates", "range")
         if not (level.contacts or spec.on_call.rotation):
             hint = "give it contacts, or name who takes turns under on_call.rotation"
-            yield Problem((path,), "reaches nobody: it has no contacts, and nobody is on call", "consistency", hint)
+            paths = (path, (*path, "contacts"), ("on_call", "rotation"))
+            yield Problem(paths, "reaches nobody: it has no contacts, and nobody is on call", "consistency", hint)
         yield from _reachable(spec, path, level)
     if spec.on_call.rotation and spec.escalation and all(level.contacts for level in spec.escalation):
         message = "is called by no level of escalation: each has contacts of its own"
         hint = "leave the contacts of one level empty"
-        yield Problem((("on_call", "rotation"),), message, "unused", hint)
+        yield Problem((("on_call", "rotation"), ("escalation",)), message, "unused", hint)
 
 
 def _reachable(spec: Spec, path: KeyPath, level: EscalationLevel) -> Iterator[Problem]:

@@ -19,8 +19,10 @@ system:
 prediction_log: {path: log, score: score}
 features:
   'we"ird```{{ $name }} é': {}
+responders:
+  "| ann | <b>": {email: a@b, slack: "[link](x)"}
 escalation:
-  - {role: "| boss | <img src=x>", after: 5m, via: [phone]}
+  - {role: "| boss | <img src=x>", after: 0m, via: [email], contacts: ["| ann | <b>"]}
 """
 
 
@@ -35,8 +37,8 @@ def hostile_pages():
     return runbook_pages(spec, signals(spec), "A marker")
 
 
-def test_every_incident_type_has_a_page_and_there_is_an_index(pages):
-    assert set(pages) == {"README.md", *(f"{incident}.md" for incident in Incident)}
+def test_every_incident_type_has_a_page_and_there_are_an_index_and_a_page_about_people(pages):
+    assert set(pages) == {"README.md", "escalation.md", *(f"{incident}.md" for incident in Incident)}
 
 
 def test_the_index_names_every_signal_and_links_every_alert_to_its_section(streamrec, pages):

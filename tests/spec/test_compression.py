@@ -18,7 +18,9 @@ SPEC = parse_spec(
     "sources: {batch: {max_age: 6h, tolerance: 500ms}}\n"
     "windows: {length: 24h, step: 1h, grace: 0s}\n"
     "slos: {fast: {kind: latency, objective: 0.99, threshold: 0.05}}\n"
-    "escalation: [{role: a, after: 0s, via: [sms]}, {role: b, after: 30m, via: [sms]}]\n"
+    "responders: {ann: {email: a@b, phone: +1-555-0100}}\n"
+    "escalation: [{role: a, after: 0s, via: [sms], contacts: [ann]}, {role: b, after: 30m, via: [sms], contacts: [ann]}]\n"
+    "routing: {group_wait: 30s, group_interval: 5m}\n"
 )
 
 
@@ -32,6 +34,12 @@ def test_an_hour_passes_in_twenty_seconds():
     assert fast.escalation[1].after == "10s"
     assert fast.slos["fast"].period == "3h44m"
     assert fast.alerts.latency_p99.cooldown.critical == "5s"
+
+
+def test_alertmanager_groups_and_repeats_as_much_faster():
+    fast = compress_time(SPEC, 60)
+    assert (fast.routing.group_wait, fast.routing.group_interval) == ("1s", "5s")
+    assert fast.alerts.feature_psi.cooldown.critical == "4m"
 
 
 def test_what_is_no_duration_stays():

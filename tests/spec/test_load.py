@@ -497,8 +497,9 @@ def test_a_wrong_item_does_not_shift_the_places_of_the_items_after_it():
     assert errors_after_small(
         "escalation:\n"
         "  - {role: a, after: soon, via: [sms]}\n"
-        "  - {role: b, after: 5m, via: [sms]}\n"
+        "  - {role: b, after: 5m, via: [sms], contacts: [ben]}\n"
         "  - {role: c, after: 5m, via: [sms], contacts: [ann]}\n"
+        "responders: {ben: {email: b@b, phone: +1-555-0100}}\n"
     ) == [
         '6:22 escalation[0].after must be a duration such as 15s, 5m, 1h30m, not the text "soon"',
         "8:22 escalation[2].after 5m is not later than the 5m of the level before",
@@ -550,11 +551,11 @@ _WHOLE = msgspec.to_builtins(
         + "sources: {s: {max_age: 5m, path: x}}\n"
         "business: {events: {a: {}, b: {unit: dollars}}, kpis: {k: {numerator: a, denominator: b}}}\n"
         "slos: {fast: {kind: latency, objective: 0.99}}\n"
-        "routing: {receivers: {r: {slack: {channel: '#x', webhook_file: f}}}, quiet_hours: "
+        "routing: {warning: r, receivers: {r: {slack: {channel: '#x', webhook_file: f}}}, quiet_hours: "
         "[{days: [mon], start: '00:00', end: '06:00'}], maintenance: "
         "[{start: 2026-01-01T00:00Z, end: 2026-01-02T00:00Z, reason: r}]}\n"
-        "responders: {ann: {email: a@b}}\n"
-        "escalation: [{role: r, after: 0s, via: [sms]}]\n"
+        "responders: {ann: {email: a@b, phone: +1-555-0100}}\n"
+        "escalation: [{role: r, after: 0s, via: [sms], contacts: [ann]}]\n"
     )
 )
 _scalars = st.one_of(

@@ -281,8 +281,14 @@ def test_two_events_that_would_be_one_metric_are_refused():
 
 
 def test_escalation_reaches_later_levels_later():
-    text = SMALL + "escalation: [{role: a, after: 5m, via: [sms]}, {role: b, after: 300s, via: [sms]}]"
-    assert errors(text) == ["5:65 escalation[1].after 300s is not later than the 5m of the level before"]
+    called = "via: [phone], contacts: [ann]"
+    text = (
+        SMALL
+        + "responders: {ann: {email: a@b, phone: +1-555-0100}}\n"
+        + f"escalation: [{{role: a, after: 0m, {called}}}, {{role: b, after: 5m, {called}}},\n"
+        + f"  {{role: c, after: 300s, {called}}}]"
+    )
+    assert errors(text) == ["7:20 escalation[2].after 300s is not later than the 5m of the level before"]
 
 
 def test_a_rotation_has_three_responders():
@@ -291,8 +297,8 @@ def test_a_rotation_has_three_responders():
 
 
 def test_a_receiver_reaches_someone():
-    assert errors(SMALL + "routing: {receivers: {nobody: {}}}") == [
-        "5:31 routing.receivers.nobody reaches nobody; give it slack, pagerduty or webhook"
+    assert errors(SMALL + "routing: {warning: team, receivers: {team: {}}}") == [
+        "5:44 routing.receivers.team reaches nobody; give it slack, pagerduty or webhook"
     ]
 
 

@@ -1,0 +1,242 @@
+"""The inbox: answers as Slack, PagerDuty and a webhook do, keeps what arrives, and shows it without running it."""
+
+import json
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from real_servers import fetch
+
+from examples.servers import free_port
+from incidents.inbox.mailbox import KEPT, Mailbox, MailboxError
+from incidents.inbox.messages import Link, Message, Service
+from incidents.inbox.page import inbox_page
+from incidents.inbox.server import LARGEST_BODY, Inbox
+
+NOW = datetime(2026, 3, 3, 8, 0, tzinfo=UTC)
+SLACK = {"channel": "#alerts", "attachments": [{"title": "[WARNING] drift", "text": "A &lt;b&gt; moved."}]}
+EVENT = {
+    "routing_key": "the-secret-key",
+    "event_action": "trigger",
+    "payload": {"summary": "[CRITICAL] drift", "source": "am", "severity": "critical", "group": "streamrec"},
+    "links": [{"href": "https://runbook", "text": "Runbook"}],
+}
+HEARTBEAT = {"receiver": "dead", "status": "firing", "commonLabels": {"alertname": "MLWatchdog"}}
+
+
+@pytest.fixture
+def inbox():
+    with Inbox("127.0.0.1:0", Mailbox()) as server:
+        yield server
+
+
+def post(url: str, sent: object, content_type: str = "application/json") -> tuple[int, str]:
+    body = sent if isinstance(sent, bytes) else json.dumps(sent).encode()
+    request = urllib.request.Request(url, body, {"Content-Type": content_type})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as refusal:
+        return refusal.code, refusal.read().decode()
+
+
+def messages(inbox: Inbox) -> list[dict]:
+    document = json.loads(fetch(f"{inbox.url}/messages"))
+    assert document["schema"] == "mlvitals.inbox/1"
+    return document["messages"]
+
+
+def message(number: int = 1, **values) -> Message:
+    return Message(**({"id": number, "received_at": NOW, "service": Service.SLACK} | values))
+
+
+# ---------------------------------------------------------------- what the services answer
+
+
+def test_slack_answers_ok(inbox):
+    assert post(f"{inbox.url}/slack/T0/B0/secret", SLACK) == (200, "ok")
+    (kept,) = messages(inbox)
+    assert (kept["service"], kept["to"], kept["title"]) == ("slack", "#alerts", "[WARNING] drift")
+    assert "secret" not in json.dumps(kept)
+
+
+def test_slack_also_takes_a_form(inbox):
+    form = b"payload=%7B%22text%22%3A%22hello%22%7D"
+    assert post(f"{inbox.url}/slack", form, "application/x-www-form-urlencoded") == (200, "ok")
+    assert messages(inbox)[0]["text"] == "hello"
+
+
+@pytest.mark.parametrize(
+    ("body", "answer"), [(b"{", "invalid_payload"), (b"[1]", "invalid_payload"), (b"{}", "no_text")]
+)
+def test_slack_refuses_what_slack_refuses(inbox, body, answer):
+    assert post(f"{inbox.url}/slack", body) == (400, answer)
+    assert messages(inbox) == []
+
+
+def test_pagerduty_accepts_with_a_key_of_its_own(inbox):
+    status, answer = post(f"{inbox.url}/v2/enqueue", EVENT)
+    assert status == 202
+    (kept,) = messages(inbox)
+    assert json.loads(answer)["dedup_key"] == kept["key"] != ""
+    assert (kept["status"], kept["title"], kept["to"]) == ("trigger", "[CRITICAL] drift", "streamrec")
+
+
+def test_pagerduty_keeps_the_key_that_is_given(inbox):
+    _, answer = post(f"{inbox.url}/v2/enqueue", EVENT | {"dedup_key": "k"})
+    assert json.loads(answer)["dedup_key"] == "k"
+
+
+def test_the_routing_key_is_never_kept(inbox):
+    post(f"{inbox.url}/v2/enqueue", EVENT)
+    assert "the-secret-key" not in json.dumps(messages(inbox))
+
+
+def test_pagerduty_names_everything_that_is_wrong(inbox):
+    status, answer = post(f"{inbox.url}/v2/enqueue", {"event_action": "trigger", "payload": {"severity": "page"}})
+    assert status == 400
+    assert json.loads(answer)["errors"] == [
+        "'routing_key' is missing or blank",
+        "'payload.summary' is missing or blank",
+        "'payload.source' is missing or blank",
+        "'payload.severity' is not one of critical, error, warning, info",
+    ]
+
+
+def test_resolving_needs_the_key_of_what_is_resolved(inbox):
+    assert post(f"{inbox.url}/v2/enqueue", {"routing_key": "r", "event_action": "resolve"})[0] == 400
+    assert post(f"{inbox.url}/v2/enqueue", {"routing_key": "r", "event_action": "resolve", "dedup_key": "k"})[0] == 202
+
+
+def test_a_webhook_is_kept_as_it_came(inbox):
+    assert post(f"{inbox.url}/alertmanager", HEARTBEAT) == (200, "ok\n")
+    assert messages(inbox)[0]["body"] == HEARTBEAT
+
+
+@pytest.mark.parametrize("path", ["/", "/slacker", "/v2", "/messages"])
+def test_nothing_else_takes_messages(inbox, path):
+    assert post(inbox.url + path, SLACK)[0] == 404
+
+
+def test_a_body_too_large_is_refused(inbox):
+    request = urllib.request.Request(f"{inbox.url}/slack", b"{}", {"Content-Length": str(LARGEST_BODY + 1)})
+    with pytest.raises(urllib.error.HTTPError) as refusal:
+        urllib.request.urlopen(request, timeout=10)
+    assert refusal.value.code == 413
+
+
+def test_it_says_that_it_is_well(inbox):
+    assert fetch(f"{inbox.url}/healthz") == b"ok\n"
+
+
+# ---------------------------------------------------------------- keeping
+
+
+def test_messages_survive_a_restart_and_numbers_go_on(tmp_path):
+    file = tmp_path / "messages.jsonl"
+    Mailbox(file).add(message)
+    again = Mailbox(file)
+    assert again.messages() == (message(1),)
+    assert again.add(message).id == 2
+
+
+def test_a_line_that_a_crash_cut_off_is_left_out(tmp_path):
+    file = tmp_path / "messages.jsonl"
+    Mailbox(file).add(message)
+    with file.open("ab") as open_file:
+        open_file.write(b'{"id":2,"rec')
+    assert [kept.id for kept in Mailbox(file).messages()] == [1]
+    assert file.read_bytes().endswith(b"}\n")
+
+
+def test_a_file_of_something_else_is_not_overwritten(tmp_path):
+    file = tmp_path / "notes.txt"
+    file.write_text("my notes\n")
+    with pytest.raises(MailboxError, match="holds no messages"):
+        Mailbox(file)
+    assert file.read_text() == "my notes\n"
+
+
+def test_heartbeats_do_not_push_out_pages():
+    mailbox = Mailbox()
+    mailbox.add(lambda number: message(number, service=Service.PAGERDUTY))
+    for _ in range(KEPT + 1):
+        mailbox.add(lambda number: message(number, service=Service.WEBHOOK))
+    assert mailbox.messages()[0].service is Service.PAGERDUTY
+    assert len(mailbox.messages()) == KEPT + 1
+
+
+def test_a_message_that_cannot_be_written_is_not_acknowledged(tmp_path):
+    file = tmp_path / "gone" / "messages.jsonl"
+    file.parent.mkdir()
+    with Inbox("127.0.0.1:0", Mailbox(file)) as server:
+        file.unlink()
+        file.parent.rmdir()
+        assert post(f"{server.url}/slack", SLACK)[0] == 503
+        assert messages(server) == []
+
+
+# ---------------------------------------------------------------- the page
+
+
+def test_the_newest_message_is_on_top():
+    page = inbox_page([message(1, title="older"), message(2, title="newer")], NOW)
+    assert page.index("newer") < page.index("older")
+
+
+def test_nothing_that_is_sent_becomes_markup():
+    hostile = "<script>alert(1)</script>"
+    page = inbox_page(
+        [message(title=hostile, text=hostile, to=hostile, status=hostile, links=(Link(hostile, 'http://x/"><b>'),))],
+        NOW,
+    )
+    assert "<script" not in page
+    assert "<b>" not in page
+
+
+def test_a_link_that_would_run_is_left_out(inbox):
+    post(f"{inbox.url}/v2/enqueue", EVENT | {"links": [{"href": "javascript:alert(1)", "text": "x"}]})
+    assert messages(inbox)[0]["links"] == []
+
+
+def test_slack_escapes_are_undone_once():
+    assert "&lt;b&gt; &amp;lt;" in inbox_page([message(text="&lt;b&gt; &amp;lt;")], NOW)
+
+
+def test_heartbeats_are_one_line():
+    beats = [message(number, service=Service.WEBHOOK, title="MLWatchdog") for number in range(1, 4)]
+    page = inbox_page(beats, NOW + timedelta(seconds=12))
+    assert "Last heartbeat of the watchdog: 12 s ago" in page
+    assert "<article" not in page
+
+
+# ---------------------------------------------------------------- the command
+
+
+@contextmanager
+def command(*options: str):
+    process = subprocess.Popen([sys.executable, "-m", "mlvitals", "inbox", *options], stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def test_the_command_listens_says_where_and_ends_quietly():
+    listen = f"127.0.0.1:{free_port()}"
+    with command("--listen", listen) as process:
+        assert process.stderr.readline().startswith(f"http://{listen}: Slack at /slack")
+        assert fetch(f"http://{listen}/healthz") == b"ok\n"
+    assert process.returncode == 0
+    assert process.stderr.read() == ""
+
+
+def test_an_address_that_is_taken_is_a_message(inbox):
+    with command("--listen", inbox.url.removeprefix("http://")) as process:
+        assert process.wait(timeout=30) == 1
+        assert "error: cannot listen on" in process.stderr.read()
