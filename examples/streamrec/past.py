@@ -104,20 +104,21 @@ def scrapes(spec: Spec, times: Sequence[datetime], *, seed: int) -> Iterator[tup
     for hour, part in _by_hour(times):
         rows = simulate_hour(hour, seed=seed)
         milliseconds: Sequence[Any] = rows["timestamp"].cast(pa.int64()).to_pylist()
-        for moment in part:
+        for moment in (*part, hour + _HOUR):
             first, last = (bisect_left(milliseconds, _milliseconds(edge)) for edge in (before, moment))
-            service.publish(rows.slice(first, last - first), max(before, hour), moment)
+            service.publish(rows.slice(first, last - first), before, moment)
             before = moment
-            yield moment, Scraped((_up(), *telemetry.registry.collect()), (_up(), *_sources(contract, moment)))
+            if moment < hour + _HOUR:
+                yield moment, Scraped((_up(), *telemetry.registry.collect()), (_up(), *_sources(contract, moment)))
 
 
 def _by_hour(times: Sequence[datetime]) -> Iterator[tuple[datetime, Sequence[datetime]]]:
-    """The full hours that the times lie in, each with its times; the hour's end belongs to it."""
+    """The full hours that the times lie in, each with its times."""
     hour = times[0].astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     index = 0
     while index < len(times):
         following = bisect_left(times, hour + _HOUR, lo=index)
-        yield hour, (*times[index:following], *([hour + _HOUR] if following < len(times) else []))
+        yield hour, times[index:following]
         index, hour = following, hour + _HOUR
 
 

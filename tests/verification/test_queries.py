@@ -33,7 +33,7 @@ def test_tables_are_asked_for_a_moment_and_lines_for_a_range():
 
 
 def test_what_fills_a_variable_is_a_query_itself():
-    template = {"name": "feature", "type": "query", "query": {"query": "label_values(info{a=\"b\"}, feature_name)"}}
+    template = {"name": "feature", "type": "query", "query": {"query": 'label_values(info{a="b"}, feature_name)'}}
     found = of_dashboard({"templating": {"list": [template]}, "panels": [panel('x{f="$feature"}')]})
     assert found[0].origin is Origin.VARIABLE
     assert found[0].expression == 'info{a="b"}'
