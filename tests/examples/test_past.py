@@ -2,6 +2,7 @@
 
 import subprocess
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 from click.testing import CliRunner
@@ -18,7 +19,7 @@ END = BEGIN + timedelta(hours=1)
 def test_scrapes_are_the_denser_the_newer_they_are():
     newest = BEGIN + timedelta(days=4)
     times = list(scrape_times(BEGIN, newest, newest))
-    gaps = [(later - earlier).total_seconds() for earlier, later in zip(times, times[1:], strict=False)]
+    gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(times)]
     assert gaps == sorted(gaps, reverse=True)
     assert set(gaps) == {120.0, 30.0, 15.0}
 
