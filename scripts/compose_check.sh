@@ -61,8 +61,9 @@ check "the Compose file is sound" docker compose config --quiet
 check "up --wait: every service is healthy" up
 running_stack
 check "ports are this machine's alone" loopback_only
-within "the history is there: measurements of a day ago" rises_above 'count(streamrec_drift_psi offset 1d)' 10
-within "the history is there: serving counters of a day ago" rises_above 'sum(increase(streamrec_predictions_total[1h] offset 1d))' 100
+within "the history is there: measurements of hours ago" rises_above "count(streamrec_drift_psi offset 6h)" 10
+within "the history is there: serving counters of hours ago" \
+    rises_above "sum(increase(streamrec_predictions_total[1h] offset 6h))" 100
 for service in streamrec exporter inbox prometheus alertmanager grafana; do
     check "$service: the root file system is read-only" sh -c "! docker compose exec -T $service sh -c 'echo x > /x'"
     check "$service: it does not run as root" sh -c "! docker compose exec -T $service sh -c '[ \$(id -u) = 0 ]'"
