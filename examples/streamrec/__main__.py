@@ -131,6 +131,27 @@ def records(spec: Path, out: Path) -> None:
         click.echo(out / name)
 
 
+@main.command()
+@click.argument("rules", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--prometheus", required=True, metavar="URL", help="The Prometheus that holds what the rules read.")
+@click.option("--begin", required=True, metavar="TIME", help="From when on.")
+@click.option("--end", required=True, metavar="TIME", help="Until when.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="OpenMetrics to write.")
+def record(rules: Path, prometheus: str, begin: str, end: str, out: Path) -> None:
+    """Write what a file of recording rules would have recorded in the past."""
+    import yaml  # noqa: PLC0415
+
+    from examples.streamrec.recorded import fetch_from, recorded  # noqa: PLC0415
+
+    groups = yaml.safe_load(rules.read_text(encoding="utf-8"))["groups"]
+    found = (rule for group in groups for rule in group["rules"])
+    try:
+        with out.open("w", encoding="utf-8") as file:
+            file.writelines(recorded(found, parse_moment(begin), parse_moment(end), fetch_from(prometheus)))
+    except OSError as error:
+        raise click.ClickException(f"{prometheus}, {out}: {error}") from error
+
+
 @main.command("serve")
 @click.argument("spec", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(

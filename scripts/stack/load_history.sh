@@ -9,10 +9,12 @@ data=/prometheus marker=/prometheus/.history-loaded
 rm -rf "${data:?}"/*
 { read -r begin; read -r end; } < /history/span
 
-for file in /history/*.om; do
-    echo "loading $file"
-    promtool tsdb create-blocks-from --max-block-duration=10d --quiet openmetrics "$file" $data
-done
+load() {
+    echo "loading $1"
+    promtool tsdb create-blocks-from --max-block-duration=10d --quiet openmetrics "$1" $data
+}
+
+for file in /history/*.om; do load "$file"; done
 
 echo 'global: {}' > /tmp/prometheus.yml
 for rules in /history/records/*.yml; do
@@ -21,13 +23,15 @@ for rules in /history/records/*.yml; do
     prometheus --config.file=/tmp/prometheus.yml --storage.tsdb.path=$data --storage.tsdb.retention.time=10y \
         --web.listen-address=127.0.0.1:9090 --log.level=warn &
     server=$!
-    until wget -q -O /dev/null http://127.0.0.1:9090/-/ready; do
+    until python -c 'import urllib.request; urllib.request.urlopen("http://127.0.0.1:9090/-/ready")' 2>/dev/null; do
         kill -0 $server || exit 1
         sleep 1
     done
-    promtool tsdb create-blocks-from rules --quiet --start="$begin" --end="$end" --eval-interval=1m \
-        --output-dir=$data "$rules"
+    python -m examples.streamrec record "$rules" --prometheus http://127.0.0.1:9090 --begin "$begin" --end "$end" \
+        --out $data/records.om
     kill $server
     wait $server || true
+    load $data/records.om
+    rm $data/records.om
 done
 touch $marker

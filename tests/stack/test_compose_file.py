@@ -50,8 +50,12 @@ def test_an_image_is_ours_or_pinned_to_a_release(service):
 @every_service
 def test_our_own_image_does_not_run_as_root(service):
     if service["image"] == "mlvitals:local":
-        assert service["user"] == "10001"
+        assert service["user"] in {"10001", "65534"}
     assert service.get("user") != "root"
+
+
+def test_the_past_is_loaded_by_the_release_of_prometheus_that_goes_on_with_it():
+    assert f"FROM {SERVICES['prometheus']['image']} AS prometheus" in (REPOSITORY / "Dockerfile").read_text()
 
 
 @every_service
