@@ -74,6 +74,8 @@ check "mlvitals annotate notes a pipeline change" docker compose exec -T exporte
     mlvitals annotate pipeline specs/streamrec.yaml user_batch_features --version 42 --author compose_check
 within "the change reaches Prometheus" rises_above 'count(streamrec_change_timestamp_seconds{kind="pipeline"})' 0
 
+within "what was just started has been scraped long enough for rates" \
+    rises_above 'count(rate(streamrec_predictions_total[1m]))' 0
 check "mlvitals verify finds nothing wrong" \
     "${MLVITALS:-mlvitals}" verify specs/streamrec.yaml --prometheus "$prometheus" --slow "${SLOW:-2s}"
 
