@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
@@ -97,7 +96,7 @@ class Scraped:
 
 def scrapes(spec: Spec, times: Sequence[datetime], *, seed: int) -> Iterator[tuple[datetime, Scraped]]:
     """Serve the simulated requests, and scrape at the given times, which ascend."""
-    telemetry = PredictionTelemetry(spec, CollectorRegistry())
+    telemetry = PredictionTelemetry(spec)
     service = Service(telemetry, SimulatedTime(times[0], 1), Path(), (), seed=seed)
     contract = Contract(spec)
     before = times[0]
