@@ -15,6 +15,7 @@ from prometheus_client import generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from exporters.changes import Change
 from exporters.concept_exposition import concept_samples, drift_type_samples
 from exporters.freshness import Reading
 from exporters.outcome_samples import samples_of_outcomes
@@ -42,9 +43,10 @@ def render(
     state: RunState,
     freshness: Mapping[str, Reading],
     now: datetime,
+    changes: Iterable[Change] = (),
 ) -> bytes:
     """The whole exposition at a moment."""
-    return render_window(contract, report) + render_state(contract, state, freshness, now)
+    return render_window(contract, report) + render_state(contract, state, freshness, now, changes)
 
 
 def render_window(contract: Contract, report: WindowReport | None) -> bytes:
@@ -77,12 +79,22 @@ def packed(text: bytes) -> bytes:
     return gzip.compress(text, compresslevel=1, mtime=0)
 
 
-def render_state(contract: Contract, state: RunState, freshness: Mapping[str, Reading], now: datetime) -> bytes:
-    """The families of the exporter's own health, and the age of each feature source at `now`.
+def render_state(
+    contract: Contract,
+    state: RunState,
+    freshness: Mapping[str, Reading],
+    now: datetime,
+    changes: Iterable[Change] = (),
+) -> bytes:
+    """The families of the exporter's own health, the age of each feature source at `now`, and the changes noted.
 
     A source whose newest data is unknown has a `max_age` sample and no other: that is how a rule tells it.
     """
-    return _text(contract, samples_of_runs(state) | _freshness_samples(contract, freshness, now))
+    noted = [
+        ((change.kind, change.name, change.version, change.author), change.moment.timestamp()) for change in changes
+    ]
+    samples = samples_of_runs(state) | _freshness_samples(contract, freshness, now)
+    return _text(contract, samples | {"change_timestamp_seconds": noted})
 
 
 def _feature_info(contract: Contract) -> Iterator[Sample]:

@@ -58,6 +58,7 @@ def compile_spec(spec: Spec, source: str = "spec.yaml") -> dict[str, str]:
 
     `source` is the name of the spec's file; it stands in the header of every generated file.
     """
+    from generator.compose import compose_files  # noqa: PLC0415
     from generator.grafana.dashboard import dashboard_json  # noqa: PLC0415  (grafanalib: only compiling needs it)
     from generator.prometheus import prometheus_config  # noqa: PLC0415
     from generator.routing import routing_files  # noqa: PLC0415
@@ -72,6 +73,7 @@ def compile_spec(spec: Spec, source: str = "spec.yaml") -> dict[str, str]:
         f"dashboards/{name}.json": dashboard_json(spec, watched, line),
         **{f"runbooks/{name}/{page}": text for page, text in runbook_pages(spec, watched, line).items()},
         f"stack/{name}/prometheus.yml": prometheus_config(spec, line),
+        **{f"stack/{name}/{path}": text for path, text in compose_files(spec, line).items()},
         **{f"stack/{name}/{file}": text for file, text in routing_files(spec, watched, line).items()},
     }
 

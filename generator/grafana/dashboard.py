@@ -9,6 +9,7 @@ from grafanalib import core
 
 from generator.contract import Contract
 from generator.grafana import strip
+from generator.grafana.annotations import annotations
 from generator.grafana.clean import SCHEMA_VERSION, clean
 from generator.grafana.layout import COLUMNS, Box, Size, flow
 from generator.grafana.panels import DATA_SOURCE, Frame, grid, panel
@@ -60,7 +61,7 @@ def dashboard(spec: Spec, signals: Iterable[Signal], marker: str = "") -> dict[s
             time=core.Time("now-24h", "now"),
             timezone="browser",
             templating=core.Templating(list=_variables(contract)),
-            annotations=core.Annotations(list=_deployments(contract) if spec.annotations.deployments else []),
+            annotations=core.Annotations(list=annotations(contract)),
             links=[_runbooks(spec)],
             panels=[*strip.strip(spec, frame), *_layers(shown, frame)],
         )
@@ -115,23 +116,6 @@ def _variables(contract: Contract) -> list[core.Template]:
             includeAll=True,
             allValue=_EVERY_FEATURE,
         ),
-    ]
-
-
-def _deployments(contract: Contract) -> list[dict[str, Any]]:
-    versions = f"group by (model_version) ({contract.name('model_info')}"
-    return [
-        {
-            "name": "Deployments",
-            "datasource": DATA_SOURCE,
-            "enable": True,
-            "hide": False,
-            "iconColor": "rgba(0, 211, 255, 1)",
-            "expr": f"{versions}) unless {versions} offset $__interval)",
-            "step": "1m",
-            "titleFormat": "Model {{model_version}} deployed",
-            "tagKeys": "model_version",
-        }
     ]
 
 

@@ -64,6 +64,8 @@ def exporter_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     touch_sources(data / "sources" / name for name in SOURCES)
     command = [sys.executable, "-m", "mlvitals"]
     subprocess.run([*command, "reference", "build", spec, "--data", data / "training"], check=True, cwd=REPOSITORY)
+    change = ["annotate", "pipeline", spec, "user_batch_features", "--version", "42"]
+    subprocess.run([*command, *change], check=True, cwd=REPOSITORY, stdout=subprocess.DEVNULL)
     port = free_port()
     process = subprocess.Popen([*command, "export", spec, "--listen", f"127.0.0.1:{port}"], cwd=REPOSITORY)
     try:

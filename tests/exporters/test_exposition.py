@@ -7,6 +7,7 @@ import pytest
 from exporter_samples import HOSTILE, NOON, SPEC, measured, report, samples_of, value
 from prometheus_client.parser import text_string_to_metric_families
 
+from exporters.changes import Change, ChangeKind
 from exporters.concept_report import ConceptReport
 from exporters.exposition import RunState, render, render_window
 from exporters.freshness import Reading
@@ -17,7 +18,8 @@ from generator.spec.model import FeatureType
 CONTRACT = Contract(SPEC)
 STATE = RunState(runs=5, failures=1, last_run=NOON, last_success=NOON - timedelta(hours=1), duration_seconds=0.75)
 FRESHNESS = {"batch": Reading(NOON - timedelta(hours=2)), "stream": Reading(None, "does not exist")}
-PAGE = render(CONTRACT, report(), STATE, FRESHNESS, NOON)
+CHANGE = Change(ChangeKind.PIPELINE, HOSTILE, NOON - timedelta(minutes=5), "42", "dana")
+PAGE = render(CONTRACT, report(), STATE, FRESHNESS, NOON, [CHANGE])
 
 
 def families(page: bytes) -> set[str]:
@@ -86,6 +88,11 @@ def test_a_gap_that_is_still_learned_has_no_chart_that_could_look_fine() -> None
     assert value(page, "shop_concept_baseline_windows") == 7
     assert value(page, "shop_concept_ewma") is None
     assert value(page, "shop_concept_cusum", side="upper") is None
+
+
+def test_a_change_stands_at_the_time_it_was_made() -> None:
+    labels = {"kind": "pipeline", "name": HOSTILE, "version": "42", "author": "dana"}
+    assert samples_of(PAGE)["shop_change_timestamp_seconds", frozenset(labels.items())] == CHANGE.moment.timestamp()
 
 
 def test_columns_that_differ_are_counted_by_kind_and_none_is_0() -> None:

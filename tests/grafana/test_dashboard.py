@@ -86,8 +86,9 @@ def test_panels_about_features_follow_the_chosen_features(shown):
     assert drift["targets"][0]["expr"].count('feature_name=~"$feature_name"') == 2
 
 
-def test_deployments_are_marked(shown):
-    assert [item["name"] for item in shown["annotations"]["list"]] == ["Deployments"]
+def test_deployments_and_pipeline_changes_are_marked(shown):
+    marked = [item["name"] for item in shown["annotations"]["list"]]
+    assert marked == ["Deployments", "Noted deployments", "Pipeline changes"]
 
 
 def test_the_same_spec_gives_the_same_bytes(streamrec):
