@@ -13,6 +13,8 @@ from generator.text_files import yaml_file
 MAX_RULES_A_GROUP = 20
 LONGEST_INTERVAL = "5m"
 """Prometheus takes a series for gone after five minutes without a sample."""
+THINNED_INTERVAL = "2m"
+"""Short enough to be found in every lookback and soon after a window, long enough for 30 days of 1000 features."""
 
 
 def rules_file(spec: Spec, signals: Sequence[Signal], marker: str) -> str:
@@ -24,9 +26,13 @@ def rule_groups(spec: Spec, signals: Sequence[Signal]) -> Iterator[dict[str, Any
     """The rule groups of a system by layer, all records before the alerts that read them."""
     interval = min(spec.telemetry.evaluation_interval, LONGEST_INTERVAL, key=milliseconds)
     alerts = tuple(alert_rules(spec, signals))
-    recorded = ((layer, "recording", recording_rules(layer, signals)) for layer in Layer)
-    alerting = ((layer, "alerts", [rule.document() for rule in alerts if rule.layer is layer]) for layer in Layer)
-    for layer, kind, rules in (*recorded, *alerting):
+    thinned = max(interval, THINNED_INTERVAL, key=milliseconds)
+    recorded = ((layer, "recording", interval, recording_rules(layer, signals)) for layer in Layer)
+    for_panels = ((layer, "thinned", thinned, recording_rules(layer, signals, thinned=True)) for layer in Layer)
+    alerting = (
+        (layer, "alerts", interval, [rule.document() for rule in alerts if rule.layer is layer]) for layer in Layer
+    )
+    for layer, kind, every, rules in (*recorded, *for_panels, *alerting):
         for part, start in enumerate(range(0, len(rules), MAX_RULES_A_GROUP), start=1):
             name = f"{spec.system.name}-{layer}-{kind}" + (f"-{part}" if part > 1 else "")
-            yield {"name": name, "interval": interval, "rules": rules[start : start + MAX_RULES_A_GROUP]}
+            yield {"name": name, "interval": every, "rules": rules[start : start + MAX_RULES_A_GROUP]}

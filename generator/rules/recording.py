@@ -23,11 +23,11 @@ def records_of(signals: Iterable[Signal]) -> tuple[Record, ...]:
     return tuple(by_name[name] for name in TopologicalSorter(reads).static_order())
 
 
-def recording_rules(layer: Layer, signals: Sequence[Signal]) -> list[dict[str, Any]]:
-    """The rules for the records that signals of the layer were the first to ask for."""
+def recording_rules(layer: Layer, signals: Sequence[Signal], *, thinned: bool = False) -> list[dict[str, Any]]:
+    """The rules for the records, thinned ones or all others, that signals of the layer were the first to ask for."""
     owner = {record.name: signal.layer for signal in reversed(signals) for record in signal.records}
     return [
         {"record": record.name, "expr": record.expression}
         for record in records_of(signals)
-        if owner[record.name] is layer
+        if owner[record.name] is layer and record.thinned is thinned
     ]

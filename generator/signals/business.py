@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from generator.contract import Contract
-from generator.signals.signal import Alert, Incident, Input, Layer, Level, Query, Record, Scenario, Signal, levels
+from generator.signals.signal import Alert, Incident, Input, Layer, Level, Place, Query, Record, Scenario, Signal, levels
 from generator.signals.text import Format, Value, text, threshold
 from generator.spec.durations import seconds
 from generator.spec.model import AlertPolicy, Kpi, KpiKind, Severity, Spec
@@ -99,6 +99,7 @@ def _events(contract: Contract, events: list[str]) -> Signal:
         unit="cps",
         queries=tuple(Query(f"sum(rate({contract.event(event)}[$__rate_interval]))", event) for event in events),
         incident=Incident.BUSINESS_METRIC_DROP,
+        place=Place.DETAIL,
         width=4,
         height=6,
     )

@@ -6,7 +6,7 @@ import msgspec
 
 from generator.contract import Contract, Status
 from generator.promql import selector
-from generator.signals.signal import Alert, Incident, Input, Layer, Level, Query, Scenario, Signal, View
+from generator.signals.signal import Alert, Incident, Input, Layer, Level, Query, Record, Scenario, Signal, View
 from generator.signals.system import up_alert
 from generator.signals.text import Format, Value, text, threshold
 from generator.spec.durations import duration, seconds
@@ -167,6 +167,7 @@ def _thin_windows(spec: Spec, contract: Contract) -> Signal:
     metric = contract.name("feature_status")
     thin = selector(metric, status=Status.INSUFFICIENT_DATA.value)
     expression = f"sum({thin}) / count({thin})"
+    record = Record(f"system:{contract.name('features_too_small')}:ratio", expression, thinned=True)
     example = next(iter(spec.features))
     alert = Alert(
         name="MLWindowTooSmall",
@@ -202,7 +203,8 @@ def _thin_windows(spec: Spec, contract: Contract) -> Signal:
         unit="percentunit",
         decimals=0,
         maximum=1,
-        queries=(Query(expression, "Too few rows"),),
+        queries=(Query(record.name, "Too few rows"),),
+        records=(record,),
         incident=Incident.MONITORING,
         view=View.STEPS,
         width=4,

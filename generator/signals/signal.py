@@ -31,6 +31,17 @@ class Incident(StrEnum):
     MONITORING = "monitoring"
 
 
+class Place(StrEnum):
+    """The dashboard that draws a signal."""
+
+    MAIN = "main"
+    """The one that people open first."""
+    DETAIL = "detail"
+    """Every further figure; opened when the main one asks a question."""
+    BUDGET = "budget"
+    """The one of objectives and error budgets."""
+
+
 class View(StrEnum):
     """How a signal is drawn."""
 
@@ -41,6 +52,8 @@ class View(StrEnum):
     STATUS_HISTORY = "status history"
     HEATMAP = "heatmap"
     TABLE = "table"
+    BAR_CHART = "bar chart"
+    """Bars side by side, one group a bin: the first label of the series orders the bins, the second names them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +73,8 @@ class Record:
 
     name: str
     expression: str
+    thinned: bool = False
+    """Recorded seldom, for panels: what changes once a window is read over 30 days from few samples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +177,8 @@ class Signal:
     queries: tuple[Query, ...]
     incident: Incident
     view: View = View.TIME_SERIES
+    place: Place = Place.MAIN
+    """Where it is drawn; signals of the monitoring layer have a dashboard of their own, whatever stands here."""
     width: int = 8
     height: int = 8
     levels: tuple[Level, ...] = ()
