@@ -10,8 +10,8 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
 from typing import BinaryIO
+from zlib import crc32
 
 from generator.contract import SCORE_BUCKETS, TOTAL_STAGE, Contract, MetricType, Producer, latency_buckets
 from generator.promql import selector
@@ -50,7 +50,11 @@ Series = tuple[Mapping[str, str], Curve]
 
 def traffic(time: float) -> float:
     """Predictions a second: more in the evening, fewer at night, most on Saturday."""
-    return 2.0 * (1 + 0.6 * math.sin(2 * math.pi * (time / DAY - 0.55))) * (1 + 0.15 * math.sin(2 * math.pi * time / DAY / 7))
+    return (
+        2.0
+        * (1 + 0.6 * math.sin(2 * math.pi * (time / DAY - 0.55)))
+        * (1 + 0.15 * math.sin(2 * math.pi * time / DAY / 7))
+    )
 
 
 def asked(time: float) -> float:
@@ -61,7 +65,10 @@ def asked(time: float) -> float:
 def write(file: Path, spec: Spec, moments: Moments, *, exporter: bool) -> int:
     """Write the history; with `exporter` also what the exporter would measure. Gives the number of samples."""
     with file.open("wb") as output:
-        count = sum(_write_family(output, name, kind, series, moments) for name, kind, series in _families(spec, moments, exporter))
+        count = sum(
+            _write_family(output, name, kind, series, moments)
+            for name, kind, series in _families(spec, moments, exporter)
+        )
         output.write(b"# EOF\n")
     return count
 
@@ -72,7 +79,7 @@ def _write_family(output: BinaryIO, name: str, kind: str, series: Iterator[Serie
     written = 0
     for labels, curve in series:
         named = selector(name, **labels)
-        lines = [f"{named} {value:.6g} {time}\n" for time in moments.times() if (value := curve(time)) is not None]
+        lines = [f"{named} {value:.15g} {time}\n" for time in moments.times() if (value := curve(time)) is not None]
         output.write("".join(lines).encode())
         written += len(lines)
     return written
@@ -105,7 +112,13 @@ def _alerts(spec: Spec, moments: Moments) -> Iterator[tuple[str, str, Iterator[S
     feature, info = next(iter(spec.features.items()))
     begin = moments.end - 0.8 * DAY
     system = {"system": spec.system.name, "team": spec.system.team}
-    watchdog = {"alertname": "MLWatchdog", "severity": "none", "layer": "monitoring", "incident": "monitoring", **system}
+    watchdog = {
+        "alertname": "MLWatchdog",
+        "severity": "none",
+        "layer": "monitoring",
+        "incident": "monitoring",
+        **system,
+    }
     of_feature = {"feature_name": feature, "feature_source": info.source or "", "incident": "feature-drift", **system}
     drift = {"alertname": "MLFeatureDrift", "severity": "critical", "layer": "model", **of_feature}
     ranged = {"alertname": "MLFeatureOutOfRange", "severity": "warning", "layer": "data", **of_feature}
@@ -119,7 +132,11 @@ def _alerts(spec: Spec, moments: Moments) -> Iterator[tuple[str, str, Iterator[S
         "gauge",
         (({**labels, "alertstate": "firing"}, since(start, lambda _: 1.0)) for labels, start in firing),
     )
-    yield "ALERTS_FOR_STATE", "gauge", ((labels, since(start, lambda _, start=start: start)) for labels, start in firing)
+    yield (
+        "ALERTS_FOR_STATE",
+        "gauge",
+        ((labels, since(start, lambda _, start=start: start)) for labels, start in firing),
+    )
 
 
 def _budgets(spec: Spec, moments: Moments) -> Iterator[tuple[str, str, Iterator[Series]]]:
@@ -135,7 +152,11 @@ def _budgets(spec: Spec, moments: Moments) -> Iterator[tuple[str, str, Iterator[
         return 0.97 - 0.12 * place + 0.05 * math.sin(time / DAY) - (1.2 * last if place == len(spec.slos) - 1 else 0)
 
     def burning(place: int, time: float) -> float:
-        return 0.3 + 0.2 * math.sin(time / 9_000 + place) + (8 if place == len(spec.slos) - 1 and time > moments.end - 0.8 * DAY else 0)
+        return (
+            0.3
+            + 0.2 * math.sin(time / 9_000 + place)
+            + (8 if place == len(spec.slos) - 1 and time > moments.end - 0.8 * DAY else 0)
+        )
 
     objectives = [slo.objective for slo in spec.slos.values()]
     yield "slo:objective:ratio", "gauge", of(lambda place, _: objectives[place])
@@ -206,14 +227,29 @@ def _serving(spec: Spec, contract: Contract, moments: Moments) -> Iterator[tuple
         if kpi.kind is KpiKind.UNIQUE
         for name in (kpi.numerator, kpi.denominator)
     }
-    rates = {"clicks": 0.11, "starts": 0.3, "completions": 0.18, "sessions": 0.05, "session_length": 31.0, "revenue": 0.02}
+    rates = {
+        "clicks": 0.11,
+        "starts": 0.3,
+        "completions": 0.18,
+        "sessions": 0.05,
+        "session_length": 31.0,
+        "revenue": 0.02,
+    }
     for event in spec.business.events:
         if event in unique:
             share = unique[event]
-            yield contract.name(event), "gauge", iter([(target, lambda time, share=share: 5000 * share + 90 * math.sin(time / 9e3))])
+            yield (
+                contract.name(event),
+                "gauge",
+                iter([(target, lambda time, share=share: 5000 * share + 90 * math.sin(time / 9e3))]),
+            )
         else:
             rate = rates.get(event, 1.0)
-            yield contract.event(event), "counter", iter([(target, lambda time, rate=rate: rate * (asked(time) - started))])
+            yield (
+                contract.event(event),
+                "counter",
+                iter([(target, lambda time, rate=rate: rate * (asked(time) - started))]),
+            )
 
 
 def _histogram(
@@ -237,7 +273,10 @@ def _histogram(
     yield (
         "bucket",
         (
-            ({**labels, "le": "+Inf" if bound is None else repr(bound)}, answered(version, 1.0 if bound is None else below(bound, place)))
+            (
+                {**labels, "le": "+Inf" if bound is None else repr(bound)},
+                answered(version, 1.0 if bound is None else below(bound, place)),
+            )
             for version, labels, place in each
             for bound in (*bounds, None)
         ),
@@ -255,7 +294,7 @@ def _where(curve: Curve, value: float) -> Curve:
 
 
 def _freshness(spec: Spec, as_time: bool) -> Iterator[Series]:
-    for place, (name, source) in enumerate(spec.sources.items()):
+    for place, name in enumerate(spec.sources):
         limit = 3600.0 * (place + 1)
         yield (
             {"feature_source": name, "job": spec.exporter_job, "instance": "exporter:9108"},
@@ -278,10 +317,20 @@ def _measured(spec: Spec, contract: Contract, moments: Moments) -> Iterator[tupl
         name: {"feature_name": name, "feature_source": feature.source or "", "feature_type": feature.type.value}
         for name, feature in spec.features.items()
     }
-    yield contract.name("feature_info"), "gauge", (({**target, **labels}, lambda _: 1.0) for labels in labels_of.values())
-    for record in {record.name: record for signal in signals(spec) for record in signal.records if record.thinned}.values():
+    yield (
+        contract.name("feature_info"),
+        "gauge",
+        (({**target, **labels}, lambda _: 1.0) for labels in labels_of.values()),
+    )
+    for record in {
+        record.name: record for signal in signals(spec) for record in signal.records if record.thinned
+    }.values():
         names = list(spec.features) if record.name.startswith("feature_name:") else [""]
-        yield record.name, "gauge", (({"feature_name": name} if name else {}, _hourly(f"{record.name}/{name}")) for name in names)
+        yield (
+            record.name,
+            "gauge",
+            (({"feature_name": name} if name else {}, _hourly(f"{record.name}/{name}")) for name in names),
+        )
     only_by_feature = [
         family
         for family in contract.of(Producer.EXPORTER)
@@ -292,13 +341,16 @@ def _measured(spec: Spec, contract: Contract, moments: Moments) -> Iterator[tupl
         yield (
             family.name,
             "gauge",
-            (({**target, "feature_name": name}, _from(last.begin, _hourly(f"{family.name}/{name}"))) for name in spec.features),
+            (
+                ({**target, "feature_name": name}, _from(last.begin, _hourly(f"{family.name}/{name}")))
+                for name in spec.features
+            ),
         )
 
 
 def _hourly(seed: str) -> Curve:
     """A small value that changes every hour."""
-    level = 0.002 + 0.01 * Random(seed).random()
+    level = 0.002 + 0.01 * crc32(seed.encode()) / 2**32
     return lambda time: level * (1 + 0.5 * math.sin(37.1 * (time // 3600)))
 
 

@@ -41,7 +41,9 @@ def dashboard_files(spec: Spec, signals: Iterable[Signal], marker: str = "") -> 
 
     Keys are sorted, with two spaces and a newline at the end; the same spec gives the same bytes.
     """
-    return {f"{board_name(spec, board)}.json": _text(shown) for board, shown in dashboards(spec, signals, marker).items()}
+    return {
+        f"{board_name(spec, board)}.json": _text(shown) for board, shown in dashboards(spec, signals, marker).items()
+    }
 
 
 def _text(shown: dict[str, Any]) -> str:

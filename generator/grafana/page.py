@@ -21,8 +21,8 @@ Json = dict[str, Any]
 
 SHARED_CROSSHAIR = 1
 _HEADINGS = {
-    "bin": "Bin",
     "feature_name": "Feature",
+    "bin": "Bin",
     "feature_source": "Source",
     "feature_type": "Type",
     "le": "Up to",
@@ -58,12 +58,11 @@ class Page:
 
 def frame_of(spec: Spec, contract: Contract) -> Frame:
     """What the panels of a system share."""
-    labels = sorted({label for family in contract.families for label in family.labels})
-    named = {label: label.replace("_", " ").capitalize() for label in labels}
+    labels = sorted({label for family in contract.families for label in family.labels} - _HEADINGS.keys())
     return Frame(
         feature_uid=board_uid(spec, Board.FEATURE),
         interval=f"{max(1, round(seconds(spec.telemetry.scrape_interval)))}s",
-        labels=named | _HEADINGS,
+        labels=_HEADINGS | {label: label.replace("_", " ").capitalize() for label in labels},
     )
 
 

@@ -371,7 +371,13 @@ def columns(headings: Mapping[str, str], left_out: Iterable[str]) -> Json:
     return {"id": "organize", "options": options}
 
 
-TABLE_CELLS = {"align": "auto", "filterable": False, "inspect": False, "minWidth": 60}
+TABLE_CELLS = {
+    "align": "auto",
+    "cellOptions": {"type": "auto", "wrapText": True},
+    "filterable": False,
+    "inspect": False,
+    "minWidth": 60,
+}
 
 
 def table_options(sort_by: str | None = None) -> Json:

@@ -76,7 +76,11 @@ def _objectives(spec: Spec) -> Signal:
         "Objectives",
         "What was promised over the period, and the share that kept the promise over it. Normal: at or above the promise.",
         Query(_of(spec, "slo:objective:ratio"), "Promised", instant=True),
-        Query(f"1 - {_of(spec, 'slo:error_budget:ratio')} * {_of(spec, 'slo:period_burn_rate:ratio')}", "Kept", instant=True),
+        Query(
+            f"1 - {_of(spec, 'slo:error_budget:ratio')} * {_of(spec, 'slo:period_burn_rate:ratio')}",
+            "Kept",
+            instant=True,
+        ),
         Query(_of(spec, "slo:period_error_budget_remaining:ratio"), "Budget left", instant=True),
         Query(_of(spec, "slo:current_burn_rate:ratio"), "Burn rate", instant=True),
         unit="none",

@@ -52,7 +52,10 @@ def strip(spec: Spec, frame: Frame) -> Sequence[core.Panel]:
     first = len(health) + 1
     return (
         *health,
-        *(panel(signal, first + place, box, frame) for place, (signal, box) in enumerate(zip(figures, boxes, strict=True))),
+        *(
+            panel(signal, first + place, box, frame)
+            for place, (signal, box) in enumerate(zip(figures, boxes, strict=True))
+        ),
     )
 
 
@@ -62,10 +65,13 @@ def _figures(spec: Spec) -> Iterator[Signal]:
         yield slo.budgets_left(spec, width=COLUMNS - _HEALTH_WIDTH, height=_FIGURES_HEIGHT)
     contract = Contract(spec)
     step, grace = number(seconds(spec.step)), number(seconds(spec.windows.grace))
-    end, success = contract.name("window_end_timestamp_seconds"), contract.name("exporter_last_success_timestamp_seconds")
+    end, success = (
+        contract.name("window_end_timestamp_seconds"),
+        contract.name("exporter_last_success_timestamp_seconds"),
+    )
     limit = stale_after(spec)
     yield _figure(
-        "Last measured",
+        "Measured",
         "Time since the exporter last measured a window. Normal: less than a window and its grace. Red: the rows below "
         "show old figures; see the dashboard of the monitoring.",
         f"time() - max({success})",
@@ -73,7 +79,7 @@ def _figures(spec: Spec) -> Iterator[Signal]:
         Level(Severity.CRITICAL, limit),
     )
     yield _figure(
-        "Windows behind",
+        "Behind",
         "Windows that have ended, with their grace, and are not measured yet. Normal: 0, and 1 for a moment.",
         f"clamp_min(floor((time() - {grace} - max({end})) / {step}), 0)",
         "none",
@@ -81,7 +87,7 @@ def _figures(spec: Spec) -> Iterator[Signal]:
         Level(Severity.CRITICAL, 2),
     )
     yield _figure(
-        "Rows measured",
+        "Rows",
         "Predictions in the last window. Normal: follows the traffic. 0 is a prediction log that nobody writes.",
         f"max({contract.name('window_rows')})",
         "short",
@@ -180,7 +186,7 @@ def _health(spec: Spec, frame: Frame) -> core.Panel:
     config = _state_config()
     description = (
         "The worst alert that fires now in each layer. Blind: nothing can be said, because what the layer is watched "
-        "through is down, its results are old, or the rules are not evaluated. Start with the Monitoring row then."
+        "through is down, its results are old, or the rules are not evaluated. Start with the monitoring dashboard then."
     )
     return core.Stat(
         **_common(spec, 1, "Health now", description, Box(0, 0, _HEALTH_WIDTH, 3), frame),

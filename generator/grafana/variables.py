@@ -122,9 +122,7 @@ def chosen_servers(contract: Contract) -> tuple[Variable, ...]:
     )
 
 
-def restricted(
-    signals: Iterable[Signal], variables: Iterable[Variable], contract: Contract
-) -> Iterator[Signal]:
+def restricted(signals: Iterable[Signal], variables: Iterable[Variable], contract: Contract) -> Iterator[Signal]:
     """The signals, their queries restricted to what the variables choose."""
     signals, matchers = tuple(signals), {variable.label: variable.matcher for variable in variables}
     records = (record.name for signal in signals for record in signal.records)

@@ -3,7 +3,19 @@
 from collections.abc import Iterator
 
 from generator.contract import Contract
-from generator.signals.signal import Alert, Incident, Input, Layer, Level, Place, Query, Record, Scenario, Signal, levels
+from generator.signals.signal import (
+    Alert,
+    Incident,
+    Input,
+    Layer,
+    Level,
+    Place,
+    Query,
+    Record,
+    Scenario,
+    Signal,
+    levels,
+)
 from generator.signals.text import Format, Value, text, threshold
 from generator.spec.durations import seconds
 from generator.spec.model import AlertPolicy, Kpi, KpiKind, Severity, Spec
@@ -51,7 +63,7 @@ def _kpi(spec: Spec, contract: Contract, name: str, kpi: Kpi) -> Signal:
             Query(f"{rolling} offset {before}", f"{before} earlier", dimmed=True),
         ),
         incident=Incident.BUSINESS_METRIC_DROP,
-        width=8 if name == next(iter(spec.business.kpis)) else 4,
+        width=4,
         height=6,
         levels=(Level(Severity.CRITICAL, kpi.floor),) if kpi.floor is not None else (),
         below=True,

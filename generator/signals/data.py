@@ -18,7 +18,20 @@ from generator.signals.building import (
     with_source,
 )
 from generator.signals.quality import quality_signals
-from generator.signals.signal import Alert, Incident, Input, Layer, Level, Place, Query, Record, Scenario, Signal, View, levels
+from generator.signals.signal import (
+    Alert,
+    Incident,
+    Input,
+    Layer,
+    Level,
+    Place,
+    Query,
+    Record,
+    Scenario,
+    Signal,
+    View,
+    levels,
+)
 from generator.signals.skew import skew_signals
 from generator.signals.text import Format, Found, FoundValue, LabelOf, Literal, Value, text, threshold
 from generator.spec.durations import seconds

@@ -42,7 +42,7 @@ def _exporter(spec: Spec) -> Signal:
         title="Exporter up",
         description="Whether Prometheus reaches the exporter. Normal: 1. While it is down no drift alert can fire.",
         unit="short",
-        queries=(Query(f"max({up}) or vector(0)", "Up"),),
+        queries=(Query(f"max({up}) or vector(0)", "Up", instant=True),),
         incident=Incident.MONITORING,
         view=View.STAT,
         width=4,
