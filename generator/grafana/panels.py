@@ -315,6 +315,7 @@ def _table(signal: Signal, common: Json, frame: Frame) -> core.Panel:
     ]
     options = table_options(sort_by=values[first])
     config = _field_config(signal, frame, _lines(signal), custom=TABLE_CELLS, color={"mode": "thresholds"})
+    config["fieldConfig"]["overrides"].append(override((frame.labels["feature_name"], frame.labels["bin"]), WRAPPED))
     return CorePanel("table", options, **common, transformations=transformations, extraJson=config)
 
 
@@ -371,13 +372,9 @@ def columns(headings: Mapping[str, str], left_out: Iterable[str]) -> Json:
     return {"id": "organize", "options": options}
 
 
-TABLE_CELLS = {
-    "align": "auto",
-    "cellOptions": {"type": "auto", "wrapText": True},
-    "filterable": False,
-    "inspect": False,
-    "minWidth": 60,
-}
+TABLE_CELLS = {"align": "auto", "filterable": False, "inspect": False, "minWidth": 60}
+WRAPPED = {"custom.cellOptions": {"type": "auto", "wrapText": True}}
+"""Of a column whose text may be longer than the column is wide: names of features and of bins."""
 
 
 def table_options(sort_by: str | None = None) -> Json:

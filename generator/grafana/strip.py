@@ -16,6 +16,7 @@ from generator.grafana.panels import (
     RED,
     STAT_OPTIONS,
     TABLE_CELLS,
+    WRAPPED,
     CorePanel,
     Frame,
     Json,
@@ -257,7 +258,10 @@ def _firing(spec: Spec, frame: Frame) -> core.Panel:
         extraJson={
             "fieldConfig": {
                 "defaults": defaults,
-                "overrides": [override(["Severity"], {"custom.cellOptions": coloured})],
+                "overrides": [
+                    override(["Severity"], {"custom.cellOptions": coloured}),
+                    override(["Alert", "What"], WRAPPED),
+                ],
             }
         },
     )
