@@ -1,7 +1,7 @@
 """Thirty days of what a system publishes, made up, as OpenMetrics: for looking at dashboards and timing their queries.
 
-What the exporter measures can come from `mlvitals backfill` instead; then only the other families are made up here.
-Values are plausible and smooth, deterministic, and the last day of one feature drifts.
+What the exporter measures comes from `mlvitals backfill`; everything else is made up here, plausible, smooth and
+deterministic, with one feature that drifts within the last day.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import BinaryIO
 from zlib import crc32
 
-from generator.contract import SCORE_BUCKETS, TOTAL_STAGE, Contract, MetricType, Producer, latency_buckets
+from generator.contract import SCORE_BUCKETS, TOTAL_STAGE, Contract, latency_buckets
 from generator.promql import selector
-from generator.signals import signals
+from generator.signals.building import thinned_by_feature
 from generator.spec.model import KpiKind, Spec
 
 DAY = 86_400.0
@@ -62,13 +62,21 @@ def asked(time: float) -> float:
     return 2.0 * time - 1.2 * DAY / (2 * math.pi) * math.cos(2 * math.pi * (time / DAY - 0.55))
 
 
-def write(file: Path, spec: Spec, moments: Moments, *, exporter: bool) -> int:
-    """Write the history; with `exporter` also what the exporter would measure. Gives the number of samples."""
+def write(file: Path, spec: Spec, moments: Moments) -> int:
+    """Write what the application publishes, the sources' age, alerts and budgets; gives the number of samples."""
+    return _written(file, _families(spec, moments), moments)
+
+
+def write_record(file: Path, spec: Spec, moments: Moments, short: str) -> int:
+    """Write the thinned record of one figure of every feature, such as ``drift_psi``; gives the number of samples."""
+    name = thinned_by_feature(Contract(spec).name(short)).name
+    series = (({"feature_name": feature}, _hourly(feature)) for feature in spec.features)
+    return _written(file, iter([(name, "gauge", series)]), moments)
+
+
+def _written(file: Path, families: Iterator[tuple[str, str, Iterator[Series]]], moments: Moments) -> int:
     with file.open("wb") as output:
-        count = sum(
-            _write_family(output, name, kind, series, moments)
-            for name, kind, series in _families(spec, moments, exporter)
-        )
+        count = sum(_write_family(output, *family, moments) for family in families)
         output.write(b"# EOF\n")
     return count
 
@@ -85,9 +93,11 @@ def _write_family(output: BinaryIO, name: str, kind: str, series: Iterator[Serie
     return written
 
 
-def _families(spec: Spec, moments: Moments, exporter: bool) -> Iterator[tuple[str, str, Iterator[Series]]]:
+def _families(spec: Spec, moments: Moments) -> Iterator[tuple[str, str, Iterator[Series]]]:
     contract = Contract(spec)
     yield "up", "gauge", ((labels, lambda _: 1.0) for labels in _targets(spec))
+    yield "scrape_samples_scraped", "gauge", ((labels, lambda _: 2400.0) for labels in _targets(spec))
+    yield "scrape_duration_seconds", "gauge", ((labels, lambda _: 0.03) for labels in _targets(spec))
     yield from _alerts(spec, moments)
     yield from _budgets(spec, moments)
     if spec.serving.enabled:
@@ -97,8 +107,6 @@ def _families(spec: Spec, moments: Moments, exporter: bool) -> Iterator[tuple[st
             yield contract.name(short), "gauge", _freshness(spec, contract.name(short).endswith("timestamp_seconds"))
     if spec.sources:
         yield contract.name("data_freshness_max_age_seconds"), "gauge", _limits(spec)
-    if exporter:
-        yield from _measured(spec, contract, moments)
 
 
 def _targets(spec: Spec) -> Iterator[dict[str, str]]:
@@ -310,49 +318,7 @@ def _limits(spec: Spec) -> Iterator[Series]:
         )
 
 
-def _measured(spec: Spec, contract: Contract, moments: Moments) -> Iterator[tuple[str, str, Iterator[Series]]]:
-    """The exporter's families about features, as the thinned records that panels read over weeks."""
-    target = {"job": spec.exporter_job, "instance": "exporter:9108"}
-    labels_of = {
-        name: {"feature_name": name, "feature_source": feature.source or "", "feature_type": feature.type.value}
-        for name, feature in spec.features.items()
-    }
-    yield (
-        contract.name("feature_info"),
-        "gauge",
-        (({**target, **labels}, lambda _: 1.0) for labels in labels_of.values()),
-    )
-    for record in {
-        record.name: record for signal in signals(spec) for record in signal.records if record.thinned
-    }.values():
-        names = list(spec.features) if record.name.startswith("feature_name:") else [""]
-        yield (
-            record.name,
-            "gauge",
-            (({"feature_name": name} if name else {}, _hourly(f"{record.name}/{name}")) for name in names),
-        )
-    only_by_feature = [
-        family
-        for family in contract.of(Producer.EXPORTER)
-        if family.labels == ("feature_name",) and family.type is MetricType.GAUGE
-    ]
-    for family in only_by_feature:
-        last = Moments(moments.end - 0.25 * DAY, moments.end, moments.step)
-        yield (
-            family.name,
-            "gauge",
-            (
-                ({**target, "feature_name": name}, _from(last.begin, _hourly(f"{family.name}/{name}")))
-                for name in spec.features
-            ),
-        )
-
-
 def _hourly(seed: str) -> Curve:
     """A small value that changes every hour."""
     level = 0.002 + 0.01 * crc32(seed.encode()) / 2**32
     return lambda time: level * (1 + 0.5 * math.sin(37.1 * (time // 3600)))
-
-
-def _from(start: float, curve: Curve) -> Curve:
-    return lambda time: curve(time) if time >= start else None

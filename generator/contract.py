@@ -430,6 +430,20 @@ _PROCESS = (
 )
 _PROMETHEUS = (
     Family("up", MetricType.GAUGE, "1 where the last scrape succeeded.", ("job", "instance"), Producer.PROMETHEUS),
+    Family(
+        "scrape_samples_scraped",
+        MetricType.GAUGE,
+        "Samples that the last scrape gave.",
+        ("job", "instance"),
+        Producer.PROMETHEUS,
+    ),
+    Family(
+        "scrape_duration_seconds",
+        MetricType.GAUGE,
+        "How long the last scrape took.",
+        ("job", "instance"),
+        Producer.PROMETHEUS,
+    ),
     Family("ALERTS", MetricType.GAUGE, "Pending and firing alerts.", ("alertname", "alertstate"), Producer.PROMETHEUS),
     Family(
         "ALERTS_FOR_STATE",

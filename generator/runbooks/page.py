@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from generator.boards import Board, board_uid
 from generator.contract import TOP_BINS_SQL
 from generator.runbooks.guides import GUIDES, Guide
 from generator.runbooks.markdown import block, bullets, escape, numbered, table
@@ -52,7 +53,7 @@ def page(spec: Spec, incident: Incident, signals: Sequence[Signal], marker: str)
 
 
 def _facts(spec: Spec) -> str:
-    dashboard = f"{spec.links.grafana.rstrip('/')}/d/{spec.system.name}"
+    dashboard = f"{spec.links.grafana.rstrip('/')}/d/{board_uid(spec, Board.MAIN)}"
     return bullets(
         (
             f"System: {escape(spec.title)} ({escape(spec.system.environment)})"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from generator.contract import Contract, Status
-from generator.promql import selector
+from generator.promql import matching, one_of, selector
 from generator.signals.signal import Alert, Incident, Input, Layer, Level, Query, Record, Scenario, Signal, View
 from generator.signals.system import up_alert
 from generator.signals.text import Format, Value, text, threshold
@@ -25,6 +25,8 @@ def monitoring_signals(spec: Spec) -> Iterator[Signal]:
     yield _unreadable_files(spec, contract)
     yield _reference(contract)
     yield _watchdog(spec)
+    yield _published(spec)
+    yield _scrapes(spec)
 
 
 def _exporter(spec: Spec) -> Signal:
@@ -299,4 +301,39 @@ def _watchdog(spec: Spec) -> Signal:
         width=4,
         height=6,
         alerts=(alert,),
+    )
+
+
+def _jobs(spec: Spec) -> str:
+    """A matcher for the jobs by which the system is scraped."""
+    return one_of("job", ((spec.serving_job,) if spec.serving.enabled else ()) + (spec.exporter_job,))
+
+
+def _published(spec: Spec) -> Signal:
+    return Signal(
+        id="published",
+        layer=Layer.MONITORING,
+        title="Series published",
+        description="Series that each target gave at its last scrape: what the monitoring costs Prometheus. Normal: flat; it "
+        "grows with features, their bins and model versions. A climb without end is a label that should not be one.",
+        unit="short",
+        queries=(Query(f"sum by (job) ({matching('scrape_samples_scraped', _jobs(spec))})", "{{job}}"),),
+        incident=Incident.MONITORING,
+        width=12,
+        height=7,
+    )
+
+
+def _scrapes(spec: Spec) -> Signal:
+    return Signal(
+        id="scrapes",
+        layer=Layer.MONITORING,
+        title="Scrape duration",
+        description="How long the last scrape of each target took. Normal: far below the scrape interval, beyond which "
+        "samples are missing.",
+        unit="s",
+        queries=(Query(f"max by (job) ({matching('scrape_duration_seconds', _jobs(spec))})", "{{job}}"),),
+        incident=Incident.MONITORING,
+        width=12,
+        height=7,
     )
