@@ -188,7 +188,7 @@ def _serving(spec: Spec, contract: Contract, moments: Moments) -> Iterator[tuple
         def curve(time: float) -> float | None:
             if (time >= moments.deployed) is not (version == _NEW):
                 return None
-            return math.floor(share * (asked(time) - started))
+            return share * (asked(time) - started)
 
         return curve
 
@@ -275,7 +275,7 @@ def _histogram(
     ]
 
     def below(bound: float, place: int) -> float:
-        scale = bounds[-1] / (12 if label else 2.5) / (1 if place == 0 else 1.5 + place)
+        scale = bounds[-1] / (55 if label else 2.5) / (1 if place == 0 else 1.5 + place)
         return 1 - math.exp(-((bound / scale) ** 1.6))
 
     yield (

@@ -71,8 +71,8 @@ def _now(spec: Spec, contract: Contract) -> Iterator[Signal]:
         ("PSI now", "drift_psi", "none", alerts.feature_psi),
         ("KS D now", "drift_ks", "none", alerts.feature_ks),
         ("JS now", "drift_js", "none", alerts.feature_js),
-        ("Null rate now", "feature_null_rate", "percentunit", alerts.null_rate),
-        ("Out of range now", "feature_out_of_range_ratio", "percentunit", alerts.out_of_range_ratio),
+        ("Nulls now", "feature_null_rate", "percentunit", alerts.null_rate),
+        ("Outside now", "feature_out_of_range_ratio", "percentunit", alerts.out_of_range_ratio),
     )
     for title, short, unit, policy in shown:
         yield _signal(
@@ -162,6 +162,7 @@ def _values(spec: Spec, contract: Contract) -> Iterator[Signal]:
         "value; a slope is a changing population.",
         Query(f"max({contract.name('feature_mean')})", "Window"),
         Query(f"max({contract.name('feature_reference_mean')})", "Reference", dimmed=True),
+        unit="short",
         minimum=None,
         decimals=None,
     )
@@ -172,8 +173,10 @@ def _values(spec: Spec, contract: Contract) -> Iterator[Signal]:
         Query(f"max({shift})", "Mean"),
         Query(f"max({contract.name('feature_median_shift')})", "Median"),
         Query(f"max({shift}_critical_value)", "Noise floor of the mean", dimmed=True),
+        unit="short",
         policy=alerts.mean_shift,
         minimum=None,
+        decimals=None,
     )
     ratio = contract.name("feature_variance_ratio")
     yield _signal(
@@ -181,6 +184,8 @@ def _values(spec: Spec, contract: Contract) -> Iterator[Signal]:
         "Normal: 0.5 to 2. Near 0 the feature has become constant.",
         Query(f"max({ratio})", "Variance ratio"),
         Query(f"max({ratio}_critical_value)", "Noise alone, at most", dimmed=True),
+        unit="short",
+        decimals=None,
     )
     shares = (
         ("Null rate", "feature_null_rate", alerts.null_rate, "Share of null or NaN values."),
@@ -210,7 +215,7 @@ def _values(spec: Spec, contract: Contract) -> Iterator[Signal]:
             Query(f"max({contract.name(short)})", title),
             unit="percentunit",
             policy=policy,
-            width=6,
+            width=4,
             decimals=1,
             minimum=None if short.endswith("change") else 0,
         )
@@ -224,7 +229,6 @@ def _skew(contract: Contract) -> Iterator[Signal]:
             "Serving against offline",
             "Distance between the values at serving and those recomputed offline. Normal: near 0, whatever the world does.",
             *(Query(f"max({metric})", key.upper()) for key, metric in known),
-            height=8,
             empty="Not recomputed offline, or not compared yet.",
         )
 

@@ -26,6 +26,7 @@ _HEADINGS = {
     "feature_source": "Source",
     "feature_type": "Type",
     "le": "Up to",
+    "status": "Status",
     "sloth_slo": "Objective",
     "sloth_window": "Window",
 }

@@ -28,6 +28,8 @@ _FEATURE = "{{feature_name}}"
 _FEATURE_GROUPS = re.compile(r"by \(feature_name\b")
 _FORMS = {View.TABLE: "table", View.BAR_CHART: "table", View.HEATMAP: "heatmap"}
 _LEFT_OUT = ("Time", "rank")
+_LONG = ("feature_name", "feature_source", "bin", "status", "sloth_slo")
+"""Labels whose values may be long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +85,8 @@ def threshold_steps(*steps: tuple[float | None, str]) -> Json:
     return {"mode": "absolute", "steps": [{"color": colour, "value": value} for value, colour in steps]}
 
 
-def override(names: Iterable[str], properties: Mapping[str, Json]) -> Json:
-    """Other settings for the fields that people see under the names.
+def override(names: Iterable[str], properties: Mapping[str, Json | None]) -> Json:
+    """Other settings for the fields that people see under the names; None takes a default away.
 
     Matched by names, and set to objects only: Grafana's published schema takes no bare text or number here.
     """
@@ -315,7 +317,7 @@ def _table(signal: Signal, common: Json, frame: Frame) -> core.Panel:
     ]
     options = table_options(sort_by=values[first])
     config = _field_config(signal, frame, _lines(signal), custom=TABLE_CELLS, color={"mode": "thresholds"})
-    config["fieldConfig"]["overrides"].append(override((frame.labels["feature_name"], frame.labels["bin"]), WRAPPED))
+    config["fieldConfig"]["overrides"].append(override([frame.labels[label] for label in _LONG], ROOMY))
     return CorePanel("table", options, **common, transformations=transformations, extraJson=config)
 
 
@@ -372,9 +374,10 @@ def columns(headings: Mapping[str, str], left_out: Iterable[str]) -> Json:
     return {"id": "organize", "options": options}
 
 
-TABLE_CELLS = {"align": "auto", "filterable": False, "inspect": False, "minWidth": 60}
-WRAPPED = {"custom.cellOptions": {"type": "auto", "wrapText": True}}
-"""Of a column whose text may be longer than the column is wide: names of features and of bins."""
+TABLE_CELLS = {"align": "auto", "filterable": False, "inspect": False, "width": 100}
+"""Every column is narrow, but those that are `ROOMY`."""
+ROOMY = {"custom.width": None, "custom.cellOptions": {"type": "auto", "wrapText": True}}
+"""Of columns with long texts, such as names of features and bins: they share the room that is left, and wrap."""
 
 
 def table_options(sort_by: str | None = None) -> Json:

@@ -14,9 +14,9 @@ from generator.grafana.panels import (
     GREEN,
     PURPLE,
     RED,
+    ROOMY,
     STAT_OPTIONS,
     TABLE_CELLS,
-    WRAPPED,
     CorePanel,
     Frame,
     Json,
@@ -260,7 +260,7 @@ def _firing(spec: Spec, frame: Frame) -> core.Panel:
                 "defaults": defaults,
                 "overrides": [
                     override(["Severity"], {"custom.cellOptions": coloured}),
-                    override(["Alert", "What"], WRAPPED),
+                    override(["Alert", "What"], ROOMY),
                 ],
             }
         },
