@@ -161,7 +161,7 @@ def _newest_score_span(spec: Spec, contract: Contract) -> Signal:
     return Signal(
         id="newest_score_span",
         layer=Layer.MODEL,
-        title="Newest scores reach back",
+        title="They reach back",
         description=f"Time from the oldest of the newest {spec.windows.score_count} scores to the end of the last window. "
         "Normal: follows the traffic.",
         unit="s",

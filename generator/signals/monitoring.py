@@ -158,8 +158,12 @@ def _window(spec: Spec, contract: Contract) -> Signal:
         title="Last window",
         description=f"How long ago the last measured window ended, and how much it covers (by the spec {spec.windows.length}).",
         unit="s",
-        queries=(Query(f"time() - max({end})", "Ended ago"), Query(f"max({end} - {start})", "Length", dimmed=True)),
+        queries=(
+            Query(f"time() - max({end})", "Ended ago", instant=True),
+            Query(f"max({end} - {start})", "Length", instant=True),
+        ),
         incident=Incident.MONITORING,
+        view=View.STAT,
         width=4,
         height=6,
     )

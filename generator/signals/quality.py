@@ -76,7 +76,7 @@ def quality_signals(spec: Spec, contract: Contract) -> Iterator[Signal]:
     yield _variance_ratio(spec, contract)
     excess = _Figure(spec, contract, "feature_range_excess")
     yield excess.signal(
-        title="Extremes beyond the range, ten farthest",
+        title="Beyond the range, ten farthest",
         description="How far the smallest or largest value lies beyond the sound range, in widths of that range. "
         "Normal: 0. One row is enough to move it: whether it matters, the share of values out of range says.",
         policy=alerts.range_excess,
@@ -179,7 +179,7 @@ class _Figure:
             layer=Layer.DATA,
             title=title,
             description=description,
-            unit="percentunit" if self.form is Format.PERCENT else "none",
+            unit="percentunit" if self.form is Format.PERCENT else "short",
             queries=(Query(f"{thinned.name} and on ({FEATURE}) {farthest}", f"{{{{{FEATURE}}}}}"),),
             incident=Incident.FEATURE_DRIFT,
             place=Place.DETAIL,
