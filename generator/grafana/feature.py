@@ -68,11 +68,11 @@ def _signal(
 def _now(spec: Spec, contract: Contract) -> Iterator[Signal]:
     alerts = spec.alerts
     shown = (
-        ("PSI now", "drift_psi", "none", alerts.feature_psi),
-        ("KS D now", "drift_ks", "none", alerts.feature_ks),
-        ("JS now", "drift_js", "none", alerts.feature_js),
-        ("Nulls now", "feature_null_rate", "percentunit", alerts.null_rate),
-        ("Outside now", "feature_out_of_range_ratio", "percentunit", alerts.out_of_range_ratio),
+        ("PSI", "drift_psi", "none", alerts.feature_psi),
+        ("KS D", "drift_ks", "none", alerts.feature_ks),
+        ("JS", "drift_js", "none", alerts.feature_js),
+        ("Nulls", "feature_null_rate", "percentunit", alerts.null_rate),
+        ("Outside", "feature_out_of_range_ratio", "percentunit", alerts.out_of_range_ratio),
     )
     for title, short, unit, policy in shown:
         yield _signal(

@@ -317,7 +317,9 @@ def _table(signal: Signal, common: Json, frame: Frame) -> core.Panel:
     ]
     options = table_options(sort_by=values[first])
     config = _field_config(signal, frame, _lines(signal), custom=TABLE_CELLS, color={"mode": "thresholds"})
-    config["fieldConfig"]["overrides"].append(override([frame.labels[label] for label in _LONG if label in frame.labels], ROOMY))
+    config["fieldConfig"]["overrides"].append(
+        override([frame.labels[label] for label in _LONG if label in frame.labels], ROOMY)
+    )
     return CorePanel("table", options, **common, transformations=transformations, extraJson=config)
 
 

@@ -198,7 +198,7 @@ def _health(spec: Spec, frame: Frame) -> core.Panel:
         orientation="vertical",
         reduceCalc="lastNotNull",
         textMode="value_and_name",
-        extraJson={**config, "options": STAT_OPTIONS},
+        extraJson={**config, "options": {**STAT_OPTIONS, "text": {"titleSize": 12, "valueSize": 18}}},
     )
 
 
@@ -242,7 +242,7 @@ def _firing(spec: Spec, frame: Frame) -> core.Panel:
     coloured = {"type": "color-background", "mode": "basic", "applyToRow": False}
     runbook = f"{literal_url(spec.links.runbooks).rstrip('/')}/{spec.system.name}/${{__data.fields.Runbook}}.md"
     defaults = {
-        "custom": {**TABLE_CELLS, "width": 130},
+        "custom": {**TABLE_CELLS, "width": 118},
         "mappings": [_severity_colour(severity, colour) for severity, colour in COLOURS.items()],
         "noValue": "Nothing is firing. A layer that is blind cannot fire.",
         "links": [core.DashboardLink(type="link", title="Open the runbook", uri=runbook, targetBlank=True)],

@@ -253,7 +253,7 @@ def _freshness(spec: Spec, contract: Contract) -> Signal:
         queries=(Query(f"max by ({SOURCE}) ({age}) / max by ({SOURCE}) ({limit})", f"{{{{{SOURCE}}}}}", instant=True),),
         incident=Incident.STALE_DATA,
         view=View.BAR_GAUGE,
-        width=8,
+        width=7,
         height=7,
         levels=levels(policy),
         maximum=3,
@@ -392,7 +392,7 @@ def _status(spec: Spec, contract: Contract) -> Signal:
     return Signal(
         id="feature_status",
         layer=Layer.DATA,
-        title="Features that could not be measured",
+        title="Unmeasured features",
         description="Features whose last window gave no drift figures, and why. Normal: empty. Insufficient data means "
         "too few rows for a figure that could be trusted.",
         unit="none",

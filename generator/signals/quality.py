@@ -352,7 +352,7 @@ def _schema(spec: Spec, contract: Contract) -> Signal:
         queries=(Query(f"max by ({_KIND}) ({metric})", f"{{{{{_KIND}}}}}", instant=True),),
         incident=Incident.FEATURE_DRIFT,
         view=View.STAT,
-        width=4,
+        width=5,
         height=7,
         levels=(Level(Severity.WARNING, 1),),
         alerts=tuple(alert(level) for level in levels(policy) if policy.enabled),

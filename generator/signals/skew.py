@@ -170,7 +170,7 @@ def _status(contract: Contract) -> Signal:
     return Signal(
         id="skew_status",
         layer=Layer.DATA,
-        title="Features with skew, or not compared",
+        title="Features with skew",
         description="Features whose values at serving and offline do not agree, or could not be compared, and why. "
         "Normal: empty. Features that are not recomputed offline are left out.",
         unit="none",
@@ -179,7 +179,7 @@ def _status(contract: Contract) -> Signal:
         view=View.TABLE,
         width=6,
         height=7,
-        empty="Serving agrees with offline, unless nothing was compared: see the rows beside.",
+        empty="Serving agrees with offline, unless nothing was compared.",
     )
 
 
