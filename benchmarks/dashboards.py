@@ -29,8 +29,8 @@ from generator.spec.load import load_spec
 from generator.spec.model import Spec
 
 RANGES = {"1h": 3_600.0, "24h": DAY, "7d": 7 * DAY, "30d": 30 * DAY}
-_POINTS = 1_000
-"""Points that Grafana asks for in a panel two thirds of a screen wide."""
+_POINTS = 720
+"""Points that Grafana asks for in a panel half a screen of 1440 pixels wide."""
 _ROUNDS = 3
 _SHOWN = 10
 

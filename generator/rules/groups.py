@@ -13,7 +13,7 @@ from generator.text_files import yaml_file
 MAX_RULES_A_GROUP = 20
 LONGEST_INTERVAL = "5m"
 """Prometheus takes a series for gone after five minutes without a sample."""
-THINNED_INTERVAL = "2m"
+THINNED_INTERVAL = "4m"
 """Short enough to be found in every lookback and soon after a window, long enough for 30 days of 1000 features."""
 
 

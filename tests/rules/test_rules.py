@@ -129,3 +129,13 @@ def test_alerts_that_look_back_for_days_have_a_file_of_their_own(streamrec):
     files = rules.test_files(streamrec, signals(streamrec), "m")
     intervals = {name: yaml.safe_load(content)["evaluation_interval"] for name, content in files.items()}
     assert intervals == {"streamrec.test.yml": "1m", "streamrec.history.test.yml": "12h"}
+
+
+def test_what_only_panels_read_over_weeks_is_recorded_seldom_and_never_alerted_on(streamrec):
+    groups = list(rule_groups(streamrec, signals(streamrec)))
+    thinned = [group for group in groups if "-thinned" in group["name"]]
+    records = {rule["record"] for group in thinned for rule in group["rules"]}
+    assert {group["interval"] for group in thinned} == {"4m"}
+    assert "feature_name:streamrec_drift_psi:max" in records
+    alerting = [rule["expr"] for group in groups for rule in group["rules"] if "alert" in rule]
+    assert not [record for record in records if any(record in expression for expression in alerting)]
