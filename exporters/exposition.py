@@ -160,9 +160,9 @@ _SCORE_FIGURES: dict[str, Callable[[FeatureReport], float | None]] = {
     "prediction_score_js": lambda score: _value(score.js),
 }
 _BIN_FIGURES: dict[str, Callable[[Bin], float]] = {
-    "top_bin_psi": lambda item: item.psi,
-    "top_bin_reference_ratio": lambda item: item.reference,
-    "top_bin_current_ratio": lambda item: item.current,
+    "bin_psi": lambda item: item.psi,
+    "bin_reference_ratio": lambda item: item.reference,
+    "bin_current_ratio": lambda item: item.current,
 }
 
 
@@ -180,10 +180,13 @@ def _feature_samples(contract: Contract, report: WindowReport) -> dict[str, Iter
         ((name, status), float(feature.status is status)) for name, feature in features.items() for status in Status
     ]
     for short, figure in _BIN_FIGURES.items():
-        samples[f"drift_{short}"] = [
+        samples[f"drift_top_{short}"] = [
             ((name, *labels), figure(item))
             for name, feature in features.items()
             for labels, item in _top_bins(feature, contract.spec.exporter.top_bins)
+        ]
+        samples[f"drift_{short}"] = [
+            ((name, *labels), figure(item)) for name, feature in features.items() for labels, item in _bins(feature)
         ]
     return samples
 
@@ -192,7 +195,9 @@ def _score_samples(score: FeatureReport, top_bins: int) -> dict[str, Iterable[Sa
     samples: dict[str, Iterable[Sample]] = {short: _single(figure(score)) for short, figure in _SCORE_FIGURES.items()}
     samples["prediction_score_status"] = [((status,), float(score.status is status)) for status in Status]
     for short, figure in _BIN_FIGURES.items():
-        samples[f"prediction_score_{short}"] = [(labels, figure(item)) for labels, item in _top_bins(score, top_bins)]
+        samples[f"prediction_score_top_{short}"] = [
+            (labels, figure(item)) for labels, item in _top_bins(score, top_bins)
+        ]
     return samples
 
 
@@ -230,6 +235,14 @@ def _top_bins(feature: FeatureReport, count: int) -> Iterator[tuple[tuple[str, s
     if feature.psi is not None:
         for rank, item in enumerate(feature.top_bins(count), start=1):
             yield (str(rank), item.label), item
+
+
+def _bins(feature: FeatureReport) -> Iterator[tuple[tuple[str, str], Bin]]:
+    """Every bin; its index has as many digits as the largest, so that sorting by text is the order of the bins."""
+    if feature.psi is not None:
+        digits = len(str(len(feature.bins) - 1))
+        for index, item in enumerate(feature.bins):
+            yield (f"{index:0{digits}}", item.label), item
 
 
 def samples_of_runs(state: RunState) -> dict[str, Iterable[Sample]]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from generator.contract import Contract
-from generator.grafana.panels import DATA_SOURCE
+from generator.grafana.variables import DATA_SOURCE
 from generator.promql import selector
 
 _DEPLOYMENT_COLOUR = "rgba(0, 211, 255, 1)"

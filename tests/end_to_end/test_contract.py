@@ -106,12 +106,12 @@ def serving_page(streamrec: Spec) -> str:
 
 @pytest.fixture(scope="module")
 def queried() -> set[str]:
-    """The metrics that the committed dashboard and rules of StreamRec read, records resolved."""
-    dashboard = json.loads((REPOSITORY / "dashboards" / "streamrec.json").read_text())
+    """The metrics that the committed dashboards and rules of StreamRec read, records resolved."""
+    dashboards = [json.loads(path.read_text()) for path in (REPOSITORY / "dashboards").glob("streamrec*.json")]
     rules = yaml.safe_load((REPOSITORY / "alert_rules" / "streamrec.rules.yml").read_text())
     expressions = [
-        *(target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])),
-        *(note["expr"] for note in dashboard["annotations"]["list"] if "expr" in note),
+        *(target["expr"] for shown in dashboards for panel in shown["panels"] for target in panel.get("targets", [])),
+        *(note["expr"] for shown in dashboards for note in shown["annotations"]["list"] if "expr" in note),
         *(rule["expr"] for group in rules["groups"] for rule in group["rules"]),
     ]
     records = {rule["record"] for group in rules["groups"] for rule in group["rules"] if "record" in rule}

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporters.changes import Change, ChangeKind
 from exporters.concept_report import ConceptReport
-from exporters.exposition import RunState, render, render_window
+from exporters.exposition import RunState, render, render_window, samples_of_window
 from exporters.freshness import Reading
 from exporters.report import Bin, FeatureReport, FileProblem, Measure
 from generator.contract import ConceptStatus, Contract, DriftKind, Producer, Status
@@ -198,3 +198,10 @@ def test_a_boolean_feature_says_so() -> None:
     flag = msgspec.structs.replace(SPEC.features["age"], type=FeatureType.BOOLEAN, source=None)
     page = render_window(Contract(msgspec.structs.replace(SPEC, features={"flag": flag})), None)
     assert value(page, "shop_feature_info", feature_name="flag", feature_source="", feature_type="boolean") == 1
+
+
+def test_every_bin_is_published_in_an_order_that_sorting_by_text_keeps() -> None:
+    samples = samples_of_window(Contract(SPEC), report())["drift_bin_psi"]
+    indices = [labels[1] for labels, _ in samples if labels[0] == "age"]
+    assert indices == sorted(indices)
+    assert len(indices) == len(report().features["age"].bins)
