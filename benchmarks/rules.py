@@ -32,8 +32,8 @@ from generator.prometheus import prometheus_config
 from generator.spec.model import Slo, SloKind, Spec
 
 FEATURES, WINDOW_ROWS, ROUNDS = 1_000, 2_000, 3
-WATCHED, SCRAPES = "1m", 6
-"""The rules are watched while so many scrapes bring the features."""
+SETTLED, SCRAPES, WATCHED = "1m", 6, "40s"
+"""Once so many scrapes within a minute have brought the features, its last part saw no evaluation without them."""
 COMPILE_SECONDS, GROUP_SECONDS = 1.5, 0.1
 _PATIENCE_SECONDS = 300
 
@@ -69,7 +69,7 @@ def _slowest_group(spec: Spec, program: str) -> tuple[float, str]:
         _prepare(spec, folder)
         with _exporter(folder) as address, _prometheus(spec, program, folder, address) as url:
             iterations = "prometheus_rule_group_iterations_total"
-            settled = f"count(count_over_time({psi}[{WATCHED}]) >= {SCRAPES}) == {FEATURES}"
+            settled = f"count(count_over_time({psi}[{SETTLED}]) >= {SCRAPES}) == {FEATURES}"
             _until(url, f"{settled} and min({iterations}) > 0")
             lately = f"prometheus_rule_group_last_duration_seconds[{WATCHED}]"
             answer = _ask(url, f"topk(1, min_over_time({lately}))")
