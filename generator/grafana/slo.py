@@ -38,15 +38,14 @@ def budgets_left(spec: Spec, width: int, height: int) -> Signal:
 
 
 def page(spec: Spec, signals: Sequence[Signal]) -> Page:
-    """The page, with further signals that have their place on it."""
+    """The page, with the signals that have their place on it."""
     return Page(
         Board.SLO,
         "objectives and budgets",
         "How much may still go wrong before a promise is broken, and when that will be at the present rate.",
         [
-            Row("", (budgets_left(spec, 12, 8), _objectives(spec))),
+            Row("", (_objectives(spec), *signals)),
             Row("How fast it goes", tuple(_burning(spec))),
-            Row("More about budgets", signals),
         ],
     )
 

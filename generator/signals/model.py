@@ -212,6 +212,7 @@ def _score_bins(contract: Contract) -> Signal:
         incident=Incident.PREDICTION_DRIFT,
         view=View.TABLE,
         width=12,
+        place=Place.DETAIL,
         height=7,
     )
 

@@ -28,6 +28,7 @@ def serving_null_rate(spec: Spec, contract: Contract) -> Signal:
         queries=shown_worst(record),
         incident=Incident.FEATURE_DRIFT,
         width=12,
+        place=Place.DETAIL,
         levels=levels(spec.alerts.null_rate),
         empty="No predictions, or the application does not hand over its features (observe(..., features=...)).",
         records=(
