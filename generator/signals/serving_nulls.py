@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from generator.contract import Contract
 from generator.signals.building import FEATURE, FeatureThreshold, by_feature, feature_thresholds, shown_worst
-from generator.signals.signal import Alert, Incident, Input, Layer, Record, Scenario, Signal, levels
+from generator.signals.signal import Alert, Incident, Input, Layer, Place, Record, Scenario, Signal, levels
 from generator.signals.text import Format, LabelOf, Value, text, threshold
 from generator.spec.durations import seconds
 from generator.spec.model import AlertPolicy, Feature, Levels, Spec
