@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SPECS := specs/streamrec.yaml specs/flights.yaml
 
-.PHONY: help demo test servers lint types check compile flights bench clean
+.PHONY: help demo test servers lint types check compile flights bench stack-check clean
 
 help:
 	@echo "make demo     the main job: spec, history, exporter, Prometheus, an incident, the alert (KEEP=1: leave it running)"
@@ -12,6 +12,7 @@ help:
 	@echo "make check    lint, types, and whether the generated files are up to date"
 	@echo "make compile  regenerate dashboards/, alert_rules/, runbooks/ and stack/ from specs/"
 	@echo "make flights  the prediction log of the flights example"
+	@echo "make stack-check  brings docker-compose.yml up and breaks it, with the Docker that is here"
 	@echo "make bench    the benchmarks beside their peers (FULL=1: at full size, written to docs/)"
 
 $(VENV)/.installed: pyproject.toml
@@ -48,6 +49,9 @@ compile: $(VENV)/.installed
 
 flights: $(VENV)/.installed
 	$(BIN)/python -m examples.flights
+
+stack-check: $(VENV)/.installed
+	@MLVITALS=$(BIN)/mlvitals scripts/compose_check.sh
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks $(if $(FULL),--full --write)

@@ -153,7 +153,9 @@ class Evaluator:
         if isinstance(node, promql_parser.ParenExpr):
             return self._range(node.expr)
         if isinstance(node, promql_parser.MatrixSelector):
-            return self._selected(node.vector_selector), self._steps(node.range, node)
+            # Of less than a step the history tells no more than of the step.
+            length = max(node.range, self.store.step)
+            return self._selected(node.vector_selector), self._steps(length, node)
         if isinstance(node, promql_parser.SubqueryExpr) and node.offset is None and node.at is None:
             return self._vector(node.expr), self._steps(node.range, node)
         raise UnknownSyntaxError(f"{node} is no range that can be evaluated here")

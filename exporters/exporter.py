@@ -12,6 +12,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TextIO
 
+from exporters.changes import Change
 from exporters.database import DatabaseError
 from exporters.exposition import CONTENT_TYPE, RunState, packed, render_state, render_window
 from exporters.freshness import Reading, newest
@@ -28,6 +29,8 @@ from generator.spec.model import Spec
 Clock = Callable[[], datetime]
 """Tells the present, aware."""
 
+CHANGES_SHOWN = 50
+"""Changes of the past that are published; Prometheus remembers those before."""
 LONGEST_SLEEP = timedelta(seconds=30)
 """The loop looks at the clock at least this often, so that a clock that is set or a machine that slept is noticed."""
 RETRY_AFTER = timedelta(minutes=1)
@@ -86,6 +89,7 @@ class Exporter:
         self._ready = False
         self._state = RunState()
         self._freshness: dict[str, Reading] = {}
+        self._changes: tuple[Change, ...] = ()
         self._last_end: datetime | None = None
         self._failed: set[Window] = set()
         self._differences: tuple[str, ...] = ()
@@ -143,13 +147,20 @@ class Exporter:
         if reading.newest is None and reading != before:
             self._log("source_age_unknown", source=source, reason=reading.reason)
 
+    def refresh_changes(self) -> None:
+        """Look which deployments and pipeline changes were noted."""
+        try:
+            self._changes = self._results.newest_changes(self._spec.system.name, CHANGES_SHOWN)
+        except DatabaseError as error:
+            self._log("changes_unknown", error=str(error))
+
     def pages(self) -> Pages:
         """What the process serves."""
         return {"/metrics": self.metrics, "/healthz": self.health, "/readyz": self.readiness}
 
     def metrics(self) -> Page:
         """The last good values, and the process's own health now."""
-        state = render_state(self._contract, self._state, self._freshness, self._clock())
+        state = render_state(self._contract, self._state, self._freshness, self._clock(), self._changes)
         return Page(state, content_type=CONTENT_TYPE, packed=self._window_page)
 
     def health(self) -> Page:
@@ -246,21 +257,22 @@ def run_exporter(
         exporter.restore()
         with PageServer(listen or spec.exporter.listen, exporter.pages()) as server:
             log("listening", url=server.url)
-            _watch_sources(spec, exporter, stop)
+            _watch(spec, exporter, stop)
             exporter.loop(stop)
     stop.set()
     results.close()
     log("stopped")
 
 
-def _watch_sources(spec: Spec, exporter: Exporter, stop: threading.Event) -> None:
-    """Keep an eye on each source from a thread of its own, so that one that hangs does not age the others."""
+def _watch(spec: Spec, exporter: Exporter, stop: threading.Event) -> None:
+    """Keep an eye on the changes and each source from threads of their own: one that hangs does not age the others."""
     interval = milliseconds(spec.exporter.freshness_interval) / 1000
 
-    def watch(source: str) -> None:
+    def watch(look: Callable[[], None]) -> None:
         while not stop.is_set():
-            exporter.refresh_freshness(source)
+            look()
             stop.wait(interval)
 
-    for source in spec.sources:
-        threading.Thread(target=watch, args=(source,), name=f"freshness-{source}", daemon=True).start()
+    looks = {f"freshness-{source}": partial(exporter.refresh_freshness, source) for source in spec.sources}
+    for name, look in {**looks, "changes": exporter.refresh_changes}.items():
+        threading.Thread(target=watch, args=(look,), name=name, daemon=True).start()

@@ -15,6 +15,7 @@ from prometheus_client import generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from exporters.changes import Change
 from exporters.concept_exposition import concept_samples, drift_type_samples
 from exporters.freshness import Reading
 from exporters.outcome_samples import samples_of_outcomes
@@ -42,9 +43,10 @@ def render(
     state: RunState,
     freshness: Mapping[str, Reading],
     now: datetime,
+    changes: Iterable[Change] = (),
 ) -> bytes:
     """The whole exposition at a moment."""
-    return render_window(contract, report) + render_state(contract, state, freshness, now)
+    return render_window(contract, report) + render_state(contract, state, freshness, now, changes)
 
 
 def render_window(contract: Contract, report: WindowReport | None) -> bytes:
@@ -77,12 +79,22 @@ def packed(text: bytes) -> bytes:
     return gzip.compress(text, compresslevel=1, mtime=0)
 
 
-def render_state(contract: Contract, state: RunState, freshness: Mapping[str, Reading], now: datetime) -> bytes:
-    """The families of the exporter's own health, and the age of each feature source at `now`.
+def render_state(
+    contract: Contract,
+    state: RunState,
+    freshness: Mapping[str, Reading],
+    now: datetime,
+    changes: Iterable[Change] = (),
+) -> bytes:
+    """The families of the exporter's own health, the age of each feature source at `now`, and the changes noted.
 
     A source whose newest data is unknown has a `max_age` sample and no other: that is how a rule tells it.
     """
-    return _text(contract, samples_of_runs(state) | _freshness_samples(contract, freshness, now))
+    noted = [
+        ((change.kind, change.name, change.version, change.author), change.moment.timestamp()) for change in changes
+    ]
+    samples = samples_of_runs(state) | _freshness_samples(contract, freshness, now)
+    return _text(contract, samples | {"change_timestamp_seconds": noted})
 
 
 def _feature_info(contract: Contract) -> Iterator[Sample]:
@@ -148,9 +160,9 @@ _SCORE_FIGURES: dict[str, Callable[[FeatureReport], float | None]] = {
     "prediction_score_js": lambda score: _value(score.js),
 }
 _BIN_FIGURES: dict[str, Callable[[Bin], float]] = {
-    "top_bin_psi": lambda item: item.psi,
-    "top_bin_reference_ratio": lambda item: item.reference,
-    "top_bin_current_ratio": lambda item: item.current,
+    "bin_psi": lambda item: item.psi,
+    "bin_reference_ratio": lambda item: item.reference,
+    "bin_current_ratio": lambda item: item.current,
 }
 
 
@@ -168,10 +180,13 @@ def _feature_samples(contract: Contract, report: WindowReport) -> dict[str, Iter
         ((name, status), float(feature.status is status)) for name, feature in features.items() for status in Status
     ]
     for short, figure in _BIN_FIGURES.items():
-        samples[f"drift_{short}"] = [
+        samples[f"drift_top_{short}"] = [
             ((name, *labels), figure(item))
             for name, feature in features.items()
             for labels, item in _top_bins(feature, contract.spec.exporter.top_bins)
+        ]
+        samples[f"drift_{short}"] = [
+            ((name, *labels), figure(item)) for name, feature in features.items() for labels, item in _bins(feature)
         ]
     return samples
 
@@ -180,7 +195,9 @@ def _score_samples(score: FeatureReport, top_bins: int) -> dict[str, Iterable[Sa
     samples: dict[str, Iterable[Sample]] = {short: _single(figure(score)) for short, figure in _SCORE_FIGURES.items()}
     samples["prediction_score_status"] = [((status,), float(score.status is status)) for status in Status]
     for short, figure in _BIN_FIGURES.items():
-        samples[f"prediction_score_{short}"] = [(labels, figure(item)) for labels, item in _top_bins(score, top_bins)]
+        samples[f"prediction_score_top_{short}"] = [
+            (labels, figure(item)) for labels, item in _top_bins(score, top_bins)
+        ]
     return samples
 
 
@@ -218,6 +235,14 @@ def _top_bins(feature: FeatureReport, count: int) -> Iterator[tuple[tuple[str, s
     if feature.psi is not None:
         for rank, item in enumerate(feature.top_bins(count), start=1):
             yield (str(rank), item.label), item
+
+
+def _bins(feature: FeatureReport) -> Iterator[tuple[tuple[str, str], Bin]]:
+    """Every bin; its index has as many digits as the largest, so that sorting by text is the order of the bins."""
+    if feature.psi is not None:
+        digits = len(str(len(feature.bins) - 1))
+        for index, item in enumerate(feature.bins):
+            yield (f"{index:0{digits}}", item.label), item
 
 
 def samples_of_runs(state: RunState) -> dict[str, Iterable[Sample]]:

@@ -40,6 +40,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.types import BigInteger, TypeDecorator
 
+from exporters.changes import Change, ChangeKind
 from exporters.concept_report import GapSample
 from exporters.database import DatabaseError, explain, open_database
 from exporters.drift_history import PastWindow, past_window
@@ -174,6 +175,17 @@ drift_outcomes = Table(
     Column("performance_loss", Float),
     Column("severity", String(16)),
 )
+changes = Table(
+    "changes",
+    _tables,
+    Column("system", String(40), primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("name", String(200), primary_key=True),
+    Column("moment", UtcDateTime, primary_key=True),
+    Column("version", Text, nullable=False),
+    Column("author", Text, nullable=False),
+    Index("changes_by_time", "system", "moment"),
+)
 _TOP_BINS = text(TOP_BINS_SQL).columns(
     *(drift_results.c[name] for name in ("feature_name", "is_score", "bin", "reference_ratio", "current_ratio")),
     *(drift_results.c[name] for name in ("psi_contribution", "window_start", "window_end")),
@@ -287,6 +299,21 @@ class ResultsStore:
         with self._transaction() as connection:
             rows = connection.execute(_TOP_BINS, {"system": system, "limit": limit})
             return [TopBin(*row) for row in rows]
+
+    def note(self, system: str, change: Change) -> None:
+        """Keep a change, in place of one of the same kind, name and moment."""
+        row = {"system": system, **msgspec.structs.asdict(change)}
+        key = {name: row[name] for name in ("system", "kind", "name", "moment")}
+        with self._transaction() as connection:
+            connection.execute(delete(changes).filter_by(**key))
+            connection.execute(insert(changes), row)
+
+    def newest_changes(self, system: str, limit: int) -> tuple[Change, ...]:
+        """The newest changes noted of a system, newest first."""
+        columns = (changes.c[name] for name in Change.__struct_fields__)
+        query = select(*columns).filter_by(system=system).order_by(changes.c.moment.desc(), changes.c.name).limit(limit)
+        with self._transaction() as connection:
+            return tuple(Change(ChangeKind(kind), *rest) for kind, *rest in connection.execute(query))
 
     def forget_before(self, system: str, moment: datetime) -> int:
         """Drop what is known of windows that ended before `moment`; gives the number of windows dropped."""

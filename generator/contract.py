@@ -280,7 +280,7 @@ class Contract:
             return self._family(short, MetricType.COUNTER, text, (), Producer.EXPORTER)
 
         feature = "feature_name"
-        bins = ("rank", "bin")
+        bins, every_bin = ("rank", "bin"), ("bin_index", "bin")
         score = self.spec.prediction_log.score is not None
         return (
             gauge("feature_info", "A monitored feature; always 1.", feature, "feature_source", "feature_type"),
@@ -316,6 +316,9 @@ class Contract:
             gauge("drift_top_bin_psi", "Contribution to PSI of the bins that contribute most.", feature, *bins),
             gauge("drift_top_bin_reference_ratio", "Share of the reference in that bin, 0 to 1.", feature, *bins),
             gauge("drift_top_bin_current_ratio", "Share of the last window in that bin, 0 to 1.", feature, *bins),
+            gauge("drift_bin_psi", "Contribution to PSI of each bin, in order of bin_index.", feature, *every_bin),
+            gauge("drift_bin_reference_ratio", "Share of the reference in each bin, 0 to 1.", feature, *every_bin),
+            gauge("drift_bin_current_ratio", "Share of the last window in each bin, 0 to 1.", feature, *every_bin),
             *(
                 (
                     gauge(
@@ -389,6 +392,14 @@ class Contract:
                 "kind",
             ),
             gauge("log_files_unreadable", "Files of the last window that could not be read."),
+            gauge(
+                "change_timestamp_seconds",
+                "When a deployment or a pipeline change that was noted happened, in Unix time.",
+                "kind",
+                "name",
+                "version",
+                "author",
+            ),
             gauge("reference_info", "The reference in force; always 1.", "reference_version"),
             gauge("reference_created_timestamp_seconds", "When the reference was built, in Unix time."),
             counter("exporter_runs_total", "Windows the exporter tried to measure."),
@@ -531,6 +542,20 @@ _PROCESS = (
 )
 _PROMETHEUS = (
     Family("up", MetricType.GAUGE, "1 where the last scrape succeeded.", ("job", "instance"), Producer.PROMETHEUS),
+    Family(
+        "scrape_samples_scraped",
+        MetricType.GAUGE,
+        "Samples that the last scrape gave.",
+        ("job", "instance"),
+        Producer.PROMETHEUS,
+    ),
+    Family(
+        "scrape_duration_seconds",
+        MetricType.GAUGE,
+        "How long the last scrape took.",
+        ("job", "instance"),
+        Producer.PROMETHEUS,
+    ),
     Family("ALERTS", MetricType.GAUGE, "Pending and firing alerts.", ("alertname", "alertstate"), Producer.PROMETHEUS),
     Family(
         "ALERTS_FOR_STATE",

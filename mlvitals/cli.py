@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 if TYPE_CHECKING:
+    from exporters.changes import ChangeKind
     from exporters.drift_history import PastWindow
     from exporters.report import Window, WindowReport
     from exporters.stores import ReferenceStore
@@ -568,6 +569,7 @@ def _spacing(_ctx: click.Context, _param: click.Parameter, text: str) -> timedel
 @click.option("--every", callback=_spacing, default="4m", show_default=True, help="Time between samples of a series.")
 @click.option("--save", is_flag=True, help="Store the results in the results database.")
 @click.option("--reference", "version", help="A version or alias. Default: the one in force.")
+@click.option("--instance", metavar="HOST:PORT", help="Label instance of the samples. Default: the exporter's address.")
 def backfill(
     spec_path: Path,
     start: datetime,
@@ -576,6 +578,7 @@ def backfill(
     every: timedelta,
     save: bool,
     version: str | None,
+    instance: str | None,
 ) -> None:
     """Measure the windows of the past, for Prometheus and for the results database.
 
@@ -608,7 +611,7 @@ def backfill(
     with ExitStack() as stack:
         history, results = None, None
         if openmetrics:
-            labels = {"job": spec.exporter_job, "instance": exporter_addresses(spec)[0]}
+            labels = {"job": spec.exporter_job, "instance": instance or exporter_addresses(spec)[0]}
             history = stack.enter_context(History(Contract(spec), labels, openmetrics.absolute().parent, every))
         if save:
             results = stack.enter_context(closing(open_results(spec.results, spec_path.parent)))
@@ -622,6 +625,130 @@ def backfill(
             with replacing(openmetrics) as file:
                 samples = history.write(file, until=min(windows[-1].end + step + grace, now))
             console.print(f"{samples:,} samples in {openmetrics}", markup=False)
+
+
+# ---------------------------------------------------------------- what people did
+
+
+@main.group(cls=Group)
+def annotate() -> None:
+    """Note a deployment or a change of a pipeline, for the dashboards to mark."""
+
+
+def _label(_ctx: click.Context, _param: click.Parameter, text: str) -> str:
+    if not (0 < len(text) <= 200 and text.isprintable() and text == text.strip()):
+        raise click.BadParameter("give a printable text of 1 to 200 characters, without white space around it")
+    return text
+
+
+version_option = click.option("--version", callback=_label, required=True, metavar="V", help="What it is now.")
+author_option = click.option(
+    "--author", callback=_label, envvar="USER", default="unknown", metavar="WHO", help="Who did it.  [default: you]"
+)
+at_option = click.option("--at", "moment", callback=_instant, metavar="TIME", help="When.  [default: now]")
+
+
+@annotate.command("deployment")
+@spec_argument
+@version_option
+@author_option
+@at_option
+def annotate_deployment(spec_path: Path, version: str, author: str, moment: datetime | None) -> None:
+    """Note that a model was deployed.
+
+    The serving instrumentation tells of new model versions by itself; this is for what it cannot see, such as a
+    rollback of configuration.
+    """
+    from exporters.changes import ChangeKind
+
+    _note(spec_path, ChangeKind.DEPLOYMENT, "model", version, author, moment)
+
+
+@annotate.command("pipeline")
+@spec_argument
+@click.argument("name", callback=_label)
+@version_option
+@author_option
+@at_option
+def annotate_pipeline(spec_path: Path, name: str, version: str, author: str, moment: datetime | None) -> None:
+    """Note that the pipeline NAME was changed."""
+    from exporters.changes import ChangeKind
+
+    _note(spec_path, ChangeKind.PIPELINE, name, version, author, moment)
+
+
+def _note(spec_path: Path, kind: "ChangeKind", name: str, version: str, author: str, moment: datetime | None) -> None:
+    from exporters.changes import Change
+    from exporters.results import open_results
+
+    spec = _load(spec_path)
+    change = Change(kind, name, moment or datetime.now(UTC), version, author)
+    with closing(open_results(spec.results, spec_path.parent)) as results:
+        results.note(spec.system.name, change)
+    click.echo(f"noted {kind} {name} {version} at {change.moment:%Y-%m-%dT%H:%M:%SZ}")
+
+
+# ---------------------------------------------------------------- the live stack
+
+
+def _length(_ctx: click.Context, param: click.Parameter, text: str | tuple[str, ...]) -> Any:
+    import msgspec
+
+    from generator.spec.durations import Duration, milliseconds
+
+    if isinstance(text, tuple):
+        return tuple(_length(_ctx, param, one) for one in text)
+    try:
+        length = timedelta(milliseconds=milliseconds(msgspec.convert(text, Duration)))
+    except msgspec.ValidationError:
+        raise click.BadParameter(f"{text!r} is not a duration such as 300ms, 1h or 30d") from None
+    if not length:
+        raise click.BadParameter(f"{text} is no time at all")
+    return length
+
+
+@main.command()
+@spec_argument
+@click.option("--prometheus", "url", required=True, metavar="URL", help="Where Prometheus is.")
+@click.option(
+    "--range",
+    "ranges",
+    multiple=True,
+    default=("1h",),
+    show_default=True,
+    callback=_length,
+    metavar="DURATION",
+    help="Time range of the dashboards; may be given several times.",
+)
+@click.option("--slow", default="300ms", show_default=True, callback=_length, help="A query that takes longer is slow.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON (schema mlvitals.verify/1).")
+def verify(spec_path: Path, url: str, ranges: tuple[timedelta, ...], slow: timedelta, as_json: bool) -> None:
+    """Run every query of dashboards, rules and runbooks against a live Prometheus.
+
+    Exits with 1 where one fails, finds nothing, finds only NaN, or is slow. A query that is empty because all is well
+    is none of these.
+    """
+    import msgspec
+
+    from generator.compiler import compile_spec
+    from generator.spec.durations import seconds
+    from mlvitals.verify_output import verification_text
+    from verification.intervals import Span
+    from verification.queries import queries
+    from verification.server import Prometheus
+    from verification.verify import verify as verified
+
+    spec = _load(spec_path)
+    scrape = seconds(spec.telemetry.scrape_interval)
+    done = verified(
+        queries(compile_spec(spec, spec_path.name)),
+        Prometheus(url),
+        [Span(length, scrape) for length in ranges],
+        now=datetime.now(UTC).timestamp(),
+        slow_seconds=slow.total_seconds(),
+    )
+    click.echo(msgspec.json.encode(done).decode() if as_json else verification_text(done))
+    sys.exit(1 if done.findings else 0)
 
 
 # ---------------------------------------------------------------- incidents

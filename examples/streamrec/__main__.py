@@ -1,4 +1,4 @@
-"""``python -m examples.streamrec history`` writes StreamRec's past, ``... serve`` runs it."""
+"""``python -m examples.streamrec history`` and ``... past`` write StreamRec's past, ``... serve`` runs it."""
 
 import signal
 from datetime import UTC, datetime, timedelta
@@ -10,13 +10,14 @@ from rich.console import Console
 from rich.progress import Progress
 
 from evaluation.truth import write_truth
+from examples.partitions import write_hour
 from examples.servers import find_server
 from examples.streamrec.demo import DemoError, run_demo
 from examples.streamrec.faults import LateOutcomes, March3
 from examples.streamrec.schedule import DAYS, NAMES, Planned, schedule, truth_of
 from examples.streamrec.service import FaultFile, Service, SimulatedTime, run
-from examples.streamrec.simulate import Traffic
-from examples.streamrec.write import TRAINING_DAYS, write_history
+from examples.streamrec.simulate import Traffic, simulate
+from examples.streamrec.write import TRAINING_DAYS, categories, write_history
 from exporters.paths import resolve
 from exporters.serving import PredictionTelemetry
 from generator.contract import Contract
@@ -104,6 +105,7 @@ def main() -> None:
 @click.option("--truth", type=FILE, metavar="FILE", help="Write what is wrong when.  [default: OUT/truth.json]")
 @click.option("--outcomes-apart", is_flag=True, help="Write the clicks to files of their own, by when they are known.")
 @click.option("--spec", type=FILE, default=SPEC, show_default="specs/streamrec.yaml", help="Names the metrics.")
+@click.option("--begun-hour", is_flag=True, help="Log the begun hour too, up to the end.")
 def history(
     days: int,
     end: str | None,
@@ -115,9 +117,11 @@ def history(
     truth: Path | None,
     outcomes_apart: bool,
     spec: Path,
+    begun_hour: bool,
 ) -> None:
     """Write the prediction log of some days, and the training data of the 14 days before."""
-    until = (parse_moment(end) if end else datetime.now(UTC)).replace(minute=0, second=0, microsecond=0)
+    moment = parse_moment(end) if end else datetime.now(UTC)
+    until = moment.replace(minute=0, second=0, microsecond=0)
     begin = until - timedelta(days=days)
     planned = parse_schedule(names, begin, days, seed) if names is not None else ()
     faults = [item.fault for item in planned]
@@ -142,9 +146,74 @@ def history(
     try:
         with Progress(console=Console(stderr=True)) as progress:
             rows = sum(progress.track(files, total=TRAINING_DAYS + 24 * days, description="Simulating"))
+        if begun_hour and moment > until:
+            begun = simulate(until, moment, seed=seed, faults=faults, traffic=traffic)
+            write_hour(out / "predictions", until, begun, categories=categories(begun))
     except OSError as error:
         raise click.ClickException(f"the history cannot be written: {error}") from error
     click.echo(f"{rows:,} rows: training data and {days} days of predictions until {until:%Y-%m-%dT%H:%MZ} in {out}")
+
+
+@main.command()
+@click.argument("spec", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--begin", required=True, metavar="TIME", help="From when on StreamRec served.")
+@click.option("--end", metavar="TIME", help="Until when.  [default: now]")
+@click.option("--serving-instance", default="127.0.0.1:8000", show_default=True, metavar="HOST:PORT")
+@click.option("--exporter-instance", default="127.0.0.1:9108", show_default=True, metavar="HOST:PORT")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write into.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+def past(
+    spec: Path, begin: str, end: str | None, serving_instance: str, exporter_instance: str, out: Path, seed: int
+) -> None:
+    """Write what scrapes of a past would have found, beside the measurements: OpenMetrics for promtool."""
+    from examples.streamrec.past import Instances, write_past  # noqa: PLC0415
+
+    try:
+        loaded = load_spec(spec)
+    except SpecError as error:
+        raise click.ClickException(str(error)) from error
+    until = parse_moment(end) if end else datetime.now(UTC)
+    instances = Instances(serving_instance, exporter_instance)
+    for file in write_past(loaded, out, parse_moment(begin), until, instances, seed=seed):
+        click.echo(file)
+
+
+@main.command()
+@click.argument("spec", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write into.")
+def records(spec: Path, out: Path) -> None:
+    """Write the recording rules by level, as their past is computed: a level reads the levels before it."""
+    from generator.rules.levels import level_files  # noqa: PLC0415
+
+    try:
+        loaded = load_spec(spec)
+    except SpecError as error:
+        raise click.ClickException(str(error)) from error
+    out.mkdir(parents=True, exist_ok=True)
+    for name, text in level_files(loaded).items():
+        (out / name).write_text(text, encoding="utf-8")
+        click.echo(out / name)
+
+
+@main.command()
+@click.argument("rules", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--prometheus", required=True, metavar="URL", help="The Prometheus that holds what the rules read.")
+@click.option("--begin", required=True, metavar="TIME", help="From when on.")
+@click.option("--end", required=True, metavar="TIME", help="Until when.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="OpenMetrics to write.")
+def record(rules: Path, prometheus: str, begin: str, end: str, out: Path) -> None:
+    """Write what a file of recording rules would have recorded in the past."""
+    import yaml  # noqa: PLC0415
+
+    from examples.streamrec.recorded import fetch_from, recorded  # noqa: PLC0415
+
+    groups = yaml.safe_load(rules.read_text(encoding="utf-8"))["groups"]
+    found = (rule for group in groups for rule in group["rules"])
+    try:
+        with out.open("w", encoding="utf-8") as file:
+            file.writelines(recorded(found, parse_moment(begin), parse_moment(end), fetch_from(prometheus)))
+    except OSError as error:
+        raise click.ClickException(f"{prometheus}, {out}: {error}") from error
 
 
 @main.command("serve")

@@ -146,12 +146,16 @@ class Service:
         self._recompute(begin)
         for hour, part in hours(rows):
             write_hour(self._log, hour, part, f"part-{_milliseconds(end):x}", categories(rows))
+        self.publish(rows, begin, end, conditions)
+        return rows.num_rows
+
+    def publish(self, rows: pa.Table, begin: datetime, end: datetime, conditions: Conditions = SOUND) -> None:
+        """Report to the telemetry what was served between two moments on the wall."""
         self._publish_requests(rows, conditions)
         self._publish_business(rows, self._time.at(end).timestamp())
         for gpu in GPUS:
             load = 0.5 * rows.num_rows / max(1.0, self._usual_rows(end - begin))
             self._telemetry.gpu(gpu, float(np.clip(load + 0.04 * self._generator.standard_normal(), 0, 1)))
-        return rows.num_rows
 
     def _recompute(self, wall: datetime) -> None:
         """Once a simulated day, write the users' features as the offline pipeline computes them."""

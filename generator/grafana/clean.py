@@ -22,7 +22,6 @@ _OF_PANEL = {
     "span",
 }
 _OF_TARGET = {"hide", "interval", "intervalFactor", "metric", "query", "step", "target"}
-_OF_VARIABLE = {"auto", "auto_count", "auto_min", "current", "tagValuesQuery", "tagsQuery", "useTags"}
 _ROW = ("collapsed", "gridPos", "id", "panels", "title", "type")
 
 
@@ -33,7 +32,6 @@ def clean(dashboard: object) -> dict[str, Any]:
     cleaned["schemaVersion"] = SCHEMA_VERSION
     cleaned["panels"] = [_panel(panel) for panel in cleaned["panels"]]
     cleaned["timepicker"] = {"refresh_intervals": encoded["timepicker"]["refresh_intervals"]}
-    cleaned["templating"]["list"] = [_variable(variable) for variable in cleaned["templating"]["list"]]
     return cleaned
 
 
@@ -48,11 +46,6 @@ def _panel(panel: Mapping[str, Any]) -> dict[str, Any]:
 
 def _target(target: Mapping[str, Any]) -> dict[str, Any]:
     return {**_without(target, _OF_TARGET), "range": not target["instant"]}
-
-
-def _variable(variable: Mapping[str, Any]) -> dict[str, Any]:
-    everything = {"current": {"text": "All", "value": "$__all"}} if variable["includeAll"] else {}
-    return {**_without(variable, _OF_VARIABLE), **everything}
 
 
 def _without(mapping: Mapping[str, Any], keys: set[str]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A signal as a panel: thresholds drawn are the alert's own numbers, and every look is decided here once."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from string import ascii_uppercase
@@ -9,12 +10,12 @@ from grafanalib import core
 
 from generator.grafana.layout import Box
 from generator.grafana.text import literal, literal_strings
+from generator.grafana.variables import DATA_SOURCE
 from generator.signals.signal import Query, Signal, View
 from generator.spec.model import Severity
 
 Json = dict[str, Any]
 
-DATA_SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 GREEN, BLUE, AMBER, RED, PURPLE, GREY = "green", "blue", "orange", "red", "purple", "#8e8e8e"
 COLOURS = {Severity.INFO: BLUE, Severity.WARNING: AMBER, Severity.CRITICAL: RED}
 """State colours; they mean state and nothing else."""
@@ -24,14 +25,19 @@ _ROOMY, _WIDE = 8, 12
 """Columns from which a legend has room for figures, and from which it stands beside the lines."""
 _STATUS_COLUMNS = 72
 _FEATURE = "{{feature_name}}"
+_FEATURE_GROUPS = re.compile(r"by \(feature_name\b")
+_FORMS = {View.TABLE: "table", View.BAR_CHART: "table", View.HEATMAP: "heatmap"}
 _LEFT_OUT = ("Time", "rank")
+_LONG = ("feature_name", "feature_source", "bin", "status", "sloth_slo")
+"""Labels whose values may be long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
     """What panels of one dashboard share."""
 
-    uid: str
+    feature_uid: str
+    """The dashboard of one feature."""
     interval: str
     """The scrape interval: a smaller step would only repeat samples."""
     labels: Mapping[str, str]
@@ -79,8 +85,8 @@ def threshold_steps(*steps: tuple[float | None, str]) -> Json:
     return {"mode": "absolute", "steps": [{"color": colour, "value": value} for value, colour in steps]}
 
 
-def override(names: Iterable[str], properties: Mapping[str, Json]) -> Json:
-    """Other settings for the fields that people see under the names.
+def override(names: Iterable[str], properties: Mapping[str, Json | None]) -> Json:
+    """Other settings for the fields that people see under the names; None takes a default away.
 
     Matched by names, and set to objects only: Grafana's published schema takes no bare text or number here.
     """
@@ -94,7 +100,7 @@ def override(names: Iterable[str], properties: Mapping[str, Json]) -> Json:
 
 
 def _common(signal: Signal, identity: int, box: Box, frame: Frame) -> Json:
-    form = {View.TABLE: "table", View.HEATMAP: "heatmap"}.get(signal.view, "time_series")
+    form = _FORMS.get(signal.view, "time_series")
     return {
         "id": identity,
         "title": literal(signal.title),
@@ -118,18 +124,22 @@ def _field_config(signal: Signal, frame: Frame, thresholds: Json, **more: Any) -
         "noValue": signal.empty,
         "mappings": [],
         "thresholds": thresholds,
-        "links": [_focus_link(frame)] if _by_feature(signal) else [],
+        "links": _feature_links(signal, frame),
     }
     return {"fieldConfig": {"defaults": {**defaults, **more}, "overrides": _overrides(signal)}}
 
 
-def _focus_link(frame: Frame) -> core.DashboardLink:
-    chosen = "var-feature_name=${__field.labels.feature_name:percentencode}"
-    return core.DashboardLink(
-        type="link",
-        title="Show only ${__field.labels.feature_name}",
-        uri=f"/d/{frame.uid}?${{__url_time_range}}&{chosen}",
-    )
+def _feature_links(signal: Signal, frame: Frame) -> list[core.DashboardLink]:
+    """From a series or a table's row to all there is about its feature, at the same time range."""
+    if _by_feature(signal):
+        name = "__field.labels.feature_name"
+    elif signal.view is View.TABLE and any(_FEATURE_GROUPS.search(query.expression) for query in signal.queries):
+        name = f"__data.fields.{frame.labels['feature_name']}"
+    else:
+        return []
+    same = "${__url_time_range}&${datasource:queryparam}"
+    uri = f"/d/{frame.feature_uid}?{same}&var-feature_name=${{{name}:percentencode}}"
+    return [core.DashboardLink(type="link", title=f"All about ${{{name}}}", uri=uri)]
 
 
 def _overrides(signal: Signal) -> list[Json]:
@@ -307,7 +317,41 @@ def _table(signal: Signal, common: Json, frame: Frame) -> core.Panel:
     ]
     options = table_options(sort_by=values[first])
     config = _field_config(signal, frame, _lines(signal), custom=TABLE_CELLS, color={"mode": "thresholds"})
+    config["fieldConfig"]["overrides"].append(
+        override([frame.labels[label] for label in _LONG if label in frame.labels], ROOMY)
+    )
     return CorePanel("table", options, **common, transformations=transformations, extraJson=config)
+
+
+def _bar_chart(signal: Signal, common: Json, frame: Frame) -> core.Panel:
+    order, name = _GROUPS.search(signal.queries[0].expression).groups()  # type: ignore[union-attr]
+    values = _value_columns(signal)
+    heading = frame.labels[name]
+    transformations = [
+        {"id": "merge", "options": {}},
+        {"id": "sortBy", "options": {"fields": {}, "sort": [{"field": order}]}},
+        columns({name: heading, **values}, left_out=(*_LEFT_OUT, order)),
+    ]
+    options = {
+        "barRadius": 0,
+        "barWidth": 0.9,
+        "fullHighlight": False,
+        "groupWidth": 0.75,
+        "legend": {**_NO_LEGEND, "showLegend": len(values) > 1},
+        "orientation": "auto",
+        "showValue": "never",
+        "stacking": "none",
+        "tooltip": {"mode": "multi", "sort": "none"},
+        "xField": heading,
+        "xTickLabelMaxLength": 18,
+        "xTickLabelRotation": -30,
+    }
+    custom = {"fillOpacity": 80, "lineWidth": 0, "axisSoftMin": 0}
+    config = _field_config(signal, frame, threshold_steps((None, BLUE)), custom=custom, color=_colours(signal))
+    return CorePanel("barchart", options, **common, transformations=transformations, extraJson=config)
+
+
+_GROUPS = re.compile(r"by \((\w+), (\w+)\)")
 
 
 def _value_columns(signal: Signal) -> dict[str, str]:
@@ -332,7 +376,10 @@ def columns(headings: Mapping[str, str], left_out: Iterable[str]) -> Json:
     return {"id": "organize", "options": options}
 
 
-TABLE_CELLS = {"align": "auto", "filterable": False, "inspect": False, "minWidth": 60}
+TABLE_CELLS = {"align": "auto", "filterable": False, "inspect": False, "width": 100}
+"""Every column is narrow, but those that are `ROOMY`."""
+ROOMY = {"custom.width": None, "custom.cellOptions": {"type": "auto", "wrapText": True}}
+"""Of columns with long texts, such as names of features and bins: they share the room that is left, and wrap."""
 
 
 def table_options(sort_by: str | None = None) -> Json:
@@ -354,4 +401,5 @@ _DRAW: Mapping[View, Callable[[Signal, Json, Frame], core.Panel]] = {
     View.STATUS_HISTORY: _status_history,
     View.HEATMAP: _heatmap,
     View.TABLE: _table,
+    View.BAR_CHART: _bar_chart,
 }

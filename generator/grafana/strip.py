@@ -1,19 +1,20 @@
 """The top strip: is anything wrong, in which layer, since when. The first thing whoever is paged sees."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from string import ascii_uppercase
 
 from grafanalib import core
 
 from generator.contract import Contract
-from generator.grafana.layout import Box
+from generator.grafana import slo
+from generator.grafana.layout import COLUMNS, Box, Size, flow
 from generator.grafana.panels import (
     AMBER,
     COLOURS,
-    DATA_SOURCE,
     GREEN,
     PURPLE,
     RED,
+    ROOMY,
     STAT_OPTIONS,
     TABLE_CELLS,
     CorePanel,
@@ -22,19 +23,21 @@ from generator.grafana.panels import (
     columns,
     grid,
     override,
+    panel,
     table_options,
     target,
     threshold_steps,
 )
 from generator.grafana.text import literal_url
+from generator.grafana.variables import DATA_SOURCE
 from generator.promql import number, selector
 from generator.signals.monitoring import stale_after
-from generator.signals.signal import Layer, Query
+from generator.signals.signal import Incident, Layer, Level, Query, Signal, View
+from generator.spec.durations import seconds
 from generator.spec.model import Severity, Spec
 
-HEIGHT = 7
-"""Grid rows the strip takes."""
-
+_HEALTH_HEIGHT, _FIGURES_HEIGHT = 7, 5
+_HEALTH_WIDTH = 10
 _STATES = (("OK", GREEN), ("Warning", AMBER), ("Blind", PURPLE), ("Critical", RED))
 """The states of a layer, by the value that `layer_state` gives; blind outranks warning, for it may hide anything."""
 _WORST_FIRST = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
@@ -43,8 +46,70 @@ _SUBJECTS = ("feature_name", "feature_source", "kpi", "slo", "stage", "status", 
 
 
 def strip(spec: Spec, frame: Frame) -> Sequence[core.Panel]:
-    """The panels of the strip, with the ids 1, 2, 3."""
-    return _health(spec, frame), _history(spec, frame), _firing(spec, frame)
+    """The panels of the strip, with ids from 1."""
+    health = (_health(spec, frame), _history(spec, frame), _firing(spec, frame))
+    figures = tuple(_figures(spec))
+    boxes = flow((Size(signal.width, signal.height) for signal in figures), _HEALTH_HEIGHT)
+    first = len(health) + 1
+    return (
+        *health,
+        *(
+            panel(signal, first + place, box, frame)
+            for place, (signal, box) in enumerate(zip(figures, boxes, strict=True))
+        ),
+    )
+
+
+def _figures(spec: Spec) -> Iterator[Signal]:
+    """What is left of the budgets, and whether the figures below are measured."""
+    if spec.slos:
+        yield slo.budgets_left(spec, width=COLUMNS - _HEALTH_WIDTH, height=_FIGURES_HEIGHT)
+    contract = Contract(spec)
+    step, grace = number(seconds(spec.step)), number(seconds(spec.windows.grace))
+    end, success = (
+        contract.name("window_end_timestamp_seconds"),
+        contract.name("exporter_last_success_timestamp_seconds"),
+    )
+    limit = stale_after(spec)
+    yield _figure(
+        "Measured",
+        "Time since the exporter last measured a window. Normal: less than a window and its grace. Red: the rows below "
+        "show old figures; see the dashboard of the monitoring.",
+        f"time() - max({success})",
+        "s",
+        Level(Severity.CRITICAL, limit),
+    )
+    yield _figure(
+        "Behind",
+        "Windows that have ended, with their grace, and are not measured yet. Normal: 0, and 1 for a moment.",
+        f"clamp_min(floor((time() - {grace} - max({end})) / {step}), 0)",
+        "none",
+        Level(Severity.WARNING, 1),
+        Level(Severity.CRITICAL, 2),
+    )
+    yield _figure(
+        "Rows",
+        "Predictions in the last window. Normal: follows the traffic. 0 is a prediction log that nobody writes.",
+        f"max({contract.name('window_rows')})",
+        "short",
+    )
+
+
+def _figure(title: str, description: str, expression: str, unit: str, *levels: Level) -> Signal:
+    return Signal(
+        id=title,
+        layer=Layer.MONITORING,
+        title=title,
+        description=description,
+        unit=unit,
+        decimals=0 if unit == "none" else None,
+        queries=(Query(expression, instant=True),),
+        incident=Incident.MONITORING,
+        view=View.STAT,
+        width=_HEALTH_WIDTH // 3,
+        height=_FIGURES_HEIGHT,
+        levels=levels,
+    )
 
 
 def watched_layers(spec: Spec) -> tuple[Layer, ...]:
@@ -122,10 +187,10 @@ def _health(spec: Spec, frame: Frame) -> core.Panel:
     config = _state_config()
     description = (
         "The worst alert that fires now in each layer. Blind: nothing can be said, because what the layer is watched "
-        "through is down, its results are old, or the rules are not evaluated. Start with the Monitoring row then."
+        "through is down, its results are old, or the rules are not evaluated. Start with the monitoring dashboard then."
     )
     return core.Stat(
-        **_common(spec, 1, "Health now", description, Box(0, 0, 10, 3), frame),
+        **_common(spec, 1, "Health now", description, Box(0, 0, _HEALTH_WIDTH, 3), frame),
         targets=_states(spec, instant=True),
         alignment="center",
         colorMode="background",
@@ -133,7 +198,7 @@ def _health(spec: Spec, frame: Frame) -> core.Panel:
         orientation="vertical",
         reduceCalc="lastNotNull",
         textMode="value_and_name",
-        extraJson={**config, "options": {**STAT_OPTIONS, "text": {"titleSize": 14, "valueSize": 24}}},
+        extraJson={**config, "options": {**STAT_OPTIONS, "text": {"titleSize": 12, "valueSize": 18}}},
     )
 
 
@@ -141,7 +206,7 @@ def _history(spec: Spec, frame: Frame) -> core.Panel:
     options = {"legend": {"showLegend": False, "calcs": []}, "tooltip": {"sort": "none"}}
     config = _state_config()
     description = "When each layer was in which state: what broke first is the place to look."
-    common = _common(spec, 2, "Health over time", description, Box(0, 3, 10, 4), frame)
+    common = _common(spec, 2, "Health over time", description, Box(0, 3, _HEALTH_WIDTH, _HEALTH_HEIGHT - 3), frame)
     return core.StateTimeline(
         **common,
         targets=_states(spec, instant=False),
@@ -157,7 +222,7 @@ def _firing(spec: Spec, frame: Frame) -> core.Panel:
         3,
         "Firing alerts",
         "Alerts that fire now, critical first, and since when their condition holds. A click opens the runbook.",
-        Box(10, 0, 14, HEIGHT),
+        Box(_HEALTH_WIDTH, 0, COLUMNS - _HEALTH_WIDTH, _HEALTH_HEIGHT),
         frame,
     )
     headings = {
@@ -177,7 +242,7 @@ def _firing(spec: Spec, frame: Frame) -> core.Panel:
     coloured = {"type": "color-background", "mode": "basic", "applyToRow": False}
     runbook = f"{literal_url(spec.links.runbooks).rstrip('/')}/{spec.system.name}/${{__data.fields.Runbook}}.md"
     defaults = {
-        "custom": TABLE_CELLS,
+        "custom": {**TABLE_CELLS, "width": 118},
         "mappings": [_severity_colour(severity, colour) for severity, colour in COLOURS.items()],
         "noValue": "Nothing is firing. A layer that is blind cannot fire.",
         "links": [core.DashboardLink(type="link", title="Open the runbook", uri=runbook, targetBlank=True)],
@@ -193,7 +258,10 @@ def _firing(spec: Spec, frame: Frame) -> core.Panel:
         extraJson={
             "fieldConfig": {
                 "defaults": defaults,
-                "overrides": [override(["Severity"], {"custom.cellOptions": coloured})],
+                "overrides": [
+                    override(["Severity"], {"custom.cellOptions": coloured}),
+                    override(["Alert", "What"], ROOMY),
+                ],
             }
         },
     )

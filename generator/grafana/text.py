@@ -1,13 +1,9 @@
-"""Text from a spec on a dashboard: shown as it was written, never expanded; and expressions under the feature filter."""
+"""Text from a spec on a dashboard: shown as it was written, never expanded."""
 
 import re
-from collections.abc import Collection
-
-FEATURE_MATCHER = 'feature_name=~"$feature_name"'
 
 _EXPANDED = re.compile(r"\$(?=[\w{])|\[(?=\[)")
 _WORD_JOINER = "\u2060"
-_TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|(?P<name>[A-Za-z_:][\w:]*)(?P<brace>\{)?')
 
 
 def literal(text: str) -> str:
@@ -26,18 +22,3 @@ def literal_strings(expression: str) -> str:
 def literal_url(url: str) -> str:
     """The same address without a dollar sign that Grafana could expand."""
     return url.replace("$", "%24")
-
-
-def of_chosen_features(expression: str, metrics: Collection[str]) -> str:
-    """Restrict every selector of the given metrics to the features that are chosen at the top of the dashboard.
-
-    It works on tokens: metric names are told from labels and functions by their system prefix, and what stands
-    inside a string is left alone.
-    """
-
-    def restricted(token: re.Match[str]) -> str:
-        if token["name"] not in metrics:
-            return token[0]
-        return f"{token['name']}{{{FEATURE_MATCHER}" + ("," if token["brace"] else "}")
-
-    return _TOKEN.sub(restricted, expression)

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from generator.boards import Board, board_uid
 from generator.promql import number
+from generator.signals.building import FEATURE
 from generator.signals.signal import Alert, Layer, Signal
 from generator.signals.text import AlertText, LabelOf, text
 from generator.spec.durations import milliseconds
@@ -70,8 +72,9 @@ def runbook_place(spec: Spec, signal: Signal, alert: Alert) -> str:
 
 
 def _dashboard_url(spec: Spec, alert: Alert) -> AlertText:
-    """The system's dashboard, opened on what the alert is about."""
-    pieces: list[str | LabelOf] = [f"{spec.links.grafana.rstrip('/')}/d/{spec.system.name}"]
+    """The dashboard that shows what the alert is about: a feature's own, opened on the feature, or the main one."""
+    board = Board.FEATURE if FEATURE in alert.url_labels else Board.MAIN
+    pieces: list[str | LabelOf] = [f"{spec.links.grafana.rstrip('/')}/d/{board_uid(spec, board)}"]
     for position, name in enumerate(alert.url_labels):
         pieces += ["&" if position else "?", f"var-{name}=", LabelOf(name, in_url=True)]
     return text(*pieces)

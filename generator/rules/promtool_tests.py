@@ -31,7 +31,7 @@ WITHIN_HOURS = 9000
 _STEPS = (43_200, 14_400, 3600, 1800, 900, 300, 60, 30, 20, 15, 10, 5, 2, 1)
 _MOST_EVALUATIONS = {True: 150, False: 20}
 """How often a test within hours, or one of the others, evaluates all rules at most."""
-_COMPARE = {">": operator.gt, "<": operator.lt, "==": operator.eq}
+_COMPARE = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "==": operator.eq}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def _step(subjects: Sequence[_Subject]) -> int:
 
 def beyond(alert: Alert) -> float:
     """A value just beyond the threshold, at which the alert holds."""
-    if alert.comparison == "==":
+    if alert.comparison in {"==", ">="}:
         return alert.threshold
     return _near(alert, 1 if alert.comparison == ">" else -1)
 
@@ -130,8 +130,8 @@ def _silent_values(alert: Alert) -> Iterator[tuple[str, float]]:
         yield "off", 0.0 if alert.threshold else 1.0
         return
     if alert.threshold:
-        yield "just short of", _near(alert, -1 if alert.comparison == ">" else 1)
-    if not alert.threshold or _is_carried(alert):
+        yield "just short of", _near(alert, 1 if alert.comparison == "<" else -1)
+    if alert.comparison != ">=" and (not alert.threshold or _is_carried(alert)):
         yield "exactly at", alert.threshold
 
 

@@ -8,7 +8,7 @@ from generator.signals.text import threshold
 from generator.spec.model import Spec
 
 NAME = "README.md"
-_WORDS = {">": "above", "<": "below", "==": "at"}
+_WORDS = {">": "above", ">=": "at least", "<": "below", "==": "at"}
 
 
 def index_page(spec: Spec, signals: Sequence[Signal], marker: str) -> str:

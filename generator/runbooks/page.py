@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from urllib.parse import quote
 
+from generator.boards import Board, board_uid
 from generator.contract import TOP_BINS_SQL
 from generator.prometheus import exporter_addresses
 from generator.runbooks.escalation import NAME as ESCALATION
@@ -67,7 +68,7 @@ def page(spec: Spec, incident: Incident, signals: Sequence[Signal], marker: str)
 
 
 def _facts(spec: Spec) -> str:
-    dashboard = f"{spec.links.grafana.rstrip('/')}/d/{spec.system.name}"
+    dashboard = f"{spec.links.grafana.rstrip('/')}/d/{board_uid(spec, Board.MAIN)}"
     return bullets(
         (
             f"System: {escape(spec.title)} ({escape(spec.system.environment)})"
@@ -217,7 +218,7 @@ def _advice(signals: Sequence[Signal]) -> str:
 
 
 def _row(alert: Alert) -> tuple[str, ...]:
-    words = {">": "above", "<": "below", "==": "equal to"}
+    words = {">": "above", ">=": "at least", "<": "below", "==": "equal to"}
     return (
         alert.severity.value,
         ", ".join(escape(value) for _, value in alert.labels) or "as selected below",

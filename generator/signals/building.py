@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from generator.contract import Contract, DriftKind
 from generator.promql import matching, one_of
-from generator.signals.signal import Input, Query
+from generator.signals.signal import THINNED, Input, Query, Record
 from generator.signals.text import Format, Found, FoundLabel, FoundValue, Literal, Piece
 from generator.spec.levels import ALERTING, level_in_force
 from generator.spec.model import AlertPolicy, Feature, Levels, Severity, Spec
@@ -46,10 +46,23 @@ def by_feature(metric: str, *matchers: str) -> str:
     return f"max by ({FEATURE}) ({matching(metric, *filter(None, matchers))})"
 
 
-def worst_features(metric: str, count: int = 10) -> str:
-    """The series of the features that were worst at any time in the shown range: the same ones over all of it."""
-    worst = f"topk({count}, max by ({FEATURE}) (max_over_time({metric}[$__range] @ end())))"
-    return f"{by_feature(metric)} and on ({FEATURE}) {worst}"
+def thinned_by_feature(metric: str) -> Record:
+    """A feature's figure, one series whichever instance reported it, thinned for panels."""
+    return Record(f"{FEATURE}:{metric}:max", by_feature(metric), every=THINNED)
+
+
+def thinned_highest(metric: str) -> Record:
+    """The highest figure of all features, thinned for panels."""
+    return Record(f"system:{metric}:max", f"max({metric})", every=THINNED)
+
+
+def worst_features(series: str, count: int = 10) -> str:
+    """The features that were worst at any time in the shown range: the same ones over all of it.
+
+    `series` is a metric or, where many features are to be read over weeks, a thinned record.
+    """
+    worst = f"topk({count}, max by ({FEATURE}) (max_over_time({series}[$__range] @ end())))"
+    return f"{by_feature(series)} and on ({FEATURE}) {worst}"
 
 
 def with_source(contract: Contract) -> str:
@@ -58,9 +71,15 @@ def with_source(contract: Contract) -> str:
     return f"* on ({FEATURE}) group_left ({SOURCE}) max by ({FEATURE}, {SOURCE}) ({info})"
 
 
-def shown_worst(metric: str, count: int = 10) -> tuple[Query, ...]:
+def farthest_features(series: str, distance: str, count: int = 10) -> str:
+    """The features that were farthest off at any time in the shown range, by a distance such as ``abs({series})``."""
+    within = f"max_over_time({distance.format(series=series)}[$__range:$__interval] @ end())"
+    return f"topk({count}, max by ({FEATURE}) ({within}))"
+
+
+def shown_worst(series: str, count: int = 10) -> tuple[Query, ...]:
     """The query of a panel that shows the worst features."""
-    return (Query(worst_features(metric, count), f"{{{{{FEATURE}}}}}"),)
+    return (Query(worst_features(series, count), f"{{{{{FEATURE}}}}}"),)
 
 
 def feature_labels(spec: Spec, name: str) -> dict[str, str]:

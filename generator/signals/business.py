@@ -3,7 +3,20 @@
 from collections.abc import Iterator
 
 from generator.contract import Contract
-from generator.signals.signal import Alert, Incident, Input, Layer, Level, Query, Record, Scenario, Signal, View, levels
+from generator.signals.signal import (
+    Alert,
+    Incident,
+    Input,
+    Layer,
+    Level,
+    Place,
+    Query,
+    Record,
+    Scenario,
+    Signal,
+    View,
+    levels,
+)
 from generator.signals.system import throughput_record
 from generator.signals.text import Format, Value, text, threshold
 from generator.spec.durations import seconds
@@ -60,7 +73,7 @@ def _kpi(spec: Spec, contract: Contract, name: str, kpi: Kpi) -> Signal:
             Query(f"{rolling} offset {before}", f"{before} earlier", dimmed=True),
         ),
         incident=Incident.BUSINESS_METRIC_DROP,
-        width=8 if name == next(iter(spec.business.kpis)) else 4,
+        width=4,
         height=6,
         levels=(Level(Severity.CRITICAL, kpi.floor),) if kpi.floor is not None else (),
         below=True,
@@ -196,6 +209,7 @@ def _events(contract: Contract, events: list[str]) -> Signal:
         unit="cps",
         queries=tuple(Query(f"sum(rate({contract.event(event)}[$__rate_interval]))", event) for event in events),
         incident=Incident.BUSINESS_METRIC_DROP,
+        place=Place.DETAIL,
         width=4,
         height=6,
     )

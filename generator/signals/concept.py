@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from generator.contract import ConceptStatus, Contract, DriftKind
 from generator.promql import matching, one_of
 from generator.signals.building import drift_kind_text
-from generator.signals.signal import Alert, Incident, Input, Layer, Level, Query, Scenario, Signal, View
+from generator.signals.signal import Alert, Incident, Input, Layer, Level, Place, Query, Scenario, Signal, View
 from generator.signals.text import Format, Found, FoundValue, Literal, Value, text
 from generator.spec.model import Severity, Spec
 
@@ -39,7 +39,7 @@ def _kind(contract: Contract) -> Signal:
         queries=(Query(f"max by (type) ({shown})", "{{type}}"),),
         incident=Incident.PREDICTION_DRIFT,
         view=View.STATUS_HISTORY,
-        width=8,
+        width=12,
         height=7,
         levels=(Level(Severity.INFO, 1),),
         maximum=1,
@@ -123,6 +123,7 @@ def _charts(spec: Spec, contract: Contract) -> Signal:
         incident=Incident.PREDICTION_DRIFT,
         view=View.STEPS,
         width=8,
+        place=Place.DETAIL,
         height=7,
         levels=(Level(Severity.CRITICAL, _AT_THE_LIMIT),),
         empty="No charts yet: they need a baseline of windows with outcomes. See the status beside.",
@@ -240,6 +241,7 @@ def _status(spec: Spec, contract: Contract) -> Signal:
         incident=Incident.PREDICTION_DRIFT,
         view=View.TABLE,
         width=6,
+        place=Place.DETAIL,
         height=6,
         alerts=(alert,) if spec.alerts.monitoring.enabled else (),
     )
@@ -257,5 +259,6 @@ def _baseline(spec: Spec, contract: Contract) -> Signal:
         incident=Incident.PREDICTION_DRIFT,
         view=View.STAT,
         width=6,
+        place=Place.DETAIL,
         height=6,
     )

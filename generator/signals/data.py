@@ -9,16 +9,31 @@ from generator.signals.building import (
     SOURCE,
     FeatureThreshold,
     by_feature,
+    farthest_features,
     feature_info_input,
     feature_labels,
     feature_thresholds,
     shown_worst,
+    thinned_by_feature,
     with_source,
-    worst_features,
 )
 from generator.signals.quality import quality_signals
 from generator.signals.serving_nulls import serving_null_rate
-from generator.signals.signal import Alert, Incident, Input, Layer, Level, Query, Scenario, Signal, View, levels
+from generator.signals.signal import (
+    THINNED,
+    Alert,
+    Incident,
+    Input,
+    Layer,
+    Level,
+    Place,
+    Query,
+    Record,
+    Scenario,
+    Signal,
+    View,
+    levels,
+)
 from generator.signals.skew import skew_signals
 from generator.signals.text import Format, Found, FoundValue, LabelOf, Literal, Value, text, threshold
 from generator.spec.durations import seconds
@@ -46,6 +61,7 @@ def data_signals(spec: Spec) -> Iterator[Signal]:
 
 
 def _drift_map(spec: Spec, contract: Contract) -> Signal:
+    thinned = thinned_by_feature(contract.name("drift_psi"))
     return Signal(
         id="drift_map",
         layer=Layer.DATA,
@@ -54,7 +70,8 @@ def _drift_map(spec: Spec, contract: Contract) -> Signal:
         "all rows paling together is a change of the population.",
         unit="none",
         decimals=2,
-        queries=(Query(worst_features(contract.name("drift_psi")), f"{{{{{FEATURE}}}}}"),),
+        queries=shown_worst(thinned.name),
+        records=(thinned,),
         incident=Incident.FEATURE_DRIFT,
         view=View.STATUS_HISTORY,
         width=12,
@@ -112,6 +129,7 @@ def _ratio_alerts(
 
 def _null_rate(spec: Spec, contract: Contract) -> Signal:
     metric = contract.name("feature_null_rate")
+    thinned = thinned_by_feature(metric)
     nullable = tuple(name for name, feature in spec.features.items() if feature.nullable)
     required = tuple(name for name, feature in spec.features.items() if not feature.nullable)
 
@@ -135,11 +153,12 @@ def _null_rate(spec: Spec, contract: Contract) -> Signal:
         description="Share of null or NaN values in the last window. Normal: 0 for required features, under 5 % for "
         "nullable ones. A jump is an upstream job that failed or a join that lost its keys.",
         unit="percentunit",
-        queries=shown_worst(metric),
+        queries=shown_worst(thinned.name),
         incident=Incident.FEATURE_DRIFT,
         view=View.STEPS,
         width=6,
         height=9,
+        records=(thinned,),
         levels=levels(spec.alerts.null_rate),
         alerts=(
             *alerts(
@@ -159,8 +178,8 @@ def _null_rate(spec: Spec, contract: Contract) -> Signal:
 
 
 def _out_of_range(spec: Spec, contract: Contract) -> Signal:
-    metric = contract.name("feature_out_of_range_ratio")
-    policy = spec.alerts.out_of_range_ratio
+    metric, policy = contract.name("feature_out_of_range_ratio"), spec.alerts.out_of_range_ratio
+    thinned = thinned_by_feature(metric)
     return Signal(
         id="out_of_range",
         layer=Layer.DATA,
@@ -168,11 +187,12 @@ def _out_of_range(spec: Spec, contract: Contract) -> Signal:
         description="Share of values outside the sound range: the spec's, else the reference's minimum and maximum. "
         "Normal: near 0. A jump is a changed unit, a changed encoding or a broken parser.",
         unit="percentunit",
-        queries=shown_worst(metric),
+        queries=shown_worst(thinned.name),
         incident=Incident.FEATURE_DRIFT,
         view=View.STEPS,
         width=6,
         height=9,
+        records=(thinned,),
         levels=levels(policy),
         alerts=_ratio_alerts(
             spec,
@@ -237,7 +257,7 @@ def _freshness(spec: Spec, contract: Contract) -> Signal:
         queries=(Query(f"max by ({SOURCE}) ({age}) / max by ({SOURCE}) ({limit})", f"{{{{{SOURCE}}}}}", instant=True),),
         incident=Incident.STALE_DATA,
         view=View.BAR_GAUGE,
-        width=12,
+        width=7,
         height=7,
         levels=levels(policy),
         maximum=3,
@@ -280,6 +300,7 @@ def _unknown_freshness(spec: Spec, contract: Contract) -> Signal:
         unit="short",
         queries=(Query(f"count({expression}) or vector(0)", "Sources", instant=True),),
         incident=Incident.STALE_DATA,
+        place=Place.DETAIL,
         view=View.STAT,
         width=4,
         height=7,
@@ -332,6 +353,7 @@ def _future_sources(spec: Spec, contract: Contract) -> Signal:
         unit="s",
         queries=(Query(f"clamp_min({ahead}, 0)", f"{{{{{SOURCE}}}}}", instant=True),),
         incident=Incident.STALE_DATA,
+        place=Place.DETAIL,
         view=View.BAR_GAUGE,
         width=8,
         height=7,
@@ -374,14 +396,14 @@ def _status(spec: Spec, contract: Contract) -> Signal:
     return Signal(
         id="feature_status",
         layer=Layer.DATA,
-        title="Features that could not be measured",
+        title="Unmeasured features",
         description="Features whose last window gave no drift figures, and why. Normal: empty. Insufficient data means "
         "too few rows for a figure that could be trusted.",
         unit="none",
         queries=(Query(f'max by ({FEATURE}, {status}) ({metric}{{{status}!="ok"}}) == 1', instant=True),),
         incident=Incident.FEATURE_DRIFT,
         view=View.TABLE,
-        width=8,
+        width=6,
         height=7,
         empty="Every feature is measured, unless the layer is blind.",
         alerts=(alert,) if policy.enabled else (),
@@ -390,8 +412,8 @@ def _status(spec: Spec, contract: Contract) -> Signal:
 
 def _mean(contract: Contract) -> Signal:
     mean, reference = contract.name("feature_mean"), contract.name("feature_reference_mean")
-    relative = f"clamp(max by ({FEATURE}) ({mean} / ({reference} != 0)), -1, 3)"
-    worst = f"topk(10, max by ({FEATURE}) (max_over_time(abs({mean} / ({reference} != 0) - 1)[$__range:$__interval] @ end())))"
+    ratio = Record(f"{FEATURE}:{mean}:ratio", f"max by ({FEATURE}) ({mean} / ({reference} != 0))", every=THINNED)
+    farthest = farthest_features(ratio.name, "abs({series} - 1)")
     return Signal(
         id="mean",
         layer=Layer.DATA,
@@ -400,16 +422,20 @@ def _mean(contract: Contract) -> Signal:
         "300 % at most. A step is a changed unit or default value; a slope is a changing population.",
         unit="percentunit",
         minimum=None,
-        queries=(Query(f"{relative} and on ({FEATURE}) {worst}", f"{{{{{FEATURE}}}}}"),),
+        queries=(Query(f"clamp({ratio.name}, -1, 3) and on ({FEATURE}) {farthest}", f"{{{{{FEATURE}}}}}"),),
         incident=Incident.FEATURE_DRIFT,
+        place=Place.DETAIL,
         view=View.STEPS,
         width=12,
+        records=(ratio,),
     )
 
 
 def _rows(contract: Contract) -> Signal:
     scores = Query(f"max({contract.name('prediction_score_rows')})", "Scores in the window")
     newest = Query(f"max({contract.name('prediction_score_count_rows')})", "Newest scores")
+    values = contract.name("feature_rows")
+    fewest = Record(f"system:{values}:min", f"min({values})", every=THINNED)
     score = contract.spec.prediction_log.score
     return Signal(
         id="rows",
@@ -420,11 +446,13 @@ def _rows(contract: Contract) -> Signal:
         unit="short",
         queries=(
             Query(f"max({contract.name('window_rows')})", "Rows in the window"),
-            Query(f"min({contract.name('feature_rows')})", "Fewest values of a feature"),
+            Query(fewest.name, "Fewest values of a feature"),
             *((scores,) if score else ()),
             *((newest,) if score and contract.spec.windows.score_count else ()),
         ),
         incident=Incident.MONITORING,
+        place=Place.DETAIL,
         view=View.STEPS,
         width=12,
+        records=(fewest,),
     )

@@ -15,11 +15,13 @@ from generator.signals.building import (
     feature_labels,
     feature_thresholds,
     shown_worst,
+    thinned_by_feature,
+    thinned_highest,
     top_bin_inputs,
     top_bin_text,
     with_source,
 )
-from generator.signals.signal import Alert, Incident, Input, Layer, Level, Query, Scenario, Signal, View, levels
+from generator.signals.signal import Alert, Incident, Input, Layer, Level, Place, Query, Scenario, Signal, View, levels
 from generator.signals.text import Format, Found, FoundValue, LabelOf, Literal, Value, text, threshold
 from generator.spec.model import Severity, Spec
 
@@ -32,15 +34,16 @@ def model_signals(spec: Spec) -> Iterator[Signal]:
     if spec.prediction_log.score:
         yield _score_drift(spec, contract)
         yield _score_divergence(spec, contract)
-        yield _score_bins(contract)
         yield _score_status(spec, contract)
         if spec.windows.score_count:
             yield _newest_score_drift(spec, contract)
             yield _newest_score_span(spec, contract)
     yield _feature_drift(spec, contract)
-    yield _top_bins(contract)
     yield _feature_distance(spec, contract)
     yield _feature_divergence(spec, contract)
+    yield _top_bins(contract)
+    if spec.prediction_log.score:
+        yield _score_bins(contract)
     yield _feature_confirmation(contract)
 
 
@@ -56,7 +59,7 @@ def _scores(contract: Contract) -> Signal:
         queries=(Query(f"sum by (le) (increase({buckets}[$__rate_interval]))", "{{le}}"),),
         incident=Incident.PREDICTION_DRIFT,
         view=View.HEATMAP,
-        width=6,
+        width=8,
         height=6,
     )
 
@@ -101,8 +104,7 @@ def _score_drift(spec: Spec, contract: Contract) -> Signal:
         queries=(Query(f"max({psi})", "PSI"), Query(f"max({floor})", "Noise floor", dimmed=True)),
         incident=Incident.PREDICTION_DRIFT,
         view=View.STEPS,
-        width=6,
-        height=6,
+        width=8,
         levels=levels(policy),
         alerts=tuple(alert(level) for level in levels(policy) if policy.enabled),
     )
@@ -148,9 +150,10 @@ def _newest_score_drift(spec: Spec, contract: Contract) -> Signal:
         decimals=3,
         queries=(Query(f"max({psi})", "PSI"), Query(f"max({floor})", "Noise floor", dimmed=True)),
         incident=Incident.PREDICTION_DRIFT,
+        place=Place.DETAIL,
         view=View.STEPS,
-        width=18,
-        height=6,
+        width=9,
+        height=7,
         levels=levels(policy),
         alerts=tuple(alert(level) for level in levels(policy) if policy.enabled),
     )
@@ -160,15 +163,16 @@ def _newest_score_span(spec: Spec, contract: Contract) -> Signal:
     return Signal(
         id="newest_score_span",
         layer=Layer.MODEL,
-        title="Newest scores reach back",
+        title="They reach back",
         description=f"Time from the oldest of the newest {spec.windows.score_count} scores to the end of the last window. "
         "Normal: follows the traffic.",
         unit="s",
         queries=(Query(f"max({contract.name('prediction_score_count_span_seconds')})", instant=True),),
         incident=Incident.PREDICTION_DRIFT,
+        place=Place.DETAIL,
         view=View.STAT,
-        width=6,
-        height=6,
+        width=3,
+        height=7,
     )
 
 
@@ -182,9 +186,10 @@ def _score_divergence(spec: Spec, contract: Contract) -> Signal:
         decimals=3,
         queries=(Query(f"max({contract.name('prediction_score_js')})", "JS divergence"),),
         incident=Incident.PREDICTION_DRIFT,
+        place=Place.DETAIL,
         view=View.STEPS,
         width=6,
-        height=6,
+        height=7,
         levels=levels(spec.alerts.feature_js),
     )
 
@@ -206,8 +211,9 @@ def _score_bins(contract: Contract) -> Signal:
         ),
         incident=Incident.PREDICTION_DRIFT,
         view=View.TABLE,
-        width=6,
-        height=6,
+        width=12,
+        place=Place.DETAIL,
+        height=7,
     )
 
 
@@ -236,8 +242,10 @@ def _score_status(spec: Spec, contract: Contract) -> Signal:
         unit="none",
         queries=(Query(f"max by ({status}) ({metric}) == 1", instant=True),),
         incident=Incident.PREDICTION_DRIFT,
+        place=Place.DETAIL,
         view=View.TABLE,
         width=4,
+        height=7,
         alerts=(alert,) if policy.enabled else (),
     )
 
@@ -245,7 +253,7 @@ def _score_status(spec: Spec, contract: Contract) -> Signal:
 def _feature_drift(spec: Spec, contract: Contract) -> Signal:
     psi, floor = contract.name("drift_psi"), contract.name("drift_psi_critical_value")
     ks, outside = contract.name("drift_ks"), contract.name("feature_out_of_range_ratio")
-    policy = spec.alerts.feature_psi
+    policy, thinned = spec.alerts.feature_psi, thinned_by_feature(psi)
 
     def alert(group: FeatureThreshold) -> Alert:
         example = group.names[0]
@@ -310,17 +318,19 @@ def _feature_drift(spec: Spec, contract: Contract) -> Signal:
         "PSI to exceed its own noise floor.",
         unit="none",
         decimals=2,
-        queries=shown_worst(psi),
+        queries=shown_worst(thinned.name),
         incident=Incident.FEATURE_DRIFT,
         view=View.STEPS,
         width=12,
         levels=levels(policy),
+        records=(thinned,),
         alerts=tuple(alert(group) for group in groups if policy.enabled),
     )
 
 
 def _feature_distance(spec: Spec, contract: Contract) -> Signal:
-    ks = contract.name("drift_ks")
+    ks = thinned_by_feature(contract.name("drift_ks"))
+    floor = thinned_highest(contract.name("drift_ks_critical_value"))
     return Signal(
         id="feature_distance",
         layer=Layer.MODEL,
@@ -330,19 +340,20 @@ def _feature_distance(spec: Spec, contract: Contract) -> Signal:
         unit="none",
         decimals=2,
         queries=(
-            *shown_worst(ks),
-            Query(f"max({contract.name('drift_ks_critical_value')})", "Noise floor", dimmed=True),
+            *shown_worst(ks.name),
+            Query(floor.name, "Noise floor", dimmed=True),
         ),
         incident=Incident.FEATURE_DRIFT,
         view=View.STEPS,
-        width=12,
-        height=7,
+        width=6,
         levels=levels(spec.alerts.feature_ks),
+        records=(ks, floor),
     )
 
 
 def _feature_divergence(spec: Spec, contract: Contract) -> Signal:
-    js = contract.name("drift_js")
+    js = thinned_by_feature(contract.name("drift_js"))
+    floor = thinned_highest(contract.name("drift_js_critical_value"))
     return Signal(
         id="feature_divergence",
         layer=Layer.MODEL,
@@ -352,14 +363,14 @@ def _feature_divergence(spec: Spec, contract: Contract) -> Signal:
         unit="none",
         decimals=3,
         queries=(
-            *shown_worst(js),
-            Query(f"max({contract.name('drift_js_critical_value')})", "Noise floor", dimmed=True),
+            *shown_worst(js.name),
+            Query(floor.name, "Noise floor", dimmed=True),
         ),
         incident=Incident.FEATURE_DRIFT,
         view=View.STEPS,
-        width=12,
-        height=7,
+        width=6,
         levels=levels(spec.alerts.feature_js),
+        records=(js, floor),
     )
 
 
@@ -380,6 +391,7 @@ def _feature_confirmation(contract: Contract) -> Signal:
             Query(by_feature(f"{ks}_pvalue"), "Adjusted p", instant=True),
         ),
         incident=Incident.FEATURE_DRIFT,
+        place=Place.DETAIL,
         view=View.TABLE,
         width=12,
         height=7,

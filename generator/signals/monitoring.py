@@ -5,8 +5,20 @@ from collections.abc import Iterator
 import msgspec
 
 from generator.contract import Contract, Status
-from generator.promql import selector
-from generator.signals.signal import Alert, Incident, Input, Layer, Level, Query, Scenario, Signal, View
+from generator.promql import matching, one_of, selector
+from generator.signals.signal import (
+    THINNED,
+    Alert,
+    Incident,
+    Input,
+    Layer,
+    Level,
+    Query,
+    Record,
+    Scenario,
+    Signal,
+    View,
+)
 from generator.signals.system import up_alert
 from generator.signals.text import Format, Value, text, threshold
 from generator.spec.durations import duration, seconds
@@ -25,6 +37,8 @@ def monitoring_signals(spec: Spec) -> Iterator[Signal]:
     yield _unreadable_files(spec, contract)
     yield _reference(contract)
     yield _watchdog(spec)
+    yield _published(spec)
+    yield _scrapes(spec)
 
 
 def _exporter(spec: Spec) -> Signal:
@@ -42,7 +56,7 @@ def _exporter(spec: Spec) -> Signal:
         title="Exporter up",
         description="Whether Prometheus reaches the exporter. Normal: 1. While it is down no drift alert can fire.",
         unit="short",
-        queries=(Query(f"max({up}) or vector(0)", "Up"),),
+        queries=(Query(f"max({up}) or vector(0)", "Up", instant=True),),
         incident=Incident.MONITORING,
         view=View.STAT,
         width=4,
@@ -156,8 +170,12 @@ def _window(spec: Spec, contract: Contract) -> Signal:
         title="Last window",
         description=f"How long ago the last measured window ended, and how much it covers (by the spec {spec.windows.length}).",
         unit="s",
-        queries=(Query(f"time() - max({end})", "Ended ago"), Query(f"max({end} - {start})", "Length", dimmed=True)),
+        queries=(
+            Query(f"time() - max({end})", "Ended ago", instant=True),
+            Query(f"max({end} - {start})", "Length", instant=True),
+        ),
         incident=Incident.MONITORING,
+        view=View.STAT,
         width=4,
         height=6,
     )
@@ -167,6 +185,7 @@ def _thin_windows(spec: Spec, contract: Contract) -> Signal:
     metric = contract.name("feature_status")
     thin = selector(metric, status=Status.INSUFFICIENT_DATA.value)
     expression = f"sum({thin}) / count({thin})"
+    record = Record(f"system:{contract.name('features_too_small')}:ratio", expression, every=THINNED)
     example = next(iter(spec.features))
     alert = Alert(
         name="MLWindowTooSmall",
@@ -202,7 +221,8 @@ def _thin_windows(spec: Spec, contract: Contract) -> Signal:
         unit="percentunit",
         decimals=0,
         maximum=1,
-        queries=(Query(expression, "Too few rows"),),
+        queries=(Query(record.name, "Too few rows"),),
+        records=(record,),
         incident=Incident.MONITORING,
         view=View.STEPS,
         width=4,
@@ -297,4 +317,39 @@ def _watchdog(spec: Spec) -> Signal:
         width=4,
         height=6,
         alerts=(alert,),
+    )
+
+
+def _jobs(spec: Spec) -> str:
+    """A matcher for the jobs by which the system is scraped."""
+    return one_of("job", ((spec.serving_job,) if spec.serving.enabled else ()) + (spec.exporter_job,))
+
+
+def _published(spec: Spec) -> Signal:
+    return Signal(
+        id="published",
+        layer=Layer.MONITORING,
+        title="Series published",
+        description="Series that each target gave at its last scrape: what the monitoring costs Prometheus. Normal: flat; it "
+        "grows with features, their bins and model versions. A climb without end is a label that should not be one.",
+        unit="short",
+        queries=(Query(f"sum by (job) ({matching('scrape_samples_scraped', _jobs(spec))})", "{{job}}"),),
+        incident=Incident.MONITORING,
+        width=12,
+        height=7,
+    )
+
+
+def _scrapes(spec: Spec) -> Signal:
+    return Signal(
+        id="scrapes",
+        layer=Layer.MONITORING,
+        title="Scrape duration",
+        description="How long the last scrape of each target took. Normal: far below the scrape interval, beyond which "
+        "samples are missing.",
+        unit="s",
+        queries=(Query(f"max by (job) ({matching('scrape_duration_seconds', _jobs(spec))})", "{{job}}"),),
+        incident=Incident.MONITORING,
+        width=12,
+        height=7,
     )

@@ -15,9 +15,11 @@ from generator.signals.building import (
     SOURCE,
     FeatureThreshold,
     by_feature,
+    farthest_features,
     feature_info_input,
     feature_labels,
     feature_thresholds,
+    thinned_by_feature,
     with_source,
 )
 from generator.signals.signal import (
@@ -27,6 +29,7 @@ from generator.signals.signal import (
     Input,
     Layer,
     Level,
+    Place,
     Query,
     Scenario,
     Signal,
@@ -73,7 +76,7 @@ def quality_signals(spec: Spec, contract: Contract) -> Iterator[Signal]:
     yield _variance_ratio(spec, contract)
     excess = _Figure(spec, contract, "feature_range_excess")
     yield excess.signal(
-        title="Extremes beyond the range, ten farthest",
+        title="Beyond the range, ten farthest",
         description="How far the smallest or largest value lies beyond the sound range, in widths of that range. "
         "Normal: 0. One row is enough to move it: whether it matters, the share of values out of range says.",
         policy=alerts.range_excess,
@@ -155,7 +158,7 @@ class _Figure:
     form: Format = Format.NUMBER
     noisy: bool = False
     """The exporter publishes beside it what noise alone exceeds."""
-    distance: str = "abs({metric})"
+    distance: str = "abs({series})"
     """By what the farthest features are found."""
     resolution: float = 0.001
 
@@ -169,22 +172,24 @@ class _Figure:
 
     def signal(self, *, title: str, description: str, policy: AlertPolicy, alerts: tuple[Alert, ...]) -> Signal:
         """The panel of the ten features that were farthest off within the shown range."""
-        within = f"max_over_time({self.distance.format(metric=self.metric)}[$__range:$__interval] @ end())"
-        farthest = f"topk(10, max by ({FEATURE}) ({within}))"
+        thinned = thinned_by_feature(self.metric)
+        farthest = farthest_features(thinned.name, self.distance)
         return Signal(
             id=self.family.removeprefix("feature_"),
             layer=Layer.DATA,
             title=title,
             description=description,
-            unit="percentunit" if self.form is Format.PERCENT else "none",
-            queries=(Query(f"{by_feature(self.metric)} and on ({FEATURE}) {farthest}", f"{{{{{FEATURE}}}}}"),),
+            unit="percentunit" if self.form is Format.PERCENT else "short",
+            queries=(Query(f"{thinned.name} and on ({FEATURE}) {farthest}", f"{{{{{FEATURE}}}}}"),),
             incident=Incident.FEATURE_DRIFT,
+            place=Place.DETAIL,
             view=View.STEPS,
             width=6,
             height=7,
             minimum=None,
             empty="No feature has this figure: see which could not be measured.",
             levels=levels(policy),
+            records=(thinned,),
             alerts=alerts,
         )
 
@@ -265,7 +270,7 @@ class _Figure:
 
 
 def _variance_ratio(spec: Spec, contract: Contract) -> Signal:
-    figure = _Figure(spec, contract, "feature_variance_ratio", noisy=True, distance="abs(ln({metric}))")
+    figure = _Figure(spec, contract, "feature_variance_ratio", noisy=True, distance="abs(ln({series}))")
     low, high = spec.alerts.variance_ratio or (None, None)
     noise_within = f"and on ({FEATURE}) ({figure.metric} > {figure.noise})"
     noise_without = f"and on ({FEATURE}) ({figure.metric} * {figure.noise} < 1)"
@@ -347,7 +352,7 @@ def _schema(spec: Spec, contract: Contract) -> Signal:
         queries=(Query(f"max by ({_KIND}) ({metric})", f"{{{{{_KIND}}}}}", instant=True),),
         incident=Incident.FEATURE_DRIFT,
         view=View.STAT,
-        width=6,
+        width=5,
         height=7,
         levels=(Level(Severity.WARNING, 1),),
         alerts=tuple(alert(level) for level in levels(policy) if policy.enabled),

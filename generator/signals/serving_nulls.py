@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from generator.contract import Contract
 from generator.signals.building import FEATURE, FeatureThreshold, by_feature, feature_thresholds, shown_worst
-from generator.signals.signal import Alert, Incident, Input, Layer, Record, Scenario, Signal, levels
+from generator.signals.signal import Alert, Incident, Input, Layer, Place, Record, Scenario, Signal, levels
 from generator.signals.text import Format, LabelOf, Value, text, threshold
 from generator.spec.durations import seconds
 from generator.spec.model import AlertPolicy, Feature, Levels, Spec
@@ -28,6 +28,7 @@ def serving_null_rate(spec: Spec, contract: Contract) -> Signal:
         queries=shown_worst(record),
         incident=Incident.FEATURE_DRIFT,
         width=12,
+        place=Place.DETAIL,
         levels=levels(spec.alerts.null_rate),
         empty="No predictions, or the application does not hand over its features (observe(..., features=...)).",
         records=(

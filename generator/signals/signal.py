@@ -31,6 +31,17 @@ class Incident(StrEnum):
     MONITORING = "monitoring"
 
 
+class Place(StrEnum):
+    """The dashboard that draws a signal."""
+
+    MAIN = "main"
+    """The one that people open first."""
+    DETAIL = "detail"
+    """Every further figure; opened when the main one asks a question."""
+    BUDGET = "budget"
+    """The one of objectives and error budgets."""
+
+
 class View(StrEnum):
     """How a signal is drawn."""
 
@@ -41,6 +52,8 @@ class View(StrEnum):
     STATUS_HISTORY = "status history"
     HEATMAP = "heatmap"
     TABLE = "table"
+    BAR_CHART = "bar chart"
+    """Bars side by side, one group a bin: the first label of the series orders the bins, the second names them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +110,11 @@ class Scenario:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-Comparison = Literal[">", "<", "=="]
+THINNED = "4m"
+"""The pace of records for panels alone: found in every lookback and soon after a window, few enough for 30 days of 1000
+features."""
+
+Comparison = Literal[">", ">=", "<", "=="]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +186,8 @@ class Signal:
     queries: tuple[Query, ...]
     incident: Incident
     view: View = View.TIME_SERIES
+    place: Place = Place.MAIN
+    """Where it is drawn; signals of the monitoring layer have a dashboard of their own, whatever stands here."""
     width: int = 8
     height: int = 8
     levels: tuple[Level, ...] = ()
@@ -177,7 +196,7 @@ class Signal:
     minimum: float | None = 0
     maximum: float | None = None
     decimals: int | None = None
-    empty: str = "No data: no traffic, or the exporter is down. See the Monitoring row."
+    empty: str = "No data: no traffic, or the exporter is down. See the monitoring dashboard."
     records: tuple[Record, ...] = ()
     alerts: tuple[Alert, ...] = ()
 

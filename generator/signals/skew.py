@@ -12,9 +12,11 @@ from generator.signals.building import (
     feature_info_input,
     feature_labels,
     shown_worst,
+    thinned_by_feature,
+    thinned_highest,
     with_source,
 )
-from generator.signals.signal import Alert, Incident, Input, Layer, Level, Query, Scenario, Signal, View, levels
+from generator.signals.signal import Alert, Incident, Input, Layer, Level, Place, Query, Scenario, Signal, View, levels
 from generator.signals.text import Format, LabelOf, Value, text, threshold
 from generator.spec.model import AlertPolicy, Severity, SkewJoin, Spec
 
@@ -56,6 +58,7 @@ def _measures(spec: Spec) -> Iterator[_Measure]:
 def _distribution(spec: Spec, contract: Contract, measure: _Measure) -> Signal:
     metric = contract.name(f"skew_{measure.key}")
     floor, of_example = f"{metric}_critical_value", {FEATURE: measure.example}
+    thinned, highest = thinned_by_feature(metric), thinned_highest(floor)
 
     def scenario(value: float, noise: float = 0.001) -> Scenario:
         info = feature_info_input(spec, contract, measure.example)
@@ -96,11 +99,13 @@ def _distribution(spec: Spec, contract: Contract, measure: _Measure) -> Signal:
         "floor. Normal: near 0. Unlike drift this is never the world: two pipelines compute one feature in two ways.",
         unit="none",
         decimals=3,
-        queries=(*shown_worst(metric), Query(f"max({floor})", "Noise floor", dimmed=True)),
+        queries=(*shown_worst(thinned.name), Query(highest.name, "Noise floor", dimmed=True)),
         incident=Incident.FEATURE_DRIFT,
+        place=Place.DETAIL,
         view=View.STEPS,
         width=8,
         levels=levels(measure.policy),
+        records=(thinned, highest),
         alerts=tuple(alert(level) for level in levels(measure.policy) if measure.policy.enabled),
     )
 
@@ -108,6 +113,7 @@ def _distribution(spec: Spec, contract: Contract, measure: _Measure) -> Signal:
 def _mismatches(spec: Spec, contract: Contract) -> Signal:
     metric = contract.name("skew_mismatch_ratio")
     policy, example = spec.alerts.skew_mismatch, next(iter(spec.features))
+    thinned = thinned_by_feature(metric)
 
     def scenario(value: float) -> Scenario:
         inputs = (Input(metric, {FEATURE: example}, value), feature_info_input(spec, contract, example))
@@ -147,11 +153,13 @@ def _mismatches(spec: Spec, contract: Contract) -> Signal:
         "Normal: near 0, even where the distributions agree. Defaults after a timeout, stale caches and time travel in "
         "the training data show here first; the window's JSON report names the largest differences.",
         unit="percentunit",
-        queries=shown_worst(metric),
+        queries=shown_worst(thinned.name),
         incident=Incident.FEATURE_DRIFT,
+        place=Place.DETAIL,
         view=View.STEPS,
         width=8,
         levels=levels(policy),
+        records=(thinned,),
         alerts=tuple(alert(level) for level in levels(policy) if policy.enabled),
     )
 
@@ -162,16 +170,16 @@ def _status(contract: Contract) -> Signal:
     return Signal(
         id="skew_status",
         layer=Layer.DATA,
-        title="Features with skew, or not compared",
+        title="Features with skew",
         description="Features whose values at serving and offline do not agree, or could not be compared, and why. "
         "Normal: empty. Features that are not recomputed offline are left out.",
         unit="none",
         queries=(Query(f"max by ({FEATURE}, status) ({strange}) == 1", instant=True),),
         incident=Incident.FEATURE_DRIFT,
         view=View.TABLE,
-        width=8,
+        width=6,
         height=7,
-        empty="Serving agrees with offline, unless nothing was compared: see the rows beside.",
+        empty="Serving agrees with offline, unless nothing was compared.",
     )
 
 
@@ -203,6 +211,7 @@ def _offline_rows(spec: Spec, contract: Contract) -> Signal:
         unit="short",
         queries=(Query(f"max({metric})", "Offline rows"),),
         incident=Incident.FEATURE_DRIFT,
+        place=Place.DETAIL,
         view=View.STEPS,
         width=8,
         height=7,

@@ -245,7 +245,7 @@ def _availability(spec: Spec) -> Signal:
         title="Instances up",
         description="Instances of the serving application that Prometheus reaches. Normal: all of them.",
         unit="short",
-        queries=(Query(f"sum({up}) or vector(0)", "Up"),),
+        queries=(Query(f"sum({up}) or vector(0)", "Up", instant=True),),
         incident=Incident.HIGH_LATENCY,
         view=View.STAT,
         width=4,

@@ -604,15 +604,15 @@ class AlertPolicy(Timing, frozen=True, kw_only=True):
 class BurnRate(Part, frozen=True, kw_only=True):
     """Spending this share of an error budget within the long window alerts, while the short one still sees it."""
 
-    budget: Annotated[float, Meta(gt=0, le=1, description="The share of the period's budget.")]
-    short: Duration
-    long: Duration
+    budget: Annotated[float, Meta(gt=0, le=1, description="The share of the period's budget.")] = 0.02
+    short: Duration = "5m"
+    long: Duration = "1h"
 
 
 class BurnRates(Timing, frozen=True, kw_only=True):
     """Multi-window burn-rate alerts; the figures are those of the SRE workbook's chapter on alerting on SLOs."""
 
-    page_quick: BurnRate = BurnRate(budget=0.02, short="5m", long="1h")
+    page_quick: BurnRate = BurnRate()
     page_slow: BurnRate = BurnRate(budget=0.05, short="30m", long="6h")
     ticket_quick: BurnRate = BurnRate(budget=0.10, short="2h", long="1d")
     ticket_slow: BurnRate = BurnRate(budget=0.10, short="6h", long="3d")

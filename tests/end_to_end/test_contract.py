@@ -64,6 +64,8 @@ def exporter_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     touch_sources(data / "sources" / name for name in SOURCES)
     command = [sys.executable, "-m", "mlvitals"]
     subprocess.run([*command, "reference", "build", spec, "--data", data / "training"], check=True, cwd=REPOSITORY)
+    change = ["annotate", "pipeline", spec, "user_batch_features", "--version", "42"]
+    subprocess.run([*command, *change], check=True, cwd=REPOSITORY, stdout=subprocess.DEVNULL)
     port = free_port()
     process = subprocess.Popen([*command, "export", spec, "--listen", f"127.0.0.1:{port}"], cwd=REPOSITORY)
     try:
@@ -104,12 +106,12 @@ def serving_page(streamrec: Spec) -> str:
 
 @pytest.fixture(scope="module")
 def queried() -> set[str]:
-    """The metrics that the committed dashboard and rules of StreamRec read, records resolved."""
-    dashboard = json.loads((REPOSITORY / "dashboards" / "streamrec.json").read_text())
+    """The metrics that the committed dashboards and rules of StreamRec read, records resolved."""
+    dashboards = [json.loads(path.read_text()) for path in (REPOSITORY / "dashboards").glob("streamrec*.json")]
     rules = yaml.safe_load((REPOSITORY / "alert_rules" / "streamrec.rules.yml").read_text())
     expressions = [
-        *(target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])),
-        *(note["expr"] for note in dashboard["annotations"]["list"] if "expr" in note),
+        *(target["expr"] for shown in dashboards for panel in shown["panels"] for target in panel.get("targets", [])),
+        *(note["expr"] for shown in dashboards for note in shown["annotations"]["list"] if "expr" in note),
         *(rule["expr"] for group in rules["groups"] for rule in group["rules"]),
     ]
     records = {rule["record"] for group in rules["groups"] for rule in group["rules"] if "record" in rule}

@@ -7,8 +7,9 @@ import pytest
 from exporter_samples import HOSTILE, NOON, SPEC, measured, report, samples_of, value
 from prometheus_client.parser import text_string_to_metric_families
 
+from exporters.changes import Change, ChangeKind
 from exporters.concept_report import ConceptReport
-from exporters.exposition import RunState, render, render_window
+from exporters.exposition import RunState, render, render_window, samples_of_window
 from exporters.freshness import Reading
 from exporters.report import Bin, FeatureReport, FileProblem, Measure
 from generator.contract import ConceptStatus, Contract, DriftKind, Producer, Status
@@ -17,7 +18,8 @@ from generator.spec.model import FeatureType
 CONTRACT = Contract(SPEC)
 STATE = RunState(runs=5, failures=1, last_run=NOON, last_success=NOON - timedelta(hours=1), duration_seconds=0.75)
 FRESHNESS = {"batch": Reading(NOON - timedelta(hours=2)), "stream": Reading(None, "does not exist")}
-PAGE = render(CONTRACT, report(), STATE, FRESHNESS, NOON)
+CHANGE = Change(ChangeKind.PIPELINE, HOSTILE, NOON - timedelta(minutes=5), "42", "dana")
+PAGE = render(CONTRACT, report(), STATE, FRESHNESS, NOON, [CHANGE])
 
 
 def families(page: bytes) -> set[str]:
@@ -86,6 +88,11 @@ def test_a_gap_that_is_still_learned_has_no_chart_that_could_look_fine() -> None
     assert value(page, "shop_concept_baseline_windows") == 7
     assert value(page, "shop_concept_ewma") is None
     assert value(page, "shop_concept_cusum", side="upper") is None
+
+
+def test_a_change_stands_at_the_time_it_was_made() -> None:
+    labels = {"kind": "pipeline", "name": HOSTILE, "version": "42", "author": "dana"}
+    assert samples_of(PAGE)["shop_change_timestamp_seconds", frozenset(labels.items())] == CHANGE.moment.timestamp()
 
 
 def test_columns_that_differ_are_counted_by_kind_and_none_is_0() -> None:
@@ -191,3 +198,10 @@ def test_a_boolean_feature_says_so() -> None:
     flag = msgspec.structs.replace(SPEC.features["age"], type=FeatureType.BOOLEAN, source=None)
     page = render_window(Contract(msgspec.structs.replace(SPEC, features={"flag": flag})), None)
     assert value(page, "shop_feature_info", feature_name="flag", feature_source="", feature_type="boolean") == 1
+
+
+def test_every_bin_is_published_in_an_order_that_sorting_by_text_keeps() -> None:
+    samples = samples_of_window(Contract(SPEC), report())["drift_bin_psi"]
+    indices = [labels[1] for labels, _ in samples if labels[0] == "age"]
+    assert indices == sorted(indices)
+    assert len(indices) == len(report().features["age"].bins)

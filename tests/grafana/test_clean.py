@@ -52,9 +52,3 @@ def test_a_query_is_a_range_unless_it_is_instant(cleaned):
         (True, False),
     ]
     assert not cleaned["panels"][1]["targets"][0].keys() & {"intervalFactor", "step", "metric", "query"}
-
-
-def test_a_variable_with_all_starts_at_all(cleaned):
-    source, feature = cleaned["templating"]["list"]
-    assert "current" not in source
-    assert feature["current"] == {"text": "All", "value": "$__all"}

@@ -4,11 +4,14 @@ import json
 import subprocess
 import sys
 
+import msgspec
 import pytest
 import yaml
 
-from generator.grafana import dashboard, dashboard_json
+from generator.boards import Board, board_uid
+from generator.grafana import dashboard, dashboard_files, dashboards
 from generator.signals import signals
+from generator.signals.signal import Layer, Place
 from generator.spec.load import parse_spec
 from tests.conftest import REPOSITORY
 
@@ -21,6 +24,11 @@ HOSTILE_TEXT = "${datasource} [[datasource]] $feature_name"
 @pytest.fixture(scope="module")
 def shown(streamrec):
     return dashboard(streamrec, signals(streamrec), MARKER)
+
+
+@pytest.fixture(scope="module")
+def every(streamrec):
+    return dashboards(streamrec, signals(streamrec), MARKER)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +56,6 @@ def test_a_row_a_layer_from_what_people_feel_to_what_machines_do(shown):
         "Model",
         "Data",
         "System",
-        "Monitoring",
     ]
 
 
@@ -57,8 +64,49 @@ def test_health_and_firing_alerts_come_first(shown):
     assert first == ["Health now", "Firing alerts"]
 
 
-def test_every_signal_has_its_panel(shown, streamrec):
-    assert {signal.title for signal in signals(streamrec)} <= {panel["title"] for panel in shown["panels"]}
+def test_every_signal_has_its_panel_on_the_dashboard_of_its_place(every, streamrec):
+    boards = {Place.MAIN: Board.MAIN, Place.DETAIL: Board.DETAILS, Place.BUDGET: Board.SLO}
+    for signal in signals(streamrec):
+        board = Board.MONITORING if signal.layer is Layer.MONITORING else boards[signal.place]
+        assert signal.title in {panel["title"] for panel in every[board]["panels"]}, signal.id
+
+
+def test_the_main_dashboard_is_short_enough_to_be_read(shown):
+    assert len([panel for panel in shown["panels"] if panel["type"] != "row"]) <= 40
+
+
+def test_no_two_dashboards_have_one_address_and_each_leads_to_the_others(every):
+    assert len({board["uid"] for board in every.values()}) == len(every)
+    for board in every.values():
+        [link] = [link for link in board["links"] if link["type"] == "dashboards"]
+        assert set(link["tags"]) <= set(board["tags"])
+        assert link["keepTime"]
+
+
+def test_an_address_stays_short_and_its_own_however_long_the_name(streamrec):
+    long = msgspec.structs.replace(streamrec, system=msgspec.structs.replace(streamrec.system, name="a" * 40))
+    uids = [board_uid(long, board) for board in Board]
+    assert all(len(uid) <= 40 for uid in uids)
+    assert len(set(uids)) == len(uids)
+
+
+def test_a_feature_leads_to_its_own_dashboard(shown, every):
+    drift = next(panel for panel in shown["panels"] if panel["title"].startswith("Feature drift"))
+    [link] = drift["fieldConfig"]["defaults"]["links"]
+    assert link["url"].startswith(f"/d/{every[Board.FEATURE]['uid']}?")
+
+
+def test_a_features_neighbours_are_those_of_its_source_and_not_itself_alone(every):
+    panel = next(item for item in every[Board.FEATURE]["panels"] if "same source" in item["title"])
+    assert panel["targets"][0]["expr"].count("feature_name=~") == 1
+
+
+def test_without_objectives_there_are_no_budgets(hostile):
+    assert Board.SLO not in dashboards(hostile, signals(hostile))
+
+
+def test_without_objectives_the_strip_has_no_budgets(hostile):
+    assert "Error budgets left" not in {panel["title"] for panel in dashboard(hostile, signals(hostile))["panels"]}
 
 
 def test_its_address_is_the_name_of_the_system(shown):
@@ -78,29 +126,32 @@ def test_every_query_goes_to_the_chosen_data_source(shown):
 def test_all_features_are_chosen_at_first_whatever_their_names(shown):
     variable = {item["name"]: item for item in shown["templating"]["list"]}["feature_name"]
     assert variable["current"]["value"] == "$__all"
-    assert variable["allValue"] == "(?s).+"
+    assert "allValue" not in variable, "a chosen feature source would restrict nothing"
 
 
 def test_panels_about_features_follow_the_chosen_features(shown):
     drift = next(panel for panel in shown["panels"] if panel["title"].startswith("Feature drift"))
-    assert drift["targets"][0]["expr"].count('feature_name=~"$feature_name"') == 2
+    assert drift["targets"][0]["expr"].count("feature_name=~`${feature_name:regex}`") == 2
 
 
-def test_deployments_are_marked(shown):
-    assert [item["name"] for item in shown["annotations"]["list"]] == ["Deployments"]
+def test_deployments_and_pipeline_changes_are_marked(shown):
+    marked = [item["name"] for item in shown["annotations"]["list"]]
+    assert marked == ["Deployments", "Noted deployments", "Pipeline changes"]
 
 
 def test_the_same_spec_gives_the_same_bytes(streamrec):
-    once, again = (dashboard_json(streamrec, signals(streamrec), MARKER) for _ in range(2))
+    once, again = (dashboard_files(streamrec, signals(streamrec), MARKER) for _ in range(2))
     assert once == again
-    assert once.endswith("}\n")
+    assert all(text.endswith("}\n") for text in once.values())
 
 
 def test_text_from_the_spec_is_shown_and_never_expanded(hostile):
-    panel = next(item for item in dashboard(hostile, signals(hostile))["panels"] if "datasource}" in item["title"])
+    shown = dashboard(hostile, signals(hostile))
+    panel = next(item for item in shown["panels"] if "datasource}" in item["title"])
     assert panel["title"].replace("\u2060", "") == HOSTILE_TEXT
-    assert "${" not in panel["title"] + panel["description"]
-    assert "[[" not in panel["title"] + panel["description"]
+    for text in (panel["title"], panel["description"], shown["title"], shown["description"]):
+        assert "${" not in text
+        assert "[[" not in text
 
 
 @pytest.mark.parametrize("which", ["streamrec", "flights", "hostile"])
@@ -108,9 +159,10 @@ def test_grafanas_own_schemas_and_the_usual_rules_find_nothing(which, request, t
     if not CHECKER.exists():
         pytest.skip("did not run: no shared/tools/check_dashboards.py beside the repository")
     spec = request.getfixturevalue(which)
-    path = tmp_path / f"{which}.json"
-    path.write_text(dashboard_json(spec, signals(spec), MARKER), encoding="utf-8")
-    ran = subprocess.run([sys.executable, CHECKER, path], capture_output=True, text=True, check=False)
+    for name, text in dashboard_files(spec, signals(spec), MARKER).items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    files = sorted(tmp_path.iterdir())
+    ran = subprocess.run([sys.executable, CHECKER, *files], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
@@ -121,4 +173,4 @@ def test_compiling_alone_pays_for_grafanalib():
 
 
 def test_the_written_text_is_what_the_dashboard_is(streamrec, shown):
-    assert json.loads(dashboard_json(streamrec, signals(streamrec), MARKER)) == shown
+    assert json.loads(dashboard_files(streamrec, signals(streamrec), MARKER)["streamrec.json"]) == shown

@@ -11,7 +11,7 @@ from generator.grafana.panels import Frame, panel
 from generator.signals.signal import Incident, Layer, Level, Query, Signal, View
 from generator.spec.model import Severity
 
-FRAME = Frame(uid="streamrec", interval="15s", labels={"feature_name": "Feature", "bin": "Bin"})
+FRAME = Frame(feature_uid="streamrec-feature", interval="15s", labels={"feature_name": "Feature", "bin": "Bin"})
 SIGNAL = Signal(
     id="drift",
     layer=Layer.MODEL,
@@ -74,7 +74,8 @@ def test_series_of_features_have_a_legend_with_figures_worst_first_and_one_colou
 def test_a_feature_in_a_legend_leads_to_itself_at_the_same_time_range():
     link = drawn(queries=BY_FEATURE)["fieldConfig"]["defaults"]["links"][0]
     chosen = "var-feature_name=${__field.labels.feature_name:percentencode}"
-    assert link["url"] == f"/d/streamrec?${{__url_time_range}}&{chosen}"
+    same = "${__url_time_range}&${datasource:queryparam}"
+    assert link["url"] == f"/d/streamrec-feature?{same}&{chosen}"
 
 
 def test_context_is_grey_and_dashed():
@@ -123,3 +124,21 @@ def test_a_table_names_its_columns_for_people_and_the_first_query_decides_its_ro
 def test_a_table_of_labels_shows_no_column_of_ones():
     columns = drawn(view=View.TABLE, queries=(Query("x == 1", instant=True),))["transformations"][-1]
     assert columns["options"]["excludeByName"]["Value"] is True
+
+
+def test_a_row_of_a_table_leads_to_its_feature():
+    queries = (Query("max by (feature_name, status) (x)", instant=True),)
+    link = drawn(view=View.TABLE, queries=queries)["fieldConfig"]["defaults"]["links"][0]
+    assert link["url"].endswith("var-feature_name=${__data.fields.Feature:percentencode}")
+
+
+def test_bars_stand_in_the_order_of_the_first_label_under_the_name_of_the_second():
+    queries = (
+        Query("max by (bin_index, bin) (a)", "Reference", instant=True),
+        Query("max by (bin_index, bin) (b)", "Window", instant=True),
+    )
+    shown = drawn(view=View.BAR_CHART, queries=queries)
+    _, order, columns = shown["transformations"]
+    assert order["options"]["sort"] == [{"field": "bin_index"}]
+    assert columns["options"]["excludeByName"]["bin_index"] is True
+    assert shown["options"]["xField"] == "Bin"

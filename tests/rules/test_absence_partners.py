@@ -12,6 +12,9 @@ SCORE = {"MLScoreUnmeasurable", *EXPORTER}
 SKEW = {"MLSkewUnmeasured", *EXPORTER}
 SOURCE = {"MLSourceAgeUnknown", *EXPORTER}
 FIGURE = {"MLBusinessMetricAbsent", *SERVING}
+OUTCOMES = {"MLFeedbackRateFall", *EXPORTER}
+"""Outcomes that stop are a rate that falls to nothing."""
+CONCEPT = {"MLConceptUnwatched", *EXPORTER}
 
 PARTNERS = {
     **dict.fromkeys(
@@ -40,6 +43,13 @@ PARTNERS = {
     **dict.fromkeys(("MLLatencyHigh", "MLErrorRateHigh", "MLGpuSaturated"), SERVING),
     **dict.fromkeys(("MLBusinessMetricDrop", "MLBusinessMetricLow"), FIGURE),
     "MLErrorBudgetBurn": {"MLErrorBudgetUnknown"},
+    **dict.fromkeys(("MLServingNullRateHigh", "MLServingRequiredFeatureNull"), SERVING),
+    **dict.fromkeys(
+        ("MLFeedbackRateFall", "MLFeedbackDelay", "MLFeedbackRejected", "MLFeedbackUnreadable"),
+        EXPORTER,
+    ),
+    **dict.fromkeys(("MLLabelDrift", "MLPerformanceLoss"), OUTCOMES),
+    **dict.fromkeys(("MLConceptDrift", "MLHarmfulDrift"), CONCEPT),
 }
 ABOUT_ABSENCE = {
     *set().union(*PARTNERS.values()),

@@ -8,16 +8,18 @@ import yaml
 
 from generator.spec.durations import duration, seconds
 
-COMPARISON = re.compile(r" (>|<|==) (-?[0-9.]+)(?=$|\n  and )", re.MULTILINE)
+COMPARISON = re.compile(r" (>=|>|<|==) (-?[0-9.]+)(?=$|\n  and )", re.MULTILINE)
 
 
 SURVIVORS = {
     "lower": {
         ("MLSourceAgeUnknown", "critical", "0"),  # a count is at least 1: above -1 is above 0
+        ("MLDriftWithBusinessImpact", "critical", "0"),  # so is this one
         ("MLServingRequiredFeatureNull", "warning", "0"),  # its gate asks for nulls: above -1 is above 0
     },
     "slower": {  # their ranges take far longer to fill than their `for`
         ("MLRunFailed", "warning", "0"),
+        ("MLBusinessMetricAbsent", "warning", "0"),
         ("MLServingNullRateHigh", "warning", "0.05"),
         ("MLServingNullRateHigh", "critical", "0.25"),
         ("MLServingRequiredFeatureNull", "warning", "0"),
@@ -32,7 +34,8 @@ def shifted(rule: dict, sign: int) -> None:
 
     def moved(found: re.Match[str]) -> str:
         limit = float(found[2])
-        return f" {found[1]} {limit + sign * (1 if limit in {0, 1} else limit * 0.02)}"
+        whole = limit in {0, 1} or found[1] == ">="
+        return f" {found[1]} {limit + sign * (1 if whole else limit * 0.02)}"
 
     rule["expr"] = COMPARISON.sub(moved, rule["expr"])
 
@@ -46,7 +49,7 @@ def lower(rule: dict) -> None:
 
 
 def turned(rule: dict) -> None:
-    other = {">": "<=", "<": ">=", "==": "!="}
+    other = {">": "<=", ">=": "<", "<": ">=", "==": "!="}
     rule["expr"] = COMPARISON.sub(lambda m: f" {other[m[1]]} {m[2]}", rule["expr"])
 
 

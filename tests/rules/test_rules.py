@@ -10,7 +10,7 @@ from generator.rules.groups import rule_groups
 from generator.rules.promtool_tests import beyond
 from generator.rules.recording import records_of
 from generator.signals import signals
-from generator.signals.signal import Alert, Incident, Layer, Query, Record, Scenario, Signal
+from generator.signals.signal import THINNED, Alert, Incident, Layer, Query, Record, Scenario, Signal
 from generator.signals.text import Format, figure, text
 from generator.spec.durations import milliseconds
 from generator.spec.model import Severity, Timing
@@ -92,12 +92,12 @@ def test_all_records_come_before_all_alerts(streamrec):
     assert kinds == sorted(kinds, reverse=True)
 
 
-def test_no_group_has_more_than_twenty_rules(streamrec):
-    many = [a_signal(alerts=tuple(an_alert(threshold=float(number)) for number in range(45)))]
+def test_no_group_has_more_than_ten_rules(streamrec):
+    many = [a_signal(alerts=tuple(an_alert(threshold=float(number)) for number in range(25)))]
     groups = list(rule_groups(streamrec, many))
     assert [(group["name"], len(group["rules"])) for group in groups] == [
-        ("streamrec-data-alerts", 20),
-        ("streamrec-data-alerts-2", 20),
+        ("streamrec-data-alerts", 10),
+        ("streamrec-data-alerts-2", 10),
         ("streamrec-data-alerts-3", 5),
     ]
 
@@ -146,3 +146,13 @@ def test_alerts_that_look_back_for_hours_or_days_have_a_file_of_their_own(stream
         "streamrec.hours.test.yml": "5m",
         "streamrec.history.test.yml": "12h",
     }
+
+
+def test_what_only_panels_read_over_weeks_is_recorded_seldom_and_never_alerted_on(streamrec):
+    groups = list(rule_groups(streamrec, signals(streamrec)))
+    thinned = [group for group in groups if f"-recording-{THINNED}" in group["name"]]
+    records = {rule["record"] for group in thinned for rule in group["rules"]}
+    assert {group["interval"] for group in thinned} == {THINNED}
+    assert "feature_name:streamrec_drift_psi:max" in records
+    alerting = [rule["expr"] for group in groups for rule in group["rules"] if "alert" in rule]
+    assert not [record for record in records if any(record in expression for expression in alerting)]

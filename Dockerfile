@@ -1,0 +1,27 @@
+# The image of everything in the stack that is mlvitals' own: exporter, simulated service, history, inbox, secrets.
+FROM prom/prometheus:v3.5.0 AS prometheus
+FROM python:3.12-slim
+
+WORKDIR /app
+# Dependencies first: they change seldom and take longest.
+COPY pyproject.toml ./
+RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
+        > /tmp/requirements.txt \
+    && pip install --no-cache-dir --disable-pip-version-check --requirement /tmp/requirements.txt \
+    && rm /tmp/requirements.txt
+
+# The past is loaded with the very release that goes on with it.
+COPY --from=prometheus /bin/prometheus /bin/promtool /usr/local/bin/
+
+# The folders that volumes are mounted on belong to their users, and a new volume inherits that.
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin mlvitals \
+    && mkdir -p examples/streamrec/data var /history /inbox /prometheus /secrets/alertmanager /secrets/grafana \
+    && chown nobody:nogroup /prometheus \
+    && chown mlvitals examples/streamrec/data var /history /inbox /secrets/alertmanager /secrets/grafana
+
+COPY . ./
+RUN pip install --no-cache-dir --disable-pip-version-check --no-deps --editable . \
+    && python -m compileall -q .
+USER mlvitals
+ENTRYPOINT ["mlvitals"]
+CMD ["--help"]

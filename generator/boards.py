@@ -1,0 +1,32 @@
+"""The dashboards of a system and their addresses. Apart from the drawing, for alerts and runbooks lead there too."""
+
+from enum import StrEnum
+from hashlib import sha256
+
+from generator.spec.model import Spec
+
+_LONGEST_UID = 40
+
+
+class Board(StrEnum):
+    """A dashboard; the value is the end of its file's name and of its address."""
+
+    MAIN = ""
+    DETAILS = "details"
+    FEATURE = "feature"
+    SLO = "slo"
+    MONITORING = "monitoring"
+
+
+def board_name(spec: Spec, board: Board) -> str:
+    """The name of a dashboard's file, without its ending."""
+    return f"{spec.system.name}-{board}" if board else spec.system.name
+
+
+def board_uid(spec: Spec, board: Board) -> str:
+    """The address of a dashboard, of 40 characters at most: a longer name is cut and told apart by a hash."""
+    name = board_name(spec, board)
+    if len(name) <= _LONGEST_UID:
+        return name
+    end = f"-{sha256(name.encode()).hexdigest()[:8]}-{board}"
+    return name[: _LONGEST_UID - len(end)] + end

@@ -1,0 +1,48 @@
+"""The configuration of the Compose stack: the same system, with the addresses of the stack's own network.
+
+The services of docker-compose.yml find each other by name: the application by the system's, the others by what they do.
+"""
+
+import msgspec
+
+from generator.grafana.provisioning import provisioning_files
+from generator.prometheus import prometheus_config
+from generator.spec.model import Spec
+
+EXPORTER = "exporter:9108"
+ALERTMANAGER = "alertmanager:9093"
+INBOX = "http://inbox:9110"
+PROMETHEUS = "http://prometheus:9090"
+SERVING_PORT = 8000
+
+
+def compose_files(spec: Spec, marker: str) -> dict[str, str]:
+    """What the services of the stack read: path below ``stack/<system>/`` to text."""
+    inside = on_the_network(spec)
+    provisioned = provisioning_files(inside, marker, prometheus_url=PROMETHEUS)
+    rules = f"../../../alert_rules/{spec.system.name}.rules.yml"
+    return {
+        "compose/prometheus.yml": prometheus_config(inside, marker, rule_files=(rules,), alertmanagers=(ALERTMANAGER,)),
+        "compose/prometheus.flags": prometheus_flags(spec, marker),
+        **{f"grafana/provisioning/{path}": text for path, text in provisioned.items()},
+    }
+
+
+def on_the_network(spec: Spec) -> Spec:
+    """The spec as it holds within the stack: processes have the addresses of their services."""
+    replace = msgspec.structs.replace
+    serving = replace(spec.serving, targets=(f"{service_name(spec)}:{SERVING_PORT}",))
+    return replace(spec, serving=serving, exporter=replace(spec.exporter, targets=(EXPORTER,)))
+
+
+def service_name(spec: Spec) -> str:
+    """The name of the application's service: host names have no underscores."""
+    return spec.system.name.replace("_", "-")
+
+
+def prometheus_flags(spec: Spec, marker: str) -> str:
+    """Options that Prometheus takes on its command line alone, as ``prometheus @FILE`` reads them.
+
+    One Prometheus is hot and warm storage at once: it keeps what the warm tier keeps.
+    """
+    return f"# {marker}\n--storage.tsdb.retention.time={spec.telemetry.retention.warm}\n"

@@ -1,0 +1,65 @@
+"""What the dashboards mark on every panel: new model versions, noted deployments, changed pipelines."""
+
+from typing import Any
+
+from generator.contract import Contract
+from generator.grafana.variables import DATA_SOURCE
+from generator.promql import selector
+
+_DEPLOYMENT_COLOUR = "rgba(0, 211, 255, 1)"
+_PIPELINE_COLOUR = "rgba(255, 152, 48, 1)"
+
+
+def annotations(contract: Contract) -> list[dict[str, Any]]:
+    """The annotation queries that the spec asks for."""
+    wanted = contract.spec.annotations
+    deployments = [_new_versions(contract), _noted_deployments(contract)] if wanted.deployments else []
+    return deployments + ([_pipeline_changes(contract)] if wanted.pipeline_changes else [])
+
+
+def _new_versions(contract: Contract) -> dict[str, Any]:
+    versions = f"group by (model_version) ({contract.name('model_info')}"
+    return {
+        **_common("Deployments", _DEPLOYMENT_COLOUR),
+        "expr": f"{versions}) unless {versions} offset $__interval)",
+        "titleFormat": "Model {{model_version}} deployed",
+        "tagKeys": "model_version",
+    }
+
+
+def _noted_deployments(contract: Contract) -> dict[str, Any]:
+    return {
+        **_common("Noted deployments", _DEPLOYMENT_COLOUR),
+        **_at_noted_time(contract, "deployment"),
+        "titleFormat": "Model {{version}} deployed",
+    }
+
+
+def _pipeline_changes(contract: Contract) -> dict[str, Any]:
+    return {
+        **_common("Pipeline changes", _PIPELINE_COLOUR),
+        **_at_noted_time(contract, "pipeline"),
+        "titleFormat": "{{name}} changed to {{version}}",
+    }
+
+
+def _at_noted_time(contract: Contract, kind: str) -> dict[str, Any]:
+    """The change lies at the sample's value, in milliseconds, whenever the sample was scraped."""
+    changes = selector(contract.name("change_timestamp_seconds"), kind=kind)
+    return {
+        "expr": f"max by (name, version, author) ({changes}) * 1000",
+        "useValueForTime": True,
+        "textFormat": "by {{author}}",
+        "tagKeys": "name,version",
+    }
+
+
+def _common(name: str, colour: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "datasource": DATA_SOURCE,
+        "enable": True,
+        "hide": False,
+        "iconColor": colour,
+        "step": "1m",
+    }

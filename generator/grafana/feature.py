@@ -1,0 +1,265 @@
+"""The dashboard of one feature: what moved, where, since when, and what else comes from the same source."""
+
+from collections.abc import Iterator
+
+from generator.boards import Board
+from generator.contract import Contract
+from generator.grafana.page import Page, Row
+from generator.grafana.variables import chosen_feature
+from generator.promql import matching
+from generator.signals.building import FEATURE, SOURCE, thinned_by_feature
+from generator.signals.signal import Incident, Layer, Query, Signal, View, levels
+from generator.spec.model import AlertPolicy, Spec
+
+_NONE = AlertPolicy()
+_NOT_MEASURED = "Not measured: too few rows, or the wrong kind of feature for this figure."
+
+
+def page(spec: Spec) -> Page:
+    """The page; the feature is chosen at its top."""
+    contract, variables = Contract(spec), chosen_feature(Contract(spec))
+    [chosen] = (variable.matcher for variable in variables)
+    return Page(
+        Board.FEATURE,
+        "one feature",
+        "What moved in this feature, in which bins, since when, and whether its source and neighbours moved with it.",
+        [
+            Row("", tuple(_now(spec, contract))),
+            Row("Last window against the reference", tuple(_bins(contract))),
+            Row("Drift, with what noise alone exceeds once in 1000 windows", tuple(_drift(spec, contract))),
+            Row("Values", (*_values(spec, contract), *_skew(contract))),
+            Row("Where it comes from", tuple(_origin(spec, contract, chosen)), restricted=False),
+        ],
+        variables,
+    )
+
+
+def _signal(
+    title: str,
+    description: str,
+    *queries: Query,
+    unit: str = "none",
+    policy: AlertPolicy = _NONE,
+    view: View = View.STEPS,
+    width: int = 8,
+    height: int = 7,
+    decimals: int | None = 3,
+    minimum: float | None = 0,
+    empty: str = _NOT_MEASURED,
+) -> Signal:
+    return Signal(
+        id=title,
+        layer=Layer.DATA,
+        title=title,
+        description=description,
+        unit=unit,
+        queries=queries,
+        incident=Incident.FEATURE_DRIFT,
+        view=view,
+        width=width,
+        height=height,
+        levels=levels(policy),
+        decimals=decimals,
+        minimum=minimum,
+        empty=empty,
+    )
+
+
+def _now(spec: Spec, contract: Contract) -> Iterator[Signal]:
+    alerts = spec.alerts
+    shown = (
+        ("PSI", "drift_psi", "none", alerts.feature_psi),
+        ("KS D", "drift_ks", "none", alerts.feature_ks),
+        ("JS", "drift_js", "none", alerts.feature_js),
+        ("Nulls", "feature_null_rate", "percentunit", alerts.null_rate),
+        ("Outside", "feature_out_of_range_ratio", "percentunit", alerts.out_of_range_ratio),
+    )
+    for title, short, unit, policy in shown:
+        yield _signal(
+            title,
+            "The figure of the last window, in the colour of the severity that would hold by the general thresholds; "
+            "the feature's own thresholds are in the spec. Normal: green.",
+            Query(f"max({contract.name(short)})", instant=True),
+            unit=unit,
+            policy=policy,
+            view=View.STAT,
+            width=3,
+            height=4,
+            decimals=2,
+        )
+    yield _signal(
+        "Status, type and source",
+        "What could be said of the feature in the last window, its type, and the pipeline that delivers it. Normal: ok.",
+        Query(
+            f"max by ({FEATURE}, status) ({contract.name('feature_status')} == 1) * on ({FEATURE}) "
+            f"group_left (feature_type, {SOURCE}) max by ({FEATURE}, feature_type, {SOURCE}) ({contract.name('feature_info')})",
+            instant=True,
+        ),
+        view=View.TABLE,
+        width=9,
+        height=4,
+        empty="Nothing has been measured yet.",
+    )
+
+
+def _bins(contract: Contract) -> Iterator[Signal]:
+    def each(short: str) -> str:
+        return f"max by (bin_index, bin) ({contract.name(f'drift_bin_{short}')})"
+
+    yield _signal(
+        "Share by bin",
+        "Share of the reference and of the last window in each bin; bins are the reference's and never move. Normal: pairs "
+        "of equal height. Mass in the outermost bins is a changed unit or default value.",
+        Query(each("reference_ratio"), "Reference", instant=True, dimmed=True),
+        Query(each("current_ratio"), "Last window", instant=True),
+        unit="percentunit",
+        view=View.BAR_CHART,
+        width=12,
+        height=9,
+        decimals=1,
+    )
+    yield _signal(
+        "Contribution to PSI by bin",
+        "What each bin adds to the PSI of the last window. Normal: near 0. The highest bar is the bin that an alert names.",
+        Query(each("psi"), "PSI", instant=True),
+        view=View.BAR_CHART,
+        width=6,
+        height=9,
+    )
+    yield _signal(
+        "Share of each bin over time",
+        "How the last windows spread over the bins. Normal: flat bands. The moment a band widens is when it began.",
+        Query(each("current_ratio"), "{{bin}}"),
+        unit="percentunit",
+        width=6,
+        height=9,
+        decimals=1,
+    )
+
+
+def _drift(spec: Spec, contract: Contract) -> Iterator[Signal]:
+    shown = (
+        ("PSI", "drift_psi", spec.alerts.feature_psi, "Population stability index: alerts compare this one."),
+        ("KS D", "drift_ks", spec.alerts.feature_ks, "Largest gap between the cumulative shares: sees the tails."),
+        ("JS divergence", "drift_js", spec.alerts.feature_js, "In nats, 0 to 0.69: the measure for categories."),
+    )
+    for title, short, policy, text in shown:
+        metric = contract.name(short)
+        yield _signal(
+            title,
+            f"{text} Normal: below the first line, or below the dashed noise floor, where nothing can be concluded.",
+            Query(f"max({metric})", title),
+            Query(f"max({metric}_critical_value)", "Noise floor", dimmed=True),
+            policy=policy,
+        )
+
+
+def _values(spec: Spec, contract: Contract) -> Iterator[Signal]:
+    alerts = spec.alerts
+    yield _signal(
+        "Mean",
+        "Mean of each window beside the reference's, in the feature's own unit. A step is a changed unit or default "
+        "value; a slope is a changing population.",
+        Query(f"max({contract.name('feature_mean')})", "Window"),
+        Query(f"max({contract.name('feature_reference_mean')})", "Reference", dimmed=True),
+        unit="short",
+        minimum=None,
+        decimals=None,
+    )
+    shift = contract.name("feature_mean_shift")
+    yield _signal(
+        "Mean and median off the reference",
+        "In standard deviations of the reference. Normal: within the lines. Where the mean alone moved it was a few rows.",
+        Query(f"max({shift})", "Mean"),
+        Query(f"max({contract.name('feature_median_shift')})", "Median"),
+        Query(f"max({shift}_critical_value)", "Noise floor of the mean", dimmed=True),
+        unit="short",
+        policy=alerts.mean_shift,
+        minimum=None,
+        decimals=None,
+    )
+    ratio = contract.name("feature_variance_ratio")
+    yield _signal(
+        "Variance over the reference's",
+        "Normal: 0.5 to 2. Near 0 the feature has become constant.",
+        Query(f"max({ratio})", "Variance ratio"),
+        Query(f"max({ratio}_critical_value)", "Noise alone, at most", dimmed=True),
+        unit="short",
+        decimals=None,
+    )
+    shares = (
+        ("Null rate", "feature_null_rate", alerts.null_rate, "Share of null or NaN values."),
+        (
+            "Out of range",
+            "feature_out_of_range_ratio",
+            alerts.out_of_range_ratio,
+            "Share of values outside the sound range.",
+        ),
+        (
+            "New categories",
+            "feature_new_category_ratio",
+            alerts.new_category_ratio,
+            "Share of values that the reference does not hold.",
+        ),
+        (
+            "Cardinality change",
+            "feature_cardinality_change",
+            alerts.cardinality_change,
+            "Distinct values against what so many rows hold.",
+        ),
+    )
+    for title, short, policy, text in shares:
+        yield _signal(
+            title,
+            f"{text} Normal: near 0. A jump is a change of the pipeline: see what was deployed then.",
+            Query(f"max({contract.name(short)})", title),
+            unit="percentunit",
+            policy=policy,
+            width=4,
+            decimals=1,
+            minimum=None if short.endswith("change") else 0,
+        )
+
+
+def _skew(contract: Contract) -> Iterator[Signal]:
+    measures = ((key, contract.name(f"skew_{key}")) for key in ("psi", "ks", "js"))
+    known = [(key, metric) for key, metric in measures if metric in contract.by_name]
+    if known:
+        yield _signal(
+            "Serving against offline",
+            "Distance between the values at serving and those recomputed offline. Normal: near 0, whatever the world does.",
+            *(Query(f"max({metric})", key.upper()) for key, metric in known),
+            empty="Not recomputed offline, or not compared yet.",
+        )
+
+
+def _origin(spec: Spec, contract: Contract, chosen: str) -> Iterator[Signal]:
+    """The source and the other features from it; `chosen` is the matcher of the feature, the others have none."""
+    info, drift = contract.name("feature_info"), thinned_by_feature(contract.name("drift_psi")).name
+    yield _signal(
+        "Drift (PSI) of the features from the same source",
+        "Neighbours that moved at the same moment point at the source; a feature that moved alone points at itself.",
+        Query(
+            f"{drift} and on ({FEATURE}) ({info} and on ({SOURCE}) {matching(info, chosen)})",
+            f"{{{{{FEATURE}}}}}",
+        ),
+        policy=spec.alerts.feature_psi,
+        width=16,
+        height=8,
+    )
+    if spec.sources:
+        age, limit = contract.name("data_freshness_seconds"), contract.name("data_freshness_max_age_seconds")
+        yield _signal(
+            "Freshness of the source, share of the limit",
+            "Age of the source's newest data as a share of its limit. Normal: under 100 %; beyond, the feature is old.",
+            Query(
+                f"max by ({SOURCE}) ({age}) / max by ({SOURCE}) ({limit}) and on ({SOURCE}) {matching(info, chosen)}",
+                f"{{{{{SOURCE}}}}}",
+            ),
+            unit="percentunit",
+            policy=spec.alerts.freshness,
+            view=View.TIME_SERIES,
+            height=8,
+            decimals=0,
+            empty="The spec names no source for this feature, or its age is not known.",
+        )

@@ -1,0 +1,136 @@
+"""What all dashboards of a system have in common: address, time range, links, variables, rows."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from grafanalib import core
+
+from generator.boards import Board, board_uid
+from generator.contract import Contract
+from generator.grafana.clean import SCHEMA_VERSION, clean
+from generator.grafana.layout import COLUMNS, Box, Size, flow
+from generator.grafana.panels import Frame, grid, panel
+from generator.grafana.text import literal, literal_url
+from generator.grafana.variables import Variable, data_source_variable, restricted
+from generator.signals.signal import Signal
+from generator.spec.durations import seconds
+from generator.spec.model import Spec
+
+Json = dict[str, Any]
+
+SHARED_CROSSHAIR = 1
+_HEADINGS = {
+    "feature_name": "Feature",
+    "bin": "Bin",
+    "feature_source": "Source",
+    "feature_type": "Type",
+    "le": "Up to",
+    "status": "Status",
+    "sloth_slo": "Objective",
+    "sloth_window": "Window",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Signals below a heading; without a heading they follow what is above."""
+
+    title: str
+    signals: Sequence[Signal]
+    restricted: bool = True
+    """To what is chosen at the top; signals that say themselves what they are about are not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One dashboard of a system."""
+
+    board: Board
+    title: str
+    purpose: str
+    """What question it answers; shown above the description of the system."""
+    rows: Sequence[Row]
+    variables: Sequence[Variable] = ()
+    top: Sequence[core.Panel] = ()
+    """Panels drawn by themselves, above all rows."""
+    annotations: Sequence[Json] = ()
+
+
+def frame_of(spec: Spec, contract: Contract) -> Frame:
+    """What the panels of a system share."""
+    labels = sorted({label for family in contract.families for label in family.labels} - _HEADINGS.keys())
+    return Frame(
+        feature_uid=board_uid(spec, Board.FEATURE),
+        interval=f"{max(1, round(seconds(spec.telemetry.scrape_interval)))}s",
+        labels=_HEADINGS | {label: label.replace("_", " ").capitalize() for label in labels},
+    )
+
+
+def drawn(spec: Spec, page: Page, marker: str = "") -> Json:
+    """A page as Grafana dashboard JSON, schema version 41; `marker` says where it comes from."""
+    contract = Contract(spec)
+    rows = [replace(row, signals=_restricted(row, page, contract)) for row in page.rows]
+    top = max((panel.gridPos.y + panel.gridPos.h for panel in page.top), default=0)
+    return clean(
+        core.Dashboard(
+            uid=board_uid(spec, page.board),
+            title=f"{literal(spec.title)}: {page.title}",
+            description="\n\n".join(filter(None, (page.purpose, literal(spec.system.description), marker))),
+            tags=["mlvitals", spec.system.name, spec.system.team],
+            editable=False,
+            graphTooltip=SHARED_CROSSHAIR,
+            refresh="1m",
+            schemaVersion=SCHEMA_VERSION,
+            time=core.Time("now-24h", "now"),
+            timezone="browser",
+            templating=core.Templating(
+                list=[data_source_variable(), *(variable.document() for variable in page.variables)]
+            ),
+            annotations=core.Annotations(list=list(page.annotations)),
+            links=[_other_boards(spec), _runbooks(spec)],
+            panels=[*page.top, *_placed(rows, frame_of(spec, contract), top)],
+        )
+    )
+
+
+def _restricted(row: Row, page: Page, contract: Contract) -> Sequence[Signal]:
+    return tuple(restricted(row.signals, page.variables, contract)) if row.restricted else row.signals
+
+
+def _placed(rows: Iterable[Row], frame: Frame, top: int) -> Iterator[core.Panel]:
+    """The panels of all rows, each row's ids from a hundred of its own."""
+    for position, row in enumerate(rows, start=1):
+        if not row.signals:
+            continue
+        identity = 100 * position
+        if row.title:
+            yield core.RowPanel(id=identity, title=row.title, gridPos=grid(Box(0, top, COLUMNS, 1)))
+            top += 1
+        boxes = list(flow((Size(signal.width, signal.height) for signal in row.signals), top))
+        for offset, (signal, box) in enumerate(zip(row.signals, boxes, strict=True), start=1):
+            yield panel(signal, identity + offset, box, frame)
+        top = boxes[-1].y + boxes[-1].height
+
+
+def _other_boards(spec: Spec) -> core.DashboardLink:
+    return core.DashboardLink(
+        type="dashboards",
+        title="More of this system",
+        tooltip="Its other dashboards, at the same time range",
+        tags=["mlvitals", spec.system.name],
+        asDropdown=True,
+        keepTime=True,
+        includeVars=True,
+    )
+
+
+def _runbooks(spec: Spec) -> core.DashboardLink:
+    return core.DashboardLink(
+        type="link",
+        title="Runbooks",
+        tooltip="What to do, by kind of incident",
+        icon="doc",
+        uri=literal_url(spec.links.runbooks),
+        targetBlank=True,
+    )

@@ -1,0 +1,165 @@
+"""What can be chosen at the top of a dashboard, and expressions restricted to what is chosen."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from generator.contract import Contract, Family, Producer
+from generator.promql import selector
+from generator.signals.signal import Query, Signal
+
+Json = dict[str, Any]
+
+DATA_SOURCE = {"type": "prometheus", "uid": "${datasource}"}
+_ANY = "(?s).*"
+"""Any value, one with a line break or none at all included."""
+_ON_TIME_RANGE_CHANGE = 2
+_SCRAPED_FROM_SERVING = (Producer.SERVING, Producer.PROCESS)
+_TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|`[^`]*`|(?P<name>[A-Za-z_:][\w:]*)(?P<brace>\{)?')
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A label whose values can be chosen."""
+
+    label: str
+    title: str
+    description: str
+    query: str
+    single: bool = False
+    """One value at a time, and no "All"."""
+    everything: str = ""
+    """What "All" matches; without it the values that the query found, which other variables may restrict."""
+
+    @property
+    def matcher(self) -> str:
+        """The matcher of a selector.
+
+        The format `regex` inside a raw string is what Grafana writes faithfully for any value: the default leaves
+        quotation marks and line breaks as they are, and the query would not parse. Only a backtick still breaks it.
+        """
+        return f"{self.label}=~`${{{self.label}:regex}}`"
+
+    def document(self) -> Json:
+        """The variable as a dashboard has it."""
+        everything = {"text": "All", "value": "$__all"}
+        return {
+            "type": "query",
+            "name": self.label,
+            "label": self.title,
+            "description": self.description,
+            "datasource": DATA_SOURCE,
+            "query": self.query,
+            "refresh": _ON_TIME_RANGE_CHANGE,
+            "sort": 1,
+            "hide": 0,
+            "multi": not self.single,
+            "includeAll": not self.single,
+            **({"allValue": self.everything} if self.everything else {}),
+            **({} if self.single else {"current": everything}),
+        }
+
+
+def data_source_variable() -> Json:
+    """The Prometheus that is asked; a fixed one would not exist elsewhere."""
+    return {
+        "type": "datasource",
+        "name": "datasource",
+        "label": "Data source",
+        "description": "The Prometheus that scrapes the system.",
+        "query": "prometheus",
+        "refresh": 1,
+        "hide": 0,
+        "multi": False,
+        "includeAll": False,
+    }
+
+
+def chosen_features(contract: Contract) -> tuple[Variable, ...]:
+    """The variables by which several features are chosen: their source, and they themselves."""
+    info = contract.name("feature_info")
+    source = Variable(
+        "feature_source",
+        "Feature source",
+        "The pipeline that delivers features. Choosing one leaves its features to choose from.",
+        f"label_values({info}, feature_source)",
+        everything=_ANY,
+    )
+    described = "Restricts the panels about features."
+    if not contract.spec.sources:
+        return (Variable("feature_name", "Feature", described, f"label_values({info}, feature_name)"),)
+    of_source = f"label_values({info}{{{source.matcher}}}, feature_name)"
+    return source, Variable("feature_name", "Feature", described, of_source)
+
+
+def chosen_feature(contract: Contract) -> tuple[Variable, ...]:
+    """The variable by which one feature is chosen."""
+    query = f"label_values({contract.name('feature_info')}, feature_name)"
+    return (Variable("feature_name", "Feature", "The feature this page is about.", query, single=True),)
+
+
+def chosen_servers(contract: Contract) -> tuple[Variable, ...]:
+    """The variables by which model versions and serving instances are chosen."""
+    if not contract.spec.serving.enabled:
+        return ()
+    up = selector("up", job=contract.spec.serving_job)
+    return (
+        Variable(
+            "model_version",
+            "Model version",
+            "Restricts scores, latency by version and model age; totals that alerts read are over all versions.",
+            f"label_values({contract.name('model_info')}, model_version)",
+            everything=_ANY,
+        ),
+        Variable(
+            "instance",
+            "Serving instance",
+            "Restricts scores, processor, memory and GPU; totals that alerts read are over all instances.",
+            f"label_values({up}, instance)",
+            everything=_ANY,
+        ),
+    )
+
+
+def restricted(signals: Iterable[Signal], variables: Iterable[Variable], contract: Contract) -> Iterator[Signal]:
+    """The signals, their queries restricted to what the variables choose."""
+    signals, matchers = tuple(signals), {variable.label: variable.matcher for variable in variables}
+    records = (record.name for signal in signals for record in signal.records)
+    by_series = {
+        **{name: _labels(family) for name, family in contract.by_series.items()},
+        **{name: frozenset({name.partition(":")[0]}) for name in records},
+    }
+    wanted = {
+        name: ",".join(matcher for label, matcher in matchers.items() if label in labels)
+        for name, labels in by_series.items()
+        if labels & matchers.keys()
+    }
+
+    def of(query: Query) -> Query:
+        return replace(query, expression=with_matchers(query.expression, wanted))
+
+    for signal in signals:
+        yield replace(signal, queries=tuple(map(of, signal.queries)))
+
+
+def _labels(family: Family) -> frozenset[str]:
+    """The labels a family's series are chosen by; `instance` means that of the serving application alone."""
+    own = {label for label in family.labels if label != "instance"}
+    return frozenset({*own, "instance"} if family.producer in _SCRAPED_FROM_SERVING else own)
+
+
+def with_matchers(expression: str, wanted: Mapping[str, str]) -> str:
+    """Add matchers to every selector of the metrics that have wanted ones.
+
+    It works on tokens: metric names are told from labels and functions by their system prefix, and what stands
+    inside a string is left alone.
+    """
+
+    def widened(token: re.Match[str]) -> str:
+        matchers = wanted.get(token["name"] or "")
+        if not matchers:
+            return token[0]
+        return f"{token['name']}{{{matchers}" + ("," if token["brace"] else "}")
+
+    return _TOKEN.sub(widened, expression)

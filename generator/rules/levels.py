@@ -1,0 +1,40 @@
+"""Recording rules by level, for computing their past.
+
+promtool evaluates the rules of a file beside each other: what a rule reads must have been recorded by a file before.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from generator.promql import metric_names
+from generator.rules.groups import rule_groups
+from generator.signals import signals
+from generator.spec.model import Spec
+from generator.text_files import yaml_file
+
+
+def level_files(spec: Spec) -> dict[str, str]:
+    """Rule files of a spec's recording rules, file name to text; sorted by name they are in order of level."""
+    rules = [rule for group in rule_groups(spec, signals(spec)) for rule in group["rules"] if "record" in rule]
+    return {
+        f"{number:02}.yml": yaml_file({"groups": [{"name": f"level-{number}", "rules": list(level)}]})
+        for number, level in enumerate(levels(rules), start=1)
+    }
+
+
+def levels(rules: Iterable[Mapping[str, Any]]) -> Sequence[Sequence[Mapping[str, Any]]]:
+    """Rules grouped so that each reads records of earlier groups only.
+
+    Raises:
+        ValueError: records that read each other in a circle.
+    """
+    left = list(rules)
+    found: list[list[Mapping[str, Any]]] = []
+    while left:
+        waiting = {rule["record"] for rule in left}
+        ready = [rule for rule in left if not metric_names(rule["expr"]) & waiting]
+        if not ready:
+            raise ValueError(f"recording rules read each other in a circle: {', '.join(sorted(waiting))}")
+        found.append(ready)
+        left = [rule for rule in left if rule not in ready]
+    return found

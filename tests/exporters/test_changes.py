@@ -1,0 +1,77 @@
+"""Noted changes: kept, published, marked."""
+
+import json
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+from click.testing import CliRunner
+
+from exporters.changes import Change, ChangeKind
+from exporters.results import open_results
+from generator.compiler import compile_spec
+from generator.spec.model import Results
+from mlvitals.cli import main
+
+NOON = datetime(2026, 3, 3, 12, tzinfo=UTC)
+
+
+def change(minutes: int, name: str = "user_batch_features", version: str = "42") -> Change:
+    return Change(ChangeKind.PIPELINE, name, NOON + timedelta(minutes=minutes), version, "dana")
+
+
+def test_the_newest_changes_of_a_system_are_given_newest_first(database):
+    with_two = database.open()
+    for minutes in (0, 2, 1):
+        with_two.note("shop", change(minutes))
+    with_two.note("other", change(9))
+    assert with_two.newest_changes("shop", 2) == (change(2), change(1))
+    with_two.close()
+
+
+def test_a_change_noted_again_takes_the_place_of_the_first(database):
+    results = database.open()
+    results.note("shop", change(0, version="42"))
+    results.note("shop", change(0, version="43"))
+    assert results.newest_changes("shop", 9) == (change(0, version="43"),)
+    results.close()
+
+
+def noted(tmp_path) -> tuple[Change, ...]:
+    with closing(open_results(Results(url="sqlite:///results.db"), tmp_path)) as results:
+        return results.newest_changes("shop", 9)
+
+
+def annotate(tmp_path, *arguments: str):
+    spec = tmp_path / "shop.yaml"
+    spec.write_text(
+        "version: 1\nsystem: {name: shop}\nprediction_log: {path: log, timestamp: at}\n"
+        "features: {age: {}}\nresults: {url: 'sqlite:///results.db'}\n"
+    )
+    kind, *rest = arguments
+    return CliRunner().invoke(main, ["annotate", kind, str(spec), *rest])
+
+
+def test_a_noted_pipeline_change_is_in_the_results_database(tmp_path):
+    done = annotate(tmp_path, "pipeline", "user features", "--version", "7", "--author", "amara", "--at", "2026-03-03")
+    assert done.output == "noted pipeline user features 7 at 2026-03-03T00:00:00Z\n"
+    [found] = noted(tmp_path)
+    assert found == Change(ChangeKind.PIPELINE, "user features", datetime(2026, 3, 3, tzinfo=UTC), "7", "amara")
+
+
+def test_a_deployment_is_of_the_model(tmp_path):
+    assert annotate(tmp_path, "deployment", "--version", "v8").exit_code == 0
+    [found] = noted(tmp_path)
+    assert (found.kind, found.name, found.version) == (ChangeKind.DEPLOYMENT, "model", "v8")
+
+
+def test_a_version_that_cannot_be_shown_is_refused(tmp_path):
+    done = annotate(tmp_path, "deployment", "--version", "two\nlines")
+    assert done.exit_code == 2
+    assert "printable" in done.output
+
+
+def test_changes_are_marked_at_the_time_they_were_made_not_scraped(streamrec):
+    shown = json.loads(compile_spec(streamrec)["dashboards/streamrec.json"])
+    [marks] = [item for item in shown["annotations"]["list"] if item["name"] == "Pipeline changes"]
+    assert marks["useValueForTime"] is True
+    assert marks["expr"].endswith('(streamrec_change_timestamp_seconds{kind="pipeline"}) * 1000')

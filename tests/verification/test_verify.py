@@ -1,0 +1,113 @@
+"""Judging answers."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+
+from verification.intervals import Span
+from verification.queries import Origin, Query, Variable
+from verification.server import Answer, Prometheus, ServerError
+from verification.verify import Problem, Verification, verify
+
+NAN = float("nan")
+HOUR, MONTH = Span(timedelta(hours=1), 15), Span(timedelta(days=30), 15)
+
+
+class Canned:
+    """A server that knows its answers."""
+
+    def __init__(self, seconds: Sequence[float] = (0.01,), **values: Sequence[float]) -> None:
+        self.values = values
+        self.seconds = list(seconds)
+        self.asked: list[str] = []
+
+    def at(self, query: str, moment: float) -> Answer:
+        self.asked.append(query)
+        taken = self.seconds.pop(0) if len(self.seconds) > 1 else self.seconds[0]
+        if query == "broken":
+            return Answer((), "parse error", taken)
+        found = self.values.get(query.removesuffix("{}"))
+        return Answer((tuple(found),) if found else (), None, taken)
+
+    def over(self, query: str, begin: float, end: float, step: float) -> Answer:
+        return self.at(query, end)
+
+    def label_values(self, label: str, series: str, begin: float, end: float) -> Sequence[str]:
+        return ["age", "country"]
+
+
+def run(server: Canned, *queries: Query, spans: Sequence[Span] = (HOUR,)) -> Verification:
+    return verify(queries, server, spans, now=1e9, slow_seconds=0.3)
+
+
+def panel(expression: str, **more: object) -> Query:
+    return Query(Origin.PANEL, "Latency (A)", expression, **more)
+
+
+def problems(done: Verification) -> list[Problem]:
+    return [finding.problem for finding in done.findings]
+
+
+def test_a_query_with_data_is_no_finding():
+    done = run(Canned(x=[1.0]), panel("x"))
+    assert (done.queries, done.findings) == (1, ())
+
+
+def test_an_empty_panel_is_named_with_its_place_and_the_query_as_it_was_sent():
+    [finding] = run(Canned(), panel("x[$__range]")).findings
+    assert (finding.problem, finding.place, finding.expression) == (Problem.EMPTY, "Latency (A)", "x[3600s]")
+
+
+def test_a_refused_query_is_an_error_with_the_servers_reason():
+    [finding] = run(Canned(), panel("broken")).findings
+    assert (finding.problem, finding.detail) == (Problem.ERROR, "parse error")
+
+
+def test_only_nan_is_a_finding_and_some_nan_is_none():
+    assert problems(run(Canned(x=[NAN, NAN], y=[NAN, 1.0]), panel("x"), panel("y"))) == [Problem.NAN]
+
+
+def test_an_alert_that_does_not_fire_is_calm():
+    done = run(Canned(x=[1.0]), Query(Origin.ALERT, "alert A", "x > 3"))
+    assert (done.calm, done.findings) == (1, ())
+
+
+def test_an_alert_on_nothing_is_a_finding():
+    assert problems(run(Canned(), Query(Origin.ALERT, "alert A", "x > 3"))) == [Problem.EMPTY]
+
+
+def test_no_annotations_are_good_news():
+    done = run(Canned(), Query(Origin.ANNOTATION, "annotations", "x * 1000"))
+    assert (done.calm, done.findings) == (1, ())
+
+
+def test_one_slow_answer_of_a_busy_machine_is_no_finding():
+    assert problems(run(Canned(seconds=[0.5, 0.1], x=[1.0]), panel("x"))) == []
+
+
+def test_an_answer_that_is_slow_every_time_is_a_finding():
+    [finding] = run(Canned(seconds=[0.5], x=[1.0]), panel("x")).findings
+    assert (finding.problem, finding.detail) == (Problem.SLOW, "takes 500 ms")
+
+
+def test_panels_are_asked_at_every_range_and_rules_once():
+    server = Canned(x=[1.0], y=[1.0])
+    run(server, panel("x"), Query(Origin.RECORD, "record a:y", "y"), spans=(HOUR, MONTH))
+    assert server.asked == ["x", "y", "x"]
+
+
+def test_a_variable_without_all_takes_the_first_value_as_a_dashboard_does():
+    server = Canned()
+    run(server, panel("$feature", variables=(Variable("feature", None, "info", "f"),)))
+    assert server.asked[0] == "age"
+
+
+def test_a_server_that_is_not_there_is_said_so():
+    with pytest.raises(ServerError, match=r"http://127\.0\.0\.1:1 does not answer"):
+        Prometheus("http://127.0.0.1:1").at("x", 0)
+
+
+def test_an_address_that_is_none_is_said_so():
+    with pytest.raises(ServerError, match="looks like http://"):
+        Prometheus("localhost:9090")

@@ -1,0 +1,1 @@
+"""Whether everything that was generated finds data on a live server."""
