@@ -102,7 +102,7 @@ def init_command(paths: tuple[str, ...], name: str, out: Path | None, force: boo
     spec = load_spec(path)
     click.echo(f"wrote {path}: {len(spec.features)} features")
     click.echo(
-        f"read it, write down where the predictions are, then: mlvitals lint {path}; mlvitals reference build {path}",
+        f"read it, write down where the predictions are, then: mlvitals reference build {path} --data {paths[0]}",
         err=True,
     )
 
