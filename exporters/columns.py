@@ -59,7 +59,7 @@ def numbers(block: Chunk, kind: FeatureType, at: Chunk | None = None) -> Numbers
     Raises:
         ColumnTypeError: the values are not of the feature's type.
     """
-    block = _plain(block)
+    block = unwrapped(block)
     if pa.types.is_null(block.type):
         return np.empty(0)
     if not _SUITS[kind](block.type):
@@ -81,7 +81,7 @@ def sorted_numbers(column: Column, kind: FeatureType, at: Column | None = None) 
         ColumnTypeError: as `numbers`; also for integers beyond 2**53, which floats cannot tell apart.
     """
     for chunk in _chunks(column):
-        _refuse_inexact(_plain(chunk))
+        _refuse_inexact(unwrapped(chunk))
     values = np.concatenate(
         [np.empty(0, np.float32), *(numbers(block, kind, times) for block, times in blocks(column, at))]
     )
@@ -102,7 +102,7 @@ def comparable(column: Column, kind: FeatureType) -> Chunk:
     chunk = _joined(column)
     if kind is FeatureType.CATEGORICAL:
         return _text(chunk)[0]
-    block = _plain(chunk)
+    block = unwrapped(chunk)
     if kind is FeatureType.TIMESTAMP:
         times: Chunk = _microseconds(block).cast(pa.timestamp("us", "UTC"))
         return times
@@ -122,7 +122,7 @@ def epoch_microseconds(times: Column) -> pa.ChunkedArray[Any]:
     Raises:
         ColumnTypeError: the column holds no times.
     """
-    chunks = [_microseconds(_plain(chunk)) for chunk in _chunks(times)]
+    chunks = [_microseconds(unwrapped(chunk)) for chunk in _chunks(times)]
     return pa.chunked_array(chunks, type=pa.int64())
 
 
@@ -160,7 +160,7 @@ def _plain_levels(chunk: Chunk) -> LevelCounts:
 
 def _text(chunk: Chunk) -> tuple[Chunk, NDArray[np.bool_]]:
     """Values as text, null where there is no value, and a mask of those that were NaN."""
-    chunk = _plain(chunk)
+    chunk = unwrapped(chunk)
     kind = chunk.type
     if not _SUITS[FeatureType.CATEGORICAL](kind):
         raise _mismatch(FeatureType.CATEGORICAL, f"{kind} values")
@@ -179,7 +179,7 @@ def _ages(block: Chunk, at: Chunk | None) -> NDArray[np.float64]:
     if at is None:
         raise ValueError("a timestamp feature is measured against the prediction times: pass them as `at`")
     try:
-        age: Any = pc.subtract_checked(_microseconds(_plain(at)), _microseconds(block))
+        age: Any = pc.subtract_checked(_microseconds(unwrapped(at)), _microseconds(block))
     except pa.ArrowInvalid:
         raise ColumnTypeError("holds a time too far away to tell its age") from None
     seconds: NDArray[np.float64] = age.drop_null().to_numpy(zero_copy_only=False) / 1e6
@@ -217,7 +217,7 @@ def _refuse_inexact(chunk: Chunk) -> None:
             )
 
 
-def _plain(chunk: Any) -> Chunk:
+def unwrapped(chunk: Any) -> Chunk:
     """A chunk without its wrapping: extension type, dictionary or run-end encoding."""
     while True:
         if isinstance(chunk.type, pa.BaseExtensionType):

@@ -61,7 +61,7 @@ def _verdicts(evidence: Evidence) -> Iterator[_Verdict]:
 def _broken(evidence: Evidence) -> _Verdict:
     return _Verdict(
         DriftKind.COVARIATE,
-        f"The inputs changed, and look broken: {_names(evidence.unsound)}. {_consequence(evidence)}",
+        f"The inputs changed, and look broken: {some_of(evidence.unsound)}. {_consequence(evidence)}",
         "Repair what feeds them, and fall back to safe values until then; never retrain on broken data.",
     )
 
@@ -72,7 +72,7 @@ def _covariate(evidence: Evidence) -> _Verdict:
         False: "Nothing urgent: the model still holds. Plan to retrain on the new population.",
         None: "Watch the outcomes when they come; retrain on the new population if it stays.",
     }[evidence.gap]
-    reason = f"The inputs changed: {_names(evidence.features or ())}. {_consequence(evidence)}"
+    reason = f"The inputs changed: {some_of(evidence.features or ())}. {_consequence(evidence)}"
     return _Verdict(DriftKind.COVARIATE, reason, response)
 
 
@@ -130,6 +130,7 @@ def _consequence(evidence: Evidence) -> str:
     }[evidence.gap]
 
 
-def _names(names: tuple[str, ...]) -> str:
+def some_of(names: tuple[str, ...]) -> str:
+    """The first names, and how many more there are."""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return f"{', '.join(names[:NAMED])}{more}"

@@ -8,12 +8,14 @@ from html import escape
 from importlib.resources import files
 
 from exporters.bin_chart import bin_chart
+from exporters.concept_report import DriftType
+from exporters.outcome_section import outcome_section
+from exporters.outcome_wording import evidence_facts
 from exporters.report import SEVERITIES, FeatureReport, Measure, WindowReport
 from exporters.wording import (
     compared,
     difference,
     gap_findings,
-    kind_of_drift,
     number,
     printable,
     quality_findings,
@@ -24,7 +26,8 @@ from exporters.wording import (
     state,
     unread,
 )
-from generator.contract import Status
+from generator.contract import DriftKind, Status
+from generator.spec.model import Severity
 
 SCORE = "Prediction score"
 _TOP_BINS = 3
@@ -39,7 +42,9 @@ def html_page(report: WindowReport) -> str:
     """The page of a report, as a whole HTML document."""
     rows = report.worst_first(SCORE)
     title = f"{printable(report.system)}: drift {_time(report.window.start)} to {_time(report.window.end)} UTC"
-    body = "".join((_header(report, rows), *_findings(rows), *_remarks(report), _all(rows)))
+    body = "".join(
+        (_header(report, rows), *_kind(report), *_findings(rows), *_outcomes(report), *_remarks(report), _all(rows))
+    )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
@@ -78,6 +83,7 @@ def _header(report: WindowReport, rows: _Rows) -> str:
     found = Counter(feature.urgency for _, feature in rows)
     thin = sum(feature.status is Status.INSUFFICIENT_DATA for _, feature in rows)
     pills = [(severity.value, f"{found[severity]} {severity}") for severity in SEVERITIES if found[severity]]
+    pills += _outcome_pills(report)
     pills = pills or [("ok", "nothing drifted")]
     pills += [("", f"{thin} with too few rows")] if thin else []
     verdict = "".join(f'<span class="pill {kind}">{text}</span>' for kind, text in pills)
@@ -93,9 +99,52 @@ def _header(report: WindowReport, rows: _Rows) -> str:
     )
 
 
+def _outcome_pills(report: WindowReport) -> Iterator[tuple[str, str]]:
+    """What is wrong although no feature may have drifted."""
+    if report.outcomes and report.outcomes.severity:
+        yield report.outcomes.severity.value, f"outcomes {report.outcomes.severity}"
+    if report.concept and report.concept.severity:
+        yield report.concept.severity.value, f"gap to the outcomes {report.concept.severity}"
+
+
 def _facts(facts: dict[str, str], kind: str = "") -> str:
     items = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts.items())
     return f'<dl class="{kind}">{items}</dl>\n'
+
+
+# ---------------------------------------------------------------- the kind of drift, and outcomes
+
+
+def _kind(report: WindowReport) -> Iterator[str]:
+    """Which kind of drift it is, why, what to do, and what that was decided from."""
+    found = report.drift_type
+    if found is None:
+        return
+    gap = "".join(f"<p>{_text(line)}</p>\n" for line in (gap_findings(report.concept) if report.concept else ()))
+    response = f'<p class="action">{_text(found.response)}</p>\n' if found.response else ""
+    evidence = {name: _text(told) for name, told in evidence_facts(found.evidence).items()}
+    yield (
+        f'<h2>Kind of drift</h2>\n<section class="card finding {_kind_class(found, report)}">\n'
+        f'<div class="name"><span class="pill">{found.kind.value}</span></div>\n'
+        f'<p class="lead">{_text(found.reason)}</p>\n{response}{gap}{_facts(evidence, "evidence")}</section>\n'
+    )
+
+
+def _kind_class(found: DriftType, report: WindowReport) -> str:
+    """How bad the page shows it: as bad as the worst that was found, or well."""
+    if found.kind in _QUIET:
+        return _QUIET[found.kind]
+    concept = report.concept.severity if report.concept else None
+    worst = {report.urgency, concept, report.outcomes.severity if report.outcomes else None}
+    return next((severity for severity in SEVERITIES if severity in worst), Severity.WARNING).value
+
+
+_QUIET = {DriftKind.NONE: "ok", DriftKind.UNKNOWN: ""}
+
+
+def _outcomes(report: WindowReport) -> Iterator[str]:
+    if report.outcomes is not None:
+        yield outcome_section(report.outcomes)
 
 
 # ---------------------------------------------------------------- what was found
@@ -154,9 +203,6 @@ def _figures(feature: FeatureReport) -> Iterator[tuple[str, str]]:
 
 
 def _remarks(report: WindowReport) -> Iterator[str]:
-    if report.drift_type is not None:
-        gap = gap_findings(report.concept) if report.concept else []
-        yield _card("Kind of drift", [*kind_of_drift(report.drift_type), *gap])
     if report.skew is not None:
         yield _card("Serving against offline", [compared(report.skew), *skew_findings(report.skew)])
     if report.schema_differences:

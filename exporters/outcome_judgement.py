@@ -8,6 +8,7 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from exporters.intervals import CONFIDENCE, wilson_interval
 from exporters.moments import Moments
 from exporters.outcome_columns import outcome_of
 from exporters.outcome_join import Counts
@@ -19,20 +20,6 @@ from exporters.report_parts import FileProblem, Measure, Window
 from exporters.severities import level_limits, measure, worst
 from exporters.statistics import TWO_SIDED
 from generator.spec.model import Outcome, OutcomeKind, Spec
-
-_CONFIDENCE = 1.959963984540054
-"""Standard errors to either side that hold 95 % of a normal law."""
-
-
-def wilson_interval(hits: float, count: int) -> Interval | None:
-    """The interval of a share (Wilson 1927), 95 %: sound also near 0 and 1; None without rows."""
-    if not count:
-        return None
-    z2 = _CONFIDENCE * _CONFIDENCE
-    share = hits / count
-    centre = (share + z2 / (2 * count)) / (1 + z2 / count)
-    reach = _CONFIDENCE * sqrt(share * (1 - share) / count + z2 / (4 * count * count)) / (1 + z2 / count)
-    return Interval(low=max(0.0, centre - reach), high=min(1.0, centre + reach))
 
 
 def judged(
@@ -134,7 +121,7 @@ def _observed_interval(outcome: Outcome, observed: Moments) -> Interval | None:
     error = standard_error(observed)
     if error is None or not isfinite(observed.mean):
         return None
-    return Interval(low=observed.mean - _CONFIDENCE * error, high=observed.mean + _CONFIDENCE * error)
+    return Interval(low=observed.mean - CONFIDENCE * error, high=observed.mean + CONFIDENCE * error)
 
 
 # ---------------------------------------------------------------- judged figures

@@ -40,7 +40,7 @@ def build_from_files(
         ReferenceDataError: a file cannot be read, or the data cannot serve as a reference.
 
     """
-    files = [file for path in paths for file in _files(path, base_dir)]
+    files = [file for path in paths for file in files_at(path, base_dir)]
     data = TrainingData(spec, files)
     source_hash = hash_streams(file.filesystem.open_input_file(file.path) for file in files)
     return build_reference(spec, data, created=created, source_hash=source_hash, model_version=model_version)
@@ -154,7 +154,12 @@ def _joined(parts: list[pa.Table], names: list[str]) -> dict[str, Column]:
     return {name: table[name] for name in table.column_names}
 
 
-def _files(path: str, base_dir: Path) -> Iterator[StoredFile]:
+def files_at(path: str, base_dir: Path) -> Iterator[StoredFile]:
+    """The files of training data at a path, in their order.
+
+    Raises:
+        ReferenceDataError: there is nothing, or it cannot be listed.
+    """
     try:
         filesystem, root = locate(path, base_dir)
         for item in walk(filesystem, root):

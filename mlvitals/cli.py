@@ -65,6 +65,48 @@ def main() -> None:
 # ---------------------------------------------------------------- the spec
 
 
+def _system_name(_ctx: click.Context, _param: click.Parameter, text: str) -> str:
+    import msgspec
+
+    from generator.spec.model import Name
+
+    try:
+        return msgspec.convert(text, Name)
+    except msgspec.ValidationError:
+        raise click.BadParameter(
+            f"{text!r} is not a lower-case letter, then lower-case letters, digits or underscores, 40 at most"
+        ) from None
+
+
+@main.command("init")
+@click.option(
+    "--data", "paths", multiple=True, required=True, metavar="PATH", help="Training data: a file, a folder, or a URL."
+)
+@click.option("--name", callback=_system_name, required=True, help="The system's name, the prefix of its metrics.")
+@click.option("--out", type=FILE, metavar="FILE", help="The spec to write. Default: specs/NAME.yaml.")
+@click.option("--force", is_flag=True, help="Overwrite the file.")
+def init_command(paths: tuple[str, ...], name: str, out: Path | None, force: bool) -> None:
+    """Write a first spec from training data: features with their types, and guesses to be read."""
+    from exporters.first_look import first_look
+    from generator.spec.first_spec import first_spec
+    from generator.spec.load import load_spec
+
+    path = out or Path("specs") / f"{name}.yaml"
+    if path.exists() and not force:
+        fail(f"{path} exists; give another --out, or --force to overwrite it")
+    columns, log_format, rows = first_look(paths, Path.cwd())
+    text = first_spec(name, columns, log_format, rows)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write(path, text.encode())
+    # Of very many columns a spec breaks its series budget: it is there to be cut down, and the error says so.
+    spec = load_spec(path)
+    click.echo(f"wrote {path}: {len(spec.features)} features")
+    click.echo(
+        f"read it, write down where the predictions are, then: mlvitals reference build {path} --data {paths[0]}",
+        err=True,
+    )
+
+
 @main.command("compile")
 @click.argument("spec_paths", metavar="SPEC...", nargs=-1, required=True, type=SPEC)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="Folder to write into.")

@@ -9,6 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from exporters.concept_report import ConceptReport, DriftType
+from exporters.outcome_report import OutcomeReport
+from exporters.outcome_wording import outcome_lines
 from exporters.report import SEVERITIES, FeatureReport, Measure, SkewReport, WindowReport
 from exporters.wording import (
     compared,
@@ -47,6 +49,8 @@ def drift_table(report: WindowReport, console: Console) -> None:
             console.print(_finding(name, feature))
     if report.drift_type is not None:
         _kind_lines(console, report.drift_type, report.concept)
+    if report.outcomes is not None:
+        _outcome_lines(console, report.outcomes)
     if report.skew is not None:
         _skew_lines(console, report.skew)
     remarks = [*map(difference, report.schema_differences), *unread(report)]
@@ -61,6 +65,13 @@ def _kind_lines(console: Console, found: DriftType, concept: ConceptReport | Non
     console.print()
     for line in (*kind_of_drift(found), *(gap_findings(concept) if concept else ())):
         console.print(Text(line, "" if found.kind is DriftKind.NONE else "yellow"))
+
+
+def _outcome_lines(console: Console, outcomes: OutcomeReport) -> None:
+    """What became of the predictions that are old enough to have outcomes."""
+    console.print()
+    for line, severity in outcome_lines(outcomes):
+        console.print(Text(line, _STYLE[severity] if severity else ""))
 
 
 def _skew_lines(console: Console, skew: SkewReport) -> None:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from outcome_samples import MATURE, NOON, measured, spec_with, together, write
 
-from exporters.outcome_judgement import wilson_interval
+from exporters.intervals import wilson_interval
 from exporters.reference import Reference, build_reference
 from generator.spec.model import Outcome, OutcomeKind, Severity
 
