@@ -166,9 +166,16 @@ class ChartState:
 def advance(charts: Charts, state: ChartState, value: Values) -> ChartState:
     """The state after one more standardised value."""
     ewma = (1 - charts.weight) * state.ewma + charts.weight * value
-    most, highest = SATURATION * charts.ewma_limit, SATURATION * charts.cusum_limit
     return ChartState(
-        ewma=np.clip(ewma, -most, most),
-        upper=np.clip(state.upper + value - charts.allowance, 0.0, highest),
-        lower=np.clip(state.lower - value - charts.allowance, 0.0, highest),
+        ewma=_restarted(state.ewma, ewma, charts.ewma_limit, -SATURATION * charts.ewma_limit),
+        upper=_restarted(state.upper, state.upper + value - charts.allowance, charts.cusum_limit, 0.0),
+        lower=_restarted(state.lower, state.lower - value - charts.allowance, charts.cusum_limit, 0.0),
     )
+
+
+def _restarted(before: Values, now: Values, limit: float, lowest: float) -> Values:
+    """Where a chart stands within its bounds; one whose alarm is over starts anew, or what is mended would alarm again."""
+    bounded = np.clip(now, lowest, SATURATION * limit)
+    is_over = (np.abs(before) > limit) & (np.abs(bounded) <= limit)
+    restarted: Values = np.where(is_over, 0.0, bounded)
+    return restarted
