@@ -18,6 +18,7 @@ from exporters.wording import (
     number,
     printable,
     quality_findings,
+    segment_findings,
     sentence,
     share,
     shift,
@@ -49,6 +50,7 @@ def drift_table(report: WindowReport, console: Console) -> None:
         _kind_lines(console, report.drift_type, report.concept)
     if report.skew is not None:
         _skew_lines(console, report.skew)
+    _segment_lines(console, report)
     remarks = [*map(difference, report.schema_differences), *unread(report)]
     if remarks:
         console.print()
@@ -69,6 +71,14 @@ def _skew_lines(console: Console, skew: SkewReport) -> None:
     console.print(f"serving against offline: {compared(skew)}")
     for found in skew_findings(skew):
         console.print(Text(found, "yellow"), soft_wrap=True)
+
+
+def _segment_lines(console: Console, report: WindowReport) -> None:
+    """The segments that drift."""
+    if found := segment_findings(report.segments):
+        console.print("\nsegments:")
+    for line in found:
+        console.print(Text(line, "yellow"), soft_wrap=True)
 
 
 def backfill_summary(found: Counter[Severity | None], console: Console) -> None:
