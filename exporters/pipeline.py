@@ -206,7 +206,7 @@ def _outcome(target: Target, chunk: Chunk) -> Outcome:
 
 def _partly_lacking(tally: Tally, targets: tuple[Target, ...]) -> list[FileProblem]:
     """Files without a column that others have. One that none has is the feature's own status."""
-    elsewhere = {target.column for target in targets if target.name in tally.outcomes}
+    elsewhere = {target.column for target in targets if target.name in tally.outcomes} | {*tally.segments.profiles}
     return [
         FileProblem(path=path, problem=f"lacks the columns {', '.join(sorted(columns & elsewhere))}")
         for path, columns in tally.lacking.items()

@@ -223,6 +223,16 @@ def test_a_column_that_is_gone_or_of_another_type_is_a_problem_of_its_own(tmp_pa
     assert segment_findings(gone.segments) == ["device: the window has no such column, or no rows"]
 
 
+def test_a_file_without_the_column_that_others_have_is_named(tmp_path: Path):
+    part = rows(1_000)
+    without = {name: column for name, column in part.items() if name != "device"}
+
+    report = measured(tmp_path, spec_with(), part, without)
+
+    assert [problem.problem for problem in report.problems] == ["lacks the columns device"]
+    assert sum(segment.rows for segment in by_value(report).values()) == 1_000
+
+
 def test_without_scores_a_segment_still_has_rows(tmp_path: Path):
     texts = rows() | {"score": ["high"] * ROWS}
 
