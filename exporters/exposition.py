@@ -21,6 +21,7 @@ from exporters.freshness import Reading
 from exporters.outcome_samples import samples_of_outcomes
 from exporters.report import Bin, CountWindow, FeatureReport, Measure, Quality, SkewReport, WindowReport
 from exporters.sample import Sample
+from exporters.segment_samples import samples_of_segments
 from generator.contract import Contract, MetricType, Producer, SchemaDifferenceKind, SkewStatus, Status
 from generator.spec.durations import seconds
 
@@ -67,6 +68,7 @@ def samples_of_window(contract: Contract, report: WindowReport | None) -> dict[s
             samples |= concept_samples(report.concept)
         if report.outcomes is not None and contract.spec.prediction_log.outcome is not None:
             samples |= samples_of_outcomes(report.outcomes)
+        samples |= samples_of_segments(report.segments)
         if report.score is not None:
             samples |= _score_samples(report.score, contract.spec.exporter.top_bins)
         if report.score_count is not None:

@@ -19,6 +19,7 @@ from exporters.wording import (
     number,
     printable,
     quality_findings,
+    segment_findings,
     sentence,
     share,
     shift,
@@ -205,6 +206,8 @@ def _figures(feature: FeatureReport) -> Iterator[tuple[str, str]]:
 def _remarks(report: WindowReport) -> Iterator[str]:
     if report.skew is not None:
         yield _card("Serving against offline", [compared(report.skew), *skew_findings(report.skew)])
+    if found := segment_findings(report.segments):
+        yield _card("Segments", found)
     if report.schema_differences:
         yield _card("Columns that differ", map(difference, report.schema_differences))
     if problems := unread(report):

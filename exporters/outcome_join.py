@@ -31,6 +31,11 @@ _IN_MEMORY = 1 << 20
 """Bytes of each of the 64 partitions that are held in memory; beyond them it is a file."""
 
 
+def with_segments(count: int) -> np.dtype[np.void]:
+    """`PREDICTION` with the codes of so many segments of each."""
+    return np.dtype([*PREDICTION.descr, ("segments", "<u4", (count,))])
+
+
 class Partitions:
     """Rows spread by the first bits of a hash, in memory while they are few and in temporary files when not."""
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from exporters.moments import NO_MOMENTS, Moments
 from exporters.outcome_join import NO_COUNTS, Counts, Joined
 from exporters.performance import PerformanceTally, moments_of
+from exporters.segment_outcomes import SegmentOutcomes
 
 
 @dataclass(slots=True)
@@ -17,6 +18,7 @@ class OutcomeTally:
     """Everything that figures of outcomes are made of."""
 
     performance: PerformanceTally
+    segments: SegmentOutcomes
     counts: Counts = NO_COUNTS
     observed: Moments = NO_MOMENTS
     """Of the outcomes."""
@@ -38,6 +40,7 @@ class OutcomeTally:
         self.errors = self.errors.merge(moments_of(values[paired] - joined.labels[paired]))
         self._delays.append(joined.delays[answered].astype(np.float32))
         self.performance.add(joined.predictions[known], joined.labels[known])
+        self.segments.add(joined)
 
     def delays(self) -> NDArray[np.float32]:
         """Seconds from each answered prediction to its outcome; nothing where outcomes have no time."""

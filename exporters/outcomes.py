@@ -29,7 +29,7 @@ from exporters.outcome_columns import (
     predicted_values,
     prediction_columns,
 )
-from exporters.outcome_join import NO_TIME, OUTCOME, PREDICTION, Partitions, Rows, Terms, join
+from exporters.outcome_join import NO_TIME, OUTCOME, Partitions, Rows, Terms, join, with_segments
 from exporters.outcome_judgement import judged
 from exporters.outcome_reference import OutcomeReference
 from exporters.outcome_report import EstimatedPerformance, OutcomeReport
@@ -38,9 +38,10 @@ from exporters.paths import PathError, first_line, locate
 from exporters.performance import tally_for
 from exporters.prediction_log import BrokenFileError, Chunk, LogError, files_of_window, read_file
 from exporters.report_parts import FileProblem, Window
+from exporters.segment_outcomes import SegmentOutcomes
 from exporters.sql_log import SqlTable
 from generator.spec.durations import milliseconds
-from generator.spec.model import FeatureType, LogFormat, Outcome, OutcomeKind, Spec
+from generator.spec.model import FeatureType, LogFormat, Outcome, OutcomeKind, PredictionLog, Spec
 
 CALIBRATED = 0.05
 """Scores whose calibration error in the reference is larger promise nothing."""
@@ -51,7 +52,12 @@ Files = Iterable[StoredFile | SqlTable | FileProblem]
 
 
 def measure_outcomes(
-    spec: Spec, base_dir: Path, reference: OutcomeReference | None, window: Window, measured_at: datetime
+    spec: Spec,
+    base_dir: Path,
+    reference: OutcomeReference | None,
+    window: Window,
+    measured_at: datetime,
+    segments: SegmentOutcomes | None = None,
 ) -> OutcomeReport:
     """Join the outcomes of the mature window that belongs to a measured one, and compare them with the reference.
 
@@ -63,6 +69,7 @@ def measure_outcomes(
         reference: the outcomes of the training data, where they are known.
         window: the measured window.
         measured_at: now, aware. Of a window that is not over at this moment nothing is said.
+        segments: where the outcomes are also gathered by segment.
     """
     log, outcome = spec.prediction_log, outcome_of(spec)
     delay = timedelta(milliseconds=milliseconds(outcome.max_delay))
@@ -72,10 +79,11 @@ def measure_outcomes(
     estimated = _estimated(spec, base_dir, reference, window) if outcome.kind is OutcomeKind.BINARY else None
     if window.end > measured_at:
         return OutcomeReport(window=mature, kind=outcome.kind, mature=False, estimated=estimated)
-    found = OutcomeTally(tally_for(outcome))
+    found = OutcomeTally(tally_for(outcome), segments or SegmentOutcomes())
+    kinds = with_segments(len(found.segments.columns)), OUTCOME
     with ExitStack() as stack:
-        predictions, outcomes = (stack.enter_context(Partitions(kind)) for kind in (PREDICTION, OUTCOME))
-        sides = _Sides(spec, base_dir, predictions, outcomes)
+        predictions, outcomes = (stack.enter_context(Partitions(kind)) for kind in kinds)
+        sides = _Sides(spec, base_dir, found.segments, predictions, outcomes)
         try:
             (sides.read_apart if outcome.path else sides.read_together)(mature, delay)
         except LogError as error:
@@ -103,6 +111,7 @@ class _Sides:
 
     spec: Spec
     base_dir: Path
+    segments: SegmentOutcomes
     predictions: Partitions
     outcomes: Partitions
     problems: list[FileProblem] = field(default_factory=list)
@@ -118,7 +127,7 @@ class _Sides:
             self.predictions.add(rows)
             self.outcomes.add(_outcomes_of(chunk, outcome, rows["id"]))
 
-        columns = _ids(log.id) | prediction_columns(log) | label_columns(log) | _times(outcome.timestamp)
+        columns = self._predicted(log) | label_columns(log) | _times(outcome.timestamp)
         self._read(files_of_window(log, self.base_dir, window), log.format, columns, log.timestamp, window, add)
 
     def read_apart(self, window: Window, delay: timedelta) -> None:
@@ -130,7 +139,7 @@ class _Sides:
         log, timed = self.spec.prediction_log, outcome_of(self.spec).timestamp is not None
         around = Window(window.start - delay, window.end + delay)
         ids = _ids(log.id)
-        stretches = [(window, ids | prediction_columns(log))]
+        stretches = [(window, self._predicted(log))]
         if timed:
             stretches += [(Window(around.start, window.start), ids), (Window(window.end, around.end), ids)]
         for stretch, columns in stretches:
@@ -144,6 +153,11 @@ class _Sides:
                 lambda chunk: self.predictions.add(self._predictions_of(chunk)),
             )
         self._read_outcomes(around if timed else None)
+
+    def _predicted(self, log: PredictionLog) -> dict[str, FeatureType]:
+        """The columns of a prediction; a segment column that is also another one is read as that."""
+        segments = dict.fromkeys(self.segments.columns, FeatureType.CATEGORICAL)
+        return segments | _ids(log.id) | prediction_columns(log)
 
     def _read_outcomes(self, window: Window | None) -> None:
         """Outcomes from a place of their own: those observed in the window, or all where they have no time."""
@@ -185,8 +199,9 @@ class _Sides:
                 self.problems.append(FileProblem(path=file.path, problem=str(error)))
 
     def _tell_of_missing(self, chunk: Chunk) -> None:
-        if chunk.missing:
-            self._tell(chunk, f"lacks the columns {', '.join(sorted(chunk.missing))}")
+        """A segment column that is missing is told with the window itself."""
+        if missing := chunk.missing - {*self.segments.columns}:
+            self._tell(chunk, f"lacks the columns {', '.join(sorted(missing))}")
 
     def _tell(self, chunk: Chunk, what: str) -> None:
         """Name a problem of a file, once for all its chunks."""
@@ -196,7 +211,8 @@ class _Sides:
 
     def _predictions_of(self, chunk: Chunk) -> Rows:
         log, outcome = self.spec.prediction_log, outcome_of(self.spec)
-        rows = np.zeros(chunk.rows, PREDICTION)
+        rows = np.zeros(chunk.rows, with_segments(len(self.segments.columns)))
+        rows["segments"] = self.segments.codes(chunk.columns, chunk.rows)
         first, ids = self.prediction_rows, chunk.columns.get(log.id or "")
         rows["id"] = hash_rows(first, chunk.rows) if ids is None else hash_ids(ids, first)
         rows["time"] = NO_TIME if chunk.times is None else microseconds(chunk.times)

@@ -22,10 +22,13 @@ from exporters.prediction_log import BrokenFileError, Chunk, files_of_window, re
 from exporters.profile import ColumnProblem, FeatureProfile, profile_column
 from exporters.reference import Reference
 from exporters.report import FileProblem, Window, WindowReport
+from exporters.segment_outcomes import SegmentOutcomes
+from exporters.segment_scores import Segmentation, SegmentTally
+from exporters.segments import segment_reports
 from exporters.skew_rows import measure_skew
 from exporters.sql_log import SqlTable
 from generator.contract import Status
-from generator.spec.model import Spec
+from generator.spec.model import FeatureType, Spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class Tally:
     problems: list[FileProblem] = field(default_factory=list)
     others: set[str] = field(default_factory=set)
     """Columns of the log that are not measured."""
+    segments: SegmentTally = field(default_factory=SegmentTally)
 
     def count(self, name: str | None, outcome: Outcome) -> None:
         """Add what was counted of one target; a problem stays a problem, whatever is counted elsewhere."""
@@ -64,6 +68,7 @@ class Tally:
         self.lacking |= other.lacking
         self.problems += other.problems
         self.others |= other.others
+        self.segments.merge(other.segments)
         for name, outcome in other.outcomes.items():
             self.count(name, outcome)
 
@@ -99,10 +104,11 @@ def measure(
 
     """
     targets = _targets(spec, reference)
+    segmentation = Segmentation.of(spec.prediction_log, reference.score.cells if reference.score else None)
     tally = Tally()
     with ThreadPoolExecutor(workers or usable_cores(), "profile") as pool:
         for file in files_of_window(spec.prediction_log, base_dir, window):
-            tally.merge(_tally_of(file, spec, targets, window, pool))
+            tally.merge(_tally_of(file, spec, targets, segmentation, window, pool))
     if not tally.rows:
         # Nothing is missing from an empty window; there is too little of everything.
         tally.outcomes = {target.name: FeatureProfile.empty(target.cells) for target in targets}
@@ -121,9 +127,14 @@ def measure(
     )
     if spec.skew.path:
         report = replace(report, skew=measure_skew(spec, base_dir, reference, window))
+    by_segment = None
     if spec.prediction_log.outcome is not None:
-        outcomes = measure_outcomes(spec, base_dir, reference.outcome, window, measured_at)
+        by_segment = SegmentOutcomes(spec.prediction_log.segments)
+        outcomes = measure_outcomes(spec, base_dir, reference.outcome, window, measured_at, by_segment)
         report = replace(report, outcomes=outcomes)
+    if spec.prediction_log.segments:
+        segments = segment_reports(spec, reference, window, tally.segments, by_segment)
+        report = replace(report, segments=segments)
     return report
 
 
@@ -152,33 +163,37 @@ def _tally_of(
     file: StoredFile | SqlTable | FileProblem,
     spec: Spec,
     targets: tuple[Target, ...],
+    segmentation: Segmentation,
     window: Window,
     pool: Executor,
 ) -> Tally:
     """What one file holds of the window; nothing but the problem where it breaks."""
     if isinstance(file, FileProblem):
         return Tally(problems=[file])
-    log, columns = spec.prediction_log, {target.column: target.cells.type for target in targets}
+    log, segments = spec.prediction_log, dict.fromkeys(segmentation.columns, FeatureType.CATEGORICAL)
+    columns = segments | {target.column: target.cells.type for target in targets}
     tally = Tally()
     try:
         for item in read_file(file, log.format, columns, log.timestamp, window):
             if isinstance(item, FileProblem):
                 tally.problems.append(item)
             else:
-                tally.merge(_tally_of_chunk(item, targets, pool))
+                tally.merge(_tally_of_chunk(item, targets, segmentation, pool))
     except BrokenFileError as error:
         return Tally(problems=[FileProblem(path=file.path, problem=str(error))])
     return tally
 
 
-def _tally_of_chunk(chunk: Chunk, targets: tuple[Target, ...], pool: Executor) -> Tally:
+def _tally_of_chunk(chunk: Chunk, targets: tuple[Target, ...], segmentation: Segmentation, pool: Executor) -> Tally:
     present = [target for target in targets if target.column in chunk.columns]
+    segments = pool.submit(segmentation.count, chunk.columns, chunk.rows)
     outcomes = pool.map(lambda target: _outcome(target, chunk), present)
     return Tally(
         rows=chunk.rows,
         outcomes={target.name: outcome for target, outcome in zip(present, outcomes, strict=True)},
         lacking={chunk.path: chunk.missing} if chunk.missing else {},
         others=set(chunk.others),
+        segments=segments.result(),
     )
 
 
@@ -191,7 +206,7 @@ def _outcome(target: Target, chunk: Chunk) -> Outcome:
 
 def _partly_lacking(tally: Tally, targets: tuple[Target, ...]) -> list[FileProblem]:
     """Files without a column that others have. One that none has is the feature's own status."""
-    elsewhere = {target.column for target in targets if target.name in tally.outcomes}
+    elsewhere = {target.column for target in targets if target.name in tally.outcomes} | {*tally.segments.profiles}
     return [
         FileProblem(path=path, problem=f"lacks the columns {', '.join(sorted(columns & elsewhere))}")
         for path, columns in tally.lacking.items()

@@ -24,8 +24,9 @@ from exporters.moments import NO_MOMENTS, Moments
 from exporters.outcome_reference import OutcomeReference, outcome_reference
 from exporters.profile import FeatureProfile, profile_column
 from exporters.report import Window
+from exporters.segment_reference import SegmentReference, errors_by_segment, segment_references
 from generator.errors import UserError
-from generator.spec.model import Condition, Feature, FeatureType, Spec
+from generator.spec.model import Condition, Feature, FeatureType, PredictionLog, Spec
 
 REFERENCE_SCHEMA = "mlvitals.reference/1"
 """Name and version of the artifact's form; a change that breaks a reader raises the number."""
@@ -90,15 +91,7 @@ class FeatureReference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         Args:
             weights: by condition key, at most 1. Where all are 1, the result is the plain sum.
         """
-        present = [(self._by_key[key], weight) for key, weight in weights.items() if key in self._by_key]
-        mixed = sum((weight * counts for counts, weight in present), start=np.zeros(self.cells.size))
-        squares = sum(weight**2 * int(counts.sum()) for counts, weight in present)
-        if not squares:
-            return np.zeros(self.cells.size, np.int64)
-        # Running sums are rounded, not counts: many small counts would all lose, or all win, the same half.
-        running = np.rint(np.cumsum(mixed) * (mixed.sum() / squares))
-        counts: Counts = np.diff(running, prepend=0.0).astype(np.int64)
-        return counts
+        return weighted_counts(self._by_key, weights, self.cells.size)
 
     @cached_property
     def _by_key(self) -> dict[str, Counts]:
@@ -107,6 +100,19 @@ class FeatureReference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def moments_of(self, keys: Iterable[str]) -> Moments:
         """Moments over the rows of some condition keys."""
         return reduce(Moments.merge, (self.moments[key] for key in keys if key in self.moments), NO_MOMENTS)
+
+
+def weighted_counts(by_key: Mapping[str, Counts], weights: Mapping[str, float], size: int) -> Counts:
+    """Counts by condition key as one, see `FeatureReference.weighted`."""
+    present = [(by_key[key], weight) for key, weight in weights.items() if key in by_key]
+    mixed = sum((weight * counts for counts, weight in present), start=np.zeros(size))
+    squares = sum(weight**2 * int(counts.sum()) for counts, weight in present)
+    if not squares:
+        return np.zeros(size, np.int64)
+    # Running sums are rounded, not counts: many small counts would all lose, or all win, the same half.
+    running = np.rint(np.cumsum(mixed) * (mixed.sum() / squares))
+    counts: Counts = np.diff(running, prepend=0.0).astype(np.int64)
+    return counts
 
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
@@ -129,6 +135,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """The version of the model that the training data trained, as whoever built the reference calls it."""
     outcome: OutcomeReference | None = None
     """The outcomes of the training data, where they hold them."""
+    segments: dict[str, dict[str, SegmentReference]] = {}
+    """By segment column, what is normal for its largest values and for the rest."""
 
     def counts_for(self, feature: FeatureReference, window: Window) -> Counts:
         """What a window is compared with: the reference in the window's mix of hours or days, see `condition_weights`.
@@ -138,6 +146,13 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         if self.condition is Condition.NONE or self.span is None:
             return feature.total
         return feature.weighted(condition_weights(self.condition, window, self.span))
+
+    def segment_counts_for(self, segment: SegmentReference, window: Window, cells: int) -> Counts:
+        """As `counts_for`, of the scores of one segment and per cell."""
+        by_key = {key: np.array(counts, np.int64) for key, counts in segment.scores.items()}
+        if self.condition is Condition.NONE or self.span is None:
+            return weighted_counts(by_key, dict.fromkeys(by_key, 1.0), cells)
+        return weighted_counts(by_key, condition_weights(self.condition, window, self.span), cells)
 
     def moments_for(self, feature: FeatureReference, window: Window) -> Moments:
         """The moments of the values in the hours or days that the window covers, each row weighing the same."""
@@ -315,6 +330,13 @@ def build_reference(
         outcome = outcome_reference(spec.prediction_log, columns)
     except ColumnTypeError as error:
         problems.append(f"prediction_log.outcome: a column of the training data {error}")
+    segments = {}
+    for name in spec.prediction_log.segments:
+        if name in columns and score_reference is not None:
+            try:
+                segments[name] = _segments(spec.prediction_log, columns, name, score_reference.cells, rows)
+            except ColumnTypeError as error:
+                problems.append(f"segment {name}: a column of the training data {error}")
     if problems:
         raise ReferenceDataError("no reference was built:\n" + "\n".join(f"  {problem}" for problem in problems))
     return Reference(
@@ -329,7 +351,16 @@ def build_reference(
         columns=tuple(sorted(columns)),
         model_version=model_version,
         outcome=outcome,
+        segments=segments,
     )
+
+
+def _segments(
+    log: PredictionLog, columns: Mapping[str, Column], name: str, cells: Cells, rows: _Rows
+) -> dict[str, SegmentReference]:
+    ordered, scores = rows.ordered(columns[name]), rows.ordered(columns[log.score or ""])
+    pieces = {key: (_cut(ordered, group), _cut(scores, group)) for key, group in rows.groups.items()}
+    return segment_references(pieces, cells, errors_by_segment(log, columns, name), log.max_segments)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from exporters.outcome_report import OutcomeReport
 from exporters.report_parts import FileProblem as FileProblem
 from exporters.report_parts import Measure as Measure
 from exporters.report_parts import Window as Window
+from exporters.segment_report import SegmentsReport
 from generator.contract import UNMEASURABLE, SchemaDifferenceKind, SkewStatus, Status
 from generator.spec.levels import ALERTING
 from generator.spec.model import FeatureType, Severity, SkewJoin
@@ -202,6 +203,8 @@ class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
     drift_type: DriftType | None = None
     outcomes: OutcomeReport | None = None
     """None where the spec has no prediction_log.outcome."""
+    segments: dict[str, SegmentsReport] = {}
+    """By segment column of the spec."""
 
     @property
     def urgency(self) -> Severity | None:

@@ -96,7 +96,12 @@ def ks_pvalue(distance: float, reference_size: int, current_size: int) -> float:
     return float(kolmogorov(distance / sqrt(_noise_scale(reference_size, current_size))))
 
 
-def psi_critical_value(reference_size: int, current_size: int, cells: int) -> float:
+def two_sided(comparisons: int = 1) -> float:
+    """Standard errors that noise alone exceeds, in any of several comparisons, once in 1000 windows (Bonferroni)."""
+    return float(ndtri(1 - NOISE / 2 / comparisons))
+
+
+def psi_critical_value(reference_size: int, current_size: int, cells: int, comparisons: int = 1) -> float:
     """PSI that noise alone exceeds once in 1000 windows.
 
     Without change PSI / (1/n + 1/m) follows chi-square with B - 1 degrees of freedom (Yurdakul and Naranjo 2020).
@@ -105,8 +110,9 @@ def psi_critical_value(reference_size: int, current_size: int, cells: int) -> fl
         reference_size: values in the reference, n.
         current_size: values in the window, m.
         cells: cells that hold any of the reference, B. One cell alone has no noise; one degree is allowed for it.
+        comparisons: how many PSI are looked at together; then any of them exceeds its value as rarely (Bonferroni).
     """
-    return _noise_scale(reference_size, current_size) * float(chdtri(max(cells - 1, 1), NOISE))
+    return _noise_scale(reference_size, current_size) * float(chdtri(max(cells - 1, 1), NOISE / comparisons))
 
 
 def js_critical_value(reference_size: int, current_size: int, cells: int) -> float:

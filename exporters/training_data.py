@@ -84,7 +84,8 @@ class TrainingData(Mapping[str, Column]):
         log = spec.prediction_log
         if log.score is not None:
             types.setdefault(log.score, FeatureType.FLOAT)
-        for name, kind in {**prediction_columns(log), **label_columns(log)}.items():
+        segments = dict.fromkeys(log.segments, FeatureType.CATEGORICAL)
+        for name, kind in {**prediction_columns(log), **label_columns(log), **segments}.items():
             types.setdefault(name, kind)
         present = self._present(frozenset({*types, self._time_column}))
         self._types = {name: kind for name, kind in types.items() if name in present}

@@ -1,7 +1,10 @@
 """Names and figures as people read them, on the terminal and on paper."""
 
+from collections.abc import Mapping
+
 from exporters.concept_report import ConceptReport, DriftType
 from exporters.report import Bin, FeatureReport, FeatureSkew, Quality, SchemaDifference, SkewReport, WindowReport
+from exporters.segment_report import SegmentReport, SegmentsReport
 from generator.contract import SkewStatus
 from generator.spec.model import Severity
 
@@ -107,3 +110,21 @@ def _skew(name: str, feature: FeatureSkew) -> str:
     if feature.reason:
         parts.append(printable(feature.reason))
     return f"{printable(name)}: {', '.join(parts)}"
+
+
+def segment_findings(segments: Mapping[str, SegmentsReport]) -> list[str]:
+    """A line for each segment that drifts, worst first, and for each column that could not be measured."""
+    found = [(column, segment) for column, report in segments.items() for segment in report.values if segment.severity]
+    lines = [_segment(column, segment) for column, segment in sorted(found, key=lambda item: item[1].rank)]
+    problems = {column: report.problem for column, report in segments.items() if report.problem}
+    return [*lines, *(f"{printable(column)}: {printable(problem)}" for column, problem in problems.items())]
+
+
+def _segment(column: str, segment: SegmentReport) -> str:
+    psi, gap = segment.score_psi, segment.gap_shift
+    parts = [f"{segment.rows:,} rows"]
+    if psi and psi.severity:
+        parts.append(f"score PSI {psi.value:.3f} (noise {psi.critical_value:.3f})")
+    if gap and gap.severity and segment.gap is not None and segment.expected_gap is not None:
+        parts.append(f"predicted less observed {segment.gap:+.3g}, expected {segment.expected_gap:+.3g}")
+    return f"{segment.severity}: {printable(column)} {printable(segment.value)}: {', '.join(parts)}"

@@ -86,6 +86,10 @@ class ConceptStatus(StrEnum):
     REFUSED = "refused"
 
 
+SEGMENT_LABELS = ("segment", "segment_value")
+"""The labels of a segment: the column, and its value."""
+
+
 CUSUM_SIDES = ("upper", "lower")
 """The sides of a CUSUM: predictions above the outcomes more than they were, and below."""
 
@@ -383,6 +387,7 @@ class Contract:
             gauge("drift_type", "1 for the kind of drift that the last window shows, 0 for the others.", "type"),
             *(self._concept() if self.spec.has_gap else ()),
             *self._outcomes(),
+            *self._segments(),
             gauge("window_start_timestamp_seconds", "Begin of the last measured window, in Unix time."),
             gauge("window_end_timestamp_seconds", "End of the last measured window, in Unix time."),
             gauge("window_rows", "Rows of the last measured window."),
@@ -464,6 +469,18 @@ class Contract:
         for short, described in expected.items():
             yield self._family(short, MetricType.GAUGE, described, _OUTCOME_LABELS.get(short, ()), Producer.EXPORTER)
 
+    def _segments(self) -> Iterator[Family]:
+        """Figures by segment, where the spec has segments: of the score and of the outcomes, where it has these."""
+        log = self.spec.prediction_log
+        expected = (
+            _SEGMENTS
+            | (_SEGMENT_SCORES if log.score else {})
+            | (_SEGMENT_OUTCOMES if log.outcome else {})
+            | (_SEGMENT_GAPS if self.spec.has_gap else {})
+        )
+        for short, described in expected.items() if log.segments else ():
+            yield self._family(short, MetricType.GAUGE, described, SEGMENT_LABELS, Producer.EXPORTER)
+
     def _quality(self) -> Iterator[Family]:
         """How sound a feature's values are."""
         for short, described in _QUALITY.items():
@@ -528,6 +545,21 @@ _OUTCOMES = {
 _TIMED = {"feedback_delay_seconds": "Time from a prediction to the outcome that counts, by quantile."}
 _ESTIMATED = {
     "performance_estimated": "Figures estimated from the last window's scores alone, before outcomes are known."
+}
+_SEGMENTS = {"segment_rows": "Rows of the segment in the last window."}
+_SEGMENT_SCORES = {
+    "segment_score_mean": "Mean score of the segment.",
+    "segment_score_psi": "Population stability index of the segment's scores against the reference, 0 up.",
+    "segment_score_psi_critical_value": "Score PSI that noise alone exceeds in any segment once in 1000 windows.",
+}
+_SEGMENT_OUTCOMES = {
+    "segment_feedback_rate": "Share of the segment's mature predictions that received a valid outcome, 0 to 1.",
+    "segment_outcome_mean": "Mean outcome of the segment in the mature window.",
+}
+_SEGMENT_GAPS = {
+    "segment_gap": "Mean of prediction less outcome of the segment.",
+    "segment_gap_shift": "The gap less the reference's, in standard deviations of the reference's outcomes.",
+    "segment_gap_shift_critical_value": "Shift that noise alone exceeds in any segment once in 1000 windows.",
 }
 _OUTCOME_LABELS = {
     "feedback_rejected_ratio": ("reason",),

@@ -20,6 +20,7 @@ from exporters.wording import (
     number,
     printable,
     quality_findings,
+    segment_findings,
     sentence,
     share,
     shift,
@@ -53,6 +54,7 @@ def drift_table(report: WindowReport, console: Console) -> None:
         _outcome_lines(console, report.outcomes)
     if report.skew is not None:
         _skew_lines(console, report.skew)
+    _segment_lines(console, report)
     remarks = [*map(difference, report.schema_differences), *unread(report)]
     if remarks:
         console.print()
@@ -80,6 +82,14 @@ def _skew_lines(console: Console, skew: SkewReport) -> None:
     console.print(f"serving against offline: {compared(skew)}")
     for found in skew_findings(skew):
         console.print(Text(found, "yellow"), soft_wrap=True)
+
+
+def _segment_lines(console: Console, report: WindowReport) -> None:
+    """The segments that drift."""
+    if found := segment_findings(report.segments):
+        console.print("\nsegments:")
+    for line in found:
+        console.print(Text(line, "yellow"), soft_wrap=True)
 
 
 def backfill_summary(found: Counter[Severity | None], console: Console) -> None:

@@ -8,6 +8,7 @@ from generator.signals.incidents import incident_signals
 from generator.signals.model import model_signals
 from generator.signals.monitoring import monitoring_signals
 from generator.signals.outcomes import outcome_signals
+from generator.signals.segments import segment_signals
 from generator.signals.signal import Signal
 from generator.signals.slo import slo_signals
 from generator.signals.system import system_signals
@@ -24,6 +25,7 @@ def signals(spec: Spec) -> tuple[Signal, ...]:
         *incident_signals(spec, feature_drift),
         *concept_signals(spec),
         *outcome_signals(spec, Contract(spec)),
+        *segment_signals(spec),
         *data_signals(spec),
         *(system_signals(spec) if spec.serving.enabled else ()),
         *slo_signals(spec),

@@ -629,6 +629,14 @@ class Alerts(Part, frozen=True, kw_only=True):
         warning=0.05, critical=0.15
     )
     score_psi: AlertPolicy = AlertPolicy(warning=0.15, critical=0.25, cooldown=Cooldown(warning="6h", critical="6h"))
+    segment_psi: Annotated[AlertPolicy, Meta(description="Of the scores of one segment.")] = AlertPolicy(warning=0.25)
+    segment_gap: Annotated[
+        AlertPolicy,
+        Meta(
+            description="Change of one segment's prediction less outcome against the reference, in standard deviations "
+            "of the reference's outcomes."
+        ),
+    ] = AlertPolicy(warning=0.25)
     null_rate: Annotated[AlertPolicy, Meta(description="Of nullable features.")] = AlertPolicy(
         warning=0.05, critical=0.25
     )

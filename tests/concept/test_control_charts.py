@@ -112,3 +112,11 @@ def test_however_bad_it_was_a_chart_is_quiet_soon_after_it_is_mended():
         mended = advance(CHARTS, mended, 0.0)
     assert mended.upper <= CHARTS.cusum_limit
     assert abs(mended.ewma) <= CHARTS.ewma_limit
+
+
+def test_a_chart_whose_alarm_is_over_starts_anew():
+    mended = after(*[100.0] * 50)
+    while mended.upper > CHARTS.cusum_limit:
+        mended = advance(CHARTS, mended, 0.0)
+    assert (mended.upper, mended.ewma) == (0.0, 0.0)
+    assert advance(CHARTS, mended, CHARTS.cusum_limit / 2).upper < CHARTS.cusum_limit

@@ -24,12 +24,13 @@ from exporters.report import (
     Window,
     WindowReport,
 )
+from exporters.segment_report import SegmentReport, SegmentsReport
 from generator.contract import ConceptStatus, DriftKind, SchemaDifferenceKind, SkewStatus, Status
 
 DOCUMENT = (Path(__file__).resolve().parent.parent.parent / "docs" / "report.md").read_text()
-WINDOW, FEATURE, QUALITY, SKEW, CONCEPT, OUTCOMES = (
+WINDOW, FEATURE, QUALITY, SKEW, CONCEPT, OUTCOMES, SEGMENTS = (
     re.search(rf"^## {title}$.*?(?=^## )", DOCUMENT, re.DOTALL | re.MULTILINE).group()
-    for title in ("The window", "A feature", "Quality", "Skew", "Concept drift", "Outcomes")
+    for title in ("The window", "A feature", "Quality", "Skew", "Concept drift", "Outcomes", "Segments")
 )
 DESCRIPTIONS = {
     WindowReport: WINDOW,
@@ -53,6 +54,8 @@ DESCRIPTIONS = {
     Figure: OUTCOMES,
     CalibrationBin: OUTCOMES,
     EstimatedPerformance: OUTCOMES,
+    SegmentsReport: SEGMENTS,
+    SegmentReport: SEGMENTS,
 }
 
 
@@ -85,6 +88,8 @@ def test_the_example_is_a_report():
     assert set(written) == fields_of(WindowReport)
     assert set(written["features"]["days_since_last_interaction"]) == fields_of(FeatureReport)
     assert set(written["features"]["days_since_last_interaction"]["quality"]) == fields_of(Quality)
+    assert set(written["segments"]["device"]) == fields_of(SegmentsReport)
+    assert set(written["segments"]["device"]["values"][0]) == fields_of(SegmentReport)
     assert set(written["concept"]) == fields_of(ConceptReport)
     assert set(written["drift_type"]["evidence"]) == fields_of(Evidence)
     assert set(written["skew"]) == fields_of(SkewReport)

@@ -24,7 +24,7 @@ def hostile() -> Spec:
             {
                 "version": 1,
                 "system": {"name": "odd", "title": HOSTILE_TEXT, "team": HOSTILE_TEXT, "description": HOSTILE_TEXT},
-                "prediction_log": {"path": "log", "score": "score"},
+                "prediction_log": {"path": "log", "score": "score", "segments": [HOSTILE_TEXT]},
                 "sources": {HOSTILE_TEXT: {"max_age": "1h", "path": "here"}},
                 "features": {
                     HOSTILE_FEATURE: {

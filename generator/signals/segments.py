@@ -1,0 +1,158 @@
+"""The model layer by segment: whose scores drift, and whose predictions miss their outcomes."""
+
+from collections.abc import Iterator
+
+from generator.contract import SEGMENT_LABELS, Contract
+from generator.signals.signal import Alert, Incident, Input, Layer, Level, Query, Scenario, Signal, View, levels
+from generator.signals.text import Format, Found, FoundValue, LabelOf, Literal, Value, text, threshold
+from generator.spec.model import AlertPolicy, Spec
+
+SHOWN = 10
+_BY = ", ".join(SEGMENT_LABELS)
+_SEGMENT, _VALUE = SEGMENT_LABELS
+_LEGEND = f"{{{{{_SEGMENT}}}}} {{{{{_VALUE}}}}}"
+_EXAMPLE = {_SEGMENT: "country", _VALUE: 'a "b" {{ c }} $d'}
+
+
+def segment_signals(spec: Spec) -> Iterator[Signal]:
+    """The signals of a spec with prediction_log.segments."""
+    log, contract = spec.prediction_log, Contract(spec)
+    if not log.segments:
+        return
+    if log.score is not None:
+        yield _scores(spec, contract)
+    if spec.has_gap:
+        yield _gaps(spec, contract)
+    yield _table(spec, contract)
+
+
+def _by_segment(expression: str) -> str:
+    """One series a segment, whichever instance of the exporter reported it."""
+    return f"max by ({_BY}) ({expression})"
+
+
+def _worst(metric: str) -> str:
+    """The segments that were worst at any time in the shown range, to either side of 0."""
+    highest, lowest = (f"{extreme}_over_time({metric}[$__range] @ end())" for extreme in ("max", "min"))
+    worst = f"topk({SHOWN}, {_by_segment(f'{highest} > abs({lowest}) or abs({lowest})')})"
+    return f"{_by_segment(metric)} and on ({_BY}) {worst}"
+
+
+def _scores(spec: Spec, contract: Contract) -> Signal:
+    metric, policy = contract.name("segment_score_psi"), spec.alerts.segment_psi
+    return Signal(
+        id="segment_score_drift",
+        layer=Layer.MODEL,
+        title="Score drift by segment (PSI)",
+        description="Population stability index of the scores of each segment against the same segment in the reference, or "
+        "against all its rows where it has too few of the segment. The worst are shown. Normal: below the line. Above: "
+        "compare with the score drift of all; one segment alone points at what is peculiar to it, such as one client's "
+        "release.",
+        unit="none",
+        decimals=3,
+        queries=(Query(_worst(metric), _LEGEND),),
+        incident=Incident.PREDICTION_DRIFT,
+        view=View.STEPS,
+        width=8,
+        levels=levels(policy),
+        empty="No segment has scores enough on both sides.",
+        alerts=_alerts(spec, contract, metric, policy, "MLSegmentScoreDrift", _SCORE_WORDS),
+    )
+
+
+def _gaps(spec: Spec, contract: Contract) -> Signal:
+    metric, policy = contract.name("segment_gap_shift"), spec.alerts.segment_gap
+    return Signal(
+        id="segment_gap",
+        layer=Layer.MODEL,
+        title="Gap by segment",
+        description="Prediction less outcome of each segment, less what it is in the reference, in standard deviations of "
+        "the reference's outcomes. The worst are shown. Normal: near 0, within the line to either side. Beyond: the model "
+        "misses the outcomes of this segment, which the figures of all may hide.",
+        unit="none",
+        decimals=3,
+        minimum=None,
+        queries=(Query(_worst(metric), _LEGEND),),
+        incident=Incident.PREDICTION_DRIFT,
+        view=View.STEPS,
+        width=8,
+        levels=levels(policy),
+        empty="No segment has outcomes enough, or the reference has none.",
+        alerts=_alerts(spec, contract, metric, policy, "MLSegmentGap", _GAP_WORDS),
+    )
+
+
+_SCORE_WORDS = ("The prediction scores of one segment have moved away from the reference.", ": score PSI ")
+_GAP_WORDS = (
+    "Predictions miss the outcomes of one segment.",
+    ": prediction less outcome left the reference by, in standard deviations of its outcomes, ",
+)
+
+
+def _alerts(
+    spec: Spec, contract: Contract, metric: str, policy: AlertPolicy, name: str, words: tuple[str, str]
+) -> tuple[Alert, ...]:
+    """Alerts on a figure that must exceed both its threshold and its own noise, to either side of 0."""
+    summary, said = words
+    noise, rows = f"{metric}_critical_value", contract.name("segment_rows")
+    expression = _by_segment(f"abs({metric})")
+
+    def scenario(value: float, quiet: float = 0.001) -> Scenario:
+        inputs = (Input(metric, _EXAMPLE, value), Input(noise, _EXAMPLE, quiet), Input(rows, _EXAMPLE, 480))
+        return Scenario(inputs, _EXAMPLE)
+
+    def alert(level: Level) -> Alert:
+        return Alert(
+            name=name,
+            severity=level.severity,
+            expression=expression,
+            comparison=">",
+            threshold=level.value,
+            gate=f"and on ({_BY}) {expression} > on ({_BY}) {_by_segment(noise)}",
+            gated=lambda value: scenario(value, quiet=2 * value),
+            summary=summary,
+            description=text(
+                f"{spec.title}, ",
+                LabelOf(_SEGMENT),
+                " ",
+                LabelOf(_VALUE),
+                said,
+                Value(Format.NUMBER),
+                f", above the {level.severity} threshold {threshold(level.value, Format.NUMBER)}.",
+                Found(
+                    rows,
+                    SEGMENT_LABELS,
+                    {},
+                    (Literal(" Rows in the window: "), FoundValue(Format.NUMBER), Literal(".")),
+                ),
+            ),
+            timing=policy,
+            scenario=scenario,
+        )
+
+    return tuple(alert(level) for level in levels(policy) if policy.enabled)
+
+
+def _table(spec: Spec, contract: Contract) -> Signal:
+    log = spec.prediction_log
+    figures = {
+        "segment_rows": "Rows",
+        **({"segment_score_mean": "Mean score"} if log.score else {}),
+        **({"segment_feedback_rate": "Feedback rate", "segment_outcome_mean": "Mean outcome"} if log.outcome else {}),
+        **({"segment_gap": "Gap"} if spec.has_gap else {}),
+    }
+    return Signal(
+        id="segments",
+        layer=Layer.MODEL,
+        title="Segments",
+        description="The last window by segment: rows, mean score, and what became of the predictions of the mature window. "
+        f"Of each column {log.max_segments} values are kept; the rest is other.",
+        unit="none",
+        decimals=3,
+        queries=tuple(
+            Query(_by_segment(contract.name(short)), heading, instant=True) for short, heading in figures.items()
+        ),
+        incident=Incident.PREDICTION_DRIFT,
+        view=View.TABLE,
+        width=8,
+    )
