@@ -18,19 +18,17 @@ from exporters.exposition import CONTENT_TYPE, RunState, packed, render_state, r
 from exporters.freshness import Reading, newest
 from exporters.report import Window
 from exporters.results import ResultsStore, open_results
-from exporters.runs import Runner, run_apart, run_here
+from exporters.runs import Runner, RunsApart, run_here
 from exporters.schedule import due_windows, gaps, newest_end, next_due
 from exporters.server import Page, Pages, PageServer
 from exporters.stores import ReferenceStore, open_store
-from generator.contract import Contract
+from generator.contract import CHANGES_SHOWN, Contract
 from generator.spec.durations import milliseconds
 from generator.spec.model import Spec
 
 Clock = Callable[[], datetime]
 """Tells the present, aware."""
 
-CHANGES_SHOWN = 50
-"""Changes of the past that are published; Prometheus remembers those before."""
 LONGEST_SLEEP = timedelta(seconds=30)
 """The loop looks at the clock at least this often, so that a clock that is set or a machine that slept is noticed."""
 RETRY_AFTER = timedelta(minutes=1)
@@ -251,7 +249,7 @@ def run_exporter(
     log = JsonLog(log_to, clock, spec.system.name)
     references = open_store(spec.reference.store, base_dir, spec.system.name)
     results = open_results(spec.results, base_dir)
-    runner = partial(run_apart, spec, base_dir)
+    runner = RunsApart(spec, base_dir)
     exporter = Exporter(spec, base_dir, references, results, clock, log, runner)
     with suppress(KeyboardInterrupt):
         exporter.restore()
@@ -260,6 +258,7 @@ def run_exporter(
             _watch(spec, exporter, stop)
             exporter.loop(stop)
     stop.set()
+    runner.close()
     results.close()
     log("stopped")
 

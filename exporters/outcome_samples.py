@@ -35,7 +35,7 @@ def samples_of_outcomes(report: OutcomeReport) -> dict[str, Iterable[Sample]]:
         **_measure("outcome_shift", report.label_shift),
         **_measure("performance_loss", report.performance_loss),
     }
-    delays = {"0.5": report.delay_p50_seconds, "0.95": report.delay_p95_seconds}
+    delays = {"50": report.delay_p50_seconds, "95": report.delay_p95_seconds}
     figures = report.performance.items()
     samples |= {
         **{short: [((), value)] for short, value in singles.items()},

@@ -77,16 +77,49 @@ def run_here(
     return Run(packed(render_window(Contract(spec), report)), error, differences)
 
 
+class RunsApart:
+    """As `run_here`, each in a process of its own; one that is killed is a run that failed.
+
+    The next process is started ahead and waits for its window: to load what it needs takes longer than to measure most.
+    """
+
+    def __init__(self, spec: Spec, base_dir: Path) -> None:
+        self._spec = spec
+        self._base_dir = base_dir
+        self._waiting = _start()
+
+    def __call__(self, window: Window, measured_at: datetime) -> Run:
+        """Run one window."""
+        process = self._waiting
+        try:
+            return _finish(process, self._spec, self._base_dir, window, measured_at)
+        finally:
+            self._waiting = _start()
+
+    def close(self) -> None:
+        """End the process that waits."""
+        with self._waiting as process:
+            process.kill()
+
+
 def run_apart(spec: Spec, base_dir: Path, window: Window, measured_at: datetime) -> Run:
-    """As `run_here`, in a process of its own; one that is killed is a run that failed."""
-    task = _Task(spec=spec, base_dir=str(base_dir), window=window, measured_at=measured_at)
-    with subprocess.Popen(  # noqa: S603 - this interpreter, this module
+    """A single run in a process of its own."""
+    return _finish(_start(), spec, base_dir, window, measured_at)
+
+
+def _start() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603 - this interpreter, this module
         [sys.executable, "-m", __spec__.name],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         start_new_session=True,  # Ctrl-C reaches a whole session; this process ends its runs itself
-    ) as process:
+    )
+
+
+def _finish(process: subprocess.Popen[bytes], spec: Spec, base_dir: Path, window: Window, measured_at: datetime) -> Run:
+    task = _Task(spec=spec, base_dir=str(base_dir), window=window, measured_at=measured_at)
+    with process:
         try:
             answer, _ = process.communicate(msgspec.msgpack.encode(task))
         finally:

@@ -121,6 +121,8 @@ class Family:
         return (self.name,)
 
 
+CHANGES_SHOWN = 50
+"""Deployments and pipeline changes that the exporter shows: the newest ones. Prometheus remembers those before."""
 SCORE_BUCKETS = tuple(round(step / 10, 1) for step in range(1, 11))
 LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0)
 TOTAL_STAGE = "total"
@@ -542,7 +544,7 @@ _OUTCOMES = {
     "performance_loss": "Share of the reference's AUC above chance or NDCG that is lost, or relative rise of the error.",
     "performance_loss_critical_value": "Loss that noise alone exceeds once in 1000 windows.",
 }
-_TIMED = {"feedback_delay_seconds": "Time from a prediction to the outcome that counts, by quantile."}
+_TIMED = {"feedback_delay_seconds": "Time from a prediction to the outcome that counts, by percentile."}
 _ESTIMATED = {
     "performance_estimated": "Figures estimated from the last window's scores alone, before outcomes are known."
 }
@@ -563,7 +565,7 @@ _SEGMENT_GAPS = {
 }
 _OUTCOME_LABELS = {
     "feedback_rejected_ratio": ("reason",),
-    "feedback_delay_seconds": ("quantile",),
+    "feedback_delay_seconds": ("percentile",),
     "performance": ("figure",),
     "performance_reference": ("figure",),
     "performance_estimated": ("figure",),

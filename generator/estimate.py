@@ -10,7 +10,16 @@ from typing import Literal
 
 import msgspec
 
-from generator.contract import Contract, Family, MetricType, Producer, SchemaDifferenceKind, SkewStatus, Status
+from generator.contract import (
+    CHANGES_SHOWN,
+    Contract,
+    Family,
+    MetricType,
+    Producer,
+    SchemaDifferenceKind,
+    SkewStatus,
+    Status,
+)
 from generator.spec.durations import seconds
 from generator.spec.model import SignalType, Spec, TelemetrySignal
 
@@ -20,11 +29,18 @@ MODEL_VERSIONS = 2
 """Versions of the model at a time: a deployment has the old and the new one."""
 GPUS = 8
 """GPUs of an instance."""
+_UNUSUAL_BINS = 2
+"""Cells beside the quantiles: rare values, and those unseen in the reference."""
 OTHER_LABEL_VALUES = 10
 """Values of a label about which neither spec nor contract says anything."""
 
 _DAY_SECONDS = 86_400
-_DETERMINED = {"feature_name": {"feature_source", "feature_type"}, "rank": {"bin"}, "model_version": {"framework"}}
+_DETERMINED = {
+    "feature_name": {"feature_source", "feature_type"},
+    "rank": {"bin"},
+    "bin_index": {"bin"},
+    "model_version": {"framework"},
+}
 """Labels that add no series beside another one, which settles them."""
 
 
@@ -104,6 +120,9 @@ def _of_family(contract: Contract, family: Family) -> FamilySeries:
 
 def _label_counts(contract: Contract, family: Family) -> Iterator[tuple[str, int]]:
     """The labels that add series, with the values each may take."""
+    if family.name == contract.name("change_timestamp_seconds"):
+        yield "change", CHANGES_SHOWN
+        return
     settled = {label for name in family.labels for label in _DETERMINED.get(name, ())}
     for label in family.labels:
         if label not in settled:
@@ -118,6 +137,7 @@ def _values(contract: Contract, family: Family, label: str) -> int:
         "status": len(SkewStatus if family.name == contract.name("skew_status") else Status),
         "kind": len(SchemaDifferenceKind),
         "rank": spec.exporter.top_bins,
+        "bin_index": spec.reference.bins + _UNUSUAL_BINS,
         "model_version": MODEL_VERSIONS,
         "endpoint": len(spec.serving.endpoints),
         "error_type": len(spec.serving.error_types),

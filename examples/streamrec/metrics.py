@@ -54,7 +54,7 @@ class ServingMetrics:
         for version in versions:
             hit = np.ones(rows.num_rows, bool) if of_version is None else of_version == version
             grown |= self._requests(generator, version, rows.filter(pa.array(hit)), steps[hit], conditions)
-        grown |= self._events(rows, steps)
+        grown |= self._features(rows, steps) | self._events(rows, steps)
         samples = {series: self._continued(series, increase) for series, increase in grown.items()}
         samples |= self._gauges(generator, start, rows, steps, versions)
         return _table(start, samples)
@@ -109,6 +109,18 @@ class ServingMetrics:
         }
         grown[self._series(f"{short}_count", labels)] = below[:, -1]
         grown[self._series(f"{short}_sum", labels)] = np.bincount(steps, values, minlength=STEPS)
+        return grown
+
+    def _features(self, rows: pa.Table, steps: Integers) -> dict[_Series, Floats]:
+        """The features that the application was handed, and those of them that were null."""
+        served = np.bincount(steps, minlength=STEPS).astype(float)
+        grown: dict[_Series, Floats] = {}
+        for name in self._contract.spec.features:
+            missing = rows[self._contract.spec.column(name)].is_null().to_numpy()
+            labels = {"feature_name": name}
+            grown[self._series("serving_feature_rows_total", labels)] = served
+            nulls = np.bincount(steps[missing], minlength=STEPS).astype(float)
+            grown[self._series("serving_feature_null_total", labels)] = nulls
         return grown
 
     def _events(self, rows: pa.Table, steps: Integers) -> dict[_Series, Floats]:

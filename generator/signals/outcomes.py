@@ -22,7 +22,7 @@ from generator.spec.durations import seconds
 from generator.spec.model import AlertPolicy, Outcome, OutcomeKind, Severity, Spec
 
 _WEEK = "7d"
-_REASON, _FIGURE, _QUANTILE = "reason", "figure", "quantile"
+_REASON, _FIGURE, _PERCENTILE = "reason", "figure", "percentile"
 _FIGURES = {
     OutcomeKind.BINARY: ("auc", "precision", "recall", "accuracy", "brier", "log_loss", "calibration_error"),
     OutcomeKind.CONTINUOUS: ("mae", "rmse", "bias"),
@@ -146,7 +146,7 @@ def _week_alerts(spec: Spec, contract: Contract, outcome: Outcome) -> Iterator[A
 
 def _delay(spec: Spec, contract: Contract, outcome: Outcome) -> Signal:
     metric, policy = contract.name("feedback_delay_seconds"), spec.alerts.feedback_delay
-    labels, longest = {_QUANTILE: "0.95"}, seconds(outcome.max_delay)
+    labels, longest = {_PERCENTILE: "95"}, seconds(outcome.max_delay)
     in_seconds = [Level(level.severity, level.value * longest) for level in levels(policy)]
 
     def alert(level: Level) -> Alert:
@@ -175,7 +175,7 @@ def _delay(spec: Spec, contract: Contract, outcome: Outcome) -> Signal:
         description="Time from a prediction to its outcome, half of them and 95 % of them. Normal: steady, and well below "
         f"the maximal delay of {outcome.max_delay}. A rise is a slow pipeline of outcomes.",
         unit="s",
-        queries=(Query(f"max by ({_QUANTILE}) ({metric})", f"p{{{{{_QUANTILE}}}}}"),),
+        queries=(Query(f"max by ({_PERCENTILE}) ({metric})", f"p{{{{{_PERCENTILE}}}}}"),),
         incident=Incident.MONITORING,
         view=View.STEPS,
         width=8,

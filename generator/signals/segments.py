@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from generator.contract import SEGMENT_LABELS, Contract
-from generator.signals.signal import Alert, Incident, Input, Layer, Level, Query, Scenario, Signal, View, levels
+from generator.signals.signal import Alert, Incident, Input, Layer, Level, Place, Query, Scenario, Signal, View, levels
 from generator.signals.text import Format, Found, FoundValue, LabelOf, Literal, Value, text, threshold
 from generator.spec.model import AlertPolicy, Spec
 
@@ -54,6 +54,7 @@ def _scores(spec: Spec, contract: Contract) -> Signal:
         incident=Incident.PREDICTION_DRIFT,
         view=View.STEPS,
         width=8,
+        place=Place.DETAIL,
         levels=levels(policy),
         empty="No segment has scores enough on both sides.",
         alerts=_alerts(spec, contract, metric, policy, "MLSegmentScoreDrift", _SCORE_WORDS),
@@ -76,6 +77,7 @@ def _gaps(spec: Spec, contract: Contract) -> Signal:
         incident=Incident.PREDICTION_DRIFT,
         view=View.STEPS,
         width=8,
+        place=Place.DETAIL,
         levels=levels(policy),
         empty="No segment has outcomes enough, or the reference has none.",
         alerts=_alerts(spec, contract, metric, policy, "MLSegmentGap", _GAP_WORDS),
@@ -155,4 +157,5 @@ def _table(spec: Spec, contract: Contract) -> Signal:
         incident=Incident.PREDICTION_DRIFT,
         view=View.TABLE,
         width=8,
+        place=Place.DETAIL,
     )

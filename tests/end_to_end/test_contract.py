@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from gap_history import keep_quiet_hours
 from prometheus_client.parser import text_string_to_metric_families
 
 from examples.servers import free_port
@@ -26,6 +27,7 @@ from exporters.serving import PredictionTelemetry
 from generator import slo
 from generator.contract import Contract, MetricType, Producer
 from generator.promql import metric_names
+from generator.spec.load import load_spec
 from generator.spec.model import Spec
 
 OFFERED = {slo.OBJECTIVE, slo.PERIOD_DAYS, slo.INFO, "system:streamrec_deploy_allowed:min"}
@@ -63,16 +65,20 @@ def exporter_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     write_recomputed(data / "recomputed", this_hour - 3 * HOUR, seed=1)
     touch_sources(data / "sources" / name for name in SOURCES)
     command = [sys.executable, "-m", "mlvitals"]
-    subprocess.run([*command, "reference", "build", spec, "--data", data / "training"], check=True, cwd=REPOSITORY)
+    subprocess.run(
+        [*command, "reference", "build", spec, "--data", data / "training", "--promote"], check=True, cwd=REPOSITORY
+    )
+    keep_quiet_hours(load_spec(spec), spec.parent, this_hour - 2 * HOUR)
     change = ["annotate", "pipeline", spec, "user_batch_features", "--version", "42"]
     subprocess.run([*command, *change], check=True, cwd=REPOSITORY, stdout=subprocess.DEVNULL)
     port = free_port()
     process = subprocess.Popen([*command, "export", spec, "--listen", f"127.0.0.1:{port}"], cwd=REPOSITORY)
     try:
         deadline = time.monotonic() + 60
-        while not fetch(f"http://127.0.0.1:{port}/readyz"):
+        # Ready with the baseline's last window at once; the window of the log comes after it.
+        while "streamrec_feature_status{" not in (fetch(f"http://127.0.0.1:{port}/metrics") or ""):
             assert process.poll() is None, "the exporter ended"
-            assert time.monotonic() < deadline, "the exporter did not get ready"
+            assert time.monotonic() < deadline, "the exporter did not measure"
             time.sleep(0.2)
         yield fetch(f"http://127.0.0.1:{port}/metrics") or ""
     finally:

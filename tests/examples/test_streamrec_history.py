@@ -65,7 +65,7 @@ def test_every_serving_family_of_the_contract_is_recorded(streamrec, metrics):
     simulated = {"predictions_total", "prediction_errors_total", "prediction_latency_seconds", "prediction_score"}
     for family in contract.of(Producer.SERVING):
         if family.name in {contract.name(short) for short in simulated} or not family.labels:
-            assert published >= set(family.series_names)
+            assert published >= set(family.series_names), family.name
 
 
 def test_counters_never_fall(metrics):

@@ -10,11 +10,13 @@ import pyarrow.parquet as pq
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporters.concept_report import ConceptReport, DriftType, Evidence, GapSample
+from exporters.outcome_report import EstimatedPerformance, Figure, Interval, OutcomeReport
 from exporters.report import (
     Bin,
     CountWindow,
     FeatureReport,
     FeatureSkew,
+    FileProblem,
     Measure,
     Quality,
     SchemaDifference,
@@ -32,6 +34,7 @@ from generator.spec.model import (
     Kpi,
     KpiKind,
     Outcome,
+    OutcomeKind,
     PredictionLog,
     Serving,
     Severity,
@@ -50,7 +53,7 @@ WINDOW = Window(NOON - HOUR, NOON)
 SPEC = Spec(
     version=1,
     system=System(name="shop"),
-    prediction_log=PredictionLog(path="log", score="score", outcome=Outcome(column="clicked")),
+    prediction_log=PredictionLog(path="log", score="score", outcome=Outcome(column="clicked", timestamp="seen")),
     features={
         "age": Feature(type=FeatureType.INTEGER, source="batch"),
         "country": Feature(type=FeatureType.CATEGORICAL),
@@ -174,6 +177,33 @@ DRIFT_TYPE = DriftType(
     response="Retrain on the new population.",
     evidence=Evidence(features=("age",), strong=True, prediction=False, gap=True, gap_explained=True),
     explains=True,
+)
+
+
+MATURE = Window(NOON - 25 * HOUR, NOON - 24 * HOUR)
+OUTCOMES = OutcomeReport(
+    window=MATURE,
+    kind=OutcomeKind.BINARY,
+    predictions=1000,
+    answered=900,
+    feedback_rate=0.9,
+    feedback_interval=Interval(low=0.88, high=0.92),
+    expected_feedback_rate=0.95,
+    feedback_fall=Measure(value=0.05, critical_value=0.02),
+    rejected_ratio={"early": 0.01, "late": 0.0},
+    delay_p50_seconds=60.0,
+    delay_p95_seconds=600.0,
+    predicted_mean=0.3,
+    observed_mean=0.25,
+    observed_interval=Interval(low=0.22, high=0.28),
+    reference_observed_mean=0.3,
+    label_shift=Measure(value=-0.17, critical_value=0.1),
+    gap=0.05,
+    gap_error=0.01,
+    performance={"auc": Figure(value=0.7, reference=0.75), "log_loss": Figure()},
+    performance_loss=Measure(value=0.2, critical_value=0.1),
+    estimated=EstimatedPerformance(window=MATURE, scores=500, figures={"estimated_auc": 0.72}),
+    problems=(FileProblem(path="a", problem="broken"),),
 )
 
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-from exporter_samples import HOSTILE, NOON, SPEC, measured, report, samples_of, value
+from exporter_samples import HOSTILE, NOON, OUTCOMES, SPEC, measured, report, samples_of, value
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporters.changes import Change, ChangeKind
@@ -19,7 +19,7 @@ CONTRACT = Contract(SPEC)
 STATE = RunState(runs=5, failures=1, last_run=NOON, last_success=NOON - timedelta(hours=1), duration_seconds=0.75)
 FRESHNESS = {"batch": Reading(NOON - timedelta(hours=2)), "stream": Reading(None, "does not exist")}
 CHANGE = Change(ChangeKind.PIPELINE, HOSTILE, NOON - timedelta(minutes=5), "42", "dana")
-PAGE = render(CONTRACT, report(), STATE, FRESHNESS, NOON, [CHANGE])
+PAGE = render(CONTRACT, report(outcomes=OUTCOMES), STATE, FRESHNESS, NOON, [CHANGE])
 
 
 def families(page: bytes) -> set[str]:

@@ -166,7 +166,7 @@ def test_a_csv_log_measures_like_a_parquet_log(write: Write, tmp_path: Path) -> 
     expected = run(tmp_path)
     (tmp_path / "csv").mkdir()
     pa_csv.write_csv(table, tmp_path / "csv" / "a.csv")
-    log = PredictionLog(path="csv", score="score", format=LogFormat.CSV)
+    log = msgspec.structs.replace(SPEC.prediction_log, path="csv", format=LogFormat.CSV)
     assert run(tmp_path, msgspec.structs.replace(SPEC, prediction_log=log)) == expected
 
 

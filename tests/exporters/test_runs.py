@@ -7,7 +7,7 @@ from exporter_samples import HOUR, NOON, SPEC, WINDOW, log_rows, value, write_pa
 
 from exporters.reference import build_reference
 from exporters.results import open_results
-from exporters.runs import Run, run_apart, run_here
+from exporters.runs import Run, RunsApart, run_apart, run_here
 from exporters.server import Page
 from exporters.stores import DirectoryStore, open_store
 
@@ -56,3 +56,22 @@ def test_a_process_that_dies_is_a_run_that_failed(folder: Path, monkeypatch: pyt
     monkeypatch.setattr(sys, "executable", str(killed))
     run = run_apart(SPEC, folder, WINDOW, MEASURED_AT)
     assert run == Run(None, "the measuring process ended with code -9 (-9: killed, out of memory?)")
+
+
+def test_windows_run_one_after_the_other_each_in_a_process_that_waited_for_it(folder: Path) -> None:
+    runs = RunsApart(SPEC, folder)
+    try:
+        assert runs(WINDOW, MEASURED_AT) == runs(WINDOW, MEASURED_AT) == here(folder)
+    finally:
+        runs.close()
+
+
+def test_a_waiting_process_that_was_killed_is_a_run_that_failed_and_the_next_succeeds(folder: Path) -> None:
+    runs = RunsApart(SPEC, folder)
+    try:
+        runs._waiting.kill()
+        runs._waiting.wait()
+        assert "ended with code -9" in runs(WINDOW, MEASURED_AT).error
+        assert runs(WINDOW, MEASURED_AT).error == ""
+    finally:
+        runs.close()

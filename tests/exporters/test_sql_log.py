@@ -39,6 +39,7 @@ def log_of(database: Database, **changes: Any) -> PredictionLog:
             "format": LogFormat.SQL,
             "table": TABLE,
             "score": "score",
+            "outcome": SPEC.prediction_log.outcome,
             **changes,
         }
     )

@@ -56,7 +56,7 @@ def test_every_alert_about_the_figures_of_a_window_is_evaluated(conditions):
 
 def test_an_expression_beyond_what_is_understood_is_an_error():
     with pytest.raises(UnknownSyntaxError):
-        evaluate("rate(streamrec_drift_psi[5m]) > 1", {})
+        evaluate("topk(3, streamrec_drift_psi) > 1", {})
 
 
 def test_series_without_a_label_and_with_an_empty_one_are_the_same():
