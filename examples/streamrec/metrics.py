@@ -14,13 +14,12 @@ import pyarrow as pa
 from evaluation.metrics_log import LABELS, NAME, SCHEMA, TIMESTAMP, VALUE, labels_text
 from examples.streamrec.faults import Conditions, Fault, conditions_at
 from examples.streamrec.population import ITEMS, Floats, Integers
-from examples.streamrec.serving import GPUS, SOUND, STAGE_SECONDS, business_events, stage_seconds
+from examples.streamrec.serving import GPUS, SOUND, STAGE_SECONDS, business_events, stage_seconds, trained_at
 from examples.streamrec.simulate import ENDPOINTS, FRAMEWORK, Traffic
 from generator.contract import SCORE_BUCKETS, TOTAL_STAGE, Contract, latency_buckets
 
 STEP = timedelta(minutes=5)
 STEPS = timedelta(hours=1) // STEP
-_MODEL_AGE = timedelta(days=2)
 _DRAWS = 2
 
 _Series = tuple[str, str]
@@ -30,9 +29,8 @@ _Series = tuple[str, str]
 class ServingMetrics:
     """Counts hour after hour; what it has counted so far goes on."""
 
-    def __init__(self, contract: Contract, begin: datetime, *, seed: int, traffic: Traffic) -> None:
+    def __init__(self, contract: Contract, *, seed: int, traffic: Traffic) -> None:
         self._contract = contract
-        self._trained = begin - _MODEL_AGE
         self._seed = seed
         self._traffic = traffic
         self._totals: dict[_Series, float] = {}
@@ -140,7 +138,7 @@ class ServingMetrics:
         gauges = {
             self._series("model_info", {"model_version": newest, "framework": FRAMEWORK}): same,
             self._series("model_trained_timestamp_seconds", {"model_version": newest}): same
-            * self._trained.timestamp(),
+            * trained_at(start).timestamp(),
             self._series("catalogue_items", {}): same * ITEMS,
             self._series("recommended_items", {}): self._recommended(start, rows["item_id"].to_numpy(), steps),
         }

@@ -57,7 +57,7 @@ class ServingRecord:
         self._seed = seed
         self._faults = faults
         self._traffic = traffic
-        self._metrics = ServingMetrics(contract, begin, seed=seed, traffic=traffic)
+        self._metrics = ServingMetrics(contract, seed=seed, traffic=traffic)
         self._day: list[pa.Table] = []
         self._events: list[dict[str, object]] = []
 

@@ -20,13 +20,12 @@ import pyarrow.compute as pc
 from examples.partitions import hours, write_hour
 from examples.streamrec.faults import FAULTS, Conditions, Fault, conditions_at
 from examples.streamrec.population import ITEMS
-from examples.streamrec.serving import GPUS, SOUND, STAGE_SECONDS, business_events, stage_seconds
+from examples.streamrec.serving import GPUS, SOUND, STAGE_SECONDS, business_events, stage_seconds, trained_at
 from examples.streamrec.simulate import ENDPOINTS, FRAMEWORK, MODEL_VERSION, USUAL, simulate
 from examples.streamrec.write import RECOMPUTED_EVERY, categories, touch_sources, write_recomputed
 from exporters.serving import PredictionTelemetry
 
 _ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
-_MODEL_AGE = timedelta(days=2)
 _LONGEST_GAP = timedelta(seconds=30)
 
 
@@ -132,10 +131,10 @@ class Service:
         self._recomputed = recomputed
         self._recomputed_until = _ALWAYS
         self._seed = seed
-        self._model_version = ""
+        self._served: tuple[str, datetime] | None = None
         self._generator = np.random.default_rng(seed)
         self._last_shown = np.full(ITEMS, -np.inf)
-        self._serve_model(MODEL_VERSION, time.origin - _MODEL_AGE)
+        self._serve_model(MODEL_VERSION, trained_at(time.origin))
         telemetry.set_unique("catalogue_items", ITEMS)
 
     def serve(self, begin: datetime, end: datetime, faults: tuple[Fault, ...]) -> int:
@@ -151,7 +150,7 @@ class Service:
 
     def publish(self, rows: pa.Table, begin: datetime, end: datetime, conditions: Conditions = SOUND) -> None:
         """Report to the telemetry what was served between two moments on the wall."""
-        self._publish_requests(rows, conditions)
+        self._publish_requests(rows, end, conditions)
         self._publish_business(rows, self._time.at(end).timestamp())
         for gpu in GPUS:
             load = 0.5 * rows.num_rows / max(1.0, self._usual_rows(end - begin))
@@ -167,24 +166,24 @@ class Service:
         return USUAL.mean_per_hour * self._time.factor * length / timedelta(hours=1)
 
     def _serve_model(self, version: str, trained: datetime) -> None:
-        """Tell which model answers, once for each that does."""
-        if version != self._model_version:
-            self._model_version = version
+        """Tell which model answers, once for each that does, and again when it was trained anew."""
+        if self._served != (version, trained):
+            self._served = (version, trained)
             self._telemetry.model(version, FRAMEWORK, trained)
 
-    def _publish_requests(self, rows: pa.Table, conditions: Conditions) -> None:
+    def _publish_requests(self, rows: pa.Table, wall: datetime, conditions: Conditions) -> None:
         """Report every request by itself, as an application would, and those that failed."""
         failed = int(self._generator.binomial(rows.num_rows, conditions.error_ratio))
         versions: list[Any] = rows["model_version"].to_pylist()
-        if versions:
-            self._serve_model(versions[-1], self._time.origin - _MODEL_AGE)
+        newest = versions[-1] if versions else MODEL_VERSION
+        self._serve_model(newest, trained_at(wall))
         stages = stage_seconds(self._generator, rows.num_rows + failed, conditions)
         latencies = [dict(zip(STAGE_SECONDS, row, strict=True), total=sum(row)) for row in stages.tolist()]
         for row, latency in zip(rows.to_pylist(), latencies[failed:], strict=True):
             version, endpoint, score = row["model_version"], row["endpoint"], row["score"]
             self._telemetry.observe(version, endpoint, latency, scores=(score,), features=row)
         for latency in latencies[:failed]:
-            self._telemetry.observe(self._model_version, ENDPOINTS[0], latency, error_type="timeout")
+            self._telemetry.observe(newest, ENDPOINTS[0], latency, error_type="timeout")
 
     def _publish_business(self, rows: pa.Table, simulated_seconds: float) -> None:
         """Add to the events, and count the items shown within the last simulated hour."""

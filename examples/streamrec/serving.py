@@ -1,5 +1,6 @@
 """How StreamRec serves while nothing is wrong, and what the business counts of what it served."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,13 @@ SOUND = Conditions(error_ratio=0.0002)
 GPUS = ("0", "1")
 STAGE_SECONDS = {"feature_retrieval": 0.009, "inference": 0.014, "reranking": 0.006}
 """Median latency of each stage; with the spread of 0.3 the whole request has its p99 near 45 ms."""
+
+RETRAINED_EVERY = timedelta(days=5)
+
+
+def trained_at(moment: datetime) -> datetime:
+    """When the model that serves at a moment was trained: the last time that its regular training came round."""
+    return moment - (moment - datetime(1970, 1, 1, tzinfo=UTC)) % RETRAINED_EVERY
 
 
 def stage_seconds(generator: np.random.Generator, count: int, conditions: Conditions) -> Floats:
