@@ -4,7 +4,7 @@ import json
 import signal
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -249,17 +249,15 @@ def run_exporter(
     log = JsonLog(log_to, clock, spec.system.name)
     references = open_store(spec.reference.store, base_dir, spec.system.name)
     results = open_results(spec.results, base_dir)
-    runner = RunsApart(spec, base_dir)
-    exporter = Exporter(spec, base_dir, references, results, clock, log, runner)
-    with suppress(KeyboardInterrupt):
-        exporter.restore()
-        with PageServer(listen or spec.exporter.listen, exporter.pages()) as server:
-            log("listening", url=server.url)
-            _watch(spec, exporter, stop)
-            exporter.loop(stop)
-    stop.set()
-    runner.close()
-    results.close()
+    with closing(results), closing(RunsApart(spec, base_dir)) as runner:
+        exporter = Exporter(spec, base_dir, references, results, clock, log, runner)
+        with suppress(KeyboardInterrupt):
+            exporter.restore()
+            with PageServer(listen or spec.exporter.listen, exporter.pages()) as server:
+                log("listening", url=server.url)
+                _watch(spec, exporter, stop)
+                exporter.loop(stop)
+        stop.set()
     log("stopped")
 
 
