@@ -41,6 +41,7 @@ SPACING = (
 CPU_SECONDS = 0.012
 """Of a prediction."""
 MEMORY_BYTES = 150e6
+SCRAPE_SECONDS = 0.004
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +115,9 @@ def scrapes(spec: Spec, times: Sequence[datetime], *, seed: int) -> Iterator[tup
                 service.publish(rows.slice(first, last - first), before, moment)
                 served, before = served + last - first, moment
             if moment < hour + _HOUR:
-                serving = (_up(), *telemetry.registry.collect(), *_process(served, moment))
-                yield moment, Scraped(serving, (_up(), *_sources(contract, moment)))
+                serving = (*telemetry.registry.collect(), *_process(served, moment))
+                exporter = tuple(_sources(contract, moment))
+                yield moment, Scraped((*_scrape(serving), *serving), (*_scrape(exporter), *exporter))
 
 
 def _by_hour(times: Sequence[datetime]) -> Iterator[tuple[datetime, Sequence[datetime]]]:
@@ -132,8 +134,12 @@ def _milliseconds(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)
 
 
-def _up() -> Metric:
-    return GaugeMetricFamily("up", "1 where the last scrape succeeded.", value=1)
+def _scrape(found: Sequence[Metric]) -> Iterator[Metric]:
+    """What Prometheus notes of a scrape that succeeded."""
+    samples = sum(len(metric.samples) for metric in found)
+    yield GaugeMetricFamily("up", "1 where the last scrape succeeded.", value=1)
+    yield GaugeMetricFamily("scrape_samples_scraped", "Samples of the last scrape.", value=samples)
+    yield GaugeMetricFamily("scrape_duration_seconds", "How long the last scrape took.", value=SCRAPE_SECONDS)
 
 
 def _process(served: int, moment: datetime) -> Iterator[Metric]:
