@@ -14,6 +14,7 @@ from typing import TextIO
 
 from exporters.changes import Change
 from exporters.database import DatabaseError
+from exporters.event_totals import logged_counters
 from exporters.exposition import CONTENT_TYPE, RunState, packed, render_state, render_window
 from exporters.freshness import Reading, newest
 from exporters.report import Window
@@ -100,6 +101,8 @@ class Exporter:
         system, reach = self._spec.system.name, self._spec.windows.catch_up * self._step
         try:
             report = self._results.last_report(system)
+            if report is None:
+                self._window_page = self._page_of_totals()
             if report is not None:
                 kept = self._results.windows_between(system, report.window.end - reach, report.window.end)
                 self._failed = gaps((stored.window for stored in kept), self._length, self._step)
@@ -176,6 +179,13 @@ class Exporter:
             )
             return Page(f"not ready: {reason}\n".encode(), HTTPStatus.SERVICE_UNAVAILABLE)
         return Page(b"ok\n")
+
+    def _page_of_totals(self) -> bytes:
+        """What is known before any window: the running totals, so that the first step is seen as a rise."""
+        counters = logged_counters(self._spec)
+        totals = self._results.event_totals(self._spec.system.name, counters.values()) if counters else {}
+        known = {name: totals[counter] for name, counter in counters.items()}
+        return packed(render_window(self._contract, None, known))
 
     def _should_run(self, now: datetime) -> bool:
         newest_now = newest_end(now, self._step, self._grace)
