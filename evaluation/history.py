@@ -1,8 +1,8 @@
 """A folder of history as the series that Prometheus would hold of it.
 
 They are what the exporter says of every window, what the serving application published, and how old each source was.
-The folder: ``predictions/`` is the prediction log; ``outcomes/``, ``recomputed/``, ``events/`` take the place of what the spec names,
-``training/`` that of the reference in force; ``metrics/`` are the serving metrics (`evaluation.metrics_log`) and
+The folder: ``predictions/`` is the prediction log; ``outcomes/``, ``recomputed/`` and ``events/`` take the place of what the
+spec names, ``training/`` that of the reference in force; ``metrics/`` are the serving metrics (`evaluation.metrics_log`) and
 ``sources.parquet`` the updates of the sources. Only the log must be there.
 """
 

@@ -62,7 +62,7 @@ class TotalsInMemory:
     def __init__(self) -> None:
         self._totals: dict[str, int] = {}
 
-    def count_step(self, system: str, step: Window, amounts: Amounts) -> Mapping[str, Counted]:  # noqa: ARG002
+    def count_step(self, system: str, step: Window, amounts: Amounts) -> Mapping[str, Counted]:
         """Add what was counted in the next step."""
         for counter, amount in amounts.items():
             self._totals[counter] = self._totals.get(counter, 0) + _millionths(amount)

@@ -201,15 +201,19 @@ def _add_event(
     if column is None or not rows.any():
         return
     try:
-        if column not in chunk.columns:
-            raise ColumnTypeError("is missing")
         if name in counting.distinct:
-            tally.items[name] = _items(chunk.columns[column], rows)
+            tally.items[name] = _items(_column(chunk, column), rows)
         else:
-            tally.sums[name], tally.rejected[name] = _summed(chunk.columns[column], rows & in_step)
+            tally.sums[name], tally.rejected[name] = _summed(_column(chunk, column), rows & in_step)
     except ColumnTypeError as error:
         tally.uncountable.add(name)
         tally.problems.append(_column_problem(chunk.path, column, error))
+
+
+def _column(chunk: Chunk, name: str) -> Column:
+    if name not in chunk.columns:
+        raise ColumnTypeError("is missing")
+    return chunk.columns[name]
 
 
 def _column_problem(path: str, column: str, error: ColumnTypeError) -> FileProblem:

@@ -72,9 +72,7 @@ def _stretches(spec: Spec) -> Iterator[Problem]:
     counted = {name: kpi for name, kpi in spec.business.kpis.items() if kpi.kind is not KpiKind.UNIQUE}
     for name, kpi in counted.items():
         yield from _stretch(spec, name, ("business", "kpis", name, "window"), kpi.window)
-    compared = (
-        _stretch(spec, name, ("business", "compare_window"), spec.business.compare_window) for name in counted
-    )
+    compared = (_stretch(spec, name, ("business", "compare_window"), spec.business.compare_window) for name in counted)
     yield from islice(chain.from_iterable(compared), 1)
 
 

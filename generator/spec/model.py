@@ -499,9 +499,9 @@ class Event(Part, frozen=True, kw_only=True):
     """Something the business counts: the serving application adds to its counter, or the events log has its rows."""
 
     description: Text = ""
-    source: Annotated[EventSource, Meta(description="application: `PredictionTelemetry`. log: business.events_log.")] = (
-        EventSource.APPLICATION
-    )
+    source: Annotated[
+        EventSource, Meta(description="application: `PredictionTelemetry`. log: business.events_log.")
+    ] = EventSource.APPLICATION
     logged_as: Annotated[Label, Meta(description="What the log calls it. Default: the event's name.")] | None = None
     amount: (
         Annotated[
