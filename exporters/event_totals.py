@@ -140,14 +140,15 @@ def newest_totals(connection: Connection, system: str, counters: Iterable[str]) 
 def fold_before(connection: Connection, system: str, moment: datetime) -> None:
     """Make one long step of all that ended before a moment, of each counter: no total changes."""
     events = business_events.c
-    old = and_(events.system == system, events.step_end < moment)
-    first, last = func.min(events.step_start), func.max(events.step_end)
-    sums = select(events.counter, first, last, func.sum(events.millionths)).where(old)
-    folded = connection.execute(sums.group_by(events.counter).having(func.count() > 1)).all()
-    for counter, start, end, millionths in folded:
-        connection.execute(delete(business_events).where(old, events.counter == counter))
-        row = {"step_start": start, "step_end": end, "millionths": int(millionths)}
-        connection.execute(insert(business_events).values(system=system, counter=counter, **row))
+    old = delete(business_events).where(events.system == system, events.step_end < moment)
+    taken = connection.execute(old.returning(events.counter, events.step_start, events.step_end, events.millionths))
+    folded: dict[str, dict[str, Any]] = {}
+    for counter, start, end, millionths in taken.all():
+        step = folded.setdefault(counter, {"step_start": start, "step_end": end, "millionths": 0})
+        step["step_start"], step["step_end"] = min(step["step_start"], start), max(step["step_end"], end)
+        step["millionths"] += millionths
+    for counter, step in folded.items():
+        connection.execute(insert(business_events).values(system=system, counter=counter, **step))
 
 
 def _insert_or_raise(connection: Connection, key: dict[str, Any], row: dict[str, Any]) -> Any:

@@ -181,7 +181,7 @@ def _read_table(table: SqlTable, columns: Columns, timestamp: str, window: Windo
     except InstantError as error:
         raise LogError(f"{table.path}: time column {timestamp!r} {error}") from error
     except DatabaseError as error:
-        raise LogError(f"prediction_log cannot be read: {error}") from error
+        raise LogError(f"{table.path} cannot be read: {error}") from error
 
 
 def _fragment(file: StoredFile, file_format: LogFormat, malformed: list[int]) -> ds.Fragment:

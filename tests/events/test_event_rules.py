@@ -1,5 +1,8 @@
 """What a spec may say of the events log: one breach each, at the value to blame."""
 
+import re
+from pathlib import Path
+
 import pytest
 from events.event_samples import TEXT
 
@@ -13,6 +16,12 @@ def errors(text: str) -> list[str]:
     with pytest.raises(SpecError) as caught:
         parse_spec(text)
     return [f"{item.position.line}:{item.position.column} {item.text}" for item in caught.value.diagnostics]
+
+
+def test_the_example_of_the_docs_is_sound():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "business.md").read_text()
+    (example,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert len(parse_spec(example).business.logged) == 5
 
 
 def changed(old: str, new: str) -> str:
