@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from events.event_samples import TEXT
+from event_samples import TEXT
 
 from generator.spec.diagnostics import SpecError
 from generator.spec.load import parse_spec

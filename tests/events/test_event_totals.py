@@ -10,7 +10,7 @@ from threading import Thread
 import msgspec
 import pytest
 from databases import Database
-from events.event_samples import HOUR, MINUTE, NOON, SPEC, window, window_report
+from event_samples import HOUR, MINUTE, NOON, SPEC, window, window_report
 
 from exporters.event_report import EventCount, EventsReport
 from exporters.event_totals import TotalsInMemory, with_totals

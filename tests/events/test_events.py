@@ -7,7 +7,7 @@ import msgspec
 import pyarrow as pa
 import pytest
 import sqlalchemy
-from events.event_samples import HOUR, MINUTE, NOON, SPEC, TEXT, events, table, window, write, write_table
+from event_samples import HOUR, MINUTE, NOON, SPEC, TEXT, events, table, window, write, write_table
 
 from exporters.event_report import EventsReport
 from exporters.events import measure_events

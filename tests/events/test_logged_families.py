@@ -1,23 +1,26 @@
 """Who publishes an event of the log, from the page of an exporter that lives through the usual troubles."""
 
 import io
+from datetime import datetime
 from pathlib import Path
 
 import pytest
-from events.event_samples import HOUR, MINUTE, NOON, SPEC, TEXT, events, window_report, write
+from click.testing import CliRunner
+from event_samples import HOUR, MINUTE, NOON, SPEC, TEXT, events, window_report, write
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 
 from evaluation.history import spec_of_folder
 from exporters.backfill import backfill
+from exporters.database import DatabaseError
 from exporters.event_report import EventCount, EventsReport
 from exporters.events import measure_events
 from exporters.exporter import Exporter, JsonLog
 from exporters.exposition import samples_of_window
 from exporters.html_report import html_page
 from exporters.report import Window
-from exporters.results import open_results
+from exporters.results import ResultsStore, open_results
 from exporters.schedule import windows_ending
 from exporters.serving import PredictionTelemetry
 from exporters.stores import DirectoryStore
@@ -25,6 +28,7 @@ from exporters.training_data import build_from_files
 from generator.contract import Contract, Producer
 from generator.estimate import estimate
 from generator.spec.load import parse_spec
+from mlvitals.cli import main
 from mlvitals.output import drift_table
 
 MIXED = parse_spec(
@@ -47,10 +51,14 @@ class Shop:
         version = self.store.save(build_from_files(SPEC, folder, [str(training)], created=NOON - 99 * HOUR))
         self.store.promote(version, "production")
 
+    def clock(self) -> datetime:
+        return self.now
+
     def start(self) -> Exporter:
+        """A new process, as it is after it restored what the one before it kept."""
         results = open_results(SPEC.results, self.folder)
-        clock = lambda: self.now  # noqa: E731 - the shop's own
-        exporter = Exporter(SPEC, self.folder, self.store, results, clock, JsonLog(io.StringIO(), clock, "shop"))
+        log = JsonLog(io.StringIO(), self.clock, "shop")
+        exporter = Exporter(SPEC, self.folder, self.store, results, self.clock, log)
         exporter.restore()
         return exporter
 
@@ -102,6 +110,20 @@ def test_a_step_that_could_not_be_read_leaves_no_total_and_counts_once_it_can(sh
     exporter.run_due()
     assert clicks(exporter) == 3
     assert value(exporter, "shop_events_log_files_unreadable") == 0
+
+
+def test_a_process_that_ends_between_counting_and_saving_counts_once(shop: Shop, monkeypatch: pytest.MonkeyPatch):
+    def end(*_: object) -> None:
+        raise DatabaseError("gone")
+
+    write(shop.folder, events("click", NOON - MINUTE, 4))
+    with monkeypatch.context() as patch:
+        patch.setattr(ResultsStore, "save", end)
+        shop.start().run_due()
+    exporter = shop.start()
+    assert clicks(exporter) == 4, "the step is counted already"
+    exporter.run_due()
+    assert clicks(exporter) == 4
 
 
 def test_an_exporter_whose_newest_report_cannot_be_read_does_not_restart_its_totals(shop: Shop):
@@ -196,3 +218,23 @@ def test_people_read_what_was_counted_and_what_was_left_out(shop: Shop):
         assert "rows of events that the spec does not know: 3" in text
         assert "\x1b[31m" not in text
     assert "<b>" not in page
+
+
+# ---------------------------------------------------------------- one run of the command line
+
+
+def drift(shop: Shop, *options: str) -> str:
+    """The metrics that a run of `mlvitals drift` writes for the window that ended at noon."""
+    spec, page = shop.folder / "shop.yaml", shop.folder / "shop.prom"
+    spec.write_text(TEXT)
+    times = ["--start", "2026-03-03T10:00Z", "--end", "2026-03-03T12:00Z"]
+    run = CliRunner().invoke(main, ["drift", str(spec), *times, "--textfile", str(page), *options])
+    assert run.exit_code == 0, run.output
+    return page.read_text()
+
+
+def test_a_single_run_publishes_totals_where_it_keeps_its_results_and_counts_once(shop: Shop):
+    write(shop.folder, events("click", NOON - MINUTE, 4))
+    assert "shop_clicks_total" not in drift(shop)
+    for _ in range(2):
+        assert "shop_clicks_total 4.0" in drift(shop, "--save")

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 import yaml
-from events.event_samples import HOUR, MINUTE, NOON, SPEC, TEXT, events, write
+from event_samples import HOUR, MINUTE, NOON, SPEC, TEXT, events, write
 from real_servers import fetch, running
 
 from exporters.backfill import backfill
