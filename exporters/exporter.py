@@ -14,6 +14,7 @@ from typing import TextIO
 
 from exporters.changes import Change
 from exporters.database import DatabaseError
+from exporters.event_totals import logged_counters
 from exporters.exposition import CONTENT_TYPE, RunState, packed, render_state, render_window
 from exporters.freshness import Reading, newest
 from exporters.report import Window
@@ -100,14 +101,18 @@ class Exporter:
         system, reach = self._spec.system.name, self._spec.windows.catch_up * self._step
         try:
             report = self._results.last_report(system)
+            totals = self._kept_totals() if report is None or report.events is None else {}
             if report is not None:
                 kept = self._results.windows_between(system, report.window.end - reach, report.window.end)
                 self._failed = gaps((stored.window for stored in kept), self._length, self._step)
         except DatabaseError as error:
             self._log("restore_failed", error=str(error))
             return
-        if report is not None:
-            self._publish(packed(render_window(self._contract, report)))
+        page = packed(render_window(self._contract, report, totals))
+        if report is None:
+            self._window_page = page
+        else:
+            self._publish(page)
             self._last_end = report.window.end
             self._state = RunState(last_run=report.measured_at, last_success=report.measured_at)
 
@@ -176,6 +181,12 @@ class Exporter:
             )
             return Page(f"not ready: {reason}\n".encode(), HTTPStatus.SERVICE_UNAVAILABLE)
         return Page(b"ok\n")
+
+    def _kept_totals(self) -> dict[str, float]:
+        """The running totals of events before any step is counted, so that the first one is seen as a rise."""
+        counters = logged_counters(self._spec)
+        totals = self._results.event_totals(self._spec.system.name, counters.values()) if counters else {}
+        return {name: totals[counter] for name, counter in counters.items()}
 
     def _should_run(self, now: datetime) -> bool:
         newest_now = newest_end(now, self._step, self._grace)

@@ -78,6 +78,8 @@ def drift(
     report = measure(spec, spec_path.parent, loaded, loaded.version, window, measured_at=begin)
     past = _past_windows(spec, spec_path.parent, report)
     report = with_drift_type(spec, report, facts_of(report.outcomes), drift_history(spec, report, past))
+    if save and report.events:
+        report = _with_totals(spec, spec_path.parent, report)
     if as_json:
         click.echo(report.to_json())
     else:
@@ -105,6 +107,15 @@ def _past_windows(spec: "Spec", base_dir: Path, report: "WindowReport") -> "list
             return results.past_windows(report.system, report.reference_version)
     except DatabaseError:
         return []
+
+
+def _with_totals(spec: "Spec", base_dir: Path, report: "WindowReport") -> "WindowReport":
+    """The report with the running totals of its business events, to which its step is added."""
+    from exporters.event_totals import with_totals
+    from exporters.results import open_results
+
+    with closing(open_results(spec.results, base_dir)) as results:
+        return with_totals(spec, report, results)
 
 
 def _publish(
