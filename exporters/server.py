@@ -51,19 +51,28 @@ class ListenError(UserError):
     """The address cannot be listened on."""
 
 
+Report = Callable[[str], None]
+"""Tells that a request could not be answered."""
+
+
+def on_stderr(problem: str) -> None:
+    """One line, where a process has no log."""
+    print(f"http: {problem}", file=sys.stderr)
+
+
 class PageServer:
-    """Serves pages from threads of its own until it is closed.
+    """Serves pages from threads of its own until it is closed; what fails meanwhile is reported from those.
 
     Raises:
         ListenError: the address is taken, not this machine's, or not HOST:PORT.
     """
 
-    def __init__(self, listen: str, pages: Pages) -> None:
+    def __init__(self, listen: str, pages: Pages, report: Report = on_stderr) -> None:
         host, _, port = listen.rpartition(":")
         if not (host and port.isdecimal() and int(port) < 65536):
             raise ListenError(f"cannot listen on {listen}: write HOST:PORT with a port up to 65535")
         try:
-            self._server = _Server(host.strip("[]"), int(port), pages)
+            self._server = _Server(host.strip("[]"), int(port), pages, report)
         except OSError as error:
             raise ListenError(f"cannot listen on {listen}: {error.strerror or error}") from error
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="http", daemon=True)
@@ -96,8 +105,9 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 2 * CONNECTIONS_AT_ONCE
 
-    def __init__(self, host: str, port: int, pages: Pages) -> None:
+    def __init__(self, host: str, port: int, pages: Pages, report: Report) -> None:
         self.pages = pages
+        self.report = report
         self._slots = threading.BoundedSemaphore(CONNECTIONS_AT_ONCE)
         if ":" in host:
             self.address_family = socket.AF_INET6
@@ -125,7 +135,7 @@ class _Server(ThreadingHTTPServer):
         """Say one line where the base class prints a traceback; clients that hang up are no news."""
         error = sys.exception()
         if not isinstance(error, ConnectionError | TimeoutError):
-            print(f"http: request from {client_address[0]} failed: {error!r}", file=sys.stderr)
+            self.report(f"request from {client_address[0]} failed: {error!r}")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -165,7 +175,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             return make()
         except Exception as error:  # whatever a page does, the client learns no more than this
-            print(f"http: {self.path} failed: {error!r}", file=sys.stderr)
+            self.server.report(f"{self.path} failed: {error!r}")
             return Page(b"internal error\n", HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
