@@ -1,7 +1,7 @@
 """Where log lines go: Loki, which keeps them, and Fluent Bit, which brings them there.
 
 Processes write JSON lines to files (`exporters.json_log`); Fluent Bit reads the files, needs no rights over Docker for
-it, remembers how far it is, and sends a line only once. Labels are few and bounded; everything else stays in the line.
+it, remembers how far it is, and goes on there after a restart. Labels are few and bounded; everything else stays in the line.
 """
 
 from generator.spec.durations import seconds
@@ -11,7 +11,6 @@ from generator.text_files import yaml_file
 LOKI_PORT = 3100
 LABELS = ("system", "service", "level")
 """What Loki keeps apart: fields of every line, with a handful of values each."""
-COLLECTOR_PORT = 2020
 _SHORTEST_RETENTION = "24h"
 """Loki refuses less."""
 _SCHEMA_SINCE = "2024-01-01"
@@ -78,9 +77,6 @@ def collector_config(marker: str, *, files: str, folder: str, loki_host: str) ->
         "service": {
             "flush": 1,
             "log_level": "warn",
-            "http_server": True,
-            "http_listen": "127.0.0.1",
-            "http_port": COLLECTOR_PORT,
             "storage.path": f"{folder}/chunks",
         },
         "parsers": [

@@ -19,7 +19,7 @@ _OPTIONS: Json = {
     "enableLogDetails": True,
     "prettifyLogMessage": False,
     "showCommonLabels": False,
-    "showLabels": False,
+    "showLabels": True,
     "showLogContextToggle": False,
     "showTime": True,
     "sortOrder": "Descending",

@@ -69,9 +69,8 @@ def test_exporter_and_service_write_where_the_collector_reads(service):
     assert f"--log-file=/logs/{service}.jsonl" in SERVICES[service]["command"]
 
 
-def test_health_checks_ask_with_the_program_that_the_image_holds():
+def test_loki_is_asked_by_its_own_program_because_its_image_holds_no_other():
     assert SERVICES["loki"]["healthcheck"]["test"][1:3] == ["/usr/bin/loki", "-health"]
-    assert SERVICES["collector"]["healthcheck"]["test"][1] == "/fluent-bit/bin/fluent-bit"
 
 
 def test_each_program_is_given_a_configuration_that_is_generated(files):
@@ -111,8 +110,9 @@ def test_lines_lie_at_the_time_they_name(collector):
     assert parser["time_format"] == "%Y-%m-%dT%H:%M:%S.%LZ"
 
 
-def test_it_serves_its_own_metrics_to_itself_alone(collector):
-    assert collector["service"]["http_listen"] == "127.0.0.1"
+def test_it_listens_to_nobody(collector):
+    assert "http_server" not in collector["service"]
+    assert [item["name"] for item in collector["pipeline"]["inputs"]] == ["tail"]
 
 
 def test_its_configuration_holds_nothing_of_the_spec():
