@@ -15,9 +15,11 @@ COPY --from=prometheus /bin/prometheus /bin/promtool /usr/local/bin/
 
 # The folders that volumes are mounted on belong to their users, and a new volume inherits that.
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin mlvitals \
-    && mkdir -p examples/streamrec/data var /history /inbox /prometheus /secrets/alertmanager /secrets/grafana \
+    && mkdir -p examples/streamrec/data var /history /inbox /logs /collector /prometheus \
+        /secrets/alertmanager /secrets/grafana \
     && chown nobody:nogroup /prometheus \
-    && chown mlvitals examples/streamrec/data var /history /inbox /secrets/alertmanager /secrets/grafana
+    && chown mlvitals examples/streamrec/data var /history /inbox /logs /collector \
+        /secrets/alertmanager /secrets/grafana
 
 COPY . ./
 RUN pip install --no-cache-dir --disable-pip-version-check --no-deps --editable . \

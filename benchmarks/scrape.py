@@ -21,7 +21,8 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from benchmarks.data import NOON, WINDOW, reference_of_copies, spec_of, table_of
 from benchmarks.figures import Figure
-from exporters.exporter import Exporter, JsonLog
+from exporters.exporter import Exporter
+from exporters.json_log import JsonLog
 from exporters.report import Window
 from exporters.results import open_results
 from exporters.runs import run_apart

@@ -1,27 +1,26 @@
 """The exporter process: measures every window as it becomes due, keeps the results and serves the last good ones."""
 
-import json
 import signal
 import threading
 from collections.abc import Callable
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from exporters.changes import Change
 from exporters.database import DatabaseError
 from exporters.event_totals import logged_counters
 from exporters.exposition import CONTENT_TYPE, RunState, packed, render_state, render_window
 from exporters.freshness import Reading, newest
+from exporters.json_log import JsonLog, Level
 from exporters.report import Window
 from exporters.results import ResultsStore, open_results
 from exporters.runs import Runner, RunsApart, run_here
 from exporters.schedule import due_windows, gaps, newest_end, next_due
-from exporters.server import Page, Pages, PageServer
+from exporters.server import Page, Pages, PageServer, Report
 from exporters.stores import ReferenceStore, open_store
 from generator.contract import CHANGES_SHOWN, Contract
 from generator.spec.durations import milliseconds
@@ -41,20 +40,6 @@ SHORTEST_STUCK = timedelta(minutes=10)
 def utc_now() -> datetime:
     """The present by the machine's clock."""
     return datetime.now(UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class JsonLog:
-    """Writes events as one line of JSON each."""
-
-    stream: TextIO
-    clock: Clock
-    system: str
-
-    def __call__(self, event: str, **details: object) -> None:
-        """Write one event."""
-        line = {"time": self.clock().isoformat(), "system": self.system, "event": event, **details}
-        print(json.dumps(line, default=str, ensure_ascii=False), file=self.stream, flush=True)
 
 
 class Exporter:
@@ -106,7 +91,7 @@ class Exporter:
                 kept = self._results.windows_between(system, report.window.end - reach, report.window.end)
                 self._failed = gaps((stored.window for stored in kept), self._length, self._step)
         except DatabaseError as error:
-            self._log("restore_failed", error=str(error))
+            self._log("restore_failed", level=Level.ERROR, error=str(error))
             return
         page = packed(render_window(self._contract, report, totals))
         if report is None:
@@ -148,14 +133,14 @@ class Exporter:
         reading = newest(self._spec.sources[source], self._base_dir)
         self._freshness[source] = reading
         if reading.newest is None and reading != before:
-            self._log("source_age_unknown", source=source, reason=reading.reason)
+            self._log("source_age_unknown", level=Level.WARNING, source=source, reason=reading.reason)
 
     def refresh_changes(self) -> None:
         """Look which deployments and pipeline changes were noted."""
         try:
             self._changes = self._results.newest_changes(self._spec.system.name, CHANGES_SHOWN)
         except DatabaseError as error:
-            self._log("changes_unknown", error=str(error))
+            self._log("changes_unknown", level=Level.WARNING, error=str(error))
 
     def pages(self) -> Pages:
         """What the process serves."""
@@ -201,11 +186,11 @@ class Exporter:
         run = self._run_window(window, begin)
         failed = bool(run.error)
         if failed:
-            self._log(
-                "run_failed", window_start=window.start.isoformat(), window_end=window.end.isoformat(), error=run.error
-            )
+            self._log("run_failed", level=Level.ERROR, **_bounds(window), error=run.error)
         self._log_differences(window, run.differences)
         end = self._clock()
+        if not failed:
+            self._log("window_measured", **_bounds(window), seconds=round((end - begin).total_seconds(), 3))
         self._state = RunState(
             runs=self._state.runs + 1,
             failures=self._state.failures + failed,
@@ -222,12 +207,16 @@ class Exporter:
     def _log_differences(self, window: Window, differences: tuple[str, ...]) -> None:
         """Name the columns that differ, when they begin to."""
         if differences and differences != self._differences:
-            self._log("schema_differences", window_end=window.end.isoformat(), columns=differences)
+            self._log("schema_differences", level=Level.WARNING, window_end=window.end.isoformat(), columns=differences)
         self._differences = differences
 
     def _publish(self, page: bytes) -> None:
         self._window_page = page
         self._ready = True
+
+
+def _bounds(window: Window) -> dict[str, Any]:
+    return {"window_start": window.start.isoformat(), "window_end": window.end.isoformat()}
 
 
 def run_exporter(
@@ -238,6 +227,7 @@ def run_exporter(
     log_to: TextIO,
     clock: Clock = utc_now,
     listen: str | None = None,
+    log_file: Path | None = None,
 ) -> None:
     """Serve and measure until `stop` is set or, in the main thread, SIGTERM or SIGINT arrives.
 
@@ -248,28 +238,34 @@ def run_exporter(
         log_to: where events are written, one line of JSON each.
         clock: tells the present.
         listen: HOST:PORT instead of the spec's.
+        log_file: where events are written too; see `JsonLog`.
 
     Raises:
         ArtifactError: the spec names a kind of reference store that there is not.
         DatabaseError: the spec's results database cannot be opened.
         ListenError: the address cannot be listened on.
+        OSError: the log file cannot be written.
 
     """
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-    log = JsonLog(log_to, clock, spec.system.name)
     references = open_store(spec.reference.store, base_dir, spec.system.name)
     results = open_results(spec.results, base_dir)
-    with closing(results), closing(RunsApart(spec, base_dir)) as runner:
-        exporter = Exporter(spec, base_dir, references, results, clock, log, runner)
-        with suppress(KeyboardInterrupt):
-            exporter.restore()
-            with PageServer(listen or spec.exporter.listen, exporter.pages()) as server:
-                log("listening", url=server.url)
-                _watch(spec, exporter, stop)
-                exporter.loop(stop)
-        stop.set()
-    log("stopped")
+    with JsonLog(log_to, clock, spec.system.name, file=log_file) as log:
+        with closing(results), closing(RunsApart(spec, base_dir)) as runner:
+            exporter = Exporter(spec, base_dir, references, results, clock, log, runner)
+            with suppress(KeyboardInterrupt):
+                exporter.restore()
+                with PageServer(listen or spec.exporter.listen, exporter.pages(), _report_to(log)) as server:
+                    log("listening", url=server.url)
+                    _watch(spec, exporter, stop)
+                    exporter.loop(stop)
+            stop.set()
+        log("stopped")
+
+
+def _report_to(log: JsonLog) -> Report:
+    return lambda problem: log("http_failed", level=Level.ERROR, problem=problem)
 
 
 def _watch(spec: Spec, exporter: Exporter, stop: threading.Event) -> None:

@@ -46,15 +46,24 @@ Pages = Mapping[str, Callable[[], Page]]
 """What is served under which path. A page is made for every request, in the request's own thread."""
 
 
+Report = Callable[[str], None]
+"""Tells that a request could not be answered."""
+
+
+def on_stderr(problem: str) -> None:
+    """One line, where a process has no log."""
+    print(f"http: {problem}", file=sys.stderr)
+
+
 class PageServer(Listener):
-    """Serves pages from threads of its own until it is closed.
+    """Serves pages from threads of its own until it is closed; what fails meanwhile is reported from those.
 
     Raises:
         ListenError: the address is taken, not this machine's, or not HOST:PORT.
     """
 
-    def __init__(self, listen: str, pages: Pages) -> None:
-        super().__init__(listen, lambda host, port: _Server(host, port, pages), "http")
+    def __init__(self, listen: str, pages: Pages, report: Report = on_stderr) -> None:
+        super().__init__(listen, lambda host, port: _Server(host, port, pages, report), "http")
 
 
 class _Server(ThreadingHTTPServer):
@@ -62,8 +71,9 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 2 * CONNECTIONS_AT_ONCE
 
-    def __init__(self, host: str, port: int, pages: Pages) -> None:
+    def __init__(self, host: str, port: int, pages: Pages, report: Report) -> None:
         self.pages = pages
+        self.report = report
         self._slots = threading.BoundedSemaphore(CONNECTIONS_AT_ONCE)
         if ":" in host:
             self.address_family = socket.AF_INET6
@@ -91,7 +101,7 @@ class _Server(ThreadingHTTPServer):
         """Say one line where the base class prints a traceback; clients that hang up are no news."""
         error = sys.exception()
         if not isinstance(error, ConnectionError | TimeoutError):
-            print(f"http: request from {client_address[0]} failed: {error!r}", file=sys.stderr)
+            self.report(f"request from {client_address[0]} failed: {error!r}")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -131,7 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             return make()
         except Exception as error:  # whatever a page does, the client learns no more than this
-            print(f"http: {self.path} failed: {error!r}", file=sys.stderr)
+            self.server.report(f"{self.path} failed: {error!r}")
             return Page(b"internal error\n", HTTPStatus.INTERNAL_SERVER_ERROR)
 
 

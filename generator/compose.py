@@ -6,6 +6,7 @@ The services of docker-compose.yml find each other by name: the application by t
 import msgspec
 
 from generator.grafana.provisioning import provisioning_files
+from generator.logs import LOKI_PORT, collector_config, keeps_logs, loki_config
 from generator.prometheus import prometheus_config
 from generator.spec.model import Spec
 
@@ -13,18 +14,32 @@ EXPORTER = "exporter:9108"
 ALERTMANAGER = "alertmanager:9093"
 INBOX = "http://inbox:9110"
 PROMETHEUS = "http://prometheus:9090"
+LOKI = "loki"
+"""The service of the profile `logs` that keeps log lines."""
+LOG_FILES = "/logs/*.jsonl*"
 SERVING_PORT = 8000
 
 
 def compose_files(spec: Spec, marker: str) -> dict[str, str]:
     """What the services of the stack read: path below ``stack/<system>/`` to text."""
     inside = on_the_network(spec)
-    provisioned = provisioning_files(inside, marker, prometheus_url=PROMETHEUS)
+    provisioned = provisioning_files(inside, marker, prometheus_url=PROMETHEUS, loki_url=f"http://{LOKI}:{LOKI_PORT}")
     rules = f"../../../alert_rules/{spec.system.name}.rules.yml"
     return {
         "compose/prometheus.yml": prometheus_config(inside, marker, rule_files=(rules,), alertmanagers=(ALERTMANAGER,)),
         "compose/prometheus.flags": prometheus_flags(spec, marker),
+        **_log_files(spec, marker),
         **{f"grafana/provisioning/{path}": text for path, text in provisioned.items()},
+    }
+
+
+def _log_files(spec: Spec, marker: str) -> dict[str, str]:
+    """What the profile `logs` reads, where the system has logs."""
+    if not keeps_logs(spec):
+        return {}
+    return {
+        "compose/loki.yml": loki_config(spec, marker, folder="/loki"),
+        "compose/fluent-bit.yml": collector_config(marker, files=LOG_FILES, folder="/collector", loki_host=LOKI),
     }
 
 

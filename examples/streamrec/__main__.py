@@ -1,6 +1,7 @@
 """``python -m examples.streamrec history`` and ``... past`` write StreamRec's past, ``... serve`` runs it."""
 
 import signal
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
@@ -18,6 +19,7 @@ from examples.streamrec.schedule import DAYS, NAMES, Planned, schedule, truth_of
 from examples.streamrec.service import FaultFile, Service, SimulatedTime, run
 from examples.streamrec.simulate import Traffic, simulate
 from examples.streamrec.write import TRAINING_DAYS, categories, write_history
+from exporters.json_log import JsonLog, Level
 from exporters.paths import resolve
 from exporters.serving import PredictionTelemetry
 from generator.contract import Contract
@@ -242,9 +244,17 @@ def record(rules: Path, prometheus: str, begin: str, end: str, out: Path) -> Non
     type=click.Path(dir_okay=False, path_type=Path),
     help='JSON like {"march3": 0.4}, read at every tick.',
 )
+@click.option("--log-file", type=FILE, metavar="FILE", help="Write the events there too; at 5 MB it becomes FILE.1.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 def serve_command(
-    spec: Path, listen: str, log: Path, time_factor: float, tick: float, fault_file: Path | None, seed: int
+    spec: Path,
+    listen: str,
+    log: Path,
+    time_factor: float,
+    tick: float,
+    fault_file: Path | None,
+    log_file: Path | None,
+    seed: int,
 ) -> None:
     """Answer simulated traffic, log it and publish its metrics, until SIGTERM or Ctrl-C."""
     host, _, port = listen.rpartition(":")
@@ -259,21 +269,28 @@ def serve_command(
         raise click.ClickException(str(error)) from error
     folders = (resolve(source.path, spec.parent) for source in loaded.sources.values() if source.path)
     recomputed = resolve(loaded.skew.path, spec.parent) if loaded.skew.path else None
-    begin = datetime.now(UTC)
+    begin = _now()
     try:
         telemetry = PredictionTelemetry(loaded)
         time = SimulatedTime(begin, time_factor)
         service = Service(telemetry, time, log, tuple(folders), seed=seed, recomputed=recomputed)
     except ValueError as error:
         raise click.ClickException(f"{spec} does not describe StreamRec: {error}") from error
-    faults = FaultFile(fault_file, report=lambda message: click.echo(message, err=True))
     try:
-        telemetry.start_server(host, int(port))
-        click.echo(f"StreamRec serves http://{listen}/metrics and logs its predictions to {log}")
-        run(service, faults, tick=timedelta(seconds=tick), stop=stop, clock=lambda: datetime.now(UTC), begin=begin)
+        with JsonLog(sys.stdout, _now, loaded.system.name, "serving", log_file) as events:
+            telemetry.start_server(host, int(port))
+            events("listening", url=f"http://{listen}/metrics", log=str(log))
+            faults = FaultFile(
+                fault_file, report=lambda message: events("faults", level=Level.WARNING, message=message)
+            )
+            run(service, faults, tick=timedelta(seconds=tick), stop=stop, clock=_now, begin=begin, events=events)
+            events("stopped")
     except OSError as error:
-        raise click.ClickException(f"{listen}, {log}: {error}") from error
-    click.echo("StreamRec stopped")
+        raise click.ClickException(f"{listen}, {log}, {log_file or 'no log file'}: {error}") from error
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 @main.command()

@@ -23,6 +23,7 @@ from examples.streamrec.population import ITEMS
 from examples.streamrec.serving import GPUS, SOUND, STAGE_SECONDS, business_events, stage_seconds, trained_at
 from examples.streamrec.simulate import ENDPOINTS, FRAMEWORK, MODEL_VERSION, USUAL, simulate
 from examples.streamrec.write import RECOMPUTED_EVERY, categories, touch_sources, write_recomputed
+from exporters.json_log import JsonLog
 from exporters.serving import PredictionTelemetry
 
 _ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
@@ -200,10 +201,18 @@ class Service:
 
 
 def run(
-    service: Service, faults: FaultFile, *, tick: timedelta, stop: Event, clock: Callable[[], datetime], begin: datetime
+    service: Service,
+    faults: FaultFile,
+    *,
+    tick: timedelta,
+    stop: Event,
+    clock: Callable[[], datetime],
+    begin: datetime,
+    events: JsonLog,
 ) -> None:
     """Serve in ticks from `begin` until `stop` is set; of a long gap (a sleeping machine) only the last half minute."""
     while not stop.wait(max(0.0, (begin + tick - clock()).total_seconds())):
         end = clock()
-        service.serve(max(begin, end - _LONGEST_GAP), end, faults.read())
+        predictions = service.serve(max(begin, end - _LONGEST_GAP), end, faults.read())
+        events("served", predictions=predictions, seconds=round((end - begin).total_seconds(), 3))
         begin = end

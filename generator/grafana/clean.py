@@ -37,7 +37,7 @@ def clean(dashboard: object) -> dict[str, Any]:
 
 def _panel(panel: Mapping[str, Any]) -> dict[str, Any]:
     if panel["type"] == "row":
-        return {key: panel[key] for key in _ROW}
+        return {**{key: panel[key] for key in _ROW}, "panels": [_panel(inside) for inside in panel["panels"]]}
     cleaned = _without(panel, _OF_PANEL)
     cleaned["targets"] = [_target(target) for target in panel["targets"]]
     cleaned["fieldConfig"].setdefault("overrides", [])

@@ -1,15 +1,16 @@
 """The dashboards of a system: the main one, from what the product feels to what the machines do, and those below it."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from generator.boards import Board, board_name
 from generator.contract import Contract
-from generator.grafana import feature, slo, strip
+from generator.grafana import feature, logs, slo, strip
 from generator.grafana.annotations import annotations
-from generator.grafana.page import Page, Row, drawn, frame_of
+from generator.grafana.page import Folded, Page, Row, drawn, frame_of
 from generator.grafana.variables import chosen_features, chosen_servers
+from generator.logs import keeps_logs
 from generator.signals.signal import Layer, Place, Signal
 from generator.spec.model import Spec
 
@@ -66,11 +67,18 @@ def _main(spec: Spec, signals: tuple[Signal, ...]) -> Page:
         Board.MAIN,
         "ML health",
         "Is anything wrong, in which layer, since when. The strip at the top answers; a click on a feature leads on.",
-        _layers(signals, Place.MAIN),
+        _with_logs(spec, _layers(signals, Place.MAIN)),
         (*chosen_servers(contract), *chosen_features(contract)),
         strip.strip(spec, frame_of(spec, contract)),
         annotations(contract),
+        logs.source_variable() if keeps_logs(spec) else None,
     )
+
+
+def _with_logs(spec: Spec, layers: Sequence[Row]) -> list[Row | Folded]:
+    """The layers, and below the data layer what the processes that measure it say, where log lines are kept."""
+    after = list(_LAYERS).index(Layer.DATA) + 1
+    return [*layers[:after], *([logs.row(spec)] if keeps_logs(spec) else []), *layers[after:]]
 
 
 def _details(spec: Spec, signals: tuple[Signal, ...]) -> Page:

@@ -1,6 +1,6 @@
 """What all dashboards of a system have in common: address, time range, links, variables, rows."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,6 +43,16 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Folded:
+    """One panel below a heading that is closed at first: it asks nothing until somebody opens it."""
+
+    title: str
+    size: Size
+    draw: Callable[[int, Box], core.Panel]
+    """By its id and its place."""
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """One dashboard of a system."""
 
@@ -50,11 +60,13 @@ class Page:
     title: str
     purpose: str
     """What question it answers; shown above the description of the system."""
-    rows: Sequence[Row]
+    rows: Sequence[Row | Folded]
     variables: Sequence[Variable] = ()
     top: Sequence[core.Panel] = ()
     """Panels drawn by themselves, above all rows."""
     annotations: Sequence[Json] = ()
+    log_store: Json | None = None
+    """The variable of a second data source, where a row asks one."""
 
 
 def frame_of(spec: Spec, contract: Contract) -> Frame:
@@ -70,7 +82,7 @@ def frame_of(spec: Spec, contract: Contract) -> Frame:
 def drawn(spec: Spec, page: Page, marker: str = "") -> Json:
     """A page as Grafana dashboard JSON, schema version 41; `marker` says where it comes from."""
     contract = Contract(spec)
-    rows = [replace(row, signals=_restricted(row, page, contract)) for row in page.rows]
+    rows = [_restricted(row, page, contract) for row in page.rows]
     top = max((panel.gridPos.y + panel.gridPos.h for panel in page.top), default=0)
     return clean(
         core.Dashboard(
@@ -85,7 +97,11 @@ def drawn(spec: Spec, page: Page, marker: str = "") -> Json:
             time=core.Time("now-24h", "now"),
             timezone="browser",
             templating=core.Templating(
-                list=[data_source_variable(), *(variable.document() for variable in page.variables)]
+                list=[
+                    data_source_variable(),
+                    *([page.log_store] if page.log_store else []),
+                    *(variable.document() for variable in page.variables),
+                ]
             ),
             annotations=core.Annotations(list=list(page.annotations)),
             links=[_other_boards(spec), _runbooks(spec)],
@@ -94,23 +110,35 @@ def drawn(spec: Spec, page: Page, marker: str = "") -> Json:
     )
 
 
-def _restricted(row: Row, page: Page, contract: Contract) -> Sequence[Signal]:
-    return tuple(restricted(row.signals, page.variables, contract)) if row.restricted else row.signals
+def _restricted(row: Row | Folded, page: Page, contract: Contract) -> Row | Folded:
+    """The row, its queries restricted to what is chosen where it wants that."""
+    if isinstance(row, Folded) or not row.restricted:
+        return row
+    return replace(row, signals=tuple(restricted(row.signals, page.variables, contract)))
 
 
-def _placed(rows: Iterable[Row], frame: Frame, top: int) -> Iterator[core.Panel]:
+def _placed(rows: Iterable[Row | Folded], frame: Frame, top: int) -> Iterator[core.Panel]:
     """The panels of all rows, each row's ids from a hundred of its own."""
     for position, row in enumerate(rows, start=1):
+        identity = 100 * position
+        if isinstance(row, Folded):
+            inside = row.draw(identity + 1, Box(0, top + 1, row.size.width, row.size.height))
+            yield _heading(row.title, identity, top, collapsed=True, panels=[inside])
+            top += 1
+            continue
         if not row.signals:
             continue
-        identity = 100 * position
         if row.title:
-            yield core.RowPanel(id=identity, title=row.title, gridPos=grid(Box(0, top, COLUMNS, 1)))
+            yield _heading(row.title, identity, top)
             top += 1
         boxes = list(flow((Size(signal.width, signal.height) for signal in row.signals), top))
         for offset, (signal, box) in enumerate(zip(row.signals, boxes, strict=True), start=1):
             yield panel(signal, identity + offset, box, frame)
         top = boxes[-1].y + boxes[-1].height
+
+
+def _heading(title: str, identity: int, top: int, **more: Any) -> core.RowPanel:
+    return core.RowPanel(id=identity, title=title, gridPos=grid(Box(0, top, COLUMNS, 1)), **more)
 
 
 def _other_boards(spec: Spec) -> core.DashboardLink:

@@ -1,5 +1,6 @@
 """What Grafana is told at its start: where its data is, and which dashboards it shows."""
 
+from generator.logs import keeps_logs
 from generator.spec.durations import seconds
 from generator.spec.model import Spec
 from generator.text_files import yaml_file
@@ -8,24 +9,35 @@ PROVISIONED_DASHBOARDS = "/etc/mlvitals/dashboards"
 """Where the folder of generated dashboards is mounted."""
 
 
-def provisioning_files(spec: Spec, marker: str, *, prometheus_url: str) -> dict[str, str]:
+_LINES = 200
+"""Of a log panel: more than anybody reads, and still quick to draw."""
+
+
+def provisioning_files(spec: Spec, marker: str, *, prometheus_url: str, loki_url: str) -> dict[str, str]:
     """Grafana's provisioning folder: path within it to text.
 
-    The data source knows the scrape interval, which decides `$__rate_interval` and the smallest step of panels.
+    The Prometheus data source knows the scrape interval, which decides `$__rate_interval` and the smallest step of
+    panels. Loki is a data source where the system has logs; Grafana asks it only when somebody looks at them.
     """
+    log_store = {"datasources/loki.yml": yaml_file(_provisioned(_loki(loki_url)), marker)} if keeps_logs(spec) else {}
     return {
-        "datasources/prometheus.yml": yaml_file(_data_sources(spec, prometheus_url), marker),
+        "datasources/prometheus.yml": yaml_file(_provisioned(_prometheus(spec, prometheus_url)), marker),
+        **log_store,
         "dashboards/mlvitals.yml": yaml_file(_DASHBOARDS, marker),
     }
 
 
-def _data_sources(spec: Spec, prometheus_url: str) -> dict[str, object]:
-    source = {
+def _provisioned(source: dict[str, object]) -> dict[str, object]:
+    return {"apiVersion": 1, "datasources": [source]}
+
+
+def _prometheus(spec: Spec, url: str) -> dict[str, object]:
+    return {
         "name": "Prometheus",
         "uid": "prometheus",
         "type": "prometheus",
         "access": "proxy",
-        "url": prometheus_url,
+        "url": url,
         "isDefault": True,
         "editable": False,
         "jsonData": {
@@ -34,7 +46,18 @@ def _data_sources(spec: Spec, prometheus_url: str) -> dict[str, object]:
             "timeInterval": f"{max(1, round(seconds(spec.telemetry.scrape_interval)))}s",
         },
     }
-    return {"apiVersion": 1, "datasources": [source]}
+
+
+def _loki(url: str) -> dict[str, object]:
+    return {
+        "name": "Loki",
+        "uid": "loki",
+        "type": "loki",
+        "access": "proxy",
+        "url": url,
+        "editable": False,
+        "jsonData": {"maxLines": _LINES},
+    }
 
 
 _DASHBOARDS = {

@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporters.exporter import Exporter, JsonLog
+from exporters.exporter import Exporter
+from exporters.json_log import JsonLog
 from exporters.results import open_results
 from exporters.stores import open_store
 from generator.spec.load import load_spec

@@ -1,5 +1,6 @@
 """The simulated application: what it logs and what it tells its telemetry."""
 
+import io
 import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from click.testing import CliRunner
 from examples.streamrec.__main__ import main
 from examples.streamrec.population import USERS
 from examples.streamrec.service import FaultFile, Service, SimulatedTime, business_events, live_rows, parse_faults, run
+from exporters.json_log import JsonLog
 
 ORIGIN = datetime(2026, 3, 3, 8, 0, tzinfo=UTC)
 TIME = SimulatedTime(ORIGIN, 180)
@@ -194,10 +196,15 @@ def test_the_loop_serves_tick_after_tick_until_it_is_stopped(service, telemetry,
             stop.set()
         return now
 
-    run(service, FaultFile(None, print), tick=timedelta(seconds=0), stop=stop, clock=clock, begin=ORIGIN)
+    told = io.StringIO()
+    events = JsonLog(told, lambda: ORIGIN, "streamrec", "serving")
+    run(service, FaultFile(None, print), tick=timedelta(seconds=0), stop=stop, clock=clock, begin=ORIGIN, events=events)
     log = pa_dataset.dataset(tmp_path / "log", partitioning="hive").to_table()
     assert pc.max(log["timestamp"]).as_py() <= after(2)
     assert log.num_rows == len(telemetry.requests) > 0
+    served = [json.loads(line) for line in told.getvalue().splitlines()]
+    assert {event["event"] for event in served} == {"served"}
+    assert sum(event["predictions"] for event in served) == log.num_rows
 
 
 def test_the_spec_of_another_system_is_refused_with_a_message(tmp_path):

@@ -17,7 +17,8 @@ import msgspec
 import pytest
 from exporter_samples import HOUR, NOON, SPEC, log_rows, value, write_parquet
 
-from exporters.exporter import Exporter, JsonLog, run_exporter
+from exporters.exporter import Exporter, run_exporter
+from exporters.json_log import JsonLog
 from exporters.pipeline import measure
 from exporters.prediction_log import LogError
 from exporters.reference import Reference, build_reference
@@ -236,8 +237,10 @@ def test_a_failed_run_keeps_the_last_good_values_and_says_why(
     assert value(page, "shop_exporter_run_failures_total") == 1
     assert value(page, "shop_exporter_last_run_timestamp_seconds") == bench.clock.now.timestamp()
     assert value(page, "shop_exporter_last_success_timestamp_seconds") == (NOON + 5 * MINUTE).timestamp()
-    (event,) = bench.events()
-    assert (event["event"], event["system"], event["window_end"]) == ("run_failed", "shop", "2026-03-03T13:00:00+00:00")
+    measured, event = bench.events()
+    assert (measured["event"], measured["level"]) == ("window_measured", "info")
+    assert (event["event"], event["level"]) == ("run_failed", "error")
+    assert (event["system"], event["window_end"]) == ("shop", "2026-03-03T13:00:00+00:00")
     assert said in event["error"]
 
 

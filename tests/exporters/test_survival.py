@@ -15,7 +15,8 @@ from databases import Database
 from exporter_samples import HOUR, NOON, SPEC, log_rows, write_parquet
 from sqlalchemy import Table, select
 
-from exporters.exporter import Exporter, JsonLog
+from exporters.exporter import Exporter
+from exporters.json_log import JsonLog
 from exporters.reference import build_reference
 from exporters.results import drift_features, drift_results, drift_windows
 from exporters.stores import DirectoryStore

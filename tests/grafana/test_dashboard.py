@@ -55,6 +55,7 @@ def test_a_row_a_layer_from_what_people_feel_to_what_machines_do(shown):
         "Business",
         "Model",
         "Data",
+        "Logs",
         "System",
     ]
 

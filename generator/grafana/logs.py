@@ -1,0 +1,84 @@
+"""The log lines of the exporter and the service, newest first, in a row that asks Loki only when it is opened."""
+
+from typing import Any
+
+from grafanalib import core
+
+from generator.grafana.layout import Box, Size
+from generator.grafana.page import Folded
+from generator.grafana.panels import CorePanel, grid
+from generator.promql import selector
+from generator.spec.model import Spec
+
+Json = dict[str, Any]
+
+SOURCE = {"type": "loki", "uid": "${logs}"}
+_HEIGHT = 9
+_OPTIONS: Json = {
+    "dedupStrategy": "none",
+    "enableLogDetails": True,
+    "prettifyLogMessage": False,
+    "showCommonLabels": False,
+    "showLabels": True,
+    "showLogContextToggle": False,
+    "showTime": True,
+    "sortOrder": "Descending",
+    "wrapLogMessage": True,
+}
+_DESCRIPTION = (
+    "What the exporter and the serving application say, newest first, coloured by level: one JSON object a line; click "
+    "one for its fields. Normal: info, one `window_measured` a window. Look here when a layer is blind or a source "
+    "tells no age: `run_failed`, `schema_differences` and `source_age_unknown` name the reason. "
+    "Lines are kept only while Loki runs: `docker compose --profile logs up -d --wait` starts it. Without it this "
+    "panel says that Loki cannot be reached, and nothing else is missing."
+)
+_EMPTY = (
+    "No lines in this time range, or no log store: `docker compose --profile logs up -d --wait` starts one. "
+    "Without it `docker compose logs exporter` shows the same lines."
+)
+
+
+def source_variable() -> Json:
+    """The Loki that is asked; a fixed one would not exist elsewhere."""
+    return {
+        "type": "datasource",
+        "name": "logs",
+        "label": "Log store",
+        "description": "The Loki that keeps the log lines.",
+        "query": "loki",
+        "refresh": 1,
+        "hide": 0,
+        "multi": False,
+        "includeAll": False,
+    }
+
+
+def row(spec: Spec) -> Folded:
+    """The closed row with the lines of a system."""
+    query = selector("", system=spec.system.name)
+
+    def lines(identity: int, box: Box) -> core.Panel:
+        return CorePanel(
+            "logs",
+            _OPTIONS,
+            id=identity,
+            title="Log lines",
+            description=_DESCRIPTION,
+            dataSource=SOURCE,
+            gridPos=grid(box),
+            maxDataPoints=None,
+            targets=[_target(query)],
+            extraJson={"fieldConfig": {"defaults": {"noValue": _EMPTY}, "overrides": []}},
+        )
+
+    return Folded("Logs (exporter and service)", Size(24, _HEIGHT), lines)
+
+
+def _target(query: str) -> Json:
+    return {
+        "datasource": SOURCE,
+        "expr": query,
+        "instant": False,
+        "queryType": "range",
+        "refId": "A",
+    }

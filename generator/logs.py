@@ -1,0 +1,119 @@
+"""Where log lines go: Loki, which keeps them, and Fluent Bit, which brings them there.
+
+Processes write JSON lines to files (`exporters.json_log`); Fluent Bit reads the files, needs no rights over Docker for
+it, remembers how far it is, and goes on there after a restart. Labels are few and bounded; everything else stays in the line.
+"""
+
+from generator.spec.durations import seconds
+from generator.spec.model import SignalType, Spec
+from generator.text_files import yaml_file
+
+LOKI_PORT = 3100
+LABELS = ("system", "service", "level")
+"""What Loki keeps apart: fields of every line, with a handful of values each."""
+_SHORTEST_RETENTION = "24h"
+"""Loki refuses less."""
+_SCHEMA_SINCE = "2024-01-01"
+
+
+def keeps_logs(spec: Spec) -> bool:
+    """Whether the system has telemetry of the type log: only then is there something to keep and to show."""
+    return any(signal.type is SignalType.LOG for signal in spec.telemetry.signals.values())
+
+
+def loki_config(spec: Spec, marker: str, *, folder: str) -> str:
+    """One process, files below `folder`, lines kept as long as the warm tier; nothing is reported to anybody."""
+    retention = max(spec.telemetry.retention.warm, _SHORTEST_RETENTION, key=seconds)
+    document = {
+        "auth_enabled": False,
+        "analytics": {"reporting_enabled": False},
+        "server": {
+            "http_listen_port": LOKI_PORT,
+            "grpc_listen_address": "127.0.0.1",
+            "log_level": "warn",
+        },
+        "common": {
+            "instance_addr": "127.0.0.1",
+            "path_prefix": folder,
+            "replication_factor": 1,
+            "ring": {"kvstore": {"store": "inmemory"}},
+            "storage": {
+                "filesystem": {"chunks_directory": f"{folder}/chunks", "rules_directory": f"{folder}/rules"},
+            },
+        },
+        "schema_config": {
+            "configs": [
+                {
+                    "from": _SCHEMA_SINCE,
+                    "store": "tsdb",
+                    "object_store": "filesystem",
+                    "schema": "v13",
+                    "index": {"prefix": "index_", "period": "24h"},
+                }
+            ]
+        },
+        "compactor": {
+            "working_directory": f"{folder}/compactor",
+            "retention_enabled": True,
+            "delete_request_store": "filesystem",
+        },
+        "limits_config": {
+            "retention_period": retention,
+            "discover_service_name": [],
+            "discover_log_levels": False,
+            "max_label_names_per_series": len(LABELS),
+        },
+    }
+    return yaml_file(document, marker)
+
+
+def collector_config(marker: str, *, files: str, folder: str, loki_host: str) -> str:
+    """Fluent Bit reads `files` from their beginning and sends each line to Loki, at the time that the line names.
+
+    Its positions and what Loki has not taken yet are kept below `folder`, so that a restart neither loses nor repeats.
+    Files that were put aside are matched too: they are known by their inode, and read to their end.
+    """
+    document = {
+        "service": {
+            "flush": 1,
+            "log_level": "warn",
+            "storage.path": f"{folder}/chunks",
+        },
+        "parsers": [
+            {
+                "name": "mlvitals",
+                "format": "json",
+                "time_key": "time",
+                "time_format": "%Y-%m-%dT%H:%M:%S.%LZ",
+                "time_keep": True,
+            }
+        ],
+        "pipeline": {
+            "inputs": [
+                {
+                    "name": "tail",
+                    "tag": "logs",
+                    "path": files,
+                    "parser": "mlvitals",
+                    "read_from_head": True,
+                    "refresh_interval": 5,
+                    "skip_long_lines": True,
+                    "db": f"{folder}/positions.db",
+                    "storage.type": "filesystem",
+                }
+            ],
+            "outputs": [
+                {
+                    "name": "loki",
+                    "match": "logs",
+                    "host": loki_host,
+                    "port": LOKI_PORT,
+                    "labels": ", ".join(f"{label}=${label}" for label in LABELS),
+                    "line_format": "json",
+                    "retry_limit": "no_limits",
+                    "storage.total_limit_size": "64M",
+                }
+            ],
+        },
+    }
+    return yaml_file(document, marker)
