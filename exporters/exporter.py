@@ -109,7 +109,11 @@ class Exporter:
         if report is not None:
             self._publish(packed(render_window(self._contract, report)))
             self._last_end = report.window.end
-            self._state = RunState(last_run=report.measured_at, last_success=report.measured_at)
+            self._state = RunState(
+                last_run=report.measured_at,
+                last_success=report.measured_at,
+                duration_seconds=report.duration_seconds,
+            )
 
     def run_due(self) -> None:
         """Measure the windows that are due, oldest first, and publish the newest; does nothing where none is.

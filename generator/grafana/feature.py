@@ -234,13 +234,16 @@ def _skew(contract: Contract) -> Iterator[Signal]:
 
 
 def _origin(spec: Spec, contract: Contract, chosen: str) -> Iterator[Signal]:
-    """The source and the other features from it; `chosen` is the matcher of the feature, the others have none."""
+    """The source and the other features from it; `chosen` is the matcher of the feature, the others have none.
+
+    What belongs together is looked up once, at the end of the range: over weeks that would be the dearest part.
+    """
     info, drift = contract.name("feature_info"), thinned_by_feature(contract.name("drift_psi")).name
     yield _signal(
         "Drift (PSI) of the features from the same source",
         "Neighbours that moved at the same moment point at the source; a feature that moved alone points at itself.",
         Query(
-            f"{drift} and on ({FEATURE}) ({info} and on ({SOURCE}) {matching(info, chosen)})",
+            f"{drift} and on ({FEATURE}) ({info} @ end() and on ({SOURCE}) {matching(info, chosen)} @ end())",
             f"{{{{{FEATURE}}}}}",
         ),
         policy=spec.alerts.feature_psi,
@@ -253,7 +256,7 @@ def _origin(spec: Spec, contract: Contract, chosen: str) -> Iterator[Signal]:
             "Freshness of the source, share of the limit",
             "Age of the source's newest data as a share of its limit. Normal: under 100 %; beyond, the feature is old.",
             Query(
-                f"max by ({SOURCE}) ({age}) / max by ({SOURCE}) ({limit}) and on ({SOURCE}) {matching(info, chosen)}",
+                f"max by ({SOURCE}) ({age}) / max by ({SOURCE}) ({limit}) and on ({SOURCE}) {matching(info, chosen)} @ end()",
                 f"{{{{{SOURCE}}}}}",
             ),
             unit="percentunit",

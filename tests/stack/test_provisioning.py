@@ -3,7 +3,9 @@
 import msgspec
 import yaml
 
-from generator.grafana.provisioning import provisioning_files
+from generator.grafana import dashboard_files
+from generator.grafana.provisioning import PROVISIONED_DASHBOARDS, provisioning_files
+from generator.signals import signals
 
 
 def provisioned(spec) -> dict:
@@ -22,7 +24,14 @@ def test_the_data_source_knows_how_often_prometheus_scrapes(streamrec):
 
 
 def test_dashboards_come_from_files_and_cannot_be_changed_in_the_browser(streamrec):
-    [provider] = provisioned(streamrec)["dashboards/mlvitals.yml"]["providers"]
-    assert provider["type"] == "file"
-    assert provider["allowUiUpdates"] is False
-    assert provider["disableDeletion"] is True
+    for provider in provisioned(streamrec)["dashboards/mlvitals.yml"]["providers"]:
+        assert provider["type"] == "file"
+        assert provider["allowUiUpdates"] is False
+        assert provider["disableDeletion"] is True
+
+
+def test_grafana_shows_every_dashboard_of_the_system_and_none_of_another(streamrec):
+    providers = provisioned(streamrec)["dashboards/mlvitals.yml"]["providers"]
+    shown = {provider["options"]["path"] for provider in providers}
+    assert shown == {f"{PROVISIONED_DASHBOARDS}/{file}" for file in dashboard_files(streamrec, signals(streamrec))}
+    assert len({provider["name"] for provider in providers}) == len(providers)
