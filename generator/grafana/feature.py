@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from generator.boards import Board
-from generator.contract import Contract
+from generator.contract import PERCENTILES, Contract
 from generator.grafana.page import Page, Row
 from generator.grafana.variables import chosen_feature
-from generator.promql import matching
+from generator.promql import matching, selector
 from generator.signals.building import FEATURE, SOURCE, thinned_by_feature
 from generator.signals.signal import Incident, Layer, Query, Signal, View, levels
 from generator.spec.model import AlertPolicy, Spec
@@ -185,6 +185,26 @@ def _values(spec: Spec, contract: Contract) -> Iterator[Signal]:
         Query(f"max({ratio})", "Variance ratio"),
         Query(f"max({ratio}_critical_value)", "Noise alone, at most", dimmed=True),
         unit="short",
+        decimals=None,
+    )
+    yield _signal(
+        "Quantiles against the reference",
+        "5th, 50th and 95th percentile of each window, beside the band of the reference's. Normal: on top of it. One edge "
+        "that leaves the band is a tail that grew or was cut; all three are a new unit or another population.",
+        *(
+            Query(f"max({selector(contract.name('feature_quantile'), percentile=percentile)})", f"p{percentile}")
+            for percentile in PERCENTILES
+        ),
+        *(
+            Query(
+                f"max({selector(contract.name('feature_reference_quantile'), percentile=percentile)})",
+                f"Reference p{percentile}",
+                dimmed=True,
+            )
+            for percentile in PERCENTILES
+        ),
+        unit="short",
+        minimum=None,
         decimals=None,
     )
     shares = (
