@@ -102,6 +102,7 @@ class Exporter:
             report = self._results.last_report(system)
             if report is not None:
                 kept = self._results.windows_between(system, report.window.end - reach, report.window.end)
+                duration = self._results.duration(system, report.window)
                 self._failed = gaps((stored.window for stored in kept), self._length, self._step)
         except DatabaseError as error:
             self._log("restore_failed", error=str(error))
@@ -112,7 +113,7 @@ class Exporter:
             self._state = RunState(
                 last_run=report.measured_at,
                 last_success=report.measured_at,
-                duration_seconds=report.duration_seconds,
+                duration_seconds=duration,
             )
 
     def run_due(self) -> None:

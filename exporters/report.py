@@ -208,8 +208,6 @@ class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
     """None where the spec has no prediction_log.outcome."""
     segments: dict[str, SegmentsReport] = {}
     """By segment column of the spec."""
-    duration_seconds: float | None = None
-    """How long the measurement took; None where nobody timed it."""
 
     @property
     def urgency(self) -> Severity | None:

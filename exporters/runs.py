@@ -64,8 +64,7 @@ def run_here(
         report = measure(spec, base_dir, reference, reference.version, window, measured_at)
         past = results.past_windows(report.system, report.reference_version)
         report = with_drift_type(spec, report, facts_of(report.outcomes), drift_history(spec, report, past))
-        report = msgspec.structs.replace(report, duration_seconds=perf_counter() - begin)
-        results.save(report)
+        results.save(report, perf_counter() - begin)
         results.forget_before(
             spec.system.name, measured_at - timedelta(milliseconds=milliseconds(spec.results.retention))
         )
