@@ -15,7 +15,7 @@ from zlib import crc32
 
 from generator.contract import SCORE_BUCKETS, TOTAL_STAGE, Contract, latency_buckets
 from generator.promql import selector
-from generator.signals.building import thinned_by_feature
+from generator.signals.building import Ranking, thinned_by_feature
 from generator.spec.model import KpiKind, Spec
 
 DAY = 86_400.0
@@ -68,10 +68,12 @@ def write(file: Path, spec: Spec, moments: Moments) -> int:
 
 
 def write_record(file: Path, spec: Spec, moments: Moments, short: str) -> int:
-    """Write the thinned record of one figure of every feature, such as ``drift_psi``; gives the number of samples."""
-    name = thinned_by_feature(Contract(spec).name(short)).name
-    series = (({"feature_name": feature}, _hourly(feature)) for feature in spec.features)
-    return _written(file, iter([(name, "gauge", series)]), moments)
+    """Write what panels of the worst features read of one figure, such as ``drift_psi``; gives the number of samples."""
+    thinned, peaks = Ranking(thinned_by_feature(Contract(spec).name(short))).records
+    series = [({"feature_name": feature}, _hourly(feature)) for feature in spec.features]
+    often = (thinned.name, "gauge", iter(series))
+    hourly = (peaks.name, "gauge", ((labels, _on_the_hour(curve, moments.step)) for labels, curve in series))
+    return _written(file, iter([often, hourly]), moments)
 
 
 def _written(file: Path, families: Iterator[tuple[str, str, Iterator[Series]]], moments: Moments) -> int:
@@ -316,6 +318,10 @@ def _limits(spec: Spec) -> Iterator[Series]:
             {"feature_source": name, "job": spec.exporter_job, "instance": "exporter:9108"},
             lambda _, limit=3600.0 * (place + 1): limit,
         )
+
+
+def _on_the_hour(curve: Curve, step: float) -> Curve:
+    return lambda time: curve(time) if time % 3600 < step else None
 
 
 def _hourly(seed: str) -> Curve:

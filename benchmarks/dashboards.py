@@ -4,7 +4,7 @@
     promtool tsdb create-blocks-from --max-block-duration=240h openmetrics FILE DATA
     python -m benchmarks.dashboards time SPEC --prometheus http://127.0.0.1:9090 [--end UNIX_TIME]
 
-The first writes a made-up history, with `--only` nothing but the thinned record of one figure; the second asks every
+The first writes a made-up history, with `--only` nothing but the records of one figure; the second asks every
 query of every panel at four ranges, as Grafana would on a screen of 1440 pixels, and prints the slowest panels.
 """
 

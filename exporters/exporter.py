@@ -89,6 +89,7 @@ class Exporter:
             totals = self._kept_totals() if report is None or report.events is None else {}
             if report is not None:
                 kept = self._results.windows_between(system, report.window.end - reach, report.window.end)
+                duration = self._results.duration(system, report.window)
                 self._failed = gaps((stored.window for stored in kept), self._length, self._step)
         except DatabaseError as error:
             self._log("restore_failed", level=Level.ERROR, error=str(error))
@@ -99,7 +100,11 @@ class Exporter:
         else:
             self._publish(page)
             self._last_end = report.window.end
-            self._state = RunState(last_run=report.measured_at, last_success=report.measured_at)
+            self._state = RunState(
+                last_run=report.measured_at,
+                last_success=report.measured_at,
+                duration_seconds=duration,
+            )
 
     def run_due(self) -> None:
         """Measure the windows that are due, oldest first, and publish the newest; does nothing where none is.

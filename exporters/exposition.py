@@ -158,6 +158,10 @@ _QUALITY_FIGURES: dict[str, Callable[[Quality], float | None]] = {
     "feature_new_category_ratio_critical_value": lambda quality: _critical_value(quality.new_category_ratio),
     "feature_vanished_categories": lambda quality: None if quality.vanished is None else len(quality.vanished),
 }
+_QUANTILES: dict[str, Callable[[Quality], Mapping[str, float]]] = {
+    "feature_quantile": lambda quality: quality.quantiles,
+    "feature_reference_quantile": lambda quality: quality.reference_quantiles,
+}
 _SCORE_FIGURES: dict[str, Callable[[FeatureReport], float | None]] = {
     "prediction_score_rows": lambda score: score.rows,
     "prediction_score_psi": lambda score: _value(score.psi),
@@ -180,6 +184,13 @@ def _feature_samples(contract: Contract, report: WindowReport) -> dict[str, Iter
     for short, of_quality in _QUALITY_FIGURES.items():
         samples[short] = [
             ((name,), of_quality(feature.quality)) for name, feature in features.items() if feature.quality
+        ]
+    for short, quantiles in _QUANTILES.items():
+        samples[short] = [
+            ((name, percentile), figure)
+            for name, feature in features.items()
+            if feature.quality
+            for percentile, figure in quantiles(feature.quality).items()
         ]
     samples["feature_status"] = [
         ((name, status), float(feature.status is status)) for name, feature in features.items() for status in Status

@@ -1,5 +1,6 @@
-"""The median of a window from its counts, and how far the true one can be from it."""
+"""The median and other quantiles of a window from its counts, and how far the true median can be from it."""
 
+from collections.abc import Sequence
 from math import sqrt
 from typing import NamedTuple
 
@@ -45,11 +46,26 @@ def median_of(
 
     middle = place(size / 2)
     low, high = float(lower[middle]), float(upper[middle])
-    before = float(reached[middle] - counts[middle])
-    value = low + (high - low) * (size / 2 - before) / float(counts[middle])
+    [value] = quantiles_of(counts, cells, minimum, maximum, [0.5])
     spread = TWO_SIDED * sqrt(size) / 2 * sqrt(1 + size / reference_size if reference_size else 1.0)
     farthest = float(lower[place(size / 2 - spread)]), float(upper[place(size / 2 + spread)])
     return Median(value, max(high - value, value - low), max(farthest[1] - value, value - farthest[0]))
+
+
+def quantiles_of(
+    counts: Counts, cells: NumericCells, minimum: float, maximum: float, shares: Sequence[float]
+) -> list[float]:
+    """The values below which shares of the counted values lie, each interpolated within its fine interval.
+
+    The other arguments are those of `median_of`; a share lies above 0 and below 1.
+    """
+    reached = np.cumsum(counts)
+    ranks = np.maximum(np.array(shares) * int(counts.sum()), 1.0)
+    places = np.searchsorted(reached, ranks)
+    lower, upper = (bounds[places] for bounds in _bounds(cells, minimum, maximum))
+    inside = (ranks - (reached[places] - counts[places])) / counts[places]
+    found: list[float] = (lower + (upper - lower) * inside).tolist()
+    return found
 
 
 def _bounds(cells: NumericCells, minimum: float, maximum: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from exporters.cells import OWN_CELL_SHARE, CategoricalCells, NumericCells
 from exporters.columns import Counts
-from exporters.medians import Median, median_of
+from exporters.medians import Median, median_of, quantiles_of
 from exporters.moments import Moments
 from exporters.profile import FeatureProfile
 from exporters.reference import FeatureReference
@@ -21,6 +21,7 @@ from exporters.report import Measure, Quality
 from exporters.richness import expected_levels, levels_noise, unseen_ratio_noise
 from exporters.severities import LevelLimits, level_limits, measure, severity_of, worst
 from exporters.statistics import NOISE, TWO_SIDED
+from generator.contract import PERCENTILES
 from generator.spec.model import Alerts, Feature, FeatureType, Severity
 
 
@@ -136,8 +137,11 @@ def _location_and_spread(
     if normal.type is FeatureType.BOOLEAN:
         return quality  # its mean says it all
     median, reference = _medians(normal, expected, found)
+    quantiles, reference_quantiles = _quantiles(normal, expected, found)
     return replace(
         quality,
+        quantiles=quantiles,
+        reference_quantiles=reference_quantiles,
         median=median.value,
         median_error=median.error,
         reference_median=reference.value,
@@ -169,6 +173,20 @@ def _medians(normal: FeatureReference, expected: Counts, found: FeatureProfile) 
     size = int(expected.sum())
     now = median_of(found.counts, cells, found.minimum, found.maximum, reference_size=size)
     return now, median_of(expected, cells, summary.minimum, summary.maximum)
+
+
+def _quantiles(
+    normal: FeatureReference, expected: Counts, found: FeatureProfile
+) -> tuple[dict[str, float], dict[str, float]]:
+    """By percentile, of window and reference, both from the same fine intervals."""
+    cells, summary = normal.cells, normal.summary
+    assert isinstance(cells, NumericCells)
+    assert summary.minimum is not None
+    assert summary.maximum is not None
+    shares = [int(percentile) / 100 for percentile in PERCENTILES]
+    now = quantiles_of(found.counts, cells, found.minimum, found.maximum, shares)
+    before = quantiles_of(expected, cells, summary.minimum, summary.maximum, shares)
+    return dict(zip(PERCENTILES, now, strict=True)), dict(zip(PERCENTILES, before, strict=True))
 
 
 def _variance_ratio(before: Moments, now: Moments, sound: tuple[float, float] | None) -> Measure | None:

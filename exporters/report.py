@@ -48,6 +48,9 @@ class Quality(msgspec.Struct, frozen=True, kw_only=True):
     median_error: float | None = None
     """The window's true median is at most this far from `median`."""
     reference_median: float | None = None
+    quantiles: dict[str, float] = {}
+    """By percentile; empty where no median is known."""
+    reference_quantiles: dict[str, float] = {}
     minimum: float | None = None
     maximum: float | None = None
     """Of the finite values, as is `minimum`."""

@@ -155,6 +155,12 @@ drift_outcomes = Table(
     Column("performance_loss", Float),
     Column("severity", String(16)),
 )
+drift_durations = Table(  # apart from the report, which is the same whenever a window is measured
+    "drift_durations",
+    _tables,
+    *_window_key(),
+    Column("seconds", Float, nullable=False),
+)
 changes = Table(
     "changes",
     _tables,
@@ -225,8 +231,10 @@ class ResultsStore:
         self._engine = engine
         self._tables_exist = False
 
-    def save(self, report: WindowReport) -> None:
+    def save(self, report: WindowReport, seconds: float | None = None) -> None:
         """Keep a report, in place of an earlier one of the same system and window: all of it, or nothing.
+
+        `seconds` says how long it took to measure, where that was timed.
 
         Of several processes that save the same window at once, the last one's report stays.
         """
@@ -234,9 +242,11 @@ class ResultsStore:
         with self._transaction() as connection:
             # First, for it locks the window's row: another process that saves the same window waits here.
             connection.execute(self._insert_or_replace(key, _window_row(report)))
-            for table in (drift_results, drift_features, drift_outcomes, drift_gaps):
+            for table in (drift_results, drift_features, drift_outcomes, drift_gaps, drift_durations):
                 connection.execute(delete(table).filter_by(**key))
             connection.execute(insert(drift_gaps), key | _gap_row(report))
+            if seconds is not None:
+                connection.execute(insert(drift_durations), key | {"seconds": seconds})
             if features := [key | row for row in _feature_rows(report)]:
                 connection.execute(insert(drift_features), features)
             if bins := [key | row for row in _bin_rows(report)]:
@@ -268,6 +278,12 @@ class ResultsStore:
             return None if stored is None else WindowReport.from_json(stored)
         except msgspec.DecodeError:
             return None
+
+    def duration(self, system: str, window: Window) -> float | None:
+        """How many seconds a window took to measure; None where that was not timed."""
+        key = {"system": system, "window_start": window.start, "window_end": window.end}
+        with self._transaction() as connection:
+            return connection.execute(select(drift_durations.c.seconds).filter_by(**key)).scalar_one_or_none()
 
     def windows_between(self, system: str, start: datetime, end: datetime) -> list[StoredWindow]:
         """The windows that ended after `start` and not after `end`, oldest first."""
@@ -311,7 +327,7 @@ class ResultsStore:
         What was counted of business events before stays in their running totals.
         """
         with self._transaction() as connection:
-            for table in (drift_results, drift_features, drift_outcomes):
+            for table in (drift_results, drift_features, drift_outcomes, drift_durations):
                 connection.execute(delete(table).filter_by(system=system).where(table.c.window_end < moment))
             # The charts of a reference rest on its first windows: they stay as long as any of its windows does.
             in_use = select(drift_windows.c.reference_version).filter_by(system=system)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from time import perf_counter
 from typing import TypeAlias
 
 import msgspec
@@ -58,14 +59,14 @@ def run_here(
 ) -> Run:
     """Measure, keep and render one window, and forget what is past its retention."""
     report: WindowReport | None = None
-    error = ""
+    error, begin = "", perf_counter()
     try:
         reference = references.load(spec.reference.alias)
         report = measure(spec, base_dir, reference, reference.version, window, measured_at)
         past = results.past_windows(report.system, report.reference_version)
         report = with_drift_type(spec, report, facts_of(report.outcomes), drift_history(spec, report, past))
         report = with_totals(spec, report, results)
-        results.save(report)
+        results.save(report, perf_counter() - begin)
         results.forget_before(
             spec.system.name, measured_at - timedelta(milliseconds=milliseconds(spec.results.retention))
         )

@@ -18,6 +18,11 @@ class Board(StrEnum):
     MONITORING = "monitoring"
 
 
+def boards(spec: Spec) -> tuple[Board, ...]:
+    """The dashboards that a system has."""
+    return tuple(board for board in Board if board is not Board.SLO or spec.slos)
+
+
 def board_name(spec: Spec, board: Board) -> str:
     """The name of a dashboard's file, without its ending."""
     return f"{spec.system.name}-{board}" if board else spec.system.name

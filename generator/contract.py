@@ -86,6 +86,8 @@ class ConceptStatus(StrEnum):
     REFUSED = "refused"
 
 
+PERCENTILES = ("5", "50", "95")
+"""The quantiles of a feature that are published."""
 SEGMENT_LABELS = ("segment", "segment_value")
 """The labels of a segment: the column, and its value."""
 
@@ -301,6 +303,13 @@ class Contract:
             gauge("feature_null_rate", "Share of null or NaN values in the last window, 0 to 1.", feature),
             gauge("feature_mean", "Mean of the finite values in the last window, in the feature's own unit.", feature),
             gauge("feature_reference_mean", "Mean in the reference, in the feature's own unit.", feature),
+            gauge(
+                "feature_quantile",
+                "Quantiles of the finite values in the last window, in the feature's own unit.",
+                feature,
+                "percentile",
+            ),
+            gauge("feature_reference_quantile", "The same quantiles of the reference.", feature, "percentile"),
             gauge(
                 "feature_out_of_range_ratio",
                 "Share of values in the last window outside the sound range, 0 to 1.",

@@ -12,6 +12,7 @@ import msgspec
 
 from generator.contract import (
     CHANGES_SHOWN,
+    PERCENTILES,
     Contract,
     Family,
     MetricType,
@@ -144,6 +145,7 @@ def _values(contract: Contract, family: Family, label: str) -> int:
         "stage": len(spec.serving.stages) + 1,
         "gpu": GPUS,
         "reference_version": 1,
+        "percentile": len(PERCENTILES),
         "segment": len(spec.prediction_log.segments),
         "segment_value": spec.prediction_log.max_segments + 1,
     }

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from generator.boards import Board
-from generator.contract import Contract
+from generator.contract import PERCENTILES, Contract
 from generator.grafana.page import Page, Row
 from generator.grafana.variables import chosen_feature
-from generator.promql import matching
+from generator.promql import matching, selector
 from generator.signals.building import FEATURE, SOURCE, thinned_by_feature
 from generator.signals.signal import Incident, Layer, Query, Signal, View, levels
 from generator.spec.model import AlertPolicy, Spec
@@ -27,7 +27,7 @@ def page(spec: Spec) -> Page:
             Row("", tuple(_now(spec, contract))),
             Row("Last window against the reference", tuple(_bins(contract))),
             Row("Drift, with what noise alone exceeds once in 1000 windows", tuple(_drift(spec, contract))),
-            Row("Values", (*_values(spec, contract), *_skew(contract))),
+            Row("Values", (*_values(spec, contract), *_skew(contract), *_shares(spec, contract))),
             Row("Where it comes from", tuple(_origin(spec, contract, chosen)), restricted=False),
         ],
         variables,
@@ -83,7 +83,7 @@ def _now(spec: Spec, contract: Contract) -> Iterator[Signal]:
             unit=unit,
             policy=policy,
             view=View.STAT,
-            width=3,
+            width=4,
             height=4,
             decimals=2,
         )
@@ -96,7 +96,7 @@ def _now(spec: Spec, contract: Contract) -> Iterator[Signal]:
             instant=True,
         ),
         view=View.TABLE,
-        width=9,
+        width=24,
         height=4,
         empty="Nothing has been measured yet.",
     )
@@ -166,6 +166,27 @@ def _values(spec: Spec, contract: Contract) -> Iterator[Signal]:
         minimum=None,
         decimals=None,
     )
+    yield _signal(
+        "Quantiles against the reference",
+        "5th, 50th and 95th percentile of each window, beside the band of the reference's. Normal: on top of it. One edge "
+        "that leaves the band is a tail that grew or was cut; all three are a new unit or another population.",
+        *(
+            Query(f"max({selector(contract.name('feature_quantile'), percentile=percentile)})", f"p{percentile}")
+            for percentile in PERCENTILES
+        ),
+        *(
+            Query(
+                f"max({selector(contract.name('feature_reference_quantile'), percentile=percentile)})",
+                f"Reference p{percentile}",
+                dimmed=True,
+            )
+            for percentile in PERCENTILES
+        ),
+        unit="short",
+        minimum=None,
+        decimals=None,
+        width=16,
+    )
     shift = contract.name("feature_mean_shift")
     yield _signal(
         "Mean and median off the reference",
@@ -187,6 +208,10 @@ def _values(spec: Spec, contract: Contract) -> Iterator[Signal]:
         unit="short",
         decimals=None,
     )
+
+
+def _shares(spec: Spec, contract: Contract) -> Iterator[Signal]:
+    alerts = spec.alerts
     shares = (
         ("Null rate", "feature_null_rate", alerts.null_rate, "Share of null or NaN values."),
         (
@@ -215,7 +240,7 @@ def _values(spec: Spec, contract: Contract) -> Iterator[Signal]:
             Query(f"max({contract.name(short)})", title),
             unit="percentunit",
             policy=policy,
-            width=4,
+            width=6,
             decimals=1,
             minimum=None if short.endswith("change") else 0,
         )
@@ -234,13 +259,16 @@ def _skew(contract: Contract) -> Iterator[Signal]:
 
 
 def _origin(spec: Spec, contract: Contract, chosen: str) -> Iterator[Signal]:
-    """The source and the other features from it; `chosen` is the matcher of the feature, the others have none."""
+    """The source and the other features from it; `chosen` is the matcher of the feature, the others have none.
+
+    What belongs together is looked up once, at the end of the range: over weeks that would be the dearest part.
+    """
     info, drift = contract.name("feature_info"), thinned_by_feature(contract.name("drift_psi")).name
     yield _signal(
         "Drift (PSI) of the features from the same source",
         "Neighbours that moved at the same moment point at the source; a feature that moved alone points at itself.",
         Query(
-            f"{drift} and on ({FEATURE}) ({info} and on ({SOURCE}) {matching(info, chosen)})",
+            f"{drift} and on ({FEATURE}) ({info} @ end() and on ({SOURCE}) {matching(info, chosen)} @ end())",
             f"{{{{{FEATURE}}}}}",
         ),
         policy=spec.alerts.feature_psi,
@@ -253,7 +281,7 @@ def _origin(spec: Spec, contract: Contract, chosen: str) -> Iterator[Signal]:
             "Freshness of the source, share of the limit",
             "Age of the source's newest data as a share of its limit. Normal: under 100 %; beyond, the feature is old.",
             Query(
-                f"max by ({SOURCE}) ({age}) / max by ({SOURCE}) ({limit}) and on ({SOURCE}) {matching(info, chosen)}",
+                f"max by ({SOURCE}) ({age}) / max by ({SOURCE}) ({limit}) and on ({SOURCE}) {matching(info, chosen)} @ end()",
                 f"{{{{{SOURCE}}}}}",
             ),
             unit="percentunit",

@@ -143,11 +143,10 @@ def _feature_links(signal: Signal, frame: Frame) -> list[core.DashboardLink]:
 
 
 def _overrides(signal: Signal) -> list[Json]:
-    """Context is grey and dashed."""
-    context: dict[str, Json] = {
-        "color": {"mode": "fixed", "fixedColor": GREY},
-        "custom.lineStyle": {"fill": "dash", "dash": [6, 6]},
-    }
+    """Context is grey, and dashed where it is a line."""
+    context: dict[str, Json] = {"color": {"mode": "fixed", "fixedColor": GREY}}
+    if signal.view in {View.TIME_SERIES, View.STEPS}:
+        context["custom.lineStyle"] = {"fill": "dash", "dash": [6, 6]}
     dimmed = [literal(query.legend) for query in signal.queries if query.dimmed]
     return [override(dimmed, context)] if dimmed else []
 

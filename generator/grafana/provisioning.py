@@ -1,12 +1,13 @@
 """What Grafana is told at its start: where its data is, and which dashboards it shows."""
 
+from generator.boards import board_name, boards
 from generator.logs import keeps_logs
 from generator.spec.durations import seconds
 from generator.spec.model import Spec
 from generator.text_files import yaml_file
 
 PROVISIONED_DASHBOARDS = "/etc/mlvitals/dashboards"
-"""Where the folder of generated dashboards is mounted."""
+"""Where the folder of generated dashboards is mounted, those of other systems among them."""
 
 
 _LINES = 200
@@ -23,7 +24,7 @@ def provisioning_files(spec: Spec, marker: str, *, prometheus_url: str, loki_url
     return {
         "datasources/prometheus.yml": yaml_file(_provisioned(_prometheus(spec, prometheus_url)), marker),
         **log_store,
-        "dashboards/mlvitals.yml": yaml_file(_DASHBOARDS, marker),
+        "dashboards/mlvitals.yml": yaml_file(_dashboards(spec), marker),
     }
 
 
@@ -60,16 +61,20 @@ def _loki(url: str) -> dict[str, object]:
     }
 
 
-_DASHBOARDS = {
-    "apiVersion": 1,
-    "providers": [
-        {
-            "name": "mlvitals",
-            "type": "file",
-            "allowUiUpdates": False,
-            "disableDeletion": True,
-            "updateIntervalSeconds": 30,
-            "options": {"path": PROVISIONED_DASHBOARDS, "foldersFromFilesStructure": False},
-        }
-    ],
-}
+def _dashboards(spec: Spec) -> dict[str, object]:
+    """A provider for each dashboard of the system, for one of the whole folder would show other systems' too.
+
+    Grafana walks a path, and a file is a walk of one step.
+    """
+    return {"apiVersion": 1, "providers": [_provider(board_name(spec, board)) for board in boards(spec)]}
+
+
+def _provider(name: str) -> dict[str, object]:
+    return {
+        "name": name,
+        "type": "file",
+        "allowUiUpdates": False,
+        "disableDeletion": True,
+        "updateIntervalSeconds": 30,
+        "options": {"path": f"{PROVISIONED_DASHBOARDS}/{name}.json", "foldersFromFilesStructure": False},
+    }

@@ -108,7 +108,7 @@ def chosen_servers(contract: Contract) -> tuple[Variable, ...]:
         Variable(
             "model_version",
             "Model version",
-            "Restricts scores, latency by version and model age; totals that alerts read are over all versions.",
+            "Restricts scores, model age, and what is shown by version; totals that alerts read are over all versions.",
             f"label_values({contract.name('model_info')}, model_version)",
             everything=_ANY,
         ),

@@ -8,12 +8,11 @@ from generator.signals.building import (
     FEATURE,
     SOURCE,
     FeatureThreshold,
+    Ranking,
     by_feature,
-    farthest_features,
     feature_info_input,
     feature_labels,
     feature_thresholds,
-    shown_worst,
     thinned_by_feature,
     with_source,
 )
@@ -61,7 +60,7 @@ def data_signals(spec: Spec) -> Iterator[Signal]:
 
 
 def _drift_map(spec: Spec, contract: Contract) -> Signal:
-    thinned = thinned_by_feature(contract.name("drift_psi"))
+    ranking = Ranking(thinned_by_feature(contract.name("drift_psi")))
     return Signal(
         id="drift_map",
         layer=Layer.DATA,
@@ -70,8 +69,8 @@ def _drift_map(spec: Spec, contract: Contract) -> Signal:
         "all rows paling together is a change of the population.",
         unit="none",
         decimals=2,
-        queries=shown_worst(thinned.name),
-        records=(thinned,),
+        queries=(ranking.query,),
+        records=ranking.records,
         incident=Incident.FEATURE_DRIFT,
         view=View.STATUS_HISTORY,
         width=12,
@@ -129,7 +128,7 @@ def _ratio_alerts(
 
 def _null_rate(spec: Spec, contract: Contract) -> Signal:
     metric = contract.name("feature_null_rate")
-    thinned = thinned_by_feature(metric)
+    ranking = Ranking(thinned_by_feature(metric))
     nullable = tuple(name for name, feature in spec.features.items() if feature.nullable)
     required = tuple(name for name, feature in spec.features.items() if not feature.nullable)
 
@@ -153,12 +152,12 @@ def _null_rate(spec: Spec, contract: Contract) -> Signal:
         description="Share of null or NaN values in the last window. Normal: 0 for required features, under 5 % for "
         "nullable ones. A jump is an upstream job that failed or a join that lost its keys.",
         unit="percentunit",
-        queries=shown_worst(thinned.name),
+        queries=(ranking.query,),
         incident=Incident.FEATURE_DRIFT,
         view=View.STEPS,
         width=6,
         height=9,
-        records=(thinned,),
+        records=ranking.records,
         levels=levels(spec.alerts.null_rate),
         alerts=(
             *alerts(
@@ -179,7 +178,7 @@ def _null_rate(spec: Spec, contract: Contract) -> Signal:
 
 def _out_of_range(spec: Spec, contract: Contract) -> Signal:
     metric, policy = contract.name("feature_out_of_range_ratio"), spec.alerts.out_of_range_ratio
-    thinned = thinned_by_feature(metric)
+    ranking = Ranking(thinned_by_feature(metric))
     return Signal(
         id="out_of_range",
         layer=Layer.DATA,
@@ -187,12 +186,12 @@ def _out_of_range(spec: Spec, contract: Contract) -> Signal:
         description="Share of values outside the sound range: the spec's, else the reference's minimum and maximum. "
         "Normal: near 0. A jump is a changed unit, a changed encoding or a broken parser.",
         unit="percentunit",
-        queries=shown_worst(thinned.name),
+        queries=(ranking.query,),
         incident=Incident.FEATURE_DRIFT,
         view=View.STEPS,
         width=6,
         height=9,
-        records=(thinned,),
+        records=ranking.records,
         levels=levels(policy),
         alerts=_ratio_alerts(
             spec,
@@ -413,7 +412,7 @@ def _status(spec: Spec, contract: Contract) -> Signal:
 def _mean(contract: Contract) -> Signal:
     mean, reference = contract.name("feature_mean"), contract.name("feature_reference_mean")
     ratio = Record(f"{FEATURE}:{mean}:ratio", f"max by ({FEATURE}) ({mean} / ({reference} != 0))", every=THINNED)
-    farthest = farthest_features(ratio.name, "abs({series} - 1)")
+    ranking = Ranking(ratio, "abs({series} - 1)")
     return Signal(
         id="mean",
         layer=Layer.DATA,
@@ -422,12 +421,12 @@ def _mean(contract: Contract) -> Signal:
         "300 % at most. A step is a changed unit or default value; a slope is a changing population.",
         unit="percentunit",
         minimum=None,
-        queries=(Query(f"clamp({ratio.name}, -1, 3) and on ({FEATURE}) {farthest}", f"{{{{{FEATURE}}}}}"),),
+        queries=(Query(f"clamp({ranking.worst}, -1, 3)", f"{{{{{FEATURE}}}}}"),),
         incident=Incident.FEATURE_DRIFT,
         place=Place.DETAIL,
         view=View.STEPS,
         width=12,
-        records=(ratio,),
+        records=ranking.records,
     )
 
 

@@ -8,13 +8,13 @@ from generator.signals.building import (
     FEATURE,
     SOURCE,
     FeatureThreshold,
+    Ranking,
     by_feature,
     drift_kind_input,
     drift_kind_text,
     feature_info_input,
     feature_labels,
     feature_thresholds,
-    shown_worst,
     thinned_by_feature,
     thinned_highest,
     top_bin_inputs,
@@ -253,7 +253,7 @@ def _score_status(spec: Spec, contract: Contract) -> Signal:
 def _feature_drift(spec: Spec, contract: Contract) -> Signal:
     psi, floor = contract.name("drift_psi"), contract.name("drift_psi_critical_value")
     ks, outside = contract.name("drift_ks"), contract.name("feature_out_of_range_ratio")
-    policy, thinned = spec.alerts.feature_psi, thinned_by_feature(psi)
+    policy, ranking = spec.alerts.feature_psi, Ranking(thinned_by_feature(psi))
 
     def alert(group: FeatureThreshold) -> Alert:
         example = group.names[0]
@@ -318,18 +318,18 @@ def _feature_drift(spec: Spec, contract: Contract) -> Signal:
         "PSI to exceed its own noise floor.",
         unit="none",
         decimals=2,
-        queries=shown_worst(thinned.name),
+        queries=(ranking.query,),
         incident=Incident.FEATURE_DRIFT,
         view=View.STEPS,
         width=12,
         levels=levels(policy),
-        records=(thinned,),
+        records=ranking.records,
         alerts=tuple(alert(group) for group in groups if policy.enabled),
     )
 
 
 def _feature_distance(spec: Spec, contract: Contract) -> Signal:
-    ks = thinned_by_feature(contract.name("drift_ks"))
+    ranking = Ranking(thinned_by_feature(contract.name("drift_ks")))
     floor = thinned_highest(contract.name("drift_ks_critical_value"))
     return Signal(
         id="feature_distance",
@@ -340,19 +340,19 @@ def _feature_distance(spec: Spec, contract: Contract) -> Signal:
         unit="none",
         decimals=2,
         queries=(
-            *shown_worst(ks.name),
+            ranking.query,
             Query(floor.name, "Noise floor", dimmed=True),
         ),
         incident=Incident.FEATURE_DRIFT,
         view=View.STEPS,
         width=6,
         levels=levels(spec.alerts.feature_ks),
-        records=(ks, floor),
+        records=(*ranking.records, floor),
     )
 
 
 def _feature_divergence(spec: Spec, contract: Contract) -> Signal:
-    js = thinned_by_feature(contract.name("drift_js"))
+    ranking = Ranking(thinned_by_feature(contract.name("drift_js")))
     floor = thinned_highest(contract.name("drift_js_critical_value"))
     return Signal(
         id="feature_divergence",
@@ -363,14 +363,14 @@ def _feature_divergence(spec: Spec, contract: Contract) -> Signal:
         unit="none",
         decimals=3,
         queries=(
-            *shown_worst(js.name),
+            ranking.query,
             Query(floor.name, "Noise floor", dimmed=True),
         ),
         incident=Incident.FEATURE_DRIFT,
         view=View.STEPS,
         width=6,
         levels=levels(spec.alerts.feature_js),
-        records=(js, floor),
+        records=(*ranking.records, floor),
     )
 
 

@@ -14,8 +14,8 @@ from generator.signals.building import (
     FEATURE,
     SOURCE,
     FeatureThreshold,
+    Ranking,
     by_feature,
-    farthest_features,
     feature_info_input,
     feature_labels,
     feature_thresholds,
@@ -172,15 +172,14 @@ class _Figure:
 
     def signal(self, *, title: str, description: str, policy: AlertPolicy, alerts: tuple[Alert, ...]) -> Signal:
         """The panel of the ten features that were farthest off within the shown range."""
-        thinned = thinned_by_feature(self.metric)
-        farthest = farthest_features(thinned.name, self.distance)
+        ranking = Ranking(thinned_by_feature(self.metric), self.distance)
         return Signal(
             id=self.family.removeprefix("feature_"),
             layer=Layer.DATA,
             title=title,
             description=description,
             unit="percentunit" if self.form is Format.PERCENT else "short",
-            queries=(Query(f"{thinned.name} and on ({FEATURE}) {farthest}", f"{{{{{FEATURE}}}}}"),),
+            queries=(ranking.query,),
             incident=Incident.FEATURE_DRIFT,
             place=Place.DETAIL,
             view=View.STEPS,
@@ -189,7 +188,7 @@ class _Figure:
             minimum=None,
             empty="No feature has this figure: see which could not be measured.",
             levels=levels(policy),
-            records=(thinned,),
+            records=ranking.records,
             alerts=alerts,
         )
 

@@ -3,14 +3,28 @@
 from collections.abc import Iterator
 
 from generator.contract import SEGMENT_LABELS, Contract
-from generator.signals.signal import Alert, Incident, Input, Layer, Level, Place, Query, Scenario, Signal, View, levels
+from generator.signals.building import Ranking
+from generator.signals.signal import (
+    THINNED,
+    Alert,
+    Incident,
+    Input,
+    Layer,
+    Level,
+    Place,
+    Query,
+    Record,
+    Scenario,
+    Signal,
+    View,
+    levels,
+)
 from generator.signals.text import Format, Found, FoundValue, LabelOf, Literal, Value, text, threshold
 from generator.spec.model import AlertPolicy, Spec
 
 SHOWN = 10
 _BY = ", ".join(SEGMENT_LABELS)
 _SEGMENT, _VALUE = SEGMENT_LABELS
-_LEGEND = f"{{{{{_SEGMENT}}}}} {{{{{_VALUE}}}}}"
 _EXAMPLE = {_SEGMENT: "country", _VALUE: 'a "b" {{ c }} $d'}
 
 
@@ -31,15 +45,15 @@ def _by_segment(expression: str) -> str:
     return f"max by ({_BY}) ({expression})"
 
 
-def _worst(metric: str) -> str:
-    """The segments that were worst at any time in the shown range, to either side of 0."""
-    highest, lowest = (f"{extreme}_over_time({metric}[$__range] @ end())" for extreme in ("max", "min"))
-    worst = f"topk({SHOWN}, {_by_segment(f'{highest} > abs({lowest}) or abs({lowest})')})"
-    return f"{_by_segment(metric)} and on ({_BY}) {worst}"
+def _ranking(metric: str) -> Ranking:
+    """The segments that were worst, to either side of 0."""
+    thinned = Record(f"{'_'.join(SEGMENT_LABELS)}:{metric}:max", _by_segment(metric), every=THINNED)
+    return Ranking(thinned, "abs({series})", _BY, SHOWN)
 
 
 def _scores(spec: Spec, contract: Contract) -> Signal:
     metric, policy = contract.name("segment_score_psi"), spec.alerts.segment_psi
+    ranking = _ranking(metric)
     return Signal(
         id="segment_score_drift",
         layer=Layer.MODEL,
@@ -50,12 +64,13 @@ def _scores(spec: Spec, contract: Contract) -> Signal:
         "release.",
         unit="none",
         decimals=3,
-        queries=(Query(_worst(metric), _LEGEND),),
+        queries=(ranking.query,),
         incident=Incident.PREDICTION_DRIFT,
         view=View.STEPS,
         width=8,
         place=Place.DETAIL,
         levels=levels(policy),
+        records=ranking.records,
         empty="No segment has scores enough on both sides.",
         alerts=_alerts(spec, contract, metric, policy, "MLSegmentScoreDrift", _SCORE_WORDS),
     )
@@ -63,6 +78,7 @@ def _scores(spec: Spec, contract: Contract) -> Signal:
 
 def _gaps(spec: Spec, contract: Contract) -> Signal:
     metric, policy = contract.name("segment_gap_shift"), spec.alerts.segment_gap
+    ranking = _ranking(metric)
     return Signal(
         id="segment_gap",
         layer=Layer.MODEL,
@@ -73,12 +89,13 @@ def _gaps(spec: Spec, contract: Contract) -> Signal:
         unit="none",
         decimals=3,
         minimum=None,
-        queries=(Query(_worst(metric), _LEGEND),),
+        queries=(ranking.query,),
         incident=Incident.PREDICTION_DRIFT,
         view=View.STEPS,
         width=8,
         place=Place.DETAIL,
         levels=levels(policy),
+        records=ranking.records,
         empty="No segment has outcomes enough, or the reference has none.",
         alerts=_alerts(spec, contract, metric, policy, "MLSegmentGap", _GAP_WORDS),
     )

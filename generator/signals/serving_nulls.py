@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 
 from generator.contract import Contract
-from generator.signals.building import FEATURE, FeatureThreshold, by_feature, feature_thresholds, shown_worst
-from generator.signals.signal import Alert, Incident, Input, Layer, Place, Record, Scenario, Signal, levels
+from generator.signals.building import FEATURE, FeatureThreshold, Ranking, by_feature, feature_thresholds
+from generator.signals.signal import THINNED, Alert, Incident, Input, Layer, Place, Record, Scenario, Signal, levels
 from generator.signals.text import Format, LabelOf, Value, text, threshold
 from generator.spec.durations import seconds
 from generator.spec.model import AlertPolicy, Feature, Levels, Spec
@@ -14,7 +14,11 @@ def serving_null_rate(spec: Spec, contract: Contract) -> Signal:
     """The share of predictions that were asked for with a feature null."""
     window = spec.telemetry.rate_window
     nulls, rows = contract.name("serving_feature_null_total"), contract.name("serving_feature_rows_total")
-    record = f"{FEATURE}:{contract.name('serving_feature_null')}:ratio_rate{window}"
+    family = contract.name("serving_feature_null")
+    record = f"{FEATURE}:{family}:ratio_rate{window}"
+    # A peak between two of its samples must not be lost.
+    thinned = Record(f"{FEATURE}:{family}:max_ratio_rate{window}", f"max_over_time({record}[{THINNED}])", every=THINNED)
+    ranking = Ranking(thinned)
     nullable = tuple(name for name, feature in spec.features.items() if feature.nullable)
     required = tuple(name for name, feature in spec.features.items() if not feature.nullable)
     return Signal(
@@ -25,7 +29,7 @@ def serving_null_rate(spec: Spec, contract: Contract) -> Signal:
         "itself counts them. Normal: as the null rate of the windows, which it precedes. A jump is a feature store "
         "that does not answer, or lost keys.",
         unit="percentunit",
-        queries=shown_worst(record),
+        queries=(ranking.query,),
         incident=Incident.FEATURE_DRIFT,
         width=12,
         place=Place.DETAIL,
@@ -36,6 +40,7 @@ def serving_null_rate(spec: Spec, contract: Contract) -> Signal:
                 record,
                 f"sum by ({FEATURE}) (rate({nulls}[{window}])) / on () group_left () (sum(rate({rows}[{window}])) > 0)",
             ),
+            *ranking.records,
         ),
         alerts=(
             *_alerts(

@@ -8,10 +8,10 @@ from generator.promql import matching, one_of
 from generator.signals.building import (
     FEATURE,
     SOURCE,
+    Ranking,
     by_feature,
     feature_info_input,
     feature_labels,
-    shown_worst,
     thinned_by_feature,
     thinned_highest,
     with_source,
@@ -58,7 +58,7 @@ def _measures(spec: Spec) -> Iterator[_Measure]:
 def _distribution(spec: Spec, contract: Contract, measure: _Measure) -> Signal:
     metric = contract.name(f"skew_{measure.key}")
     floor, of_example = f"{metric}_critical_value", {FEATURE: measure.example}
-    thinned, highest = thinned_by_feature(metric), thinned_highest(floor)
+    ranking, highest = Ranking(thinned_by_feature(metric)), thinned_highest(floor)
 
     def scenario(value: float, noise: float = 0.001) -> Scenario:
         info = feature_info_input(spec, contract, measure.example)
@@ -99,13 +99,13 @@ def _distribution(spec: Spec, contract: Contract, measure: _Measure) -> Signal:
         "floor. Normal: near 0. Unlike drift this is never the world: two pipelines compute one feature in two ways.",
         unit="none",
         decimals=3,
-        queries=(*shown_worst(thinned.name), Query(highest.name, "Noise floor", dimmed=True)),
+        queries=(ranking.query, Query(highest.name, "Noise floor", dimmed=True)),
         incident=Incident.FEATURE_DRIFT,
         place=Place.DETAIL,
         view=View.STEPS,
         width=8,
         levels=levels(measure.policy),
-        records=(thinned, highest),
+        records=(*ranking.records, highest),
         alerts=tuple(alert(level) for level in levels(measure.policy) if measure.policy.enabled),
     )
 
@@ -113,7 +113,7 @@ def _distribution(spec: Spec, contract: Contract, measure: _Measure) -> Signal:
 def _mismatches(spec: Spec, contract: Contract) -> Signal:
     metric = contract.name("skew_mismatch_ratio")
     policy, example = spec.alerts.skew_mismatch, next(iter(spec.features))
-    thinned = thinned_by_feature(metric)
+    ranking = Ranking(thinned_by_feature(metric))
 
     def scenario(value: float) -> Scenario:
         inputs = (Input(metric, {FEATURE: example}, value), feature_info_input(spec, contract, example))
@@ -153,13 +153,13 @@ def _mismatches(spec: Spec, contract: Contract) -> Signal:
         "Normal: near 0, even where the distributions agree. Defaults after a timeout, stale caches and time travel in "
         "the training data show here first; the window's JSON report names the largest differences.",
         unit="percentunit",
-        queries=shown_worst(thinned.name),
+        queries=(ranking.query,),
         incident=Incident.FEATURE_DRIFT,
         place=Place.DETAIL,
         view=View.STEPS,
         width=8,
         levels=levels(policy),
-        records=(thinned,),
+        records=ranking.records,
         alerts=tuple(alert(level) for level in levels(policy) if policy.enabled),
     )
 

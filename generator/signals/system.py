@@ -1,10 +1,24 @@
 """The system layer: does the serving application answer, fast enough and without errors."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from generator.contract import TOTAL_STAGE, Contract, latency_buckets
 from generator.promql import selector
-from generator.signals.signal import Alert, Incident, Input, Layer, Level, Query, Record, Scenario, Signal, View, levels
+from generator.signals.signal import (
+    Alert,
+    Incident,
+    Input,
+    Layer,
+    Level,
+    Place,
+    Query,
+    Record,
+    Scenario,
+    Signal,
+    View,
+    levels,
+)
 from generator.signals.text import Format, LabelOf, Value, text, threshold
 from generator.spec.durations import seconds
 from generator.spec.model import Severity, Spec
@@ -19,6 +33,9 @@ def system_signals(spec: Spec) -> Iterator[Signal]:
     yield _stage_latency(spec, contract)
     yield _throughput(spec, contract)
     yield _error_rate(spec, contract)
+    yield _latency_by_version(spec, contract)
+    yield _throughput_by_version(spec, contract)
+    yield _errors_by_version(spec, contract)
     yield _availability(spec)
     yield _model(contract)
     if spec.serving.gpu:
@@ -115,6 +132,65 @@ def _stage_latency(spec: Spec, contract: Contract) -> Signal:
         queries=(Query(record, "{{stage}}"),),
         incident=Incident.HIGH_LATENCY,
         records=(Record(record, expression),),
+    )
+
+
+def _latency_by_version(spec: Spec, contract: Contract) -> Signal:
+    window, family = spec.telemetry.rate_window, contract.name("prediction_latency_seconds")
+    buckets, counts = (selector(f"{family}_{part}", stage=TOTAL_STAGE) for part in ("bucket", "count"))
+    return _by_version(
+        Record(f"{_VERSION}:{family}:p99_rate{window}", _quantile(0.99, buckets, counts, window, _VERSION)),
+        id="latency_by_version",
+        title="Latency by model version (p99)",
+        description="The 99th percentile of a whole prediction, by the version that answered. Normal: versions alike, below "
+        "the first line. A version that is slower than the one before it: roll it back before it takes all traffic.",
+        unit="s",
+        levels=levels(spec.alerts.latency_p99),
+    )
+
+
+def _throughput_by_version(spec: Spec, contract: Contract) -> Signal:
+    window, family = spec.telemetry.rate_window, contract.name("predictions")
+    return _by_version(
+        Record(f"{_VERSION}:{family}:rate{window}", f"sum by ({_VERSION}) (rate({family}_total[{window}]))"),
+        id="throughput_by_version",
+        title="Throughput by model version",
+        description="Predictions a second that each version was asked for. Normal: one version, or two in the shares that "
+        "the deployment wants.",
+        unit="reqps",
+    )
+
+
+def _errors_by_version(spec: Spec, contract: Contract) -> Signal:
+    window, family = spec.telemetry.rate_window, contract.name("prediction_errors")
+    failed, asked = (
+        f"sum by ({_VERSION}) (rate({contract.name(name)}[{window}]))"
+        for name in ("prediction_errors_total", "predictions_total")
+    )
+    return _by_version(
+        Record(f"{_VERSION}:{family}:ratio_rate{window}", f"{failed} / ({asked} > 0)"),
+        id="errors_by_version",
+        title="Error rate by model version",
+        description="Share of predictions that failed, by the version that was asked. Normal: versions alike, below the "
+        "first line.",
+        unit="percentunit",
+        decimals=2,
+        levels=levels(spec.alerts.error_rate),
+    )
+
+
+_VERSION = "model_version"
+
+
+def _by_version(record: Record, **shown: Any) -> Signal:
+    """A figure that the main dashboard shows over all versions, by version."""
+    return Signal(
+        **shown,
+        layer=Layer.SYSTEM,
+        queries=(Query(record.name, f"{{{{{_VERSION}}}}}"),),
+        incident=Incident.HIGH_LATENCY,
+        place=Place.DETAIL,
+        records=(record,),
     )
 
 

@@ -232,3 +232,15 @@ def test_moments_merge_to_those_of_the_whole():
     assert merged.mean == pytest.approx(whole.mean, rel=1e-14)
     assert merged.variance == pytest.approx(values.var(), rel=1e-9)
     assert merged.kurtosis == pytest.approx(whole.kurtosis, rel=1e-6)
+
+
+def test_quantiles_lie_beside_those_of_the_reference():
+    found = quality(NORMAL, SAME + 1)
+    exact = np.percentile(SAME + 1, [5, 50, 95])
+    assert list(found.quantiles.values()) == pytest.approx(exact.tolist(), abs=0.1)
+    assert found.reference_quantiles["50"] == found.reference_median
+    assert found.quantiles["50"] == found.median
+
+
+def test_a_category_has_no_quantiles():
+    assert quality(["a", "b"] * 200, ["a", "b"] * 200, FeatureType.CATEGORICAL).quantiles == {}

@@ -74,6 +74,8 @@ SPEC = Spec(
 
 
 QUALITY = Quality(
+    quantiles={"5": 19.0, "50": 35.0, "95": 71.0},
+    reference_quantiles={"5": 18.0, "50": 34.0, "95": 70.0},
     mean_shift=Measure(value=2.5, critical_value=0.1, severity=Severity.WARNING),
     median_shift=Measure(value=-0.5, critical_value=0.2),
     variance_ratio=Measure(value=0.25, critical_value=1.5, severity=Severity.WARNING),

@@ -127,6 +127,13 @@ def test_a_restart_publishes_the_last_report_at_once(bench: Bench) -> None:
     assert value(after.metrics().body, "shop_exporter_last_success_timestamp_seconds") == measured_at.timestamp()
 
 
+def test_after_a_restart_the_duration_of_the_last_run_is_still_known(bench: Bench) -> None:
+    bench.start().run_due()
+    kept = open_results(SPEC.results, bench.folder).duration("shop", Window(NOON - HOUR, NOON))
+    assert kept is not None
+    assert value(bench.start().metrics().body, "shop_exporter_run_duration_seconds") == kept
+
+
 def test_a_restart_does_not_measure_a_kept_window_again(bench: Bench) -> None:
     bench.start().run_due()
     after = bench.start()

@@ -132,7 +132,7 @@ def test_all_features_are_chosen_at_first_whatever_their_names(shown):
 
 def test_panels_about_features_follow_the_chosen_features(shown):
     drift = next(panel for panel in shown["panels"] if panel["title"].startswith("Feature drift"))
-    assert drift["targets"][0]["expr"].count("feature_name=~`${feature_name:regex}`") == 2
+    assert drift["targets"][0]["expr"].count("feature_name=~`${feature_name:regex}`") == 3
 
 
 def test_deployments_and_pipeline_changes_are_marked(shown):

@@ -142,3 +142,9 @@ def test_bars_stand_in_the_order_of_the_first_label_under_the_name_of_the_second
     assert order["options"]["sort"] == [{"field": "bin_index"}]
     assert columns["options"]["excludeByName"]["bin_index"] is True
     assert shown["options"]["xField"] == "Bin"
+
+
+def test_context_beside_bars_is_grey_and_no_line():
+    queries = (Query("max by (bin_index, bin) (a)", "Reference", instant=True, dimmed=True),)
+    [override] = drawn(view=View.BAR_CHART, queries=queries)["fieldConfig"]["overrides"]
+    assert [item["id"] for item in override["properties"]] == ["color"]
