@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from http import HTTPStatus
+from operator import itemgetter
 from pathlib import Path
 from typing import TextIO
 
@@ -18,7 +19,7 @@ from exporters.exposition import CONTENT_TYPE, RunState, packed, render_state, r
 from exporters.freshness import Reading, newest
 from exporters.report import Window
 from exporters.results import ResultsStore, open_results
-from exporters.runs import Runner, RunsApart, run_here
+from exporters.runs import Run, Runner, RunsApart, run_here
 from exporters.schedule import due_windows, gaps, newest_end, next_due
 from exporters.server import Page, Pages, PageServer
 from exporters.stores import ReferenceStore, open_store
@@ -122,7 +123,9 @@ class Exporter:
         lost = {window for window in self._failed if window.end >= newest_now - catch_up * self._step}
         self._failed.clear()
         before, windows = self._last_end, sorted({*due, *lost}, key=lambda window: window.end)
-        pages = [(window.end, page) for window in windows if (page := self._run(window)) is not None]
+        runs = [self._run(window) for window in windows]
+        pages = [(run.page_end, run.page) for run in runs if run.page_end is not None and run.page is not None]
+        pages.sort(key=itemgetter(0))
         if pages and (before is None or pages[-1][0] >= before):
             self._publish(pages[-1][1])
         self._tried_end, self._tried_at = newest_now, now
@@ -184,8 +187,8 @@ class Exporter:
         failed = self._last_end is None or self._last_end < newest_now
         return failed and self._tried_at is not None and now - self._tried_at >= RETRY_AFTER
 
-    def _run(self, window: Window) -> bytes | None:
-        """Run one window; gives the page to publish, if there is one."""
+    def _run(self, window: Window) -> Run:
+        """Run one window, and count it."""
         begin = self._alive_at = self._clock()
         run = self._run_window(window, begin)
         failed = bool(run.error)
@@ -206,7 +209,7 @@ class Exporter:
             self._failed.add(window)
         elif self._last_end is None or self._last_end < window.end:
             self._last_end = window.end
-        return run.page
+        return run
 
     def _log_differences(self, window: Window, differences: tuple[str, ...]) -> None:
         """Name the columns that differ, when they begin to."""

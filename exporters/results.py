@@ -245,24 +245,28 @@ class ResultsStore:
         self._engine = engine
         self._tables_exist = False
 
-    def save(self, report: WindowReport) -> None:
-        """Keep a report, in place of an earlier one of the same system and window: all of it, or nothing.
+    def save(self, *reports: WindowReport) -> None:
+        """Keep reports, each in place of an earlier one of the same system and window: all of them, or none.
 
         Of several processes that save the same window at once, the last one's report stays.
         """
-        key = {"system": report.system, "window_start": report.window.start, "window_end": report.window.end}
         with self._transaction() as connection:
-            # First, for it locks the window's row: another process that saves the same window waits here.
-            connection.execute(self._insert_or_replace(key, _window_row(report)))
-            for table in (drift_results, drift_features, drift_outcomes, drift_gaps):
-                connection.execute(delete(table).filter_by(**key))
-            connection.execute(insert(drift_gaps), key | _gap_row(report))
-            if features := [key | row for row in _feature_rows(report)]:
-                connection.execute(insert(drift_features), features)
-            if bins := [key | row for row in _bin_rows(report)]:
-                connection.execute(insert(drift_results), bins)
-            if report.outcomes is not None and report.outcomes.mature:
-                connection.execute(insert(drift_outcomes).values(key | _outcome_row(report.outcomes)))
+            for report in reports:
+                self._save(connection, report)
+
+    def _save(self, connection: Connection, report: WindowReport) -> None:
+        key = {"system": report.system, "window_start": report.window.start, "window_end": report.window.end}
+        # First, for it locks the window's row: another process that saves the same window waits here.
+        connection.execute(self._insert_or_replace(key, _window_row(report)))
+        for table in (drift_results, drift_features, drift_outcomes, drift_gaps):
+            connection.execute(delete(table).filter_by(**key))
+        connection.execute(insert(drift_gaps), key | _gap_row(report))
+        if features := [key | row for row in _feature_rows(report)]:
+            connection.execute(insert(drift_features), features)
+        if bins := [key | row for row in _bin_rows(report)]:
+            connection.execute(insert(drift_results), bins)
+        if report.outcomes is not None and report.outcomes.mature:
+            connection.execute(insert(drift_outcomes).values(key | _outcome_row(report.outcomes)))
 
     def last_report(self, system: str) -> WindowReport | None:
         """The report of the system's newest window; None where there is none that this version can read."""
@@ -274,10 +278,19 @@ class ResultsStore:
         )
         with self._transaction() as connection:
             stored = connection.execute(newest).scalar_one_or_none()
-        try:
-            return None if stored is None else WindowReport.from_json(stored)
-        except msgspec.DecodeError:
-            return None
+        return None if stored is None else _readable(stored)
+
+    def reports_after(self, report: WindowReport) -> list[WindowReport]:
+        """The reports of windows that ended after one of the same system and reference, oldest first.
+
+        Those that this version cannot read are left out.
+        """
+        of = drift_windows.c
+        query = select(of.report).filter_by(system=report.system, reference_version=report.reference_version)
+        query = query.where(of.window_end > report.window.end).order_by(of.window_end, of.window_start)
+        with self._transaction() as connection:
+            stored = connection.execute(query).scalars().all()
+        return [found for text_of in stored if (found := _readable(text_of)) is not None]
 
     def windows_between(self, system: str, start: datetime, end: datetime) -> list[StoredWindow]:
         """The windows that ended after `start` and not after `end`, oldest first."""
@@ -382,6 +395,14 @@ def _gap_row(report: WindowReport) -> dict[str, object]:
         "gap_error": past.sample and past.sample.gap_error,
         "answered": past.sample and past.sample.count,
     }
+
+
+def _readable(stored: str) -> WindowReport | None:
+    """A stored report; None where this version cannot read it."""
+    try:
+        return WindowReport.from_json(stored)
+    except msgspec.DecodeError:
+        return None
 
 
 def _past_window(row: Any) -> PastWindow:
