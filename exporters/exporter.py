@@ -119,6 +119,11 @@ class Exporter:
         """
         now = self._clock()
         newest_now, catch_up = newest_end(now, self._step, self._grace), self._spec.windows.catch_up
+        if self._last_end is not None and self._last_end > newest_now + self._step:
+            # The clock was ahead and is set back: what it measured then was not over, and must not stop what is due now.
+            self._log("clock_set_back", last_window_end=self._last_end.isoformat())
+            self._last_end = None
+            self._failed = {window for window in self._failed if window.end <= newest_now}
         due = due_windows(self._last_end, now, self._length, self._step, self._grace, catch_up)
         lost = {window for window in self._failed if window.end >= newest_now - catch_up * self._step}
         self._failed.clear()

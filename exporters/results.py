@@ -280,14 +280,15 @@ class ResultsStore:
             stored = connection.execute(newest).scalar_one_or_none()
         return None if stored is None else _readable(stored)
 
-    def reports_after(self, report: WindowReport) -> list[WindowReport]:
-        """The reports of windows that ended after one of the same system and reference, oldest first.
+    def reports_after(self, report: WindowReport, until: datetime) -> list[WindowReport]:
+        """The reports of windows that ended after one of the same system and reference and not after `until`.
 
-        Those that this version cannot read are left out.
+        Oldest first. Those that this version cannot read are left out.
         """
         of = drift_windows.c
         query = select(of.report).filter_by(system=report.system, reference_version=report.reference_version)
-        query = query.where(of.window_end > report.window.end).order_by(of.window_end, of.window_start)
+        query = query.where(of.window_end > report.window.end, of.window_end <= until)
+        query = query.order_by(of.window_end, of.window_start)
         with self._transaction() as connection:
             stored = connection.execute(query).scalars().all()
         return [found for text_of in stored if (found := _readable(text_of)) is not None]

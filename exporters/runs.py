@@ -70,7 +70,7 @@ def run_here(
         report = measure(spec, base_dir, reference, reference.version, window, measured_at)
         past = results.past_windows(report.system, report.reference_version)
         report = with_drift_type(spec, report, facts_of(report.outcomes), drift_history(spec, report, past))
-        changed = judged_again(spec, report, past, results.reports_after(report))
+        changed = judged_again(spec, report, past, results.reports_after(report, until=measured_at))
         results.save(report, *changed)
         judged = changed
         results.forget_before(

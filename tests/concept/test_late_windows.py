@@ -96,7 +96,7 @@ class Machine:
 
     def kept(self) -> list[WindowReport]:
         with closing(open_results(Results(), self.folder)) as results:
-            return results.reports_after(hour_report(LEARNED - 1))
+            return results.reports_after(hour_report(LEARNED - 1), until=BEGIN + 2 * LEARNED * HOUR)
 
     def published(self) -> bytes:
         """The families of the window, without those of the exporter itself."""

@@ -413,7 +413,38 @@ def test_a_clock_that_is_set_back_does_not_stop_the_loop(bench: Bench) -> None:
     exporter.loop(Ticks(bench.clock, waits=2))
     bench.clock.now = NOON + HOUR + 5 * MINUTE
     exporter.loop(Ticks(bench.clock, waits=1))
-    assert bench.ends_kept() == [NOON, NOON + HOUR]
+    assert bench.ends_kept()[-2:] == [NOON, NOON + HOUR]
+    assert window_end(exporter) == (NOON + HOUR).timestamp()
+
+
+def test_a_clock_that_is_set_back_by_less_than_a_step_measures_nothing_again(bench: Bench) -> None:
+    exporter = bench.start()
+    exporter.run_due()
+    bench.clock.now -= 10 * MINUTE
+    exporter.run_due()
+    assert value(exporter.metrics().body, "shop_exporter_runs_total") == 1
+    assert window_end(exporter) == NOON.timestamp()
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_clock_that_ran_ahead_for_a_while_does_not_silence_the_windows_after_it(bench: Bench, restarts: bool) -> None:
+    exporter = bench.start()
+    bench.clock.now += timedelta(days=1)
+    exporter.run_due()
+    assert window_end(exporter) == (NOON + 24 * HOUR).timestamp()
+    bench.clock.now = NOON + 6 * MINUTE
+    exporter = bench.start() if restarts else exporter
+    exporter.run_due()
+    assert bench.events()[-1]["event"] == "clock_set_back"
+    assert window_end(exporter) == NOON.timestamp()
+    assert value(exporter.metrics().body, "shop_window_rows") == 1000
+    last_success = value(exporter.metrics().body, "shop_exporter_last_success_timestamp_seconds")
+    assert last_success == bench.clock.now.timestamp()
+    bench.write(NOON)
+    bench.clock.now += HOUR
+    exporter.run_due()
+    assert window_end(exporter) == (NOON + HOUR).timestamp()
+    assert value(exporter.metrics().body, "shop_window_rows") == 1000
 
 
 PROCESS = """

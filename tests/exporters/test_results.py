@@ -78,9 +78,10 @@ def test_the_reports_after_a_window_are_those_of_its_reference_oldest_first(
 ) -> None:
     hours = [later(hour) for hour in range(4)]
     store.save(*reversed(hours), later(5, reference_version="another"), later(6, system="other"))
-    assert store.reports_after(hours[0]) == hours[1:]
+    assert store.reports_after(hours[0], until=NOON + 9 * HOUR) == hours[1:]
+    assert store.reports_after(hours[0], until=NOON + 2 * HOUR) == hours[1:3]
     database.rows("UPDATE drift_windows SET report = replace(report, 'mlvitals.drift/1', 'mlvitals.drift/9')")
-    assert store.reports_after(hours[0]) == []
+    assert store.reports_after(hours[0], until=NOON + 9 * HOUR) == []
 
 
 KILLED_WHILE_SAVING = """
