@@ -1,8 +1,8 @@
 """A folder of history as the series that Prometheus would hold of it.
 
 They are what the exporter says of every window, what the serving application published, and how old each source was.
-The folder: ``predictions/`` is the prediction log; ``outcomes/``, ``recomputed/`` take the place of what the spec names,
-``training/`` that of the reference in force; ``metrics/`` are the serving metrics (`evaluation.metrics_log`) and
+The folder: ``predictions/`` is the prediction log; ``outcomes/``, ``recomputed/`` and ``events/`` take the place of what the
+spec names, ``training/`` that of the reference in force; ``metrics/`` are the serving metrics (`evaluation.metrics_log`) and
 ``sources.parquet`` the updates of the sources. Only the log must be there.
 """
 
@@ -196,7 +196,7 @@ def _labels(named: Mapping[str, str]) -> Labels:
 
 
 def spec_of_folder(spec: Spec, folder: Path) -> Spec:
-    """The spec with its log, outcomes and recomputed features in a folder of history.
+    """The spec with its log, outcomes, recomputed features and business events in a folder of history.
 
     Raises:
         HistoryError: there is no log.
@@ -210,7 +210,11 @@ def spec_of_folder(spec: Spec, folder: Path) -> Spec:
     skew = msgspec.structs.replace(
         spec.skew, path=str(root / "recomputed") if spec.skew.path and (root / "recomputed").is_dir() else None
     )
-    return msgspec.structs.replace(spec, prediction_log=log, skew=skew)
+    business, events = spec.business, spec.business.events_log
+    if events and (root / "events").is_dir():
+        events = msgspec.structs.replace(events, path=str(root / "events"))
+        business = msgspec.structs.replace(business, events_log=events)
+    return msgspec.structs.replace(spec, prediction_log=log, skew=skew, business=business)
 
 
 def add_folder(history: History, folder: Path) -> None:

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from exporters.drift_history import DriftHistory, drift_history, past_window, with_drift_type
+from exporters.event_totals import TotalsInMemory, with_totals
 from exporters.exposition import RunState, samples_of_runs, samples_of_window
 from exporters.openmetrics import History
 from exporters.outcome_facts import facts_of
@@ -64,11 +65,12 @@ def backfill(
     contract = Contract(spec)
     grace = timedelta(milliseconds=milliseconds(spec.windows.grace))
     past: DriftHistory | None = None
+    totals = results or TotalsInMemory()
     for run, measured in enumerate(_reports(spec, base_dir, reference, windows, measured_at), start=1):
         if past is None:
             kept = results.past_windows(measured.system, measured.reference_version) if results else ()
             past = drift_history(spec, measured, kept)
-        report = with_drift_type(spec, measured, facts_of(measured.outcomes), past)
+        report = with_totals(spec, with_drift_type(spec, measured, facts_of(measured.outcomes), past), totals)
         past = past.after(past_window(report))
         if results:
             results.save(report)

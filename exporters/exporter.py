@@ -15,6 +15,7 @@ from typing import TextIO
 
 from exporters.changes import Change
 from exporters.database import DatabaseError
+from exporters.event_totals import logged_counters
 from exporters.exposition import CONTENT_TYPE, RunState, packed, render_state, render_window
 from exporters.freshness import Reading, newest
 from exporters.report import Window
@@ -101,14 +102,18 @@ class Exporter:
         system, reach = self._spec.system.name, self._spec.windows.catch_up * self._step
         try:
             report = self._results.last_report(system)
+            totals = self._kept_totals() if report is None or report.events is None else {}
             if report is not None:
                 kept = self._results.windows_between(system, report.window.end - reach, report.window.end)
                 self._failed = gaps((stored.window for stored in kept), self._length, self._step)
         except DatabaseError as error:
             self._log("restore_failed", error=str(error))
             return
-        if report is not None:
-            self._publish(packed(render_window(self._contract, report)))
+        page = packed(render_window(self._contract, report, totals))
+        if report is None:
+            self._window_page = page
+        else:
+            self._publish(page)
             self._last_end = report.window.end
             self._state = RunState(last_run=report.measured_at, last_success=report.measured_at)
 
@@ -119,9 +124,8 @@ class Exporter:
         """
         now = self._clock()
         newest_now, catch_up = newest_end(now, self._step, self._grace), self._spec.windows.catch_up
-        if self._last_end is not None and self._last_end > newest_now + self._step:
-            # The clock was ahead and is set back: what it measured then was not over, and must not stop what is due now.
-            self._log("clock_set_back", last_window_end=self._last_end.isoformat())
+        if self._ran_ahead(newest_now):
+            self._log("clock_set_back", last_window_end=self._last_end)
             self._last_end = None
             self._failed = {window for window in self._failed if window.end <= newest_now}
         due = due_windows(self._last_end, now, self._length, self._step, self._grace, catch_up)
@@ -185,12 +189,31 @@ class Exporter:
             return Page(f"not ready: {reason}\n".encode(), HTTPStatus.SERVICE_UNAVAILABLE)
         return Page(b"ok\n")
 
+    def _kept_totals(self) -> dict[str, float]:
+        """The running totals of events before any step is counted, so that the first one is seen as a rise."""
+        counters = logged_counters(self._spec)
+        totals = self._results.event_totals(self._spec.system.name, counters.values()) if counters else {}
+        return {name: totals[counter] for name, counter in counters.items()}
+
     def _should_run(self, now: datetime) -> bool:
         newest_now = newest_end(now, self._step, self._grace)
         if newest_now != self._tried_end:
             return True
         failed = self._last_end is None or self._last_end < newest_now
         return failed and self._tried_at is not None and now - self._tried_at >= RETRY_AFTER
+
+    def _ran_ahead(self, newest_now: datetime) -> bool:
+        """Whether the newest window is of a clock that was ahead and is set back: it ends after what is due, and is empty.
+
+        One that holds rows says that the clock is behind now, and nothing is measured until it is right again.
+        """
+        if self._last_end is None or self._last_end <= newest_now + self._step:
+            return False
+        try:
+            ahead = self._results.windows_between(self._spec.system.name, newest_now + self._step, self._last_end)
+        except DatabaseError:
+            return False
+        return bool(ahead) and not ahead[-1].rows
 
     def _run(self, window: Window) -> Run:
         """Run one window, and count it."""

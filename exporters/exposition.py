@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from exporters.changes import Change
 from exporters.concept_exposition import concept_samples, drift_type_samples
+from exporters.event_samples import samples_of_events, samples_of_totals
 from exporters.freshness import Reading
 from exporters.outcome_samples import samples_of_outcomes
 from exporters.report import Bin, CountWindow, FeatureReport, Measure, Quality, SkewReport, WindowReport
@@ -50,9 +51,9 @@ def render(
     return render_window(contract, report) + render_state(contract, state, freshness, now, changes)
 
 
-def render_window(contract: Contract, report: WindowReport | None) -> bytes:
-    """The families that change with a window; without one only the features themselves are known."""
-    return _text(contract, samples_of_window(contract, report))
+def render_window(contract: Contract, report: WindowReport | None, totals: Mapping[str, float] | None = None) -> bytes:
+    """The families that change with a window; without one only the features and totals of events are known."""
+    return _text(contract, samples_of_window(contract, report) | samples_of_totals(contract, totals or {}))
 
 
 def samples_of_window(contract: Contract, report: WindowReport | None) -> dict[str, Iterable[Sample]]:
@@ -69,6 +70,8 @@ def samples_of_window(contract: Contract, report: WindowReport | None) -> dict[s
         if report.outcomes is not None and contract.spec.prediction_log.outcome is not None:
             samples |= samples_of_outcomes(report.outcomes)
         samples |= samples_of_segments(report.segments)
+        if report.events is not None:
+            samples |= samples_of_events(contract, report.events)
         if report.score is not None:
             samples |= _score_samples(report.score, contract.spec.exporter.top_bins)
         if report.score_count is not None:

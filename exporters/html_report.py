@@ -9,6 +9,7 @@ from importlib.resources import files
 
 from exporters.bin_chart import bin_chart
 from exporters.concept_report import DriftType
+from exporters.event_wording import event_lines, left_out
 from exporters.outcome_section import outcome_section
 from exporters.outcome_wording import evidence_facts
 from exporters.report import SEVERITIES, FeatureReport, Measure, WindowReport
@@ -208,6 +209,8 @@ def _remarks(report: WindowReport) -> Iterator[str]:
         yield _card("Serving against offline", [compared(report.skew), *skew_findings(report.skew)])
     if found := segment_findings(report.segments):
         yield _card("Segments", found)
+    if report.events is not None:
+        yield _card("Business events", (*event_lines(report.events), *left_out(report.events)))
     if report.schema_differences:
         yield _card("Columns that differ", map(difference, report.schema_differences))
     if problems := unread(report):

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from exporters.cells import Cells
 from exporters.columns import ColumnTypeError
 from exporters.compare import Outcome, compare
+from exporters.events import measure_events
 from exporters.log_files import StoredFile
 from exporters.newest_scores import NewestScores, newest_scores
 from exporters.outcomes import measure_outcomes
@@ -135,6 +136,8 @@ def measure(
     if spec.prediction_log.segments:
         segments = segment_reports(spec, reference, window, tally.segments, by_segment)
         report = replace(report, segments=segments)
+    if spec.business.events_log is not None:
+        report = replace(report, events=measure_events(spec, base_dir, window))
     return report
 
 

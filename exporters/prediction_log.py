@@ -29,7 +29,7 @@ from exporters.report import FileProblem, Window
 from exporters.sql_log import SqlTable
 from exporters.text_columns import Column, Columns, parsed, schema_to_read
 from generator.errors import UserError
-from generator.spec.model import LogFormat, PredictionLog
+from generator.spec.model import EventsLog, LogFormat, PredictionLog
 
 BATCH_VALUES = 1 << 21
 """Values decoded at once, 16 MB of float64: with `_READAHEAD` it bounds memory whatever the size of the log."""
@@ -84,25 +84,31 @@ class Chunk:
 
 
 def files_of_window(
-    log: PredictionLog, base_dir: Path, window: Window
+    log: PredictionLog | EventsLog, base_dir: Path, window: Window, section: str = "prediction_log"
 ) -> Iterator[StoredFile | SqlTable | FileProblem]:
     """The files or the table that may hold rows of the window, and folders that cannot be listed.
+
+    Args:
+        log: where rows are recorded.
+        base_dir: where relative paths start.
+        window: the stretch of time.
+        section: the spec's section that describes the log, for messages.
 
     Raises:
         LogError: there is no log at its path, or it cannot be opened at all.
     """
     if log.format is LogFormat.SQL:
         if log.table is None:
-            raise LogError("prediction_log.format sql needs prediction_log.table")
+            raise LogError(f"{section}.format sql needs {section}.table")
         yield SqlTable(log.path, log.table, base_dir, log.password_file)
         return
     try:
         filesystem, root = locate(log.path, base_dir)
         yield from walk(filesystem, root, within(window))
     except FileNotFoundError as error:
-        raise LogError(f"prediction_log.path {log.path} does not exist: {first_line(error)}") from error
+        raise LogError(f"{section}.path {log.path} does not exist: {first_line(error)}") from error
     except (PathError, OSError, pa.ArrowException) as error:
-        raise LogError(f"prediction_log.path {log.path} cannot be read: {first_line(error)}") from error
+        raise LogError(f"{section}.path {log.path} cannot be read: {first_line(error)}") from error
 
 
 def read_file(
@@ -174,7 +180,7 @@ def _read_table(table: SqlTable, columns: Columns, timestamp: str, window: Windo
     except InstantError as error:
         raise LogError(f"{table.path}: time column {timestamp!r} {error}") from error
     except DatabaseError as error:
-        raise LogError(f"prediction_log cannot be read: {error}") from error
+        raise LogError(f"{table.path} cannot be read: {error}") from error
 
 
 def _fragment(file: StoredFile, file_format: LogFormat, malformed: set[int | None]) -> ds.Fragment:

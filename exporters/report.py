@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from exporters.concept_report import ConceptReport, DriftType
+from exporters.event_report import EventsReport
 from exporters.outcome_report import OutcomeReport
 from exporters.report_parts import FileProblem as FileProblem
 from exporters.report_parts import Measure as Measure
@@ -205,6 +206,8 @@ class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
     """None where the spec has no prediction_log.outcome."""
     segments: dict[str, SegmentsReport] = {}
     """By segment column of the spec."""
+    events: EventsReport | None = None
+    """None where the spec has no business.events_log."""
 
     @property
     def urgency(self) -> Severity | None:

@@ -1,15 +1,16 @@
 """Every measurement as SQL rows, in SQLite or PostgreSQL.
 
 `drift_windows` has a row for each measured window, `drift_features` one for each feature in it, `drift_results` one for
-each cell of each feature, `drift_outcomes` one for the outcomes of earlier predictions, all of which are in, and
-`drift_gaps` one for what the window says of concept drift. Times are UTC. The prediction score is stored beside the
+each cell of each feature, `drift_outcomes` one for the outcomes of earlier predictions, all of which are in,
+`drift_gaps` one for what the window says of concept drift, and `business_events` one for what was counted of each
+business event of the events log in each step (`exporters.event_totals`). Times are UTC. The prediction score is stored beside the
 features and told apart by `is_score`, since a feature may have any name.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,14 +19,11 @@ from sqlalchemy import (
     Boolean,
     Column,
     Connection,
-    DateTime,
-    Dialect,
     Engine,
     Float,
     Index,
     Insert,
     Integer,
-    MetaData,
     String,
     Table,
     Text,
@@ -38,14 +36,16 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.types import BigInteger, TypeDecorator
+from sqlalchemy.types import BigInteger
 
 from exporters.changes import Change, ChangeKind
 from exporters.concept_report import GapSample
 from exporters.database import DatabaseError, explain, open_database
 from exporters.drift_history import PastWindow, past_window
+from exporters.event_totals import Amounts, Counted, count_step, fold_before, newest_totals
 from exporters.outcome_report import OutcomeReport
 from exporters.report import FeatureReport, Measure, Window, WindowReport
+from exporters.tables import TABLES, UtcDateTime
 from generator.contract import TOP_BINS_SQL
 from generator.spec.model import Results
 
@@ -65,27 +65,7 @@ OUTCOME_FIGURES = (
 """Columns of `drift_outcomes` that are figures of an outcome report."""
 
 
-class UtcDateTime(TypeDecorator[datetime]):
-    """A point in time; aware in Python, UTC in the database (SQLite has no zones)."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Write an aware time as UTC."""
-        if value is None:
-            return None
-        moment = value.astimezone(UTC)
-        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Read UTC as an aware time."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-_tables = MetaData()
+_tables = TABLES
 
 
 def _window_key() -> tuple[Column[Any], ...]:
@@ -268,6 +248,16 @@ class ResultsStore:
         if report.outcomes is not None and report.outcomes.mature:
             connection.execute(insert(drift_outcomes).values(key | _outcome_row(report.outcomes)))
 
+    def count_step(self, system: str, step: Window, amounts: Amounts) -> dict[str, Counted]:
+        """Add what was counted in a step to the running totals of its counters, once, and give their totals."""
+        with self._transaction() as connection:
+            return {name: count_step(connection, system, name, step, amount) for name, amount in amounts.items()}
+
+    def event_totals(self, system: str, counters: Iterable[str]) -> dict[str, float]:
+        """The running totals of counters; 0 of one that was never counted."""
+        with self._transaction() as connection:
+            return newest_totals(connection, system, counters)
+
     def last_report(self, system: str) -> WindowReport | None:
         """The report of the system's newest window; None where there is none that this version can read."""
         newest = (
@@ -330,7 +320,10 @@ class ResultsStore:
             return tuple(Change(ChangeKind(kind), *rest) for kind, *rest in connection.execute(query))
 
     def forget_before(self, system: str, moment: datetime) -> int:
-        """Drop what is known of windows that ended before `moment`; gives the number of windows dropped."""
+        """Drop what is known of windows that ended before `moment`; gives the number of windows dropped.
+
+        What was counted of business events before stays in their running totals.
+        """
         with self._transaction() as connection:
             for table in (drift_results, drift_features, drift_outcomes):
                 connection.execute(delete(table).filter_by(system=system).where(table.c.window_end < moment))
@@ -339,6 +332,7 @@ class ResultsStore:
             in_use = in_use.where(drift_windows.c.window_end >= moment)
             old_gaps = delete(drift_gaps).filter_by(system=system).where(drift_gaps.c.window_end < moment)
             connection.execute(old_gaps.where(drift_gaps.c.reference_version.not_in(in_use)))
+            fold_before(connection, system, moment)
             old = delete(drift_windows).filter_by(system=system).where(drift_windows.c.window_end < moment)
             return connection.execute(old).rowcount
 

@@ -17,6 +17,7 @@ import msgspec
 
 from exporters.database import DatabaseError
 from exporters.drift_history import drift_history, with_drift_type
+from exporters.event_totals import with_totals
 from exporters.exposition import packed, render_window
 from exporters.late_windows import judged_again
 from exporters.outcome_facts import facts_of
@@ -70,6 +71,7 @@ def run_here(
         report = measure(spec, base_dir, reference, reference.version, window, measured_at)
         past = results.past_windows(report.system, report.reference_version)
         report = with_drift_type(spec, report, facts_of(report.outcomes), drift_history(spec, report, past))
+        report = with_totals(spec, report, results)
         changed = judged_again(spec, report, past, results.reports_after(report, until=measured_at))
         results.save(report, *changed)
         judged = changed

@@ -12,10 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from generator.errors import UserError
+from exporters.listener import Listener
 
 PLAIN_TEXT = "text/plain; charset=utf-8"
 CONNECTIONS_AT_ONCE = 32
@@ -47,11 +46,7 @@ Pages = Mapping[str, Callable[[], Page]]
 """What is served under which path. A page is made for every request, in the request's own thread."""
 
 
-class ListenError(UserError):
-    """The address cannot be listened on."""
-
-
-class PageServer:
+class PageServer(Listener):
     """Serves pages from threads of its own until it is closed.
 
     Raises:
@@ -59,36 +54,7 @@ class PageServer:
     """
 
     def __init__(self, listen: str, pages: Pages) -> None:
-        host, _, port = listen.rpartition(":")
-        if not (host and port.isdecimal() and int(port) < 65536):
-            raise ListenError(f"cannot listen on {listen}: write HOST:PORT with a port up to 65535")
-        try:
-            self._server = _Server(host.strip("[]"), int(port), pages)
-        except OSError as error:
-            raise ListenError(f"cannot listen on {listen}: {error.strerror or error}") from error
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="http", daemon=True)
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        """Where the pages are; the port that was given out where port 0 was asked for."""
-        host, port = self._server.server_address[:2]
-        name = host.decode() if isinstance(host, bytes) else str(host)
-        return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
-
-    def close(self) -> None:
-        """Stop listening; answers on their way are not waited for."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        super().__init__(listen, lambda host, port: _Server(host, port, pages), "http")
 
 
 class _Server(ThreadingHTTPServer):

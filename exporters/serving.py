@@ -183,11 +183,12 @@ class PredictionTelemetry:
         """Add to a business event of the spec.
 
         Raises:
-            ValueError: no such event, one that is not counted, or a negative or undefined amount.
+            ValueError: no such event, one that is not counted here, or a negative or undefined amount.
 
         """
         counted = self._places.events
         if name not in counted:
+            self._refuse_logged(name)
             raise _no_event(name, counted, "set_unique" if name in self._spec.business.events else None)
         if not 0 <= amount < inf:
             raise ValueError(f"event {name!r} cannot grow by {amount}")
@@ -198,11 +199,12 @@ class PredictionTelemetry:
         """Set how many distinct items a business event of the spec stands at. It is absent until then.
 
         Raises:
-            ValueError: no such event, or one that is counted.
+            ValueError: no such event, or one that is counted or comes from the events log.
 
         """
-        counted = self._places.events
-        unique = [event for event in self._spec.business.events if event not in counted]
+        self._refuse_logged(name)
+        counted, business = self._places.events, self._spec.business
+        unique = [event for event in business.events if event not in counted and event not in business.logged]
         if name not in unique:
             raise _no_event(name, unique, "event" if name in counted else None)
         with self._lock:
@@ -228,6 +230,14 @@ class PredictionTelemetry:
 
         """
         return TelemetryServer(self.registry, host, port)
+
+    def _refuse_logged(self, name: str) -> None:
+        """An event of the log has its family from the exporter: two that publish it would count it twice."""
+        if name in self._spec.business.logged:
+            raise ValueError(
+                f"business event {name!r} comes from business.events_log, where the exporter counts it; "
+                "remove this call, or source: log from the event"
+            )
 
     def _open(self) -> None:
         """Begin to count in this process."""

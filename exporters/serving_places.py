@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from exporters.tallies import Series, Tally
-from generator.contract import TOTAL_STAGE, Contract, Family, MetricType
+from generator.contract import TOTAL_STAGE, Contract, Family, MetricType, Producer
 from generator.spec.model import Spec
 
 
@@ -47,9 +47,10 @@ class ServingPlaces:
         self.rows = self._place(contract.name("serving_feature_rows_total"))
         nulls = contract.name("serving_feature_null_total")
         self._nulls = tuple((name, self._place(nulls, name)) for name in spec.features)
-        counted = {name: contract.by_name.get(contract.event(name)) for name in spec.business.events}
+        own = {family.name: family for family in contract.of(Producer.SERVING)}
+        counted = {name: own.get(contract.event(name)) for name in spec.business.events}
         self.events = {name: tally.place(series_of(family)) for name, family in counted.items() if family}
-        """By business event that is counted."""
+        """By business event that the application counts."""
 
     def version(self, model_version: str) -> VersionPlaces:
         """The places of a model version."""

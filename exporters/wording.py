@@ -64,8 +64,8 @@ def difference(found: SchemaDifference) -> str:
 
 
 def unread(report: WindowReport) -> list[str]:
-    """A line for each file that the window or its skew could not read in full; once where both read it."""
-    parts = (report.skew, report.outcomes)
+    """A line for each file that the window, its skew, outcomes or events could not read in full, told once."""
+    parts = (report.skew, report.outcomes, report.events)
     problems = (*report.problems, *(problem for part in parts if part for problem in part.problems))
     return [printable(f"{item.path}: {item.problem}") for item in dict.fromkeys(problems)]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
-from generator.spec.model import KpiKind, OutcomeKind, SkewJoin, SloKind, Spec
+from generator.spec.model import EventSource, OutcomeKind, SkewJoin, SloKind, Spec
 
 TOP_BINS_SQL = """\
 SELECT feature_name, is_score, bin, reference_ratio, current_ratio, psi_contribution, window_start, window_end
@@ -253,30 +253,31 @@ class Contract:
         )
 
     def _business(self) -> tuple[Family, ...]:
-        unique = {
-            name
-            for kpi in self.spec.business.kpis.values()
-            if kpi.kind is KpiKind.UNIQUE
-            for name in (kpi.numerator, kpi.denominator)
-        }
+        business = self.spec.business
         return tuple(
             Family(
                 self.name(event),
                 MetricType.GAUGE,
-                described.description or f"Distinct {event} now.",
+                described.description or f"Distinct {event} {'in the last window' if described.distinct else 'now'}.",
                 (),
-                Producer.SERVING,
+                _EVENT_PRODUCERS[described.source],
             )
-            if event in unique
+            if event in business.unique
             else Family(
                 self.event(event),
                 MetricType.COUNTER,
                 described.description or f"Sum of {event}.",
                 (),
-                Producer.SERVING,
+                _EVENT_PRODUCERS[described.source],
             )
-            for event, described in self.spec.business.events.items()
+            for event, described in business.events.items()
         )
+
+    def _events_log(self) -> Iterator[Family]:
+        """How sound the events log is, where the spec has one."""
+        for short, described in _EVENTS_LOG.items() if self.spec.business.events_log else ():
+            labels = ("reason",) if short == "events_log_rejected" else ()
+            yield self._family(short, MetricType.GAUGE, described, labels, Producer.EXPORTER)
 
     def _exporter(self) -> tuple[Family, ...]:
         def gauge(short: str, text: str, *labels: str) -> Family:
@@ -390,6 +391,7 @@ class Contract:
             *(self._concept() if self.spec.has_gap else ()),
             *self._outcomes(),
             *self._segments(),
+            *self._events_log(),
             gauge("window_start_timestamp_seconds", "Begin of the last measured window, in Unix time."),
             gauge("window_end_timestamp_seconds", "End of the last measured window, in Unix time."),
             gauge("window_rows", "Rows of the last measured window."),
@@ -489,6 +491,12 @@ class Contract:
             yield self._family(short, MetricType.GAUGE, described, ("feature_name",), Producer.EXPORTER)
 
 
+_EVENT_PRODUCERS = {EventSource.APPLICATION: Producer.SERVING, EventSource.LOG: Producer.EXPORTER}
+_EVENTS_LOG = {
+    "events_log_rows": "Rows of the events log in the last step.",
+    "events_log_rejected": "Rows of the last step that a business event could not count, by reason.",
+    "events_log_files_unreadable": "Files of the events log that could not be read, or only in part.",
+}
 _CONCEPT = {
     "concept_status": "1 for the status that holds for the gap between predictions and outcomes, 0 for the others.",
     "concept_gap": "Mean prediction less mean outcome of the last window whose outcomes are known.",

@@ -9,6 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from exporters.concept_report import ConceptReport, DriftType
+from exporters.event_report import EventsReport
+from exporters.event_wording import event_lines, left_out
 from exporters.outcome_report import OutcomeReport
 from exporters.outcome_wording import outcome_lines
 from exporters.report import SEVERITIES, FeatureReport, Measure, SkewReport, WindowReport
@@ -55,6 +57,8 @@ def drift_table(report: WindowReport, console: Console) -> None:
     if report.skew is not None:
         _skew_lines(console, report.skew)
     _segment_lines(console, report)
+    if report.events is not None:
+        _event_lines(console, report.events)
     remarks = [*map(difference, report.schema_differences), *unread(report)]
     if remarks:
         console.print()
@@ -89,6 +93,15 @@ def _segment_lines(console: Console, report: WindowReport) -> None:
     if found := segment_findings(report.segments):
         console.print("\nsegments:")
     for line in found:
+        console.print(Text(line, "yellow"), soft_wrap=True)
+
+
+def _event_lines(console: Console, events: EventsReport) -> None:
+    """What was counted in the events log, and what was left out."""
+    console.print()
+    for line in event_lines(events):
+        console.print(Text(line), soft_wrap=True)
+    for line in left_out(events):
         console.print(Text(line, "yellow"), soft_wrap=True)
 
 

@@ -4,7 +4,8 @@
 what `and` and `unless` take away, the query has to find something.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import promql_parser
@@ -16,32 +17,48 @@ _WRITTEN_BY_ALERTS = {"ALERTS", "ALERTS_FOR_STATE"}
 """Prometheus writes them while an alert is pending or fires, and not on a good day."""
 
 
-def is_calm(expression: str, has_data: Callable[[str], bool]) -> bool:
-    """Whether an empty answer means that all is well.
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What is known of the server."""
 
-    Args:
-        expression: the query, without variables.
-        has_data: asks the server whether a query finds anything.
+    has_data: Callable[[str], bool]
+    """Asks it whether a query finds anything."""
+    records: Mapping[str, Sequence[str]]
+    """The expressions that are recorded under a name: a record of conditions is empty on a good day, too."""
+
+
+def is_calm(expression: str, asking: Asking) -> bool:
+    """Whether an empty answer to a query, written without variables, means that all is well.
 
     Raises:
         ValueError: the expression is not PromQL.
     """
-    return _calm(promql_parser.parse(expression), has_data, whole=True)
+    return _calm(promql_parser.parse(expression), asking, whole=True)
 
 
-def _calm(node: Any, has_data: Callable[[str], bool], *, whole: bool = False) -> bool:
+def _calm(node: Any, asking: Asking, *, whole: bool = False) -> bool:
     """Whether what the node reads is there."""
     kept = _kept(node)
     if kept is not None:
-        return _calm(kept, has_data, whole=whole and type(node).__name__ == "ParenExpr")
+        return _calm(kept, asking, whole=whole and type(node).__name__ == "ParenExpr")
     if type(node).__name__ == "BinaryExpr" and str(node.op) == "or":
-        return any(_calm(side, has_data, whole=whole) for side in (node.lhs, node.rhs))
+        return any(_calm(side, asking, whole=whole) for side in (node.lhs, node.rhs))
     if any(map(_may_drop, (node, *_below(node)))):
-        return all(_calm(_of_range(child), has_data) for child in _children(node) if _reads(child))
+        return all(_calm(_of_range(child), asking) for child in _children(node) if _reads(child))
     text = str(node)
     names = metric_names(text)
+    if names and names <= _WRITTEN_BY_ALERTS:
+        return True
     # As a whole it is what was found empty already.
-    return (bool(names) and names <= _WRITTEN_BY_ALERTS) or (not whole and has_data(text))
+    return (not whole and asking.has_data(text)) or _records_conditions(names, asking)
+
+
+def _records_conditions(names: frozenset[str], asking: Asking) -> bool:
+    """Whether what is not there is a record of what is wrong, and nothing is."""
+    lacking = [name for name in names if not asking.has_data(name)]
+    return bool(lacking) and all(
+        any(is_calm(expression, asking) for expression in asking.records.get(name, ())) for name in lacking
+    )
 
 
 def _kept(node: Any) -> Any:

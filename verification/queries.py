@@ -54,6 +54,8 @@ class Query:
     least_step: str | None = None
     """The panel's smallest step."""
     variables: tuple[Variable, ...] = ()
+    record: str = ""
+    """The name that a rule records it under."""
 
 
 def queries(outputs: Mapping[str, str]) -> tuple[Query, ...]:
@@ -128,7 +130,8 @@ def _of_rules(path: str, document: Mapping[str, Any]) -> Iterator[Query]:
                 severity = rule.get("labels", {}).get("severity", "")
                 yield Query(Origin.ALERT, f"{path}: alert {rule['alert']} ({severity})", rule["expr"])
             else:
-                yield Query(Origin.RECORD, f"{path}: record {rule['record']}", rule["expr"])
+                name = rule["record"]
+                yield Query(Origin.RECORD, f"{path}: record {name}", rule["expr"], record=name)
 
 
 def _of_runbook(path: str, text: str) -> Iterator[Query]:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from verification.calm import is_calm
+from verification.calm import Asking, is_calm
 from verification.intervals import Span, filled, step_seconds
 from verification.queries import Origin, Query
 from verification.server import Answer
@@ -73,16 +73,22 @@ def verify(
     """
     ran, calm, slowest, findings = 0, 0, 0.0, []
     asked = tuple(queries)
+    asking = Asking(lambda part: any(server.at(part, now).series), _records(asked))
     for number, span in enumerate(spans):
         chosen = _Chosen(server, now, span)
         for query in asked:
             if number and not _depends_on_span(query):
                 continue
-            expression = filled(query, span, chosen.values(query))
+            values = chosen.values(query)
+            expression = filled(query, span, values)
             answer = _ask(server, query, expression, span, now, slow_seconds)
             ran, slowest = ran + 1, max(slowest, answer.seconds)
             problem = _problem(answer, slow_seconds)
-            if problem is Problem.EMPTY and _is_calm(server, query, expression, now):
+            if problem is Problem.EMPTY and (
+                query.origin is Origin.ANNOTATION  # it marks what happened, and nothing did
+                or is_calm(expression, asking)
+                or _is_of_others(query, span, values, asking)
+            ):
                 calm += 1
             elif problem is not None:
                 length = int(span.length.total_seconds())
@@ -161,8 +167,16 @@ def _detail(problem: Problem, answer: Answer) -> str:
     }[problem]
 
 
-def _is_calm(server: Server, query: Query, expression: str, now: float) -> bool:
-    """Whether it is rightly empty: nothing happened that an annotation marks, or nothing is wrong."""
-    if query.origin is Origin.ANNOTATION:
-        return True
-    return is_calm(expression, lambda part: any(server.at(part, now).series))
+def _records(queries: Iterable[Query]) -> Mapping[str, Sequence[str]]:
+    records: dict[str, list[str]] = {}
+    for query in queries:
+        if query.record:
+            records.setdefault(query.record, []).append(query.expression)
+    return records
+
+
+def _is_of_others(query: Query, span: Span, values: Mapping[str, str], asking: Asking) -> bool:
+    """Whether what is chosen merely has no such figure, as a number has no categories: another choice has it."""
+    any_of_them = {variable.name: ".+" for variable in query.variables if variable.fixed is None}
+    expression = filled(query, span, {**values, **any_of_them})
+    return bool(any_of_them) and (asking.has_data(expression) or is_calm(expression, asking))

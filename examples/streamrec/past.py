@@ -11,12 +11,14 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from math import pi, sin
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
@@ -36,6 +38,10 @@ SPACING = (
     (timedelta.max, timedelta(minutes=2)),
 )
 """Time between scrapes by how long ago they were: panels over a day or less take rates over less than two minutes."""
+CPU_SECONDS = 0.012
+"""Of a prediction."""
+MEMORY_BYTES = 150e6
+SCRAPE_SECONDS = 0.004
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +102,22 @@ class Scraped:
 
 def scrapes(spec: Spec, times: Sequence[datetime], *, seed: int) -> Iterator[tuple[datetime, Scraped]]:
     """Serve the simulated requests, and scrape at the given times, which ascend."""
-    telemetry = PredictionTelemetry(spec)
+    telemetry = PredictionTelemetry(spec, CollectorRegistry())
     service = Service(telemetry, SimulatedTime(times[0], 1), Path(), (), seed=seed)
     contract = Contract(spec)
-    before = times[0]
+    before, served = times[0], 0
     for hour, part in _by_hour(times):
         rows = simulate_hour(hour, seed=seed)
         milliseconds: Sequence[Any] = rows["timestamp"].cast(pa.int64()).to_pylist()
         for moment in (*part, hour + _HOUR):
-            first, last = (bisect_left(milliseconds, _milliseconds(edge)) for edge in (before, moment))
-            service.publish(rows.slice(first, last - first), before, moment)
-            before = moment
+            if moment > before:
+                first, last = (bisect_left(milliseconds, _milliseconds(edge)) for edge in (before, moment))
+                service.publish(rows.slice(first, last - first), before, moment)
+                served, before = served + last - first, moment
             if moment < hour + _HOUR:
-                yield moment, Scraped((_up(), *telemetry.registry.collect()), (_up(), *_sources(contract, moment)))
+                serving = (*telemetry.registry.collect(), *_process(served, moment))
+                exporter = tuple(_sources(contract, moment))
+                yield moment, Scraped((*_scrape(serving), *serving), (*_scrape(exporter), *exporter))
 
 
 def _by_hour(times: Sequence[datetime]) -> Iterator[tuple[datetime, Sequence[datetime]]]:
@@ -125,8 +134,21 @@ def _milliseconds(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)
 
 
-def _up() -> Metric:
-    return GaugeMetricFamily("up", "1 where the last scrape succeeded.", value=1)
+def _scrape(found: Sequence[Metric]) -> Iterator[Metric]:
+    """What Prometheus notes of a scrape that succeeded."""
+    samples = sum(len(metric.samples) for metric in found)
+    yield GaugeMetricFamily("up", "1 where the last scrape succeeded.", value=1)
+    yield GaugeMetricFamily("scrape_samples_scraped", "Samples of the last scrape.", value=samples)
+    yield GaugeMetricFamily("scrape_duration_seconds", "How long the last scrape took.", value=SCRAPE_SECONDS)
+
+
+def _process(served: int, moment: datetime) -> Iterator[Metric]:
+    """Processor time and memory as a serving process has them; those of this program tell nothing of its past."""
+    yield CounterMetricFamily("process_cpu_seconds", "Processor time used.", value=CPU_SECONDS * served)
+    day = moment.timestamp() % 86400 / 86400
+    yield GaugeMetricFamily(
+        "process_resident_memory_bytes", "Memory in use.", value=MEMORY_BYTES * (1 + 0.05 * sin(2 * pi * day))
+    )
 
 
 def _sources(contract: Contract, moment: datetime) -> Iterator[Metric]:

@@ -27,6 +27,8 @@ from exporters.serving import PredictionTelemetry
 
 _ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
 _LONGEST_GAP = timedelta(seconds=30)
+SHOWN_WITHIN = timedelta(hours=1)
+"""What the items recommended lately are counted over, in simulated time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,9 @@ class Service:
         self._served: tuple[str, datetime] | None = None
         self._generator = np.random.default_rng(seed)
         self._last_shown = np.full(ITEMS, -np.inf)
+        # An application that starts again still knows what it showed: else coverage would fall at every start.
+        before = simulate(time.origin - SHOWN_WITHIN, time.origin, seed=seed)
+        self._last_shown[before["item_id"].to_numpy()] = before["timestamp"].cast(pa.int64()).to_numpy() / 1000
         self._serve_model(MODEL_VERSION, trained_at(time.origin))
         telemetry.set_unique("catalogue_items", ITEMS)
 
@@ -186,11 +191,12 @@ class Service:
             self._telemetry.observe(newest, ENDPOINTS[0], latency, error_type="timeout")
 
     def _publish_business(self, rows: pa.Table, simulated_seconds: float) -> None:
-        """Add to the events, and count the items shown within the last simulated hour."""
+        """Add to the events, and count the items shown lately."""
         for event, amount in business_events(rows).items():
             self._telemetry.event(event, amount)
         self._last_shown[rows["item_id"].to_numpy()] = simulated_seconds
-        self._telemetry.set_unique("recommended_items", int((self._last_shown > simulated_seconds - 3600).sum()))
+        recent = self._last_shown > simulated_seconds - SHOWN_WITHIN.total_seconds()
+        self._telemetry.set_unique("recommended_items", int(recent.sum()))
 
 
 def run(

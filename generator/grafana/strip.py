@@ -144,7 +144,7 @@ def _conditions(spec: Spec, layer: Layer) -> Iterable[str]:
     yield f"(max({_firing_alerts(spec, Severity.NONE)}) == 1)"
     if layer is not Layer.DATA and spec.serving.enabled:
         yield f"(max({selector('up', job=spec.serving_job)}) == 1)"
-    if layer in {Layer.MODEL, Layer.DATA, Layer.MONITORING}:
+    if layer in {Layer.MODEL, Layer.DATA, Layer.MONITORING} or (layer is Layer.BUSINESS and spec.business.logged):
         yield f"(max({selector('up', job=spec.exporter_job)}) == 1)"
         yield f"(time() - max({success}) < {number(stale_after(spec))})"
 

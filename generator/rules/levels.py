@@ -1,4 +1,4 @@
-"""Recording rules by level, for computing their past.
+"""Rules by level, for computing their past: recording rules by what they read, then the alerts.
 
 promtool evaluates the rules of a file beside each other: what a rule reads must have been recorded by a file before.
 """
@@ -14,11 +14,12 @@ from generator.text_files import yaml_file
 
 
 def level_files(spec: Spec) -> dict[str, str]:
-    """Rule files of a spec's recording rules, file name to text; sorted by name they are in order of level."""
-    rules = [rule for group in rule_groups(spec, signals(spec)) for rule in group["rules"] if "record" in rule]
+    """Rule files of a spec, file name to text; sorted by name they are in order of level, the alerts last."""
+    rules = [rule for group in rule_groups(spec, signals(spec)) for rule in group["rules"]]
+    recording, alerting = ([rule for rule in rules if kind in rule] for kind in ("record", "alert"))
     return {
         f"{number:02}.yml": yaml_file({"groups": [{"name": f"level-{number}", "rules": list(level)}]})
-        for number, level in enumerate(levels(rules), start=1)
+        for number, level in enumerate((*levels(recording), alerting), start=1)
     }
 
 

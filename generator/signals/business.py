@@ -35,6 +35,8 @@ def business_signals(spec: Spec) -> Iterator[Signal]:
     used = {event for kpi in spec.business.kpis.values() for event in (kpi.numerator, kpi.denominator)}
     if rest := [event for event in spec.business.events if event not in used]:
         yield _events(contract, rest)
+    if spec.business.events_log:
+        yield _events_log(contract)
 
 
 def _figure(contract: Contract, kpi: Kpi, window: str) -> str:
@@ -42,9 +44,15 @@ def _figure(contract: Contract, kpi: Kpi, window: str) -> str:
     if kpi.kind is KpiKind.UNIQUE:
         return f"max({contract.name(kpi.numerator)}) / (max({contract.name(kpi.denominator)}) > 0)"
     numerator, denominator = (
-        f"sum(increase({contract.event(event)}[{window}]))" for event in (kpi.numerator, kpi.denominator)
+        f"{_over_instances(contract, event)}(increase({contract.event(event)}[{window}]))"
+        for event in (kpi.numerator, kpi.denominator)
     )
     return f"{numerator} / ({denominator} > 0)"
+
+
+def _over_instances(contract: Contract, event: str) -> str:
+    """How an event's counters make one figure: each process of an application has its own, each exporter has all."""
+    return "max" if event in contract.spec.business.logged else "sum"
 
 
 def _kpi(spec: Spec, contract: Contract, name: str, kpi: Kpi) -> Signal:
@@ -156,7 +164,7 @@ def _floor_alerts(spec: Spec, title: str, recent: str, kpi: Kpi) -> tuple[Alert,
 
 
 def _uncounted(spec: Spec) -> Signal:
-    predictions = throughput_record(spec)
+    predictions = throughput_record(spec) if spec.serving.enabled else Contract(spec).name("window_rows")
     figures = tuple(dict.fromkeys(recent_record(spec, name) for name in spec.business.kpis))
     expression = " + ".join(f"(absent({figure}) or vector(0))" for figure in figures)
 
@@ -171,7 +179,7 @@ def _uncounted(spec: Spec) -> Signal:
         comparison=">",
         threshold=0,
         resolution=1,
-        gate=f"and on () {predictions} > 0",
+        gate=f"and on () {predictions} > 0" if spec.serving.enabled else f"and on () max({predictions}) > 0",
         gated=lambda value: scenario(value, traffic=0),
         summary="Predictions are made and the events of a business figure are not counted.",
         description=text(
@@ -207,9 +215,56 @@ def _events(contract: Contract, events: list[str]) -> Signal:
         title="Other business events",
         description="Events a second that no KPI above uses. Normal: the daily and weekly rhythm.",
         unit="cps",
-        queries=tuple(Query(f"sum(rate({contract.event(event)}[$__rate_interval]))", event) for event in events),
+        queries=tuple(Query(_rate(contract, event), event) for event in events),
         incident=Incident.BUSINESS_METRIC_DROP,
         place=Place.DETAIL,
         width=4,
         height=6,
+    )
+
+
+def _rate(contract: Contract, event: str) -> str:
+    """Events a second. A total of the log rises once a step: its rate is that over the stretch compared."""
+    window = contract.spec.business.compare_window if event in contract.spec.business.logged else "$__rate_interval"
+    return f"{_over_instances(contract, event)}(rate({contract.event(event)}[{window}]))"
+
+
+def _events_log(contract: Contract) -> Signal:
+    rows, rejected, unreadable = (
+        contract.name(short) for short in ("events_log_rows", "events_log_rejected", "events_log_files_unreadable")
+    )
+    timing = contract.spec.alerts.monitoring
+    alert = Alert(
+        name="MLEventsLogUnreadable",
+        severity=Severity.WARNING,
+        expression=f"max({unreadable})",
+        comparison=">",
+        threshold=0,
+        resolution=1,
+        summary="Files of the events log cannot be read, or only in part; business figures lack their events.",
+        description=text(
+            Value(Format.NUMBER),
+            f" files of the last step of the events log of {contract.spec.title} could not be read in full; the report of "
+            "the window names them. Once they are mended, measure the window again.",
+        ),
+        timing=timing,
+        scenario=lambda value: Scenario((Input(unreadable, {}, value),)),
+    )
+    return Signal(
+        id="events_log",
+        layer=Layer.MONITORING,
+        title="Events log",
+        description="Rows of the last step, those that no business figure could count by reason, and files that could not "
+        "be read. Normal: the daily rhythm, few rows left out, no files. The report of a window names them.",
+        unit="short",
+        decimals=0,
+        queries=(
+            Query(f"max({rows})", "Rows"),
+            Query(f"max by (reason) ({rejected})", "{{reason}}"),
+            Query(f"max({unreadable})", "Files unreadable"),
+        ),
+        incident=Incident.BUSINESS_METRIC_DROP,
+        width=4,
+        height=6,
+        alerts=(alert,) if timing.enabled else (),
     )

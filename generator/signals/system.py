@@ -326,7 +326,6 @@ def _processor(spec: Spec) -> Signal:
         title="Processor time",
         description="Processor cores that each serving process uses. Normal: follows traffic.",
         unit="short",
-        decimals=2,
         queries=(Query(f"sum by (instance) (rate({used}[$__rate_interval]))", "{{instance}}"),),
         incident=Incident.HIGH_LATENCY,
         width=6,

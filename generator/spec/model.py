@@ -467,10 +467,60 @@ class Telemetry(Part, frozen=True, kw_only=True):
 # ---------------------------------------------------------------- business and objectives
 
 
+class EventSource(StrEnum):
+    """Who counts a business event."""
+
+    APPLICATION = "application"
+    LOG = "log"
+
+
+class EventsLog(Part, frozen=True, kw_only=True):
+    """Business events that a pipeline writes, one row each; the exporter counts them step by step."""
+
+    path: Path
+    format: LogFormat = LogFormat.PARQUET
+    table: Annotated[Label, Meta(description="The table, where path is a SQLAlchemy URL.")] | None = None
+    password_file: Annotated[Path, Meta(description="Holds the database's password.")] | None = None
+    timestamp: Annotated[
+        str,
+        Meta(min_length=1, max_length=200, description="When the event happened (UTC unless it carries a zone)."),
+    ] = "timestamp"
+    event: Annotated[str, Meta(min_length=1, max_length=200, description="The column that names the event.")] = "event"
+    amount: (
+        Annotated[str, Meta(min_length=1, max_length=200, description="The column that events with a unit add up.")]
+        | None
+    ) = None
+    delay: Annotated[
+        Duration, Meta(description="How long after a step its events are complete; they are counted so much later.")
+    ] = "0s"
+
+
 class Event(Part, frozen=True, kw_only=True):
-    """Something the business counts; the serving application adds to its counter."""
+    """Something the business counts: the serving application adds to its counter, or the events log has its rows."""
 
     description: Text = ""
+    source: Annotated[
+        EventSource, Meta(description="application: `PredictionTelemetry`. log: business.events_log.")
+    ] = EventSource.APPLICATION
+    logged_as: Annotated[Label, Meta(description="What the log calls it. Default: the event's name.")] | None = None
+    amount: (
+        Annotated[
+            str,
+            Meta(min_length=1, max_length=200, description="The column added up. Default: business.events_log.amount."),
+        ]
+        | None
+    ) = None
+    distinct: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                max_length=200,
+                description="From the log, for KPIs of kind unique: the column whose distinct values are counted.",
+            ),
+        ]
+        | None
+    ) = None
     unit: (
         Annotated[Name, Meta(description="Unit of what is added, plural: dollars, seconds. Default: none, a count.")]
         | None
@@ -506,10 +556,22 @@ class Kpi(Part, frozen=True, kw_only=True):
 class Business(Part, frozen=True, kw_only=True):
     """What the system is for, in figures."""
 
+    events_log: Annotated[EventsLog, Meta(description="Where events with `source: log` are.")] | None = None
     events: dict[Name, Event] = {}
     kpis: dict[Name, Kpi] = {}
     compare_with: Annotated[Duration, Meta(description="How far back the comparison is.")] = "7d"
     compare_window: Annotated[Duration, Meta(description="The stretch that is compared, now and then.")] = "1h"
+
+    @property
+    def logged(self) -> dict[str, Event]:
+        """The events that the exporter counts in the events log."""
+        return {name: event for name, event in self.events.items() if event.source is EventSource.LOG}
+
+    @property
+    def unique(self) -> frozenset[str]:
+        """The events of which distinct items are counted: a figure of the moment, not a running total."""
+        kpis = (kpi for kpi in self.kpis.values() if kpi.kind is KpiKind.UNIQUE)
+        return frozenset(event for kpi in kpis for event in (kpi.numerator, kpi.denominator))
 
 
 class SloKind(StrEnum):

@@ -10,6 +10,7 @@ from generator.contract import TOTAL_STAGE, Contract
 from generator.estimate import family_series
 from generator.spec.diagnostics import KeyPath, Problem, did_you_mean, dotted, quoted
 from generator.spec.durations import milliseconds
+from generator.spec.event_rules import check_events
 from generator.spec.model import (
     AlertPolicy,
     FeatureType,
@@ -74,7 +75,7 @@ def _serving(spec: Spec) -> Iterator[Problem]:
     """Business events are counted by the serving application, and each process is a Prometheus job of its own."""
     enabled = ("serving", "enabled")
     if not spec.serving.enabled:
-        for name in spec.business.events:
+        for name in (event for event in spec.business.events if event not in spec.business.logged):
             message = "is counted by the serving application, which serving.enabled: false says there is none of"
             yield Problem((("business", "events", name), enabled), message, "consistency")
     elif spec.serving_job == spec.exporter_job:
@@ -225,6 +226,8 @@ def _secrets(spec: Spec) -> Iterator[Problem]:
         ("links", "grafana"): spec.links.grafana,
         ("links", "runbooks"): spec.links.runbooks,
     }
+    if spec.business.events_log:
+        urls["business", "events_log", "path"] = spec.business.events_log.path
     if spec.prediction_log.outcome:
         urls["prediction_log", "outcome", "path"] = spec.prediction_log.outcome.path
     for name, source in spec.sources.items():
@@ -429,6 +432,7 @@ _RULES = (
     _columns,
     _log,
     _skew,
+    check_events,
     _event_names,
     _repetitions,
     _ports,

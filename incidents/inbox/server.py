@@ -1,19 +1,16 @@
 """The inbox's endpoints: what Slack, PagerDuty and a webhook answer, and the pages that show what arrived."""
 
 import json
-import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Self
 from uuid import uuid4
 
 import msgspec
 
-from exporters.server import ListenError
+from exporters.listener import Listener
 from incidents.inbox.mailbox import Mailbox, MailboxError
 from incidents.inbox.messages import BadRequestError, Message, pagerduty_message, slack_message, webhook_message
 from incidents.inbox.page import inbox_page
@@ -28,43 +25,15 @@ CLIENT_TIMEOUT_SECONDS = 10.0
 _TEXT, _JSON, _HTML = "text/plain; charset=utf-8", "application/json", "text/html; charset=utf-8"
 
 
-class Inbox:
-    """Listens from the moment it is made until it is closed.
+class Inbox(Listener):
+    """Takes messages from the moment it is made until it is closed.
 
     Raises:
         ListenError: the address is taken, not this machine's, or not HOST:PORT.
     """
 
     def __init__(self, listen: str, mailbox: Mailbox) -> None:
-        host, _, port = listen.rpartition(":")
-        if not (host and port.isdecimal() and int(port) < 65536):
-            raise ListenError(f"cannot listen on {listen}: write HOST:PORT with a port up to 65535")
-        try:
-            self._server = _Server((host.strip("[]"), int(port)), partial(_Handler, mailbox))
-        except OSError as error:
-            raise ListenError(f"cannot listen on {listen}: {error.strerror or error}") from error
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="inbox", daemon=True)
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        """Where it listens; the port that was given out where port 0 was asked for."""
-        host, port = self._server.server_address[:2]
-        return f"http://{host!s}:{port}"
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        super().__init__(listen, lambda host, port: _Server((host, port), partial(_Handler, mailbox)), "inbox")
 
 
 class _Server(ThreadingHTTPServer):

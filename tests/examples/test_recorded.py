@@ -1,9 +1,9 @@
-"""The past of recording rules."""
+"""The past of rules."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-from examples.streamrec.recorded import recorded
+from examples.streamrec.recorded import alert_states, recorded
 
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
 RULE = {"record": "slo:x:ratio", "expr": "x", "labels": {"slo": "a"}}
@@ -11,7 +11,11 @@ RULE = {"record": "slo:x:ratio", "expr": "x", "labels": {"slo": "a"}}
 
 def test_a_month_is_asked_for_in_parts_that_meet_without_overlap():
     asked = []
-    list(recorded([RULE], BEGIN, BEGIN + timedelta(days=30), lambda _, first, last: asked.append((first, last)) or []))
+    list(
+        recorded(
+            [RULE], BEGIN, BEGIN + timedelta(days=30), lambda _, first, last, step: asked.append((first, last)) or []
+        )
+    )
     assert asked[0][0] == BEGIN.timestamp()
     assert asked[-1][1] == (BEGIN + timedelta(days=30)).timestamp()
     assert all(later[0] - earlier[1] == 60 for earlier, later in pairwise(asked))
@@ -27,3 +31,37 @@ def test_samples_bear_the_labels_of_series_and_rule_and_nan_is_left_out():
 def test_rules_that_record_one_name_stand_together():
     text = "".join(recorded([RULE, RULE | {"record": "other"}, RULE], BEGIN, BEGIN, lambda *_: []))
     assert [line for line in text.splitlines() if "TYPE" in line] == ["# TYPE slo:x:ratio gauge", "# TYPE other gauge"]
+
+
+def test_an_alert_is_pending_for_its_time_and_then_fires():
+    states = list(alert_states([0, 240, 480, 720], wait=400, keep=0, step=240))
+    assert states == [(0, "pending"), (240, "pending"), (480, "firing"), (720, "firing")]
+
+
+def test_an_alert_whose_condition_was_gone_waits_anew():
+    assert [state for _, state in alert_states([0, 240, 960], wait=240, keep=0, step=240)] == [
+        "pending",
+        "firing",
+        "pending",
+    ]
+
+
+def test_an_alert_goes_on_firing_for_as_long_as_the_rule_keeps_it_and_no_longer():
+    assert list(alert_states([0, 1200], wait=0, keep=600, step=240)) == [
+        (0, "firing"),
+        (240, "firing"),
+        (480, "firing"),
+        (1200, "firing"),
+        (1440, "firing"),
+        (1680, "firing"),
+    ]
+
+
+def test_an_alert_leaves_the_series_that_prometheus_itself_would():
+    rule = {"alert": "MLX", "expr": "x > 1", "for": "4m", "labels": {"severity": "warning"}}
+    series = [{"metric": {"__name__": "x", "feature": "a"}, "values": [[0, "2"], [240, "3"]]}]
+    text = "".join(recorded([rule], BEGIN, BEGIN, lambda *_: series))
+    labels = 'alertname="MLX",alertstate="{}",feature="a",severity="warning"'
+    assert text == (
+        f"# TYPE ALERTS gauge\nALERTS{{{labels.format('pending')}}} 1 0\nALERTS{{{labels.format('firing')}}} 1 240\n# EOF\n"
+    )

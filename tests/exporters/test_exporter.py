@@ -413,8 +413,7 @@ def test_a_clock_that_is_set_back_does_not_stop_the_loop(bench: Bench) -> None:
     exporter.loop(Ticks(bench.clock, waits=2))
     bench.clock.now = NOON + HOUR + 5 * MINUTE
     exporter.loop(Ticks(bench.clock, waits=1))
-    assert bench.ends_kept()[-2:] == [NOON, NOON + HOUR]
-    assert window_end(exporter) == (NOON + HOUR).timestamp()
+    assert bench.ends_kept() == [NOON, NOON + HOUR]
 
 
 def test_a_clock_that_is_set_back_by_less_than_a_step_measures_nothing_again(bench: Bench) -> None:

@@ -7,7 +7,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from exporters.server import CONNECTIONS_AT_ONCE, ListenError, Page, PageServer
+from exporters.listener import ListenError
+from exporters.server import CONNECTIONS_AT_ONCE, Page, PageServer
 
 
 def broken() -> Page:

@@ -1,6 +1,7 @@
 """docker-compose.yml, read as Compose reads it: hardened services, pinned images, mounts that exist."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,13 @@ def test_our_own_image_does_not_run_as_root(service):
     if service["image"] == "mlvitals:local":
         assert service["user"] in {"10001", "65534"}
     assert service.get("user") != "root"
+
+
+def test_the_image_holds_every_package():
+    configuration = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+    sent = (REPOSITORY / ".dockerignore").read_text().splitlines()
+    for package in configuration["tool"]["mypy"]["packages"]:
+        assert f"!{package}" in sent
 
 
 def test_the_past_is_loaded_by_the_release_of_prometheus_that_goes_on_with_it():

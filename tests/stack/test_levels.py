@@ -26,7 +26,10 @@ def test_a_circle_is_refused():
         levels([rule("a:x", "b:x"), rule("b:x", "a:x")])
 
 
-def test_every_record_of_a_spec_is_in_one_file(streamrec):
+def test_every_record_of_a_spec_is_in_one_file_and_the_alerts_are_in_the_last(streamrec):
     files = level_files(streamrec)
     assert list(files) == sorted(files)
-    assert sum(text.count("record:") for text in files.values()) > 0
+    *recording, alerting = files.values()
+    assert "record:" not in alerting
+    assert "alert: MLWatchdog" in alerting
+    assert all("record:" in text and "alert:" not in text for text in recording)

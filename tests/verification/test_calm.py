@@ -2,12 +2,13 @@
 
 import pytest
 
-from verification.calm import is_calm
+from verification.calm import Asking, is_calm
 
 
 def calm(expression: str) -> bool:
     """As a server tells that has data of everything except `gone`."""
-    return is_calm(expression, lambda part: "gone" not in part)
+    records = {"gone:wrong": ["x > 3"], "gone:conditions": ["gone > 3"], "gone:figure": ["x"]}
+    return is_calm(expression, Asking(lambda part: "gone" not in part, records))
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,9 @@ def calm(expression: str) -> bool:
         '(x > 1) or absent(up{job="a"})',
         'ALERTS{alertstate="firing"}',
         'count(ALERTS{alertstate="firing"})',
+        "gone:wrong",
+        "count by (feature_source) (gone:wrong)",
+        "count(gone:wrong) > 5 and on () a > 3",
     ],
 )
 def test_a_condition_that_does_not_hold_is_calm_where_what_it_reads_is_there(expression):
@@ -43,6 +47,8 @@ def test_a_condition_that_does_not_hold_is_calm_where_what_it_reads_is_there(exp
         "absent(gone)",
         "absent_over_time(gone[5m])",
         "(gone > 1) or absent(gone)",
+        "count(gone:conditions)",
+        "count(gone:figure) > 5",
     ],
 )
 def test_a_condition_on_what_is_not_there_is_not_calm(expression):

@@ -45,6 +45,10 @@ def panel(expression: str, **more: object) -> Query:
     return Query(Origin.PANEL, "Latency (A)", expression, **more)
 
 
+def feature_panel() -> Query:
+    return panel("x{f=~`$feature`}", variables=(Variable("feature", None, "info", "f"),))
+
+
 def problems(done: Verification) -> list[Problem]:
     return [finding.problem for finding in done.findings]
 
@@ -99,8 +103,8 @@ def test_panels_are_asked_at_every_range_and_rules_once():
 
 def test_a_variable_without_all_takes_the_first_value_as_a_dashboard_does():
     server = Canned()
-    run(server, panel("$feature", variables=(Variable("feature", None, "info", "f"),)))
-    assert server.asked[0] == "age"
+    run(server, feature_panel())
+    assert server.asked[0] == "x{f=~`age`}"
 
 
 def test_a_server_that_is_not_there_is_said_so():
@@ -111,3 +115,18 @@ def test_a_server_that_is_not_there_is_said_so():
 def test_an_address_that_is_none_is_said_so():
     with pytest.raises(ServerError, match="looks like http://"):
         Prometheus("localhost:9090")
+
+
+def test_a_figure_that_the_chosen_one_cannot_have_and_another_has_is_calm():
+    done = run(Canned(**{"x{f=~`.+`}": [1.0]}), feature_panel())
+    assert (done.calm, done.findings) == (1, ())
+
+
+def test_a_figure_that_no_choice_has_is_a_finding():
+    assert problems(run(Canned(), feature_panel())) == [Problem.EMPTY]
+
+
+def test_a_record_of_conditions_that_do_not_hold_is_calm():
+    record = Query(Origin.RECORD, "record x:wrong", "x > 3", record="x:wrong")
+    done = run(Canned(x=[1.0]), record, panel("count(x:wrong)"))
+    assert (done.calm, done.findings) == (2, ())

@@ -1,0 +1,90 @@
+"""Rules on business events: who counts them, from which columns, and over which stretches of time."""
+
+from collections.abc import Iterator
+from itertools import chain, islice
+
+from generator.spec.diagnostics import KeyPath, Problem, quoted
+from generator.spec.durations import milliseconds
+from generator.spec.model import Event, EventsLog, KpiKind, LogFormat, Spec
+
+_LOG: KeyPath = ("business", "events_log")
+_OF_THE_LOG = ("logged_as", "amount", "distinct")
+
+
+def check_events(spec: Spec) -> Iterator[Problem]:
+    """What is wrong between the events log, the events that come from it, and the KPIs made of them."""
+    log, logged = spec.business.events_log, spec.business.logged
+    if log is not None:
+        yield from _events_log(log)
+        if not logged:
+            hint = "write source: log at the events that it holds"
+            yield Problem((_LOG,), "is read for no event", "consistency", hint, at_key=True)
+    for name, event in spec.business.events.items():
+        yield from _from_log(spec, name, event) if name in logged else _from_application(name, event)
+    yield from _stretches(spec)
+
+
+def _events_log(log: EventsLog) -> Iterator[Problem]:
+    if log.format is LogFormat.SQL and log.table is None:
+        yield Problem(((*_LOG, "format"), (*_LOG, "table")), "sql needs business.events_log.table", "consistency")
+    for key in ("table", "password_file"):
+        if getattr(log, key) is not None and log.format is not LogFormat.SQL:
+            yield Problem(((*_LOG, key), (*_LOG, "format")), "has no meaning without format: sql", "consistency")
+    for key, other in (("event", "timestamp"), ("amount", "timestamp"), ("amount", "event")):
+        if getattr(log, key) == getattr(log, other):
+            message = f"is {quoted(getattr(log, key))}, the log's {other} column"
+            yield Problem(((*_LOG, key), (*_LOG, other)), message, "column-clash")
+
+
+def _from_application(name: str, event: Event) -> Iterator[Problem]:
+    for key in _OF_THE_LOG:
+        if getattr(event, key) is not None:
+            path: KeyPath = ("business", "events", name, key)
+            yield Problem((path,), "has a meaning only with source: log", "consistency")
+
+
+def _from_log(spec: Spec, name: str, event: Event) -> Iterator[Problem]:
+    path: KeyPath = ("business", "events", name)
+    log = spec.business.events_log
+    if log is None:
+        yield Problem(((*path, "source"),), "is log, which needs business.events_log", "consistency")
+    elif event.unit is not None and event.amount is None and log.amount is None:
+        message = f"is {quoted(event.unit)}, and no column holds the amounts"
+        hint = "name it in business.events_log.amount or in the event's own amount"
+        yield Problem(((*path, "unit"), (*_LOG, "amount")), message, "consistency", hint)
+    if event.amount is not None and event.unit is None:
+        yield Problem(((*path, "amount"), (*path, "unit")), "is added up, which needs a unit", "consistency")
+    if name in spec.business.unique and event.distinct is None:
+        message = "is of a KPI of kind unique, which needs distinct: the column whose values are counted"
+        yield Problem(((*path, "distinct"), path), message, "consistency")
+    elif event.distinct is not None and name not in spec.business.unique:
+        message = "counts distinct values, and no KPI of kind unique asks for them"
+        yield Problem(((*path, "distinct"),), message, "consistency")
+    elif event.distinct is not None and event.unit is not None:
+        yield Problem(((*path, "unit"), (*path, "distinct")), "has no meaning beside distinct", "consistency")
+
+
+def _stretches(spec: Spec) -> Iterator[Problem]:
+    """The totals of logged events rise once a step: a shorter stretch often holds no rise at all.
+
+    Beside an event that rises all the time, a stretch must hold as much of the one as of the other: whole steps.
+    """
+    counted = {name: kpi for name, kpi in spec.business.kpis.items() if kpi.kind is not KpiKind.UNIQUE}
+    for name, kpi in counted.items():
+        yield from _stretch(spec, name, ("business", "kpis", name, "window"), kpi.window)
+    compared = (_stretch(spec, name, ("business", "compare_window"), spec.business.compare_window) for name in counted)
+    yield from islice(chain.from_iterable(compared), 1)
+
+
+def _stretch(spec: Spec, name: str, path: KeyPath, stretch: str) -> Iterator[Problem]:
+    kpi, step = spec.business.kpis[name], milliseconds(spec.step)
+    logged = [event in spec.business.logged for event in (kpi.numerator, kpi.denominator)]
+    paths = (path, ("windows", "step"), ("business", "kpis", name))
+    if not any(logged) or not step:
+        return
+    if milliseconds(stretch) <= step:
+        message = f"{stretch} is not longer than a step of {spec.step}, after which events of the log are counted"
+        yield Problem(paths, message, "consistency", "make it two steps or more")
+    elif not all(logged) and milliseconds(stretch) % step:
+        message = f"{stretch} is no multiple of the step {spec.step}, and the KPI {name} takes one event from the log"
+        yield Problem(paths, message, "consistency")

@@ -1,0 +1,91 @@
+"""The windows of the past."""
+
+from collections import Counter
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+
+from mlvitals.commands.common import FILE, instant, load, reference_store, spec_argument, window_times
+
+
+def _spacing(_ctx: click.Context, _param: click.Parameter, text: str) -> timedelta:
+    import msgspec
+
+    from exporters.openmetrics import LOOKBACK
+    from generator.spec.durations import Duration, milliseconds
+
+    try:
+        spacing = timedelta(milliseconds=milliseconds(msgspec.convert(text, Duration)))
+    except msgspec.ValidationError:
+        raise click.BadParameter(f"{text!r} is not a duration such as 30s or 2m") from None
+    if not timedelta(seconds=1) <= spacing < LOOKBACK:
+        raise click.BadParameter(f"{text} is not from 1s to below 5m; Prometheus finds a sample for 5 minutes")
+    return spacing
+
+
+@click.command()
+@spec_argument
+@click.option("--start", callback=instant, required=True, metavar="TIME", help="Windows that end after this time,")
+@click.option("--end", callback=instant, required=True, metavar="TIME", help="and not after this one, are measured.")
+@click.option("--openmetrics", type=FILE, metavar="FILE", help="Write their metrics for promtool.")
+@click.option("--every", callback=_spacing, default="4m", show_default=True, help="Time between samples of a series.")
+@click.option("--save", is_flag=True, help="Store the results in the results database.")
+@click.option("--reference", "version", help="A version or alias. Default: the one in force.")
+@click.option("--instance", metavar="HOST:PORT", help="Label instance of the samples. Default: the exporter's address.")
+def backfill(
+    spec_path: Path,
+    start: datetime,
+    end: datetime,
+    openmetrics: Path | None,
+    every: timedelta,
+    save: bool,
+    version: str | None,
+    instance: str | None,
+) -> None:
+    """Measure the windows of the past, for Prometheus and for the results database.
+
+    Prometheus takes the file with: promtool tsdb create-blocks-from openmetrics FILE DATA_DIRECTORY
+    """
+    from rich.console import Console
+    from rich.progress import track
+
+    from exporters.atomic import replacing
+    from exporters.backfill import backfill as measured
+    from exporters.openmetrics import History
+    from exporters.results import open_results
+    from exporters.schedule import newest_end, windows_ending
+    from generator.contract import Contract
+    from generator.prometheus import exporter_addresses
+    from mlvitals.output import backfill_summary
+
+    if not (openmetrics or save):
+        raise click.UsageError("say where the results go: --openmetrics FILE, --save or both")
+    spec, now = load(spec_path), datetime.now(UTC)
+    length, step, grace = window_times(spec)
+    newest = newest_end(now, step, grace)
+    windows = windows_ending(start, min(end, newest), length, step)
+    if not windows:
+        raise click.UsageError(
+            f"no window ends between --start and --end; the newest that is due ended {newest:%FT%RZ}"
+        )
+    loaded = reference_store(spec, spec_path).load(version or spec.reference.alias)
+    console = Console(stderr=True, highlight=False)
+    with ExitStack() as stack:
+        history, results = None, None
+        if openmetrics:
+            labels = {"job": spec.exporter_job, "instance": instance or exporter_addresses(spec)[0]}
+            history = stack.enter_context(History(Contract(spec), labels, openmetrics.absolute().parent, every))
+        if save:
+            results = stack.enter_context(closing(open_results(spec.results, spec_path.parent)))
+        reports = measured(spec, spec_path.parent, loaded, windows, measured_at=now, history=history, results=results)
+        shown = track(
+            reports, "Measuring", len(windows), console=console, transient=True, disable=not console.is_terminal
+        )
+        found = Counter(report.urgency for report in shown)
+        backfill_summary(found, console)
+        if history and openmetrics:
+            with replacing(openmetrics) as file:
+                samples = history.write(file, until=min(windows[-1].end + step + grace, now))
+            console.print(f"{samples:,} samples in {openmetrics}", markup=False)

@@ -1,0 +1,108 @@
+"""What the commands share: arguments, loading, writing, and errors as messages."""
+
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from exporters.stores import ReferenceStore
+    from generator.spec.model import Spec
+
+SPEC = click.Path(path_type=Path)
+FILE = click.Path(path_type=Path, dir_okay=False)
+spec_argument = click.argument("spec_path", metavar="SPEC", type=SPEC)
+compress_option = click.option(
+    "--compress-time",
+    type=click.FloatRange(min=1),
+    default=1.0,
+    metavar="FACTOR",
+    help="Divide every duration of the spec: 180 plays an hour in 20 seconds.",
+)
+
+
+class Group(click.Group):
+    """A command group whose users see messages, not tracebacks."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; an error that is the user's to mend becomes a message and exit code 1."""
+        from generator.errors import UserError
+
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            fail(str(error))
+        except BrokenPipeError:
+            sys.stderr.close()
+            sys.exit(1)
+        except OSError as error:
+            fail(f"{error.filename or 'system'}: {error.strerror or error}")
+
+
+def fail(message: str) -> NoReturn:
+    """End with a message and exit code 1."""
+    click.echo(message if "error:" in message else f"error: {message}", err=True)
+    sys.exit(1)
+
+
+def load_all(paths: tuple[Path, ...], compress_time: float = 1.0) -> list[tuple[Path, "Spec"]]:
+    """Load specs; the problems of all of them are reported together."""
+    from generator.spec.compression import compress_time as compressed
+    from generator.spec.diagnostics import SpecError
+    from generator.spec.load import load_spec
+
+    specs, problems = [], []
+    for path in paths:
+        try:
+            spec = load_spec(path)
+            specs.append((path, spec if compress_time == 1 else compressed(spec, compress_time)))
+        except SpecError as error:
+            problems.append(str(error))
+    if problems:
+        fail("\n".join(problems))
+    return specs
+
+
+def load(path: Path, compress_time: float = 1.0) -> "Spec":
+    """Load a spec; its problems end the command."""
+    return load_all((path,), compress_time)[0][1]
+
+
+def reference_store(spec: "Spec", spec_path: Path) -> "ReferenceStore":
+    """Open the store that the spec names, relative to the spec."""
+    from exporters.stores import open_store
+
+    return open_store(spec.reference.store, spec_path.parent, spec.system.name)
+
+
+def instant(_ctx: click.Context, _param: click.Parameter, text: str | None) -> datetime | None:
+    """Take a time of day in ISO 8601, UTC unless it has a zone."""
+    if text is None:
+        return None
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not a time such as 2013-07-01 or 2013-07-01T12:00Z") from None
+    # Zones and what reads a little around a window need room at both ends of the calendar.
+    if not 1900 <= instant.year <= 2900:
+        raise click.BadParameter(f"{text!r} is not within the years 1900 to 2900")
+    return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def window_times(spec: "Spec") -> tuple[timedelta, timedelta, timedelta]:
+    """How much time a window covers, how often one ends, and how long after its end it is measured."""
+    from generator.spec.durations import milliseconds
+
+    times = (spec.windows.length, spec.step, spec.windows.grace)
+    length, step, grace = (timedelta(milliseconds=milliseconds(time)) for time in times)
+    return length, step, grace
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file in one step: whole, or not at all."""
+    from exporters.atomic import replacing
+
+    with replacing(path) as file:
+        file.write(content)

@@ -1,0 +1,155 @@
+"""One window of the prediction log, measured against the reference."""
+
+import sys
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mlvitals.commands.common import (
+    FILE,
+    compress_option,
+    instant,
+    load,
+    reference_store,
+    spec_argument,
+    window_times,
+    write,
+)
+
+if TYPE_CHECKING:
+    from exporters.drift_history import PastWindow
+    from exporters.report import Window, WindowReport
+    from generator.spec.model import Spec
+
+
+@click.command()
+@spec_argument
+@click.option("--start", callback=instant, metavar="TIME", help="Begin of the window, UTC unless it has a zone.")
+@click.option("--end", callback=instant, metavar="TIME", help="End of the window. Default: the last complete window.")
+@click.option("--data", type=click.Path(path_type=Path, exists=True), help="Read this instead of the prediction log.")
+@click.option("--reference", "version", help="A version or alias. Default: the one in force.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON (schema mlvitals.drift/1).")
+@click.option("--html", type=FILE, metavar="FILE", help="Write the report as one self-contained page.")
+@click.option("--save", is_flag=True, help="Store the result in the results database.")
+@click.option("--textfile", type=FILE, metavar="FILE", help="Write the metrics for node_exporter, to a file *.prom.")
+@click.option("--pushgateway", metavar="URL", help="Push the metrics to a Pushgateway.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(["info", "warning", "critical"]),
+    help="Exit with 1 when anything at least this bad was found.",
+)
+@compress_option
+def drift(
+    spec_path: Path,
+    start: datetime | None,
+    end: datetime | None,
+    data: Path | None,
+    version: str | None,
+    as_json: bool,
+    html: Path | None,
+    save: bool,
+    textfile: Path | None,
+    pushgateway: str | None,
+    fail_on: str | None,
+    compress_time: float,
+) -> None:
+    """Measure one window of the prediction log against the reference.
+
+    Exits with 0 once the window is measured, whatever was found, unless --fail-on says otherwise.
+    """
+    from rich.console import Console
+
+    from exporters.drift_history import drift_history, with_drift_type
+    from exporters.outcome_facts import facts_of
+    from exporters.pipeline import measure
+    from exporters.results import open_results
+    from generator.spec.model import Severity
+    from mlvitals.output import drift_table
+
+    spec = load(spec_path, compress_time)
+    if data:
+        spec = _with_log(spec, data)
+    window = _window(spec, start, end)
+    loaded = reference_store(spec, spec_path).load(version or spec.reference.alias)
+    begin = datetime.now(UTC)
+    report = measure(spec, spec_path.parent, loaded, loaded.version, window, measured_at=begin)
+    past = _past_windows(spec, spec_path.parent, report)
+    report = with_drift_type(spec, report, facts_of(report.outcomes), drift_history(spec, report, past))
+    if save and report.events:
+        report = _with_totals(spec, spec_path.parent, report)
+    if as_json:
+        click.echo(report.to_json())
+    else:
+        drift_table(report, Console(highlight=False))
+    if html:
+        from exporters.html_report import html_page
+
+        write(html, html_page(report).encode())
+    if save:
+        with closing(open_results(spec.results, spec_path.parent)) as results:
+            results.save(report)
+    if textfile or pushgateway:
+        _publish(spec, spec_path.parent, report, begin, textfile, pushgateway)
+    if fail_on and report.is_at_least(Severity(fail_on)):
+        sys.exit(1)
+
+
+def _past_windows(spec: "Spec", base_dir: Path, report: "WindowReport") -> "list[PastWindow]":
+    """What the results database has of earlier windows; nothing where it cannot be read, for a window needs none."""
+    from exporters.database import DatabaseError
+    from exporters.results import open_results
+
+    try:
+        with closing(open_results(spec.results, base_dir, create=False)) as results:
+            return results.past_windows(report.system, report.reference_version)
+    except DatabaseError:
+        return []
+
+
+def _with_totals(spec: "Spec", base_dir: Path, report: "WindowReport") -> "WindowReport":
+    """The report with the running totals of its business events, to which its step is added."""
+    from exporters.event_totals import with_totals
+    from exporters.results import open_results
+
+    with closing(open_results(spec.results, base_dir)) as results:
+        return with_totals(spec, report, results)
+
+
+def _publish(
+    spec: "Spec", base_dir: Path, report: "WindowReport", begin: datetime, textfile: Path | None, gateway: str | None
+) -> None:
+    from exporters.freshness import newest
+    from exporters.one_shot import page_of_run, push, write_textfile
+    from generator.contract import Contract
+
+    freshness = {name: newest(source, base_dir) for name, source in spec.sources.items()}
+    page = page_of_run(Contract(spec), report, freshness, begin, datetime.now(UTC))
+    if textfile:
+        write_textfile(page, textfile)
+    if gateway:
+        push(page, gateway, spec.exporter_job)
+
+
+def _with_log(spec: "Spec", path: Path) -> "Spec":
+    import msgspec
+
+    log = msgspec.structs.replace(spec.prediction_log, path=str(path.absolute()))
+    return msgspec.structs.replace(spec, prediction_log=log)
+
+
+def _window(spec: "Spec", start: datetime | None, end: datetime | None) -> "Window":
+    from exporters.report import Window
+    from exporters.schedule import newest_end
+
+    if start and end:
+        if end <= start:
+            raise click.BadParameter("the window must end after it begins", param_hint="--end")
+        return Window(start, end)
+    if start or end:
+        raise click.UsageError("give both --start and --end, or neither")
+    length, step, grace = window_times(spec)
+    newest = newest_end(datetime.now(UTC), step, grace)
+    return Window(newest - length, newest)

@@ -1,0 +1,73 @@
+"""A history with known faults, replayed."""
+
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import click
+
+from mlvitals.commands.common import FILE, load, reference_store, spec_argument, write
+
+
+@click.command("evaluate")
+@spec_argument
+@click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True, metavar="DIR")
+@click.option("--truth", "truth_path", type=FILE, required=True, metavar="FILE", help="What was wrong, and when.")
+@click.option("--reference", "version", help="A version or alias. Default: built from DIR/training, else in force.")
+@click.option("--json", "json_path", type=FILE, metavar="FILE", help="Write it as JSON (schema mlvitals.evaluation/1).")
+@click.option("--html", "html_path", type=FILE, metavar="FILE", help="Write it as one self-contained page.")
+@click.option("--strict", is_flag=True, help="Exit with 1 when a fault was missed or a page was false.")
+def evaluate_command(
+    spec_path: Path,
+    data: Path,
+    truth_path: Path,
+    version: str | None,
+    json_path: Path | None,
+    html_path: Path | None,
+    strict: bool,
+) -> None:
+    """Replay a history with known faults: what would have caught each, how fast, and what would have cried wolf.
+
+    DIR holds predictions/ and, where there are any, outcomes/, recomputed/, training/, metrics/ and sources.parquet;
+    python -m examples.streamrec history --faults all writes such a folder.
+    """
+    from tempfile import TemporaryDirectory
+
+    from rich.console import Console
+    from rich.progress import track
+
+    from evaluation.evaluate import evaluate
+    from evaluation.page import evaluation_page
+    from evaluation.truth import read_truth
+    from exporters.results import open_results
+    from exporters.training_data import build_from_files
+    from generator.spec.model import Results
+    from mlvitals.evaluation_output import evaluation_table
+
+    spec, truth = load(spec_path), read_truth(truth_path)
+    if version is None and (data / "training").is_dir():
+        reference = build_from_files(spec, Path.cwd(), (str(data / "training"),), truth.start)
+    else:
+        reference = reference_store(spec, spec_path).load(version or spec.reference.alias)
+    errors = Console(stderr=True)
+    with TemporaryDirectory(prefix="mlvitals-evaluate-") as folder:
+        kept = Results(url=f"sqlite:///{folder}/results.db")
+        with closing(open_results(kept, Path(folder))) as results:
+            found = evaluate(
+                spec,
+                spec_path.parent,
+                data,
+                truth,
+                reference,
+                results,
+                lambda reports, count: iter(
+                    track(reports, "Measuring", count, console=errors, transient=True, disable=not errors.is_terminal)
+                ),
+            )
+    evaluation_table(found, Console(highlight=False))
+    if json_path:
+        write(json_path, found.to_json())
+    if html_path:
+        write(html_path, evaluation_page(found).encode())
+    if strict and not found.is_perfect:
+        sys.exit(1)

@@ -1,0 +1,25 @@
+"""A stand-in for Slack, PagerDuty and a webhook."""
+
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+import click
+
+from mlvitals.commands.common import FILE
+
+
+@click.command()
+@click.option("--listen", default="127.0.0.1:9110", show_default=True, metavar="HOST:PORT", help="Where to listen.")
+@click.option("--keep", type=FILE, metavar="FILE", help="Keep the messages here, as JSON lines, over restarts.")
+def inbox(listen: str, keep: Path | None) -> None:
+    """Play Slack, PagerDuty and a webhook for a local Alertmanager, and show what arrives."""
+    import signal
+
+    from incidents.inbox.mailbox import Mailbox
+    from incidents.inbox.server import PAGERDUTY, SLACK, WEBHOOK, Inbox
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with Inbox(listen, Mailbox(keep)) as server, suppress(KeyboardInterrupt):
+        click.echo(f"{server.url}: Slack at {SLACK}, PagerDuty at {PAGERDUTY}, webhooks at {WEBHOOK}", err=True)
+        threading.Event().wait()

@@ -1,0 +1,132 @@
+"""The reference: build, list, show, compare, promote."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from mlvitals.commands.common import Group, load, reference_store, spec_argument
+
+
+@click.group(cls=Group)
+def reference() -> None:
+    """Build, list and promote references: what normal is."""
+
+
+def _model_version(_ctx: click.Context, _param: click.Parameter, text: str | None) -> str | None:
+    if text is not None and not (0 < len(text) <= 200 and text.isprintable() and text == text.strip()):
+        raise click.BadParameter("give a printable text of 1 to 200 characters, without white space around it")
+    return text
+
+
+@reference.command("build")
+@spec_argument
+@click.option(
+    "--data", "paths", multiple=True, required=True, metavar="PATH", help="A file, a folder, or a URL of one."
+)
+@click.option("--table", help="A table of training data; --data is then the database's SQLAlchemy URL.")
+@click.option("--password-file", type=click.Path(exists=True), help="Holds the database's password.")
+@click.option("--promote", is_flag=True, help="Put the new version in force at once.")
+@click.option(
+    "--model-version",
+    callback=_model_version,
+    metavar="V",
+    help="The model's version: any text; with MLflow NAME/NUMBER or a run id, which is then tagged.",
+)
+def build_command(
+    spec_path: Path,
+    paths: tuple[str, ...],
+    table: str | None,
+    password_file: str | None,
+    promote: bool,
+    model_version: str | None,
+) -> None:
+    """Compute a reference from training data and store it as a version."""
+    from exporters.sql_log import SqlTable
+    from exporters.training_data import build_from_files, build_from_table
+
+    if table is not None and len(paths) > 1:
+        raise click.UsageError("--table takes one --data, the URL of its database")
+    spec, now = load(spec_path), datetime.now(UTC)
+    if table is not None:
+        built = build_from_table(spec, SqlTable(paths[0], table, Path.cwd(), password_file), now, model_version)
+    else:
+        built = build_from_files(spec, Path.cwd(), paths, now, model_version)
+    store = reference_store(spec, spec_path)
+    version = store.save(built)
+    in_force = spec.reference.alias in {alias for item in store.versions() for alias in item.aliases}
+    click.echo(version)
+    if spec.prediction_log.score and built.score is None:
+        click.echo(
+            f"the training data has no column {spec.prediction_log.score!r}: scores will not be watched", err=True
+        )
+    if promote or not in_force:
+        store.promote(version, spec.reference.alias)
+        click.echo(f"{spec.reference.alias} is now {version}", err=True)
+    else:
+        click.echo(f"not in force yet: mlvitals reference promote {spec_path} {version}", err=True)
+
+
+@reference.command("list")
+@spec_argument
+@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
+def list_command(spec_path: Path, as_json: bool) -> None:
+    """List the versions, newest first."""
+    import msgspec
+
+    found = reference_store(load(spec_path), spec_path).versions()
+    if as_json:
+        click.echo(msgspec.json.encode(found))
+        return
+    for item in found:
+        described = item.problem or f"{item.created:%Y-%m-%dT%H:%M:%SZ}  {item.rows:,} rows"
+        model = [f"model {item.model_version}"] if item.model_version else []
+        click.echo("  ".join((item.version, described, *model, *item.aliases)))
+    if not found:
+        click.echo(f"no references yet: mlvitals reference build {spec_path} --data TRAINING_DATA", err=True)
+
+
+@reference.command()
+@spec_argument
+@click.argument("version", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print the whole artifact as JSON (schema mlvitals.reference/1).")
+def show(spec_path: Path, version: str | None, as_json: bool) -> None:
+    """Show a version or alias (default: the one in force)."""
+    from mlvitals.reference_output import reference_table
+
+    spec = load(spec_path)
+    loaded = reference_store(spec, spec_path).load(version or spec.reference.alias)
+    if as_json:
+        click.echo(loaded.to_json())
+    else:
+        reference_table(loaded)
+
+
+@reference.command("diff")
+@spec_argument
+@click.argument("old")
+@click.argument("new")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON (schema mlvitals.reference-diff/1).")
+def diff_command(spec_path: Path, old: str, new: str, as_json: bool) -> None:
+    """Show what changed between two versions or aliases. In parentheses: what noise alone can give."""
+    import msgspec
+
+    from exporters.reference_diff import diff_references
+    from mlvitals.reference_output import diff_table
+
+    store = reference_store(load(spec_path), spec_path)
+    diff = diff_references(store.load(old), store.load(new))
+    if as_json:
+        click.echo(msgspec.json.encode(diff))
+    else:
+        diff_table(diff)
+
+
+@reference.command()
+@spec_argument
+@click.argument("version")
+def promote(spec_path: Path, version: str) -> None:
+    """Put a version in force."""
+    spec = load(spec_path)
+    reference_store(spec, spec_path).promote(version, spec.reference.alias)
+    click.echo(f"{spec.reference.alias} is now {version}")

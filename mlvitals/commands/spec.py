@@ -1,0 +1,138 @@
+"""The spec: a first one, its generated files, its problems, its costs."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from mlvitals.commands.common import FILE, SPEC, compress_option, fail, load, load_all, spec_argument, write
+
+
+def _system_name(_ctx: click.Context, _param: click.Parameter, text: str) -> str:
+    import msgspec
+
+    from generator.spec.model import Name
+
+    try:
+        return msgspec.convert(text, Name)
+    except msgspec.ValidationError:
+        raise click.BadParameter(
+            f"{text!r} is not a lower-case letter, then lower-case letters, digits or underscores, 40 at most"
+        ) from None
+
+
+@click.command("init")
+@click.option(
+    "--data", "paths", multiple=True, required=True, metavar="PATH", help="Training data: a file, a folder, or a URL."
+)
+@click.option("--name", callback=_system_name, required=True, help="The system's name, the prefix of its metrics.")
+@click.option("--out", type=FILE, metavar="FILE", help="The spec to write. Default: specs/NAME.yaml.")
+@click.option("--force", is_flag=True, help="Overwrite the file.")
+def init_command(paths: tuple[str, ...], name: str, out: Path | None, force: bool) -> None:
+    """Write a first spec from training data: features with their types, and guesses to be read."""
+    from exporters.first_look import first_look
+    from generator.spec.first_spec import first_spec
+    from generator.spec.load import load_spec
+
+    path = out or Path("specs") / f"{name}.yaml"
+    if path.exists() and not force:
+        fail(f"{path} exists; give another --out, or --force to overwrite it")
+    columns, log_format, rows = first_look(paths, Path.cwd())
+    text = first_spec(name, columns, log_format, rows)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write(path, text.encode())
+    # Of very many columns a spec breaks its series budget: it is there to be cut down, and the error says so.
+    spec = load_spec(path)
+    click.echo(f"wrote {path}: {len(spec.features)} features")
+    click.echo(
+        f"read it, write down where the predictions are, then: mlvitals reference build {path} --data {paths[0]}",
+        err=True,
+    )
+
+
+@click.command("compile")
+@click.argument("spec_paths", metavar="SPEC...", nargs=-1, required=True, type=SPEC)
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="Folder to write into.")
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 and show the diff when a file is out of date.")
+@click.option("--diff", is_flag=True, help="Write nothing; show the diff.")
+@click.option("--force", is_flag=True, help="Overwrite files that mlvitals did not write.")
+@compress_option
+def compile_command(
+    spec_paths: tuple[Path, ...], out: Path, check: bool, diff: bool, force: bool, compress_time: float
+) -> None:
+    """Write dashboards, rules with their tests, and runbooks from specs."""
+    from generator.compiler import ChangeKind, compare, compile_spec, write
+
+    outputs: dict[str, str] = {}
+    for path, spec in load_all(spec_paths, compress_time):
+        compiled = compile_spec(spec, path.name)
+        if clash := outputs.keys() & compiled.keys():
+            fail(f"{path}: error: two specs describe system {spec.system.name!r} (both write {min(clash)})")
+        outputs |= compiled
+    changes = compare(outputs, out, spec_paths)
+    if check or diff:
+        for change in changes:
+            click.echo(f"{change.path}: {change.kind}", err=True)
+            click.echo("".join(change.diff()), nl=False)
+        if changes and check:
+            click.echo(
+                f"{len(changes)} of {len(outputs)} generated files are out of date: run mlvitals compile", err=True
+            )
+        sys.exit(1 if changes and check else 0)
+    foreign = [change.path for change in changes if change.kind is ChangeKind.FOREIGN]
+    if foreign and not force:
+        fail(f"not written by mlvitals, move away or use --force: {', '.join(foreign)}")
+    write(changes, out)
+    for change in changes:
+        click.echo(f"{'removed' if change.kind is ChangeKind.ORPHANED else 'wrote'} {out / change.path}")
+    click.echo(f"{len(outputs)} files, {len(changes)} changed", err=True)
+
+
+@click.command()
+@click.argument("spec_paths", metavar="SPEC...", nargs=-1, required=True, type=SPEC)
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json", "github"]), default="text", help="Form of findings."
+)
+def lint(spec_paths: tuple[Path, ...], form: str) -> None:
+    """Name every problem of specs, with file, line and column."""
+    from generator.spec.diagnostics import SpecError, render_github, render_json
+    from generator.spec.load import load_spec
+
+    errors: list[SpecError] = []
+    for path in spec_paths:
+        try:
+            load_spec(path)
+        except SpecError as error:
+            errors.append(error)
+    found = [diagnostic for error in errors for diagnostic in error.diagnostics]
+    forms = {"json": render_json, "github": render_github}
+    text = forms[form](found) if form in forms else "\n".join(map(str, errors))
+    if text:
+        click.echo(text)
+    sys.exit(1 if found else 0)
+
+
+@click.command("estimate")
+@spec_argument
+@click.option(
+    "--predictions-per-day",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Default: the spec's telemetry.predictions_per_day.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON (schema mlvitals.estimate/1).")
+def estimate_command(spec_path: Path, predictions_per_day: int | None, as_json: bool) -> None:
+    """Show what the telemetry of a spec costs: series, and storage a day and on each tier."""
+    import msgspec
+    from rich.console import Console
+
+    from generator.estimate import estimate
+    from mlvitals.estimate_output import estimate_table
+
+    spec = load(spec_path)
+    wanted = spec.telemetry.predictions_per_day if predictions_per_day is None else predictions_per_day
+    found = estimate(spec, wanted)
+    if as_json:
+        click.echo(msgspec.json.encode(found))
+    else:
+        estimate_table(found, Console(highlight=False))

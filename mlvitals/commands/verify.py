@@ -1,0 +1,70 @@
+"""Every query of what was generated, run against a live Prometheus."""
+
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mlvitals.commands.common import load, spec_argument
+
+
+def _length(_ctx: click.Context, param: click.Parameter, text: str | tuple[str, ...]) -> Any:
+    import msgspec
+
+    from generator.spec.durations import Duration, milliseconds
+
+    if isinstance(text, tuple):
+        return tuple(_length(_ctx, param, one) for one in text)
+    try:
+        length = timedelta(milliseconds=milliseconds(msgspec.convert(text, Duration)))
+    except msgspec.ValidationError:
+        raise click.BadParameter(f"{text!r} is not a duration such as 300ms, 1h or 30d") from None
+    if not length:
+        raise click.BadParameter(f"{text} is no time at all")
+    return length
+
+
+@click.command()
+@spec_argument
+@click.option("--prometheus", "url", required=True, metavar="URL", help="Where Prometheus is.")
+@click.option(
+    "--range",
+    "ranges",
+    multiple=True,
+    default=("1h",),
+    show_default=True,
+    callback=_length,
+    metavar="DURATION",
+    help="Time range of the dashboards; may be given several times.",
+)
+@click.option("--slow", default="300ms", show_default=True, callback=_length, help="A query that takes longer is slow.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON (schema mlvitals.verify/1).")
+def verify(spec_path: Path, url: str, ranges: tuple[timedelta, ...], slow: timedelta, as_json: bool) -> None:
+    """Run every query of dashboards, rules and runbooks against a live Prometheus.
+
+    Exits with 1 where one fails, finds nothing, finds only NaN, or is slow. A query that is empty because all is well
+    is none of these.
+    """
+    import msgspec
+
+    from generator.compiler import compile_spec
+    from generator.spec.durations import seconds
+    from mlvitals.verify_output import verification_text
+    from verification.intervals import Span
+    from verification.queries import queries
+    from verification.server import Prometheus
+    from verification.verify import verify as verified
+
+    spec = load(spec_path)
+    scrape = seconds(spec.telemetry.scrape_interval)
+    done = verified(
+        queries(compile_spec(spec, spec_path.name)),
+        Prometheus(url),
+        [Span(length, scrape) for length in ranges],
+        now=datetime.now(UTC).timestamp(),
+        slow_seconds=slow.total_seconds(),
+    )
+    click.echo(msgspec.json.encode(done).decode() if as_json else verification_text(done))
+    sys.exit(1 if done.findings else 0)
