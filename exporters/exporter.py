@@ -7,6 +7,7 @@ from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from http import HTTPStatus
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -18,7 +19,7 @@ from exporters.freshness import Reading, newest
 from exporters.json_log import JsonLog, Level
 from exporters.report import Window
 from exporters.results import ResultsStore, open_results
-from exporters.runs import Runner, RunsApart, run_here
+from exporters.runs import Run, Runner, RunsApart, run_here
 from exporters.schedule import due_windows, gaps, newest_end, next_due
 from exporters.server import Page, Pages, PageServer, Report
 from exporters.stores import ReferenceStore, open_store
@@ -113,11 +114,17 @@ class Exporter:
         """
         now = self._clock()
         newest_now, catch_up = newest_end(now, self._step, self._grace), self._spec.windows.catch_up
+        if self._ran_ahead(newest_now):
+            self._log("clock_set_back", last_window_end=self._last_end)
+            self._last_end = None
+            self._failed = {window for window in self._failed if window.end <= newest_now}
         due = due_windows(self._last_end, now, self._length, self._step, self._grace, catch_up)
         lost = {window for window in self._failed if window.end >= newest_now - catch_up * self._step}
         self._failed.clear()
         before, windows = self._last_end, sorted({*due, *lost}, key=lambda window: window.end)
-        pages = [(window.end, page) for window in windows if (page := self._run(window)) is not None]
+        runs = [self._run(window) for window in windows]
+        pages = [(run.page_end, run.page) for run in runs if run.page_end is not None and run.page is not None]
+        pages.sort(key=itemgetter(0))
         if pages and (before is None or pages[-1][0] >= before):
             self._publish(pages[-1][1])
         self._tried_end, self._tried_at = newest_now, now
@@ -185,8 +192,21 @@ class Exporter:
         failed = self._last_end is None or self._last_end < newest_now
         return failed and self._tried_at is not None and now - self._tried_at >= RETRY_AFTER
 
-    def _run(self, window: Window) -> bytes | None:
-        """Run one window; gives the page to publish, if there is one."""
+    def _ran_ahead(self, newest_now: datetime) -> bool:
+        """Whether the newest window is of a clock that was ahead and is set back: it ends after what is due, and is empty.
+
+        One that holds rows says that the clock is behind now, and nothing is measured until it is right again.
+        """
+        if self._last_end is None or self._last_end <= newest_now + self._step:
+            return False
+        try:
+            ahead = self._results.windows_between(self._spec.system.name, newest_now + self._step, self._last_end)
+        except DatabaseError:
+            return False
+        return bool(ahead) and not ahead[-1].rows
+
+    def _run(self, window: Window) -> Run:
+        """Run one window, and count it."""
         begin = self._alive_at = self._clock()
         run = self._run_window(window, begin)
         failed = bool(run.error)
@@ -207,7 +227,7 @@ class Exporter:
             self._failed.add(window)
         elif self._last_end is None or self._last_end < window.end:
             self._last_end = window.end
-        return run.page
+        return run
 
     def _log_differences(self, window: Window, differences: tuple[str, ...]) -> None:
         """Name the columns that differ, when they begin to."""

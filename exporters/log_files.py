@@ -5,7 +5,7 @@ or ``year=2026/month=3/day=3``, each optionally with ``hour=0`` to ``hour=23``. 
 nothing in silence either: they are found, or `exporters.prediction_log` tells that a folder holds nothing of its hour.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from urllib.parse import unquote
@@ -34,6 +34,8 @@ class StoredFile:
 
 
 Keep = Callable[[Mapping[str, str]], bool]
+Listing = Callable[[str], Iterable[pafs.FileInfo]]
+"""What a folder holds, in any order."""
 
 
 def keep_all(_: Mapping[str, str]) -> bool:
@@ -94,13 +96,18 @@ def walk(filesystem: pafs.FileSystem, root: str, keep: Keep = keep_all) -> Itera
     if info.type == pafs.FileType.File:
         yield _stored(filesystem, info, {})
     else:
-        yield from _walk_folder(filesystem, _entries(filesystem, root), {}, keep)
+        listing = _listing(filesystem, root)
+        yield from _walk_folder(filesystem, listing, listing(root), {}, keep)
 
 
 def _walk_folder(
-    filesystem: pafs.FileSystem, entries: list[pafs.FileInfo], partition: Mapping[str, str], keep: Keep
+    filesystem: pafs.FileSystem,
+    listing: Listing,
+    entries: Iterable[pafs.FileInfo],
+    partition: Mapping[str, str],
+    keep: Keep,
 ) -> Iterator[StoredFile | FileProblem]:
-    for entry in entries:
+    for entry in sorted(entries, key=lambda entry: entry.path):
         if entry.base_name.startswith((".", "_")) or entry.base_name.endswith(".tmp"):
             continue
         if entry.type == pafs.FileType.Directory:
@@ -108,17 +115,38 @@ def _walk_folder(
             if not keep(inner):
                 continue
             try:
-                inside = _entries(filesystem, entry.path)
+                inside = listing(entry.path)
             except (OSError, pa.ArrowException) as error:
                 yield FileProblem(path=entry.path, problem=f"folder {plain(error)}")
                 continue
-            yield from _walk_folder(filesystem, inside, inner, keep)
+            yield from _walk_folder(filesystem, listing, inside, inner, keep)
         elif entry.type == pafs.FileType.File:
             yield _stored(filesystem, entry, partition)
 
 
-def _entries(filesystem: pafs.FileSystem, folder: str) -> list[pafs.FileInfo]:
-    return sorted(filesystem.get_file_info(pafs.FileSelector(folder)), key=lambda entry: entry.path)
+def _listing(filesystem: pafs.FileSystem, root: str) -> Listing:
+    """How to list the folders at and below `root`."""
+    if filesystem.type_name == "gcs":
+        return _by_names(filesystem.get_file_info(pafs.FileSelector(root, recursive=True)), root)
+    return lambda folder: filesystem.get_file_info(pafs.FileSelector(folder))
+
+
+def _by_names(objects: Iterable[pafs.FileInfo], root: str) -> Listing:
+    """Folders as the names of objects imply them.
+
+    Arrow lists a folder of Google's store only where an empty object marks it, which most writers do not make: a single
+    list of all objects shows every folder.
+    """
+    inside: dict[str, dict[tuple[str, pafs.FileType], pafs.FileInfo]] = {}
+    for entry in objects:
+        while entry.path != root:
+            parent = entry.path.rpartition("/")[0]
+            is_known = parent in inside
+            inside.setdefault(parent, {})[entry.path, entry.type] = entry
+            if is_known:
+                break
+            entry = pafs.FileInfo(parent, pafs.FileType.Directory)  # noqa: PLW2901
+    return lambda folder: inside.get(folder, {}).values()
 
 
 def _stored(filesystem: pafs.FileSystem, info: pafs.FileInfo, partition: Mapping[str, str]) -> StoredFile:

@@ -9,6 +9,15 @@ import pyarrow.fs as pafs
 
 from generator.errors import UserError
 
+RETRY_LIMIT_SECONDS = 10
+"""How long a request to Google's store is tried again."""
+_GOOGLE_SCHEMES = ("gs://", "gcs://")
+_RETRY_LIMIT = "retry_limit_seconds="
+_GOOGLE_STATUS = re.compile(
+    r".*?google::cloud::Status\((\w+): (?:.*?, with a last message of )?(.*?)(?: error_info=.*|\)?$)"
+)
+"""An error of Google's client: what it means, what its cause says, and where in the client's code it was."""
+
 
 class PathError(UserError):
     """A path that leads nowhere: an unknown kind of URL, or a store that cannot be reached."""
@@ -33,9 +42,16 @@ def locate(path: str, base_dir: Path) -> tuple[pafs.FileSystem, str]:
     if not is_url(path):
         return pafs.LocalFileSystem(), str(resolve(path, base_dir))
     try:
-        return pafs.FileSystem.from_uri(path)
+        return pafs.FileSystem.from_uri(_with_retry_limit(path))
     except (OSError, pa.ArrowException) as error:
         raise PathError(f"{path}: {first_line(error)}") from error
+
+
+def _with_retry_limit(url: str) -> str:
+    """Google's client tries what fails again for a quarter of an hour, in silence, where its URL does not say how long."""
+    if not url.startswith(_GOOGLE_SCHEMES) or _RETRY_LIMIT in url.partition("?")[2]:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}{_RETRY_LIMIT}{RETRY_LIMIT_SECONDS}"
 
 
 def read_secret(path: str, base_dir: Path) -> str:
@@ -53,7 +69,8 @@ def read_secret(path: str, base_dir: Path) -> str:
 
 def first_line(error: BaseException) -> str:
     """What an exception says, on one line."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return _GOOGLE_STATUS.sub(r"\1: \2", line)
 
 
 def plain(error: BaseException) -> str:

@@ -129,7 +129,7 @@ def read_file(
     if isinstance(file, SqlTable):
         yield from _read_table(file, columns, timestamp, window)
         return
-    malformed: list[int] = []
+    malformed: set[int | None] = set()
     timeless: list[int] = []
     misplaced = window is not None and _belongs_into(file, window)
     try:
@@ -137,7 +137,6 @@ def read_file(
         schema = schema_to_read(fragment.physical_schema, file_format, columns, timestamp)
         if window is not None and timestamp not in schema.names:
             raise BrokenFileError(f"has no time column {timestamp!r}; its rows belong to no window")
-        malformed.clear()
         for rows, times in _scan(fragment, schema, columns, timestamp, window, timeless):
             misplaced = False
             chunk = _chunk(file, file_format, rows, times, columns)
@@ -184,13 +183,17 @@ def _read_table(table: SqlTable, columns: Columns, timestamp: str, window: Windo
         raise LogError(f"{table.path} cannot be read: {error}") from error
 
 
-def _fragment(file: StoredFile, file_format: LogFormat, malformed: list[int]) -> ds.Fragment:
-    """The file as Arrow reads it; the lengths of CSV lines that do not fit are added to `malformed`."""
+def _fragment(file: StoredFile, file_format: LogFormat, malformed: set[int | None]) -> ds.Fragment:
+    """The file as Arrow reads it; the numbers of CSV lines that do not fit are added to `malformed`.
+
+    Arrow reads the first block of a file once for each look at its columns and again for its rows: what is told of a
+    line more than once has the same number.
+    """
     if file_format is not LogFormat.CSV:
         return FILE_FORMATS[file_format]().make_fragment(file.path, file.filesystem)
 
     def leave_out(row: pa_csv.InvalidRow) -> Literal["skip"]:
-        malformed.append(row.actual_columns)
+        malformed.add(row.number)
         return "skip"
 
     options = pa_csv.ParseOptions(invalid_row_handler=leave_out)
@@ -207,7 +210,7 @@ def column_names(file: StoredFile | SqlTable, file_format: LogFormat) -> frozens
     """
     if isinstance(file, SqlTable):
         return sql_log.column_names(file)
-    fragment = _fragment(file, file_format, [])
+    fragment = _fragment(file, file_format, set())
     return frozenset(fragment.physical_schema.names) | frozenset(file.partition)
 
 

@@ -8,7 +8,7 @@ features and told apart by `is_score`, since a feature may have any name.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -231,28 +231,37 @@ class ResultsStore:
         self._engine = engine
         self._tables_exist = False
 
-    def save(self, report: WindowReport, seconds: float | None = None) -> None:
+    def save(self, report: WindowReport, seconds: float | None = None, *, changed: Sequence[WindowReport] = ()) -> None:
         """Keep a report, in place of an earlier one of the same system and window: all of it, or nothing.
 
-        `seconds` says how long it took to measure, where that was timed.
+        `seconds` says how long it took to measure, where that was timed; `changed` are the reports of other windows that
+        it changes, kept with it.
 
         Of several processes that save the same window at once, the last one's report stays.
         """
-        key = {"system": report.system, "window_start": report.window.start, "window_end": report.window.end}
         with self._transaction() as connection:
-            # First, for it locks the window's row: another process that saves the same window waits here.
-            connection.execute(self._insert_or_replace(key, _window_row(report)))
-            for table in (drift_results, drift_features, drift_outcomes, drift_gaps, drift_durations):
-                connection.execute(delete(table).filter_by(**key))
-            connection.execute(insert(drift_gaps), key | _gap_row(report))
-            if seconds is not None:
-                connection.execute(insert(drift_durations), key | {"seconds": seconds})
-            if features := [key | row for row in _feature_rows(report)]:
-                connection.execute(insert(drift_features), features)
-            if bins := [key | row for row in _bin_rows(report)]:
-                connection.execute(insert(drift_results), bins)
-            if report.outcomes is not None and report.outcomes.mature:
-                connection.execute(insert(drift_outcomes).values(key | _outcome_row(report.outcomes)))
+            for one in (report, *changed):
+                self._save(connection, one)
+            self._time(connection, report, seconds)
+
+    def _save(self, connection: Connection, report: WindowReport) -> None:
+        key = _key(report)
+        # First, for it locks the window's row: another process that saves the same window waits here.
+        connection.execute(self._insert_or_replace(key, _window_row(report)))
+        for table in (drift_results, drift_features, drift_outcomes, drift_gaps):
+            connection.execute(delete(table).filter_by(**key))
+        connection.execute(insert(drift_gaps), key | _gap_row(report))
+        if features := [key | row for row in _feature_rows(report)]:
+            connection.execute(insert(drift_features), features)
+        if bins := [key | row for row in _bin_rows(report)]:
+            connection.execute(insert(drift_results), bins)
+        if report.outcomes is not None and report.outcomes.mature:
+            connection.execute(insert(drift_outcomes).values(key | _outcome_row(report.outcomes)))
+
+    def _time(self, connection: Connection, report: WindowReport, seconds: float | None) -> None:
+        connection.execute(delete(drift_durations).filter_by(**_key(report)))
+        if seconds is not None:
+            connection.execute(insert(drift_durations), _key(report) | {"seconds": seconds})
 
     def count_step(self, system: str, step: Window, amounts: Amounts) -> dict[str, Counted]:
         """Add what was counted in a step to the running totals of its counters, once, and give their totals."""
@@ -274,10 +283,20 @@ class ResultsStore:
         )
         with self._transaction() as connection:
             stored = connection.execute(newest).scalar_one_or_none()
-        try:
-            return None if stored is None else WindowReport.from_json(stored)
-        except msgspec.DecodeError:
-            return None
+        return None if stored is None else _readable(stored)
+
+    def reports_after(self, report: WindowReport, until: datetime) -> list[WindowReport]:
+        """The reports of windows that ended after one of the same system and reference and not after `until`.
+
+        Oldest first. Those that this version cannot read are left out.
+        """
+        of = drift_windows.c
+        query = select(of.report).filter_by(system=report.system, reference_version=report.reference_version)
+        query = query.where(of.window_end > report.window.end, of.window_end <= until)
+        query = query.order_by(of.window_end, of.window_start)
+        with self._transaction() as connection:
+            stored = connection.execute(query).scalars().all()
+        return [found for text_of in stored if (found := _readable(text_of)) is not None]
 
     def duration(self, system: str, window: Window) -> float | None:
         """How many seconds a window took to measure; None where that was not timed."""
@@ -370,6 +389,10 @@ def _create_tables(connection: Connection) -> None:
     _tables.create_all(connection)
 
 
+def _key(report: WindowReport) -> dict[str, Any]:
+    return {"system": report.system, "window_start": report.window.start, "window_end": report.window.end}
+
+
 def _window_row(report: WindowReport) -> dict[str, object]:
     return {
         "measured_at": report.measured_at,
@@ -392,6 +415,14 @@ def _gap_row(report: WindowReport) -> dict[str, object]:
         "gap_error": past.sample and past.sample.gap_error,
         "answered": past.sample and past.sample.count,
     }
+
+
+def _readable(stored: str) -> WindowReport | None:
+    """A stored report; None where this version cannot read it."""
+    try:
+        return WindowReport.from_json(stored)
+    except msgspec.DecodeError:
+        return None
 
 
 def _past_window(row: Any) -> PastWindow:

@@ -20,6 +20,7 @@ from exporters.database import DatabaseError
 from exporters.drift_history import drift_history, with_drift_type
 from exporters.event_totals import with_totals
 from exporters.exposition import packed, render_window
+from exporters.late_windows import judged_again
 from exporters.outcome_facts import facts_of
 from exporters.paths import first_line
 from exporters.pipeline import measure
@@ -38,11 +39,13 @@ class Run:
     """What a run left: a page worth publishing even where it could not be kept, and what failed."""
 
     page: bytes | None
-    """The window's families, as `exposition.packed` gives them; None where nothing was measured."""
+    """The families of a window, as `exposition.packed` gives them; None where nothing was measured."""
     error: str = ""
     """Empty where everything succeeded."""
     differences: tuple[str, ...] = ()
     """Columns in which the log and the reference differ, with how."""
+    page_end: datetime | None = None
+    """When the page's window ended: the one that was run, or a newer one that says something else now."""
 
 
 Runner: TypeAlias = Callable[[Window, datetime], Run]
@@ -57,8 +60,12 @@ def run_here(
     window: Window,
     measured_at: datetime,
 ) -> Run:
-    """Measure, keep and render one window, and forget what is past its retention."""
+    """Measure, keep and render one window, and forget what is past its retention.
+
+    Newer windows, which were judged without this one, are judged again.
+    """
     report: WindowReport | None = None
+    judged: list[WindowReport] = []
     error, begin = "", perf_counter()
     try:
         reference = references.load(spec.reference.alias)
@@ -66,7 +73,9 @@ def run_here(
         past = results.past_windows(report.system, report.reference_version)
         report = with_drift_type(spec, report, facts_of(report.outcomes), drift_history(spec, report, past))
         report = with_totals(spec, report, results)
-        results.save(report, perf_counter() - begin)
+        changed = judged_again(spec, report, past, results.reports_after(report, until=measured_at))
+        results.save(report, perf_counter() - begin, changed=changed)
+        judged = changed
         results.forget_before(
             spec.system.name, measured_at - timedelta(milliseconds=milliseconds(spec.results.retention))
         )
@@ -77,7 +86,8 @@ def run_here(
     if report is None:
         return Run(None, error)
     differences = tuple(f"{item.kind}: {item.column}" for item in report.schema_differences)
-    return Run(packed(render_window(Contract(spec), report)), error, differences)
+    newest = judged[-1] if judged else report
+    return Run(packed(render_window(Contract(spec), newest)), error, differences, newest.window.end)
 
 
 class RunsApart:

@@ -39,10 +39,13 @@ def between(start: datetime, end: datetime) -> pa.Table:
 
 
 class Alarms(NamedTuple):
-    """By feature, in how many of July's hours PSI is above 0.25, and also above its critical value."""
+    """By feature, in how many of July's hours PSI is above 0.25."""
 
     plain: Counter[str]
     gated: Counter[str]
+    """Above its critical value too."""
+    busy: Counter[str]
+    """In hours with 50 flights or more."""
 
 
 def hourly(spec: Spec, condition: Condition) -> Iterator[tuple[str, float, float, WindowReport]]:
@@ -73,10 +76,11 @@ def hourly(spec: Spec, condition: Condition) -> Iterator[tuple[str, float, float
 
 
 def alarms(spec: Spec, condition: Condition) -> Alarms:
-    found = Alarms(Counter(), Counter())
+    found = Alarms(Counter(), Counter(), Counter())
     for name, value, critical, report in hourly(spec, condition):
         found.plain[name] += value > 0.25
         found.gated[name] += value > max(0.25, critical)
+        found.busy[name] += value > 0.25 and report.rows >= 50
         assert report.features[name].severity is None
         assert report.features[name].status is Status.INSUFFICIENT_DATA
     return found
@@ -96,6 +100,16 @@ def test_against_all_hours_every_hour_has_another_schedule(all_hours: Alarms):
     assert all_hours.plain["sched_dep_minute"] > 550
     assert all_hours.gated["sched_dep_minute"] > 450
     assert sum(all_hours.plain[name] for name in ("carrier", "dest", "distance", "origin")) > 400
+
+
+def test_in_hours_with_enough_flights_the_time_of_day_always_differs_and_the_distance_hardly_ever(
+    all_hours: Alarms, same_hour: Alarms
+):
+    """The 375 of 750 that this project was designed by: 375 hours of July have 50 flights, and two features are counted."""
+    assert sum(between(start, start + HOUR).num_rows >= 50 for start in NIGHT_AND_DAY) == 375
+    assert all_hours.busy["sched_dep_minute"] == 375
+    assert all_hours.busy["distance"] < 10
+    assert same_hour.busy["sched_dep_minute"] == same_hour.busy["distance"] == 0
 
 
 def test_against_the_same_hour_and_its_noise_the_schedule_stands_still(same_hour: Alarms):

@@ -426,6 +426,36 @@ def test_a_clock_that_is_set_back_does_not_stop_the_loop(bench: Bench) -> None:
     assert bench.ends_kept() == [NOON, NOON + HOUR]
 
 
+def test_a_clock_that_is_set_back_by_less_than_a_step_measures_nothing_again(bench: Bench) -> None:
+    exporter = bench.start()
+    exporter.run_due()
+    bench.clock.now -= 10 * MINUTE
+    exporter.run_due()
+    assert value(exporter.metrics().body, "shop_exporter_runs_total") == 1
+    assert window_end(exporter) == NOON.timestamp()
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_clock_that_ran_ahead_for_a_while_does_not_silence_the_windows_after_it(bench: Bench, restarts: bool) -> None:
+    exporter = bench.start()
+    bench.clock.now += timedelta(days=1)
+    exporter.run_due()
+    assert window_end(exporter) == (NOON + 24 * HOUR).timestamp()
+    bench.clock.now = NOON + 6 * MINUTE
+    exporter = bench.start() if restarts else exporter
+    exporter.run_due()
+    assert "clock_set_back" in [event["event"] for event in bench.events()]
+    assert window_end(exporter) == NOON.timestamp()
+    assert value(exporter.metrics().body, "shop_window_rows") == 1000
+    last_success = value(exporter.metrics().body, "shop_exporter_last_success_timestamp_seconds")
+    assert last_success == bench.clock.now.timestamp()
+    bench.write(NOON)
+    bench.clock.now += HOUR
+    exporter.run_due()
+    assert window_end(exporter) == (NOON + HOUR).timestamp()
+    assert value(exporter.metrics().body, "shop_window_rows") == 1000
+
+
 PROCESS = """
 import sys, threading
 from pathlib import Path

@@ -334,6 +334,28 @@ def test_a_csv_line_still_being_written_is_left_out_and_told(tmp_path: Path) -> 
     assert [problem.problem for problem in problems] == ["lines left out for too few or too many values: 1"]
 
 
+@pytest.mark.parametrize("places", [(5,), (90_000,), (5, 6, 90_000)], ids=["first block", "later block", "both"])
+def test_a_malformed_csv_line_is_counted_once_wherever_it_stands(places: tuple[int, ...], tmp_path: Path) -> None:
+    lines = ["2026-03-03T11:00:00Z,1,de,0.5"] * 100_000
+    for place in places:
+        lines[place] = "2026-03-03T11:00:00Z,1,de,0.5,and more"
+    _csv(tmp_path, "timestamp,age,country,score", *lines)
+    chunks, problems = read(tmp_path, format=LogFormat.CSV)
+    assert rows(chunks) == 100_000 - len(places)
+    told = f"lines left out for too few or too many values: {len(places)}"
+    assert [problem.problem for problem in problems] == [told]
+
+
+def test_malformed_lines_of_a_misnamed_folder_are_counted_once_too(tmp_path: Path) -> None:
+    folder = tmp_path / "log" / "date=2026-03-03" / "hour=11"
+    folder.mkdir(parents=True)
+    (folder / "a.csv").write_text("timestamp,age\n2026-03-03T03:00:00Z,1\n2026-03-03T03:00:00Z,1,2\n")
+    chunks, problems = read(tmp_path, format=LogFormat.CSV)
+    assert chunks == []
+    assert "named in local time" in problems[0].problem
+    assert [problem.problem for problem in problems[1:]] == ["lines left out for too few or too many values: 1"]
+
+
 def test_json_that_breaks_half_way_does_not_count(tmp_path: Path) -> None:
     (tmp_path / "log").mkdir()
     line = '{"timestamp": "2026-03-03T11:00:00Z", "age": 1}\n'

@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateTable
 
 from exporters.database import DatabaseError
-from exporters.report import Bin, Window
+from exporters.report import Bin, Window, WindowReport
 from exporters.results import ResultsStore, drift_features, drift_results, drift_windows, open_results
 from generator.runbooks import runbook_pages
 from generator.signals import signals
@@ -59,6 +59,30 @@ def test_a_save_that_breaks_leaves_the_window_as_it_was(store: ResultsStore, dat
         store.save(report(rows=2000, score=measured(bins=(broken,))))
     assert counts(database) == {"drift_windows": 1, "drift_features": 4, "drift_results": 9}
     assert store.last_report("shop") == report()
+
+
+def later(hours: int, **changes: object) -> WindowReport:
+    return report(window=Window(WINDOW.start + hours * HOUR, WINDOW.end + hours * HOUR), **changes)
+
+
+def test_of_reports_saved_together_all_are_kept_or_none(store: ResultsStore) -> None:
+    store.save(report())
+    broken = Bin(label="no ratio", reference=None, current=0.1, psi=0.1)  # type: ignore[arg-type]
+    with pytest.raises(DatabaseError):
+        store.save(report(rows=2000), later(1, score=measured(bins=(broken,))))
+    assert store.last_report("shop") == report()
+
+
+def test_the_reports_after_a_window_are_those_of_its_reference_oldest_first(
+    store: ResultsStore, database: Database
+) -> None:
+    hours = [later(hour) for hour in range(4)]
+    for one in (*reversed(hours), later(5, reference_version="another"), later(6, system="other")):
+        store.save(one)
+    assert store.reports_after(hours[0], until=NOON + 9 * HOUR) == hours[1:]
+    assert store.reports_after(hours[0], until=NOON + 2 * HOUR) == hours[1:3]
+    database.rows("UPDATE drift_windows SET report = replace(report, 'mlvitals.drift/1', 'mlvitals.drift/9')")
+    assert store.reports_after(hours[0], until=NOON + 9 * HOUR) == []
 
 
 KILLED_WHILE_SAVING = """

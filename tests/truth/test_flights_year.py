@@ -36,6 +36,20 @@ def ends_of(raised: Sequence[Found], *wanted: str) -> set[datetime]:
     return {end for end, *alert in raised if tuple(alert) == wanted}
 
 
+def test_nothing_is_raised_but_what_the_docs_explain(raised):
+    assert {(name, subject, severity) for _, subject, name, severity in raised} == {
+        ("MLFeatureDrift", "dep_delay", "critical"),
+        ("MLFeatureDrift", "dep_delay", "warning"),
+        ("MLScoreDrift", SCORE, "critical"),
+        ("MLScoreDrift", SCORE, "warning"),
+        ("MLNullRateHigh", "dep_delay", "warning"),
+        ("MLFeatureDrift", "dest", "warning"),
+        ("MLFeatureNewCategory", "dest", "warning"),
+        ("MLFeatureCardinality", "dest", "warning"),
+        ("MLFeatureDrift", "sched_dep_minute", "warning"),
+    }
+
+
 def test_nothing_critical_is_raised_but_for_delays(raised):
     """A window of a whole day holds every hour of it: the rhythm of the day cannot raise anything."""
     assert {subject for _, subject, _, severity in raised if severity == "critical"} == DELAYS
@@ -69,6 +83,26 @@ def test_every_critical_day_has_more_or_fewer_late_or_early_flights_than_nine_in
         assert any(share < least or share > most for share, least, most in zip(shares(end), low, high, strict=True)), (
             end
         )
+
+
+def test_destinations_are_new_or_many_only_where_the_flights_say_so(raised):
+    flights = read_flights()
+    times = flights["timestamp"].cast("int64").to_numpy() // 1000
+    destinations = np.array(flights["dest"].to_pylist())
+    known = set(destinations[times < TRAIN_UNTIL.timestamp()])
+
+    def flown(end: datetime) -> list[str]:
+        return destinations[(times >= (end - timedelta(days=1)).timestamp()) & (times < end.timestamp())].tolist()
+
+    new = ends_of(raised, "dest", "MLFeatureNewCategory", "warning")
+    many = ends_of(raised, "dest", "MLFeatureCardinality", "warning")
+    assert len(new) > 40
+    assert len(many) > 40
+    for end in new:
+        assert np.mean([place not in known for place in flown(end)]) > 0.01
+    # New York's days begin at 5 o'clock UTC in winter.
+    fullest = max(len(set(flown(TRAIN_UNTIL - day * timedelta(days=1) + 5 * HOUR))) for day in range(1, 89))
+    assert min(len(set(flown(end))) for end in many) >= fullest
 
 
 def test_cancelled_flights_raise_the_null_rate_on_storm_days_only(raised):
