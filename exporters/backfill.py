@@ -12,6 +12,8 @@ from concurrent.futures.process import BrokenProcessPool
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from time import perf_counter
+from typing import NamedTuple
 
 from exporters.drift_history import DriftHistory, drift_history, past_window, with_drift_type
 from exporters.event_totals import TotalsInMemory, with_totals
@@ -66,23 +68,30 @@ def backfill(
     grace = timedelta(milliseconds=milliseconds(spec.windows.grace))
     past: DriftHistory | None = None
     totals = results or TotalsInMemory()
-    for run, measured in enumerate(_reports(spec, base_dir, reference, windows, measured_at), start=1):
+    for run, (measured, seconds) in enumerate(_measured(spec, base_dir, reference, windows, measured_at), start=1):
         if past is None:
             kept = results.past_windows(measured.system, measured.reference_version) if results else ()
             past = drift_history(spec, measured, kept)
         report = with_totals(spec, with_drift_type(spec, measured, facts_of(measured.outcomes), past), totals)
         past = past.after(past_window(report))
         if results:
-            results.save(report)
+            results.save(report, seconds)
         if history:
             moment = report.window.end + grace
-            history.add(moment, _samples_at(contract, report, moment, run))
+            history.add(moment, _samples_at(contract, report, moment, run, seconds))
         yield report
 
 
-def _reports(
+class _Measured(NamedTuple):
+    """A window's report, and how many seconds it took to measure."""
+
+    report: WindowReport
+    seconds: float
+
+
+def _measured(
     spec: Spec, base_dir: Path, reference: Reference, windows: Sequence[Window], measured_at: datetime
-) -> Iterator[WindowReport]:
+) -> Iterator[_Measured]:
     """The reports in the order of the windows, which are measured on every core."""
     measure_one = partial(_measure, spec, base_dir, reference, measured_at)
     processes = min(os.cpu_count() or 1, len(windows) // WINDOWS_PER_PROCESS)
@@ -91,7 +100,7 @@ def _reports(
         return
     # Arrow's threads do not survive a fork.
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-        running: deque[Future[WindowReport]] = deque()
+        running: deque[Future[_Measured]] = deque()
         try:
             for window in windows:
                 running.append(pool.submit(measure_one, window))
@@ -106,16 +115,18 @@ def _reports(
                 future.cancel()
 
 
-def _measure(spec: Spec, base_dir: Path, reference: Reference, measured_at: datetime, window: Window) -> WindowReport:
-    return measure(spec, base_dir, reference, reference.version, window, measured_at)
+def _measure(spec: Spec, base_dir: Path, reference: Reference, measured_at: datetime, window: Window) -> _Measured:
+    begin = perf_counter()
+    report = measure(spec, base_dir, reference, reference.version, window, measured_at)
+    return _Measured(report, perf_counter() - begin)
 
 
 def _samples_at(
-    contract: Contract, report: WindowReport, moment: datetime, runs: int
+    contract: Contract, report: WindowReport, moment: datetime, runs: int, seconds: float
 ) -> Mapping[str, Iterable[Sample]]:
     """What an exporter that published this report at a moment, its run number `runs`, would have served.
 
-    How long a run took and how fresh sources were cannot be known afterwards; they are left out.
+    How fresh sources were cannot be known afterwards, and is left out.
     """
-    state = RunState(runs=runs, last_run=moment, last_success=moment)
+    state = RunState(runs=runs, last_run=moment, last_success=moment, duration_seconds=seconds)
     return samples_of_window(contract, report) | samples_of_runs(state)
