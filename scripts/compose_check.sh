@@ -76,6 +76,8 @@ within "the change reaches Prometheus" rises_above 'count(streamrec_change_times
 
 within "what was just started has been scraped long enough for rates" \
     rises_above 'count(rate(streamrec_predictions_total[1m]))' 0
+within "what is recorded every few minutes has been recorded" \
+    rises_above 'count(max_over_time(feature_name:streamrec_feature_range_excess:max[1m]))' 10
 check "mlvitals verify finds nothing wrong" \
     "${MLVITALS:-mlvitals}" verify specs/streamrec.yaml --prometheus "$prometheus" --slow "${SLOW:-2s}"
 

@@ -35,9 +35,9 @@ _HOUR = timedelta(hours=1)
 SPACING = (
     (timedelta(hours=6), timedelta(seconds=15)),
     (timedelta(hours=48), timedelta(seconds=30)),
-    (timedelta.max, timedelta(minutes=2)),
+    (timedelta.max, timedelta(minutes=1)),
 )
-"""Time between scrapes by how long ago they were: panels over a day or less take rates over less than two minutes."""
+"""Time between scrapes by how long ago they were: objectives take rates over two minutes, panels over a day less."""
 CPU_SECONDS = 0.012
 """Of a prediction."""
 MEMORY_BYTES = 150e6

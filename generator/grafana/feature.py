@@ -261,14 +261,16 @@ def _skew(contract: Contract) -> Iterator[Signal]:
 def _origin(spec: Spec, contract: Contract, chosen: str) -> Iterator[Signal]:
     """The source and the other features from it; `chosen` is the matcher of the feature, the others have none.
 
-    What belongs together is looked up once, at the end of the range: over weeks that would be the dearest part.
+    What belongs together is looked up once, at the end of the range: over weeks that would be the dearest part. It is
+    looked for in the hour before, for over weeks that end may lie in a gap, such as a restart.
     """
     info, drift = contract.name("feature_info"), thinned_by_feature(contract.name("drift_psi")).name
+    of_all, of_chosen = (f"last_over_time({series}[1h] @ end())" for series in (info, matching(info, chosen)))
     yield _signal(
         "Drift (PSI) of the features from the same source",
         "Neighbours that moved at the same moment point at the source; a feature that moved alone points at itself.",
         Query(
-            f"{drift} and on ({FEATURE}) ({info} @ end() and on ({SOURCE}) {matching(info, chosen)} @ end())",
+            f"{drift} and on ({FEATURE}) ({of_all} and on ({SOURCE}) {of_chosen})",
             f"{{{{{FEATURE}}}}}",
         ),
         policy=spec.alerts.feature_psi,
@@ -281,7 +283,7 @@ def _origin(spec: Spec, contract: Contract, chosen: str) -> Iterator[Signal]:
             "Freshness of the source, share of the limit",
             "Age of the source's newest data as a share of its limit. Normal: under 100 %; beyond, the feature is old.",
             Query(
-                f"max by ({SOURCE}) ({age}) / max by ({SOURCE}) ({limit}) and on ({SOURCE}) {matching(info, chosen)} @ end()",
+                f"max by ({SOURCE}) ({age}) / max by ({SOURCE}) ({limit}) and on ({SOURCE}) {of_chosen}",
                 f"{{{{{SOURCE}}}}}",
             ),
             unit="percentunit",

@@ -21,7 +21,7 @@ def test_scrapes_are_the_denser_the_newer_they_are():
     times = list(scrape_times(BEGIN, newest, newest))
     gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(times)]
     assert gaps == sorted(gaps, reverse=True)
-    assert set(gaps) == {120.0, 30.0, 15.0}
+    assert set(gaps) == {60.0, 30.0, 15.0}
 
 
 def test_every_prediction_of_the_log_is_counted_over_the_edge_of_an_hour(streamrec):

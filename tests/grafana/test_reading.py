@@ -43,4 +43,4 @@ def test_a_features_own_page_reads_that_feature_alone(ranges, raw):
     chosen = "{feature_name=~`${feature_name:regex}`"
     rests = [rest for query in ranges["feature"] for rest in after(query, raw)]
     assert rests
-    assert not [rest for rest in rests if not rest.startswith((chosen, " @ end()"))]
+    assert not [rest for rest in rests if not rest.startswith((chosen, "[1h] @ end()"))]
