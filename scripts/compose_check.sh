@@ -7,6 +7,7 @@
 # HISTORY_DAYS (default 15): how much past it simulates; panels that look at the week before need 15 days, and with less
 # `verify` names them. MLVITALS: the program for `verify` (default: mlvitals). SLOW: what it calls slow (default 2s).
 # PATIENCE (default 1800): seconds that anything may take.
+# COMPOSE_PROFILES=logs: with Loki and the collector.
 # Host ports: those of docker-compose.yml; set STREAMREC_PORT, EXPORTER_PORT and the others where they are taken.
 set -eu
 cd "$(dirname "$0")/.."
@@ -41,6 +42,10 @@ rises_above() { [ "$(value "$1" | cut -d. -f1)" -gt "$2" ]; }
 has_rules() { curl -sSf "$prometheus/api/v1/rules" | grep -q '"name":"MLWatchdog"'; }
 inbox_has() { curl -sSf "http://127.0.0.1:${INBOX_PORT:-9110}/messages" | grep -q "$1"; }
 grafana() { curl -sSf "http://127.0.0.1:${GRAFANA_PORT:-3000}$1" | grep -q "$2"; }
+loki_has() {  # a service's lines
+    lines="http://loki:3100/loki/api/v1/query?query=count_over_time(%7Bservice%3D%22$1%22%7D%5B1h%5D)"
+    docker compose exec -T prometheus wget -q -O - "$lines" | grep -q "\"service\":\"$1\""
+}
 loopback_only() { ! docker compose ps --format '{{.Ports}}' | grep -Eq '(^|, )(0\.0\.0\.0|\[::\]):'; }
 is_read_only() { docker inspect -f '{{.HostConfig.ReadonlyRootfs}}' "$(docker compose ps -aq "$1")" | grep -q true; }
 restarts() { docker inspect -f '{{.RestartCount}}' "$(docker compose ps -aq "$1")"; }
@@ -53,6 +58,10 @@ running_stack() {
     within "rules are loaded" has_rules
     within "the watchdog fires" is 'count(ALERTS{alertname="MLWatchdog",alertstate="firing"})' 1
     within "an alert arrived in the inbox" inbox_has MLWatchdog
+    if [ "${COMPOSE_PROFILES:-}" = logs ]; then
+        within "Loki has what the exporter says" loki_has exporter
+        within "Loki has what the service says" loki_has serving
+    fi
     check "Grafana answers" grafana /api/health '"database"'
     check "Grafana has the dashboard" grafana '/api/search?query=ML' '"uid":"streamrec"\|"uid": "streamrec"'
 }
