@@ -19,7 +19,7 @@ from examples.streamrec.schedule import DAYS, NAMES, Planned, schedule, truth_of
 from examples.streamrec.service import FaultFile, Service, SimulatedTime, run
 from examples.streamrec.simulate import Traffic, simulate
 from examples.streamrec.write import TRAINING_DAYS, categories, write_history
-from exporters.json_log import JsonLog, Level
+from exporters.json_log import JsonLog, Level, LogFileError
 from exporters.paths import resolve
 from exporters.serving import PredictionTelemetry
 from generator.contract import Contract
@@ -285,8 +285,10 @@ def serve_command(
             )
             run(service, faults, tick=timedelta(seconds=tick), stop=stop, clock=_now, begin=begin, events=events)
             events("stopped")
+    except LogFileError as error:
+        raise click.ClickException(str(error)) from error
     except OSError as error:
-        raise click.ClickException(f"{listen}, {log}, {log_file or 'no log file'}: {error}") from error
+        raise click.ClickException(f"{listen}, {log}: {error}") from error
 
 
 def _now() -> datetime:
