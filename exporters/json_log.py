@@ -97,8 +97,7 @@ class _File(RotatingFileHandler):
                 path, maxBytes=FILE_BYTES, backupCount=FILES_ASIDE, encoding="utf-8", errors="backslashreplace"
             )
         except OSError as error:
-            reason = error.strerror if path.parent.is_dir() else f"there is no folder {path.parent}; make it first"
-            raise LogFileError(f"cannot write the log file {path}: {reason}") from error
+            raise LogFileError(f"cannot write the log file {path}: {error.strerror}") from error
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the base class's name
         """A full disk is told, and the process goes on."""
