@@ -46,7 +46,7 @@ def test_a_quiet_window_says_that_nothing_was_found():
 
 
 def test_a_window_with_too_few_rows_is_not_called_quiet():
-    page = report(features={"age": too_little()}, score=None)
+    page = report(features={"age": too_little()}, score=None, concept=None, outcomes=None)
     for text in (shown(page, WIDE), html_page(page)):
         assert "nothing could be compared" in text
         assert "1 with too few rows" in text
