@@ -14,9 +14,6 @@ from evaluation.history import Steps
 from evaluation.truth import FaultRecord, Truth
 from generator.spec.model import Severity
 
-EVALUATION_SCHEMA = "mlvitals.evaluation/1"
-"""Name and version of the JSON form; a change that breaks a reader raises the number."""
-
 _DAY_SECONDS = 86_400
 _NO_KIND = ("none", "unknown")
 _HARDLY = 0.1
@@ -75,6 +72,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     """What monitoring made of a history."""
 
     schema: Literal["mlvitals.evaluation/1"] = "mlvitals.evaluation/1"
+    """Name and version of the JSON form; a change that breaks a reader raises the number."""
     system: str
     start: datetime
     end: datetime

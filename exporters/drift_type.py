@@ -115,6 +115,11 @@ def _nothing(evidence: Evidence) -> _Verdict:
         return _Verdict(
             DriftKind.UNKNOWN, reason, "Find out why nothing can be compared: too few rows, or no reference."
         )
+    if evidence.gap is None and not (evidence.outcome_rate is None and evidence.ranking is None):
+        reason = (
+            "Inputs and scores stayed. Outcomes are known, but not yet what gap between them and predictions is normal."
+        )
+        return _Verdict(DriftKind.UNKNOWN, reason, "Wait for the baseline of the charts, or see why it is refused.")
     if evidence.gap is None:
         reason = "Inputs and scores stayed. Without outcomes nobody knows whether they still mean the same."
         return _Verdict(DriftKind.UNKNOWN, reason, "Wait for outcomes, or restore them where they are lost.")

@@ -3,7 +3,8 @@
 The table `business_events` holds what was counted in each step, under the name of its metric. A total is the sum over
 the steps. It never falls, for Prometheus would take that for a restart and add all of it again: a step that is measured
 again keeps the larger amount, a step that overlaps others than itself is not added, and what is past its retention is
-folded into one long step. Amounts are whole millionths, so that a sum is exact in whatever order it is made.
+folded into one long step. Amounts are whole millionths, so that a sum is exact in whatever order it is made. A step has
+to fit into 64 bits; a total, as of a revenue in dong, need not.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,6 +25,8 @@ from generator.spec.durations import milliseconds
 from generator.spec.model import Spec
 
 MILLION = 1_000_000
+_LARGEST = 2**63 - 1
+"""Millionths that a row can hold."""
 
 Amounts: TypeAlias = Mapping[str, float]
 """What was counted in a step, by the counter's metric name."""
@@ -113,7 +116,7 @@ def _millionths(amount: float) -> int:
 def count_step(connection: Connection, system: str, counter: str, step: Window, amount: float) -> Counted:
     """Add the amount of a step to a counter, unless it is in there; gives the total at the end of the step."""
     key = {"system": system, "counter": counter, "step_end": step.end}
-    row = {"step_start": step.start, "millionths": _millionths(amount)}
+    row = {"step_start": step.start, "millionths": min(_millionths(amount), _LARGEST)}
     # First, for it locks the row: another process that counts the same step waits here.
     connection.execute(_insert_or_raise(connection, key, row))
     own = and_(*(business_events.c[name] == value for name, value in key.items()))
@@ -124,31 +127,47 @@ def count_step(connection: Connection, system: str, counter: str, step: Window, 
     stored = connection.execute(select(business_events.c.millionths).where(own)).scalar_one_or_none()
     if not remark and stored is not None and stored > row["millionths"]:
         remark = f"not lowered: {stored / MILLION:,.12g} were counted when this step was measured before"
-    total = select(func.sum(business_events.c.millionths)).filter_by(system=system, counter=counter)
-    counted = connection.execute(total.where(business_events.c.step_end <= step.end)).scalar_one()
-    return Counted(int(counted or 0) / MILLION, remark)
+    if not remark and _millionths(amount) > _LARGEST:
+        remark = f"cut to {_LARGEST / MILLION:,.4g}, the most that a step can hold"
+    total = select(*_SUM).filter_by(system=system, counter=counter)
+    counted = connection.execute(total.where(business_events.c.step_end <= step.end)).one()
+    return Counted(_total(*counted), remark)
 
 
 def newest_totals(connection: Connection, system: str, counters: Iterable[str]) -> dict[str, float]:
     """The totals over all steps; 0 of a counter that has none."""
     events = business_events.c
-    sums = select(events.counter, func.sum(events.millionths)).filter_by(system=system).group_by(events.counter)
-    found = {counter: int(millionths) / MILLION for counter, millionths in connection.execute(sums)}
+    sums = select(events.counter, *_SUM).filter_by(system=system).group_by(events.counter)
+    found = {counter: _total(*parts) for counter, *parts in connection.execute(sums)}
     return {counter: found.get(counter, 0.0) for counter in counters}
 
 
 def fold_before(connection: Connection, system: str, moment: datetime) -> None:
-    """Make one long step of all that ended before a moment, of each counter: no total changes."""
+    """Make one long step of all that ended before a moment, of each counter: no total changes.
+
+    What does not fit into one step becomes several that follow each other.
+    """
     events = business_events.c
     old = delete(business_events).where(events.system == system, events.step_end < moment)
     taken = connection.execute(old.returning(events.counter, events.step_start, events.step_end, events.millionths))
-    folded: dict[str, dict[str, Any]] = {}
-    for counter, start, end, millionths in taken.all():
-        step = folded.setdefault(counter, {"step_start": start, "step_end": end, "millionths": 0})
-        step["step_start"], step["step_end"] = min(step["step_start"], start), max(step["step_end"], end)
-        step["millionths"] += millionths
-    for counter, step in folded.items():
-        connection.execute(insert(business_events).values(system=system, counter=counter, **step))
+    folded: list[dict[str, Any]] = []
+    for counter, start, end, millionths in sorted(taken.all()):
+        last = folded[-1] if folded else None
+        if last and last["counter"] == counter and last["millionths"] + millionths <= _LARGEST:
+            last |= {"step_end": end, "millionths": last["millionths"] + millionths}
+        else:
+            row = {"counter": counter, "step_start": start, "step_end": end, "millionths": millionths}
+            folded.append({"system": system, **row})
+    if folded:
+        connection.execute(insert(business_events), folded)
+
+
+# Units and what is left of them apart, for neither sum leaves 64 bits.
+_SUM = (func.sum(business_events.c.millionths // MILLION), func.sum(business_events.c.millionths % MILLION))
+
+
+def _total(units: Any, millionths: Any) -> float:
+    return (int(units or 0) * MILLION + int(millionths or 0)) / MILLION
 
 
 def _insert_or_raise(connection: Connection, key: dict[str, Any], row: dict[str, Any]) -> Any:

@@ -24,7 +24,7 @@ def left_out(found: EventsReport) -> Iterator[str]:
         if event.rejected:
             yield f"{name}: rows left out: {_by_reason(event.rejected)}"
     if unknown := found.rejected.get("unknown_event"):
-        names = ", ".join(f"{printable(name)} {count:,}" for name, count in found.unknown_names.items())
+        names = ", ".join(f'"{printable(name)}" {count:,}' for name, count in found.unknown_names.items())
         yield f"rows of events that the spec does not know: {unknown:,} ({names})"
     if unnamed := found.rejected.get("unnamed_event"):
         yield f"rows without the name of an event: {unnamed:,}"

@@ -34,6 +34,8 @@ NAMES_TOLD = 5
 """Unknown names of events that a report tells."""
 _NAMES_KEPT = 1000
 """Unknown names that are told apart: a log may put anything into the column."""
+_LONGEST_NAME = 80
+"""Characters of such a name that are told."""
 _SECTION = "business.events_log"
 
 
@@ -112,8 +114,10 @@ class _Counting:
 class _Tally:
     """What was counted so far, of one file or of many."""
 
-    files: int = 0
+    seen: int = 0
+    """Rows of the stretch that was read."""
     rows: int = 0
+    """Those of the step."""
     unnamed: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     """Rows in the step of events that the spec knows, by the name in the log."""
@@ -131,7 +135,7 @@ class _Tally:
 
     def merge(self, other: _Tally) -> None:
         """Add what was counted elsewhere."""
-        self.files += other.files
+        self.seen += other.seen
         self.rows += other.rows
         self.unnamed += other.unnamed
         self.counts.update(other.counts)
@@ -154,7 +158,7 @@ def _tally_of(file: StoredFile | SqlTable | FileProblem, counting: _Counting, st
     """What one file holds; nothing but the problem where it breaks."""
     if isinstance(file, FileProblem):
         return _Tally(problems=[file])
-    tally, log = _Tally(files=1), counting.log
+    tally, log = _Tally(), counting.log
     try:
         for item in read_file(file, log.format, counting.columns, log.timestamp, stretch):
             if isinstance(item, FileProblem):
@@ -179,12 +183,16 @@ def _tally_of_chunk(chunk: Chunk, counting: _Counting) -> _Tally:
     counts = np.bincount(of_step[of_step >= 0], minlength=len(levels)).tolist()
     by_name = Counter({level: count for level, count in zip(levels, counts, strict=True) if count})
     known = Counter({name: by_name.pop(name) for name in counting.names if name in by_name})
+    unknown: Counter[str] = Counter()
+    for level, count in by_name.items():
+        unknown[level[:_LONGEST_NAME]] += count
     tally = _Tally(
+        seen=chunk.rows,
         rows=len(of_step),
         unnamed=int((of_step < 0).sum()),
         counts=known,
-        unknown=by_name.total(),
-        unknown_names=by_name,
+        unknown=unknown.total(),
+        unknown_names=unknown,
     )
     code_of = {level: code for code, level in enumerate(levels)}
     for name in counting.events:
@@ -262,7 +270,7 @@ def _items(column: Column, rows: NDArray[np.bool_]) -> Hashes:
 
 
 def _report(spec: Spec, step: Window, window: Window, found: _Tally) -> EventsReport:
-    events = dict(_counts(spec, found)) if found.files or not found.problems else {}
+    events = dict(_counts(spec, found))
     rejected = Counter({Reject.UNKNOWN_EVENT: found.unknown, Reject.UNNAMED_EVENT: found.unnamed})
     for event in events.values():
         rejected.update({Reject(reason): count for reason, count in event.rejected.items()})
@@ -279,8 +287,13 @@ def _report(spec: Spec, step: Window, window: Window, found: _Tally) -> EventsRe
 
 
 def _counts(spec: Spec, found: _Tally) -> Iterator[tuple[str, EventCount]]:
-    """The events that could be counted: a column that no file had right leaves nothing to say."""
+    """The events that could be counted: a column that no file had right leaves nothing to say.
+
+    Nor does a step, or of distinct values a window, without a row: its rows may be in what could not be read.
+    """
     for name, event in spec.business.logged.items():
+        if found.problems and not (found.seen if event.distinct else found.rows):
+            continue
         if name in found.uncountable and name not in found.sums.keys() | found.items.keys():
             continue
         rejected = {reason.value: count for reason, count in found.rejected.get(name, {}).items()}

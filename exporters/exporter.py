@@ -115,7 +115,8 @@ class Exporter:
         now = self._clock()
         newest_now, catch_up = newest_end(now, self._step, self._grace), self._spec.windows.catch_up
         if self._ran_ahead(newest_now):
-            self._log("clock_set_back", last_window_end=self._last_end)
+            ahead = self._last_end and self._last_end.isoformat()
+            self._log("clock_set_back", level=Level.WARNING, last_window_end=ahead)
             self._last_end = None
             self._failed = {window for window in self._failed if window.end <= newest_now}
         due = due_windows(self._last_end, now, self._length, self._step, self._grace, catch_up)
@@ -269,7 +270,7 @@ def run_exporter(
         ArtifactError: the spec names a kind of reference store that there is not.
         DatabaseError: the spec's results database cannot be opened.
         ListenError: the address cannot be listened on.
-        OSError: the log file cannot be written.
+        LogFileError: the log file cannot be written.
 
     """
     if threading.current_thread() is threading.main_thread():

@@ -86,7 +86,7 @@ def _header(report: WindowReport, rows: _Rows) -> str:
     thin = sum(feature.status is Status.INSUFFICIENT_DATA for _, feature in rows)
     pills = [(severity.value, f"{found[severity]} {severity}") for severity in SEVERITIES if found[severity]]
     pills += _outcome_pills(report)
-    pills = pills or [("ok", "nothing drifted")]
+    pills = pills or ([("ok", "nothing drifted")] if thin < len(rows) else [("warning", "nothing could be compared")])
     pills += [("", f"{thin} with too few rows")] if thin else []
     verdict = "".join(f'<span class="pill {kind}">{text}</span>' for kind, text in pills)
     facts = {

@@ -14,10 +14,16 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Self, TextIO
 
+from generator.errors import UserError
+
 FILE_BYTES = 5_000_000
 """A log file that would grow beyond this is put aside, and a new one is begun."""
 FILES_ASIDE = 2
 """So many files stay beside the one that is written; older ones go."""
+
+
+class LogFileError(UserError):
+    """The log file cannot be written."""
 
 
 class Level(StrEnum):
@@ -39,7 +45,7 @@ class JsonLog:
         file: where every line goes too; at `FILE_BYTES` it becomes ``FILE.1``, and that ``FILE.2``.
 
     Raises:
-        OSError: the file cannot be written.
+        LogFileError: the file cannot be written.
 
     """
 
@@ -86,9 +92,12 @@ class _Stream(logging.StreamHandler[TextIO]):
 class _File(RotatingFileHandler):
     def __init__(self, path: Path) -> None:
         # What UTF-8 cannot hold becomes \\udc80, which is JSON's own way of writing it.
-        super().__init__(
-            path, maxBytes=FILE_BYTES, backupCount=FILES_ASIDE, encoding="utf-8", errors="backslashreplace"
-        )
+        try:
+            super().__init__(
+                path, maxBytes=FILE_BYTES, backupCount=FILES_ASIDE, encoding="utf-8", errors="backslashreplace"
+            )
+        except OSError as error:
+            raise LogFileError(f"cannot write the log file {path}: {error.strerror}") from error
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the base class's name
         """A full disk is told, and the process goes on."""

@@ -1,8 +1,9 @@
 """The life of an HTTP server: listen on HOST:PORT, answer from a thread of its own, close."""
 
+import socket
 import threading
 from collections.abc import Callable
-from http.server import HTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
 
@@ -11,6 +12,18 @@ from generator.errors import UserError
 
 class ListenError(UserError):
     """The address cannot be listened on."""
+
+
+class ListeningServer(ThreadingHTTPServer):
+    """A server on an IPv4 or IPv6 address, whose threads hold up no end."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, host: str, port: int, handler: Callable[..., BaseHTTPRequestHandler]) -> None:
+        if ":" in host:
+            self.address_family = socket.AF_INET6
+        super().__init__((host, port), handler)
 
 
 class Listener:

@@ -58,13 +58,16 @@ def read_secret(path: str, base_dir: Path) -> str:
     """The content of a secret's file, without the white space around it.
 
     Raises:
-        PathError: the file cannot be read.
+        PathError: the file cannot be read, or holds nothing.
     """
     file = resolve(path, base_dir)
     try:
-        return file.read_text(encoding="utf-8").strip()
+        secret = file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise PathError(f"{file}: {getattr(error, 'strerror', None) or 'not UTF-8 text'}") from error
+    if not secret:
+        raise PathError(f"{file}: is empty")
+    return secret
 
 
 def first_line(error: BaseException) -> str:

@@ -16,10 +16,6 @@ from generator.contract import UNMEASURABLE, SchemaDifferenceKind, SkewStatus, S
 from generator.spec.levels import ALERTING
 from generator.spec.model import FeatureType, Severity, SkewJoin
 
-REPORT_SCHEMA = "mlvitals.drift/1"
-"""Name and version of the JSON form; a change that breaks a reader raises the number."""
-
-
 SEVERITIES = ALERTING[::-1]
 """How bad a finding may be, worst first."""
 
@@ -187,6 +183,7 @@ class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
     """Everything one measurement found."""
 
     schema: Literal["mlvitals.drift/1"] = "mlvitals.drift/1"
+    """Name and version of the JSON form; a change that breaks a reader raises the number."""
     system: str
     window: Window
     measured_at: datetime

@@ -2,9 +2,10 @@
 
 `drift_windows` has a row for each measured window, `drift_features` one for each feature in it, `drift_results` one for
 each cell of each feature, `drift_outcomes` one for the outcomes of earlier predictions, all of which are in,
-`drift_gaps` one for what the window says of concept drift, and `business_events` one for what was counted of each
-business event of the events log in each step (`exporters.event_totals`). Times are UTC. The prediction score is stored beside the
-features and told apart by `is_score`, since a feature may have any name.
+`drift_gaps` one for what the window says of concept drift, and `drift_durations` one for how long it took to measure;
+`business_events` has one for what was counted of each business event of the events log in each step
+(`exporters.event_totals`), and `changes` one for each deployment or change of a pipeline that was noted. Times are UTC.
+The prediction score is stored beside the features and told apart by `is_score`, since a feature may have any name.
 """
 
 import sqlite3
@@ -47,12 +48,10 @@ from exporters.outcome_report import OutcomeReport
 from exporters.report import FeatureReport, Measure, Window, WindowReport
 from exporters.tables import TABLES, UtcDateTime
 from generator.contract import TOP_BINS_SQL
-from generator.spec.model import Results
+from generator.spec.model import RESULTS_IN, Results
 
 SCORE_NAME = "prediction_score"
 """What `feature_name` holds in rows of the score."""
-
-
 OUTCOME_COUNTS = (
     *("predictions", "answered", "early", "late", "duplicates", "orphans", "invalid", "untimed"),
     *("repeated_predictions", "paired"),
@@ -63,9 +62,6 @@ OUTCOME_FIGURES = (
     *("predicted_mean", "observed_mean", "gap", "gap_error"),
 )
 """Columns of `drift_outcomes` that are figures of an outcome report."""
-
-
-_tables = TABLES
 
 
 def _window_key() -> tuple[Column[Any], ...]:
@@ -85,7 +81,7 @@ def _feature_key() -> tuple[Column[Any], ...]:
 
 drift_windows = Table(
     "drift_windows",
-    _tables,
+    TABLES,
     *_window_key(),
     Column("measured_at", UtcDateTime, nullable=False),
     Column("reference_version", Text, nullable=False),
@@ -96,7 +92,7 @@ drift_windows = Table(
 )
 drift_features = Table(
     "drift_features",
-    _tables,
+    TABLES,
     *_window_key(),
     *_feature_key(),
     Column("status", String(32), nullable=False),
@@ -115,7 +111,7 @@ drift_features = Table(
 )
 drift_results = Table(
     "drift_results",
-    _tables,
+    TABLES,
     *_window_key(),
     *_feature_key(),
     Column("bin_index", Integer, primary_key=True),
@@ -129,7 +125,7 @@ drift_results = Table(
 )
 drift_gaps = Table(
     "drift_gaps",
-    _tables,
+    TABLES,
     *_window_key(),
     Column("reference_version", Text, nullable=False),
     Column("drift_type", String(16)),
@@ -144,7 +140,7 @@ drift_gaps = Table(
 )
 drift_outcomes = Table(
     "drift_outcomes",
-    _tables,
+    TABLES,
     *_window_key(),
     # The window whose predictions these are: the measured one moved back by the maximal delay.
     Column("mature_start", UtcDateTime, nullable=False),
@@ -157,13 +153,13 @@ drift_outcomes = Table(
 )
 drift_durations = Table(  # apart from the report, which is the same whenever a window is measured
     "drift_durations",
-    _tables,
+    TABLES,
     *_window_key(),
     Column("seconds", Float, nullable=False),
 )
 changes = Table(
     "changes",
-    _tables,
+    TABLES,
     Column("system", String(40), primary_key=True),
     Column("kind", String(16), primary_key=True),
     Column("name", String(200), primary_key=True),
@@ -176,7 +172,6 @@ _TOP_BINS = text(TOP_BINS_SQL).columns(
     *(drift_results.c[name] for name in ("feature_name", "is_score", "bin", "reference_ratio", "current_ratio")),
     *(drift_results.c[name] for name in ("psi_contribution", "window_start", "window_end")),
 )
-_KINDS = ("sqlite", "postgresql")
 _CREATION_LOCK = 7_061_726_174  # any number, as long as every process takes the same
 
 
@@ -211,7 +206,7 @@ def open_results(results: Results, base_dir: Path, *, create: bool = True) -> "R
             SQLite file that is missing.
     """
     engine = open_database(results.url, results.password_file, base_dir, create=create)
-    if engine.dialect.name not in _KINDS:
+    if engine.dialect.name not in RESULTS_IN:
         raise DatabaseError(f"results are kept in SQLite or PostgreSQL, not in {engine.dialect.name}")
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _let_readers_read_while_writing)
@@ -380,13 +375,13 @@ class ResultsStore:
 
 def _create_tables(connection: Connection) -> None:
     """Create what is missing, once: processes that start together wait for the first."""
-    if all(inspect(connection).has_table(name) for name in _tables.tables):
+    if all(inspect(connection).has_table(name) for name in TABLES.tables):
         return
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _CREATION_LOCK})
     else:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
-    _tables.create_all(connection)
+    TABLES.create_all(connection)
 
 
 def _key(report: WindowReport) -> dict[str, Any]:

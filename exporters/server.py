@@ -4,17 +4,16 @@ Bounded in every direction: connections at once, time a client may take, and wha
 """
 
 import gzip
-import socket
 import socketserver
 import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from exporters.listener import Listener
+from exporters.listener import Listener, ListeningServer
 
 PLAIN_TEXT = "text/plain; charset=utf-8"
 CONNECTIONS_AT_ONCE = 32
@@ -66,18 +65,14 @@ class PageServer(Listener):
         super().__init__(listen, lambda host, port: _Server(host, port, pages, report), "http")
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
+class _Server(ListeningServer):
     request_queue_size = 2 * CONNECTIONS_AT_ONCE
 
     def __init__(self, host: str, port: int, pages: Pages, report: Report) -> None:
         self.pages = pages
         self.report = report
         self._slots = threading.BoundedSemaphore(CONNECTIONS_AT_ONCE)
-        if ":" in host:
-            self.address_family = socket.AF_INET6
-        super().__init__((host, port), _Handler)
+        super().__init__(host, port, _Handler)
 
     def server_bind(self) -> None:
         """Bind without the look-up of the host's name that the base class adds and nobody reads."""

@@ -12,7 +12,6 @@ from generator.spec.model import Spec
 
 EXPORTER = "exporter:9108"
 ALERTMANAGER = "alertmanager:9093"
-INBOX = "http://inbox:9110"
 PROMETHEUS = "http://prometheus:9090"
 LOKI = "loki"
 """The service of the profile `logs` that keeps log lines."""

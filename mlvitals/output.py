@@ -30,7 +30,7 @@ from exporters.wording import (
     state,
     unread,
 )
-from generator.contract import DriftKind
+from generator.contract import DriftKind, Status
 from generator.spec.model import Severity
 
 SCORE = "(score)"
@@ -117,12 +117,15 @@ def _counted(found: Counter[Severity | None]) -> str:
 
 def _headline(report: WindowReport) -> Text:
     start, end = (f"{time:%Y-%m-%d %H:%M}" for time in (report.window.start, report.window.end))
-    found = Counter(feature.urgency for _, feature in report.worst_first(SCORE))
+    rows = report.worst_first(SCORE)
+    found = Counter(feature.urgency for _, feature in rows)
+    thin = sum(feature.status is Status.INSUFFICIENT_DATA for _, feature in rows)
+    quiet = ("nothing found", "green") if thin < len(rows) else ("nothing could be compared", "yellow")
     return Text.assemble(
         (report.system, "bold"),
         f"  {start} to {end} UTC\n{report.rows:,} rows against reference {report.reference_version}: ",
-        (_counted(found) or "nothing found", _STYLE[report.urgency] if report.urgency else "green"),
-        "\n",
+        (_counted(found), _STYLE[report.urgency]) if report.urgency else quiet,
+        f", {thin} with too few rows\n" if thin else "\n",
     )
 
 

@@ -19,7 +19,7 @@ from examples.streamrec.schedule import DAYS, NAMES, Planned, schedule, truth_of
 from examples.streamrec.service import FaultFile, Service, SimulatedTime, run
 from examples.streamrec.simulate import Traffic, simulate
 from examples.streamrec.write import TRAINING_DAYS, categories, write_history
-from exporters.json_log import JsonLog, Level
+from exporters.json_log import JsonLog, Level, LogFileError
 from exporters.paths import resolve
 from exporters.serving import PredictionTelemetry
 from generator.contract import Contract
@@ -48,18 +48,26 @@ def parse_moment(value: str) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-def parse_march3(value: str) -> March3:
+def parse_march3(value: str, begin: datetime, until: datetime) -> March3:
     """The fault that ``START:SHARE`` names.
 
     Raises:
-        click.BadParameter: it names none.
+        click.BadParameter: it names none, or one that would begin in the training data or after the history.
     """
+    fault = _march3(value)
+    if not begin <= fault.start < until:
+        message = f"{fault.start:%FT%RZ} is not in the history, which goes from {begin:%FT%RZ} to {until:%FT%RZ}"
+        raise click.BadParameter(message, param_hint="--march3")
+    return fault
+
+
+def _march3(value: str) -> March3:
     start, _, share = value.rpartition(":")
     try:
         return March3(parse_moment(start), float(share))
     except (ValueError, click.BadParameter) as error:
         message = f"{value!r} is not START:SHARE like 2026-03-03T08:00:0.4 ({error})"
-        raise click.BadParameter(message) from error
+        raise click.BadParameter(message, param_hint="--march3") from error
 
 
 def parse_schedule(value: str, begin: datetime, days: int, seed: int) -> tuple[Planned, ...]:
@@ -127,7 +135,7 @@ def history(
     begin = until - timedelta(days=days)
     planned = parse_schedule(names, begin, days, seed) if names is not None else ()
     faults = [item.fault for item in planned]
-    faults += [parse_march3(march3)] if march3 else []
+    faults += [parse_march3(march3, begin, moment if begun_hour else until)] if march3 else []
     traffic, contract = Traffic(rate), None
     try:
         if names is not None:
@@ -285,8 +293,10 @@ def serve_command(
             )
             run(service, faults, tick=timedelta(seconds=tick), stop=stop, clock=_now, begin=begin, events=events)
             events("stopped")
+    except LogFileError as error:
+        raise click.ClickException(str(error)) from error
     except OSError as error:
-        raise click.ClickException(f"{listen}, {log}, {log_file or 'no log file'}: {error}") from error
+        raise click.ClickException(f"{listen}, {log}: {error}") from error
 
 
 def _now() -> datetime:

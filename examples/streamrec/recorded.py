@@ -86,9 +86,10 @@ def alert_states(times: Sequence[float], wait: float, keep: float, step: float) 
         step: seconds.
 
     """
-    since = 0.0
+    since, state = 0.0, ""
     for index, time in enumerate(times):
-        if index == 0 or time - times[index - 1] > step:
+        longest_gap = step + keep if state == "firing" else step
+        if index == 0 or time - times[index - 1] > longest_gap:
             since = time
         state = "firing" if time - since >= wait else "pending"
         yield time, state

@@ -397,6 +397,10 @@ class Concept(Part, frozen=True, kw_only=True):
     ] = 100
 
 
+RESULTS_IN = ("sqlite", "postgresql")
+"""Kinds of databases that keep results, as SQLAlchemy names them."""
+
+
 class Results(Part, frozen=True, kw_only=True):
     """Where every measurement is kept for SQL."""
 

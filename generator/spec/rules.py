@@ -12,6 +12,7 @@ from generator.spec.diagnostics import KeyPath, Problem, did_you_mean, dotted, q
 from generator.spec.durations import milliseconds
 from generator.spec.event_rules import check_events
 from generator.spec.model import (
+    RESULTS_IN,
     AlertPolicy,
     FeatureType,
     Levels,
@@ -215,6 +216,13 @@ def _source(path: KeyPath, source: Source) -> Iterator[Problem]:
         if getattr(source, key) is not None and getattr(source, needed) is None:
             message = f"has no meaning without {needed}"
             yield Problem(((*path, key), (*path, needed)), message, "consistency")
+
+
+def _results_database(spec: Spec) -> Iterator[Problem]:
+    kind = re.split(r"[+:]", spec.results.url, maxsplit=1)[0]
+    if kind not in RESULTS_IN:
+        hint = "write sqlite:///results.db or postgresql+psycopg://USER@HOST/DATABASE"
+        yield Problem((("results", "url"),), "is neither SQLite nor PostgreSQL", "unsupported", hint)
 
 
 def _secrets(spec: Spec) -> Iterator[Problem]:
@@ -428,6 +436,7 @@ _RULES = (
     _escalation,
     _lengths,
     _sources,
+    _results_database,
     _secrets,
     _columns,
     _log,

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from uuid import uuid4
 
 import msgspec
 
-from exporters.listener import Listener
+from exporters.listener import Listener, ListeningServer
 from incidents.inbox.mailbox import Mailbox, MailboxError
 from incidents.inbox.messages import BadRequestError, Message, pagerduty_message, slack_message, webhook_message
 from incidents.inbox.page import inbox_page
@@ -33,13 +33,10 @@ class Inbox(Listener):
     """
 
     def __init__(self, listen: str, mailbox: Mailbox) -> None:
-        super().__init__(listen, lambda host, port: _Server((host, port), partial(_Handler, mailbox)), "inbox")
+        super().__init__(listen, lambda host, port: _Server(host, port, partial(_Handler, mailbox)), "inbox")
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-
+class _Server(ListeningServer):
     def handle_error(self, *_: object) -> None:
         """Say nothing of a client that hung up."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from mlvitals.commands.common import FILE, instant, load, reference_store, spec_argument, window_times
+from mlvitals.commands.common import OUTPUT, instant, load, reference_store, spec_argument, window_times
 
 
 def _spacing(_ctx: click.Context, _param: click.Parameter, text: str) -> timedelta:
@@ -29,7 +29,7 @@ def _spacing(_ctx: click.Context, _param: click.Parameter, text: str) -> timedel
 @spec_argument
 @click.option("--start", callback=instant, required=True, metavar="TIME", help="Windows that end after this time,")
 @click.option("--end", callback=instant, required=True, metavar="TIME", help="and not after this one, are measured.")
-@click.option("--openmetrics", type=FILE, metavar="FILE", help="Write their metrics for promtool.")
+@click.option("--openmetrics", type=OUTPUT, metavar="FILE", help="Write their metrics for promtool.")
 @click.option("--every", callback=_spacing, default="4m", show_default=True, help="Time between samples of a series.")
 @click.option("--save", is_flag=True, help="Store the results in the results database.")
 @click.option("--reference", "version", help="A version or alias. Default: the one in force.")

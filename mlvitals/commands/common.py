@@ -11,8 +11,21 @@ if TYPE_CHECKING:
     from exporters.stores import ReferenceStore
     from generator.spec.model import Spec
 
+
+class _Output(click.Path):
+    """A file to write, in a folder that exists: better told at once than after minutes of measuring."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Take a path."""
+        path: Any = super().convert(value, param, ctx)
+        if not path.parent.is_dir():
+            self.fail(f"there is no folder {str(path.parent)!r}; make it first", param, ctx)
+        return path
+
+
 SPEC = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path, dir_okay=False)
+OUTPUT = _Output(path_type=Path, dir_okay=False)
 spec_argument = click.argument("spec_path", metavar="SPEC", type=SPEC)
 compress_option = click.option(
     "--compress-time",

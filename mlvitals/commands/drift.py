@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mlvitals.commands.common import (
-    FILE,
+    OUTPUT,
     compress_option,
     instant,
     load,
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 @click.option("--data", type=click.Path(path_type=Path, exists=True), help="Read this instead of the prediction log.")
 @click.option("--reference", "version", help="A version or alias. Default: the one in force.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON (schema mlvitals.drift/1).")
-@click.option("--html", type=FILE, metavar="FILE", help="Write the report as one self-contained page.")
+@click.option("--html", type=OUTPUT, metavar="FILE", help="Write the report as one self-contained page.")
 @click.option("--save", is_flag=True, help="Store the result in the results database.")
-@click.option("--textfile", type=FILE, metavar="FILE", help="Write the metrics for node_exporter, to a file *.prom.")
+@click.option("--textfile", type=OUTPUT, metavar="FILE", help="Write the metrics for node_exporter, to a file *.prom.")
 @click.option("--pushgateway", metavar="URL", help="Push the metrics to a Pushgateway.")
 @click.option(
     "--fail-on",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from mlvitals.commands.common import FILE, load, reference_store, spec_argument, write
+from mlvitals.commands.common import FILE, OUTPUT, load, reference_store, spec_argument, write
 
 
 @click.command("evaluate")
@@ -14,8 +14,10 @@ from mlvitals.commands.common import FILE, load, reference_store, spec_argument,
 @click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True, metavar="DIR")
 @click.option("--truth", "truth_path", type=FILE, required=True, metavar="FILE", help="What was wrong, and when.")
 @click.option("--reference", "version", help="A version or alias. Default: built from DIR/training, else in force.")
-@click.option("--json", "json_path", type=FILE, metavar="FILE", help="Write it as JSON (schema mlvitals.evaluation/1).")
-@click.option("--html", "html_path", type=FILE, metavar="FILE", help="Write it as one self-contained page.")
+@click.option(
+    "--json", "json_path", type=OUTPUT, metavar="FILE", help="Write it as JSON (schema mlvitals.evaluation/1)."
+)
+@click.option("--html", "html_path", type=OUTPUT, metavar="FILE", help="Write it as one self-contained page.")
 @click.option("--strict", is_flag=True, help="Exit with 1 when a fault was missed or a page was false.")
 def evaluate_command(
     spec_path: Path,

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from mlvitals.commands.common import FILE
+from mlvitals.commands.common import OUTPUT
 
 
 @click.command()
 @click.option("--listen", default="127.0.0.1:9110", show_default=True, metavar="HOST:PORT", help="Where to listen.")
-@click.option("--keep", type=FILE, metavar="FILE", help="Keep the messages here, as JSON lines, over restarts.")
+@click.option("--keep", type=OUTPUT, metavar="FILE", help="Keep the messages here, as JSON lines, over restarts.")
 def inbox(listen: str, keep: Path | None) -> None:
     """Play Slack, PagerDuty and a webhook for a local Alertmanager, and show what arrives."""
     import signal

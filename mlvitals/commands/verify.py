@@ -39,7 +39,14 @@ def _length(_ctx: click.Context, param: click.Parameter, text: str | tuple[str, 
     metavar="DURATION",
     help="Time range of the dashboards; may be given several times.",
 )
-@click.option("--slow", default="300ms", show_default=True, callback=_length, help="A query that takes longer is slow.")
+@click.option(
+    "--slow",
+    metavar="DURATION",
+    default="300ms",
+    show_default=True,
+    callback=_length,
+    help="A query that takes longer is slow.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON (schema mlvitals.verify/1).")
 def verify(spec_path: Path, url: str, ranges: tuple[timedelta, ...], slow: timedelta, as_json: bool) -> None:
     """Run every query of dashboards, rules and runbooks against a live Prometheus.

@@ -78,7 +78,16 @@ def test_a_gap_that_comes_from_a_drift_that_is_over_is_none():
 
 
 def test_lost_feedback_is_unknown_and_never_none():
-    assert kind(gap=None, outcome_rate=None, ranking=None) is DriftKind.UNKNOWN
+    found = drift_type(evidence(gap=None, outcome_rate=None, ranking=None))
+    assert found.kind is DriftKind.UNKNOWN
+    assert "restore them" in found.response
+
+
+def test_outcomes_that_no_chart_judges_yet_are_not_called_lost():
+    found = drift_type(evidence(gap=None))
+    assert found.kind is DriftKind.UNKNOWN
+    assert "Outcomes are known" in found.reason
+    assert "restore" not in found.response
 
 
 def test_features_that_cannot_be_compared_are_unknown():

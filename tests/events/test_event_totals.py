@@ -102,6 +102,23 @@ def test_sums_of_cents_are_exact_in_whatever_order(store: ResultsStore):
     assert total(store) == 3.0
 
 
+def test_a_total_may_outgrow_64_bits_and_stays_when_it_is_folded(store: ResultsStore, database: Database):
+    """A revenue in dong: a row holds 9.2e12 of them."""
+    for hour in range(4):
+        add(store, NOON + hour * HOUR, 6e12)
+    assert total(store) == 24e12
+    store.forget_before("shop", NOON + 9 * HOUR)
+    assert total(store) == 24e12
+    assert database.count("business_events") == 4
+    assert add(store, NOON + 9 * HOUR, 1) == 24e12 + 1
+
+
+def test_a_step_that_no_row_can_hold_is_cut_and_says_so(store: ResultsStore):
+    found = store.count_step("shop", step(NOON), {CLICKS: 1e15})[CLICKS]
+    assert found.total == pytest.approx(9.22e12, rel=1e-3)
+    assert found.remark == "cut to 9.223e+12, the most that a step can hold"
+
+
 # ---------------------------------------------------------------- retention
 
 

@@ -156,6 +156,27 @@ def test_where_no_file_can_be_read_nothing_is_counted(tmp_path: Path):
     assert measured(tmp_path).events == {}
 
 
+def test_a_step_whose_only_file_cannot_be_read_is_not_zero_because_other_hours_can(tmp_path: Path):
+    write(tmp_path, events("impression", NOON - 5 * HOUR, 40, item="a"))
+    write(tmp_path, events("impression", AT, 40, item="a"), name="b.parquet")
+    (tmp_path / "events" / "b.parquet").write_bytes(b"PAR1")
+    found = measured(tmp_path)
+    assert found.rows == 0
+    assert found.events == {}
+
+
+def test_distinct_values_are_told_where_only_the_window_before_the_step_could_be_read(tmp_path: Path):
+    write(tmp_path, events("impression", NOON - 90 * MINUTE, 40, item="a"))
+    write(tmp_path, events("impression", AT, 40, item="b"), name="b.parquet")
+    (tmp_path / "events" / "b.parquet").write_bytes(b"PAR1")
+    assert amounts(measured(tmp_path)) == {"shown_items": 1, "listed_items": 0}
+
+
+def test_a_name_that_is_a_whole_text_is_told_by_its_beginning(tmp_path: Path):
+    write(tmp_path, events("x" * 100_000, AT, 2), events("x" * 99_000, AT), events("", AT))
+    assert measured(tmp_path).unknown_names == {"x" * 80: 3, "": 1}
+
+
 def test_unknown_and_missing_names_of_events_are_counted_and_told(tmp_path: Path):
     odd = [row for number in range(9) for row in events(f"odd {number}", AT, number + 1)]
     write(tmp_path, odd, events(None, AT, 2), events("click", AT))

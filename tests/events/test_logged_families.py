@@ -2,6 +2,7 @@
 
 import io
 from datetime import datetime
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -215,7 +216,8 @@ def test_people_read_what_was_counted_and_what_was_left_out(shop: Shop):
         assert "Business events of 2026-03-03 11:00 to 12:00 UTC: 14 rows of the log." in text
         assert "click_through_rate over this step: 0.25" in text
         assert "revenue: rows left out: negative amount 1" in text
-        assert "rows of events that the spec does not know: 3" in text
+        assert "rows of events that the spec does not know: 3 (" in unescape(text)
+        assert '"<b>\\x1b[31m" 3)' in unescape(text)
         assert "\x1b[31m" not in text
     assert "<b>" not in page
 

@@ -57,6 +57,11 @@ def test_an_alert_goes_on_firing_for_as_long_as_the_rule_keeps_it_and_no_longer(
     ]
 
 
+def test_an_alert_whose_condition_comes_back_while_it_is_kept_does_not_wait_anew():
+    states = list(alert_states([0, 240, 720], wait=240, keep=600, step=240))
+    assert states == [(0, "pending"), *((time, "firing") for time in (240, 480, 720, 960, 1200))]
+
+
 def test_an_alert_leaves_the_series_that_prometheus_itself_would():
     rule = {"alert": "MLX", "expr": "x > 1", "for": "4m", "labels": {"severity": "warning"}}
     series = [{"metric": {"__name__": "x", "feature": "a"}, "values": [[0, "2"], [240, "3"]]}]

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -221,6 +222,15 @@ def test_a_fault_that_cannot_be_read_is_a_usage_error():
     result = CliRunner().invoke(main, ["history", "--march3", "tomorrow"])
     assert result.exit_code == 2
     assert "START:SHARE" in result.output
+
+
+@pytest.mark.parametrize("start", ["2026-02-20T12:00", "2026-03-02T23:59", "2026-03-04T00:00"])
+def test_an_incident_outside_of_the_history_is_refused(start: str, tmp_path: Path):
+    """One that begins earlier would corrupt the training data: nothing could be seen of it."""
+    result = CliRunner().invoke(main, [*HISTORY, "--out", str(tmp_path), "--march3", f"{start}:0.4"])
+    assert result.exit_code == 2
+    assert f"{start}Z is not in the history, which goes from 2026-03-03T00:00Z to 2026-03-04T00:00Z" in result.output
+    assert not list(tmp_path.iterdir())
 
 
 def test_lost_reads_change_one_feature_of_the_share_and_nothing_else():

@@ -90,11 +90,18 @@ def test_a_gateway_that_is_down_is_a_message_and_exit_code_1(spec: Path):
     assert done.stderr.startswith("error: http://127.0.0.1:9/metrics/job/shop-exporter cannot be reached")
 
 
-def test_a_page_that_cannot_be_written_is_a_message(spec: Path, tmp_path: Path):
-    done = mlvitals("drift", spec, *CALM, "--html", tmp_path / "nowhere" / "drift.html")
+def test_a_page_that_cannot_be_written_is_a_message_that_names_it(spec: Path):
+    done = mlvitals("drift", spec, *CALM, "--html", "/proc/drift.html")
     assert done.returncode == 1
-    assert "No such file or directory" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.stderr == "error: /proc/drift.html: No such file or directory\n"
+
+
+@pytest.mark.parametrize("option", ["--html", "--textfile"])
+def test_a_folder_that_is_missing_is_told_before_anything_is_measured(spec: Path, tmp_path: Path, option: str):
+    done = mlvitals("drift", spec, *CALM, option, tmp_path / "nowhere" / "drift.prom")
+    assert done.returncode == 2
+    assert f"Invalid value for '{option}': there is no folder" in done.stderr
+    assert done.stdout == ""
 
 
 @pytest.mark.parametrize(

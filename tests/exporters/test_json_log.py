@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from exporters import json_log
-from exporters.json_log import JsonLog, Level
+from exporters.json_log import JsonLog, Level, LogFileError
 from mlvitals.cli import main
 
 NOON = datetime(2026, 3, 3, 12, 0, tzinfo=UTC)
@@ -112,9 +112,13 @@ def test_a_reader_that_went_away_ends_nothing() -> None:
 
 
 def test_a_log_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LogFileError, match=f"cannot write the log file {tmp_path}: Is a directory"):
+        JsonLog(io.StringIO(), lambda: NOON, "shop", file=tmp_path)
+
+
+def test_a_log_file_whose_folder_is_missing_asks_for_it(tmp_path: Path) -> None:
     (tmp_path / "spec.yaml").write_text(SPEC)
     file = tmp_path / "missing" / "log.jsonl"
     ran = CliRunner().invoke(main, ["export", str(tmp_path / "spec.yaml"), "--log-file", str(file)])
-    assert ran.exit_code == 1
-    assert str(file) in ran.output
-    assert "No such file" in ran.output
+    assert ran.exit_code == 2
+    assert f"Invalid value for '--log-file': there is no folder '{file.parent}'; make it first" in ran.output

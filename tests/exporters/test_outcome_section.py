@@ -195,6 +195,14 @@ def test_what_is_not_known_is_not_told():
     assert written(bare) == ["Outcomes of the predictions of 2026-03-02 11:00 to 12:00 UTC: 0 of 10, 0.0%."]
 
 
+def test_outcomes_that_belong_to_no_prediction_are_told_where_there_were_no_predictions():
+    lines = written(OutcomeReport(window=MATURE, kind=OutcomeKind.BINARY, orphans=1_523))
+    assert lines == [
+        "Outcomes of the predictions of 2026-03-02 11:00 to 12:00 UTC: there were no predictions.",
+        "Not counted: orphan 1,523.",
+    ]
+
+
 def test_immature_outcomes_have_one_line():
     [line] = written(replace(OUTCOMES, mature=False))
     assert line.endswith("not mature, more may come.")

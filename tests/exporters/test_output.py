@@ -7,6 +7,7 @@ import pytest
 from exporter_samples import HOSTILE, measured, report, skewed, too_little
 from rich.console import Console
 
+from exporters.html_report import html_page
 from exporters.report import Bin, FeatureReport, FileProblem, WindowReport
 from generator.contract import Status
 from generator.spec.model import FeatureType, Severity
@@ -36,12 +37,21 @@ def test_the_head_says_what_was_measured_and_how_bad_it_is():
     head = lines_of(report())[:2]
     assert head == [
         "shop  2026-03-03 11:00 to 2026-03-03 12:00 UTC",
-        "1,000 rows against reference 0123456789abcdef: 1 critical",
+        "1,000 rows against reference 0123456789abcdef: 1 critical, 1 with too few rows",
     ]
 
 
 def test_a_quiet_window_says_that_nothing_was_found():
     assert "nothing found" in shown(report(features={"age": measured(0.01, severity=None)}))
+
+
+def test_a_window_with_too_few_rows_is_not_called_quiet():
+    page = report(features={"age": too_little()}, score=None, concept=None, outcomes=None)
+    for text in (shown(page, WIDE), html_page(page)):
+        assert "nothing could be compared" in text
+        assert "1 with too few rows" in text
+        assert "nothing found" not in text
+        assert "nothing drifted" not in text
 
 
 def test_the_worst_comes_first_and_the_unmeasurable_before_it():

@@ -232,6 +232,7 @@ def test_a_missing_driver_is_named_without_the_password(tmp_path: Path) -> None:
         (Results(url="results.db"), "not a SQLAlchemy URL"),
         (Results(url="postgers://db/drift"), "no such kind of database: postgers"),
         (Results(url="sqlite:///x.db", password_file="nowhere"), "nowhere: No such file or directory"),
+        (Results(url="sqlite:///x.db", password_file="/dev/null"), "password file /dev/null: is empty"),
     ],
 )
 def test_a_wrong_setting_is_told_at_the_start(results: Results, message: str, tmp_path: Path) -> None:

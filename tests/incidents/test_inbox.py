@@ -57,6 +57,11 @@ def message(number: int = 1, **values) -> Message:
 # ---------------------------------------------------------------- what the services answer
 
 
+def test_it_may_listen_on_an_ipv6_address():
+    with Inbox("[::1]:0", Mailbox()) as server:
+        assert messages(server) == []
+
+
 def test_slack_answers_ok(inbox):
     assert post(f"{inbox.url}/slack/T0/B0/secret", SLACK) == (200, "ok")
     (kept,) = messages(inbox)

@@ -209,6 +209,12 @@ def test_a_url_without_password_is_no_secret(url: str):
     assert is_sound(SMALL + f"links: {{grafana: '{url}'}}")
 
 
+@pytest.mark.parametrize("url", ["results.db", "postgres://me@db/drift", "mysql+pymysql://me@db/drift"])
+def test_results_are_kept_in_sqlite_or_postgresql(url: str):
+    (error,) = errors(f"{SMALL}results: {{url: '{url}'}}")
+    assert "results.url is neither SQLite nor PostgreSQL; write sqlite:///results.db" in error
+
+
 def test_a_password_is_not_shown():
     with pytest.raises(SpecError) as caught:
         parse_spec(SMALL + "links: {grafana: 'ftp://me:s3cret@x'}\nresults: {url: 'postgresql://me:s3cret@x'}")

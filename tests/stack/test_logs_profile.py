@@ -7,7 +7,7 @@ import yaml
 from exporters.json_log import FILE_BYTES, FILES_ASIDE
 from generator.compiler import compile_spec
 from generator.grafana.provisioning import provisioning_files
-from generator.logs import LABELS, collector_config, loki_config
+from generator.logs import LABELS, loki_config
 from generator.spec.model import Retention, Telemetry
 from tests.conftest import REPOSITORY
 
@@ -113,11 +113,6 @@ def test_lines_lie_at_the_time_they_name(collector):
 def test_it_listens_to_nobody(collector):
     assert "http_server" not in collector["service"]
     assert [item["name"] for item in collector["pipeline"]["inputs"]] == ["tail"]
-
-
-def test_its_configuration_holds_nothing_of_the_spec():
-    text = collector_config("m", files="/logs/*", folder="/c", loki_host="loki")
-    assert "streamrec" not in text
 
 
 # ---------------------------------------------------------------- Loki
