@@ -37,7 +37,8 @@ from generator.spec.durations import seconds
 from generator.spec.model import Severity, Spec
 
 _HEALTH_HEIGHT, _FIGURES_HEIGHT = 7, 5
-_HEALTH_WIDTH = 10
+_FIGURE_WIDTH = 5
+_HEALTH_WIDTH = 12
 _STATES = (("OK", GREEN), ("Warning", AMBER), ("Blind", PURPLE), ("Critical", RED))
 """The states of a layer, by the value that `layer_state` gives; blind outranks warning, for it may hide anything."""
 _WORST_FIRST = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
@@ -63,7 +64,7 @@ def strip(spec: Spec, frame: Frame) -> Sequence[core.Panel]:
 def _figures(spec: Spec) -> Iterator[Signal]:
     """What is left of the budgets, and whether the figures below are measured."""
     if spec.slos:
-        yield slo.budgets_left(spec, width=COLUMNS - _HEALTH_WIDTH, height=_FIGURES_HEIGHT)
+        yield slo.budgets_left(spec, width=COLUMNS - 3 * _FIGURE_WIDTH, height=_FIGURES_HEIGHT)
     contract = Contract(spec)
     step, grace = number(seconds(spec.step)), number(seconds(spec.windows.grace))
     end, success = (
@@ -106,7 +107,7 @@ def _figure(title: str, description: str, expression: str, unit: str, *levels: L
         queries=(Query(expression, instant=True),),
         incident=Incident.MONITORING,
         view=View.STAT,
-        width=_HEALTH_WIDTH // 3,
+        width=_FIGURE_WIDTH,
         height=_FIGURES_HEIGHT,
         levels=levels,
     )

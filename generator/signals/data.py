@@ -72,7 +72,7 @@ def _drift_map(spec: Spec, contract: Contract) -> Signal:
         queries=(ranking.query,),
         records=ranking.records,
         incident=Incident.FEATURE_DRIFT,
-        view=View.STATUS_HISTORY,
+        view=View.STATE_TIMELINE,
         width=12,
         height=9,
         levels=levels(spec.alerts.feature_psi),
@@ -182,7 +182,7 @@ def _out_of_range(spec: Spec, contract: Contract) -> Signal:
     return Signal(
         id="out_of_range",
         layer=Layer.DATA,
-        title="Values out of range, ten worst",
+        title="Out of range, ten worst",
         description="Share of values outside the sound range: the spec's, else the reference's minimum and maximum. "
         "Normal: near 0. A jump is a changed unit, a changed encoding or a broken parser.",
         unit="percentunit",

@@ -49,7 +49,7 @@ class View(StrEnum):
     STEPS = "steps"
     STAT = "stat"
     BAR_GAUGE = "bar gauge"
-    STATUS_HISTORY = "status history"
+    STATE_TIMELINE = "state timeline"
     HEATMAP = "heatmap"
     TABLE = "table"
     BAR_CHART = "bar chart"

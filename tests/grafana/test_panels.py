@@ -44,7 +44,7 @@ def test_lower_limits_are_drawn_as_lines_of_the_same_colours():
     assert steps(drawn(levels=lower, below=True)) == [(None, "transparent"), (0, "red"), (0.25, "orange")]
 
 
-@pytest.mark.parametrize("view", [View.STAT, View.BAR_GAUGE, View.STATUS_HISTORY])
+@pytest.mark.parametrize("view", [View.STAT, View.BAR_GAUGE, View.STATE_TIMELINE])
 def test_a_state_view_takes_the_colour_of_the_severity_that_holds(view):
     assert steps(drawn(view=view)) == [(None, "green"), (0.1, "orange"), (0.25, "red")]
 
@@ -66,8 +66,8 @@ def test_a_line_alone_has_no_legend():
 def test_series_of_features_have_a_legend_with_figures_worst_first_and_one_colour_everywhere():
     shown = drawn(queries=BY_FEATURE)
     legend = shown["options"]["legend"]
-    assert (legend["displayMode"], legend["calcs"]) == ("table", ["last", "max"])
-    assert (legend["sortBy"], legend["sortDesc"]) == ("Last", True)
+    assert (legend["displayMode"], legend["calcs"]) == ("table", ["lastNotNull", "max"])
+    assert (legend["sortBy"], legend["sortDesc"]) == ("Last *", True)
     assert shown["fieldConfig"]["defaults"]["color"] == {"mode": "palette-classic-by-name"}
 
 
