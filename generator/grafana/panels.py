@@ -146,7 +146,7 @@ def _overrides(signal: Signal) -> list[Json]:
     context: dict[str, Json] = {"color": {"mode": "fixed", "fixedColor": GREY}}
     if signal.view in {View.TIME_SERIES, View.STEPS}:
         context["custom.lineStyle"] = {"fill": "dash", "dash": [6, 6]}
-    dimmed = [literal(query.legend) for query in signal.queries if query.dimmed]
+    dimmed = [literal(name) for query in signal.queries if query.dimmed for name in query.names or (query.legend,)]
     return [override(dimmed, context)] if dimmed else []
 
 
@@ -234,16 +234,17 @@ def _stat(signal: Signal, common: Json, frame: Frame) -> core.Panel:
         alignment="auto",
         colorMode="value" if signal.levels else "none",
         graphMode="none" if any(query.instant for query in signal.queries) else "area",
+        # Several stand one below another, so that no name runs into the next.
+        orientation="horizontal" if many else "auto",
         reduceCalc="lastNotNull",
         textMode="value_and_name" if many else "value",
         extraJson={
             **_field_config(signal, frame, _bands(signal), color={"mode": "thresholds"}, **_UNKNOWN),
-            "options": {**STAT_OPTIONS, "wideLayout": False, "text": _MANY_FIGURES if many else _ONE_FIGURE},
+            "options": {**STAT_OPTIONS, "text": {"titleSize": 14, "valueSize": 24} if many else {"valueSize": 36}},
         },
     )
 
 
-_ONE_FIGURE, _MANY_FIGURES = {"valueSize": 36}, {"titleSize": 14, "valueSize": 28}
 STAT_OPTIONS = {"percentChangeColorMode": "standard", "showPercentChange": False, "wideLayout": True}
 """What Grafana's stat panel wants and grafanalib leaves out."""
 
@@ -381,7 +382,7 @@ def columns(headings: Mapping[str, str], left_out: Iterable[str]) -> Json:
     return {"id": "organize", "options": options}
 
 
-TABLE_CELLS = {"align": "auto", "filterable": False, "inspect": False, "minWidth": 110, "width": 92}
+TABLE_CELLS = {"align": "auto", "filterable": False, "inspect": False, "minWidth": 110, "width": 100}
 """Every column is narrow, but those that are `ROOMY`."""
 ROOMY = {"custom.width": None, "custom.cellOptions": {"type": "auto", "wrapText": True}}
 """Of columns with long texts, such as names of features and bins: they share the room that is left, and wrap."""

@@ -37,7 +37,7 @@ from generator.spec.durations import seconds
 from generator.spec.model import Severity, Spec
 
 _HEALTH_HEIGHT, _FIGURES_HEIGHT = 7, 5
-_FIGURE_WIDTH = 5
+_FIGURE_WIDTH = 4
 _HEALTH_WIDTH = 12
 _STATES = (("OK", GREEN), ("Warning", AMBER), ("Blind", PURPLE), ("Critical", RED))
 """The states of a layer, by the value that `layer_state` gives; blind outranks warning, for it may hide anything."""
@@ -73,7 +73,7 @@ def _figures(spec: Spec) -> Iterator[Signal]:
     )
     limit = stale_after(spec)
     yield _figure(
-        "Measured",
+        "Age",
         "Time since the exporter last measured a window. Normal: less than a window and its grace. Red: the rows below "
         "show old figures; see the dashboard of the monitoring.",
         f"time() - max({success})",
@@ -81,7 +81,7 @@ def _figures(spec: Spec) -> Iterator[Signal]:
         Level(Severity.CRITICAL, limit),
     )
     yield _figure(
-        "Behind",
+        "Lag",
         "Windows that have ended, with their grace, and are not measured yet. Normal: 0, and 1 for a moment.",
         f"clamp_min(floor((time() - {grace} - max({end})) / {step}), 0)",
         "none",

@@ -150,7 +150,8 @@ def _null_rate(spec: Spec, contract: Contract) -> Signal:
         layer=Layer.DATA,
         title="Null rate, ten worst",
         description="Share of null or NaN values in the last window. Normal: 0 for required features, under 5 % for "
-        "nullable ones. A jump is an upstream job that failed or a join that lost its keys.",
+        "nullable ones. A jump is an upstream job that failed or a join that lost its keys. The lines are the general "
+        "thresholds: a feature to which the spec gives its own may lie above them.",
         unit="percentunit",
         queries=(ranking.query,),
         incident=Incident.FEATURE_DRIFT,

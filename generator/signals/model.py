@@ -334,7 +334,7 @@ def _feature_distance(spec: Spec, contract: Contract) -> Signal:
     return Signal(
         id="feature_distance",
         layer=Layer.MODEL,
-        title="Distance (KS D), ten worst",
+        title="KS D, ten worst",
         description="Kolmogorov-Smirnov D: the largest gap between the cumulative shares of window and reference, with "
         "the highest noise floor. Confirms PSI and sees what PSI's bins are blind to, such as a longer tail.",
         unit="none",
@@ -357,7 +357,7 @@ def _feature_divergence(spec: Spec, contract: Contract) -> Signal:
     return Signal(
         id="feature_divergence",
         layer=Layer.MODEL,
-        title="Divergence (JS), ten worst",
+        title="JS, ten worst",
         description="Jensen-Shannon divergence in nats, 0 to 0.69: the measure for categorical features, with the highest "
         "noise floor. Read it beside PSI; for a small shift it is about an eighth of it.",
         unit="none",

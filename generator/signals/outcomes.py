@@ -369,18 +369,23 @@ def _gap(contract: Contract) -> Signal:
 
 
 def _performance(contract: Contract, outcome: Outcome) -> Signal:
-    metric = contract.name("performance")
+    metric, figures, compared = contract.name("performance"), _FIGURES[outcome.kind], "of the reference"
     return Signal(
         id="performance",
         layer=Layer.MODEL,
         title="Performance",
-        description=f"Measured on the predictions whose outcome is known: {', '.join(_FIGURES[outcome.kind])}; beside each its "
+        description=f"Measured on the predictions whose outcome is known: {', '.join(figures)}; beside each its "
         "value in the reference. Normal: close to it; that of training rows is better than any window will be.",
         unit="none",
         decimals=3,
         queries=(
             Query(f"max by ({_FIGURE}) ({metric})", f"{{{{{_FIGURE}}}}}"),
-            Query(f"max by ({_FIGURE}) ({metric}_reference)", f"{{{{{_FIGURE}}}}} of the reference", dimmed=True),
+            Query(
+                f"max by ({_FIGURE}) ({metric}_reference)",
+                f"{{{{{_FIGURE}}}}} {compared}",
+                dimmed=True,
+                names=tuple(f"{figure} {compared}" for figure in figures),
+            ),
         ),
         incident=Incident.PREDICTION_DRIFT,
         view=View.STEPS,

@@ -65,6 +65,8 @@ class Query:
     instant: bool = False
     dimmed: bool = False
     """Drawn as context: a noise floor, a reference, the week before."""
+    names: tuple[str, ...] = ()
+    """What its dimmed series are called, where the legend has a label's value in it: Grafana matches whole names."""
 
 
 @dataclass(frozen=True, slots=True)
