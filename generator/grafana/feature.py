@@ -27,7 +27,7 @@ def page(spec: Spec) -> Page:
             Row("", tuple(_now(spec, contract))),
             Row("Last window against the reference", tuple(_bins(spec, contract))),
             Row("Drift, with what noise alone exceeds once in 1000 windows", tuple(_drift(spec, contract))),
-            Row("Values", (*_values(spec, contract), *_skew(spec, contract), *_shares(spec, contract))),
+            Row("Values", (*_values(spec, contract), *_skew(contract), *_shares(spec, contract))),
             Row("Where it comes from", tuple(_origin(spec, contract, chosen)), restricted=False),
         ],
         variables,
@@ -248,7 +248,7 @@ def _shares(spec: Spec, contract: Contract) -> Iterator[Signal]:
         )
 
 
-def _skew(spec: Spec, contract: Contract) -> Iterator[Signal]:
+def _skew(contract: Contract) -> Iterator[Signal]:
     measures = ((key, contract.name(f"skew_{key}")) for key in ("psi", "ks", "js"))
     known = [(key, metric) for key, metric in measures if metric in contract.by_name]
     if known:
@@ -256,7 +256,10 @@ def _skew(spec: Spec, contract: Contract) -> Iterator[Signal]:
             "Serving against offline",
             "Distance between the values at serving and those recomputed offline. Normal: near 0, whatever the world does.",
             *(Query(f"max({metric})", key.upper()) for key, metric in known),
-            policy=spec.alerts.skew_psi,
+            *(
+                Query(f"max({metric}_critical_value)", f"Noise floor of {key.upper()}", dimmed=True)
+                for key, metric in known
+            ),
             empty="Not recomputed offline, or not compared yet.",
         )
 

@@ -26,8 +26,8 @@ BY_FEATURE = (Query("psi", "{{feature_name}}"),)
 WITH_FLOOR = (Query("max(psi)", "PSI"), Query("max(floor)", "Noise floor", dimmed=True))
 
 
-def drawn(box=Box(0, 0, 8, 8), **changes):
-    shown = panel(replace(SIGNAL, **changes), 1, box, FRAME)
+def drawn(width=8, **changes):
+    shown = panel(replace(SIGNAL, **changes), 1, Box(0, 0, width, 8), FRAME)
     return clean(core.Dashboard(title="T", panels=[shown]))["panels"][0]
 
 
@@ -172,5 +172,5 @@ def test_several_figures_stand_one_below_another():
 
 
 def test_the_legend_stands_beside_the_lines_where_the_box_is_wide():
-    assert drawn(queries=BY_FEATURE, box=Box(0, 0, 24, 8))["options"]["legend"]["placement"] == "right"
-    assert drawn(queries=BY_FEATURE, box=Box(0, 0, 6, 8))["options"]["legend"]["placement"] == "bottom"
+    assert drawn(queries=BY_FEATURE, width=24)["options"]["legend"]["placement"] == "right"
+    assert drawn(queries=BY_FEATURE, width=6)["options"]["legend"]["placement"] == "bottom"
