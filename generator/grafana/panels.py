@@ -322,7 +322,9 @@ def _table(signal: Signal, common: Json, frame: Frame) -> core.Panel:
         columns({**frame.labels, **values}, left_out=(*_LEFT_OUT, *unnamed)),
     ]
     options = table_options(sort_by=values[first])
-    config = _field_config(signal, frame, _lines(signal), custom=TABLE_CELLS, color={"mode": "thresholds"})
+    config = _field_config(
+        signal, frame, _lines(signal), custom=TABLE_CELLS, color={"mode": "thresholds"}, mappings=EMPTY_CELLS
+    )
     config["fieldConfig"]["overrides"].append(
         override([frame.labels[label] for label in _LONG if label in frame.labels], ROOMY)
     )
@@ -382,6 +384,10 @@ def columns(headings: Mapping[str, str], left_out: Iterable[str]) -> Json:
     return {"id": "organize", "options": options}
 
 
+EMPTY_CELLS: list[Json] = [
+    {"type": "special", "options": {"match": nothing, "result": {"text": "–"}}} for nothing in ("null", "empty")
+]
+"""A cell without a value would say what is meant for a table without rows."""
 TABLE_CELLS = {"align": "auto", "filterable": False, "inspect": False, "minWidth": 110, "width": 100}
 """Every column is narrow, but those that are `ROOMY`."""
 ROOMY = {"custom.width": None, "custom.cellOptions": {"type": "auto", "wrapText": True}}

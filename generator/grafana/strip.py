@@ -11,6 +11,7 @@ from generator.grafana.layout import COLUMNS, Box, Size, flow
 from generator.grafana.panels import (
     AMBER,
     COLOURS,
+    EMPTY_CELLS,
     GREEN,
     PURPLE,
     RED,
@@ -243,8 +244,8 @@ def _firing(spec: Spec, frame: Frame) -> core.Panel:
     coloured = {"type": "color-background", "mode": "basic", "applyToRow": False}
     runbook = f"{literal_url(spec.links.runbooks).rstrip('/')}/{spec.system.name}/${{__data.fields.Runbook}}.md"
     defaults = {
-        "custom": {**TABLE_CELLS, "width": 118},
-        "mappings": [_severity_colour(severity, colour) for severity, colour in COLOURS.items()],
+        "custom": {**TABLE_CELLS, "width": 126},
+        "mappings": [*EMPTY_CELLS, *(_severity_colour(severity, colour) for severity, colour in COLOURS.items())],
         "noValue": "Nothing is firing. A layer that is blind cannot fire.",
         "links": [core.DashboardLink(type="link", title="Open the runbook", uri=runbook, targetBlank=True)],
         "color": {"mode": "thresholds"},

@@ -174,3 +174,9 @@ def test_several_figures_stand_one_below_another():
 def test_the_legend_stands_beside_the_lines_where_the_box_is_wide():
     assert drawn(queries=BY_FEATURE, width=24)["options"]["legend"]["placement"] == "right"
     assert drawn(queries=BY_FEATURE, width=6)["options"]["legend"]["placement"] == "bottom"
+
+
+def test_an_empty_cell_does_not_say_that_the_whole_table_is_empty():
+    mappings = drawn(view=View.TABLE)["fieldConfig"]["defaults"]["mappings"]
+    shown = {mapping["options"]["match"]: mapping["options"]["result"]["text"] for mapping in mappings}
+    assert shown == {"null": "–", "empty": "–"}
