@@ -25,7 +25,7 @@ def page(spec: Spec) -> Page:
         "What moved in this feature, in which bins, since when, and whether its source and neighbours moved with it.",
         [
             Row("", tuple(_now(spec, contract))),
-            Row("Last window against the reference", tuple(_bins(contract))),
+            Row("Last window against the reference", tuple(_bins(spec, contract))),
             Row("Drift, with what noise alone exceeds once in 1000 windows", tuple(_drift(spec, contract))),
             Row("Values", (*_values(spec, contract), *_skew(contract), *_shares(spec, contract))),
             Row("Where it comes from", tuple(_origin(spec, contract, chosen)), restricted=False),
@@ -102,7 +102,7 @@ def _now(spec: Spec, contract: Contract) -> Iterator[Signal]:
     )
 
 
-def _bins(contract: Contract) -> Iterator[Signal]:
+def _bins(spec: Spec, contract: Contract) -> Iterator[Signal]:
     def each(short: str) -> str:
         return f"max by (bin_index, bin) ({contract.name(f'drift_bin_{short}')})"
 
@@ -120,8 +120,10 @@ def _bins(contract: Contract) -> Iterator[Signal]:
     )
     yield _signal(
         "Contribution to PSI by bin",
-        "What each bin adds to the PSI of the last window. Normal: near 0. The highest bar is the bin that an alert names.",
+        "What each bin adds to the PSI of the last window. Normal: near 0. The highest bar is the bin that an alert names; "
+        "the axis reaches to where their sum would be critical.",
         Query(each("psi"), "PSI", instant=True),
+        policy=spec.alerts.feature_psi,
         view=View.BAR_CHART,
         width=6,
         height=9,
@@ -254,6 +256,10 @@ def _skew(contract: Contract) -> Iterator[Signal]:
             "Serving against offline",
             "Distance between the values at serving and those recomputed offline. Normal: near 0, whatever the world does.",
             *(Query(f"max({metric})", key.upper()) for key, metric in known),
+            *(
+                Query(f"max({metric}_critical_value)", f"Noise floor of {key.upper()}", dimmed=True)
+                for key, metric in known
+            ),
             empty="Not recomputed offline, or not compared yet.",
         )
 

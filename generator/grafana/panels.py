@@ -21,14 +21,13 @@ COLOURS = {Severity.INFO: BLUE, Severity.WARNING: AMBER, Severity.CRITICAL: RED}
 """State colours; they mean state and nothing else."""
 
 _HEADROOM = 1.1
-_ROOMY, _WIDE = 8, 12
+_ROOMY, _WIDE = 7, 12
 """Columns from which a legend has room for figures, and from which it stands beside the lines."""
-_STATUS_COLUMNS = 72
 _FEATURE = "{{feature_name}}"
 _FEATURE_GROUPS = re.compile(r"by \(feature_name\b")
 _FORMS = {View.TABLE: "table", View.BAR_CHART: "table", View.HEATMAP: "heatmap"}
 _LEFT_OUT = ("Time", "rank")
-_LONG = ("feature_name", "feature_source", "bin", "status", "sloth_slo")
+_LONG = ("feature_name", "feature_source", "bin", "status", "sloth_slo", "segment", "segment_value")
 """Labels whose values may be long."""
 
 
@@ -147,7 +146,7 @@ def _overrides(signal: Signal) -> list[Json]:
     context: dict[str, Json] = {"color": {"mode": "fixed", "fixedColor": GREY}}
     if signal.view in {View.TIME_SERIES, View.STEPS}:
         context["custom.lineStyle"] = {"fill": "dash", "dash": [6, 6]}
-    dimmed = [literal(query.legend) for query in signal.queries if query.dimmed]
+    dimmed = [literal(name) for query in signal.queries if query.dimmed for name in query.names or (query.legend,)]
     return [override(dimmed, context)] if dimmed else []
 
 
@@ -192,15 +191,17 @@ def _time_series(signal: Signal, common: Json, frame: Frame) -> core.Panel:
         "thresholdsStyle": {"mode": "dashed" if signal.levels else "off"},
     }
     alone = len(signal.queries) == 1 and not many
-    table = many and (_by_feature(signal) or signal.width >= _ROOMY)
-    sorting = {"sortBy": "Last", "sortDesc": True} if table else {}
+    columns_wide = common["gridPos"].w
+    table = many and (_by_feature(signal) or columns_wide >= _ROOMY)
+    sorting = {"sortBy": "Last *", "sortDesc": True} if table else {}
     return core.TimeSeries(
         **common,
         fillOpacity=8 if alone else 0,
         lineInterpolation="stepAfter" if signal.view is View.STEPS else "linear",
         legendDisplayMode="table" if table else "list",
-        legendCalcs=["last", "max"] if table else [],
-        legendPlacement="right" if table and signal.width >= _WIDE else "bottom",
+        # Not "last": where the range ends in a gap, such as a restart, that one is empty.
+        legendCalcs=["lastNotNull", "max"] if table else [],
+        legendPlacement="right" if table and columns_wide >= _WIDE else "bottom",
         showPoints="never",
         tooltipMode="multi",
         tooltipSort="desc",
@@ -222,20 +223,24 @@ def _soft_maximum(signal: Signal) -> float | None:
     """A little above the worst level, so that a calm week looks calm and the line is still inside."""
     if signal.below or not signal.levels:
         return None
-    return round(max(level.value for level in signal.levels) * _HEADROOM, 10)
+    # Where anything above 0 is too much, an axis that ends at 0 would be drawn up to 100.
+    return round(max(level.value for level in signal.levels) * _HEADROOM, 10) or 1
 
 
 def _stat(signal: Signal, common: Json, frame: Frame) -> core.Panel:
+    many = _many(signal)
     return core.Stat(
         **common,
         alignment="auto",
         colorMode="value" if signal.levels else "none",
         graphMode="none" if any(query.instant for query in signal.queries) else "area",
+        # Several stand one below another, so that no name runs into the next.
+        orientation="horizontal" if many else "auto",
         reduceCalc="lastNotNull",
-        textMode="value_and_name" if _many(signal) else "value",
+        textMode="value_and_name" if many else "value",
         extraJson={
             **_field_config(signal, frame, _bands(signal), color={"mode": "thresholds"}, **_UNKNOWN),
-            "options": {**STAT_OPTIONS, "text": {"valueSize": 36}},
+            "options": {**STAT_OPTIONS, "text": {"titleSize": 14, "valueSize": 24} if many else {"valueSize": 36}},
         },
     )
 
@@ -245,8 +250,8 @@ STAT_OPTIONS = {"percentChangeColorMode": "standard", "showPercentChange": False
 
 
 _UNKNOWN: Json = {
-    "noValue": "No data",
-    "mappings": [{"type": "special", "options": {"match": "null+nan", "result": {"text": "No data", "color": GREY}}}],
+    "noValue": "n/a",
+    "mappings": [{"type": "special", "options": {"match": "null+nan", "result": {"text": "n/a", "color": GREY}}}],
 }
 """A figure that is not there must not look like a good one; the whole explanation would not fit either."""
 
@@ -270,17 +275,19 @@ def _bar_gauge(signal: Signal, common: Json, frame: Frame) -> core.Panel:
     return CorePanel("bargauge", options, **common, extraJson=config)
 
 
-def _status_history(signal: Signal, common: Json, frame: Frame) -> core.Panel:
+def _state_timeline(signal: Signal, common: Json, frame: Frame) -> core.Panel:
+    """Bands as fine as the lines of a time series: coarser steps would end earlier, and rank other series worst."""
     options = {
-        "colWidth": 1,
+        "alignValue": "left",
         "legend": _NO_LEGEND,
+        "mergeValues": True,
         "rowHeight": 0.85,
         "showValue": "never",
         "tooltip": {"mode": "single", "sort": "none"},
     }
     custom = {"fillOpacity": 80, "lineWidth": 0}
     config = _field_config(signal, frame, _bands(signal), color={"mode": "thresholds"}, custom=custom)
-    return CorePanel("status-history", options, **{**common, "maxDataPoints": _STATUS_COLUMNS}, extraJson=config)
+    return CorePanel("state-timeline", options, **common, extraJson=config)
 
 
 _NO_LEGEND = {"calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": False}
@@ -315,7 +322,9 @@ def _table(signal: Signal, common: Json, frame: Frame) -> core.Panel:
         columns({**frame.labels, **values}, left_out=(*_LEFT_OUT, *unnamed)),
     ]
     options = table_options(sort_by=values[first])
-    config = _field_config(signal, frame, _lines(signal), custom=TABLE_CELLS, color={"mode": "thresholds"})
+    config = _field_config(
+        signal, frame, _lines(signal), custom=TABLE_CELLS, color={"mode": "thresholds"}, mappings=EMPTY_CELLS
+    )
     config["fieldConfig"]["overrides"].append(
         override([frame.labels[label] for label in _LONG if label in frame.labels], ROOMY)
     )
@@ -345,7 +354,7 @@ def _bar_chart(signal: Signal, common: Json, frame: Frame) -> core.Panel:
         "xTickLabelMaxLength": 18,
         "xTickLabelRotation": -30,
     }
-    custom = {"fillOpacity": 80, "lineWidth": 0, "axisSoftMin": 0}
+    custom = {"fillOpacity": 80, "lineWidth": 0, "axisSoftMin": 0, "axisSoftMax": _soft_maximum(signal)}
     config = _field_config(signal, frame, threshold_steps((None, BLUE)), custom=custom, color=_colours(signal))
     return CorePanel("barchart", options, **common, transformations=transformations, extraJson=config)
 
@@ -375,7 +384,11 @@ def columns(headings: Mapping[str, str], left_out: Iterable[str]) -> Json:
     return {"id": "organize", "options": options}
 
 
-TABLE_CELLS = {"align": "auto", "filterable": False, "inspect": False, "width": 100}
+EMPTY_CELLS: list[Json] = [
+    {"type": "special", "options": {"match": nothing, "result": {"text": "–"}}} for nothing in ("null", "empty")
+]
+"""A cell without a value would say what is meant for a table without rows."""
+TABLE_CELLS = {"align": "auto", "filterable": False, "inspect": False, "minWidth": 110, "width": 100}
 """Every column is narrow, but those that are `ROOMY`."""
 ROOMY = {"custom.width": None, "custom.cellOptions": {"type": "auto", "wrapText": True}}
 """Of columns with long texts, such as names of features and bins: they share the room that is left, and wrap."""
@@ -397,7 +410,7 @@ _DRAW: Mapping[View, Callable[[Signal, Json, Frame], core.Panel]] = {
     View.STEPS: _time_series,
     View.STAT: _stat,
     View.BAR_GAUGE: _bar_gauge,
-    View.STATUS_HISTORY: _status_history,
+    View.STATE_TIMELINE: _state_timeline,
     View.HEATMAP: _heatmap,
     View.TABLE: _table,
     View.BAR_CHART: _bar_chart,

@@ -11,6 +11,7 @@ from generator.grafana.layout import COLUMNS, Box, Size, flow
 from generator.grafana.panels import (
     AMBER,
     COLOURS,
+    EMPTY_CELLS,
     GREEN,
     PURPLE,
     RED,
@@ -37,7 +38,8 @@ from generator.spec.durations import seconds
 from generator.spec.model import Severity, Spec
 
 _HEALTH_HEIGHT, _FIGURES_HEIGHT = 7, 5
-_HEALTH_WIDTH = 10
+_FIGURE_WIDTH = 4
+_HEALTH_WIDTH = 12
 _STATES = (("OK", GREEN), ("Warning", AMBER), ("Blind", PURPLE), ("Critical", RED))
 """The states of a layer, by the value that `layer_state` gives; blind outranks warning, for it may hide anything."""
 _WORST_FIRST = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
@@ -63,7 +65,7 @@ def strip(spec: Spec, frame: Frame) -> Sequence[core.Panel]:
 def _figures(spec: Spec) -> Iterator[Signal]:
     """What is left of the budgets, and whether the figures below are measured."""
     if spec.slos:
-        yield slo.budgets_left(spec, width=COLUMNS - _HEALTH_WIDTH, height=_FIGURES_HEIGHT)
+        yield slo.budgets_left(spec, width=COLUMNS - 3 * _FIGURE_WIDTH, height=_FIGURES_HEIGHT)
     contract = Contract(spec)
     step, grace = number(seconds(spec.step)), number(seconds(spec.windows.grace))
     end, success = (
@@ -72,7 +74,7 @@ def _figures(spec: Spec) -> Iterator[Signal]:
     )
     limit = stale_after(spec)
     yield _figure(
-        "Measured",
+        "Age",
         "Time since the exporter last measured a window. Normal: less than a window and its grace. Red: the rows below "
         "show old figures; see the dashboard of the monitoring.",
         f"time() - max({success})",
@@ -80,7 +82,7 @@ def _figures(spec: Spec) -> Iterator[Signal]:
         Level(Severity.CRITICAL, limit),
     )
     yield _figure(
-        "Behind",
+        "Lag",
         "Windows that have ended, with their grace, and are not measured yet. Normal: 0, and 1 for a moment.",
         f"clamp_min(floor((time() - {grace} - max({end})) / {step}), 0)",
         "none",
@@ -106,7 +108,7 @@ def _figure(title: str, description: str, expression: str, unit: str, *levels: L
         queries=(Query(expression, instant=True),),
         incident=Incident.MONITORING,
         view=View.STAT,
-        width=_HEALTH_WIDTH // 3,
+        width=_FIGURE_WIDTH,
         height=_FIGURES_HEIGHT,
         levels=levels,
     )
@@ -242,8 +244,8 @@ def _firing(spec: Spec, frame: Frame) -> core.Panel:
     coloured = {"type": "color-background", "mode": "basic", "applyToRow": False}
     runbook = f"{literal_url(spec.links.runbooks).rstrip('/')}/{spec.system.name}/${{__data.fields.Runbook}}.md"
     defaults = {
-        "custom": {**TABLE_CELLS, "width": 118},
-        "mappings": [_severity_colour(severity, colour) for severity, colour in COLOURS.items()],
+        "custom": {**TABLE_CELLS, "width": 126},
+        "mappings": [*EMPTY_CELLS, *(_severity_colour(severity, colour) for severity, colour in COLOURS.items())],
         "noValue": "Nothing is firing. A layer that is blind cannot fire.",
         "links": [core.DashboardLink(type="link", title="Open the runbook", uri=runbook, targetBlank=True)],
         "color": {"mode": "thresholds"},

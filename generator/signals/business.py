@@ -193,12 +193,12 @@ def _uncounted(spec: Spec) -> Signal:
     return Signal(
         id="figures_uncounted",
         layer=Layer.MONITORING,
-        title="Business figures without a value",
+        title="Uncounted figures",
         description="Figures whose events were not counted lately. Normal: 0. Above 0 while predictions are made: the "
         "tracking is broken, and a fall would go unseen.",
         unit="short",
         decimals=0,
-        queries=(Query(expression, "Figures"),),
+        queries=(Query(expression, "Figures", instant=True),),
         incident=Incident.BUSINESS_METRIC_DROP,
         view=View.STAT,
         width=4,

@@ -38,7 +38,7 @@ def _kind(contract: Contract) -> Signal:
         unit="none",
         queries=(Query(f"max by (type) ({shown})", "{{type}}"),),
         incident=Incident.PREDICTION_DRIFT,
-        view=View.STATUS_HISTORY,
+        view=View.STATE_TIMELINE,
         width=12,
         height=7,
         levels=(Level(Severity.INFO, 1),),

@@ -72,7 +72,7 @@ def _drift_map(spec: Spec, contract: Contract) -> Signal:
         queries=(ranking.query,),
         records=ranking.records,
         incident=Incident.FEATURE_DRIFT,
-        view=View.STATUS_HISTORY,
+        view=View.STATE_TIMELINE,
         width=12,
         height=9,
         levels=levels(spec.alerts.feature_psi),
@@ -150,7 +150,8 @@ def _null_rate(spec: Spec, contract: Contract) -> Signal:
         layer=Layer.DATA,
         title="Null rate, ten worst",
         description="Share of null or NaN values in the last window. Normal: 0 for required features, under 5 % for "
-        "nullable ones. A jump is an upstream job that failed or a join that lost its keys.",
+        "nullable ones. A jump is an upstream job that failed or a join that lost its keys. The lines are the general "
+        "thresholds: a feature to which the spec gives its own may lie above them.",
         unit="percentunit",
         queries=(ranking.query,),
         incident=Incident.FEATURE_DRIFT,
@@ -182,7 +183,7 @@ def _out_of_range(spec: Spec, contract: Contract) -> Signal:
     return Signal(
         id="out_of_range",
         layer=Layer.DATA,
-        title="Values out of range, ten worst",
+        title="Out of range, ten worst",
         description="Share of values outside the sound range: the spec's, else the reference's minimum and maximum. "
         "Normal: near 0. A jump is a changed unit, a changed encoding or a broken parser.",
         unit="percentunit",

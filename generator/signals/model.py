@@ -317,7 +317,7 @@ def _feature_drift(spec: Spec, contract: Contract) -> Signal:
         "below 0.10. From 0.10 investigate, from 0.25 act: the alert names the bin that moved. An alert also needs the "
         "PSI to exceed its own noise floor.",
         unit="none",
-        decimals=2,
+        decimals=3,
         queries=(ranking.query,),
         incident=Incident.FEATURE_DRIFT,
         view=View.STEPS,
@@ -334,11 +334,11 @@ def _feature_distance(spec: Spec, contract: Contract) -> Signal:
     return Signal(
         id="feature_distance",
         layer=Layer.MODEL,
-        title="Feature distance (KS D), ten worst",
+        title="KS D, ten worst",
         description="Kolmogorov-Smirnov D: the largest gap between the cumulative shares of window and reference, with "
         "the highest noise floor. Confirms PSI and sees what PSI's bins are blind to, such as a longer tail.",
         unit="none",
-        decimals=2,
+        decimals=3,
         queries=(
             ranking.query,
             Query(floor.name, "Noise floor", dimmed=True),
@@ -357,7 +357,7 @@ def _feature_divergence(spec: Spec, contract: Contract) -> Signal:
     return Signal(
         id="feature_divergence",
         layer=Layer.MODEL,
-        title="Feature divergence (JS), ten worst",
+        title="JS, ten worst",
         description="Jensen-Shannon divergence in nats, 0 to 0.69: the measure for categorical features, with the highest "
         "noise floor. Read it beside PSI; for a small shift it is about an eighth of it.",
         unit="none",

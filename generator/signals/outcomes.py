@@ -77,7 +77,7 @@ def _feedback(spec: Spec, contract: Contract, outcome: Outcome) -> Signal:
         ),
         incident=Incident.MONITORING,
         view=View.STEPS,
-        width=12,
+        width=8,
         height=7,
         empty="No mature predictions: outcomes are looked at once they had their maximal delay to come.",
         alerts=tuple(alerts) if policy.enabled else (),
@@ -262,7 +262,7 @@ def _readable(spec: Spec, contract: Contract) -> Signal:
         queries=(
             Query(f"max({predictions})", "Predictions", instant=True),
             Query(f"max({metric})", "Unreadable files", instant=True),
-            Query(f"time() - max({end})", "Seconds since its end", instant=True),
+            Query(f"(time() - max({end})) / 3600", "Hours since its end", instant=True),
         ),
         incident=Incident.MONITORING,
         view=View.STAT,
@@ -337,7 +337,7 @@ def _shift(spec: Spec, contract: Contract, outcome: Outcome) -> Signal:
         ),
         incident=Incident.PREDICTION_DRIFT,
         view=View.STEPS,
-        width=12,
+        width=8,
         height=7,
         minimum=None,
         levels=levels(policy),
@@ -369,22 +369,27 @@ def _gap(contract: Contract) -> Signal:
 
 
 def _performance(contract: Contract, outcome: Outcome) -> Signal:
-    metric = contract.name("performance")
+    metric, figures, compared = contract.name("performance"), _FIGURES[outcome.kind], "of the reference"
     return Signal(
         id="performance",
         layer=Layer.MODEL,
         title="Performance",
-        description=f"Measured on the predictions whose outcome is known: {', '.join(_FIGURES[outcome.kind])}; beside each its "
+        description=f"Measured on the predictions whose outcome is known: {', '.join(figures)}; beside each its "
         "value in the reference. Normal: close to it; that of training rows is better than any window will be.",
         unit="none",
         decimals=3,
         queries=(
             Query(f"max by ({_FIGURE}) ({metric})", f"{{{{{_FIGURE}}}}}"),
-            Query(f"max by ({_FIGURE}) ({metric}_reference)", f"{{{{{_FIGURE}}}}} of the reference", dimmed=True),
+            Query(
+                f"max by ({_FIGURE}) ({metric}_reference)",
+                f"{{{{{_FIGURE}}}}} {compared}",
+                dimmed=True,
+                names=tuple(f"{figure} {compared}" for figure in figures),
+            ),
         ),
         incident=Incident.PREDICTION_DRIFT,
         view=View.STEPS,
-        width=8,
+        width=12,
         minimum=None,
         empty="No outcomes of mature predictions yet.",
     )
@@ -417,7 +422,7 @@ def _loss(spec: Spec, contract: Contract, outcome: Outcome) -> Signal:
         ),
         incident=Incident.PREDICTION_DRIFT,
         view=View.STEPS,
-        width=8,
+        width=12,
         minimum=None,
         levels=levels(policy),
         alerts=tuple(alert(level) for level in levels(policy) if policy.enabled),

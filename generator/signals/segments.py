@@ -156,8 +156,8 @@ def _table(spec: Spec, contract: Contract) -> Signal:
     log = spec.prediction_log
     figures = {
         "segment_rows": "Rows",
-        **({"segment_score_mean": "Mean score"} if log.score else {}),
-        **({"segment_feedback_rate": "Feedback rate", "segment_outcome_mean": "Mean outcome"} if log.outcome else {}),
+        **({"segment_score_mean": "Score"} if log.score else {}),
+        **({"segment_feedback_rate": "Feedback", "segment_outcome_mean": "Outcome"} if log.outcome else {}),
         **({"segment_gap": "Gap"} if spec.has_gap else {}),
     }
     return Signal(
@@ -167,12 +167,11 @@ def _table(spec: Spec, contract: Contract) -> Signal:
         description="The last window by segment: rows, mean score, and what became of the predictions of the mature window. "
         f"Of each column {log.max_segments} values are kept; the rest is other.",
         unit="none",
-        decimals=3,
         queries=tuple(
             Query(_by_segment(contract.name(short)), heading, instant=True) for short, heading in figures.items()
         ),
         incident=Incident.PREDICTION_DRIFT,
         view=View.TABLE,
-        width=8,
+        width=24,
         place=Place.DETAIL,
     )

@@ -27,7 +27,8 @@ def serving_null_rate(spec: Spec, contract: Contract) -> Signal:
         title="Null rate at serving, ten worst",
         description="Share of the predictions just made whose feature was null, NaN or missing, as the application "
         "itself counts them. Normal: as the null rate of the windows, which it precedes. A jump is a feature store "
-        "that does not answer, or lost keys.",
+        "that does not answer, or lost keys. The lines are the general thresholds: a feature to which the spec gives its "
+        "own may lie above them.",
         unit="percentunit",
         queries=(ranking.query,),
         incident=Incident.FEATURE_DRIFT,

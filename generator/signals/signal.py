@@ -49,7 +49,7 @@ class View(StrEnum):
     STEPS = "steps"
     STAT = "stat"
     BAR_GAUGE = "bar gauge"
-    STATUS_HISTORY = "status history"
+    STATE_TIMELINE = "state timeline"
     HEATMAP = "heatmap"
     TABLE = "table"
     BAR_CHART = "bar chart"
@@ -65,6 +65,8 @@ class Query:
     instant: bool = False
     dimmed: bool = False
     """Drawn as context: a noise floor, a reference, the week before."""
+    names: tuple[str, ...] = ()
+    """What its dimmed series are called, where the legend has a label's value in it: Grafana matches whole names."""
 
 
 @dataclass(frozen=True, slots=True)

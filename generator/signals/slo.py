@@ -292,6 +292,7 @@ def _burn_rate(spec: Spec, name: str, slo: Slo) -> Signal:
         width=6,
         place=Place.BUDGET,
         height=7,
+        levels=(Level(Severity.WARNING, 1),),
         empty="No data: nothing was counted, so nothing can be said of the promise.",
         alerts=tuple(_burn_alerts(spec, name, slo)) if spec.alerts.burn_rate.enabled else (),
     )

@@ -102,12 +102,14 @@ def _latency(spec: Spec, contract: Contract) -> Signal:
     return Signal(
         id="latency",
         layer=Layer.SYSTEM,
-        title="Latency of a whole prediction",
+        title="Prediction latency",
         description="Time from request to answer. Normal: p99 below the first line. Above: see which stage grew in the "
         "panel beside, and whether traffic or a deployment grew with it.",
         unit="s",
         queries=tuple(Query(record, label) for label, record in records.items()),
         incident=Incident.HIGH_LATENCY,
+        width=7,
+        height=9,
         levels=levels(policy),
         records=tuple(
             Record(records[label], _quantile(quantile, buckets, counts, window, "")) for quantile, label in QUANTILES
@@ -131,6 +133,8 @@ def _stage_latency(spec: Spec, contract: Contract) -> Signal:
         unit="s",
         queries=(Query(record, "{{stage}}"),),
         incident=Incident.HIGH_LATENCY,
+        width=7,
+        height=9,
         records=(Record(record, expression),),
     )
 
@@ -231,7 +235,7 @@ def _throughput(spec: Spec, contract: Contract) -> Signal:
         unit="reqps",
         queries=(Query(record, "Predictions"),),
         incident=Incident.HIGH_LATENCY,
-        width=4,
+        width=5,
         records=(Record(record, f"sum(rate({family}[{window}]))"),),
         alerts=(alert,) if spec.alerts.monitoring.enabled else (),
     )
@@ -280,7 +284,7 @@ def _error_rate(spec: Spec, contract: Contract) -> Signal:
         decimals=2,
         queries=(Query(record, "Failed"),),
         incident=Incident.HIGH_LATENCY,
-        width=4,
+        width=5,
         levels=levels(policy),
         records=(Record(record, f"sum(rate({errors}[{window}])) / (sum(rate({total}[{window}])) > 0)"),),
         alerts=tuple(alert(level) for level in levels(policy) if policy.enabled),
@@ -341,7 +345,7 @@ def _model(contract: Contract) -> Signal:
     return Signal(
         id="model",
         layer=Layer.SYSTEM,
-        title="Model and its age",
+        title="Model",
         description="The versions that answer now and the time since each was trained. Two versions at once are a "
         "deployment under way.",
         unit="s",
@@ -399,7 +403,7 @@ def _processor(spec: Spec) -> Signal:
     return Signal(
         id="processor",
         layer=Layer.SYSTEM,
-        title="Processor time",
+        title="Processor cores",
         description="Processor cores that each serving process uses. Normal: follows traffic.",
         unit="short",
         queries=(Query(f"sum by (instance) (rate({used}[$__rate_interval]))", "{{instance}}"),),

@@ -124,6 +124,12 @@ def test_every_query_goes_to_the_chosen_data_source(shown):
     assert {target["datasource"]["uid"] for target in queries} == {"${datasource}"}
 
 
+def test_a_figure_of_now_is_asked_now_and_not_at_the_last_step_of_the_range(every):
+    stats = [panel for shown in every.values() for panel in shown["panels"] if panel["type"] == "stat"]
+    assert stats
+    assert all(target["instant"] for panel in stats for target in panel["targets"])
+
+
 def test_all_features_are_chosen_at_first_whatever_their_names(shown):
     variable = {item["name"]: item for item in shown["templating"]["list"]}["feature_name"]
     assert variable["current"]["value"] == "$__all"

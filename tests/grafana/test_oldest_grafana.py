@@ -43,7 +43,6 @@ OPTIONS = {
         *("textMode", "wideLayout"),
     },
     "state-timeline": {"alignValue", "mergeValues", "rowHeight", "showValue"} | _LEGEND | _TOOLTIP,
-    "status-history": {"colWidth", "rowHeight", "showValue"} | _LEGEND | _TOOLTIP,
     "table": {"cellHeight", "footer", "frameIndex", "showHeader", "sortBy"},
     "timeseries": _LEGEND | _TOOLTIP,
 }
@@ -54,8 +53,7 @@ FIELDS = {
     "row": set(),
     "stat": set(),
     "state-timeline": {"fillOpacity", "lineWidth"},
-    "status-history": {"fillOpacity", "lineWidth"},
-    "table": {"align", "cellOptions", "filterable", "inspect", "width"},
+    "table": {"align", "cellOptions", "filterable", "inspect", "minWidth", "width"},
     "timeseries": _AXES
     | {
         *("barAlignment", "drawStyle", "fillOpacity", "gradientMode", "lineInterpolation", "lineStyle", "lineWidth"),

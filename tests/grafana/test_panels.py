@@ -26,8 +26,8 @@ BY_FEATURE = (Query("psi", "{{feature_name}}"),)
 WITH_FLOOR = (Query("max(psi)", "PSI"), Query("max(floor)", "Noise floor", dimmed=True))
 
 
-def drawn(**changes):
-    shown = panel(replace(SIGNAL, **changes), 1, Box(0, 0, 8, 8), FRAME)
+def drawn(width=8, **changes):
+    shown = panel(replace(SIGNAL, **changes), 1, Box(0, 0, width, 8), FRAME)
     return clean(core.Dashboard(title="T", panels=[shown]))["panels"][0]
 
 
@@ -44,7 +44,7 @@ def test_lower_limits_are_drawn_as_lines_of_the_same_colours():
     assert steps(drawn(levels=lower, below=True)) == [(None, "transparent"), (0, "red"), (0.25, "orange")]
 
 
-@pytest.mark.parametrize("view", [View.STAT, View.BAR_GAUGE, View.STATUS_HISTORY])
+@pytest.mark.parametrize("view", [View.STAT, View.BAR_GAUGE, View.STATE_TIMELINE])
 def test_a_state_view_takes_the_colour_of_the_severity_that_holds(view):
     assert steps(drawn(view=view)) == [(None, "green"), (0.1, "orange"), (0.25, "red")]
 
@@ -66,8 +66,8 @@ def test_a_line_alone_has_no_legend():
 def test_series_of_features_have_a_legend_with_figures_worst_first_and_one_colour_everywhere():
     shown = drawn(queries=BY_FEATURE)
     legend = shown["options"]["legend"]
-    assert (legend["displayMode"], legend["calcs"]) == ("table", ["last", "max"])
-    assert (legend["sortBy"], legend["sortDesc"]) == ("Last", True)
+    assert (legend["displayMode"], legend["calcs"]) == ("table", ["lastNotNull", "max"])
+    assert (legend["sortBy"], legend["sortDesc"]) == ("Last *", True)
     assert shown["fieldConfig"]["defaults"]["color"] == {"mode": "palette-classic-by-name"}
 
 
@@ -148,3 +148,35 @@ def test_context_beside_bars_is_grey_and_no_line():
     queries = (Query("max by (bin_index, bin) (a)", "Reference", instant=True, dimmed=True),)
     [override] = drawn(view=View.BAR_CHART, queries=queries)["fieldConfig"]["overrides"]
     assert [item["id"] for item in override["properties"]] == ["color"]
+
+
+def test_a_dimmed_query_dims_every_series_it_names():
+    reference = Query("reference", "{{figure}} of the reference", dimmed=True, names=("auc of the reference",))
+    [dimmed] = drawn(queries=(Query("now", "{{figure}}"), reference))["fieldConfig"]["overrides"]
+    assert dimmed["matcher"]["options"]["names"] == ["auc of the reference"]
+
+
+def test_an_axis_over_a_threshold_of_0_ends_at_1_and_not_at_100():
+    shown = drawn(levels=(Level(Severity.WARNING, 0),))
+    assert shown["fieldConfig"]["defaults"]["custom"]["axisSoftMax"] == 1
+
+
+def test_states_over_time_have_the_steps_of_the_lines_that_show_the_same():
+    states, lines = drawn(view=View.STATE_TIMELINE), drawn()
+    assert [shown.get("maxDataPoints") for shown in (states, lines)] == [None, None]
+
+
+def test_several_figures_stand_one_below_another():
+    many = (Query("a", "A", instant=True), Query("b", "B", instant=True))
+    assert drawn(view=View.STAT, queries=many)["options"]["orientation"] == "horizontal"
+
+
+def test_the_legend_stands_beside_the_lines_where_the_box_is_wide():
+    assert drawn(queries=BY_FEATURE, width=24)["options"]["legend"]["placement"] == "right"
+    assert drawn(queries=BY_FEATURE, width=6)["options"]["legend"]["placement"] == "bottom"
+
+
+def test_an_empty_cell_does_not_say_that_the_whole_table_is_empty():
+    mappings = drawn(view=View.TABLE)["fieldConfig"]["defaults"]["mappings"]
+    shown = {mapping["options"]["match"]: mapping["options"]["result"]["text"] for mapping in mappings}
+    assert shown == {"null": "–", "empty": "–"}
