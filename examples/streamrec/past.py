@@ -38,7 +38,7 @@ SPACING = (
     (timedelta.max, timedelta(minutes=1)),
 )
 """Time between scrapes by how long ago they were: objectives take rates over two minutes, panels over a day less."""
-CPU_SECONDS = 0.012
+CPU_SECONDS = 0.001
 """Of a prediction."""
 MEMORY_BYTES = 150e6
 SCRAPE_SECONDS = 0.004
