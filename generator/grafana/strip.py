@@ -39,7 +39,7 @@ from generator.spec.model import Severity, Spec
 
 _HEALTH_HEIGHT, _FIGURES_HEIGHT = 7, 5
 _FIGURE_WIDTH = 4
-_HEALTH_WIDTH = 12
+_HEALTH_WIDTH = 10
 _STATES = (("OK", GREEN), ("Warning", AMBER), ("Blind", PURPLE), ("Critical", RED))
 """The states of a layer, by the value that `layer_state` gives; blind outranks warning, for it may hide anything."""
 _WORST_FIRST = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
@@ -244,7 +244,7 @@ def _firing(spec: Spec, frame: Frame) -> core.Panel:
     coloured = {"type": "color-background", "mode": "basic", "applyToRow": False}
     runbook = f"{literal_url(spec.links.runbooks).rstrip('/')}/{spec.system.name}/${{__data.fields.Runbook}}.md"
     defaults = {
-        "custom": {**TABLE_CELLS, "width": 126},
+        "custom": {**TABLE_CELLS, "width": 116},
         "mappings": [*EMPTY_CELLS, *(_severity_colour(severity, colour) for severity, colour in COLOURS.items())],
         "noValue": "Nothing is firing. A layer that is blind cannot fire.",
         "links": [core.DashboardLink(type="link", title="Open the runbook", uri=runbook, targetBlank=True)],
