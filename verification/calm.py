@@ -50,15 +50,14 @@ def _calm(node: Any, asking: Asking, *, whole: bool = False) -> bool:
     if names and names <= _WRITTEN_BY_ALERTS:
         return True
     # As a whole it is what was found empty already.
-    return (not whole and asking.has_data(text)) or _records_conditions(names, asking)
+    return (not whole and asking.has_data(text)) or _records_conditions(text, names, asking)
 
 
-def _records_conditions(names: frozenset[str], asking: Asking) -> bool:
-    """Whether what is not there is a record of what is wrong, and nothing is."""
-    lacking = [name for name in names if not asking.has_data(name)]
-    return bool(lacking) and all(
-        any(is_calm(expression, asking) for expression in asking.records.get(name, ())) for name in lacking
-    )
+def _records_conditions(text: str, names: frozenset[str], asking: Asking) -> bool:
+    """Whether it reads records of what is wrong, and nothing is, or not yet at the last moment that was asked for."""
+    conditions = {name for name in names if any(is_calm(one, asking) for one in asking.records.get(name, ()))}
+    lacking = {name for name in names if not asking.has_data(name)}
+    return lacking <= conditions if lacking else bool(conditions) and asking.has_data(text)
 
 
 def _kept(node: Any) -> Any:

@@ -27,7 +27,7 @@ class Canned:
         taken = self.seconds.pop(0) if len(self.seconds) > 1 else self.seconds[0]
         if query == "broken":
             return Answer((), "parse error", taken)
-        found = self.values.get(query.removesuffix("{}"))
+        found = self.values.get(query.replace("{}", ""))
         return Answer((tuple(found),) if found else (), None, taken)
 
     def over(self, query: str, begin: float, end: float, step: float) -> Answer:
@@ -130,3 +130,11 @@ def test_a_record_of_conditions_that_do_not_hold_is_calm():
     record = Query(Origin.RECORD, "record x:wrong", "x > 3", record="x:wrong")
     done = run(Canned(x=[1.0]), record, panel("count(x:wrong)"))
     assert (done.calm, done.findings) == (2, ())
+
+
+def test_a_record_of_conditions_that_hold_only_since_the_last_step_is_calm():
+    record = Query(Origin.RECORD, "record x:wrong", "x > 3", record="x:wrong")
+    server = Canned(**{"x": [4.0], "x > 3": [4.0], "x:wrong": [4.0], "count(x:wrong)": [1.0]})
+    server.over = lambda *_: Answer((), None, 0.01)
+    done = run(server, record, panel("count(x:wrong)", instant=False))
+    assert (done.calm, done.findings) == (1, ())
