@@ -23,7 +23,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from examples.servers import free_port
+from examples.servers import alert_nobody, free_port
 
 COMPRESSION = 180
 WINDOW_SECONDS = 3600 / COMPRESSION
@@ -50,6 +50,11 @@ class Place:
     def spec(self) -> Path:
         """The spec with this run's ports; its relative paths lead below `root`."""
         return self.root / "specs" / "streamrec.yaml"
+
+    @property
+    def prometheus_config(self) -> Path:
+        """Prometheus' generated configuration."""
+        return self.root / "stack" / "streamrec" / "prometheus.yml"
 
     @property
     def data(self) -> Path:
@@ -155,7 +160,7 @@ def prometheus_command(program: str, place: Place) -> list[str]:
     """The command line of Prometheus on the generated configuration."""
     return [
         program,
-        f"--config.file={place.root / 'stack' / 'streamrec' / 'prometheus.yml'}",
+        f"--config.file={place.prometheus_config}",
         f"--storage.tsdb.path={place.root / 'prometheus'}",
         f"--web.listen-address=127.0.0.1:{place.prometheus}",
         "--log.level=warn",
@@ -185,6 +190,7 @@ class Demo:
         place = self.place
         prepare(place)
         mlvitals("compile", place.spec, "--out", place.root, "--compress-time", str(COMPRESSION))
+        alert_nobody(place.prometheus_config)
         self.say(f"compiled specs/streamrec.yaml; an hour passes in {WINDOW_SECONDS:.0f} s")
         with ExitStack() as stack:
             stack.enter_context(running("streamrec", self._service(), place))

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from examples.partitions import write_file, write_hour
-from examples.servers import free_port
+from examples.servers import alert_nobody, free_port
 from tests.conftest import server
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
@@ -63,12 +63,14 @@ def firing(tmp_path: Path) -> Iterator[list[dict[str, Any]]]:
         ["reference", "build", spec, "--data", tmp_path / "training.parquet"],
     ):
         subprocess.run([*mlvitals, *map(str, arguments)], check=True, cwd=REPOSITORY)
+    config = tmp_path / "stack" / "odd" / "prometheus.yml"
+    alert_nobody(config)
     processes = [
         subprocess.Popen([*mlvitals, "export", str(spec)], cwd=REPOSITORY),
         subprocess.Popen(
             [
                 prometheus,
-                f"--config.file={tmp_path / 'stack' / 'odd' / 'prometheus.yml'}",
+                f"--config.file={config}",
                 f"--storage.tsdb.path={tmp_path / 'tsdb'}",
                 f"--web.listen-address=127.0.0.1:{listen}",
                 "--log.level=warn",
