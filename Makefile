@@ -31,7 +31,8 @@ demo: servers
 test: servers
 	@scripts/servers.sh sid
 	@scripts/servers.sh postgres
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile -m "not realtime"
+	$(BIN)/pytest -n 2 -m realtime
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""The main job, end to end, in two minutes: an hour of StreamRec passes in 20 seconds.
+"""The main job, end to end, in two minutes: an hour of StreamRec passes in 20 seconds, unless told otherwise.
 
 The spec is compiled, StreamRec serves its simulated traffic, the exporter measures every window, a real Prometheus
 scrapes both and evaluates the generated rules. Then the pipeline breaks as it did on March 3, and the demo prints what
@@ -26,9 +26,8 @@ from rich.text import Text
 from examples.servers import alert_nobody, free_port
 
 COMPRESSION = 180
-WINDOW_SECONDS = 3600 / COMPRESSION
 TRAINING_DAYS = 7
-PATIENCE_SECONDS = 75
+PATIENCE_WINDOWS = 3.75
 WATCHDOG = "MLWatchdog"
 _REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
@@ -151,11 +150,6 @@ def is_the_page(alert: Mapping[str, Any]) -> bool:
     )
 
 
-def until_next_window() -> float:
-    """Seconds until the current window ends."""
-    return WINDOW_SECONDS - time.time() % WINDOW_SECONDS
-
-
 def prometheus_command(program: str, place: Place) -> list[str]:
     """The command line of Prometheus on the generated configuration."""
     return [
@@ -170,10 +164,13 @@ def prometheus_command(program: str, place: Place) -> list[str]:
 class Demo:
     """One run, told on a console."""
 
-    def __init__(self, place: Place, share: float, console: Console) -> None:
+    def __init__(self, place: Place, share: float, console: Console, compression: int) -> None:
         self.place = place
         self.share = share
         self.console = console
+        self.compression = compression
+        self.window_seconds = 3600 / compression
+        self.patience_seconds = PATIENCE_WINDOWS * self.window_seconds
         self.began = time.monotonic()
 
     def say(self, text: str, style: str = "") -> None:
@@ -189,14 +186,14 @@ class Demo:
         """
         place = self.place
         prepare(place)
-        mlvitals("compile", place.spec, "--out", place.root, "--compress-time", str(COMPRESSION))
+        mlvitals("compile", place.spec, "--out", place.root, "--compress-time", str(self.compression))
         alert_nobody(place.prometheus_config)
-        self.say(f"compiled specs/streamrec.yaml; an hour passes in {WINDOW_SECONDS:.0f} s")
+        self.say(f"compiled specs/streamrec.yaml; an hour passes in {self.window_seconds:.0f} s")
         with ExitStack() as stack:
             stack.enter_context(running("streamrec", self._service(), place))
             wait_for(self._metrics(place.serving), "StreamRec", place)
             self.say("StreamRec serves its traffic and logs its predictions")
-            first_whole_window = time.time() + until_next_window() + WINDOW_SECONDS
+            first_whole_window = time.time() + self._until_next_window() + self.window_seconds
             self._build_reference()
             self._wait(first_whole_window + 2 - time.time(), "the first whole window")
             stack.enter_context(running("exporter", self._exporter(), place))
@@ -223,12 +220,12 @@ class Demo:
             str(place.spec),
             f"--listen=127.0.0.1:{place.serving}",
             f"--log={place.data / 'predictions'}",
-            f"--time-factor={COMPRESSION}",
+            f"--time-factor={self.compression}",
             f"--fault-file={place.faults}",
         ]
 
     def _exporter(self) -> list[str]:
-        return [*_python("mlvitals"), "export", str(self.place.spec), "--compress-time", str(COMPRESSION)]
+        return [*_python("mlvitals"), "export", str(self.place.spec), "--compress-time", str(self.compression)]
 
     def _metrics(self, port: int) -> str:
         return f"http://127.0.0.1:{port}/metrics"
@@ -247,13 +244,17 @@ class Demo:
             mlvitals("reference", "build", self.place.spec, "--data", training, "--promote")
         self.say("built the reference from them")
 
+    def _until_next_window(self) -> float:
+        """Seconds until the current window ends."""
+        return self.window_seconds - time.time() % self.window_seconds
+
     def _wait(self, seconds: float, what: str) -> None:
         with self.console.status(f"waiting for {what}"):
             time.sleep(max(0.0, seconds))
 
     def _calm(self) -> None:
         """Watch two windows without a fault."""
-        self._wait(until_next_window() + WINDOW_SECONDS, "two windows without a fault")
+        self._wait(self._until_next_window() + self.window_seconds, "two windows without a fault")
         firing = [alert for alert in alerts(self.place) if alert["state"] == "firing"]
         if firing:
             names = ", ".join(sorted({alert["labels"]["alertname"] for alert in firing}))
@@ -262,7 +263,7 @@ class Demo:
 
     def _inject(self) -> float:
         """Break the pipeline just after a window began: StreamRec's ticks of a second must not reach back over it."""
-        self._wait(until_next_window() + 1.2, "a window to begin")
+        self._wait(self._until_next_window() + 1.2, "a window to begin")
         self.place.faults.write_text(json.dumps({"march3": self.share}), encoding="utf-8")
         self.say(
             f"March 3: days_since_last_interaction becomes a Unix timestamp in {self.share:.0%} of rows",
@@ -274,15 +275,15 @@ class Demo:
         injected = self._inject()
         seen: set[tuple[str, ...]] = set()
         with self.console.status("watching the alerts"):
-            while time.monotonic() < injected + PATIENCE_SECONDS:
+            while time.monotonic() < injected + self.patience_seconds:
                 current = alerts(self.place)
                 self._report_new(current, seen, injected)
                 if any(map(is_the_page, current)):
                     break
                 time.sleep(0.25)
             else:
-                raise DemoError(f"no page within {PATIENCE_SECONDS} s; see {self.place.root / 'logs'}")
-        windows = (time.monotonic() - injected) / WINDOW_SECONDS
+                raise DemoError(f"no page within {self.patience_seconds:.0f} s; see {self.place.root / 'logs'}")
+        windows = (time.monotonic() - injected) / self.window_seconds
         self.say(f"the page came {windows * 60:.0f} simulated minutes after the change", "green")
         strangers = {alert["labels"].get("feature_name") for alert in current if is_other_feature(alert)}
         if strangers:
@@ -295,7 +296,7 @@ class Demo:
             key = (labels["alertname"], labels["severity"], labels.get("feature_name", ""), alert["state"])
             if key not in seen:
                 seen.add(key)
-                simulated = (time.monotonic() - injected) * COMPRESSION / 60
+                simulated = (time.monotonic() - injected) * self.compression / 60
                 style = {"critical": "red", "warning": "yellow"}.get(labels["severity"], "")
                 self.say(f"+{simulated:.0f} min  {alert['state']:<8}{key[1]:<9}{key[0]} {key[2]}", style)
 
@@ -316,7 +317,7 @@ class Demo:
         """Where there is no Prometheus: show the gauges the rule would have read."""
         injected = self._inject()
         needle = 'streamrec_drift_psi{feature_name="days_since_last_interaction"} '
-        while time.monotonic() < injected + PATIENCE_SECONDS:
+        while time.monotonic() < injected + self.patience_seconds:
             page = get(self._metrics(self.place.exporter)) or ""
             psi = next((float(line[len(needle) :]) for line in page.splitlines() if line.startswith(needle)), 0.0)
             if psi > 0.25:
@@ -325,7 +326,7 @@ class Demo:
                 )
                 return
             time.sleep(0.5)
-        raise DemoError(f"the drift gauge did not rise within {PATIENCE_SECONDS} s")
+        raise DemoError(f"the drift gauge did not rise within {self.patience_seconds:.0f} s")
 
     def _links(self, with_prometheus: bool) -> None:
         place, running_now = self.place, "" if os.environ.get("KEEP") else " (with KEEP=1)"
@@ -356,12 +357,20 @@ def is_other_feature(alert: Mapping[str, Any]) -> bool:
     return alert["state"] == "firing" and feature not in {None, "days_since_last_interaction"}
 
 
-def run_demo(root: Path, *, share: float, keep: bool, prometheus: str | None, console: Console) -> None:
-    """Run the demo with its files below `root`, which is emptied first.
+def run_demo(
+    root: Path,
+    *,
+    share: float,
+    keep: bool,
+    prometheus: str | None,
+    console: Console,
+    compression: int = COMPRESSION,
+) -> None:
+    """Run the demo with its files below `root`, which is emptied first; an hour passes in 3600 / `compression` seconds.
 
     Raises:
         DemoError: the incident was not caught, or something fired without it.
     """
     shutil.rmtree(root, ignore_errors=True)
     place = Place(root.resolve(), free_port(), free_port(), free_port())
-    Demo(place, share, console).run(prometheus, keep=keep)
+    Demo(place, share, console, compression).run(prometheus, keep=keep)
