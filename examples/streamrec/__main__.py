@@ -192,7 +192,7 @@ def past(
 @click.argument("spec", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write into.")
 def records(spec: Path, out: Path) -> None:
-    """Write the recording rules by level, as their past is computed: a level reads the levels before it."""
+    """Write the rules by level, as their past is computed: a level reads the levels before it, the last are alerts."""
     from generator.rules.levels import level_files  # noqa: PLC0415
 
     try:
@@ -212,7 +212,7 @@ def records(spec: Path, out: Path) -> None:
 @click.option("--end", required=True, metavar="TIME", help="Until when.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="OpenMetrics to write.")
 def record(rules: Path, prometheus: str, begin: str, end: str, out: Path) -> None:
-    """Write what a file of recording rules would have recorded in the past."""
+    """Write what a file of rules would have left in the past: their records, and the states of their alerts."""
     import yaml  # noqa: PLC0415
 
     from examples.streamrec.recorded import fetch_from, recorded  # noqa: PLC0415

@@ -68,15 +68,18 @@ def _record(rule: Mapping[str, Any], begin: datetime, end: datetime, fetch: Fetc
 
 def _alert(rule: Mapping[str, Any], begin: datetime, end: datetime, fetch: Fetch) -> Left:
     wait, keep = (seconds(rule.get(name, "0s")) for name in ("for", "keep_firing_for"))
+    step, until = ALERT_STEP_SECONDS, end.timestamp()
     left: dict[Labels, list[Sample]] = {}
-    for key, samples in _asked(rule["expr"], begin, end, ALERT_STEP_SECONDS, fetch).items():
-        for time, state in alert_states([time for time, _ in samples], wait, keep, ALERT_STEP_SECONDS):
+    for key, samples in _asked(rule["expr"], begin, end, step, fetch).items():
+        for time, state in alert_states([time for time, _ in samples], wait, keep, step, until):
             labels = {"alertname": rule["alert"], "alertstate": state, **rule.get("labels", {})}
             left.setdefault(_labels(key, labels), []).append((time, "1"))
     return "ALERTS", left
 
 
-def alert_states(times: Sequence[float], wait: float, keep: float, step: float) -> Iterator[tuple[float, str]]:
+def alert_states(
+    times: Sequence[float], wait: float, keep: float, step: float, end: float
+) -> Iterator[tuple[float, str]]:
     """The state of an alert over time: pending from when its condition holds, firing once that lasted for `wait`.
 
     Args:
@@ -84,6 +87,7 @@ def alert_states(times: Sequence[float], wait: float, keep: float, step: float) 
         wait: the rule's `for`, in seconds.
         keep: its `keep_firing_for`, in seconds.
         step: seconds.
+        end: the state is not told after it, though the alert may be kept for longer.
 
     """
     since, state = 0.0, ""
@@ -95,7 +99,7 @@ def alert_states(times: Sequence[float], wait: float, keep: float, step: float) 
         yield time, state
         following = times[index + 1] if index + 1 < len(times) else float("inf")
         if state == "firing" and following - time > step:
-            last = min(time + keep, following - step)
+            last = min(time + keep, following - step, end)
             yield from ((time + step * n, state) for n in range(1, int((last - time) // step) + 1))
 
 

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Load the past that history.sh left into Prometheus' data directory, before Prometheus starts.
 #
-# Recorded series are computed by a Prometheus of this container alone, level by level: a level reads only what the
-# levels before it recorded. Done once, and begun anew where it was interrupted.
+# What rules leave is computed by a Prometheus of this container alone, level by level: a level reads only what the
+# levels before it recorded, and alerts come last. Done once, and begun anew where it was interrupted.
 set -eu
 data=/prometheus marker=/prometheus/.history-loaded
 [ -e $marker ] && { echo "the history is loaded already"; exit 0; }

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from math import inf
 
 from examples.streamrec.recorded import alert_states, recorded
 
@@ -34,12 +35,12 @@ def test_rules_that_record_one_name_stand_together():
 
 
 def test_an_alert_is_pending_for_its_time_and_then_fires():
-    states = list(alert_states([0, 240, 480, 720], wait=400, keep=0, step=240))
+    states = list(alert_states([0, 240, 480, 720], wait=400, keep=0, step=240, end=inf))
     assert states == [(0, "pending"), (240, "pending"), (480, "firing"), (720, "firing")]
 
 
 def test_an_alert_whose_condition_was_gone_waits_anew():
-    assert [state for _, state in alert_states([0, 240, 960], wait=240, keep=0, step=240)] == [
+    assert [state for _, state in alert_states([0, 240, 960], wait=240, keep=0, step=240, end=inf)] == [
         "pending",
         "firing",
         "pending",
@@ -47,7 +48,7 @@ def test_an_alert_whose_condition_was_gone_waits_anew():
 
 
 def test_an_alert_goes_on_firing_for_as_long_as_the_rule_keeps_it_and_no_longer():
-    assert list(alert_states([0, 1200], wait=0, keep=600, step=240)) == [
+    assert list(alert_states([0, 1200], wait=0, keep=600, step=240, end=inf)) == [
         (0, "firing"),
         (240, "firing"),
         (480, "firing"),
@@ -58,7 +59,7 @@ def test_an_alert_goes_on_firing_for_as_long_as_the_rule_keeps_it_and_no_longer(
 
 
 def test_an_alert_whose_condition_comes_back_while_it_is_kept_does_not_wait_anew():
-    states = list(alert_states([0, 240, 720], wait=240, keep=600, step=240))
+    states = list(alert_states([0, 240, 720], wait=240, keep=600, step=240, end=inf))
     assert states == [(0, "pending"), *((time, "firing") for time in (240, 480, 720, 960, 1200))]
 
 
@@ -70,3 +71,12 @@ def test_an_alert_leaves_the_series_that_prometheus_itself_would():
     assert text == (
         f"# TYPE ALERTS gauge\nALERTS{{{labels.format('pending')}}} 1 0\nALERTS{{{labels.format('firing')}}} 1 240\n# EOF\n"
     )
+
+
+def test_an_alert_that_is_kept_beyond_the_past_leaves_nothing_after_its_end():
+    rule = {"alert": "MLX", "expr": "x > 1", "keep_firing_for": "1h"}
+    series = [{"metric": {}, "values": [[0, "2"], [240, "2"]]}]
+    begin, end = (datetime.fromtimestamp(second, UTC) for second in (0, 600))
+    text = "".join(recorded([rule], begin, end, lambda *_: series))
+    times = [int(line.split()[-1]) for line in text.splitlines() if line.startswith("ALERTS")]
+    assert times == [0, 240, 480]
