@@ -134,7 +134,7 @@ class Service:
         self._recomputed = recomputed
         self._recomputed_until = _ALWAYS
         self._seed = seed
-        self._served: tuple[str, datetime] | None = None
+        self._served = ("", _ALWAYS)
         self._generator = np.random.default_rng(seed)
         self._last_shown = np.full(ITEMS, -np.inf)
         # An application that starts again still knows what it showed: else coverage would fall at every start.
@@ -181,7 +181,7 @@ class Service:
         """Report every request by itself, as an application would, and those that failed."""
         failed = int(self._generator.binomial(rows.num_rows, conditions.error_ratio))
         versions: list[Any] = rows["model_version"].to_pylist()
-        newest = versions[-1] if versions else MODEL_VERSION
+        newest = versions[-1] if versions else self._served[0]
         self._serve_model(newest, trained_at(wall))
         stages = stage_seconds(self._generator, rows.num_rows + failed, conditions)
         latencies = [dict(zip(STAGE_SECONDS, row, strict=True), total=sum(row)) for row in stages.tolist()]

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from examples.streamrec.__main__ import main
 from examples.streamrec.population import USERS
 from examples.streamrec.service import FaultFile, Service, SimulatedTime, business_events, live_rows, parse_faults, run
+from examples.streamrec.simulate import NEXT_MODEL_VERSION
 from exporters.json_log import JsonLog
 
 ORIGIN = datetime(2026, 3, 3, 8, 0, tzinfo=UTC)
@@ -32,6 +33,7 @@ class Recorder:
 
     def __init__(self):
         self.requests, self.failures, self.features = [], [], []
+        self.versions = []
         self.events, self.unique, self.gpus = Counter(), {}, {}
 
     def observe(self, model_version, endpoint, latency_seconds, scores=(), error_type=None, features=None):
@@ -46,6 +48,7 @@ class Recorder:
 
     def model(self, model_version, framework, trained_at):
         self.trained_at = trained_at
+        self.versions.append(model_version)
 
     def gpu(self, gpu, ratio):
         self.gpus[gpu] = ratio
@@ -128,6 +131,13 @@ def test_business_events_add_up_to_the_log(service, telemetry, tmp_path):
     log = pa_dataset.dataset(tmp_path / "log", partitioning="hive").to_table()
     assert telemetry.events == pytest.approx(business_events(log))
     assert telemetry.events["impressions"] > telemetry.events["clicks"] > telemetry.events["completions"] > 0
+
+
+def test_a_tick_without_requests_deploys_nothing(service, telemetry):
+    service.serve(ORIGIN, after(1), parse_faults('{"misscaled_model": 0.5}'))
+    assert telemetry.versions[-1] == NEXT_MODEL_VERSION
+    service.serve(after(1), after(1), ())
+    assert telemetry.versions[-1] == NEXT_MODEL_VERSION
 
 
 def test_coverage_counts_the_items_of_the_last_simulated_hour(service, telemetry):
