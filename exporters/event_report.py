@@ -13,6 +13,7 @@ class Reject(StrEnum):
     UNKNOWN_EVENT = "unknown_event"
     UNNAMED_EVENT = "unnamed_event"
     NULL_AMOUNT = "null_amount"
+    UNREADABLE_AMOUNT = "unreadable_amount"
     NEGATIVE_AMOUNT = "negative_amount"
     INFINITE_AMOUNT = "infinite_amount"
     TOO_LARGE_AMOUNT = "too_large_amount"

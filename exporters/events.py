@@ -25,8 +25,9 @@ from exporters.log_files import StoredFile
 from exporters.prediction_log import BrokenFileError, Chunk, LogError, files_of_window, read_file
 from exporters.report import FileProblem, Window
 from exporters.sql_log import SqlTable
+from exporters.text_columns import numbers_among
 from generator.spec.durations import milliseconds
-from generator.spec.model import Event, EventsLog, FeatureType, Spec
+from generator.spec.model import Event, EventsLog, FeatureType, LogFormat, Spec
 
 TOO_LARGE = 1e9
 """An amount from here on is an error: totals are kept as 64-bit millionths."""
@@ -169,7 +170,19 @@ def _tally_of(file: StoredFile | SqlTable | FileProblem, counting: _Counting, st
         return _Tally(problems=[FileProblem(path=file.path, problem=str(error))])
     except ColumnTypeError as error:
         return _Tally(problems=[_column_problem(file.path, log.event, error)])
+    _leave_out_columns_without_numbers(tally, file.path, counting)
     return tally
+
+
+def _leave_out_columns_without_numbers(tally: _Tally, path: str, counting: _Counting) -> None:
+    """A column in which a file has no amount that can be read is the wrong one: its sum is not 0, it is not known."""
+    for name, column in counting.summed.items():
+        rejected = tally.rejected.get(name, Counter())
+        unreadable = rejected[Reject.UNREADABLE_AMOUNT]
+        if unreadable and unreadable + rejected[Reject.NULL_AMOUNT] == tally.counts[counting.logged_as(name)]:
+            del tally.sums[name], tally.rejected[name]
+            tally.uncountable.add(name)
+            tally.problems.append(FileProblem(path=path, problem=f"column {column!r} holds no numbers"))
 
 
 def _tally_of_chunk(chunk: Chunk, counting: _Counting) -> _Tally:
@@ -212,7 +225,9 @@ def _add_event(
         if name in counting.distinct:
             tally.items[name] = _items(_column(chunk, column), rows)
         else:
-            tally.sums[name], tally.rejected[name] = _summed(_column(chunk, column), rows & in_step)
+            tally.sums[name], tally.rejected[name] = _summed(
+                _column(chunk, column), rows & in_step, counting.log.format
+            )
     except ColumnTypeError as error:
         tally.uncountable.add(name)
         tally.problems.append(_column_problem(chunk.path, column, error))
@@ -237,16 +252,20 @@ def _since(chunk: Chunk, step: Window) -> NDArray[np.bool_]:
     return mask
 
 
-def _summed(column: Column, rows: NDArray[np.bool_]) -> _Summed:
-    """The sum of the sound amounts in some rows.
+def _summed(column: Column, rows: NDArray[np.bool_], log_format: LogFormat) -> _Summed:
+    """The sum of the sound amounts in some rows. CSV has no types: there each amount stands for itself.
 
     Raises:
         ColumnTypeError: the column holds no numbers.
     """
-    values: Any = comparable(column, FeatureType.FLOAT)
+    texts = log_format is LogFormat.CSV and pa.types.is_string(column.type)
+    numbers = numbers_among(column) if texts else column
+    values: Any = comparable(numbers, FeatureType.FLOAT)
     amounts = values.cast(pa.float64()).to_numpy(zero_copy_only=False)[rows]
+    unreadable = np.asarray(pc.and_(pc.is_null(numbers), pc.is_valid(column)))[rows]
     wrong = {
-        Reject.NULL_AMOUNT: np.isnan(amounts),
+        Reject.NULL_AMOUNT: np.isnan(amounts) & ~unreadable,
+        Reject.UNREADABLE_AMOUNT: unreadable,
         Reject.INFINITE_AMOUNT: np.isinf(amounts),
         Reject.NEGATIVE_AMOUNT: (amounts < 0) & np.isfinite(amounts),
         Reject.TOO_LARGE_AMOUNT: (amounts >= TOO_LARGE) & np.isfinite(amounts),

@@ -15,6 +15,9 @@ from generator.spec.model import FeatureType, LogFormat
 
 Column: TypeAlias = "pa.Array[Any]"
 
+_NUMBER = r"(?i)^[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf(inity)?|nan)$"
+"""What Arrow casts to a float."""
+
 Columns: TypeAlias = Mapping[str, FeatureType]
 """The columns wanted, and how each is measured."""
 
@@ -73,6 +76,13 @@ def _parsed_text(text: Column, feature_type: FeatureType) -> Column:
         except pa.ArrowInvalid:
             continue
     return text
+
+
+def numbers_among(texts: Column) -> Column:
+    """Texts one by one as float64, null where one is no number; a cast would refuse all of them for one."""
+    readable: Any = pc.if_else(pc.match_substring_regex(texts, _NUMBER), texts, pa.scalar(None, texts.type))
+    numbers: Column = readable.cast(pa.float64())
+    return numbers
 
 
 def _parsed_time(column: Column) -> Column:

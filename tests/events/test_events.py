@@ -1,5 +1,6 @@
 """What is counted of an events log, and what is left out and told."""
 
+from collections.abc import Iterable
 from datetime import timedelta, timezone
 from pathlib import Path
 
@@ -202,6 +203,28 @@ def test_amounts_of_the_wrong_type_are_told_and_spare_what_is_counted_by_rows(tm
     assert found.events["clicks"].amount == 4
     assert "revenue" not in found.events
     assert [problem.problem for problem in found.problems] == ["column 'euros' holds string values; expected numbers"]
+
+
+def csv(folder: Path, amounts: Iterable[str]) -> None:
+    lines = [f"{AT:%Y-%m-%dT%H:%M:%SZ},{kind},{amount}" for amount in amounts for kind in ("purchase", "click")]
+    (folder / "events").mkdir()
+    (folder / "events" / "a.csv").write_text("\n".join(["at,kind,euros", *lines]))
+
+
+def test_an_amount_of_csv_that_is_no_number_is_left_out_by_itself_wherever_in_the_file(tmp_path: Path):
+    csv(tmp_path, [*["+2"] * 60_000, "1 EUR", '"12,5"', "0x10", "NA", "", "1e1", ".5", *["2."] * 60_000, "n/k"])
+    found = measured(tmp_path, with_log(format=LogFormat.CSV))
+    assert found.events["revenue"].amount == 240_010.5
+    assert found.events["revenue"].rejected == {"null_amount": 2, "unreadable_amount": 4}
+    assert found.problems == ()
+
+
+def test_a_column_of_csv_without_a_single_number_leaves_the_sum_unknown_and_not_zero(tmp_path: Path):
+    csv(tmp_path, ["1 EUR", "", "2 EUR"])
+    found = measured(tmp_path, with_log(format=LogFormat.CSV))
+    assert "revenue" not in found.events
+    assert found.events["clicks"].amount == 3
+    assert [problem.problem for problem in found.problems] == ["column 'euros' holds no numbers"]
 
 
 def test_a_missing_column_is_told_where_an_event_needs_it(tmp_path: Path):
