@@ -1,6 +1,6 @@
 """Rules on business events: who counts them, from which columns, and over which stretches of time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain, islice
 
 from generator.spec.diagnostics import KeyPath, Problem, quoted
@@ -9,6 +9,8 @@ from generator.spec.model import Event, EventsLog, KpiKind, LogFormat, Spec
 
 _LOG: KeyPath = ("business", "events_log")
 _OF_THE_LOG = ("logged_as", "amount", "distinct")
+_UNTYPED = (LogFormat.CSV, LogFormat.JSONL)
+"""Formats of which a column is read as what it is needed for."""
 
 
 def check_events(spec: Spec) -> Iterator[Problem]:
@@ -21,6 +23,8 @@ def check_events(spec: Spec) -> Iterator[Problem]:
             yield Problem((_LOG,), "is read for no event", "consistency", hint, at_key=True)
     for name, event in spec.business.events.items():
         yield from _from_log(spec, name, event) if name in logged else _from_application(name, event)
+    if log is not None:
+        yield from _roles(log, logged)
     yield from _stretches(spec)
 
 
@@ -34,6 +38,21 @@ def _events_log(log: EventsLog) -> Iterator[Problem]:
         if getattr(log, key) == getattr(log, other):
             message = f"is {quoted(getattr(log, key))}, the log's {other} column"
             yield Problem(((*_LOG, key), (*_LOG, other)), message, "column-clash")
+
+
+def _roles(log: EventsLog, logged: Mapping[str, Event]) -> Iterator[Problem]:
+    """What a column of an event cannot be at the same time."""
+    for name, event in logged.items():
+        for key, other in (("amount", "timestamp"), ("amount", "event"), ("distinct", "timestamp")):
+            column = getattr(event, key)
+            if column is not None and column == getattr(log, other):
+                paths: tuple[KeyPath, ...] = (("business", "events", name, key), (*_LOG, other))
+                yield Problem(paths, f"is {quoted(column)}, the log's {other} column", "column-clash")
+    summed = {event.amount or log.amount for event in logged.values() if event.unit} if log.format in _UNTYPED else ()
+    for name, event in logged.items():
+        if event.distinct is not None and event.distinct in summed:
+            message = f"is {quoted(event.distinct)}, a column of amounts; {log.format} has no types to count them by"
+            yield Problem((("business", "events", name, "distinct"),), message, "column-clash")
 
 
 def _from_application(name: str, event: Event) -> Iterator[Problem]:

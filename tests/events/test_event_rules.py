@@ -94,6 +94,38 @@ def test_a_column_has_one_role():
     assert 'business.events_log.amount is "at", the log\'s timestamp column' in found
 
 
+@pytest.mark.parametrize(
+    ("line", "setting", "expected"),
+    [
+        (
+            "unit: euros}",
+            "unit: euros, amount: at}",
+            '13:70 business.events.revenue.amount is "at", the log\'s timestamp',
+        ),
+        (
+            "unit: euros}",
+            "unit: euros, amount: kind}",
+            '13:70 business.events.revenue.amount is "kind", the log\'s event',
+        ),
+        (
+            "listing, distinct: item}",
+            "listing, distinct: at}",
+            '15:63 business.events.listed_items.distinct is "at", the log\'s timestamp',
+        ),
+    ],
+)
+def test_a_column_of_an_event_has_one_role_too(line: str, setting: str, expected: str):
+    assert errors(changed(line, setting)) == [f"{expected} column"]
+
+
+@pytest.mark.parametrize("text_format", ["csv", "jsonl"])
+def test_amounts_of_a_format_without_types_are_no_distinct_values_too(text_format: str):
+    typed = changed("listing, distinct: item}", "listing, distinct: euros}")
+    parse_spec(typed)
+    (found,) = errors(typed.replace("{path: events,", f"{{path: events, format: {text_format},"))
+    assert 'business.events.listed_items.distinct is "euros", a column of amounts' in found
+
+
 def test_a_password_in_the_path_of_the_log_is_refused():
     (found,) = errors(changed("path: events,", "path: 'postgresql://a:b@c/d',"))
     assert "business.events_log.path holds a password" in found
