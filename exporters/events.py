@@ -18,14 +18,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from exporters.columns import Column, ColumnTypeError, comparable
+from exporters.columns import ColumnTypeError, comparable
 from exporters.event_report import EventCount, EventsReport, Reject
 from exporters.id_hash import Hashes, hash_ids
 from exporters.log_files import StoredFile
 from exporters.prediction_log import BrokenFileError, Chunk, LogError, files_of_window, read_file
 from exporters.report import FileProblem, Window
 from exporters.sql_log import SqlTable
-from exporters.text_columns import numbers_among
+from exporters.text_columns import Column, numbers_among
 from generator.spec.durations import milliseconds
 from generator.spec.model import Event, EventsLog, FeatureType, LogFormat, Spec
 
