@@ -29,6 +29,8 @@ def judged(
     found: OutcomeTally,
     estimated: EstimatedPerformance | None,
     problems: tuple[FileProblem, ...],
+    *,
+    outcomes_known: bool,
 ) -> OutcomeReport:
     """The report of a mature window.
 
@@ -39,11 +41,13 @@ def judged(
         found: what was counted.
         estimated: what the newest scores promise.
         problems: what could not be read.
+        outcomes_known: False where no outcome could be read. Then the feedback is not 0, it is not known.
     """
     outcome, counts = outcome_of(spec), found.counts
     performance, delays = found.performance.result(), found.delays()
     expected = outcome.expected_rate or (reference.feedback_rate if reference else None)
-    fall = _feedback_fall(spec, counts, expected)
+    asked = counts.predictions if outcomes_known else 0
+    fall = _feedback_fall(spec, asked, counts.answered, expected)
     shift = _label_shift(spec, reference, found.observed)
     loss = _performance_loss(spec, reference, performance, counts.answered)
     return OutcomeReport(
@@ -58,8 +62,8 @@ def judged(
         orphans=counts.orphans if _tells(outcome, "orphan") else None,
         invalid=counts.invalid,
         untimed=counts.untimed,
-        feedback_rate=counts.answered / counts.predictions if counts.predictions else None,
-        feedback_interval=wilson_interval(counts.answered, counts.predictions),
+        feedback_rate=counts.answered / asked if asked else None,
+        feedback_interval=wilson_interval(counts.answered, asked),
         expected_feedback_rate=expected,
         feedback_fall=fall,
         rejected_ratio=_rejected_ratio(outcome, counts),
@@ -127,12 +131,12 @@ def _observed_interval(outcome: Outcome, observed: Moments) -> Interval | None:
 # ---------------------------------------------------------------- judged figures
 
 
-def _feedback_fall(spec: Spec, counts: Counts, expected: float | None) -> Measure | None:
+def _feedback_fall(spec: Spec, asked: int, answered: int, expected: float | None) -> Measure | None:
     """How much of the expected feedback is missing; noise is that of a share of so many predictions."""
-    if not expected or counts.predictions < outcome_of(spec).minimum_rows:
+    if not expected or asked < outcome_of(spec).minimum_rows:
         return None
-    error = sqrt((1 - expected) / expected / counts.predictions)
-    fall = 1 - counts.answered / counts.predictions / expected
+    error = sqrt((1 - expected) / expected / asked)
+    fall = 1 - answered / asked / expected
     return _only_above(measure(fall, TWO_SIDED * error, level_limits(spec.alerts.feedback_rate, None)))
 
 

@@ -69,7 +69,7 @@ class OutcomeReport(msgspec.Struct, frozen=True, kw_only=True):
     untimed: int = 0
     """Outcomes without the time that the spec says they have."""
     feedback_rate: float | None = None
-    """answered / predictions."""
+    """answered / predictions; None too where no outcome could be read."""
     feedback_interval: Interval | None = None
     """Of the feedback rate (Wilson 1927)."""
     expected_feedback_rate: float | None = None

@@ -67,7 +67,8 @@ def outcome_lines(outcomes: OutcomeReport) -> list[tuple[str, Severity | None]]:
     if not outcomes.mature:
         return [(f"{where}: not mature, more may come.", None)]
     if outcomes.feedback_rate is None:
-        return [(f"{where}: there were no predictions.", None), *((line, None) for line in _counted(outcomes))]
+        missing = "none of their outcomes could be read" if outcomes.predictions else "there were no predictions"
+        return [(f"{where}: {missing}.", None), *((line, None) for line in _counted(outcomes))]
     return [
         (f"{where}: {_feedback(outcomes)}", outcomes.feedback_fall.severity if outcomes.feedback_fall else None),
         *((line, None) for line in _counted(outcomes)),

@@ -91,7 +91,9 @@ def measure_outcomes(
         terms = Terms(_unix(mature.start), _unix(mature.end), _microseconds(delay), timed=outcome.timestamp is not None)
         for parts in zip(predictions, outcomes, strict=True):
             found.add(join(*parts, terms))
-    return judged(spec, reference, mature, found, estimated, tuple(sides.problems))
+    return judged(
+        spec, reference, mature, found, estimated, tuple(sides.problems), outcomes_known=not sides.without_outcomes
+    )
 
 
 def _unix(moment: datetime) -> int:
@@ -115,8 +117,16 @@ class _Sides:
     predictions: Partitions
     outcomes: Partitions
     problems: list[FileProblem] = field(default_factory=list)
+    problems_before_outcomes: int = 0
+    """Those of files that hold predictions alone."""
+    outcomes_read: bool = False
     prediction_rows: int = 0
     outcome_rows: int = _FIRST_OUTCOME_ROW
+
+    @property
+    def without_outcomes(self) -> bool:
+        """Whether something of the outcomes could not be read, and nothing could: how many there are is not known."""
+        return not self.outcomes_read and len(self.problems) > self.problems_before_outcomes
 
     def read_together(self, window: Window, _: timedelta) -> None:
         """The log's own rows: each is a prediction, and its outcome where it has one."""
@@ -125,7 +135,7 @@ class _Sides:
         def add(chunk: Chunk) -> None:
             rows = self._predictions_of(chunk)
             self.predictions.add(rows)
-            self.outcomes.add(_outcomes_of(chunk, outcome, rows["id"]))
+            self._add_outcomes(chunk, rows["id"])
 
         columns = self._predicted(log) | label_columns(log) | _times(outcome.timestamp)
         self._read(files_of_window(log, self.base_dir, window), log.format, columns, log.timestamp, window, add)
@@ -168,11 +178,19 @@ class _Sides:
             if name in chunk.columns:
                 ids = hash_ids(chunk.columns[name], self.outcome_rows)
                 self.outcome_rows += chunk.rows
-                self.outcomes.add(_outcomes_of(chunk, outcome, ids))
+                self._add_outcomes(chunk, ids)
 
+        self.problems_before_outcomes = len(self.problems)
         columns = _ids(name) | label_columns(log) | _times(outcome.timestamp)
         files = _outcome_files(outcome, file_format, self.base_dir, window)
         self._read(files, file_format, columns, outcome.timestamp or "", window, add)
+
+    def _add_outcomes(self, chunk: Chunk, ids: Hashes) -> None:
+        """The rows of a chunk that have an outcome, where it has the column at all."""
+        outcome = outcome_of(self.spec)
+        if outcome.column in chunk.columns:
+            self.outcomes.add(_outcomes_of(chunk, outcome, ids))
+            self.outcomes_read = True
 
     def _read(
         self,
@@ -243,9 +261,6 @@ def _times(name: str | None) -> dict[str, FeatureType]:
 
 
 def _outcomes_of(chunk: Chunk, outcome: Outcome, ids: Hashes) -> Rows:
-    """The rows of a chunk that have an outcome."""
-    if outcome.column not in chunk.columns:
-        return np.empty(0, OUTCOME)
     labels = labels_of(chunk.columns[outcome.column], outcome.kind)
     rows = np.empty(chunk.rows, OUTCOME)
     rows["id"], rows["value"], rows["time"] = ids, labels.values, NO_TIME

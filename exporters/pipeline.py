@@ -133,6 +133,8 @@ def measure(
         by_segment = SegmentOutcomes(spec.prediction_log.segments)
         outcomes = measure_outcomes(spec, base_dir, reference.outcome, window, measured_at, by_segment)
         report = replace(report, outcomes=outcomes)
+        if outcomes.feedback_rate is None:
+            by_segment = None
     if spec.prediction_log.segments:
         segments = segment_reports(spec, reference, window, tally.segments, by_segment)
         report = replace(report, segments=segments)

@@ -11,6 +11,8 @@ from outcome_samples import MATURE, NOON, apart, measured, minutes, predictions,
 from sqlalchemy import create_engine, text
 
 from exporters.outcome_report import OutcomeReport
+from exporters.outcome_samples import samples_of_outcomes
+from exporters.outcome_wording import outcome_lines
 from generator.spec.model import LogFormat, Outcome, OutcomeKind
 
 
@@ -211,6 +213,72 @@ def test_an_outcome_file_without_a_column_it_needs_is_told_by_name(tmp_path, col
     report = measured(apart(), tmp_path)
     assert said in report.problems[0].problem
     assert report.answered == 0
+
+
+def break_file(folder, name):
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_bytes(b"PAR1 half written")
+
+
+def lose_folder(folder):
+    """Nothing is written."""
+
+
+def lose_table(folder):
+    (folder / "clicks").write_text("no database")
+
+
+def lose_every_file(folder):
+    break_file(folder, "clicks/a.parquet")
+    break_file(folder, "clicks/b.parquet")
+
+
+def lose_column(folder):
+    write(folder, "clicks/a.parquet", id=["p0"], seen=minutes(5))
+
+
+@pytest.mark.parametrize(
+    ("lose", "outcome"),
+    [
+        (lose_folder, {}),
+        (lose_every_file, {}),
+        (lose_column, {}),
+        (lose_table, {"path": "sqlite:///clicks", "format": LogFormat.SQL, "table": "clicks"}),
+    ],
+)
+def test_feedback_of_which_nothing_could_be_read_is_unknown_and_no_fall(tmp_path, lose, outcome):
+    predictions(tmp_path, 200, timestamp=minutes(*[0] * 200))
+    lose(tmp_path)
+    report = measured(apart(expected_rate=0.9, **outcome), tmp_path)
+    assert report.predictions == 200
+    assert report.feedback_rate is report.feedback_interval is report.feedback_fall is None
+    samples = samples_of_outcomes(report)
+    assert samples["feedback_rate"] == samples["feedback_rate_upper_bound"] == [((), None)]
+    assert samples["feedback_files_unreadable"][0][1] > 0, "what MLFeedbackUnreadable fires on"
+    assert "none of their outcomes could be read" in outcome_lines(report)[0][0]
+
+
+def test_a_log_without_the_column_of_its_outcomes_leaves_the_feedback_unknown(tmp_path):
+    predictions(tmp_path)
+    report = measured(together(), tmp_path)
+    assert (report.predictions, report.feedback_rate) == (4, None)
+
+
+def test_feedback_of_which_some_files_could_be_read_is_a_lower_bound(tmp_path):
+    predictions(tmp_path)
+    clicks(tmp_path, ["p0"], [5])
+    break_file(tmp_path, "clicks/b.parquet")
+    report = measured(apart(), tmp_path)
+    assert (report.feedback_rate, len(report.problems)) == (0.25, 1)
+
+
+def test_no_outcomes_are_no_feedback_though_a_file_of_predictions_is_broken(tmp_path):
+    predictions(tmp_path)
+    break_file(tmp_path, "log/b.parquet")
+    (tmp_path / "clicks").mkdir()
+    report = measured(apart(), tmp_path)
+    assert report.feedback_rate == 0
+    assert {problem.path.rpartition("/")[2] for problem in report.problems} == {"b.parquet"}
 
 
 def test_outcomes_of_text_formats_are_read_by_what_they_are(tmp_path):

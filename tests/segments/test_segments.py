@@ -278,6 +278,16 @@ def test_a_segment_without_feedback_has_a_rate_of_nothing_and_no_gap(tmp_path: P
     assert (web.feedback_rate, web.outcome_mean, web.gap, web.gap_shift) == (0, None, None, None)
 
 
+def test_outcomes_that_cannot_be_read_leave_the_feedback_of_a_segment_unknown(tmp_path: Path):
+    part = rows()
+    del part["clicked"]
+
+    report = measured(tmp_path, spec_with(outcome=CLICKS), part, window=Window(NOON - HOUR, NOON + HOUR))
+
+    assert report.outcomes.predictions == ROWS
+    assert {segment.feedback_rate for segment in by_value(report).values()} == {None}
+
+
 # ---------------------------------------------------------------- what is told
 
 
