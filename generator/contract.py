@@ -305,7 +305,7 @@ class Contract:
             gauge("feature_reference_mean", "Mean in the reference, in the feature's own unit.", feature),
             gauge(
                 "feature_quantile",
-                "Quantiles of the finite values in the last window, in the feature's own unit.",
+                "Quantiles of the values in the last window, infinite ones as the outermost, in the feature's own unit.",
                 feature,
                 "percentile",
             ),

@@ -10,6 +10,7 @@ from drift_samples import NOON, WINDOW, compared, random, reference_of, report_o
 from exporters.moments import PIECE, Moments
 from exporters.report import Quality
 from exporters.richness import expected_levels
+from generator.contract import Contract
 from generator.spec.model import FeatureType, Severity
 
 NORMAL = random(1).normal(10, 2, 20_000)
@@ -116,6 +117,15 @@ def test_the_median_is_within_its_stated_error(seed):
 def test_the_median_of_few_distinct_values_is_exact():
     found = quality([1, 2, 3, 4] * 100, [1, 2, 3, 3, 3] * 100, FeatureType.INTEGER)
     assert (found.median, found.median_error) == (3, 0)
+
+
+def test_infinite_values_are_the_outermost_of_the_quantiles_and_leave_the_mean_alone():
+    found = report_of(NORMAL, np.append(SAME, [np.inf] * len(SAME)))
+    assert found.mean == pytest.approx(SAME.mean())
+    assert found.quality.quantiles["50"] == pytest.approx(SAME.max(), rel=0.01)
+    assert found.quality.quantiles["5"] == pytest.approx(np.quantile(SAME, 0.1), rel=0.01)
+    quantile = Contract(spec_of({"x": {}})).by_name["shop_feature_quantile"]
+    assert "infinite ones as the outermost" in quantile.help
 
 
 def test_infinite_values_are_a_share_of_their_own():
