@@ -22,7 +22,7 @@ from generator.contract import (
     Status,
 )
 from generator.spec.durations import seconds
-from generator.spec.model import SignalType, Spec, TelemetrySignal
+from generator.spec.model import Feature, FeatureType, SignalType, Spec, TelemetrySignal
 
 POINT_BYTES = 8
 EVENT_BYTES = {SignalType.LOG: 500, SignalType.TRACE: 2_000, SignalType.PREDICTION: 4_000}
@@ -30,8 +30,10 @@ MODEL_VERSIONS = 2
 """Versions of the model at a time: a deployment has the old and the new one."""
 GPUS = 8
 """GPUs of an instance."""
-_UNUSUAL_BINS = 2
-"""Cells beside the quantiles: rare values, and those unseen in the reference."""
+_BOOLEAN_CELLS = 3
+"""False, true, and whatever the reference lacks."""
+_CATEGORY_CELLS = 51
+"""Levels that hold 2 % of the reference each, or fewer of them and the rare ones, and those it lacks."""
 OTHER_LABEL_VALUES = 10
 """Values of a label about which neither spec nor contract says anything."""
 
@@ -124,6 +126,10 @@ def _label_counts(contract: Contract, family: Family) -> Iterator[tuple[str, int
     if family.name == contract.name("change_timestamp_seconds"):
         yield "change", CHANGES_SHOWN
         return
+    if {"feature_name", "bin_index"} <= {*family.labels}:
+        features = contract.spec.features.values()
+        yield "feature_name and bin_index", sum(_cells(contract.spec, feature) for feature in features)
+        return
     settled = {label for name in family.labels for label in _DETERMINED.get(name, ())}
     for label in family.labels:
         if label not in settled:
@@ -138,7 +144,6 @@ def _values(contract: Contract, family: Family, label: str) -> int:
         "status": len(SkewStatus if family.name == contract.name("skew_status") else Status),
         "kind": len(SchemaDifferenceKind),
         "rank": spec.exporter.top_bins,
-        "bin_index": spec.reference.bins + _UNUSUAL_BINS,
         "model_version": MODEL_VERSIONS,
         "endpoint": len(spec.serving.endpoints),
         "error_type": len(spec.serving.error_types),
@@ -150,6 +155,19 @@ def _values(contract: Contract, family: Family, label: str) -> int:
         "segment_value": spec.prediction_log.max_segments + 1,
     }
     return max(1, known.get(label, OTHER_LABEL_VALUES))
+
+
+def _cells(spec: Spec, feature: Feature) -> int:
+    """Cells that a feature has at most.
+
+    Numbers: each of up to twice as many values as quantile cells are wanted, and the unseen ones. Of more values, those
+    that hold a cell's share alone are cells, and so is what lies between two of them: fewer than that.
+    """
+    if feature.type is FeatureType.BOOLEAN:
+        return _BOOLEAN_CELLS
+    if feature.type is FeatureType.CATEGORICAL:
+        return _CATEGORY_CELLS
+    return 2 * (feature.bins or spec.reference.bins) + 1
 
 
 def _features(contract: Contract, family: Family) -> int:

@@ -1,5 +1,6 @@
 import re
 import subprocess
+from collections import Counter
 from datetime import timedelta
 
 import msgspec
@@ -13,6 +14,7 @@ from exporters.exposition import RunState, render, render_window, samples_of_win
 from exporters.freshness import Reading
 from exporters.report import Bin, FeatureReport, FileProblem, Measure
 from generator.contract import ConceptStatus, Contract, DriftKind, Producer, Status
+from generator.estimate import family_series
 from generator.spec.model import FeatureType
 
 CONTRACT = Contract(SPEC)
@@ -33,6 +35,12 @@ def test_every_exporter_family_of_the_contract_is_published_and_no_other() -> No
 def test_every_sample_has_exactly_the_labels_of_its_family() -> None:
     labels = {family.name: set(family.labels) for family in CONTRACT.of(Producer.EXPORTER)}
     assert all({key for key, _ in found} == labels[name] for name, found in samples_of(PAGE))
+
+
+def test_no_family_publishes_more_series_than_were_estimated() -> None:
+    published = Counter(name for name, _ in samples_of(PAGE))
+    estimated = {item.family: item.series for item in family_series(SPEC)}
+    assert {name: count for name, count in published.items() if count > estimated[name]} == {}
 
 
 def test_types_and_help_are_those_of_the_contract() -> None:
