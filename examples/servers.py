@@ -25,14 +25,6 @@ def find_server(name: str, *, release: str = "stable") -> str | None:
     return next(filter(None, (*on_path, *(shutil.which(known, path=unpacked) for known in names))), None)
 
 
-def find_postgres(program: str) -> Path | None:
-    """The path of a program of the PostgreSQL server, which Debian keeps off PATH; None where there is none."""
-    roots = (Path("/"), _CACHE / "servers-postgres")
-    found = (path for root in roots for path in sorted(root.glob(f"usr/lib/postgresql/*/bin/{program}"), reverse=True))
-    on_path = shutil.which(program)
-    return Path(on_path) if on_path else next(found, None)
-
-
 def free_port() -> int:
     """A port of the loopback interface that nobody listens on."""
     with socket.socket() as probe:

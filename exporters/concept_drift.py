@@ -5,10 +5,9 @@ sampling error and what else varies between windows; a value is standardised by 
 baseline being an estimate. Nothing is kept but the samples: the same samples always give the same state.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import reduce
 from math import sqrt
 from typing import TypeAlias
 
@@ -171,11 +170,6 @@ def charts(plan: Concept, baseline_windows: int) -> Charts:
         allowance=allowance,
         cusum_limit=cusum_limit(plan.critical_run_length, allowance, error),
     )
-
-
-def gap_series(plan: Concept, samples: Iterable[GapSample]) -> GapSeries:
-    """The series that samples make, oldest first; the same ones always make the same."""
-    return reduce(GapSeries.after, samples, GapSeries(plan))
 
 
 # ---------------------------------------------------------------- what a window says

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property, reduce
 from itertools import pairwise
 from math import ceil, isfinite
-from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -202,17 +201,14 @@ def version_of(artifact: bytes) -> str:
     return hashlib.sha256(artifact).hexdigest()[:16]
 
 
-def hash_files(paths: Iterable[Path]) -> str:
-    """SHA-256 over the bytes of files, in order: the `source_hash` of training data on disk.
+def hash_streams(streams: Iterable[Any]) -> str:
+    """SHA-256 over the bytes of open binary files, Arrow's too, in order: the `source_hash` of training data.
+
+    Closes them.
 
     Raises:
         OSError: a file cannot be read.
     """
-    return hash_streams(path.open("rb") for path in paths)
-
-
-def hash_streams(streams: Iterable[Any]) -> str:
-    """As `hash_files`, of binary files that are open, Arrow's too; closes them."""
     digest = hashlib.sha256()
     for stream in streams:
         with stream:
@@ -295,7 +291,7 @@ def build_reference(
         spec: the system's spec.
         data: the training data by column name. A mapping may read each column when it is asked for.
         created: now, aware.
-        source_hash: identifies the data, as `hash_files` does.
+        source_hash: identifies the data, as `hash_streams` does.
         model_version: the version of the model that the data trained.
 
     Raises:

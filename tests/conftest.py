@@ -11,7 +11,7 @@ import hypothesis
 import pytest
 from databases import Database
 
-from examples.servers import find_postgres, find_server
+from examples.servers import find_server
 from generator.spec.load import load_spec
 from generator.spec.model import Results, Spec
 
@@ -84,7 +84,7 @@ def stable_prometheus() -> str:
 def postgres() -> Iterator["Postgres"]:
     """A PostgreSQL server that only these tests use."""
     pytest.importorskip("psycopg", reason="did not run: no driver of PostgreSQL here (the postgres extra brings it)")
-    from postgres import running
+    from postgres import find_postgres, running
 
     initdb = find_postgres("initdb")
     if initdb is None:

@@ -19,6 +19,15 @@ from generator.spec.model import Results
 
 PASSWORD = "s3cret/pass word"
 _NOBODY = 65534
+_CACHE = Path(__file__).resolve().parent.parent / ".cache"
+
+
+def find_postgres(program: str) -> Path | None:
+    """The path of a program of the PostgreSQL server, which Debian keeps off PATH; None where there is none."""
+    roots = (Path("/"), _CACHE / "servers-postgres")
+    found = (path for root in roots for path in sorted(root.glob(f"usr/lib/postgresql/*/bin/{program}"), reverse=True))
+    on_path = shutil.which(program)
+    return Path(on_path) if on_path else next(found, None)
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,23 @@
 """The gap between predictions and outcomes as a series: its baseline, what counts, and what the charts say."""
 
+from functools import reduce
+
 import numpy as np
 import pytest
 from concept_samples import HOUR, gap, quiet_gaps, shifted, window
 from msgspec.structs import replace
 
-from exporters.concept_drift import Baseline, GapSeries, baseline_of, concept_report, gap_series
+from exporters.concept_drift import Baseline, GapSeries, baseline_of, concept_report
 from generator.contract import ConceptStatus
 from generator.spec.model import Concept, Severity
 
 PLAN = Concept()
 BASELINE = quiet_gaps(100)
+
+
+def gap_series(plan, samples):
+    """The series that samples make, oldest first."""
+    return reduce(GapSeries.after, samples, GapSeries(plan))
 
 
 def reported(samples):

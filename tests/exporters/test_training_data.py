@@ -6,7 +6,7 @@ import pyarrow.csv as pa_csv
 import pytest
 from exporter_samples import HOUR, NOON, SPEC, log_rows, write_parquet
 
-from exporters.reference import Reference, ReferenceDataError, build_reference, hash_files
+from exporters.reference import Reference, ReferenceDataError, build_reference, hash_streams
 from exporters.training_data import build_from_files
 from generator.spec.model import Condition
 from generator.spec.model import Reference as ReferenceSection
@@ -20,7 +20,9 @@ def build(folder: Path, *paths: str) -> Reference:
 
 def test_files_give_the_reference_of_their_rows(tmp_path: Path) -> None:
     file = write_parquet(ROWS, tmp_path / "train.parquet")
-    assert build(tmp_path, "train.parquet") == build_reference(SPEC, ROWS, created=NOON, source_hash=hash_files([file]))
+    assert build(tmp_path, "train.parquet") == build_reference(
+        SPEC, ROWS, created=NOON, source_hash=hash_streams([file.open("rb")])
+    )
 
 
 def test_a_folder_of_parts_gives_the_same_features_as_the_whole(tmp_path: Path) -> None:
