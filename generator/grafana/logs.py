@@ -33,7 +33,7 @@ _DESCRIPTION = (
     "Lines are kept only while Loki runs: `docker compose --profile logs up -d --wait` starts it. Without it this panel "
     "has a red mark that says so, nothing else is missing, and `docker compose logs exporter` shows the same lines."
 )
-_FIELDS: Json = {"id": "extractFields", "options": {"source": "Line", "format": "json", "keepTime": True}}
+_FIELDS: Json = {"id": "extractFields", "options": {"source": "Line", "format": "json"}}
 """What a line holds, as fields that a click shows. Here and not in the query, so that the lines stay as they are."""
 
 
