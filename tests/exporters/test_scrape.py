@@ -44,7 +44,7 @@ def answer(address: str, query: str) -> float:
     url = f"http://{address}/api/v1/query?query={quote(query)}"
     for _ in range(100):
         try:
-            with urlopen(url, timeout=5) as response:
+            with urlopen(url, timeout=60) as response:
                 result = json.load(response)["data"]["result"]
         except URLError:
             result = []
