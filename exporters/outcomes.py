@@ -125,7 +125,7 @@ class _Sides:
         def add(chunk: Chunk) -> None:
             rows = self._predictions_of(chunk)
             self.predictions.add(rows)
-            self.outcomes.add(_outcomes_of(chunk, outcome, rows["id"]))
+            self.outcomes.add(self._outcomes_of(chunk, outcome, rows["id"]))
 
         columns = self._predicted(log) | label_columns(log) | _times(outcome.timestamp)
         self._read(files_of_window(log, self.base_dir, window), log.format, columns, log.timestamp, window, add)
@@ -168,7 +168,7 @@ class _Sides:
             if name in chunk.columns:
                 ids = hash_ids(chunk.columns[name], self.outcome_rows)
                 self.outcome_rows += chunk.rows
-                self.outcomes.add(_outcomes_of(chunk, outcome, ids))
+                self.outcomes.add(self._outcomes_of(chunk, outcome, ids))
 
         columns = _ids(name) | label_columns(log) | _times(outcome.timestamp)
         files = _outcome_files(outcome, file_format, self.base_dir, window)
@@ -233,6 +233,19 @@ class _Sides:
             self._tell(chunk, f"column {prediction!r} {error}")
             return np.nan
 
+    def _outcomes_of(self, chunk: Chunk, outcome: Outcome, ids: Hashes) -> Rows:
+        """The rows of a chunk that have an outcome."""
+        if outcome.column not in chunk.columns:
+            return np.empty(0, OUTCOME)
+        labels = labels_of(chunk.columns[outcome.column], outcome.kind)
+        if labels.mismatch:
+            self._tell(chunk, f"column {outcome.column!r} holds {labels.mismatch}")
+        rows = np.empty(chunk.rows, OUTCOME)
+        rows["id"], rows["value"], rows["time"] = ids, labels.values, NO_TIME
+        if outcome.timestamp is not None and outcome.timestamp in chunk.columns:
+            rows["time"] = microseconds(chunk.columns[outcome.timestamp])
+        return rows[labels.present]
+
 
 def _ids(name: str | None) -> dict[str, FeatureType]:
     return {} if name is None else {name: FeatureType.CATEGORICAL}
@@ -240,18 +253,6 @@ def _ids(name: str | None) -> dict[str, FeatureType]:
 
 def _times(name: str | None) -> dict[str, FeatureType]:
     return {} if name is None else {name: FeatureType.TIMESTAMP}
-
-
-def _outcomes_of(chunk: Chunk, outcome: Outcome, ids: Hashes) -> Rows:
-    """The rows of a chunk that have an outcome."""
-    if outcome.column not in chunk.columns:
-        return np.empty(0, OUTCOME)
-    labels = labels_of(chunk.columns[outcome.column], outcome.kind)
-    rows = np.empty(chunk.rows, OUTCOME)
-    rows["id"], rows["value"], rows["time"] = ids, labels.values, NO_TIME
-    if outcome.timestamp is not None and outcome.timestamp in chunk.columns:
-        rows["time"] = microseconds(chunk.columns[outcome.timestamp])
-    return rows[labels.present]
 
 
 def _outcome_files(outcome: Outcome, file_format: LogFormat, base_dir: Path, window: Window | None) -> Files:

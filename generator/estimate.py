@@ -5,6 +5,7 @@ requirements' own: 8 B a point of a series, 500 B a log line, 2 kB a trace, 4 kB
 """
 
 from collections.abc import Iterable, Iterator
+from enum import StrEnum
 from math import prod
 from typing import Literal
 
@@ -12,8 +13,11 @@ import msgspec
 
 from generator.contract import (
     CHANGES_SHOWN,
+    CUSUM_SIDES,
     PERCENTILES,
+    ConceptStatus,
     Contract,
+    DriftKind,
     Family,
     MetricType,
     Producer,
@@ -135,7 +139,9 @@ def _values(contract: Contract, family: Family, label: str) -> int:
     known = {
         "feature_name": _features(contract, family),
         "feature_source": len(spec.sources),
-        "status": len(SkewStatus if family.name == contract.name("skew_status") else Status),
+        "status": len(_statuses(contract).get(family.name, Status)),
+        "type": len(DriftKind),
+        "side": len(CUSUM_SIDES),
         "kind": len(SchemaDifferenceKind),
         "rank": spec.exporter.top_bins,
         "bin_index": spec.reference.bins + _UNUSUAL_BINS,
@@ -150,6 +156,11 @@ def _values(contract: Contract, family: Family, label: str) -> int:
         "segment_value": spec.prediction_log.max_segments + 1,
     }
     return max(1, known.get(label, OTHER_LABEL_VALUES))
+
+
+def _statuses(contract: Contract) -> dict[str, type[StrEnum]]:
+    """The states of those families that have others than a feature's."""
+    return {contract.name("skew_status"): SkewStatus, contract.name("concept_status"): ConceptStatus}
 
 
 def _features(contract: Contract, family: Family) -> int:

@@ -22,7 +22,7 @@ def test_prometheus_reads_a_page_of_several_gzip_members(prometheus: str, tmp_pa
     contract = Contract(SPEC)
     window = packed(render_window(contract, report()))
     page = Page(render_state(contract, RunState(runs=5), {}, NOON), content_type=CONTENT_TYPE, packed=window)
-    with PageServer("127.0.0.1:0", {"/metrics": lambda: page}) as server:
+    with PageServer("127.0.0.1:0", {"/metrics": lambda: page}, print) as server:
         target, address = server.url.removeprefix("http://"), f"127.0.0.1:{free_port()}"
         config = {
             "scrape_configs": [{"job_name": "x", "scrape_interval": "1s", "static_configs": [{"targets": [target]}]}]
