@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -16,8 +17,9 @@ from time import perf_counter
 from benchmarks.data import FEATURES, NOON, ROWS, WINDOW, reference_of, spec_of, write_log
 from benchmarks.figures import Figure
 from exporters.pipeline import usable_cores
-from exporters.runs import run_apart
+from exporters.runs import Run, RunsApart
 from exporters.stores import open_store
+from generator.spec.model import Spec
 
 READ = "import pyarrow.dataset as ds, sys; table = ds.dataset(sys.argv[1]).to_table()"
 """The floor: a process that reads the same files at once and computes nothing."""
@@ -47,7 +49,7 @@ def _figures(rows: int, files: int) -> list[Figure]:
         write_log(folder, files, rows)
         read = partial(subprocess.run, [sys.executable, "-c", READ, folder / "log"], check=True)
         floor_seconds, floor_memory = _apart(read)
-        seconds, memory = _apart(partial(run_apart, spec, folder, WINDOW, NOON))
+        seconds, memory = _apart(partial(_run, spec, folder))
     subject = f"{FEATURES} features x {files * rows:,} rows, Parquet to results stored, {usable_cores()} cores"
     other = "reading the files into memory (pyarrow)"
     small = files == 1
@@ -57,6 +59,12 @@ def _figures(rows: int, files: int) -> list[Figure]:
         ),
         Figure(f"{subject}: peak memory", memory, other, floor_memory, unit="MB", target="under 400 MB"),
     ]
+
+
+def _run(spec: Spec, folder: Path) -> Run:
+    """One run as the exporter's, and the start of its process, for which the exporter does not wait."""
+    with closing(RunsApart(spec, folder)) as runner:
+        return runner(WINDOW, NOON)
 
 
 def _apart(start_process: Callable[[], object]) -> tuple[float, float]:

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,7 @@ from exporters.exporter import Exporter
 from exporters.json_log import JsonLog
 from exporters.report import Window
 from exporters.results import open_results
-from exporters.runs import run_apart
+from exporters.runs import RunsApart
 from exporters.server import PageServer
 from exporters.stores import open_store
 
@@ -84,16 +85,17 @@ def _serve(folder: Path, features: int) -> None:
     references = open_store(spec.reference.store, folder, spec.system.name)
     results = open_results(spec.results, folder)
     log = JsonLog(sys.stderr, lambda: now[0], spec.system.name)
-    exporter = Exporter(spec, folder, references, results, lambda: now[0], log, partial(run_apart, spec, folder))
-    exporter.run_due()
-    with PageServer("127.0.0.1:0", exporter.pages()) as server:
-        print(server.url.removeprefix("http://"), flush=True)
-        sys.stdin.readline()
-        now[0] += timedelta(hours=1)
+    with closing(RunsApart(spec, folder)) as runner:
+        exporter = Exporter(spec, folder, references, results, lambda: now[0], log, runner)
         exporter.run_due()
-        assert b"bench_exporter_run_failures_total 0.0" in exporter.metrics().text, "a run failed"
-        print("done", flush=True)
-        sys.stdin.readline()
+        with PageServer("127.0.0.1:0", exporter.pages(), partial(print, file=sys.stderr)) as server:
+            print(server.url.removeprefix("http://"), flush=True)
+            sys.stdin.readline()
+            now[0] += timedelta(hours=1)
+            exporter.run_due()
+            assert b"bench_exporter_run_failures_total 0.0" in exporter.metrics().text, "a run failed"
+            print("done", flush=True)
+            sys.stdin.readline()
 
 
 def _scrape(address: str) -> bytes:

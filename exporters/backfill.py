@@ -75,7 +75,7 @@ def backfill(
         report = with_totals(spec, with_drift_type(spec, measured, facts_of(measured.outcomes), past), totals)
         past = past.after(past_window(report))
         if results:
-            results.save(report, seconds)
+            results.save(report, seconds=seconds)
         if history:
             moment = report.window.end + grace
             history.add(moment, _samples_at(contract, report, moment, run, seconds))

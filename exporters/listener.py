@@ -1,5 +1,6 @@
 """The life of an HTTP server: listen on HOST:PORT, answer from a thread of its own, close."""
 
+import re
 import socket
 import threading
 from collections.abc import Callable
@@ -8,6 +9,9 @@ from types import TracebackType
 from typing import Self
 
 from generator.errors import UserError
+
+_ADDRESS = re.compile(r"(\[[^\[\]]+\]|[^\[\]]+):([0-9]{1,5})")
+_LAST_PORT = 65535
 
 
 class ListenError(UserError):
@@ -40,11 +44,11 @@ class Listener:
     """
 
     def __init__(self, listen: str, make_server: Callable[[str, int], HTTPServer], name: str) -> None:
-        host, _, port = listen.rpartition(":")
-        if not (host and port.isdecimal() and int(port) < 65536):
-            raise ListenError(f"cannot listen on {listen}: write HOST:PORT with a port up to 65535")
+        address = _ADDRESS.fullmatch(listen)
+        if address is None or int(address[2]) > _LAST_PORT:
+            raise ListenError(f"cannot listen on {listen}: write HOST:PORT with a port up to {_LAST_PORT}")
         try:
-            self._server = make_server(host.strip("[]"), int(port))
+            self._server = make_server(address[1].strip("[]"), int(address[2]))
         except OSError as error:
             raise ListenError(f"cannot listen on {listen}: {error.strerror or error}") from error
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name=name, daemon=True)

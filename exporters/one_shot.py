@@ -9,7 +9,7 @@ from datetime import datetime
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 from urllib.request import Request, build_opener
 
 from exporters.atomic import replacing
@@ -63,11 +63,12 @@ def push(page: bytes, gateway: str, job: str) -> None:
     Raises:
         PublishError: the address is none, nobody answers there, or the Pushgateway refuses the page.
     """
-    if urlsplit(gateway).scheme not in {"http", "https"}:
+    if not gateway.startswith(("http://", "https://")):
         raise PublishError(f"{gateway}: the address of a Pushgateway looks like http://127.0.0.1:9091")
     url = f"{gateway.rstrip('/')}/metrics/job/{quote(job, safe='')}"
-    request = Request(url, data=page, method="PUT", headers={"Content-Type": CONTENT_TYPE})  # noqa: S310 - checked above
+    headers = {"Content-Type": CONTENT_TYPE}
     try:
+        request = Request(url, data=page, method="PUT", headers=headers)  # noqa: S310 - checked above
         build_opener().open(request, timeout=PUSH_TIMEOUT_SECONDS).close()
     except HTTPError as error:
         said = error.read(1000).decode(errors="replace").strip().partition("\n")[0]

@@ -60,6 +60,8 @@ class Labels(NamedTuple):
 
     values: Floats
     present: NDArray[np.bool_]
+    mismatch: str = ""
+    """What the column holds instead, where it is of another type and none of its values is a label."""
 
 
 def labels_of(column: Column, kind: OutcomeKind) -> Labels:
@@ -76,7 +78,8 @@ def labels_of(column: Column, kind: OutcomeKind) -> Labels:
         unfit |= (values != 0) & (values != 1)
     elif kind is OutcomeKind.RANKING:
         unfit |= values < 0
-    return Labels(np.where(unfit, nan, values), present)
+    lost = bool(present.any()) and not _is_numeric(array.type) and bool(unfit[present].all())
+    return Labels(np.where(unfit, nan, values), present, f"{array.type} values, none a {kind} label" if lost else "")
 
 
 def predicted_values(column: Column) -> Floats:
@@ -108,7 +111,7 @@ def _array(column: Any) -> Any:
 def _numbers(array: Any) -> Floats:
     """Each value as a number, NaN where it is none."""
     types, kind = pa.types, array.type
-    if types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
+    if _is_numeric(kind):
         numbers: Floats = array.cast(pa.float64(), safe=False).fill_null(nan).to_numpy(zero_copy_only=False)
         return numbers
     if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
@@ -116,6 +119,11 @@ def _numbers(array: Any) -> Floats:
         found = np.array([_number(text) for text in _texts(encoded.dictionary)])
         return found[encoded.indices.to_numpy()] if found.size else np.empty(0)
     return np.full(len(array), nan)
+
+
+def _is_numeric(kind: pa.DataType) -> bool:
+    types = pa.types
+    return types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
 
 
 def _texts(array: Any) -> Iterable[str | None]:

@@ -185,13 +185,6 @@ class _Sides:
         files = _outcome_files(outcome, file_format, self.base_dir, window)
         self._read(files, file_format, columns, outcome.timestamp or "", window, add)
 
-    def _add_outcomes(self, chunk: Chunk, ids: Hashes) -> None:
-        """The rows of a chunk that have an outcome, where it has the column at all."""
-        outcome = outcome_of(self.spec)
-        if outcome.column in chunk.columns:
-            self.outcomes.add(_outcomes_of(chunk, outcome, ids))
-            self.outcomes_read = True
-
     def _read(
         self,
         files: Files,
@@ -251,6 +244,22 @@ class _Sides:
             self._tell(chunk, f"column {prediction!r} {error}")
             return np.nan
 
+    def _add_outcomes(self, chunk: Chunk, ids: Hashes) -> None:
+        """The rows of a chunk that have an outcome, where it has the column at all."""
+        outcome = outcome_of(self.spec)
+        if outcome.column not in chunk.columns:
+            return
+        labels = labels_of(chunk.columns[outcome.column], outcome.kind)
+        if labels.mismatch:
+            self._tell(chunk, f"column {outcome.column!r} holds {labels.mismatch}")
+        else:
+            self.outcomes_read = True
+        rows = np.empty(chunk.rows, OUTCOME)
+        rows["id"], rows["value"], rows["time"] = ids, labels.values, NO_TIME
+        if outcome.timestamp is not None and outcome.timestamp in chunk.columns:
+            rows["time"] = microseconds(chunk.columns[outcome.timestamp])
+        self.outcomes.add(rows[labels.present])
+
 
 def _ids(name: str | None) -> dict[str, FeatureType]:
     return {} if name is None else {name: FeatureType.CATEGORICAL}
@@ -258,15 +267,6 @@ def _ids(name: str | None) -> dict[str, FeatureType]:
 
 def _times(name: str | None) -> dict[str, FeatureType]:
     return {} if name is None else {name: FeatureType.TIMESTAMP}
-
-
-def _outcomes_of(chunk: Chunk, outcome: Outcome, ids: Hashes) -> Rows:
-    labels = labels_of(chunk.columns[outcome.column], outcome.kind)
-    rows = np.empty(chunk.rows, OUTCOME)
-    rows["id"], rows["value"], rows["time"] = ids, labels.values, NO_TIME
-    if outcome.timestamp is not None and outcome.timestamp in chunk.columns:
-        rows["time"] = microseconds(chunk.columns[outcome.timestamp])
-    return rows[labels.present]
 
 
 def _outcome_files(outcome: Outcome, file_format: LogFormat, base_dir: Path, window: Window | None) -> Files:

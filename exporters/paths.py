@@ -14,7 +14,7 @@ RETRY_LIMIT_SECONDS = 10
 _GOOGLE_SCHEMES = ("gs://", "gcs://")
 _RETRY_LIMIT = "retry_limit_seconds="
 _GOOGLE_STATUS = re.compile(
-    r".*?google::cloud::Status\((\w+): (?:.*?, with a last message of )?(.*?)(?: error_info=.*|\)?$)"
+    r"google::cloud::Status\((\w+): (?:.*?, with a last message of )?(.*?)(?: error_info=.*|\)?$)"
 )
 """An error of Google's client: what it means, what its cause says, and where in the client's code it was."""
 
@@ -73,7 +73,8 @@ def read_secret(path: str, base_dir: Path) -> str:
 def first_line(error: BaseException) -> str:
     """What an exception says, on one line."""
     line = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return _GOOGLE_STATUS.sub(r"\1: \2", line)
+    status = _GOOGLE_STATUS.search(line)
+    return f"{status[1]}: {status[2]}" if status else line
 
 
 def plain(error: BaseException) -> str:

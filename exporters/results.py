@@ -226,7 +226,7 @@ class ResultsStore:
         self._engine = engine
         self._tables_exist = False
 
-    def save(self, report: WindowReport, seconds: float | None = None, *, changed: Sequence[WindowReport] = ()) -> None:
+    def save(self, report: WindowReport, *, seconds: float | None = None, changed: Sequence[WindowReport] = ()) -> None:
         """Keep a report, in place of an earlier one of the same system and window: all of it, or nothing.
 
         `seconds` says how long it took to measure, where that was timed; `changed` are the reports of other windows that

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -74,7 +75,7 @@ def run_here(
         report = with_drift_type(spec, report, facts_of(report.outcomes), drift_history(spec, report, past))
         report = with_totals(spec, report, results)
         changed = judged_again(spec, report, past, results.reports_after(report, until=measured_at))
-        results.save(report, perf_counter() - begin, changed=changed)
+        results.save(report, seconds=perf_counter() - begin, changed=changed)
         judged = changed
         results.forget_before(
             spec.system.name, measured_at - timedelta(milliseconds=milliseconds(spec.results.retention))
@@ -94,30 +95,36 @@ class RunsApart:
     """As `run_here`, each in a process of its own; one that is killed is a run that failed.
 
     The next process is started ahead and waits for its window: to load what it needs takes longer than to measure most.
+    Where the system has no room for one that waits, it is started when its window comes.
     """
 
     def __init__(self, spec: Spec, base_dir: Path) -> None:
         self._spec = spec
         self._base_dir = base_dir
-        self._waiting = _start()
+        self._waiting: subprocess.Popen[bytes] | None = None
+        self._start_ahead()
 
     def __call__(self, window: Window, measured_at: datetime) -> Run:
         """Run one window."""
-        process = self._waiting
+        try:
+            process = self._waiting or _start()
+        except OSError as error:
+            return Run(None, f"no process to measure in: {first_line(error)}")
+        self._waiting = None
         try:
             return _finish(process, self._spec, self._base_dir, window, measured_at)
         finally:
-            self._waiting = _start()
+            self._start_ahead()
 
     def close(self) -> None:
         """End the process that waits."""
-        with self._waiting as process:
-            process.kill()
+        if self._waiting is not None:
+            with self._waiting as process:
+                process.kill()
 
-
-def run_apart(spec: Spec, base_dir: Path, window: Window, measured_at: datetime) -> Run:
-    """A single run in a process of its own."""
-    return _finish(_start(), spec, base_dir, window, measured_at)
+    def _start_ahead(self) -> None:
+        with suppress(OSError):
+            self._waiting = _start()
 
 
 def _start() -> subprocess.Popen[bytes]:

@@ -49,11 +49,6 @@ Report = Callable[[str], None]
 """Tells that a request could not be answered."""
 
 
-def on_stderr(problem: str) -> None:
-    """One line, where a process has no log."""
-    print(f"http: {problem}", file=sys.stderr)
-
-
 class PageServer(Listener):
     """Serves pages from threads of its own until it is closed; what fails meanwhile is reported from those.
 
@@ -61,7 +56,7 @@ class PageServer(Listener):
         ListenError: the address is taken, not this machine's, or not HOST:PORT.
     """
 
-    def __init__(self, listen: str, pages: Pages, report: Report = on_stderr) -> None:
+    def __init__(self, listen: str, pages: Pages, report: Report) -> None:
         super().__init__(listen, lambda host, port: _Server(host, port, pages, report), "http")
 
 

@@ -5,6 +5,7 @@ requirements' own: 8 B a point of a series, 500 B a log line, 2 kB a trace, 4 kB
 """
 
 from collections.abc import Iterable, Iterator
+from enum import StrEnum
 from math import prod
 from typing import Literal
 
@@ -12,8 +13,11 @@ import msgspec
 
 from generator.contract import (
     CHANGES_SHOWN,
+    CUSUM_SIDES,
     PERCENTILES,
+    ConceptStatus,
     Contract,
+    DriftKind,
     Family,
     MetricType,
     Producer,
@@ -141,7 +145,9 @@ def _values(contract: Contract, family: Family, label: str) -> int:
     known = {
         "feature_name": _features(contract, family),
         "feature_source": len(spec.sources),
-        "status": len(SkewStatus if family.name == contract.name("skew_status") else Status),
+        "status": len(_statuses(contract).get(family.name, Status)),
+        "type": len(DriftKind),
+        "side": len(CUSUM_SIDES),
         "kind": len(SchemaDifferenceKind),
         "rank": spec.exporter.top_bins,
         "model_version": MODEL_VERSIONS,
@@ -168,6 +174,11 @@ def _cells(spec: Spec, feature: Feature) -> int:
     if feature.type is FeatureType.CATEGORICAL:
         return _CATEGORY_CELLS
     return 2 * (feature.bins or spec.reference.bins) + 1
+
+
+def _statuses(contract: Contract) -> dict[str, type[StrEnum]]:
+    """The states of those families that have others than a feature's."""
+    return {contract.name("skew_status"): SkewStatus, contract.name("concept_status"): ConceptStatus}
 
 
 def _features(contract: Contract, family: Family) -> int:

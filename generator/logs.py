@@ -22,7 +22,11 @@ def keeps_logs(spec: Spec) -> bool:
 
 
 def loki_config(spec: Spec, marker: str, *, folder: str) -> str:
-    """One process, files below `folder`, lines kept as long as the warm tier; nothing is reported to anybody."""
+    """One process, files below `folder`, lines kept as long as the warm tier; nothing is reported to anybody.
+
+    Every line that is young enough to be kept is taken, in whatever order: a collector that starts late brings the lines
+    of weeks, of several files at once. Loki takes what is less than half of `max_chunk_age` behind the newest line.
+    """
     retention = max(spec.telemetry.retention.warm, _SHORTEST_RETENTION, key=seconds)
     document = {
         "auth_enabled": False,
@@ -52,6 +56,8 @@ def loki_config(spec: Spec, marker: str, *, folder: str) -> str:
                 }
             ]
         },
+        "ingester": {"max_chunk_age": f"{2 * seconds(retention) / 3600:.0f}h"},
+        "querier": {"query_ingesters_within": 0},
         "compactor": {
             "working_directory": f"{folder}/compactor",
             "retention_enabled": True,
@@ -59,6 +65,7 @@ def loki_config(spec: Spec, marker: str, *, folder: str) -> str:
         },
         "limits_config": {
             "retention_period": retention,
+            "reject_old_samples": False,
             "discover_service_name": [],
             "discover_log_levels": False,
             "max_label_names_per_series": len(LABELS),
@@ -70,7 +77,7 @@ def loki_config(spec: Spec, marker: str, *, folder: str) -> str:
 def collector_config(marker: str, *, files: str, folder: str, loki_host: str) -> str:
     """Fluent Bit reads `files` from their beginning and sends each line to Loki, at the time that the line names.
 
-    Its positions and what Loki has not taken yet are kept below `folder`, so that a restart neither loses nor repeats.
+    Its positions and what Loki has not taken yet are kept below `folder`, so that a restart loses nothing.
     Files that were put aside are matched too: they are known by their inode, and read to their end.
     """
     document = {
@@ -85,7 +92,7 @@ def collector_config(marker: str, *, files: str, folder: str, loki_host: str) ->
                 "format": "json",
                 "time_key": "time",
                 "time_format": "%Y-%m-%dT%H:%M:%S.%LZ",
-                "time_keep": True,
+                "time_keep": False,
             }
         ],
         "pipeline": {
@@ -97,6 +104,7 @@ def collector_config(marker: str, *, files: str, folder: str, loki_host: str) ->
                     "parser": "mlvitals",
                     "read_from_head": True,
                     "refresh_interval": 5,
+                    "buffer_max_size": "1M",
                     "skip_long_lines": True,
                     "db": f"{folder}/positions.db",
                     "storage.type": "filesystem",

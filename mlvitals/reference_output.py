@@ -12,9 +12,8 @@ from exporters.wording import printable
 from generator.spec.model import Condition
 
 
-def reference_table(reference: Reference) -> None:
+def reference_table(reference: Reference, console: Console) -> None:
     """Print a reference: where it comes from, and what is normal for each feature."""
-    console = _console()
     console.print(f"{reference.system} reference {reference.version}, created {reference.created:%Y-%m-%d %H:%M} UTC")
     console.print(f"rows       {reference.rows:,}")
     console.print(f"span       {_span(reference.span)}")
@@ -28,9 +27,8 @@ def reference_table(reference: Reference) -> None:
     console.print(table)
 
 
-def diff_table(diff: ReferenceDiff) -> None:
+def diff_table(diff: ReferenceDiff, console: Console) -> None:
     """Print how two references differ: the features that moved most come first."""
-    console = _console()
     console.print(f"{diff.system}: reference {diff.old.version} to {diff.new.version}")
     for title, old, new in zip(_FACTS, _facts(diff.old), _facts(diff.new), strict=True):
         console.print(Text(f"{title:<11}{old if old == new else f'{old} -> {new}'}"))
@@ -39,12 +37,6 @@ def diff_table(diff: ReferenceDiff) -> None:
     for name, feature in [*features, *([("(score)", diff.score)] if diff.score else [])]:
         table.add_row(Text(printable(name)), *_changes(feature))
     console.print(table)
-
-
-def _console() -> Console:
-    """The terminal; a file or pipe has no width, and its tables are cut nowhere."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=200)
 
 
 _FACTS = ("created", "rows", "span", "condition", "model")

@@ -42,9 +42,16 @@ rises_above() { [ "$(value "$1" | cut -d. -f1)" -gt "$2" ]; }
 has_rules() { curl -sSf "$prometheus/api/v1/rules" | grep -q '"name":"MLWatchdog"'; }
 inbox_has() { curl -sSf "http://127.0.0.1:${INBOX_PORT:-9110}/messages" | grep -q "$1"; }
 grafana() { curl -sSf "http://127.0.0.1:${GRAFANA_PORT:-3000}$1" | grep -q "$2"; }
-loki_has() {  # a service's lines
-    lines="http://loki:3100/loki/api/v1/query?query=count_over_time(%7Bservice%3D%22$1%22%7D%5B1h%5D)"
-    docker compose exec -T prometheus wget -q -O - "$lines" | grep -q "\"service\":\"$1\""
+log_panel_tells() {  # a service: the panel's own query finds its lines, each an event
+    docker compose exec -T exporter python -c '
+import json, sys, urllib.parse, urllib.request
+rows = json.load(sys.stdin)["panels"]
+[panel] = [panel for row in rows for panel in row.get("panels", []) if panel["type"] == "logs"]
+asked = urllib.parse.urlencode({"query": panel["targets"][0]["expr"]})
+answer = json.load(urllib.request.urlopen("http://loki:3100/loki/api/v1/query_range?" + asked))
+streams = [stream for stream in answer["data"]["result"] if stream["stream"]["service"] == sys.argv[1]]
+sys.exit(not streams or any("event" not in json.loads(line) for stream in streams for _, line in stream["values"]))' \
+        "$1" <dashboards/streamrec.json
 }
 loopback_only() { ! docker compose ps --format '{{.Ports}}' | grep -Eq '(^|, )(0\.0\.0\.0|\[::\]):'; }
 is_read_only() { docker inspect -f '{{.HostConfig.ReadonlyRootfs}}' "$(docker compose ps -aq "$1")" | grep -q true; }
@@ -59,8 +66,8 @@ running_stack() {
     within "the watchdog fires" is 'count(ALERTS{alertname="MLWatchdog",alertstate="firing"})' 1
     within "an alert arrived in the inbox" inbox_has MLWatchdog
     if [ "${COMPOSE_PROFILES:-}" = logs ]; then
-        within "Loki has what the exporter says" loki_has exporter
-        within "Loki has what the service says" loki_has serving
+        within "the panel of log lines has what the exporter says" log_panel_tells exporter
+        within "the panel of log lines has what the service says" log_panel_tells serving
     fi
     check "Grafana answers" grafana /api/health '"database"'
     check "Grafana has the dashboard" grafana '/api/search?query=ML' '"uid":"streamrec"\|"uid": "streamrec"'

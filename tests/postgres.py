@@ -107,7 +107,7 @@ def running(programs: Path) -> Iterator[Postgres]:
         yield server
     finally:
         process.send_signal(signal.SIGINT)  # SIGTERM would wait for clients
-        process.wait(timeout=30)
+        process.wait(timeout=60)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -32,7 +32,7 @@ class Prometheus:
     """A Prometheus at a URL such as ``http://127.0.0.1:9090``."""
 
     def __init__(self, url: str) -> None:
-        if urllib.parse.urlsplit(url).scheme not in {"http", "https"}:
+        if not url.startswith(("http://", "https://")):
             raise ServerError(f"{url}: the address of a Prometheus looks like http://127.0.0.1:9090")
         self._url = url.rstrip("/")
 
@@ -64,15 +64,15 @@ class Prometheus:
         return Answer(tuple(_series(answered["data"])), None, taken)
 
     def _ask(self, path: str, form: bytes | None) -> dict[str, Any]:
-        request = urllib.request.Request(f"{self._url}/api/v1/{path}", data=form)  # noqa: S310  (checked: http)
         try:
+            request = urllib.request.Request(f"{self._url}/api/v1/{path}", data=form)  # noqa: S310  (checked: http)
             with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
                 body = answer.read()
         except urllib.error.HTTPError as error:
             body = error.read()
         except TimeoutError:
             return {"status": "error", "error": f"no answer within {TIMEOUT_SECONDS} s"}
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:
             reason = getattr(error, "reason", None) or error
             raise ServerError(f"{self._url} does not answer: {reason}") from error
         try:

@@ -13,6 +13,7 @@ from generator.spec.model import Spec
 Json = dict[str, Any]
 
 SOURCE = {"type": "loki", "uid": "${logs}"}
+_TITLE = "Logs (exporter and service; kept by docker compose --profile logs)"
 _HEIGHT = 9
 _OPTIONS: Json = {
     "dedupStrategy": "none",
@@ -26,16 +27,14 @@ _OPTIONS: Json = {
     "wrapLogMessage": True,
 }
 _DESCRIPTION = (
-    "What the exporter and the serving application say, newest first, coloured by level: one JSON object a line; click "
-    "one for its fields. Normal: info, one `window_measured` a window. Look here when a layer is blind or a source "
-    "tells no age: `run_failed`, `schema_differences` and `source_age_unknown` name the reason. "
-    "Lines are kept only while Loki runs: `docker compose --profile logs up -d --wait` starts it. Without it this "
-    "panel says that Loki cannot be reached, and nothing else is missing."
+    "What the exporter and the serving application say, newest first, coloured by level: who says it, the event and what "
+    "belongs to it; click a line for its fields. Normal: info, one `window_measured` a window. Look here when a layer is "
+    "blind or a source tells no age: `run_failed`, `schema_differences` and `source_age_unknown` name the reason. "
+    "Lines are kept only while Loki runs: `docker compose --profile logs up -d --wait` starts it. Without it this panel "
+    "has a red mark that says so, nothing else is missing, and `docker compose logs exporter` shows the same lines."
 )
-_EMPTY = (
-    "No lines in this time range, or no log store: `docker compose --profile logs up -d --wait` starts one. "
-    "Without it `docker compose logs exporter` shows the same lines."
-)
+_FIELDS: Json = {"id": "extractFields", "options": {"source": "Line", "format": "json"}}
+"""What a line holds, as fields that a click shows. Here and not in the query, so that the lines stay as they are."""
 
 
 def source_variable() -> Json:
@@ -68,10 +67,10 @@ def row(spec: Spec) -> Folded:
             gridPos=grid(box),
             maxDataPoints=None,
             targets=[_target(query)],
-            extraJson={"fieldConfig": {"defaults": {"noValue": _EMPTY}, "overrides": []}},
+            transformations=[_FIELDS],
         )
 
-    return Folded("Logs (exporter and service)", Size(24, _HEIGHT), lines)
+    return Folded(_TITLE, Size(24, _HEIGHT), lines)
 
 
 def _target(query: str) -> Json:

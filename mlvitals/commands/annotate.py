@@ -1,5 +1,6 @@
 """What people did: deployments and changes of pipelines."""
 
+from collections.abc import Collection
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mlvitals.commands.common import Group, instant, load, spec_argument
+from mlvitals.commands.common import Group, instant, label, load, spec_argument
 
 if TYPE_CHECKING:
     from exporters.changes import ChangeKind
+    from generator.spec.model import Spec
 
 
 @click.group(cls=Group)
@@ -18,15 +20,9 @@ def annotate() -> None:
     """Note a deployment or a change of a pipeline, for the dashboards to mark."""
 
 
-def _label(_ctx: click.Context, _param: click.Parameter, text: str) -> str:
-    if not (0 < len(text) <= 200 and text.isprintable() and text == text.strip()):
-        raise click.BadParameter("give a printable text of 1 to 200 characters, without white space around it")
-    return text
-
-
-version_option = click.option("--version", callback=_label, required=True, metavar="V", help="What it is now.")
+version_option = click.option("--version", type=label, required=True, metavar="V", help="What it is now.")
 author_option = click.option(
-    "--author", callback=_label, envvar="USER", default="unknown", metavar="WHO", help="Who did it.  [default: you]"
+    "--author", type=label, envvar="USER", default="unknown", metavar="WHO", help="Who did it.  [default: you]"
 )
 at_option = click.option("--at", "moment", callback=instant, metavar="TIME", help="When.  [default: now]")
 
@@ -44,28 +40,40 @@ def annotate_deployment(spec_path: Path, version: str, author: str, moment: date
     """
     from exporters.changes import ChangeKind
 
-    _note(spec_path, ChangeKind.DEPLOYMENT, "model", version, author, moment)
+    _note(load(spec_path), spec_path.parent, ChangeKind.DEPLOYMENT, "model", version, author, moment)
 
 
 @annotate.command("pipeline")
 @spec_argument
-@click.argument("name", callback=_label)
+@click.argument("name", type=label)
 @version_option
 @author_option
 @at_option
 def annotate_pipeline(spec_path: Path, name: str, version: str, author: str, moment: datetime | None) -> None:
-    """Note that the pipeline NAME was changed."""
+    """Note that the pipeline NAME was changed: a source of the spec, or any other that matters to it."""
     from exporters.changes import ChangeKind
 
-    _note(spec_path, ChangeKind.PIPELINE, name, version, author, moment)
+    spec = load(spec_path)
+    _warn_of_unknown(name, spec.sources)
+    _note(spec, spec_path.parent, ChangeKind.PIPELINE, name, version, author, moment)
 
 
-def _note(spec_path: Path, kind: "ChangeKind", name: str, version: str, author: str, moment: datetime | None) -> None:
+def _warn_of_unknown(name: str, sources: Collection[str]) -> None:
+    """A pipeline may have a name of its own; where sources are known, it is more often one of them mistyped."""
+    from generator.spec.diagnostics import did_you_mean, quoted
+
+    if sources and name not in sources:
+        known = f"warning: the spec has no source {quoted(name)}, only {', '.join(map(quoted, sources))}"
+        click.echo("; ".join(filter(None, (known, did_you_mean(name, sources)))), err=True)
+
+
+def _note(
+    spec: "Spec", base_dir: Path, kind: "ChangeKind", name: str, version: str, author: str, moment: datetime | None
+) -> None:
     from exporters.changes import Change
     from exporters.results import open_results
 
-    spec = load(spec_path)
     change = Change(kind, name, moment or datetime.now(UTC), version, author)
-    with closing(open_results(spec.results, spec_path.parent)) as results:
+    with closing(open_results(spec.results, base_dir)) as results:
         results.note(spec.system.name, change)
     click.echo(f"noted {kind} {name} {version} at {change.moment:%Y-%m-%dT%H:%M:%SZ}")

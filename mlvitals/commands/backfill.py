@@ -7,21 +7,14 @@ from pathlib import Path
 
 import click
 
-from mlvitals.commands.common import OUTPUT, instant, load, reference_store, spec_argument, window_times
+from mlvitals.commands.common import OUTPUT, duration, instant, load, reference_store, spec_argument, window_times
 
 
-def _spacing(_ctx: click.Context, _param: click.Parameter, text: str) -> timedelta:
-    import msgspec
-
+def _within_lookback(_ctx: click.Context, _param: click.Parameter, spacing: timedelta) -> timedelta:
     from exporters.openmetrics import LOOKBACK
-    from generator.spec.durations import Duration, milliseconds
 
-    try:
-        spacing = timedelta(milliseconds=milliseconds(msgspec.convert(text, Duration)))
-    except msgspec.ValidationError:
-        raise click.BadParameter(f"{text!r} is not a duration such as 30s or 2m") from None
     if not timedelta(seconds=1) <= spacing < LOOKBACK:
-        raise click.BadParameter(f"{text} is not from 1s to below 5m; Prometheus finds a sample for 5 minutes")
+        raise click.BadParameter("give from 1s to below 5m; Prometheus finds a sample for 5 minutes")
     return spacing
 
 
@@ -30,7 +23,14 @@ def _spacing(_ctx: click.Context, _param: click.Parameter, text: str) -> timedel
 @click.option("--start", callback=instant, required=True, metavar="TIME", help="Windows that end after this time,")
 @click.option("--end", callback=instant, required=True, metavar="TIME", help="and not after this one, are measured.")
 @click.option("--openmetrics", type=OUTPUT, metavar="FILE", help="Write their metrics for promtool.")
-@click.option("--every", callback=_spacing, default="4m", show_default=True, help="Time between samples of a series.")
+@click.option(
+    "--every",
+    type=duration,
+    callback=_within_lookback,
+    default="4m",
+    show_default=True,
+    help="Time between samples of a series.",
+)
 @click.option("--save", is_flag=True, help="Store the results in the results database.")
 @click.option("--reference", "version", help="A version or alias. Default: the one in force.")
 @click.option("--instance", metavar="HOST:PORT", help="Label instance of the samples. Default: the exporter's address.")
@@ -48,7 +48,6 @@ def backfill(
 
     Prometheus takes the file with: promtool tsdb create-blocks-from openmetrics FILE DATA_DIRECTORY
     """
-    from rich.console import Console
     from rich.progress import track
 
     from exporters.atomic import replacing
@@ -58,6 +57,7 @@ def backfill(
     from exporters.schedule import newest_end, windows_ending
     from generator.contract import Contract
     from generator.prometheus import exporter_addresses
+    from mlvitals.console import console
     from mlvitals.output import backfill_summary
 
     if not (openmetrics or save):
@@ -71,7 +71,7 @@ def backfill(
             f"no window ends between --start and --end; the newest that is due ended {newest:%FT%RZ}"
         )
     loaded = reference_store(spec, spec_path).load(version or spec.reference.alias)
-    console = Console(stderr=True, highlight=False)
+    told = console(stderr=True)
     with ExitStack() as stack:
         history, results = None, None
         if openmetrics:
@@ -80,12 +80,10 @@ def backfill(
         if save:
             results = stack.enter_context(closing(open_results(spec.results, spec_path.parent)))
         reports = measured(spec, spec_path.parent, loaded, windows, measured_at=now, history=history, results=results)
-        shown = track(
-            reports, "Measuring", len(windows), console=console, transient=True, disable=not console.is_terminal
-        )
+        shown = track(reports, "Measuring", len(windows), console=told, transient=True, disable=not told.is_terminal)
         found = Counter(report.urgency for report in shown)
-        backfill_summary(found, console)
+        backfill_summary(found, told)
         if history and openmetrics:
             with replacing(openmetrics) as file:
                 samples = history.write(file, until=min(windows[-1].end + step + grace, now))
-            console.print(f"{samples:,} samples in {openmetrics}", markup=False)
+            told.print(f"{samples:,} samples in {openmetrics}", markup=False)

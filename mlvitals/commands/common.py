@@ -1,9 +1,11 @@
 """What the commands share: arguments, loading, writing, and errors as messages."""
 
+import math
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import urlsplit
 
 import click
 
@@ -23,6 +25,12 @@ class _Output(click.Path):
         return path
 
 
+def _finite(_ctx: click.Context, _param: click.Parameter, factor: float) -> float:
+    if not math.isfinite(factor):
+        raise click.BadParameter(f"{factor} is not a finite number")
+    return factor
+
+
 SPEC = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path, dir_okay=False)
 OUTPUT = _Output(path_type=Path, dir_okay=False)
@@ -31,6 +39,7 @@ compress_option = click.option(
     "--compress-time",
     type=click.FloatRange(min=1),
     default=1.0,
+    callback=_finite,
     metavar="FACTOR",
     help="Divide every duration of the spec: 180 plays an hour in 20 seconds.",
 )
@@ -88,6 +97,48 @@ def reference_store(spec: "Spec", spec_path: Path) -> "ReferenceStore":
     from exporters.stores import open_store
 
     return open_store(spec.reference.store, spec_path.parent, spec.system.name)
+
+
+def duration(text: str) -> timedelta:
+    """Take a length of time in the notation of specs."""
+    import msgspec
+
+    from generator.spec.durations import Duration, milliseconds
+
+    try:
+        length = timedelta(milliseconds=milliseconds(msgspec.convert(text, Duration)))
+    except msgspec.ValidationError:
+        raise click.BadParameter(f"{text!r} is not a duration such as 300ms, 1h or 30d") from None
+    except OverflowError:
+        raise click.BadParameter(f"{text} is longer than time is counted") from None
+    if not length:
+        raise click.BadParameter(f"{text} is no time at all")
+    return length
+
+
+def label(text: str) -> str:
+    """Take a text that is shown in one line and may be a label of a metric."""
+    if not (0 < len(text) <= 200 and text.isprintable() and text == text.strip()):
+        raise click.BadParameter("give a printable text of 1 to 200 characters, without white space around it")
+    return text
+
+
+def http_url(text: str) -> str:
+    """Take the address of a server."""
+    if not _is_http_url(text):
+        raise click.BadParameter(f"{text!r} is not a URL such as http://localhost:9090")
+    return text
+
+
+def _is_http_url(text: str) -> bool:
+    """Whether the text has the scheme, the host and the characters of one, and a port that can be where it has any."""
+    try:
+        url = urlsplit(text)
+        _ = url.port
+    except ValueError:
+        return False
+    written = text.isascii() and text.isprintable() and " " not in text
+    return written and text.startswith(("http://", "https://")) and bool(url.hostname)
 
 
 def instant(_ctx: click.Context, _param: click.Parameter, text: str | None) -> datetime | None:

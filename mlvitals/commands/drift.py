@@ -11,6 +11,7 @@ import click
 from mlvitals.commands.common import (
     OUTPUT,
     compress_option,
+    http_url,
     instant,
     load,
     reference_store,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 @click.option("--html", type=OUTPUT, metavar="FILE", help="Write the report as one self-contained page.")
 @click.option("--save", is_flag=True, help="Store the result in the results database.")
 @click.option("--textfile", type=OUTPUT, metavar="FILE", help="Write the metrics for node_exporter, to a file *.prom.")
-@click.option("--pushgateway", metavar="URL", help="Push the metrics to a Pushgateway.")
+@click.option("--pushgateway", type=http_url, metavar="URL", help="Push the metrics to a Pushgateway.")
 @click.option(
     "--fail-on",
     type=click.Choice(["info", "warning", "critical"]),
@@ -60,13 +61,12 @@ def drift(
 
     Exits with 0 once the window is measured, whatever was found, unless --fail-on says otherwise.
     """
-    from rich.console import Console
-
     from exporters.drift_history import drift_history, with_drift_type
     from exporters.outcome_facts import facts_of
     from exporters.pipeline import measure
     from exporters.results import open_results
     from generator.spec.model import Severity
+    from mlvitals.console import console
     from mlvitals.output import drift_table
 
     spec = load(spec_path, compress_time)
@@ -83,7 +83,7 @@ def drift(
     if as_json:
         click.echo(report.to_json())
     else:
-        drift_table(report, Console(highlight=False))
+        drift_table(report, console())
     if html:
         from exporters.html_report import html_page
 

@@ -30,12 +30,11 @@ def evaluate_command(
 ) -> None:
     """Replay a history with known faults: what would have caught each, how fast, and what would have cried wolf.
 
-    DIR holds predictions/ and, where there are any, outcomes/, recomputed/, training/, metrics/ and sources.parquet;
-    python -m examples.streamrec history --faults all writes such a folder.
+    DIR holds predictions/ and, where there are any, outcomes/, recomputed/, events/, training/, metrics/ and
+    sources.parquet; python -m examples.streamrec history --faults all writes such a folder.
     """
     from tempfile import TemporaryDirectory
 
-    from rich.console import Console
     from rich.progress import track
 
     from evaluation.evaluate import evaluate
@@ -44,6 +43,7 @@ def evaluate_command(
     from exporters.results import open_results
     from exporters.training_data import build_from_files
     from generator.spec.model import Results
+    from mlvitals.console import console
     from mlvitals.evaluation_output import evaluation_table
 
     spec, truth = load(spec_path), read_truth(truth_path)
@@ -51,7 +51,7 @@ def evaluate_command(
         reference = build_from_files(spec, Path.cwd(), (str(data / "training"),), truth.start)
     else:
         reference = reference_store(spec, spec_path).load(version or spec.reference.alias)
-    errors = Console(stderr=True)
+    errors = console(stderr=True)
     with TemporaryDirectory(prefix="mlvitals-evaluate-") as folder:
         kept = Results(url=f"sqlite:///{folder}/results.db")
         with closing(open_results(kept, Path(folder))) as results:
@@ -66,7 +66,7 @@ def evaluate_command(
                     track(reports, "Measuring", count, console=errors, transient=True, disable=not errors.is_terminal)
                 ),
             )
-    evaluation_table(found, Console(highlight=False))
+    evaluation_table(found, console())
     if json_path:
         write(json_path, found.to_json())
     if html_path:

@@ -5,18 +5,12 @@ from pathlib import Path
 
 import click
 
-from mlvitals.commands.common import Group, load, reference_store, spec_argument
+from mlvitals.commands.common import Group, label, load, reference_store, spec_argument
 
 
 @click.group(cls=Group)
 def reference() -> None:
     """Build, list and promote references: what normal is."""
-
-
-def _model_version(_ctx: click.Context, _param: click.Parameter, text: str | None) -> str | None:
-    if text is not None and not (0 < len(text) <= 200 and text.isprintable() and text == text.strip()):
-        raise click.BadParameter("give a printable text of 1 to 200 characters, without white space around it")
-    return text
 
 
 @reference.command("build")
@@ -29,7 +23,7 @@ def _model_version(_ctx: click.Context, _param: click.Parameter, text: str | Non
 @click.option("--promote", is_flag=True, help="Put the new version in force at once.")
 @click.option(
     "--model-version",
-    callback=_model_version,
+    type=label,
     metavar="V",
     help="The model's version: any text; with MLflow NAME/NUMBER or a run id, which is then tagged.",
 )
@@ -92,6 +86,7 @@ def list_command(spec_path: Path, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the whole artifact as JSON (schema mlvitals.reference/1).")
 def show(spec_path: Path, version: str | None, as_json: bool) -> None:
     """Show a version or alias (default: the one in force)."""
+    from mlvitals.console import console
     from mlvitals.reference_output import reference_table
 
     spec = load(spec_path)
@@ -99,7 +94,7 @@ def show(spec_path: Path, version: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(loaded.to_json())
     else:
-        reference_table(loaded)
+        reference_table(loaded, console())
 
 
 @reference.command("diff")
@@ -112,6 +107,7 @@ def diff_command(spec_path: Path, old: str, new: str, as_json: bool) -> None:
     import msgspec
 
     from exporters.reference_diff import diff_references
+    from mlvitals.console import console
     from mlvitals.reference_output import diff_table
 
     store = reference_store(load(spec_path), spec_path)
@@ -119,7 +115,7 @@ def diff_command(spec_path: Path, old: str, new: str, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode(diff))
     else:
-        diff_table(diff)
+        diff_table(diff, console())
 
 
 @reference.command()

@@ -124,9 +124,9 @@ def lint(spec_paths: tuple[Path, ...], form: str) -> None:
 def estimate_command(spec_path: Path, predictions_per_day: int | None, as_json: bool) -> None:
     """Show what the telemetry of a spec costs: series, and storage a day and on each tier."""
     import msgspec
-    from rich.console import Console
 
     from generator.estimate import estimate
+    from mlvitals.console import console
     from mlvitals.estimate_output import estimate_table
 
     spec = load(spec_path)
@@ -135,4 +135,4 @@ def estimate_command(spec_path: Path, predictions_per_day: int | None, as_json: 
     if as_json:
         click.echo(msgspec.json.encode(found))
     else:
-        estimate_table(found, Console(highlight=False))
+        estimate_table(found, console())

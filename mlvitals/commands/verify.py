@@ -3,50 +3,25 @@
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import click
 
-from mlvitals.commands.common import load, spec_argument
-
-
-def _length(_ctx: click.Context, param: click.Parameter, text: str | tuple[str, ...]) -> Any:
-    import msgspec
-
-    from generator.spec.durations import Duration, milliseconds
-
-    if isinstance(text, tuple):
-        return tuple(_length(_ctx, param, one) for one in text)
-    try:
-        length = timedelta(milliseconds=milliseconds(msgspec.convert(text, Duration)))
-    except msgspec.ValidationError:
-        raise click.BadParameter(f"{text!r} is not a duration such as 300ms, 1h or 30d") from None
-    if not length:
-        raise click.BadParameter(f"{text} is no time at all")
-    return length
+from mlvitals.commands.common import duration, http_url, load, spec_argument
 
 
 @click.command()
 @spec_argument
-@click.option("--prometheus", "url", required=True, metavar="URL", help="Where Prometheus is.")
+@click.option("--prometheus", "url", type=http_url, metavar="URL", required=True, help="Where Prometheus is.")
 @click.option(
     "--range",
     "ranges",
+    type=duration,
     multiple=True,
     default=("1h",),
     show_default=True,
-    callback=_length,
-    metavar="DURATION",
     help="Time range of the dashboards; may be given several times.",
 )
-@click.option(
-    "--slow",
-    metavar="DURATION",
-    default="300ms",
-    show_default=True,
-    callback=_length,
-    help="A query that takes longer is slow.",
-)
+@click.option("--slow", type=duration, default="300ms", show_default=True, help="A query that takes longer is slow.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON (schema mlvitals.verify/1).")
 def verify(spec_path: Path, url: str, ranges: tuple[timedelta, ...], slow: timedelta, as_json: bool) -> None:
     """Run every query of dashboards, rules and runbooks against a live Prometheus.

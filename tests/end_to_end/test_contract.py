@@ -39,7 +39,7 @@ HOUR = timedelta(hours=1)
 
 def fetch(url: str) -> str | None:
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             return answer.read().decode()
     except (urllib.error.URLError, ConnectionError):
         return None
@@ -74,7 +74,7 @@ def exporter_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     port = free_port()
     process = subprocess.Popen([*command, "export", spec, "--listen", f"127.0.0.1:{port}"], cwd=REPOSITORY)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         # Ready with the baseline's last window at once; the window of the log comes after it.
         while "streamrec_feature_status{" not in (fetch(f"http://127.0.0.1:{port}/metrics") or ""):
             assert process.poll() is None, "the exporter ended"
@@ -83,7 +83,7 @@ def exporter_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield fetch(f"http://127.0.0.1:{port}/metrics") or ""
     finally:
         process.terminate()
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=60) == 0
 
 
 @pytest.fixture(scope="module")

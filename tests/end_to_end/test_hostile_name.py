@@ -83,11 +83,11 @@ def firing(tmp_path: Path) -> Iterator[list[dict[str, Any]]]:
         for process in processes:
             process.terminate()
         for process in processes:
-            process.wait(timeout=10)
+            process.wait(timeout=60)
 
 
 def wait_for_drift(url: str) -> list[dict[str, Any]]:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         try:
             with urllib.request.urlopen(url, timeout=2) as answer:

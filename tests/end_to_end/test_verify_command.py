@@ -54,7 +54,7 @@ def prometheus(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     config.write_text(json.dumps({"scrape_configs": [job]}))
     options = (f"--config.file={config}", f"--storage.tsdb.path={root / 'data'}")
     with running(server("prometheus", request.param), *options, ready="/-/ready") as address:
-        deadline = monotonic() + 30
+        deadline = monotonic() + 120
         while not json.loads(fetch(f"{address}/api/v1/query?query=shop_drift_psi"))["data"]["result"]:
             assert monotonic() < deadline, "nothing was scraped"
             sleep(0.1)

@@ -57,7 +57,7 @@ def history(streamrec, tmp_path_factory) -> Path:
 def done(history) -> Result:
     files = ["--json", str(history / "found.json"), "--html", str(history / "found.html")]
     command = ["evaluate", str(SPEC), "--data", str(history), "--truth", str(history / "truth.json"), *files]
-    return CliRunner().invoke(main, command, catch_exceptions=False, env={"COLUMNS": "200"})
+    return CliRunner().invoke(main, command, catch_exceptions=False)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timedelta
-from threading import Thread
 
 import msgspec
 import pytest
@@ -178,17 +177,33 @@ def test_a_process_killed_while_it_forgets_changes_no_total(store: ResultsStore,
     assert database.count("business_events") == 4
 
 
-def test_processes_that_count_the_same_step_at_once_count_it_once(database: Database):
-    def count() -> None:
-        with closing(database.open()) as store:
-            for hour in range(10):
-                add(store, NOON + hour * HOUR, 10)
+COUNTED_BY_MANY = """
+import sys
+from pathlib import Path
+import msgspec
+from exporters.report import Window
+from exporters.results import open_results
+from generator.spec.model import Results
 
-    threads = [Thread(target=count) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+store = open_results(msgspec.json.decode(sys.argv[2], type=Results), Path(sys.argv[1]))
+print("ready", flush=True)
+for step in msgspec.json.decode(sys.stdin.read(), type=list[Window]):
+    store.count_step("shop", step, {"shop_clicks_total": 10.0})
+"""
+
+
+def test_processes_that_count_the_same_steps_at_once_count_each_once(database: Database):
+    arguments = [sys.executable, "-c", COUNTED_BY_MANY, database.folder, msgspec.json.encode(database.results)]
+    counters = [subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(3)]
+    steps = msgspec.json.encode([step(NOON + hour * HOUR) for hour in range(10)])
+    for counter in counters:
+        counter.stdout.readline()
+        counter.stdin.write(steps)
+    for counter in counters:  # all at once, on a database that has no tables yet
+        counter.stdin.close()
+    for counter in counters:
+        assert counter.wait(timeout=60) == 0
+        counter.stdout.close()
     with closing(database.open()) as store:
         assert total(store) == 100
 

@@ -41,11 +41,11 @@ def noted(tmp_path) -> tuple[Change, ...]:
         return results.newest_changes("shop", 9)
 
 
-def annotate(tmp_path, *arguments: str):
+def annotate(tmp_path, *arguments: str, sources: str = ""):
     spec = tmp_path / "shop.yaml"
     spec.write_text(
-        "version: 1\nsystem: {name: shop}\nprediction_log: {path: log, timestamp: at}\n"
-        "features: {age: {}}\nresults: {url: 'sqlite:///results.db'}\n"
+        f"version: 1\nsystem: {{name: shop}}\nprediction_log: {{path: log, timestamp: at}}\n"
+        f"features: {{age: {{}}}}\nresults: {{url: 'sqlite:///results.db'}}\nsources: {{{sources}}}\n"
     )
     kind, *rest = arguments
     return CliRunner().invoke(main, ["annotate", kind, str(spec), *rest])
@@ -56,6 +56,21 @@ def test_a_noted_pipeline_change_is_in_the_results_database(tmp_path):
     assert done.output == "noted pipeline user features 7 at 2026-03-03T00:00:00Z\n"
     [found] = noted(tmp_path)
     assert found == Change(ChangeKind.PIPELINE, "user features", datetime(2026, 3, 3, tzinfo=UTC), "7", "amara")
+
+
+def test_a_pipeline_that_is_no_source_of_the_spec_is_noted_with_a_warning_that_names_the_nearest(tmp_path):
+    sources = "user_batch_features: {path: users, max_age: 1h}, prices: {path: prices, max_age: 1h}"
+    done = annotate(tmp_path, "pipeline", "user_batch_feature", "--version", "7", sources=sources)
+    assert (done.exit_code, [change.name for change in noted(tmp_path)]) == (0, ["user_batch_feature"])
+    assert done.stderr == (
+        'warning: the spec has no source "user_batch_feature", only "user_batch_features", "prices"; '
+        'did you mean "user_batch_features"?\n'
+    )
+
+
+def test_a_pipeline_that_is_a_source_of_the_spec_is_noted_without_a_word(tmp_path):
+    done = annotate(tmp_path, "pipeline", "prices", "--version", "7", sources="prices: {path: prices, max_age: 1h}")
+    assert (done.exit_code, done.stderr) == (0, "")
 
 
 def test_a_deployment_is_of_the_model(tmp_path):

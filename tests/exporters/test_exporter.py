@@ -496,14 +496,14 @@ def test_a_process_serves_and_ends_cleanly_on_a_signal(
     process: subprocess.Popen[bytes], number: signal.Signals
 ) -> None:
     url = event(process, "listening")["url"]
-    with urlopen(f"{url}/healthz", timeout=10) as answer:
+    with urlopen(f"{url}/healthz", timeout=60) as answer:
         assert answer.status == HTTPStatus.OK
-    with urlopen(f"{url}/metrics", timeout=10) as answer:
+    with urlopen(f"{url}/metrics", timeout=60) as answer:
         assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
         assert value(answer.read(), "shop_data_freshness_max_age_seconds", feature_source="batch") == 6 * 3600
     process.send_signal(number)
     rest = process.stderr.read().decode()
-    assert process.wait(timeout=10) == 0
+    assert process.wait(timeout=60) == 0
     assert "Traceback" not in rest
     assert json.loads(rest.splitlines()[-1])["event"] == "stopped"
 
@@ -520,15 +520,15 @@ def test_it_stops_when_asked_to_and_frees_its_port(bench: Bench) -> None:
     url = json.loads(log.getvalue().splitlines()[0])["url"]
     wait_for(lambda: status(f"{url}/readyz") == HTTPStatus.OK)
     stop.set()
-    thread.join(timeout=10)
+    thread.join(timeout=60)
     assert not thread.is_alive()
     with pytest.raises(OSError):
-        urlopen(url, timeout=5)
+        urlopen(url, timeout=60)
 
 
 def status(url: str) -> int:
     try:
-        with urlopen(url, timeout=5) as answer:
+        with urlopen(url, timeout=60) as answer:
             return answer.status
     except HTTPError as error:
         return error.code

@@ -150,6 +150,12 @@ def test_what_is_no_address_of_a_gateway_is_refused(address: str):
         push(PAGE, address, "shop")
 
 
+@pytest.mark.parametrize("address", ["http://[::1", "http://a:b", "http://a b"])
+def test_an_address_that_cannot_be_asked_is_a_message(address: str):
+    with pytest.raises(PublishError, match="cannot be reached: "):
+        push(PAGE, address, "shop")
+
+
 @pytest.mark.slow
 def test_a_real_pushgateway_takes_the_page_and_the_next_one_in_its_place(tmp_path: Path):
     later = page_of_run(CONTRACT, report(features={}), {}, END, END)

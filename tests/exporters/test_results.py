@@ -65,11 +65,11 @@ def later(hours: int, **changes: object) -> WindowReport:
     return report(window=Window(WINDOW.start + hours * HOUR, WINDOW.end + hours * HOUR), **changes)
 
 
-def test_of_reports_saved_together_all_are_kept_or_none(store: ResultsStore) -> None:
+def test_a_report_and_those_that_it_changes_are_kept_together_or_not_at_all(store: ResultsStore) -> None:
     store.save(report())
     broken = Bin(label="no ratio", reference=None, current=0.1, psi=0.1)  # type: ignore[arg-type]
-    with pytest.raises(DatabaseError):
-        store.save(report(rows=2000), later(1, score=measured(bins=(broken,))))
+    with pytest.raises(DatabaseError, match=r"(?i)not-?.null"):
+        store.save(report(rows=2000), changed=[later(1, score=measured(bins=(broken,)))])
     assert store.last_report("shop") == report()
 
 

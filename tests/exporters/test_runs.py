@@ -1,4 +1,9 @@
+import errno
+import os
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -7,7 +12,7 @@ from exporter_samples import HOUR, NOON, SPEC, WINDOW, log_rows, value, write_pa
 
 from exporters.reference import build_reference
 from exporters.results import open_results
-from exporters.runs import Run, RunsApart, run_apart, run_here
+from exporters.runs import Run, RunsApart, run_here
 from exporters.server import Page
 from exporters.stores import DirectoryStore, open_store
 
@@ -25,6 +30,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def runs(folder: Path) -> Iterator[RunsApart]:
+    with closing(RunsApart(SPEC, folder)) as apart:
+        yield apart
+
+
 def here(folder: Path) -> Run:
     references, results = open_store(SPEC.reference.store, folder, "shop"), open_results(SPEC.results, folder)
     return run_here(SPEC, folder, references, results, WINDOW, MEASURED_AT)
@@ -34,17 +45,17 @@ def text(run: Run) -> bytes:
     return Page(b"", packed=run.page).body
 
 
-def test_a_process_of_its_own_measures_and_keeps_the_same(folder: Path) -> None:
-    apart = run_apart(SPEC, folder, WINDOW, MEASURED_AT)
+def test_a_process_of_its_own_measures_and_keeps_the_same(folder: Path, runs: RunsApart) -> None:
+    apart = runs(WINDOW, MEASURED_AT)
     (kept,) = open_results(SPEC.results, folder).windows_between("shop", WINDOW.start, WINDOW.end)
     assert (kept.window, kept.measured_at) == (WINDOW, MEASURED_AT)
     assert value(text(apart), "shop_window_rows") == 1000
     assert apart == here(folder)
 
 
-def test_a_failure_in_a_process_of_its_own_says_the_same(folder: Path) -> None:
+def test_a_failure_in_a_process_of_its_own_says_the_same(folder: Path, runs: RunsApart) -> None:
     (folder / "log").rename(folder / "gone")
-    apart = run_apart(SPEC, folder, WINDOW, MEASURED_AT)
+    apart = runs(WINDOW, MEASURED_AT)
     assert "prediction_log.path log does not exist" in apart.error
     assert apart == here(folder)
 
@@ -54,24 +65,42 @@ def test_a_process_that_dies_is_a_run_that_failed(folder: Path, monkeypatch: pyt
     killed.write_text("#!/bin/sh\nkill -9 $$\n")
     killed.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(killed))
-    run = run_apart(SPEC, folder, WINDOW, MEASURED_AT)
+    with closing(RunsApart(SPEC, folder)) as runs:
+        run = runs(WINDOW, MEASURED_AT)
     assert run == Run(None, "the measuring process ended with code -9 (-9: killed, out of memory?)")
 
 
-def test_windows_run_one_after_the_other_each_in_a_process_that_waited_for_it(folder: Path) -> None:
-    runs = RunsApart(SPEC, folder)
-    try:
-        assert runs(WINDOW, MEASURED_AT) == runs(WINDOW, MEASURED_AT) == here(folder)
-    finally:
-        runs.close()
+def test_windows_run_one_after_the_other_each_in_a_process_that_waited_for_it(folder: Path, runs: RunsApart) -> None:
+    assert runs(WINDOW, MEASURED_AT) == runs(WINDOW, MEASURED_AT) == here(folder)
 
 
-def test_a_waiting_process_that_was_killed_is_a_run_that_failed_and_the_next_succeeds(folder: Path) -> None:
-    runs = RunsApart(SPEC, folder)
-    try:
-        runs._waiting.kill()
-        runs._waiting.wait()
-        assert "ended with code -9" in runs(WINDOW, MEASURED_AT).error
-        assert runs(WINDOW, MEASURED_AT).error == ""
-    finally:
-        runs.close()
+def test_a_waiting_process_that_was_killed_is_a_run_that_failed_and_the_next_succeeds(runs: RunsApart) -> None:
+    runs._waiting.kill()
+    runs._waiting.wait()
+    assert "ended with code -9" in runs(WINDOW, MEASURED_AT).error
+    assert runs(WINDOW, MEASURED_AT).error == ""
+
+
+# ---------------------------------------------------------------- a system without room for a process
+
+
+def no_room(*_: object, **__: object) -> None:
+    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+
+def test_a_run_is_kept_although_no_process_can_be_started_after_it(
+    folder: Path, runs: RunsApart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as full:
+        full.setattr(subprocess, "Popen", no_room)
+        assert runs(WINDOW, MEASURED_AT) == here(folder)
+    assert runs(WINDOW, MEASURED_AT).error == ""
+
+
+def test_a_window_for_which_no_process_can_be_started_is_a_run_that_failed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subprocess, "Popen", no_room)
+    with closing(RunsApart(SPEC, folder)) as runs:
+        run = runs(WINDOW, MEASURED_AT)
+    assert run == Run(None, f"no process to measure in: [Errno {errno.EAGAIN}] {os.strerror(errno.EAGAIN)}")

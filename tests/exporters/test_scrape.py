@@ -22,7 +22,7 @@ def test_prometheus_reads_a_page_of_several_gzip_members(prometheus: str, tmp_pa
     contract = Contract(SPEC)
     window = packed(render_window(contract, report()))
     page = Page(render_state(contract, RunState(runs=5), {}, NOON), content_type=CONTENT_TYPE, packed=window)
-    with PageServer("127.0.0.1:0", {"/metrics": lambda: page}) as server:
+    with PageServer("127.0.0.1:0", {"/metrics": lambda: page}, print) as server:
         target, address = server.url.removeprefix("http://"), f"127.0.0.1:{free_port()}"
         config = {
             "scrape_configs": [{"job_name": "x", "scrape_interval": "1s", "static_configs": [{"targets": [target]}]}]
@@ -44,7 +44,7 @@ def answer(address: str, query: str) -> float:
     url = f"http://{address}/api/v1/query?query={quote(query)}"
     for _ in range(100):
         try:
-            with urlopen(url, timeout=5) as response:
+            with urlopen(url, timeout=60) as response:
                 result = json.load(response)["data"]["result"]
         except URLError:
             result = []

@@ -210,13 +210,13 @@ def test_the_server_shows_the_process_too_and_can_be_closed() -> None:
     telemetry = PredictionTelemetry(SPEC)
     serve_everything(telemetry)
     with telemetry.start_server() as server:
-        with urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=5) as answer:
+        with urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=60) as answer:
             found = answer.read()
         port = server.port
     names = {name for name, _ in samples_of(found)}
     assert {family.name for family in Contract(SPEC).of(Producer.PROCESS)} <= names
     with pytest.raises(OSError):
-        urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5)
+        urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60)
 
 
 def test_a_serving_application_needs_no_numpy() -> None:

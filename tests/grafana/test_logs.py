@@ -8,7 +8,7 @@ from generator.grafana import dashboard, dashboards
 from generator.signals import signals
 from generator.spec.model import Telemetry
 
-LOGS = "Logs (exporter and service)"
+LOGS = "Logs (exporter and service; kept by docker compose --profile logs)"
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +59,16 @@ def test_it_asks_the_log_store_that_is_chosen(shown, lines):
     )
 
 
-def test_an_empty_panel_says_how_log_lines_get_there(lines):
-    assert "--profile logs" in lines["fieldConfig"]["defaults"]["noValue"]
+def test_the_row_says_how_log_lines_get_there_because_a_panel_of_logs_shows_no_text_of_ours(row, lines):
+    assert "--profile logs" in row["title"]
     assert "--profile logs" in lines["description"]
+    assert "noValue" not in lines["fieldConfig"]["defaults"]
+
+
+def test_what_a_line_holds_becomes_fields_that_a_click_shows(lines):
+    [extract] = lines["transformations"]
+    assert extract["id"] == "extractFields"
+    assert (extract["options"]["source"], extract["options"]["format"]) == ("Line", "json")
 
 
 def test_a_system_that_keeps_no_logs_has_neither_row_nor_variable(streamrec):

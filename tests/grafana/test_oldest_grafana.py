@@ -37,6 +37,10 @@ OPTIONS = {
     }
     | _LEGEND
     | _TOOLTIP,
+    "logs": {
+        *("dedupStrategy", "enableLogDetails", "prettifyLogMessage", "showCommonLabels", "showLabels"),
+        *("showLogContextToggle", "showTime", "sortOrder", "wrapLogMessage"),
+    },
     "row": set(),
     "stat": {
         *("colorMode", "graphMode", "justifyMode", "orientation", "reduceOptions", "showPercentChange", "text"),
@@ -60,14 +64,15 @@ FIELDS = {
         *("pointSize", "showPoints", "spanNulls", "stacking", "thresholdsStyle"),
     },
 }
-TRANSFORMATIONS = {"convertFieldType", "filterByValue", "formatTime", "merge", "organize", "sortBy"}
+TRANSFORMATIONS = {"convertFieldType", "extractFields", "filterByValue", "formatTime", "merge", "organize", "sortBy"}
 LATER = {("bargauge", "legend"), ("stat", "percentChangeColorMode")}
 """Options that came later, set to what 11.0 does without them."""
 
 
 @pytest.fixture(scope="module")
 def panels(streamrec):
-    return [panel for board in dashboards(streamrec, signals(streamrec)).values() for panel in board["panels"]]
+    boards = dashboards(streamrec, signals(streamrec)).values()
+    return [inner for board in boards for panel in board["panels"] for inner in (panel, *panel.get("panels", ()))]
 
 
 def test_every_panel_is_of_a_type_that_it_has(panels):

@@ -38,7 +38,7 @@ def post(url: str, sent: object, content_type: str = "application/json") -> tupl
     body = sent if isinstance(sent, bytes) else json.dumps(sent).encode()
     request = urllib.request.Request(url, body, {"Content-Type": content_type})
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as refusal:
         return refusal.code, refusal.read().decode()
@@ -130,7 +130,7 @@ def test_nothing_else_takes_messages(inbox, path):
 def test_a_body_too_large_is_refused(inbox):
     request = urllib.request.Request(f"{inbox.url}/slack", b"{}", {"Content-Length": str(LARGEST_BODY + 1)})
     with pytest.raises(urllib.error.HTTPError) as refusal:
-        urllib.request.urlopen(request, timeout=10)
+        urllib.request.urlopen(request, timeout=60)
     assert refusal.value.code == 413
 
 
@@ -229,7 +229,7 @@ def command(*options: str):
         yield process
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=60)
 
 
 def test_the_command_listens_says_where_and_ends_quietly():
@@ -243,5 +243,5 @@ def test_the_command_listens_says_where_and_ends_quietly():
 
 def test_an_address_that_is_taken_is_a_message(inbox):
     with command("--listen", inbox.url.removeprefix("http://")) as process:
-        assert process.wait(timeout=30) == 1
+        assert process.wait(timeout=60) == 1
         assert "error: cannot listen on" in process.stderr.read()

@@ -110,6 +110,23 @@ def test_a_label_column_that_changes_its_type_loses_only_what_cannot_be_read(tmp
     assert (report.answered, report.invalid, report.observed_mean) == (2, 2, 1.0)
 
 
+def test_a_file_whose_labels_are_all_of_another_type_is_named(tmp_path):
+    predictions(tmp_path)
+    clicks(tmp_path, ["p0", "p1"], [5, 6], [True, False], "clicks/a.parquet")
+    clicks(tmp_path, ["p2", "p3"], [7, 8], ["yes", "no"], "clicks/b.parquet")
+    report = measured(apart(), tmp_path)
+    [problem] = report.problems
+    assert problem.path.endswith("clicks/b.parquet")
+    assert problem.problem == "column 'clicked' holds string values, none a binary label"
+    assert (report.answered, report.invalid) == (2, 2)
+
+
+def test_a_file_in_which_only_some_labels_are_none_is_no_problem(tmp_path):
+    predictions(tmp_path)
+    clicks(tmp_path, ["p0", "p1"], [5, 6], ["1", "perhaps"])
+    assert measured(apart(), tmp_path).problems == ()
+
+
 def test_a_null_label_is_no_outcome(tmp_path):
     predictions(tmp_path)
     clicks(tmp_path, ["p0"], [5], [None])
@@ -237,12 +254,17 @@ def lose_column(folder):
     write(folder, "clicks/a.parquet", id=["p0"], seen=minutes(5))
 
 
+def lose_type(folder):
+    clicks(folder, ["p0", "p1"], [5, 6], ["yes", "no"])
+
+
 @pytest.mark.parametrize(
     ("lose", "outcome"),
     [
         (lose_folder, {}),
         (lose_every_file, {}),
         (lose_column, {}),
+        (lose_type, {}),
         (lose_table, {"path": "sqlite:///clicks", "format": LogFormat.SQL, "table": "clicks"}),
     ],
 )

@@ -5,7 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from generator.contract import Contract, Producer
+from generator.contract import CUSUM_SIDES, ConceptStatus, Contract, DriftKind, Producer
 from generator.estimate import estimate, family_series
 from generator.spec.diagnostics import SpecError
 from generator.spec.load import parse_spec
@@ -46,6 +46,13 @@ def storage(text: str, kind: str, predictions: int = 1_000_000) -> float:
 )
 def test_series_are_the_product_of_the_label_values(family, expected):
     assert series(SMALL, family) == expected
+
+
+def test_labels_whose_values_the_contract_lists_count_these(streamrec: Spec):
+    found = {item.family: item.series for item in family_series(streamrec)}
+    assert found["streamrec_drift_type"] == len(DriftKind)
+    assert found["streamrec_concept_status"] == len(ConceptStatus)
+    assert found["streamrec_concept_cusum"] == len(CUSUM_SIDES)
 
 
 def test_every_exported_family_is_counted_once(streamrec: Spec):
@@ -109,6 +116,12 @@ def test_the_command_shows_storage_series_and_assumptions(spec_file):
     assert result.exit_code == 0, result.output
     assert "50 MB" in result.output
     assert "assumed: 8 B a point" in result.output
+
+
+def test_off_a_terminal_no_word_is_broken(spec_file):
+    shown = CliRunner().invoke(main, ["estimate", spec_file]).output
+    assert "shop_prediction_latency_seconds" in shown
+    assert "2 model_version x 2 stage x 13 le, sum and count x 2 instance" in shown
 
 
 def test_the_command_gives_json(spec_file):

@@ -112,6 +112,12 @@ def test_a_server_that_is_not_there_is_said_so():
         Prometheus("http://127.0.0.1:1").at("x", 0)
 
 
+@pytest.mark.parametrize("url", ["http://[::1", "http://a/\u00e4", "http://."])
+def test_an_address_that_cannot_be_asked_is_said_so(url):
+    with pytest.raises(ServerError, match="does not answer"):
+        Prometheus(url).at("x", 0)
+
+
 def test_an_address_that_is_none_is_said_so():
     with pytest.raises(ServerError, match="looks like http://"):
         Prometheus("localhost:9090")
