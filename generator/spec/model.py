@@ -464,7 +464,7 @@ class Telemetry(Part, frozen=True, kw_only=True):
     trace_sample_rate: Ratio = 0.001
     log_sample_rate: Ratio = 0.1
     predictions_per_day: Annotated[int, Meta(ge=0)] = 1_000_000
-    series_budget: Annotated[int, Meta(ge=1, description="Exported series beyond which compilation refuses.")] = 100_000
+    series_budget: Annotated[int, Meta(ge=1, description="Exported series beyond which compilation refuses.")] = 200_000
     signals: dict[Label, TelemetrySignal] = {}
 
 

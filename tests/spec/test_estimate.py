@@ -101,7 +101,12 @@ def test_the_default_budget_is_exceeded_at_the_features():
         parse_spec(SMALL.replace("amount: {}", features))
     (problem,) = caught.value.diagnostics
     assert problem.position.line == 5
-    assert "is 100,000, and up to" in problem.text
+    assert "is 200,000, and up to" in problem.text
+
+
+def test_a_thousand_numbers_fit_the_default_budget():
+    features = ", ".join(f"f{index}: {{}}" for index in range(1_000))
+    assert estimate(parse_spec(SMALL.replace("amount: {}", features)), 1_000).series > 100_000
 
 
 @pytest.fixture
