@@ -307,8 +307,12 @@ def build_reference(
         if name not in columns:
             problems.append(f"{label}: the training data has no column {name!r}")
             return None
+        column = columns[name]
+        if len(column) != rows.count:
+            problems.append(f"{label}: column {name!r} has {len(column)} rows, others have {rows.count}")
+            return None
         try:
-            return _feature_reference(columns[name], feature, bins, spec.reference.knots, rows)
+            return _feature_reference(column, feature, bins, spec.reference.knots, rows)
         except ColumnTypeError as error:
             problems.append(f"{label}: column {name!r} {error}")
             return None
@@ -413,13 +417,9 @@ class _Rows:
 
 
 def _row_count(spec: Spec, columns: Mapping[str, Column], times: Column | None) -> int:
-    wanted = dict.fromkeys(map(spec.column, spec.features))
-    lengths = {len(columns[name]) for name in wanted if name in columns} | (
-        {len(times)} if times is not None else set()
-    )
-    if len(lengths) > 1:
-        raise ReferenceDataError(f"the columns of the training data differ in length: {sorted(lengths)}")
-    count = lengths.pop() if lengths else 0
+    """The length of the first column that is there: a column may have to be read for it."""
+    known = (columns[name] for name in map(spec.column, spec.features) if name in columns)
+    count = len(next(known, ())) if times is None else len(times)
     if count == 0:
         raise ReferenceDataError("the training data has no rows of this spec's features")
     return count

@@ -98,6 +98,9 @@ class TrainingData(Mapping[str, Column]):
             return self.columns[name]
         return self._read({name: self._types[name]} if name in self._types else {})[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
 

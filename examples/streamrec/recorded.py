@@ -8,6 +8,7 @@ import json
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +17,8 @@ from generator.spec.durations import seconds
 RECORD_STEP_SECONDS = 60
 ALERT_STEP_SECONDS = 240
 """What is asked again and again for a month is asked seldom; every lookback still finds a sample."""
+_AT_ONCE = 3
+"""While one answer is read, two are computed."""
 _MOST_POINTS = 10_000
 """Prometheus answers up to 11,000 points a series."""
 
@@ -42,11 +45,16 @@ def fetch_from(address: str) -> Fetch:
 def recorded(rules: Iterable[Mapping[str, Any]], begin: datetime, end: datetime, fetch: Fetch) -> Iterator[str]:
     """The lines of what the rules would have left: records, and of alerts Prometheus' own series ALERTS.
 
-    The samples of a name stand together.
+    The samples of a name stand together. Several rules are asked for at once: they read nothing that another leaves.
     """
+
+    def left_by(rule: Mapping[str, Any]) -> Left:
+        return _record(rule, begin, end, fetch) if "record" in rule else _alert(rule, begin, end, fetch)
+
     by_name: dict[str, dict[Labels, list[Sample]]] = {}
-    for rule in rules:
-        name, left = _record(rule, begin, end, fetch) if "record" in rule else _alert(rule, begin, end, fetch)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        everything = list(pool.map(left_by, rules))
+    for name, left in everything:
         series = by_name.setdefault(name, {})
         for labels, samples in left.items():
             series.setdefault(labels, []).extend(samples)

@@ -1,3 +1,5 @@
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -6,8 +8,10 @@ import pyarrow.csv as pa_csv
 import pytest
 from exporter_samples import HOUR, NOON, SPEC, log_rows, write_parquet
 
+from exporters.columns import Column
+from exporters.log_files import StoredFile
 from exporters.reference import Reference, ReferenceDataError, build_reference, hash_streams
-from exporters.training_data import build_from_files
+from exporters.training_data import TrainingData, build_from_files, files_at
 from generator.spec.model import Condition
 from generator.spec.model import Reference as ReferenceSection
 
@@ -44,6 +48,23 @@ def test_the_time_column_serves_a_conditioned_reference(tmp_path: Path) -> None:
     write_parquet(ROWS, tmp_path / "train.parquet")
     found = build_from_files(spec, tmp_path, ["train.parquet"], NOON)
     assert len(found.features["age"].counts) == 24
+
+
+class ReadingsCounted(TrainingData):
+    def __init__(self, files: Sequence[StoredFile]) -> None:
+        super().__init__(SPEC, files)
+        self.read: Counter[str] = Counter()
+
+    def __getitem__(self, name: str) -> Column:
+        self.read[name] += 1
+        return super().__getitem__(name)
+
+
+def test_the_column_of_a_feature_is_read_once_for_it_is_read_from_every_file(tmp_path: Path) -> None:
+    write_parquet(ROWS, tmp_path / "train.parquet")
+    data = ReadingsCounted([*files_at("train.parquet", tmp_path)])
+    build_reference(SPEC, data, created=NOON, source_hash="")
+    assert {data.read[SPEC.column(name)] for name in SPEC.features} == {1}
 
 
 def test_training_data_need_no_time_column(tmp_path: Path) -> None:
