@@ -57,6 +57,11 @@ loopback_only() { ! docker compose ps --format '{{.Ports}}' | grep -Eq '(^|, )(0
 is_read_only() { docker inspect -f '{{.HostConfig.ReadonlyRootfs}}' "$(docker compose ps -aq "$1")" | grep -q true; }
 restarts() { docker inspect -f '{{.RestartCount}}' "$(docker compose ps -aq "$1")"; }
 healthy() { [ "$(docker inspect -f '{{.State.Health.Status}}' "$(docker compose ps -aq "$1")")" = healthy ]; }
+killed() {  # a service whose image has no shell: from a container beside it, which sees its processes
+    docker run --rm --network none --user 10001 --pid "container:$(docker compose ps -q "$1")" \
+        --entrypoint sh mlvitals:local -c 'kill -9 -1'
+}
+is_running_again() { [ "$(restarts "$1")" -gt "$2" ] && docker compose ps --status running --services | grep -qx "$1"; }
 came_back() { [ "$(restarts "$1")" -gt "$2" ] && healthy "$1"; }
 
 running_stack() {
@@ -102,6 +107,13 @@ for service in streamrec exporter inbox prometheus alertmanager grafana; do
     docker compose exec -T $service sh -c 'kill -9 -1' >/dev/null 2>&1 || :  # the shell goes with it
     within "$service: comes back after SIGKILL" came_back $service "$before"
 done
+if [ "${COMPOSE_PROFILES:-}" = logs ]; then
+    before_loki=$(restarts loki) before_collector=$(restarts collector)
+    killed loki >/dev/null 2>&1 || :
+    killed collector >/dev/null 2>&1 || :
+    within "loki: comes back after SIGKILL" came_back loki "$before_loki"
+    within "collector: comes back after SIGKILL" is_running_again collector "$before_collector"
+fi
 running_stack
 
 docker compose stop prometheus >/dev/null 2>&1
