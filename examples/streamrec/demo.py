@@ -176,6 +176,10 @@ class Demo:
     def say(self, text: str, style: str = "") -> None:
         """Print a line with the time since the start."""
         self.console.print(f"{time.monotonic() - self.began:4.0f} s  ", end="")
+        self._print(text, style)
+
+    def _print(self, text: str, style: str = "") -> None:
+        """Print a text as it is, in one line: an address that is broken cannot be followed."""
         self.console.print(Text(text, style=style), soft_wrap=True)
 
     def run(self, prometheus: str | None, *, keep: bool) -> None:
@@ -305,12 +309,10 @@ class Demo:
         page, _, anchor = annotations["runbook_url"].rpartition("/")[2].partition("#")
         self.console.rule("what the on-call reads")
         for text in (annotations["summary"], annotations["description"]):
-            self.console.print(Text(text, style="bold"))
-        self.console.print(Text(f"Dashboard: {annotations['dashboard_url']}"))
-        self.console.print(Text(f"Runbook:   {annotations['runbook_url']}"))
-        self.console.print(
-            Text(f"  here:    {self._shown(self.place.root / 'runbooks' / 'streamrec' / page)} ({anchor})")
-        )
+            self._print(text, style="bold")
+        self._print(f"Dashboard: {annotations['dashboard_url']}")
+        self._print(f"Runbook:   {annotations['runbook_url']}")
+        self._print(f"  here:    {self._shown(self.place.root / 'runbooks' / 'streamrec' / page)} ({anchor})")
         self.console.rule()
 
     def _watch_exporter(self) -> None:
