@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 import yaml
 
-from generator.spec.durations import duration, seconds
+from mlvitals.generator.spec.durations import duration, seconds
 
 COMPARISON = re.compile(r" (>=|>|<|==) (-?[0-9.]+)(?=$|\n  and )", re.MULTILINE)
 
