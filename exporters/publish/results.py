@@ -4,7 +4,7 @@
 each cell of each feature, `drift_outcomes` one for the outcomes of earlier predictions, all of which are in,
 `drift_gaps` one for what the window says of concept drift, and `drift_durations` one for how long it took to measure;
 `business_events` has one for what was counted of each business event of the events log in each step
-(`mlvitals.exporters.sections.events.totals`), and `changes` one for each deployment or change of a pipeline that was noted. Times are UTC.
+(`sections.events.totals`), and `changes` one for each deployment or pipeline change that was recorded. Times are UTC.
 The prediction score is stored beside the features and told apart by `is_score`, since a feature may have any name.
 """
 
@@ -41,11 +41,12 @@ from mlvitals.exporters.database import TABLES, DatabaseError, UtcDateTime, expl
 from mlvitals.exporters.parts import Window
 from mlvitals.exporters.sections.changes import Change, ChangeKind, changes
 from mlvitals.exporters.sections.concept.report import PastWindow
-from mlvitals.exporters.sections.concept.views import drift_gaps, gap_row, past_window_of_row
+from mlvitals.exporters.sections.concept.views import drift_gaps, past_window_of_row
 from mlvitals.exporters.sections.events.totals import Amounts, Counted, count_step, fold_before, newest_totals
-from mlvitals.exporters.sections.features.views import bin_rows, drift_features, drift_results, feature_rows
-from mlvitals.exporters.sections.outcomes.views import drift_outcomes, outcome_row
+from mlvitals.exporters.sections.features.views import drift_features, drift_results
+from mlvitals.exporters.sections.outcomes.views import drift_outcomes
 from mlvitals.exporters.window.report import WindowReport
+from mlvitals.exporters.window.sections import SECTIONS
 from mlvitals.generator.contract import TOP_BINS_SQL
 from mlvitals.generator.spec.model import RESULTS_IN, Results
 
@@ -143,15 +144,14 @@ class ResultsStore:
         key = _key(report)
         # First, for it locks the window's row: another process that saves the same window waits here.
         connection.execute(self._insert_or_replace(key, _window_row(report)))
-        for table in (drift_results, drift_features, drift_outcomes, drift_gaps):
-            connection.execute(delete(table).filter_by(**key))
-        connection.execute(insert(drift_gaps), key | gap_row(report))
-        if features := [key | row for row in feature_rows(report)]:
-            connection.execute(insert(drift_features), features)
-        if bins := [key | row for row in bin_rows(report)]:
-            connection.execute(insert(drift_results), bins)
-        if report.outcomes is not None and report.outcomes.mature:
-            connection.execute(insert(drift_outcomes).values(key | outcome_row(report.outcomes)))
+        written: dict[str, list[dict[str, Any]]] = {table: [] for section in SECTIONS for table in section.tables}
+        for section in SECTIONS:
+            for table, row in section.rows_of(report):
+                written[table].append({**key, **row})
+        for name, rows in written.items():
+            connection.execute(delete(TABLES.tables[name]).filter_by(**key))
+            if rows:
+                connection.execute(insert(TABLES.tables[name]), rows)
 
     def _time(self, connection: Connection, report: WindowReport, seconds: float | None) -> None:
         connection.execute(delete(drift_durations).filter_by(**_key(report)))
