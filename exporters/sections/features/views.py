@@ -49,6 +49,9 @@ drift_features = Table(
     Column("js", Float),
     Column("js_critical_value", Float),
     Column("severity", String(16)),
+    # Columns of later versions come last, where migrations add them; null in rows of earlier ones.
+    Column("wasserstein", Float),
+    Column("wasserstein_critical_value", Float),
 )
 drift_results = Table(
     "drift_results",
