@@ -47,7 +47,7 @@ from mlvitals.exporters.sections.outcomes.join import (
 from mlvitals.exporters.sections.outcomes.judge import OutcomeTally, judged
 from mlvitals.exporters.sections.outcomes.performance import estimated_figures, tally_for
 from mlvitals.exporters.sections.outcomes.report import EstimatedPerformance, OutcomeReport
-from mlvitals.generator.spec.durations import milliseconds
+from mlvitals.generator.spec.durations import span
 from mlvitals.generator.spec.model import FeatureType, LogFormat, Outcome, OutcomeKind, PredictionLog, Spec
 
 CALIBRATED = 0.05
@@ -79,7 +79,7 @@ def measure_outcomes(
         segments: where the outcomes are also gathered by segment.
     """
     log, outcome = spec.prediction_log, outcome_of(spec)
-    delay = timedelta(milliseconds=milliseconds(outcome.max_delay))
+    delay = span(outcome.max_delay)
     mature = Window(window.start - delay, window.end - delay)
     if reference is not None and reference.kind is not outcome.kind:
         reference = None
@@ -293,8 +293,8 @@ def _outcome_files(outcome: Outcome, file_format: LogFormat, base_dir: Path, win
 
 def _not_before(window: Window | None) -> Callable[[Mapping[str, str]], bool]:
     def keep(partition: Mapping[str, str]) -> bool:
-        span = partition_span(partition)
-        return span is None or window is None or span.end > window.start - WIDEST_OFFSET
+        covered = partition_span(partition)
+        return covered is None or window is None or covered.end > window.start - WIDEST_OFFSET
 
     return keep
 
