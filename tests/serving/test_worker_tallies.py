@@ -65,7 +65,7 @@ def test_a_killed_worker_loses_no_count(witness: WorkerTally, folder: Path) -> N
     program = f"""
 from pathlib import Path
 from mlvitals.exporters.serving.workers import WorkerTally
-from generator.contract import MetricType
+from mlvitals.generator.contract import MetricType
 from mlvitals.exporters.serving.tallies import Series
 tally = WorkerTally(Path({str(folder)!r}))
 place = tally.place(Series("counts_total", ("a",), MetricType.COUNTER, 1))
