@@ -153,8 +153,8 @@ def test_a_forked_worker_counts_apart_and_keeps_the_model_that_its_parent_loaded
     program = f"""
 import os, sys
 from pathlib import Path
-sys.path.insert(0, "tests")
-sys.path.insert(0, "tests/exporters")
+sys.path.insert(0, "tests/samples")
+sys.path.insert(0, "tests/serving")
 from prometheus_client import generate_latest
 from test_worker_tallies import telemetry_in
 telemetry = telemetry_in(Path({str(folder)!r}))
