@@ -19,7 +19,7 @@ WHERE system = :system
 ORDER BY psi_contribution DESC, feature_name, is_score, bin_index
 LIMIT :limit"""
 """The bins that contributed most to PSI in a system's newest window, in the results database; the exporter's tables
-are in `mlvitals.exporters.publish.results`. Runs on SQLite and PostgreSQL. Empty where the newest window had too few rows to compare."""
+are in `exporters.publish.results`. Runs on SQLite and PostgreSQL. Empty where the newest window had too few rows to compare."""
 
 
 class MetricType(StrEnum):

@@ -33,11 +33,20 @@ from mlvitals.exporters.sections.outcomes.columns import (
     predicted_values,
     prediction_columns,
 )
-from mlvitals.exporters.sections.outcomes.join import NO_TIME, OUTCOME, Partitions, Rows, Terms, join, with_segments
+from mlvitals.exporters.sections.outcomes.join import (
+    NO_TIME,
+    OUTCOME,
+    Breakdown,
+    NoBreakdown,
+    Partitions,
+    Rows,
+    Terms,
+    join,
+    with_segments,
+)
 from mlvitals.exporters.sections.outcomes.judge import OutcomeTally, judged
 from mlvitals.exporters.sections.outcomes.performance import estimated_figures, tally_for
 from mlvitals.exporters.sections.outcomes.report import EstimatedPerformance, OutcomeReport
-from mlvitals.exporters.sections.segments.count import SegmentOutcomes
 from mlvitals.generator.spec.durations import milliseconds
 from mlvitals.generator.spec.model import FeatureType, LogFormat, Outcome, OutcomeKind, PredictionLog, Spec
 
@@ -55,7 +64,7 @@ def measure_outcomes(
     reference: OutcomeReference | None,
     window: Window,
     measured_at: datetime,
-    segments: SegmentOutcomes | None = None,
+    segments: Breakdown | None = None,
 ) -> OutcomeReport:
     """Join the outcomes of the mature window that belongs to a measured one, and compare them with the reference.
 
@@ -77,7 +86,7 @@ def measure_outcomes(
     estimated = _estimated(spec, base_dir, reference, window) if outcome.kind is OutcomeKind.BINARY else None
     if window.end > measured_at:
         return OutcomeReport(window=mature, kind=outcome.kind, mature=False, estimated=estimated)
-    found = OutcomeTally(tally_for(outcome), segments or SegmentOutcomes())
+    found = OutcomeTally(tally_for(outcome), segments or NoBreakdown())
     kinds = with_segments(len(found.segments.columns)), OUTCOME
     with ExitStack() as stack:
         predictions, outcomes = (stack.enter_context(Partitions(kind)) for kind in kinds)
@@ -108,7 +117,7 @@ class _Sides:
 
     spec: Spec
     base_dir: Path
-    segments: SegmentOutcomes
+    segments: Breakdown
     predictions: Partitions
     outcomes: Partitions
     problems: list[FileProblem] = field(default_factory=list)
