@@ -464,7 +464,7 @@ import sys, threading
 from pathlib import Path
 import msgspec
 from mlvitals.exporters.process.exporter import run_exporter
-from generator.spec.model import Spec
+from mlvitals.generator.spec.model import Spec
 
 spec = msgspec.json.decode(sys.stdin.read(), type=Spec)
 run_exporter(spec, Path(sys.argv[1]), stop=threading.Event(), log_to=sys.stderr, listen="127.0.0.1:0")
