@@ -2,9 +2,10 @@
 
 import importlib.util
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 from uuid import uuid4
 
 import hypothesis
@@ -24,6 +25,7 @@ RELEASES = ("stable", "sid")
 hypothesis.settings.register_profile("shared machine", deadline=None)
 hypothesis.settings.load_profile("shared machine")
 NOT_RUN = "did not run: no {} here (scripts/servers.sh unpacks it from Debian's packages)"
+SERVERS_SCRIPT = REPOSITORY / "scripts" / "servers.sh"
 
 
 @pytest.fixture(scope="session")
@@ -37,11 +39,15 @@ def flights() -> Spec:
 
 
 def server(name: str, release: str = "stable") -> str:
-    """The path of a server program; without it the test is skipped, and the summary says so."""
-    found = find_server(name, release=release)
-    if found is None:
-        pytest.skip(NOT_RUN.format(f"{name} of Debian {release}"))
-    return found
+    """The path of a server program; without it the test does not run."""
+    return find_server(name, release=release) or not_run(f"{name} of Debian {release}")
+
+
+def not_run(needed: str) -> NoReturn:
+    """Fail the test for want of a server where this machine could have it, else skip it and say so in the summary."""
+    if subprocess.run([SERVERS_SCRIPT, "possible"], check=False).returncode == 0:
+        pytest.fail(NOT_RUN.format(needed), pytrace=False)
+    pytest.skip(NOT_RUN.format(needed))
 
 
 @pytest.fixture(params=RELEASES)
@@ -88,7 +94,7 @@ def postgres() -> Iterator["Postgres"]:
 
     initdb = find_postgres("initdb")
     if initdb is None:
-        pytest.skip(NOT_RUN.format("PostgreSQL"))
+        not_run("PostgreSQL")
     with running(initdb.parent) as server:
         yield server
 
