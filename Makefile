@@ -46,7 +46,7 @@ check: lint types
 
 compile: $(VENV)/.installed
 	$(BIN)/mlvitals compile $(SPECS)
-	$(BIN)/python -m generator.spec.schema
+	$(BIN)/python -m mlvitals.generator.spec.schema
 
 flights: $(VENV)/.installed
 	$(BIN)/python -m examples.flights

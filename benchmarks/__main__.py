@@ -20,7 +20,7 @@ import pyarrow as pa
 from benchmarks import kernel, peers, pipeline, scaling, scrape, serving
 from benchmarks.figures import Figure
 from benchmarks.scaling import Curve
-from exporters.pipeline import usable_cores
+from mlvitals.exporters.window.measure import usable_cores
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PLOT = "benchmarks.svg"

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import BinaryIO
 from zlib import crc32
 
-from generator.contract import SCORE_BUCKETS, TOTAL_STAGE, Contract, latency_buckets
-from generator.promql import selector
-from generator.signals.building import Ranking, thinned_by_feature
-from generator.spec.model import KpiKind, Spec
+from mlvitals.generator.contract import SCORE_BUCKETS, TOTAL_STAGE, Contract, latency_buckets
+from mlvitals.generator.promql import selector
+from mlvitals.generator.signals.building import Ranking, thinned_by_feature
+from mlvitals.generator.spec.model import KpiKind, Spec
 
 DAY = 86_400.0
 _OLD, _NEW = "2026.10", "2026.11"

@@ -22,11 +22,11 @@ from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 from benchmarks.dashboard_history import DAY, Moments, write, write_record
-from generator.grafana import dashboards
-from generator.promql import regex
-from generator.signals import signals
-from generator.spec.load import load_spec
-from generator.spec.model import Spec
+from mlvitals.generator.grafana import dashboards
+from mlvitals.generator.promql import regex
+from mlvitals.generator.signals import signals
+from mlvitals.generator.spec.load import load_spec
+from mlvitals.generator.spec.model import Spec
 
 RANGES = {"1h": 3_600.0, "24h": DAY, "7d": 7 * DAY, "30d": 30 * DAY}
 _POINTS = 720

@@ -10,9 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from exporters.reference import Reference, build_reference
-from exporters.report import Window
-from generator.spec.model import Feature, PredictionLog, Spec, System, Windows
+from mlvitals.exporters.parts import Window
+from mlvitals.exporters.reference.artifact import Reference
+from mlvitals.exporters.training.build import build_reference
+from mlvitals.generator.spec.model import Feature, PredictionLog, Spec, System, Windows
 
 FEATURES, ROWS = 30, 1_000_000
 TIME = "timestamp"

@@ -12,13 +12,13 @@ from msgspec.structs import replace
 
 from benchmarks.data import FEATURES, NOON, ROWS, WINDOW, columns_of, reference_of, spec_of
 from benchmarks.figures import ROUNDS, Figure, best_of, one_core
-from exporters.columns import Column
-from exporters.compare import compare
-from exporters.pipeline import usable_cores
-from exporters.profile import profile_column
-from exporters.reference import Reference
-from exporters.report import WindowReport
-from generator.spec.model import Spec
+from mlvitals.exporters.reading.columns import Column
+from mlvitals.exporters.reference.artifact import Reference
+from mlvitals.exporters.sections.features.drift import compare
+from mlvitals.exporters.statistics.profile import profile_column
+from mlvitals.exporters.window.measure import usable_cores
+from mlvitals.exporters.window.report import WindowReport
+from mlvitals.generator.spec.model import Spec
 
 
 def measure(spec: Spec, reference: Reference, columns: Mapping[str, Column], pool: ThreadPoolExecutor) -> WindowReport:

@@ -22,10 +22,10 @@ from msgspec.structs import replace
 
 from benchmarks.data import NOON, TIME, spec_of
 from benchmarks.figures import Figure
-from exporters.outcomes import measure_outcomes
-from exporters.pipeline import usable_cores
-from exporters.report import Window
-from generator.spec.model import Outcome, PredictionLog, Spec
+from mlvitals.exporters.parts import Window
+from mlvitals.exporters.sections.outcomes.measure import measure_outcomes
+from mlvitals.exporters.window.measure import usable_cores
+from mlvitals.generator.spec.model import Outcome, PredictionLog, Spec
 
 ROWS = 10_000_000
 FILES = 10

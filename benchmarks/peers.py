@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from benchmarks.data import FEATURES, ROWS, columns_of
 from benchmarks.figures import Figure, one_core
 from benchmarks.kernel import seconds_alone_and_together
-from exporters.pipeline import usable_cores
+from mlvitals.exporters.window.measure import usable_cores
 
 ENVIRONMENTS = Path(__file__).resolve().parent.parent / ".cache" / "peers"
 PROGRAMS = Path(__file__).resolve().parent / "peer_programs"

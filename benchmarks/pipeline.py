@@ -16,10 +16,10 @@ from time import perf_counter
 
 from benchmarks.data import FEATURES, NOON, ROWS, WINDOW, reference_of, spec_of, write_log
 from benchmarks.figures import Figure
-from exporters.pipeline import usable_cores
-from exporters.runs import Run, RunsApart
-from exporters.stores import open_store
-from generator.spec.model import Spec
+from mlvitals.exporters.process.runs import Run, RunsApart
+from mlvitals.exporters.reference.stores import open_store
+from mlvitals.exporters.window.measure import usable_cores
+from mlvitals.generator.spec.model import Spec
 
 READ = "import pyarrow.dataset as ds, sys; table = ds.dataset(sys.argv[1]).to_table()"
 """The floor: a process that reads the same files at once and computes nothing."""

@@ -25,11 +25,11 @@ import pyarrow.parquet as pq
 from benchmarks.data import TIME, reference_of_copies, spec_of, table_of
 from benchmarks.figures import Figure, best_of
 from examples.servers import find_server, free_port
-from exporters.stores import open_store
-from generator.compiler import compile_spec
-from generator.contract import Contract
-from generator.prometheus import prometheus_config
-from generator.spec.model import Slo, SloKind, Spec
+from mlvitals.exporters.reference.stores import open_store
+from mlvitals.generator.compiler import compile_spec
+from mlvitals.generator.contract import Contract
+from mlvitals.generator.prometheus import prometheus_config
+from mlvitals.generator.spec.model import Slo, SloKind, Spec
 
 FEATURES, WINDOW_ROWS, ROUNDS = 1_000, 2_000, 3
 SETTLED, SCRAPES, WATCHED = "1m", 6, "40s"

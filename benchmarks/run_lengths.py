@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from exporters.control_charts import (
+from mlvitals.exporters.sections.concept.charts import (
     Charts,
     ChartState,
     Error,

@@ -22,13 +22,13 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from benchmarks.data import NOON, WINDOW, reference_of_copies, spec_of, table_of
 from benchmarks.figures import Figure
-from exporters.exporter import Exporter
-from exporters.json_log import JsonLog
-from exporters.report import Window
-from exporters.results import open_results
-from exporters.runs import RunsApart
-from exporters.server import PageServer
-from exporters.stores import open_store
+from mlvitals.exporters.parts import Window
+from mlvitals.exporters.process.exporter import Exporter
+from mlvitals.exporters.process.json_log import JsonLog
+from mlvitals.exporters.process.runs import RunsApart
+from mlvitals.exporters.process.server import PageServer
+from mlvitals.exporters.publish.results import open_results
+from mlvitals.exporters.reference.stores import open_store
 
 WINDOW_ROWS, SCRAPES, PAUSE = 1_000, 300, 0.02
 LIMIT_MS = 30.0

@@ -13,8 +13,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from benchmarks.data import spec_of
 from benchmarks.figures import ROUNDS, Figure, best_of
-from exporters.serving import PredictionTelemetry
-from generator.contract import LATENCY_BUCKETS, SCORE_BUCKETS
+from mlvitals.exporters.serving.telemetry import PredictionTelemetry
+from mlvitals.generator.contract import LATENCY_BUCKETS, SCORE_BUCKETS
 
 FEATURES = 32
 MODEL, ENDPOINT = "v1", "/predict"

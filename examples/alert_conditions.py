@@ -13,15 +13,15 @@ from typing import TypeAlias
 import numpy as np
 from prometheus_client.parser import text_string_to_metric_families
 
-from evaluation.expressions import Evaluator, Floats, Labels
-from exporters.exposition import render_window
-from exporters.report import WindowReport
-from generator.contract import Contract, Producer
-from generator.promql import metric_names
-from generator.rules.alerts import AlertRule, alert_rules
-from generator.rules.expressions import looks_back
-from generator.signals import signals
-from generator.spec.model import Severity, Spec
+from mlvitals.evaluation.expressions import Evaluator, Floats, Labels
+from mlvitals.exporters.publish.prometheus import render_window
+from mlvitals.exporters.window.report import WindowReport
+from mlvitals.generator.contract import Contract, Producer
+from mlvitals.generator.promql import metric_names
+from mlvitals.generator.rules.alerts import AlertRule, alert_rules
+from mlvitals.generator.rules.expressions import looks_back
+from mlvitals.generator.signals import signals
+from mlvitals.generator.spec.model import Severity, Spec
 
 Vector: TypeAlias = dict[Labels, float]
 Page: TypeAlias = Mapping[str, Vector]

@@ -7,12 +7,13 @@ from functools import reduce
 
 import pyarrow as pa
 
-from exporters.cells import Cells
-from exporters.compare import compare
-from exporters.profile import FeatureProfile, profile_column
-from exporters.reference import Reference
-from exporters.report import Window, WindowReport
-from generator.spec.model import Spec
+from mlvitals.exporters.parts import Window
+from mlvitals.exporters.reference.artifact import Reference
+from mlvitals.exporters.sections.features.drift import compare
+from mlvitals.exporters.statistics.cells import Cells
+from mlvitals.exporters.statistics.profile import FeatureProfile, profile_column
+from mlvitals.exporters.window.report import WindowReport
+from mlvitals.generator.spec.model import Spec
 
 HOUR = timedelta(hours=1)
 

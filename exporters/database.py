@@ -1,13 +1,16 @@
 """Opening a SQL database that a spec names by a SQLAlchemy URL and, apart from it, a file with the password."""
 
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Column, DateTime, Dialect, Engine, MetaData, String, create_engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.types import TypeDecorator
 
-from exporters.paths import PathError, first_line, read_secret, resolve
-from generator.errors import UserError
+from mlvitals.exporters.paths import PathError, first_line, read_secret, resolve
+from mlvitals.generator.errors import UserError
 
 
 class DatabaseError(UserError):
@@ -56,3 +59,35 @@ def explain(engine: Engine, error: SQLAlchemyError) -> DatabaseError:
     """What went wrong, without SQL, parameters or password."""
     cause = getattr(error, "orig", None) or error
     return DatabaseError(f"{engine.url.render_as_string(hide_password=True)}: {first_line(cause)}")
+
+
+TABLES = MetaData()
+"""Every table; created together when the first is needed."""
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A point in time; aware in Python, UTC in the database (SQLite has no zones)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Write an aware time as UTC."""
+        if value is None:
+            return None
+        moment = value.astimezone(UTC)
+        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Read UTC as an aware time."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def window_key() -> tuple[Column[Any], ...]:
+    return (
+        Column("system", String(40), primary_key=True),
+        Column("window_start", UtcDateTime, primary_key=True),
+        Column("window_end", UtcDateTime, primary_key=True),
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.fs as pafs
 
-from generator.errors import UserError
+from mlvitals.generator.errors import UserError
 
 RETRY_LIMIT_SECONDS = 10
 """How long a request to Google's store is tried again."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-from exporters.report import Window
+from mlvitals.exporters.parts import Window
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

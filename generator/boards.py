@@ -3,7 +3,7 @@
 from enum import StrEnum
 from hashlib import sha256
 
-from generator.spec.model import Spec
+from mlvitals.generator.spec.model import Spec
 
 _LONGEST_UID = 40
 

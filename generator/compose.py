@@ -5,10 +5,10 @@ The services of docker-compose.yml find each other by name: the application by t
 
 import msgspec
 
-from generator.grafana.provisioning import provisioning_files
-from generator.logs import LOKI_PORT, collector_config, keeps_logs, loki_config
-from generator.prometheus import prometheus_config
-from generator.spec.model import Spec
+from mlvitals.generator.grafana.provisioning import provisioning_files
+from mlvitals.generator.logs import LOKI_PORT, collector_config, keeps_logs, loki_config
+from mlvitals.generator.prometheus import prometheus_config
+from mlvitals.generator.spec.model import Spec
 
 EXPORTER = "exporter:9108"
 ALERTMANAGER = "alertmanager:9093"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
-from generator.spec.model import EventSource, OutcomeKind, SkewJoin, SloKind, Spec
+from mlvitals.generator.spec.model import EventSource, OutcomeKind, SkewJoin, SloKind, Spec
 
 TOP_BINS_SQL = """\
 SELECT feature_name, is_score, bin, reference_ratio, current_ratio, psi_contribution, window_start, window_end
@@ -19,7 +19,7 @@ WHERE system = :system
 ORDER BY psi_contribution DESC, feature_name, is_score, bin_index
 LIMIT :limit"""
 """The bins that contributed most to PSI in a system's newest window, in the results database; the exporter's tables
-are in `exporters.results`. Runs on SQLite and PostgreSQL. Empty where the newest window had too few rows to compare."""
+are in `mlvitals.exporters.publish.results`. Runs on SQLite and PostgreSQL. Empty where the newest window had too few rows to compare."""
 
 
 class MetricType(StrEnum):

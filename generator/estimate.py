@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from generator.contract import (
+from mlvitals.generator.contract import (
     CHANGES_SHOWN,
     CUSUM_SIDES,
     PERCENTILES,
@@ -25,8 +25,8 @@ from generator.contract import (
     SkewStatus,
     Status,
 )
-from generator.spec.durations import seconds
-from generator.spec.model import Feature, FeatureType, SignalType, Spec, TelemetrySignal
+from mlvitals.generator.spec.durations import seconds
+from mlvitals.generator.spec.model import Feature, FeatureType, SignalType, Spec, TelemetrySignal
 
 POINT_BYTES = 8
 EVENT_BYTES = {SignalType.LOG: 500, SignalType.TRACE: 2_000, SignalType.PREDICTION: 4_000}

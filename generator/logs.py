@@ -1,12 +1,12 @@
 """Where log lines go: Loki, which keeps them, and Fluent Bit, which brings them there.
 
-Processes write JSON lines to files (`exporters.json_log`); Fluent Bit reads the files, needs no rights over Docker for
+Processes write JSON lines to files (`mlvitals.exporters.process.json_log`); Fluent Bit reads the files, needs no rights over Docker for
 it, remembers how far it is, and goes on there after a restart. Labels are few and bounded; everything else stays in the line.
 """
 
-from generator.spec.durations import seconds
-from generator.spec.model import SignalType, Spec
-from generator.text_files import yaml_file
+from mlvitals.generator.spec.durations import seconds
+from mlvitals.generator.spec.model import SignalType, Spec
+from mlvitals.generator.text_files import yaml_file
 
 LOKI_PORT = 3100
 LABELS = ("system", "service", "level")

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from generator.spec.model import Spec
-from generator.text_files import yaml_file
+from mlvitals.generator.spec.model import Spec
+from mlvitals.generator.text_files import yaml_file
 
 _ANY_ADDRESS = re.compile(r"^(0\.0\.0\.0|\[::\]):")
 DEFAULT_SERVING_TARGET = "localhost:8000"

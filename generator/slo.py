@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
-from generator.spec.durations import milliseconds
-from generator.spec.model import BurnTier, Severity, Slo, Spec
+from mlvitals.generator.spec.durations import milliseconds
+from mlvitals.generator.spec.model import BurnTier, Severity, Slo, Spec
 
 OBJECTIVE = "slo:objective:ratio"
 ERROR_BUDGET = "slo:error_budget:ratio"

@@ -6,18 +6,18 @@ The names users import; each is loaded when it is first used, so that importing 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from exporters.serving import PredictionTelemetry
-    from generator.compiler import compile_spec
-    from generator.spec.diagnostics import SpecError
-    from generator.spec.load import load_spec
+    from mlvitals.exporters.serving.telemetry import PredictionTelemetry
+    from mlvitals.generator.compiler import compile_spec
+    from mlvitals.generator.spec.diagnostics import SpecError
+    from mlvitals.generator.spec.load import load_spec
 
 __all__ = ["PredictionTelemetry", "SpecError", "compile_spec", "load_spec"]
 
 _HOME = {
-    "PredictionTelemetry": "exporters.serving",
-    "SpecError": "generator.spec.diagnostics",
-    "compile_spec": "generator.compiler",
-    "load_spec": "generator.spec.load",
+    "PredictionTelemetry": "mlvitals.exporters.serving.telemetry",
+    "SpecError": "mlvitals.generator.spec.diagnostics",
+    "compile_spec": "mlvitals.generator.compiler",
+    "load_spec": "mlvitals.generator.spec.load",
 }
 
 

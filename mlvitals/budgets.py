@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from generator import slo as names
-from generator.errors import UserError
-from generator.promql import matching, selector
-from generator.spec.model import SloKind, Spec
+from mlvitals.generator import slo as names
+from mlvitals.generator.errors import UserError
+from mlvitals.generator.promql import matching, selector
+from mlvitals.generator.spec.model import SloKind, Spec
 
 _PATIENCE_SECONDS = 30
 

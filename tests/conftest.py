@@ -12,8 +12,8 @@ import pytest
 from databases import Database
 
 from examples.servers import find_server
-from generator.spec.load import load_spec
-from generator.spec.model import Results, Spec
+from mlvitals.generator.spec.load import load_spec
+from mlvitals.generator.spec.model import Results, Spec
 
 if TYPE_CHECKING:
     from postgres import Postgres

@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import Engine, text
 
-from exporters.database import open_database
-from exporters.results import ResultsStore, open_results
-from generator.spec.model import Results
+from mlvitals.exporters.database import open_database
+from mlvitals.exporters.publish.results import ResultsStore, open_results
+from mlvitals.generator.spec.model import Results
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from exporters.concept_report import ConceptReport, DriftType, Evidence, GapSample
-from exporters.report import Window, WindowReport
-from exporters.results import open_results
-from exporters.stores import open_store
-from generator.contract import ConceptStatus, DriftKind
-from generator.spec.durations import seconds
-from generator.spec.model import Spec
+from mlvitals.exporters.parts import Window
+from mlvitals.exporters.publish.results import open_results
+from mlvitals.exporters.reference.stores import open_store
+from mlvitals.exporters.sections.concept.report import ConceptReport, DriftType, Evidence, GapSample
+from mlvitals.exporters.window.report import WindowReport
+from mlvitals.generator.contract import ConceptStatus, DriftKind
+from mlvitals.generator.spec.durations import seconds
+from mlvitals.generator.spec.model import Spec
 
 HOUR = timedelta(hours=1)
 

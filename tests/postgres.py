@@ -15,7 +15,7 @@ import psycopg
 from psycopg import sql
 
 from examples.servers import free_port
-from generator.spec.model import Results
+from mlvitals.generator.spec.model import Results
 
 PASSWORD = "s3cret/pass word"
 _NOBODY = 65534

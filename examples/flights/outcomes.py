@@ -19,12 +19,12 @@ from rich.console import Console
 from examples.flights.data import DataMissing, read_flights
 from examples.flights.model import training_and_log
 from examples.flights.year import SPEC, TRAIN_UNTIL
-from exporters.outcome_reference import outcome_reference
-from exporters.outcome_report import OutcomeReport
-from exporters.outcomes import measure_outcomes
-from exporters.report import Window
-from generator.spec.durations import seconds
-from generator.spec.load import load_spec
+from mlvitals.exporters.parts import Window
+from mlvitals.exporters.sections.outcomes.measure import measure_outcomes
+from mlvitals.exporters.sections.outcomes.reference import outcome_reference
+from mlvitals.exporters.sections.outcomes.report import OutcomeReport
+from mlvitals.generator.spec.durations import seconds
+from mlvitals.generator.spec.load import load_spec
 
 WEEK = timedelta(weeks=1)
 _TITLES = ("week of", "flights", "feedback", "mean delay", "bias", "MAE", "flagged", "why")

@@ -18,10 +18,10 @@ from examples.flights.data import DataMissing, read_flights
 from examples.flights.model import training_and_log
 from examples.partitions import hours
 from examples.replay import HOUR, Replay
-from exporters.reference import build_reference
-from exporters.report import WindowReport
-from generator.spec.durations import seconds
-from generator.spec.load import load_spec
+from mlvitals.exporters.training.build import build_reference
+from mlvitals.exporters.window.report import WindowReport
+from mlvitals.generator.spec.durations import seconds
+from mlvitals.generator.spec.load import load_spec
 
 SPEC = Path(__file__).parents[2] / "specs" / "flights.yaml"
 TRAIN_UNTIL = datetime(2013, 4, 1, tzinfo=UTC)

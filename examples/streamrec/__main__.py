@@ -10,7 +10,6 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from evaluation.truth import write_truth
 from examples.partitions import write_hour
 from examples.servers import find_server
 from examples.streamrec.demo import DemoError, run_demo
@@ -19,12 +18,13 @@ from examples.streamrec.schedule import DAYS, NAMES, Planned, schedule, truth_of
 from examples.streamrec.service import FaultFile, Service, SimulatedTime, run
 from examples.streamrec.simulate import Traffic, simulate
 from examples.streamrec.write import TRAINING_DAYS, categories, write_history
-from exporters.json_log import JsonLog, Level, LogFileError
-from exporters.paths import resolve
-from exporters.serving import PredictionTelemetry
-from generator.contract import Contract
-from generator.spec.diagnostics import SpecError
-from generator.spec.load import load_spec
+from mlvitals.evaluation.truth import write_truth
+from mlvitals.exporters.paths import resolve
+from mlvitals.exporters.process.json_log import JsonLog, Level, LogFileError
+from mlvitals.exporters.serving.telemetry import PredictionTelemetry
+from mlvitals.generator.contract import Contract
+from mlvitals.generator.spec.diagnostics import SpecError
+from mlvitals.generator.spec.load import load_spec
 
 DATA = Path(__file__).parent / "data"
 DEMO = Path(__file__).parents[2] / "var" / "demo"
@@ -193,7 +193,7 @@ def past(
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write into.")
 def records(spec: Path, out: Path) -> None:
     """Write the rules by level, as their past is computed: a level reads the levels before it, the last are alerts."""
-    from generator.rules.levels import level_files  # noqa: PLC0415
+    from mlvitals.generator.rules.levels import level_files  # noqa: PLC0415
 
     try:
         loaded = load_spec(spec)

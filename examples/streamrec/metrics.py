@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from evaluation.metrics_log import LABELS, NAME, SCHEMA, TIMESTAMP, VALUE, labels_text
 from examples.streamrec.faults import Conditions, Fault, conditions_at
 from examples.streamrec.population import ITEMS, Floats, Integers
 from examples.streamrec.serving import GPUS, SOUND, STAGE_SECONDS, business_events, stage_seconds, trained_at
 from examples.streamrec.simulate import ENDPOINTS, FRAMEWORK, Traffic
-from generator.contract import SCORE_BUCKETS, TOTAL_STAGE, Contract, latency_buckets
+from mlvitals.evaluation.metrics_log import LABELS, NAME, SCHEMA, TIMESTAMP, VALUE, labels_text
+from mlvitals.generator.contract import SCORE_BUCKETS, TOTAL_STAGE, Contract, latency_buckets
 
 STEP = timedelta(minutes=5)
 STEPS = timedelta(hours=1) // STEP

@@ -24,12 +24,12 @@ from prometheus_client.samples import Sample
 
 from examples.streamrec.service import Service, SimulatedTime
 from examples.streamrec.simulate import SOURCES, simulate_hour
-from exporters.atomic import replacing
-from exporters.exposition import RunState, render_state
-from exporters.freshness import Reading
-from exporters.serving import PredictionTelemetry
-from generator.contract import Contract
-from generator.spec.model import Spec
+from mlvitals.exporters.publish.prometheus import RunState, render_state
+from mlvitals.exporters.sections.freshness import Reading
+from mlvitals.exporters.serving.telemetry import PredictionTelemetry
+from mlvitals.generator.atomic import replacing
+from mlvitals.generator.contract import Contract
+from mlvitals.generator.spec.model import Spec
 
 _HOUR = timedelta(hours=1)
 SPACING = (

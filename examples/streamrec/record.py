@@ -12,8 +12,8 @@ from examples.streamrec.faults import Fault, FeedbackLoss, conditions_at
 from examples.streamrec.metrics import ServingMetrics
 from examples.streamrec.serving import SOUND, business_events
 from examples.streamrec.simulate import Traffic, simulate_hour
-from generator.contract import Contract
-from generator.spec.durations import milliseconds
+from mlvitals.generator.contract import Contract
+from mlvitals.generator.spec.durations import milliseconds
 
 _HOUR = timedelta(hours=1)
 _INSTANT = timedelta(milliseconds=1)

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
-from generator.spec.durations import seconds
+from mlvitals.generator.spec.durations import seconds
 
 RECORD_STEP_SECONDS = 60
 ALERT_STEP_SECONDS = 240

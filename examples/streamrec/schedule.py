@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from evaluation.truth import FaultRecord, Truth
 from examples.streamrec.faults import (
     ClickDrop,
     ConceptDrift,
@@ -22,7 +21,8 @@ from examples.streamrec.faults import (
     StaleSource,
     UpstreamNulls,
 )
-from generator.signals.signal import Layer
+from mlvitals.evaluation.truth import FaultRecord, Truth
+from mlvitals.generator.signals.signal import Layer
 
 DAYS = 60
 """The days that the whole schedule takes."""

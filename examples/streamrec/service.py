@@ -23,8 +23,8 @@ from examples.streamrec.population import ITEMS
 from examples.streamrec.serving import GPUS, SOUND, STAGE_SECONDS, business_events, stage_seconds, trained_at
 from examples.streamrec.simulate import ENDPOINTS, FRAMEWORK, MODEL_VERSION, USUAL, simulate
 from examples.streamrec.write import RECOMPUTED_EVERY, categories, touch_sources, write_recomputed
-from exporters.json_log import JsonLog
-from exporters.serving import PredictionTelemetry
+from mlvitals.exporters.process.json_log import JsonLog
+from mlvitals.exporters.serving.telemetry import PredictionTelemetry
 
 _ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
 _LONGEST_GAP = timedelta(seconds=30)

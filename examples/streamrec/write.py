@@ -12,7 +12,7 @@ from examples.streamrec.faults import Fault
 from examples.streamrec.population import population
 from examples.streamrec.record import OutcomeFiles, ServingRecord
 from examples.streamrec.simulate import SOURCES, USUAL, Traffic, simulate_hour, training_table
-from generator.contract import Contract
+from mlvitals.generator.contract import Contract
 
 TRAINING_DAYS = 14
 RECOMPUTED_EVERY = timedelta(days=1)

@@ -1,5 +1,5 @@
 """Signals as a Grafana dashboard. Imported by the compile command alone: grafanalib takes a while to load."""
 
-from generator.grafana.dashboard import dashboard, dashboard_files, dashboards
+from mlvitals.generator.grafana.dashboard import dashboard, dashboard_files, dashboards
 
 __all__ = ["dashboard", "dashboard_files", "dashboards"]

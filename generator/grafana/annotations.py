@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from generator.contract import Contract
-from generator.grafana.variables import DATA_SOURCE
-from generator.promql import selector
+from mlvitals.generator.contract import Contract
+from mlvitals.generator.grafana.variables import DATA_SOURCE
+from mlvitals.generator.promql import selector
 
 _DEPLOYMENT_COLOUR = "rgba(0, 211, 255, 1)"
 _PIPELINE_COLOUR = "rgba(255, 152, 48, 1)"

@@ -4,15 +4,15 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from generator.boards import Board, board_name
-from generator.contract import Contract
-from generator.grafana import feature, logs, slo, strip
-from generator.grafana.annotations import annotations
-from generator.grafana.page import Folded, Page, Row, drawn, frame_of
-from generator.grafana.variables import chosen_features, chosen_servers
-from generator.logs import keeps_logs
-from generator.signals.signal import Layer, Place, Signal
-from generator.spec.model import Spec
+from mlvitals.generator.boards import Board, board_name
+from mlvitals.generator.contract import Contract
+from mlvitals.generator.grafana import feature, logs, slo, strip
+from mlvitals.generator.grafana.annotations import annotations
+from mlvitals.generator.grafana.page import Folded, Page, Row, drawn, frame_of
+from mlvitals.generator.grafana.variables import chosen_features, chosen_servers
+from mlvitals.generator.logs import keeps_logs
+from mlvitals.generator.signals.signal import Layer, Place, Signal
+from mlvitals.generator.spec.model import Spec
 
 _LAYERS = {
     Layer.BUSINESS: "Business (product, leadership)",

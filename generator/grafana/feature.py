@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-from generator.boards import Board
-from generator.contract import PERCENTILES, Contract
-from generator.grafana.page import Page, Row
-from generator.grafana.variables import chosen_feature
-from generator.promql import matching, selector
-from generator.signals.building import FEATURE, SOURCE, thinned_by_feature
-from generator.signals.signal import Incident, Layer, Query, Signal, View, levels
-from generator.spec.model import AlertPolicy, Spec
+from mlvitals.generator.boards import Board
+from mlvitals.generator.contract import PERCENTILES, Contract
+from mlvitals.generator.grafana.page import Page, Row
+from mlvitals.generator.grafana.variables import chosen_feature
+from mlvitals.generator.promql import matching, selector
+from mlvitals.generator.signals.building import FEATURE, SOURCE, thinned_by_feature
+from mlvitals.generator.signals.signal import Incident, Layer, Query, Signal, View, levels
+from mlvitals.generator.spec.model import AlertPolicy, Spec
 
 _NONE = AlertPolicy()
 _NOT_MEASURED = "Not measured: too few rows, or the wrong kind of feature for this figure."

@@ -4,11 +4,11 @@ from typing import Any
 
 from grafanalib import core
 
-from generator.grafana.layout import Box, Size
-from generator.grafana.page import Folded
-from generator.grafana.panels import CorePanel, grid
-from generator.promql import selector
-from generator.spec.model import Spec
+from mlvitals.generator.grafana.layout import Box, Size
+from mlvitals.generator.grafana.page import Folded
+from mlvitals.generator.grafana.panels import CorePanel, grid
+from mlvitals.generator.promql import selector
+from mlvitals.generator.spec.model import Spec
 
 Json = dict[str, Any]
 

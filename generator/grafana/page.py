@@ -6,16 +6,16 @@ from typing import Any
 
 from grafanalib import core
 
-from generator.boards import Board, board_uid
-from generator.contract import Contract
-from generator.grafana.clean import SCHEMA_VERSION, clean
-from generator.grafana.layout import COLUMNS, Box, Size, flow
-from generator.grafana.panels import Frame, grid, panel
-from generator.grafana.text import literal, literal_url
-from generator.grafana.variables import Variable, data_source_variable, restricted
-from generator.signals.signal import Signal
-from generator.spec.durations import seconds
-from generator.spec.model import Spec
+from mlvitals.generator.boards import Board, board_uid
+from mlvitals.generator.contract import Contract
+from mlvitals.generator.grafana.clean import SCHEMA_VERSION, clean
+from mlvitals.generator.grafana.layout import COLUMNS, Box, Size, flow
+from mlvitals.generator.grafana.panels import Frame, grid, panel
+from mlvitals.generator.grafana.text import literal, literal_url
+from mlvitals.generator.grafana.variables import Variable, data_source_variable, restricted
+from mlvitals.generator.signals.signal import Signal
+from mlvitals.generator.spec.durations import seconds
+from mlvitals.generator.spec.model import Spec
 
 Json = dict[str, Any]
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from grafanalib import core
 
-from generator.grafana.layout import Box
-from generator.grafana.text import literal, literal_strings
-from generator.grafana.variables import DATA_SOURCE
-from generator.signals.signal import Query, Signal, View
-from generator.spec.model import Severity
+from mlvitals.generator.grafana.layout import Box
+from mlvitals.generator.grafana.text import literal, literal_strings
+from mlvitals.generator.grafana.variables import DATA_SOURCE
+from mlvitals.generator.signals.signal import Query, Signal, View
+from mlvitals.generator.spec.model import Severity
 
 Json = dict[str, Any]
 

@@ -1,10 +1,10 @@
 """What Grafana is told at its start: where its data is, and which dashboards it shows."""
 
-from generator.boards import board_name, boards
-from generator.logs import keeps_logs
-from generator.spec.durations import seconds
-from generator.spec.model import Spec
-from generator.text_files import yaml_file
+from mlvitals.generator.boards import board_name, boards
+from mlvitals.generator.logs import keeps_logs
+from mlvitals.generator.spec.durations import seconds
+from mlvitals.generator.spec.model import Spec
+from mlvitals.generator.text_files import yaml_file
 
 PROVISIONED_DASHBOARDS = "/etc/mlvitals/dashboards"
 """Where the folder of generated dashboards is mounted, those of other systems among them."""

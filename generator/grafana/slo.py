@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from generator.boards import Board
-from generator.grafana.page import Page, Row
-from generator.promql import matching, selector
-from generator.signals.signal import Incident, Layer, Level, Query, Signal, View
-from generator.spec.model import Severity, Spec
+from mlvitals.generator.boards import Board
+from mlvitals.generator.grafana.page import Page, Row
+from mlvitals.generator.promql import matching, selector
+from mlvitals.generator.signals.signal import Incident, Layer, Level, Query, Signal, View
+from mlvitals.generator.spec.model import Severity, Spec
 
 _BY = "by (sloth_slo)"
 _OBJECTIVE = "{{sloth_slo}}"

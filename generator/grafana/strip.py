@@ -5,10 +5,10 @@ from string import ascii_uppercase
 
 from grafanalib import core
 
-from generator.contract import Contract
-from generator.grafana import slo
-from generator.grafana.layout import COLUMNS, Box, Size, flow
-from generator.grafana.panels import (
+from mlvitals.generator.contract import Contract
+from mlvitals.generator.grafana import slo
+from mlvitals.generator.grafana.layout import COLUMNS, Box, Size, flow
+from mlvitals.generator.grafana.panels import (
     AMBER,
     COLOURS,
     EMPTY_CELLS,
@@ -29,13 +29,13 @@ from generator.grafana.panels import (
     target,
     threshold_steps,
 )
-from generator.grafana.text import literal_url
-from generator.grafana.variables import DATA_SOURCE
-from generator.promql import number, selector
-from generator.signals.monitoring import stale_after
-from generator.signals.signal import Incident, Layer, Level, Query, Signal, View
-from generator.spec.durations import seconds
-from generator.spec.model import Severity, Spec
+from mlvitals.generator.grafana.text import literal_url
+from mlvitals.generator.grafana.variables import DATA_SOURCE
+from mlvitals.generator.promql import number, selector
+from mlvitals.generator.signals.monitoring import stale_after
+from mlvitals.generator.signals.signal import Incident, Layer, Level, Query, Signal, View
+from mlvitals.generator.spec.durations import seconds
+from mlvitals.generator.spec.model import Severity, Spec
 
 _HEALTH_HEIGHT, _FIGURES_HEIGHT = 7, 5
 _FIGURE_WIDTH = 4

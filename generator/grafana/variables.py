@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from generator.contract import Contract, Family, Producer
-from generator.promql import selector
-from generator.signals.signal import Query, Signal
+from mlvitals.generator.contract import Contract, Family, Producer
+from mlvitals.generator.promql import selector
+from mlvitals.generator.signals.signal import Query, Signal
 
 Json = dict[str, Any]
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from generator.routing.alertmanager import alertmanager_config
-from generator.routing.cases import cases_file
-from generator.routing.notifications import notification_templates
-from generator.routing.pagerduty import pagerduty_terraform
-from generator.signals.signal import Signal
-from generator.spec.model import Spec
+from mlvitals.generator.routing.alertmanager import alertmanager_config
+from mlvitals.generator.routing.cases import cases_file
+from mlvitals.generator.routing.notifications import notification_templates
+from mlvitals.generator.routing.pagerduty import pagerduty_terraform
+from mlvitals.generator.signals.signal import Signal
+from mlvitals.generator.spec.model import Spec
 
 TEMPLATES = "templates/notifications.tmpl"
 

@@ -6,14 +6,14 @@ Alertmanager 0.25 and newer take it; only a webhook with a ``url_file`` needs 0.
 from collections.abc import Sequence
 from typing import Any
 
-from generator.routing.inhibitions import inhibit_rules
-from generator.routing.mute_times import maintenance_times, quiet_times
-from generator.signals.signal import Signal
-from generator.signals.text import text
-from generator.spec.durations import duration, milliseconds
-from generator.spec.model import Cooldown, PagerDuty, Receiver, Severity, Slack, Spec, Webhook
-from generator.spec.people import NOBODY
-from generator.text_files import yaml_file
+from mlvitals.generator.routing.inhibitions import inhibit_rules
+from mlvitals.generator.routing.mute_times import maintenance_times, quiet_times
+from mlvitals.generator.signals.signal import Signal
+from mlvitals.generator.signals.text import text
+from mlvitals.generator.spec.durations import duration, milliseconds
+from mlvitals.generator.spec.model import Cooldown, PagerDuty, Receiver, Severity, Slack, Spec, Webhook
+from mlvitals.generator.spec.people import NOBODY
+from mlvitals.generator.text_files import yaml_file
 
 GROUP_BY = ("system", "alertname", "feature_source")
 """Many features of one source are one notification."""

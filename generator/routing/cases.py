@@ -6,11 +6,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-from generator.routing.alertmanager import GROUP_BY, MAINTENANCE, QUIET_HOURS, receiver_of
-from generator.signals.building import SOURCE
-from generator.signals.signal import Alert, Signal
-from generator.spec.model import Severity, Spec
-from generator.text_files import yaml_file
+from mlvitals.generator.routing.alertmanager import GROUP_BY, MAINTENANCE, QUIET_HOURS, receiver_of
+from mlvitals.generator.signals.building import SOURCE
+from mlvitals.generator.signals.signal import Alert, Signal
+from mlvitals.generator.spec.model import Severity, Spec
+from mlvitals.generator.text_files import yaml_file
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ Alertmanager takes a label that both alerts lack for equal, so every label that 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from generator.signals.building import FEATURE, SOURCE
-from generator.signals.signal import Incident, Signal
-from generator.spec.model import Severity, Spec
+from mlvitals.generator.signals.building import FEATURE, SOURCE
+from mlvitals.generator.signals.signal import Incident, Signal
+from mlvitals.generator.spec.model import Severity, Spec
 
 MANY_FEATURES = "MLManyFeaturesDrifting"
 """The alert about a source of which many features drift: it speaks for each of them."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
-from generator.spec.model import Maintenance, WeeklyTime
+from mlvitals.generator.spec.model import Maintenance, WeeklyTime
 
 _DAYS = {
     "mon": "monday",

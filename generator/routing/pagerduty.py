@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from generator.spec.durations import milliseconds, seconds
-from generator.spec.model import ContactMethod, EscalationLevel, Responder, Spec
-from generator.spec.people import PHONE
+from mlvitals.generator.spec.durations import milliseconds, seconds
+from mlvitals.generator.spec.model import ContactMethod, EscalationLevel, Responder, Spec
+from mlvitals.generator.spec.people import PHONE
 
 LAST_LEVEL_MINUTES = 30
 """How long the last level has before the policy begins again; the spec names no level after it."""

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from generator.boards import Board, board_uid
-from generator.promql import number
-from generator.signals.building import FEATURE
-from generator.signals.signal import Alert, Layer, Signal
-from generator.signals.text import AlertText, LabelOf, text
-from generator.spec.durations import milliseconds
-from generator.spec.model import Spec
+from mlvitals.generator.boards import Board, board_uid
+from mlvitals.generator.promql import number
+from mlvitals.generator.signals.building import FEATURE
+from mlvitals.generator.signals.signal import Alert, Layer, Signal
+from mlvitals.generator.signals.text import AlertText, LabelOf, text
+from mlvitals.generator.spec.durations import milliseconds
+from mlvitals.generator.spec.model import Spec
 
 
 @dataclass(frozen=True, slots=True)

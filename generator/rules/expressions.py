@@ -6,7 +6,7 @@ from typing import Any
 
 import promql_parser
 
-from generator.promql import syntax_nodes
+from mlvitals.generator.promql import syntax_nodes
 
 
 def longest_range(expression: str, records: Mapping[str, Sequence[str]]) -> float:

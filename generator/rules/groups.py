@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from generator.rules.alerts import alert_rules
-from generator.rules.recording import recorded_by, recording_rule
-from generator.signals.signal import Layer, Signal
-from generator.spec.durations import milliseconds
-from generator.spec.model import Spec
-from generator.text_files import yaml_file
+from mlvitals.generator.rules.alerts import alert_rules
+from mlvitals.generator.rules.recording import recorded_by, recording_rule
+from mlvitals.generator.signals.signal import Layer, Signal
+from mlvitals.generator.spec.durations import milliseconds
+from mlvitals.generator.spec.model import Spec
+from mlvitals.generator.text_files import yaml_file
 
 MAX_RULES_A_GROUP = 10
 """Half of what is usual: groups are evaluated side by side, and each rule may read every feature several times."""

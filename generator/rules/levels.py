@@ -6,11 +6,11 @@ promtool evaluates the rules of a file beside each other: what a rule reads must
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from generator.promql import metric_names
-from generator.rules.groups import rule_groups
-from generator.signals import signals
-from generator.spec.model import Spec
-from generator.text_files import yaml_file
+from mlvitals.generator.promql import metric_names
+from mlvitals.generator.rules.groups import rule_groups
+from mlvitals.generator.signals import signals
+from mlvitals.generator.spec.model import Spec
+from mlvitals.generator.text_files import yaml_file
 
 
 def level_files(spec: Spec) -> dict[str, str]:

@@ -12,16 +12,16 @@ from itertools import pairwise
 from math import ceil
 from typing import Any
 
-from generator.promql import number, series
-from generator.rules.alerts import AlertRule, alert_rules
-from generator.rules.expressions import longest_range, reads_only
-from generator.rules.groups import rule_groups
-from generator.rules.recording import expressions_by_name, records_of
-from generator.signals.signal import Alert, Input, Scenario, Signal
-from generator.signals.text import AlertText, Format, Sample, Situation, figure
-from generator.spec.durations import duration, seconds
-from generator.spec.model import Spec
-from generator.text_files import yaml_file
+from mlvitals.generator.promql import number, series
+from mlvitals.generator.rules.alerts import AlertRule, alert_rules
+from mlvitals.generator.rules.expressions import longest_range, reads_only
+from mlvitals.generator.rules.groups import rule_groups
+from mlvitals.generator.rules.recording import expressions_by_name, records_of
+from mlvitals.generator.signals.signal import Alert, Input, Scenario, Signal
+from mlvitals.generator.signals.text import AlertText, Format, Sample, Situation, figure
+from mlvitals.generator.spec.durations import duration, seconds
+from mlvitals.generator.spec.model import Spec
+from mlvitals.generator.text_files import yaml_file
 
 QUICK = 1500
 """Seconds up to which a test counts as quick; longer ones have a file, hence an evaluation interval, of their own."""

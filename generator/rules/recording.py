@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from graphlib import TopologicalSorter
 from typing import Any
 
-from generator.promql import metric_names
-from generator.signals.signal import Layer, Record, Signal
+from mlvitals.generator.promql import metric_names
+from mlvitals.generator.signals.signal import Layer, Record, Signal
 
 _Identity = tuple[str, tuple[tuple[str, str], ...]]
 """The name and the fixed labels of a record: no two may share both."""

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from generator.runbooks import escalation, index
-from generator.runbooks.page import page
-from generator.signals.signal import Incident, Signal
-from generator.spec.model import Spec
+from mlvitals.generator.runbooks import escalation, index
+from mlvitals.generator.runbooks.page import page
+from mlvitals.generator.signals.signal import Incident, Signal
+from mlvitals.generator.spec.model import Spec
 
 
 def runbook_pages(spec: Spec, signals: Sequence[Signal], marker: str) -> dict[str, str]:

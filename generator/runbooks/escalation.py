@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from generator.routing.pagerduty import LAST_LEVEL_MINUTES, LOOPS
-from generator.runbooks.markdown import bullets, escape, table
-from generator.spec.durations import milliseconds
-from generator.spec.model import ContactMethod, EscalationLevel, Spec
+from mlvitals.generator.routing.pagerduty import LAST_LEVEL_MINUTES, LOOPS
+from mlvitals.generator.runbooks.markdown import bullets, escape, table
+from mlvitals.generator.spec.durations import milliseconds
+from mlvitals.generator.spec.model import ContactMethod, EscalationLevel, Spec
 
 NAME = "escalation.md"
 TURNS_SHOWN = 12

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from generator.signals.signal import Incident
+from mlvitals.generator.signals.signal import Incident
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from generator.runbooks.markdown import escape, table
-from generator.signals.signal import Alert, Layer, Signal
-from generator.signals.text import threshold
-from generator.spec.model import Spec
+from mlvitals.generator.runbooks.markdown import escape, table
+from mlvitals.generator.signals.signal import Alert, Layer, Signal
+from mlvitals.generator.signals.text import threshold
+from mlvitals.generator.spec.model import Spec
 
 NAME = "README.md"
 _WORDS = {">": "above", ">=": "at least", "<": "below", "==": "at"}

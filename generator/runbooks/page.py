@@ -3,18 +3,18 @@
 from collections.abc import Iterator, Sequence
 from urllib.parse import quote
 
-from generator.boards import Board, board_uid
-from generator.contract import TOP_BINS_SQL
-from generator.prometheus import exporter_addresses
-from generator.runbooks.escalation import NAME as ESCALATION
-from generator.runbooks.escalation import levels_table
-from generator.runbooks.guides import GUIDES, ROOT_CAUSES, Guide
-from generator.runbooks.markdown import block, bullets, escape, numbered, table
-from generator.signals.building import FEATURE
-from generator.signals.signal import Alert, Incident, Query, Signal
-from generator.signals.text import threshold
-from generator.spec.durations import duration, seconds
-from generator.spec.model import Spec
+from mlvitals.generator.boards import Board, board_uid
+from mlvitals.generator.contract import TOP_BINS_SQL
+from mlvitals.generator.prometheus import exporter_addresses
+from mlvitals.generator.runbooks.escalation import NAME as ESCALATION
+from mlvitals.generator.runbooks.escalation import levels_table
+from mlvitals.generator.runbooks.guides import GUIDES, ROOT_CAUSES, Guide
+from mlvitals.generator.runbooks.markdown import block, bullets, escape, numbered, table
+from mlvitals.generator.signals.building import FEATURE
+from mlvitals.generator.signals.signal import Alert, Incident, Query, Signal
+from mlvitals.generator.signals.text import threshold
+from mlvitals.generator.spec.durations import duration, seconds
+from mlvitals.generator.spec.model import Spec
 
 _LOOK_BACK = "6h"
 _RESOLUTION = "1m"

@@ -1,18 +1,18 @@
 """Everything that is watched: each signal becomes a panel, its alerts, their tests and a runbook entry."""
 
-from generator.contract import Contract
-from generator.signals.business import business_signals
-from generator.signals.concept import concept_signals
-from generator.signals.data import data_signals
-from generator.signals.incidents import incident_signals
-from generator.signals.model import model_signals
-from generator.signals.monitoring import monitoring_signals
-from generator.signals.outcomes import outcome_signals
-from generator.signals.segments import segment_signals
-from generator.signals.signal import Signal
-from generator.signals.slo import slo_signals
-from generator.signals.system import system_signals
-from generator.spec.model import Spec
+from mlvitals.generator.contract import Contract
+from mlvitals.generator.signals.business import business_signals
+from mlvitals.generator.signals.concept import concept_signals
+from mlvitals.generator.signals.data import data_signals
+from mlvitals.generator.signals.incidents import incident_signals
+from mlvitals.generator.signals.model import model_signals
+from mlvitals.generator.signals.monitoring import monitoring_signals
+from mlvitals.generator.signals.outcomes import outcome_signals
+from mlvitals.generator.signals.segments import segment_signals
+from mlvitals.generator.signals.signal import Signal
+from mlvitals.generator.signals.slo import slo_signals
+from mlvitals.generator.signals.system import system_signals
+from mlvitals.generator.spec.model import Spec
 
 
 def signals(spec: Spec) -> tuple[Signal, ...]:

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from generator.contract import Contract, DriftKind
-from generator.promql import matching, one_of
-from generator.signals.signal import THINNED, Input, Query, Record
-from generator.signals.text import Format, Found, FoundLabel, FoundValue, Literal, Piece
-from generator.spec.levels import ALERTING, level_in_force
-from generator.spec.model import AlertPolicy, Feature, Levels, Severity, Spec
+from mlvitals.generator.contract import Contract, DriftKind
+from mlvitals.generator.promql import matching, one_of
+from mlvitals.generator.signals.signal import THINNED, Input, Query, Record
+from mlvitals.generator.signals.text import Format, Found, FoundLabel, FoundValue, Literal, Piece
+from mlvitals.generator.spec.levels import ALERTING, level_in_force
+from mlvitals.generator.spec.model import AlertPolicy, Feature, Levels, Severity, Spec
 
 FEATURE = "feature_name"
 SOURCE = "feature_source"

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from generator.contract import Contract
-from generator.signals.signal import (
+from mlvitals.generator.contract import Contract
+from mlvitals.generator.signals.signal import (
     Alert,
     Incident,
     Input,
@@ -17,10 +17,10 @@ from generator.signals.signal import (
     View,
     levels,
 )
-from generator.signals.system import throughput_record
-from generator.signals.text import Format, Value, text, threshold
-from generator.spec.durations import seconds
-from generator.spec.model import AlertPolicy, Kpi, KpiKind, Severity, Spec
+from mlvitals.generator.signals.system import throughput_record
+from mlvitals.generator.signals.text import Format, Value, text, threshold
+from mlvitals.generator.spec.durations import seconds
+from mlvitals.generator.spec.model import AlertPolicy, Kpi, KpiKind, Severity, Spec
 
 _UNITS = {"ratio": "percentunit", "seconds": "s", "dollars": "currencyUSD", "count": "short"}
 

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from generator.contract import ConceptStatus, Contract, DriftKind
-from generator.promql import matching, one_of
-from generator.signals.building import drift_kind_text
-from generator.signals.signal import Alert, Incident, Input, Layer, Level, Place, Query, Scenario, Signal, View
-from generator.signals.text import Format, Found, FoundValue, Literal, Value, text
-from generator.spec.model import Severity, Spec
+from mlvitals.generator.contract import ConceptStatus, Contract, DriftKind
+from mlvitals.generator.promql import matching, one_of
+from mlvitals.generator.signals.building import drift_kind_text
+from mlvitals.generator.signals.signal import Alert, Incident, Input, Layer, Level, Place, Query, Scenario, Signal, View
+from mlvitals.generator.signals.text import Format, Found, FoundValue, Literal, Value, text
+from mlvitals.generator.spec.model import Severity, Spec
 
 _AT_THE_LIMIT = 1.0
 """Charts alert beyond their limit; the limits follow from the run lengths that the spec asks for."""

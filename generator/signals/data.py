@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from generator.contract import UNMEASURABLE, Contract, Status
-from generator.promql import matching, one_of
-from generator.signals.building import (
+from mlvitals.generator.contract import UNMEASURABLE, Contract, Status
+from mlvitals.generator.promql import matching, one_of
+from mlvitals.generator.signals.building import (
     FEATURE,
     SOURCE,
     FeatureThreshold,
@@ -16,9 +16,9 @@ from generator.signals.building import (
     thinned_by_feature,
     with_source,
 )
-from generator.signals.quality import quality_signals
-from generator.signals.serving_nulls import serving_null_rate
-from generator.signals.signal import (
+from mlvitals.generator.signals.quality import quality_signals
+from mlvitals.generator.signals.serving_nulls import serving_null_rate
+from mlvitals.generator.signals.signal import (
     THINNED,
     Alert,
     Incident,
@@ -33,10 +33,10 @@ from generator.signals.signal import (
     View,
     levels,
 )
-from generator.signals.skew import skew_signals
-from generator.signals.text import Format, Found, FoundValue, LabelOf, Literal, Value, text, threshold
-from generator.spec.durations import seconds
-from generator.spec.model import AlertPolicy, Feature, Levels, Severity, Spec
+from mlvitals.generator.signals.skew import skew_signals
+from mlvitals.generator.signals.text import Format, Found, FoundValue, LabelOf, Literal, Value, text, threshold
+from mlvitals.generator.spec.durations import seconds
+from mlvitals.generator.spec.model import AlertPolicy, Feature, Levels, Severity, Spec
 
 
 def data_signals(spec: Spec) -> Iterator[Signal]:

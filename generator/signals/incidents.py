@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from generator.contract import Contract
-from generator.promql import number
-from generator.signals.building import FEATURE, SOURCE, feature_labels
-from generator.signals.business import drop_record, kpi_title
-from generator.signals.signal import (
+from mlvitals.generator.contract import Contract
+from mlvitals.generator.promql import number
+from mlvitals.generator.signals.building import FEATURE, SOURCE, feature_labels
+from mlvitals.generator.signals.business import drop_record, kpi_title
+from mlvitals.generator.signals.signal import (
     Alert,
     Incident,
     Input,
@@ -20,8 +20,8 @@ from generator.signals.signal import (
     Signal,
     View,
 )
-from generator.signals.text import Format, Found, FoundValue, LabelOf, Listed, Literal, Value, text
-from generator.spec.model import Severity, Spec
+from mlvitals.generator.signals.text import Format, Found, FoundValue, LabelOf, Listed, Literal, Value, text
+from mlvitals.generator.spec.model import Severity, Spec
 
 _PSI = 0.5
 """Of a drifting feature in a test."""

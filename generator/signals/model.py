@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from generator.contract import UNMEASURABLE, Contract, DriftKind, Status
-from generator.promql import matching, one_of
-from generator.signals.building import (
+from mlvitals.generator.contract import UNMEASURABLE, Contract, DriftKind, Status
+from mlvitals.generator.promql import matching, one_of
+from mlvitals.generator.signals.building import (
     FEATURE,
     SOURCE,
     FeatureThreshold,
@@ -21,9 +21,21 @@ from generator.signals.building import (
     top_bin_text,
     with_source,
 )
-from generator.signals.signal import Alert, Incident, Input, Layer, Level, Place, Query, Scenario, Signal, View, levels
-from generator.signals.text import Format, Found, FoundValue, LabelOf, Literal, Value, text, threshold
-from generator.spec.model import Severity, Spec
+from mlvitals.generator.signals.signal import (
+    Alert,
+    Incident,
+    Input,
+    Layer,
+    Level,
+    Place,
+    Query,
+    Scenario,
+    Signal,
+    View,
+    levels,
+)
+from mlvitals.generator.signals.text import Format, Found, FoundValue, LabelOf, Literal, Value, text, threshold
+from mlvitals.generator.spec.model import Severity, Spec
 
 
 def model_signals(spec: Spec) -> Iterator[Signal]:

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from generator.contract import Contract, Status
-from generator.promql import matching, one_of, selector
-from generator.signals.signal import (
+from mlvitals.generator.contract import Contract, Status
+from mlvitals.generator.promql import matching, one_of, selector
+from mlvitals.generator.signals.signal import (
     THINNED,
     Alert,
     Incident,
@@ -19,10 +19,10 @@ from generator.signals.signal import (
     Signal,
     View,
 )
-from generator.signals.system import up_alert
-from generator.signals.text import Format, Value, text, threshold
-from generator.spec.durations import duration, seconds
-from generator.spec.model import Severity, Spec
+from mlvitals.generator.signals.system import up_alert
+from mlvitals.generator.signals.text import Format, Value, text, threshold
+from mlvitals.generator.spec.durations import duration, seconds
+from mlvitals.generator.spec.model import Severity, Spec
 
 
 def monitoring_signals(spec: Spec) -> Iterator[Signal]:

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from generator.contract import Contract
-from generator.promql import selector
-from generator.signals.signal import (
+from mlvitals.generator.contract import Contract
+from mlvitals.generator.promql import selector
+from mlvitals.generator.signals.signal import (
     Alert,
     Incident,
     Input,
@@ -17,9 +17,9 @@ from generator.signals.signal import (
     View,
     levels,
 )
-from generator.signals.text import Format, Found, FoundValue, LabelOf, Literal, Piece, Value, text, threshold
-from generator.spec.durations import seconds
-from generator.spec.model import AlertPolicy, Outcome, OutcomeKind, Severity, Spec
+from mlvitals.generator.signals.text import Format, Found, FoundValue, LabelOf, Literal, Piece, Value, text, threshold
+from mlvitals.generator.spec.durations import seconds
+from mlvitals.generator.spec.model import AlertPolicy, Outcome, OutcomeKind, Severity, Spec
 
 _WEEK = "7d"
 _REASON, _FIGURE, _PERCENTILE = "reason", "figure", "percentile"

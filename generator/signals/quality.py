@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from generator.contract import Contract, SchemaDifferenceKind
-from generator.promql import selector
-from generator.signals.building import (
+from mlvitals.generator.contract import Contract, SchemaDifferenceKind
+from mlvitals.generator.promql import selector
+from mlvitals.generator.signals.building import (
     FEATURE,
     SOURCE,
     FeatureThreshold,
@@ -22,7 +22,7 @@ from generator.signals.building import (
     thinned_by_feature,
     with_source,
 )
-from generator.signals.signal import (
+from mlvitals.generator.signals.signal import (
     Alert,
     Comparison,
     Incident,
@@ -36,8 +36,8 @@ from generator.signals.signal import (
     View,
     levels,
 )
-from generator.signals.text import Format, LabelOf, Piece, Value, text, threshold
-from generator.spec.model import AlertPolicy, Feature, Levels, Severity, Spec
+from mlvitals.generator.signals.text import Format, LabelOf, Piece, Value, text, threshold
+from mlvitals.generator.spec.model import AlertPolicy, Feature, Levels, Severity, Spec
 
 _KIND = "kind"
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from generator.contract import SEGMENT_LABELS, Contract
-from generator.signals.building import Ranking
-from generator.signals.signal import (
+from mlvitals.generator.contract import SEGMENT_LABELS, Contract
+from mlvitals.generator.signals.building import Ranking
+from mlvitals.generator.signals.signal import (
     THINNED,
     Alert,
     Incident,
@@ -19,8 +19,8 @@ from generator.signals.signal import (
     View,
     levels,
 )
-from generator.signals.text import Format, Found, FoundValue, LabelOf, Literal, Value, text, threshold
-from generator.spec.model import AlertPolicy, Spec
+from mlvitals.generator.signals.text import Format, Found, FoundValue, LabelOf, Literal, Value, text, threshold
+from mlvitals.generator.spec.model import AlertPolicy, Spec
 
 SHOWN = 10
 _BY = ", ".join(SEGMENT_LABELS)

@@ -2,12 +2,23 @@
 
 from collections.abc import Callable, Sequence
 
-from generator.contract import Contract
-from generator.signals.building import FEATURE, FeatureThreshold, Ranking, by_feature, feature_thresholds
-from generator.signals.signal import THINNED, Alert, Incident, Input, Layer, Place, Record, Scenario, Signal, levels
-from generator.signals.text import Format, LabelOf, Value, text, threshold
-from generator.spec.durations import seconds
-from generator.spec.model import AlertPolicy, Feature, Levels, Spec
+from mlvitals.generator.contract import Contract
+from mlvitals.generator.signals.building import FEATURE, FeatureThreshold, Ranking, by_feature, feature_thresholds
+from mlvitals.generator.signals.signal import (
+    THINNED,
+    Alert,
+    Incident,
+    Input,
+    Layer,
+    Place,
+    Record,
+    Scenario,
+    Signal,
+    levels,
+)
+from mlvitals.generator.signals.text import Format, LabelOf, Value, text, threshold
+from mlvitals.generator.spec.durations import seconds
+from mlvitals.generator.spec.model import AlertPolicy, Feature, Levels, Spec
 
 
 def serving_null_rate(spec: Spec, contract: Contract) -> Signal:

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
-from generator.promql import number
-from generator.signals.text import AlertText, Format
-from generator.spec.model import AlertPolicy, Severity, Timing
+from mlvitals.generator.promql import number
+from mlvitals.generator.signals.text import AlertText, Format
+from mlvitals.generator.spec.model import AlertPolicy, Severity, Timing
 
 
 class Layer(StrEnum):

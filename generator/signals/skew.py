@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from generator.contract import Contract, SkewStatus
-from generator.promql import matching, one_of
-from generator.signals.building import (
+from mlvitals.generator.contract import Contract, SkewStatus
+from mlvitals.generator.promql import matching, one_of
+from mlvitals.generator.signals.building import (
     FEATURE,
     SOURCE,
     Ranking,
@@ -16,9 +16,21 @@ from generator.signals.building import (
     thinned_highest,
     with_source,
 )
-from generator.signals.signal import Alert, Incident, Input, Layer, Level, Place, Query, Scenario, Signal, View, levels
-from generator.signals.text import Format, LabelOf, Value, text, threshold
-from generator.spec.model import AlertPolicy, Severity, SkewJoin, Spec
+from mlvitals.generator.signals.signal import (
+    Alert,
+    Incident,
+    Input,
+    Layer,
+    Level,
+    Place,
+    Query,
+    Scenario,
+    Signal,
+    View,
+    levels,
+)
+from mlvitals.generator.signals.text import Format, LabelOf, Value, text, threshold
+from mlvitals.generator.spec.model import AlertPolicy, Severity, SkewJoin, Spec
 
 _ENOUGH_ROWS = 100
 """Rows of a window from which it can be compared at all."""

@@ -7,12 +7,12 @@ ratio is ever averaged: an hour with much traffic weighs more than a quiet one, 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from generator import slo as names
-from generator.contract import TOTAL_STAGE, Contract
-from generator.promql import matching, number, one_of, selector
-from generator.signals.building import SOURCE
-from generator.signals.monitoring import stale_after
-from generator.signals.signal import (
+from mlvitals.generator import slo as names
+from mlvitals.generator.contract import TOTAL_STAGE, Contract
+from mlvitals.generator.promql import matching, number, one_of, selector
+from mlvitals.generator.signals.building import SOURCE
+from mlvitals.generator.signals.monitoring import stale_after
+from mlvitals.generator.signals.signal import (
     Alert,
     Incident,
     Input,
@@ -25,9 +25,9 @@ from generator.signals.signal import (
     Signal,
     View,
 )
-from generator.signals.text import Format, Found, FoundValue, Literal, Value, figure, text
-from generator.spec.durations import duration, seconds
-from generator.spec.model import Direction, Severity, Slo, SloKind, Spec
+from mlvitals.generator.signals.text import Format, Found, FoundValue, Literal, Value, figure, text
+from mlvitals.generator.spec.durations import duration, seconds
+from mlvitals.generator.spec.model import Direction, Severity, Slo, SloKind, Spec
 
 _LONGEST_PACE = 60.0
 _SAMPLES_A_WINDOW = 5

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from generator.contract import TOTAL_STAGE, Contract, latency_buckets
-from generator.promql import selector
-from generator.signals.signal import (
+from mlvitals.generator.contract import TOTAL_STAGE, Contract, latency_buckets
+from mlvitals.generator.promql import selector
+from mlvitals.generator.signals.signal import (
     Alert,
     Incident,
     Input,
@@ -19,9 +19,9 @@ from generator.signals.signal import (
     View,
     levels,
 )
-from generator.signals.text import Format, LabelOf, Value, text, threshold
-from generator.spec.durations import seconds
-from generator.spec.model import Severity, Spec
+from mlvitals.generator.signals.text import Format, LabelOf, Value, text, threshold
+from mlvitals.generator.spec.durations import seconds
+from mlvitals.generator.spec.model import Severity, Spec
 
 QUANTILES = ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Protocol
 from urllib.parse import quote_plus
 
-from generator.promql import number
+from mlvitals.generator.promql import number
 
 
 class Format(StrEnum):

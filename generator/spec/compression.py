@@ -5,10 +5,10 @@ from typing import Any
 
 import msgspec
 
-from generator.spec.durations import duration, milliseconds
-from generator.spec.model import Alerts, BurnRate, BurnTier, Part, Source, Spec, Telemetry, Windows
-from generator.spec.rules import SCRAPES_PER_RATE
-from generator.spec.walk import duration_fields, fields
+from mlvitals.generator.spec.durations import duration, milliseconds
+from mlvitals.generator.spec.model import Alerts, BurnRate, BurnTier, Part, Source, Spec, Telemetry, Windows
+from mlvitals.generator.spec.rules import SCRAPES_PER_RATE
+from mlvitals.generator.spec.walk import duration_fields, fields
 
 _SHORTEST = 1000
 """Milliseconds. Prometheus cannot scrape or evaluate much faster than once a second."""

@@ -9,8 +9,8 @@ from typing import Any, get_args, get_origin
 
 import msgspec
 
-from generator.spec.model import Part, Spec
-from generator.spec.walk import fields
+from mlvitals.generator.spec.model import Part, Spec
+from mlvitals.generator.spec.walk import fields
 
 
 def completed(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from generator.errors import UserError
+from mlvitals.generator.errors import UserError
 
 KeyPath = tuple[str | int, ...]
 """Where a value stands in a spec: keys of mappings and indices of lists, outermost first."""

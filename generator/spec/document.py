@@ -14,7 +14,16 @@ from typing import Any, NoReturn
 
 import yaml
 
-from generator.spec.diagnostics import MERGE_KEY, Diagnostic, KeyPath, Position, Problem, SpecError, dotted, quoted
+from mlvitals.generator.spec.diagnostics import (
+    MERGE_KEY,
+    Diagnostic,
+    KeyPath,
+    Position,
+    Problem,
+    SpecError,
+    dotted,
+    quoted,
+)
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 50

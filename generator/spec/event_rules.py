@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from itertools import chain, islice
 
-from generator.spec.diagnostics import KeyPath, Problem, quoted
-from generator.spec.durations import milliseconds
-from generator.spec.model import Event, EventsLog, KpiKind, LogFormat, Spec
+from mlvitals.generator.spec.diagnostics import KeyPath, Problem, quoted
+from mlvitals.generator.spec.durations import milliseconds
+from mlvitals.generator.spec.model import Event, EventsLog, KpiKind, LogFormat, Spec
 
 _LOG: KeyPath = ("business", "events_log")
 _OF_THE_LOG = ("logged_as", "amount", "distinct")

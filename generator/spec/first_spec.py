@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from generator.errors import UserError
-from generator.spec.model import FeatureType, LogFormat
+from mlvitals.generator.errors import UserError
+from mlvitals.generator.spec.model import FeatureType, LogFormat
 
 MAX_NAME = 200
 """Characters of a column's name that a spec can hold."""

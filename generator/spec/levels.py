@@ -1,6 +1,6 @@
 """From which value a severity holds: what rules alert on and reports are judged by."""
 
-from generator.spec.model import AlertPolicy, Levels, Severity
+from mlvitals.generator.spec.model import AlertPolicy, Levels, Severity
 
 ALERTING = (Severity.INFO, Severity.WARNING, Severity.CRITICAL)
 """The severities that a level can have, mildest first."""

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from generator.spec.defaults import completed
-from generator.spec.diagnostics import MERGE_KEY, Diagnostic, KeyPath, Problem, SpecError
-from generator.spec.model import Spec
-from generator.spec.rules import check
+from mlvitals.generator.spec.defaults import completed
+from mlvitals.generator.spec.diagnostics import MERGE_KEY, Diagnostic, KeyPath, Problem, SpecError
+from mlvitals.generator.spec.model import Spec
+from mlvitals.generator.spec.rules import check
 
 if TYPE_CHECKING:
-    from generator.spec.document import Document
+    from mlvitals.generator.spec.document import Document
 
 MAX_SHOWN = 1000
 
@@ -29,7 +29,7 @@ def load_spec(path: str | Path) -> Spec:
     Raises:
         SpecError: the file cannot be read, or is no sound spec; holds every problem with its place.
     """
-    from generator.spec.document import read_bytes  # noqa: PLC0415  (PyYAML is slow to import)
+    from mlvitals.generator.spec.document import read_bytes  # noqa: PLC0415  (PyYAML is slow to import)
 
     return _spec(read_bytes(Path(path)), str(path))
 
@@ -44,7 +44,7 @@ def parse_spec(text: str, file_name: str = "<spec>") -> Spec:
 
 
 def _spec(raw: bytes, file: str) -> Spec:
-    from generator.spec.document import parse  # noqa: PLC0415
+    from mlvitals.generator.spec.document import parse  # noqa: PLC0415
 
     document = parse(raw, file)
     spec = None if document.problems else _converted(document)
@@ -65,7 +65,7 @@ def _converted(document: "Document") -> Spec | None:
 
 def _all_problems(document: "Document") -> list[Problem]:
     """What breaks the schema, and what breaks the rules in the part that does not."""
-    from generator.spec.validation import sound_part, violations  # noqa: PLC0415  (only broken specs need jsonschema)
+    from mlvitals.generator.spec.validation import sound_part, violations  # noqa: PLC0415  (only broken specs need jsonschema)
 
     found = violations(document.data, document.doubtful)
     part = sound_part(document.data, found.paths | document.doubtful)

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from generator.spec.durations import Duration
+from mlvitals.generator.spec.durations import Duration
 
 
 class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterator
 
-from generator.spec.diagnostics import KeyPath, Problem, quoted
-from generator.spec.durations import milliseconds
-from generator.spec.model import ContactMethod, EscalationLevel, Responder, Spec, Timing
-from generator.spec.walk import sections
+from mlvitals.generator.spec.diagnostics import KeyPath, Problem, quoted
+from mlvitals.generator.spec.durations import milliseconds
+from mlvitals.generator.spec.model import ContactMethod, EscalationLevel, Responder, Spec, Timing
+from mlvitals.generator.spec.walk import sections
 
 NOBODY = "nobody"
 """Alertmanager's receiver that tells nobody; no receiver of a spec may have its name."""

@@ -6,12 +6,12 @@ from collections.abc import Collection, Iterator
 from datetime import datetime
 from itertools import chain, pairwise
 
-from generator.contract import TOTAL_STAGE, Contract
-from generator.estimate import family_series
-from generator.spec.diagnostics import KeyPath, Problem, did_you_mean, dotted, quoted
-from generator.spec.durations import milliseconds
-from generator.spec.event_rules import check_events
-from generator.spec.model import (
+from mlvitals.generator.contract import TOTAL_STAGE, Contract
+from mlvitals.generator.estimate import family_series
+from mlvitals.generator.spec.diagnostics import KeyPath, Problem, did_you_mean, dotted, quoted
+from mlvitals.generator.spec.durations import milliseconds
+from mlvitals.generator.spec.event_rules import check_events
+from mlvitals.generator.spec.model import (
     RESULTS_IN,
     AlertPolicy,
     FeatureType,
@@ -25,9 +25,9 @@ from generator.spec.model import (
     Source,
     Spec,
 )
-from generator.spec.people import PEOPLE_RULES
-from generator.spec.slo_rules import check_slos
-from generator.spec.walk import duration_fields, sections
+from mlvitals.generator.spec.people import PEOPLE_RULES
+from mlvitals.generator.spec.slo_rules import check_slos
+from mlvitals.generator.spec.walk import duration_fields, sections
 
 SMALLEST_ROTATION = 3
 SCRAPES_PER_RATE = 4

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from generator.spec.model import Spec
+from mlvitals.generator.spec.model import Spec
 
 FILE = Path(__file__).with_name("mlvitals.schema.json")
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from generator.promql import number
-from generator.slo import Burn, burn, error_budget
-from generator.spec.diagnostics import KeyPath, Problem
-from generator.spec.durations import milliseconds
-from generator.spec.model import BurnTier, Direction, Slo, SloKind, Spec
+from mlvitals.generator.promql import number
+from mlvitals.generator.slo import Burn, burn, error_budget
+from mlvitals.generator.spec.diagnostics import KeyPath, Problem
+from mlvitals.generator.spec.durations import milliseconds
+from mlvitals.generator.spec.model import BurnTier, Direction, Slo, SloKind, Spec
 
 _THRESHOLDS = {SloKind.LATENCY: "seconds", SloKind.MODEL_STALENESS: "days", SloKind.DRIFT: "PSI"}
 """The kinds that have a threshold, and its unit."""

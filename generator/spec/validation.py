@@ -7,9 +7,9 @@ from typing import Any, get_args
 
 from jsonschema import Draft202012Validator, ValidationError, validators
 
-from generator.spec.diagnostics import MERGE_KEY, KeyPath, Problem, did_you_mean, dotted, quoted
-from generator.spec.durations import Duration
-from generator.spec.schema import json_schema
+from mlvitals.generator.spec.diagnostics import MERGE_KEY, KeyPath, Problem, did_you_mean, dotted, quoted
+from mlvitals.generator.spec.durations import Duration
+from mlvitals.generator.spec.schema import json_schema
 
 MAX_VIOLATIONS = 2000
 

@@ -7,9 +7,9 @@ from typing import Any, get_args
 import msgspec
 from msgspec.structs import FieldInfo
 
-from generator.spec.diagnostics import KeyPath
-from generator.spec.durations import Duration
-from generator.spec.model import Part
+from mlvitals.generator.spec.diagnostics import KeyPath
+from mlvitals.generator.spec.durations import Duration
+from mlvitals.generator.spec.model import Part
 
 _DURATION = get_args(Duration)[1]
 

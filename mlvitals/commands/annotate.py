@@ -11,8 +11,8 @@ import click
 from mlvitals.commands.common import Group, instant, label, load, spec_argument
 
 if TYPE_CHECKING:
-    from exporters.changes import ChangeKind
-    from generator.spec.model import Spec
+    from mlvitals.exporters.sections.changes import ChangeKind
+    from mlvitals.generator.spec.model import Spec
 
 
 @click.group(cls=Group)
@@ -38,7 +38,7 @@ def annotate_deployment(spec_path: Path, version: str, author: str, moment: date
     The serving instrumentation tells of new model versions by itself; this is for what it cannot see, such as a
     rollback of configuration.
     """
-    from exporters.changes import ChangeKind
+    from mlvitals.exporters.sections.changes import ChangeKind
 
     _note(load(spec_path), spec_path.parent, ChangeKind.DEPLOYMENT, "model", version, author, moment)
 
@@ -51,7 +51,7 @@ def annotate_deployment(spec_path: Path, version: str, author: str, moment: date
 @at_option
 def annotate_pipeline(spec_path: Path, name: str, version: str, author: str, moment: datetime | None) -> None:
     """Note that the pipeline NAME was changed: a source of the spec, or any other that matters to it."""
-    from exporters.changes import ChangeKind
+    from mlvitals.exporters.sections.changes import ChangeKind
 
     spec = load(spec_path)
     _warn_of_unknown(name, spec.sources)
@@ -60,7 +60,7 @@ def annotate_pipeline(spec_path: Path, name: str, version: str, author: str, mom
 
 def _warn_of_unknown(name: str, sources: Collection[str]) -> None:
     """A pipeline may have a name of its own; where sources are known, it is more often one of them mistyped."""
-    from generator.spec.diagnostics import did_you_mean, quoted
+    from mlvitals.generator.spec.diagnostics import did_you_mean, quoted
 
     if sources and name not in sources:
         known = f"warning: the spec has no source {quoted(name)}, only {', '.join(map(quoted, sources))}"
@@ -70,8 +70,8 @@ def _warn_of_unknown(name: str, sources: Collection[str]) -> None:
 def _note(
     spec: "Spec", base_dir: Path, kind: "ChangeKind", name: str, version: str, author: str, moment: datetime | None
 ) -> None:
-    from exporters.changes import Change
-    from exporters.results import open_results
+    from mlvitals.exporters.publish.results import open_results
+    from mlvitals.exporters.sections.changes import Change
 
     change = Change(kind, name, moment or datetime.now(UTC), version, author)
     with closing(open_results(spec.results, base_dir)) as results:

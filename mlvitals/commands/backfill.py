@@ -11,7 +11,7 @@ from mlvitals.commands.common import OUTPUT, duration, instant, load, reference_
 
 
 def _within_lookback(_ctx: click.Context, _param: click.Parameter, spacing: timedelta) -> timedelta:
-    from exporters.openmetrics import LOOKBACK
+    from mlvitals.exporters.publish.openmetrics import LOOKBACK
 
     if not timedelta(seconds=1) <= spacing < LOOKBACK:
         raise click.BadParameter("give from 1s to below 5m; Prometheus finds a sample for 5 minutes")
@@ -50,15 +50,15 @@ def backfill(
     """
     from rich.progress import track
 
-    from exporters.atomic import replacing
-    from exporters.backfill import backfill as measured
-    from exporters.openmetrics import History
-    from exporters.results import open_results
-    from exporters.schedule import newest_end, windows_ending
-    from generator.contract import Contract
-    from generator.prometheus import exporter_addresses
-    from mlvitals.console import console
-    from mlvitals.output import backfill_summary
+    from mlvitals.exporters.process.backfill import backfill as measured
+    from mlvitals.exporters.publish.openmetrics import History
+    from mlvitals.exporters.publish.results import open_results
+    from mlvitals.exporters.schedule import newest_end, windows_ending
+    from mlvitals.generator.atomic import replacing
+    from mlvitals.generator.contract import Contract
+    from mlvitals.generator.prometheus import exporter_addresses
+    from mlvitals.terminal.console import console
+    from mlvitals.terminal.drift import backfill_summary
 
     if not (openmetrics or save):
         raise click.UsageError("say where the results go: --openmetrics FILE, --save or both")

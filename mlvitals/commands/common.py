@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import click
 
 if TYPE_CHECKING:
-    from exporters.stores import ReferenceStore
-    from generator.spec.model import Spec
+    from mlvitals.exporters.reference.versions import ReferenceStore
+    from mlvitals.generator.spec.model import Spec
 
 
 class _Output(click.Path):
@@ -50,7 +50,7 @@ class Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an error that is the user's to mend becomes a message and exit code 1."""
-        from generator.errors import UserError
+        from mlvitals.generator.errors import UserError
 
         try:
             return super().invoke(ctx)
@@ -71,9 +71,9 @@ def fail(message: str) -> NoReturn:
 
 def load_all(paths: tuple[Path, ...], compress_time: float = 1.0) -> list[tuple[Path, "Spec"]]:
     """Load specs; the problems of all of them are reported together."""
-    from generator.spec.compression import compress_time as compressed
-    from generator.spec.diagnostics import SpecError
-    from generator.spec.load import load_spec
+    from mlvitals.generator.spec.compression import compress_time as compressed
+    from mlvitals.generator.spec.diagnostics import SpecError
+    from mlvitals.generator.spec.load import load_spec
 
     specs, problems = [], []
     for path in paths:
@@ -94,7 +94,7 @@ def load(path: Path, compress_time: float = 1.0) -> "Spec":
 
 def reference_store(spec: "Spec", spec_path: Path) -> "ReferenceStore":
     """Open the store that the spec names, relative to the spec."""
-    from exporters.stores import open_store
+    from mlvitals.exporters.reference.stores import open_store
 
     return open_store(spec.reference.store, spec_path.parent, spec.system.name)
 
@@ -103,7 +103,7 @@ def duration(text: str) -> timedelta:
     """Take a length of time in the notation of specs."""
     import msgspec
 
-    from generator.spec.durations import Duration, milliseconds
+    from mlvitals.generator.spec.durations import Duration, milliseconds
 
     try:
         length = timedelta(milliseconds=milliseconds(msgspec.convert(text, Duration)))
@@ -157,7 +157,7 @@ def instant(_ctx: click.Context, _param: click.Parameter, text: str | None) -> d
 
 def window_times(spec: "Spec") -> tuple[timedelta, timedelta, timedelta]:
     """How much time a window covers, how often one ends, and how long after its end it is measured."""
-    from generator.spec.durations import milliseconds
+    from mlvitals.generator.spec.durations import milliseconds
 
     times = (spec.windows.length, spec.step, spec.windows.grace)
     length, step, grace = (timedelta(milliseconds=milliseconds(time)) for time in times)
@@ -166,7 +166,7 @@ def window_times(spec: "Spec") -> tuple[timedelta, timedelta, timedelta]:
 
 def write(path: Path, content: bytes) -> None:
     """Write a file in one step: whole, or not at all."""
-    from exporters.atomic import replacing
+    from mlvitals.generator.atomic import replacing
 
     with replacing(path) as file:
         file.write(content)

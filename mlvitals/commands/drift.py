@@ -21,9 +21,10 @@ from mlvitals.commands.common import (
 )
 
 if TYPE_CHECKING:
-    from exporters.drift_history import PastWindow
-    from exporters.report import Window, WindowReport
-    from generator.spec.model import Spec
+    from mlvitals.exporters.parts import Window
+    from mlvitals.exporters.sections.concept.report import PastWindow
+    from mlvitals.exporters.window.report import WindowReport
+    from mlvitals.generator.spec.model import Spec
 
 
 @click.command()
@@ -61,13 +62,12 @@ def drift(
 
     Exits with 0 once the window is measured, whatever was found, unless --fail-on says otherwise.
     """
-    from exporters.drift_history import drift_history, with_drift_type
-    from exporters.outcome_facts import facts_of
-    from exporters.pipeline import measure
-    from exporters.results import open_results
-    from generator.spec.model import Severity
-    from mlvitals.console import console
-    from mlvitals.output import drift_table
+    from mlvitals.exporters.publish.results import open_results
+    from mlvitals.exporters.window.history import drift_history, facts_of, with_drift_type
+    from mlvitals.exporters.window.measure import measure
+    from mlvitals.generator.spec.model import Severity
+    from mlvitals.terminal.console import console
+    from mlvitals.terminal.drift import drift_table
 
     spec = load(spec_path, compress_time)
     if data:
@@ -85,7 +85,7 @@ def drift(
     else:
         drift_table(report, console())
     if html:
-        from exporters.html_report import html_page
+        from mlvitals.exporters.publish.html.page import html_page
 
         write(html, html_page(report).encode())
     if save:
@@ -99,8 +99,8 @@ def drift(
 
 def _past_windows(spec: "Spec", base_dir: Path, report: "WindowReport") -> "list[PastWindow]":
     """What the results database has of earlier windows; nothing where it cannot be read, for a window needs none."""
-    from exporters.database import DatabaseError
-    from exporters.results import open_results
+    from mlvitals.exporters.database import DatabaseError
+    from mlvitals.exporters.publish.results import open_results
 
     try:
         with closing(open_results(spec.results, base_dir, create=False)) as results:
@@ -111,8 +111,8 @@ def _past_windows(spec: "Spec", base_dir: Path, report: "WindowReport") -> "list
 
 def _with_totals(spec: "Spec", base_dir: Path, report: "WindowReport") -> "WindowReport":
     """The report with the running totals of its business events, to which its step is added."""
-    from exporters.event_totals import with_totals
-    from exporters.results import open_results
+    from mlvitals.exporters.publish.results import open_results
+    from mlvitals.exporters.window.history import with_totals
 
     with closing(open_results(spec.results, base_dir)) as results:
         return with_totals(spec, report, results)
@@ -121,9 +121,9 @@ def _with_totals(spec: "Spec", base_dir: Path, report: "WindowReport") -> "Windo
 def _publish(
     spec: "Spec", base_dir: Path, report: "WindowReport", begin: datetime, textfile: Path | None, gateway: str | None
 ) -> None:
-    from exporters.freshness import newest
-    from exporters.one_shot import page_of_run, push, write_textfile
-    from generator.contract import Contract
+    from mlvitals.exporters.publish.handover import page_of_run, push, write_textfile
+    from mlvitals.exporters.sections.freshness import newest
+    from mlvitals.generator.contract import Contract
 
     freshness = {name: newest(source, base_dir) for name, source in spec.sources.items()}
     page = page_of_run(Contract(spec), report, freshness, begin, datetime.now(UTC))
@@ -141,8 +141,8 @@ def _with_log(spec: "Spec", path: Path) -> "Spec":
 
 
 def _window(spec: "Spec", start: datetime | None, end: datetime | None) -> "Window":
-    from exporters.report import Window
-    from exporters.schedule import newest_end
+    from mlvitals.exporters.parts import Window
+    from mlvitals.exporters.schedule import newest_end
 
     if start and end:
         if end <= start:

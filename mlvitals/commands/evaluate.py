@@ -37,14 +37,14 @@ def evaluate_command(
 
     from rich.progress import track
 
-    from evaluation.evaluate import evaluate
-    from evaluation.page import evaluation_page
-    from evaluation.truth import read_truth
-    from exporters.results import open_results
-    from exporters.training_data import build_from_files
-    from generator.spec.model import Results
-    from mlvitals.console import console
-    from mlvitals.evaluation_output import evaluation_table
+    from mlvitals.evaluation.evaluate import evaluate
+    from mlvitals.evaluation.page import evaluation_page
+    from mlvitals.evaluation.truth import read_truth
+    from mlvitals.exporters.publish.results import open_results
+    from mlvitals.exporters.training.data import build_from_files
+    from mlvitals.generator.spec.model import Results
+    from mlvitals.terminal.console import console
+    from mlvitals.terminal.evaluation import evaluation_table
 
     spec, truth = load(spec_path), read_truth(truth_path)
     if version is None and (data / "training").is_dir():

@@ -16,7 +16,7 @@ from mlvitals.commands.common import OUTPUT, compress_option, load, spec_argumen
 @compress_option
 def export(spec_path: Path, listen: str | None, log_file: Path | None, compress_time: float) -> None:
     """Measure every window as it ends, and serve the figures to Prometheus."""
-    from exporters.exporter import run_exporter
+    from mlvitals.exporters.process.exporter import run_exporter
 
     spec = load(spec_path, compress_time)
     run_exporter(spec, spec_path.parent, stop=threading.Event(), log_to=sys.stderr, listen=listen, log_file=log_file)

@@ -16,8 +16,8 @@ def inbox(listen: str, keep: Path | None) -> None:
     """Play Slack, PagerDuty and a webhook for a local Alertmanager, and show what arrives."""
     import signal
 
-    from incidents.inbox.mailbox import Mailbox
-    from incidents.inbox.server import PAGERDUTY, SLACK, WEBHOOK, Inbox
+    from mlvitals.incidents.inbox.mailbox import Mailbox
+    from mlvitals.incidents.inbox.server import PAGERDUTY, SLACK, WEBHOOK, Inbox
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with Inbox(listen, Mailbox(keep)) as server, suppress(KeyboardInterrupt):

@@ -18,9 +18,9 @@ def slo(spec_path: Path, url: str, as_json: bool) -> None:
     """Show the error budgets; exit 1 unless they are known and allow a deployment."""
     import msgspec
 
-    from mlvitals.budget_output import budget_table
     from mlvitals.budgets import prometheus, read_budgets
-    from mlvitals.console import console
+    from mlvitals.terminal.budgets import budget_table
+    from mlvitals.terminal.console import console
 
     budgets = read_budgets(load(spec_path), prometheus(url))
     if as_json:

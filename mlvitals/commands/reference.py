@@ -36,8 +36,8 @@ def build_command(
     model_version: str | None,
 ) -> None:
     """Compute a reference from training data and store it as a version."""
-    from exporters.sql_log import SqlTable
-    from exporters.training_data import build_from_files, build_from_table
+    from mlvitals.exporters.reading.sql import SqlTable
+    from mlvitals.exporters.training.data import build_from_files, build_from_table
 
     if table is not None and len(paths) > 1:
         raise click.UsageError("--table takes one --data, the URL of its database")
@@ -86,8 +86,8 @@ def list_command(spec_path: Path, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the whole artifact as JSON (schema mlvitals.reference/1).")
 def show(spec_path: Path, version: str | None, as_json: bool) -> None:
     """Show a version or alias (default: the one in force)."""
-    from mlvitals.console import console
-    from mlvitals.reference_output import reference_table
+    from mlvitals.terminal.console import console
+    from mlvitals.terminal.reference import reference_table
 
     spec = load(spec_path)
     loaded = reference_store(spec, spec_path).load(version or spec.reference.alias)
@@ -106,9 +106,9 @@ def diff_command(spec_path: Path, old: str, new: str, as_json: bool) -> None:
     """Show what changed between two versions or aliases. In parentheses: what noise alone can give."""
     import msgspec
 
-    from exporters.reference_diff import diff_references
-    from mlvitals.console import console
-    from mlvitals.reference_output import diff_table
+    from mlvitals.exporters.reference.diff import diff_references
+    from mlvitals.terminal.console import console
+    from mlvitals.terminal.reference import diff_table
 
     store = reference_store(load(spec_path), spec_path)
     diff = diff_references(store.load(old), store.load(new))

@@ -11,7 +11,7 @@ from mlvitals.commands.common import FILE, SPEC, compress_option, fail, load, lo
 def _system_name(_ctx: click.Context, _param: click.Parameter, text: str) -> str:
     import msgspec
 
-    from generator.spec.model import Name
+    from mlvitals.generator.spec.model import Name
 
     try:
         return msgspec.convert(text, Name)
@@ -30,9 +30,9 @@ def _system_name(_ctx: click.Context, _param: click.Parameter, text: str) -> str
 @click.option("--force", is_flag=True, help="Overwrite the file.")
 def init_command(paths: tuple[str, ...], name: str, out: Path | None, force: bool) -> None:
     """Write a first spec from training data: features with their types, and guesses to be read."""
-    from exporters.first_look import first_look
-    from generator.spec.first_spec import first_spec
-    from generator.spec.load import load_spec
+    from mlvitals.exporters.training.first_look import first_look
+    from mlvitals.generator.spec.first_spec import first_spec
+    from mlvitals.generator.spec.load import load_spec
 
     path = out or Path("specs") / f"{name}.yaml"
     if path.exists() and not force:
@@ -61,7 +61,7 @@ def compile_command(
     spec_paths: tuple[Path, ...], out: Path, check: bool, diff: bool, force: bool, compress_time: float
 ) -> None:
     """Write dashboards, rules with their tests, and runbooks from specs."""
-    from generator.compiler import ChangeKind, compare, compile_spec, write
+    from mlvitals.generator.compiler import ChangeKind, compare, compile_spec, write
 
     outputs: dict[str, str] = {}
     for path, spec in load_all(spec_paths, compress_time):
@@ -95,8 +95,8 @@ def compile_command(
 )
 def lint(spec_paths: tuple[Path, ...], form: str) -> None:
     """Name every problem of specs, with file, line and column."""
-    from generator.spec.diagnostics import SpecError, render_github, render_json
-    from generator.spec.load import load_spec
+    from mlvitals.generator.spec.diagnostics import SpecError, render_github, render_json
+    from mlvitals.generator.spec.load import load_spec
 
     errors: list[SpecError] = []
     for path in spec_paths:
@@ -125,9 +125,9 @@ def estimate_command(spec_path: Path, predictions_per_day: int | None, as_json: 
     """Show what the telemetry of a spec costs: series, and storage a day and on each tier."""
     import msgspec
 
-    from generator.estimate import estimate
-    from mlvitals.console import console
-    from mlvitals.estimate_output import estimate_table
+    from mlvitals.generator.estimate import estimate
+    from mlvitals.terminal.console import console
+    from mlvitals.terminal.estimate import estimate_table
 
     spec = load(spec_path)
     wanted = spec.telemetry.predictions_per_day if predictions_per_day is None else predictions_per_day

@@ -31,13 +31,13 @@ def verify(spec_path: Path, url: str, ranges: tuple[timedelta, ...], slow: timed
     """
     import msgspec
 
-    from generator.compiler import compile_spec
-    from generator.spec.durations import seconds
-    from mlvitals.verify_output import verification_text
-    from verification.intervals import Span
-    from verification.queries import queries
-    from verification.server import Prometheus
-    from verification.verify import verify as verified
+    from mlvitals.generator.compiler import compile_spec
+    from mlvitals.generator.spec.durations import seconds
+    from mlvitals.terminal.verification import verification_text
+    from mlvitals.verification.intervals import Span
+    from mlvitals.verification.queries import queries
+    from mlvitals.verification.server import Prometheus
+    from mlvitals.verification.verify import verify as verified
 
     spec = load(spec_path)
     scrape = seconds(spec.telemetry.scrape_interval)

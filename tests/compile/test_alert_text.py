@@ -2,7 +2,7 @@
 
 import pytest
 
-from generator.signals.text import (
+from mlvitals.generator.signals.text import (
     Format,
     Found,
     FoundLabel,

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from generator.compiler import ChangeKind, compare, compile_spec, write
-from generator.spec.load import load_spec
-from generator.spec.model import Spec
+from mlvitals.generator.compiler import ChangeKind, compare, compile_spec, write
+from mlvitals.generator.spec.load import load_spec
+from mlvitals.generator.spec.model import Spec
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 SPECS = sorted((REPOSITORY / "specs").glob("*.yaml"))

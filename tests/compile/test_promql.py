@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.promql import matching, metric_names, number, one_of, quote, selector
+from mlvitals.generator.promql import matching, metric_names, number, one_of, quote, selector
 
 HOSTILE = 'we"ird\\{{ $name }} é\nx'
 text_without_surrogates = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)

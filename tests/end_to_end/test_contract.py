@@ -23,12 +23,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from examples.servers import free_port
 from examples.streamrec.simulate import SOURCES, simulate_hour, training_table
 from examples.streamrec.write import touch_sources, write_hour, write_recomputed
-from exporters.serving import PredictionTelemetry
-from generator import slo
-from generator.contract import Contract, MetricType, Producer
-from generator.promql import metric_names
-from generator.spec.load import load_spec
-from generator.spec.model import Spec
+from mlvitals.exporters.serving.telemetry import PredictionTelemetry
+from mlvitals.generator import slo
+from mlvitals.generator.contract import Contract, MetricType, Producer
+from mlvitals.generator.promql import metric_names
+from mlvitals.generator.spec.load import load_spec
+from mlvitals.generator.spec.model import Spec
 
 OFFERED = {slo.OBJECTIVE, slo.PERIOD_DAYS, slo.INFO, "system:streamrec_deploy_allowed:min"}
 """Recorded for others to read: tools that know sloth's series, and CI jobs."""

@@ -12,13 +12,14 @@ import pyarrow as pa
 import pytest
 
 from examples.flights.data import FEATURES, read_flights
-from exporters.compare import compare
-from exporters.profile import profile_column
-from exporters.reference import build_reference
-from exporters.report import Window, WindowReport
-from exporters.statistics import psi, psi_critical_value
-from generator.contract import Status
-from generator.spec.model import Condition, Spec
+from mlvitals.exporters.parts import Window
+from mlvitals.exporters.sections.features.drift import compare
+from mlvitals.exporters.statistics.distances import psi, psi_critical_value
+from mlvitals.exporters.statistics.profile import profile_column
+from mlvitals.exporters.training.build import build_reference
+from mlvitals.exporters.window.report import WindowReport
+from mlvitals.generator.contract import Status
+from mlvitals.generator.spec.model import Condition, Spec
 
 pytestmark = pytest.mark.slow
 JUNE, JULY = datetime(2013, 6, 1, tzinfo=UTC), datetime(2013, 7, 1, tzinfo=UTC)

@@ -19,7 +19,7 @@ import pytest
 from scipy.stats import ks_2samp
 
 from examples.flights.data import read_flights
-from generator.contract import Status
+from mlvitals.generator.contract import Status
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 NUMERIC = ("dep_delay", "distance", "sched_dep_minute")

@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporters.exporter import Exporter
-from exporters.json_log import JsonLog
-from exporters.results import open_results
-from exporters.stores import open_store
-from generator.spec.load import load_spec
+from mlvitals.exporters.process.exporter import Exporter
+from mlvitals.exporters.process.json_log import JsonLog
+from mlvitals.exporters.publish.results import open_results
+from mlvitals.exporters.reference.stores import open_store
+from mlvitals.generator.spec.load import load_spec
 
 NOW = datetime(2026, 3, 3, 12, tzinfo=UTC)
 SPEC = """\

@@ -10,11 +10,13 @@ from examples.streamrec.faults import SESSIONS, LostReads
 from examples.streamrec.population import population
 from examples.streamrec.simulate import simulate_hour, training_table
 from examples.streamrec.write import write_hour, write_recomputed
-from exporters.pipeline import measure
-from exporters.reference import Reference, build_reference
-from exporters.report import Window, WindowReport
-from generator.contract import SkewStatus
-from generator.spec.model import Spec
+from mlvitals.exporters.parts import Window
+from mlvitals.exporters.reference.artifact import Reference
+from mlvitals.exporters.training.build import build_reference
+from mlvitals.exporters.window.measure import measure
+from mlvitals.exporters.window.report import WindowReport
+from mlvitals.generator.contract import SkewStatus
+from mlvitals.generator.spec.model import Spec
 
 HOUR = timedelta(hours=1)
 START = datetime(2026, 3, 3, 8, tzinfo=UTC)

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from evaluation.truth import FaultRecord, Truth, write_truth
 from examples.streamrec.faults import ErrorBurst, Fault, LatencyRegression, March3, StaleSource
 from examples.streamrec.simulate import Traffic
 from examples.streamrec.write import write_history
-from generator.contract import Contract
-from generator.signals.signal import Layer
 from mlvitals.cli import main
+from mlvitals.evaluation.truth import FaultRecord, Truth, write_truth
+from mlvitals.generator.contract import Contract
+from mlvitals.generator.signals.signal import Layer
 
 BEGIN = datetime(2026, 3, 2, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -7,11 +7,11 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from evaluation.alerts import Recorded
-from evaluation.expressions import Evaluator, UnknownSyntaxError, Vector
 from examples.alert_conditions import AlertConditions
-from generator.rules.promtool_tests import beyond
-from generator.signals.signal import Scenario
+from mlvitals.evaluation.alerts import Recorded
+from mlvitals.evaluation.expressions import Evaluator, UnknownSyntaxError, Vector
+from mlvitals.generator.rules.promtool_tests import beyond
+from mlvitals.generator.signals.signal import Scenario
 
 STEP = timedelta(minutes=5)
 NO = math.nan

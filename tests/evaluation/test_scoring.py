@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from evaluation.alerts import Firing, Outcome, fired, firing_steps
-from evaluation.history import Steps
-from evaluation.page import evaluation_page
-from evaluation.scoring import Evaluation, score
-from evaluation.truth import FaultRecord, Truth, TruthError, read_truth, write_truth
-from generator.signals.signal import Layer
-from generator.spec.model import Severity
+from mlvitals.evaluation.alerts import Firing, Outcome, fired, firing_steps
+from mlvitals.evaluation.history import Steps
+from mlvitals.evaluation.page import evaluation_page
+from mlvitals.evaluation.scoring import Evaluation, score
+from mlvitals.evaluation.truth import FaultRecord, Truth, TruthError, read_truth, write_truth
+from mlvitals.generator.signals.signal import Layer
+from mlvitals.generator.spec.model import Severity
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -16,8 +16,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from examples.servers import free_port
-from generator.contract import Contract, Producer
-from generator.spec.load import load_spec
+from mlvitals.generator.contract import Contract, Producer
+from mlvitals.generator.spec.load import load_spec
 
 REPOSITORY = Path(__file__).parents[2]
 APP = REPOSITORY / "examples" / "fastapi_app"

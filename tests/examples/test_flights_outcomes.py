@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from examples.flights.outcomes import WEEK, weeks
-from generator.spec.model import Severity
+from mlvitals.generator.spec.model import Severity
 
 
 @pytest.fixture(scope="module")

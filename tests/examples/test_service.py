@@ -17,7 +17,7 @@ from examples.streamrec.__main__ import main
 from examples.streamrec.population import USERS
 from examples.streamrec.service import FaultFile, Service, SimulatedTime, business_events, live_rows, parse_faults, run
 from examples.streamrec.simulate import NEXT_MODEL_VERSION
-from exporters.json_log import JsonLog
+from mlvitals.exporters.process.json_log import JsonLog
 
 ORIGIN = datetime(2026, 3, 3, 8, 0, tzinfo=UTC)
 TIME = SimulatedTime(ORIGIN, 180)

@@ -9,7 +9,7 @@ import pytest
 from examples.flights.data import CATEGORICAL, FEATURES
 from examples.streamrec.service import STAGE_SECONDS, business_events
 from examples.streamrec.simulate import ENDPOINTS, SOURCES, simulate_hour
-from generator.spec.model import FeatureType, KpiKind
+from mlvitals.generator.spec.model import FeatureType, KpiKind
 
 SPECS = Path(__file__).parents[2] / "specs"
 MAX_AGES = {

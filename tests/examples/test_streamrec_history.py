@@ -11,15 +11,15 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from evaluation.metrics_log import labels_of
-from evaluation.truth import read_truth
 from examples.streamrec.__main__ import main
 from examples.streamrec.faults import FAULTS, ErrorBurst, FeedbackLoss, LatencyRegression, StaleSource
 from examples.streamrec.schedule import DAYS, NAMES, schedule
 from examples.streamrec.simulate import Traffic
 from examples.streamrec.write import write_history
-from generator.contract import Contract, Producer
-from generator.spec.model import Spec
+from mlvitals.evaluation.metrics_log import labels_of
+from mlvitals.evaluation.truth import read_truth
+from mlvitals.generator.contract import Contract, Producer
+from mlvitals.generator.spec.model import Spec
 
 END = datetime(2026, 3, 4, tzinfo=UTC)
 BEGIN = END - timedelta(days=1)

@@ -1,6 +1,6 @@
 """What errors of file systems say, on one line."""
 
-from exporters.paths import first_line
+from mlvitals.exporters.paths import first_line
 
 STATUS = (
     "When reading information for key 'a' in bucket 'log': google::cloud::Status(UNAVAILABLE: Retry policy exhausted in "

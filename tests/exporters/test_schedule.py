@@ -2,8 +2,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from exporters.report import Window
-from exporters.schedule import due_windows, gaps, newest_end, next_due
+from mlvitals.exporters.parts import Window
+from mlvitals.exporters.schedule import due_windows, gaps, newest_end, next_due
 
 HOUR, DAY, MINUTE = timedelta(hours=1), timedelta(days=1), timedelta(minutes=1)
 

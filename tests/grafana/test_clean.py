@@ -3,7 +3,7 @@
 import pytest
 from grafanalib import core
 
-from generator.grafana.clean import clean
+from mlvitals.generator.grafana.clean import clean
 
 
 @pytest.fixture(scope="module")

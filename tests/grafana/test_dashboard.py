@@ -8,11 +8,11 @@ import msgspec
 import pytest
 import yaml
 
-from generator.boards import Board, board_uid
-from generator.grafana import dashboard, dashboard_files, dashboards
-from generator.signals import signals
-from generator.signals.signal import Layer, Place
-from generator.spec.load import parse_spec
+from mlvitals.generator.boards import Board, board_uid
+from mlvitals.generator.grafana import dashboard, dashboard_files, dashboards
+from mlvitals.generator.signals import signals
+from mlvitals.generator.signals.signal import Layer, Place
+from mlvitals.generator.spec.load import parse_spec
 from tests.conftest import REPOSITORY
 
 CHECKER = REPOSITORY.parent / "shared" / "tools" / "check_dashboards.py"

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.grafana.layout import COLUMNS, Box, Size, flow
+from mlvitals.generator.grafana.layout import COLUMNS, Box, Size, flow
 
 SIZES = st.lists(st.builds(Size, width=st.integers(1, COLUMNS), height=st.integers(1, 12)), max_size=12)
 

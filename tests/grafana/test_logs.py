@@ -3,10 +3,10 @@
 import msgspec
 import pytest
 
-from generator.boards import Board
-from generator.grafana import dashboard, dashboards
-from generator.signals import signals
-from generator.spec.model import Telemetry
+from mlvitals.generator.boards import Board
+from mlvitals.generator.grafana import dashboard, dashboards
+from mlvitals.generator.signals import signals
+from mlvitals.generator.spec.model import Telemetry
 
 LOGS = "Logs (exporter and service; kept by docker compose --profile logs)"
 

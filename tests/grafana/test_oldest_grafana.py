@@ -6,8 +6,8 @@ panel type and its settings of fields.
 
 import pytest
 
-from generator.grafana import dashboards
-from generator.signals import signals
+from mlvitals.generator.grafana import dashboards
+from mlvitals.generator.signals import signals
 
 _LEGEND, _TOOLTIP = {"legend"}, {"tooltip"}
 _AXES = {"axisLabel", "axisPlacement", "axisSoftMax", "axisSoftMin", "scaleDistribution", "hideFrom"}

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 from grafanalib import core
 
-from generator.grafana.clean import clean
-from generator.grafana.layout import Box
-from generator.grafana.panels import Frame, panel
-from generator.signals.signal import Incident, Layer, Level, Query, Signal, View
-from generator.spec.model import Severity
+from mlvitals.generator.grafana.clean import clean
+from mlvitals.generator.grafana.layout import Box
+from mlvitals.generator.grafana.panels import Frame, panel
+from mlvitals.generator.signals.signal import Incident, Layer, Level, Query, Signal, View
+from mlvitals.generator.spec.model import Severity
 
 FRAME = Frame(feature_uid="streamrec-feature", interval="15s", labels={"feature_name": "Feature", "bin": "Bin"})
 SIGNAL = Signal(

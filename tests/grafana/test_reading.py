@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from generator.contract import SEGMENT_LABELS, Contract
-from generator.grafana import dashboards
-from generator.signals import signals
+from mlvitals.generator.contract import SEGMENT_LABELS, Contract
+from mlvitals.generator.grafana import dashboards
+from mlvitals.generator.signals import signals
 
 MANY = {"feature_name", *SEGMENT_LABELS}
 

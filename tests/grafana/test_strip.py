@@ -5,8 +5,8 @@ import subprocess
 import pytest
 import yaml
 
-from generator.grafana.strip import layer_state
-from generator.signals.signal import Layer
+from mlvitals.generator.grafana.strip import layer_state
+from mlvitals.generator.signals.signal import Layer
 
 OK, WARNING, BLIND, CRITICAL = range(4)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from generator.grafana.text import literal, literal_strings, literal_url
+from mlvitals.generator.grafana.text import literal, literal_strings, literal_url
 
 
 @pytest.mark.parametrize("text", ["$feature_name", "${datasource}", "[[datasource]]", "a $__interval b"])

@@ -5,9 +5,15 @@ from dataclasses import replace
 import promql_parser
 import pytest
 
-from generator.contract import Contract
-from generator.grafana.variables import chosen_feature, chosen_features, chosen_servers, restricted, with_matchers
-from generator.signals.signal import Incident, Layer, Query, Record, Signal
+from mlvitals.generator.contract import Contract
+from mlvitals.generator.grafana.variables import (
+    chosen_feature,
+    chosen_features,
+    chosen_servers,
+    restricted,
+    with_matchers,
+)
+from mlvitals.generator.signals.signal import Incident, Layer, Query, Record, Signal
 
 WANTED = {"streamrec_drift_psi": "feature_name=~`x`", "feature_name:streamrec_drift_psi:max": "feature_name=~`x`"}
 SIGNAL = Signal(

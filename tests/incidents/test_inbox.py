@@ -12,10 +12,10 @@ import pytest
 from real_servers import fetch
 
 from examples.servers import free_port
-from incidents.inbox.mailbox import KEPT, Mailbox, MailboxError
-from incidents.inbox.messages import Link, Message, Service
-from incidents.inbox.page import inbox_page
-from incidents.inbox.server import LARGEST_BODY, Inbox
+from mlvitals.incidents.inbox.mailbox import KEPT, Mailbox, MailboxError
+from mlvitals.incidents.inbox.messages import Link, Message, Service
+from mlvitals.incidents.inbox.page import inbox_page
+from mlvitals.incidents.inbox.server import LARGEST_BODY, Inbox
 
 NOW = datetime(2026, 3, 3, 8, 0, tzinfo=UTC)
 SLACK = {"channel": "#alerts", "attachments": [{"title": "[WARNING] drift", "text": "A &lt;b&gt; moved."}]}

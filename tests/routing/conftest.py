@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from routing_samples import hostile, routed
 
-from generator.routing import routing_files
-from generator.signals import signals
-from generator.spec.model import Spec
+from mlvitals.generator.routing import routing_files
+from mlvitals.generator.signals import signals
+from mlvitals.generator.spec.model import Spec
 
 
 @pytest.fixture(params=["streamrec", "flights", "routed", "quiet", "hostile"])

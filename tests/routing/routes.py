@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from generator.routing.cases import RouteCase
-from generator.spec.durations import milliseconds
+from mlvitals.generator.routing.cases import RouteCase
+from mlvitals.generator.spec.durations import milliseconds
 
 _MATCHER = re.compile(r'(\w+)(=~|!=|=)(".*")')
 _INHERITED = ("receiver", "group_by", "group_wait", "group_interval", "repeat_interval")

@@ -1,7 +1,7 @@
 """Specs whose alerts go somewhere."""
 
-from generator.spec.load import parse_spec
-from generator.spec.model import Spec
+from mlvitals.generator.spec.load import parse_spec
+from mlvitals.generator.spec.model import Spec
 
 HOSTILE = 'a {{ .Value }} "quoted" `ticked` ${x} %{y} <!channel>\\n# {'
 

@@ -16,17 +16,17 @@ import pytest
 from real_servers import running
 from routing_samples import routed
 
-from generator.prometheus import prometheus_config
-from generator.routing import routing_files
-from generator.rules import rules_file
-from generator.signals import signals
-from generator.signals.signal import Alert
-from generator.spec.compression import compress_time
-from generator.spec.durations import seconds
-from generator.spec.model import Severity, Spec
-from incidents.inbox.mailbox import Mailbox
-from incidents.inbox.messages import Message, Service
-from incidents.inbox.server import PAGERDUTY, WEBHOOK, Inbox
+from mlvitals.generator.prometheus import prometheus_config
+from mlvitals.generator.routing import routing_files
+from mlvitals.generator.rules import rules_file
+from mlvitals.generator.signals import signals
+from mlvitals.generator.signals.signal import Alert
+from mlvitals.generator.spec.compression import compress_time
+from mlvitals.generator.spec.durations import seconds
+from mlvitals.generator.spec.model import Severity, Spec
+from mlvitals.incidents.inbox.mailbox import Mailbox
+from mlvitals.incidents.inbox.messages import Message, Service
+from mlvitals.incidents.inbox.server import PAGERDUTY, WEBHOOK, Inbox
 
 pytestmark = pytest.mark.slow
 

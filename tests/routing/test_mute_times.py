@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator.routing.mute_times import maintenance_times, quiet_times
-from generator.spec.model import Maintenance, WeeklyTime
+from mlvitals.generator.routing.mute_times import maintenance_times, quiet_times
+from mlvitals.generator.spec.model import Maintenance, WeeklyTime
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 

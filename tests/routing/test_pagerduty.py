@@ -6,7 +6,7 @@ import re
 import pytest
 from routing_samples import HOSTILE, hostile
 
-from generator.routing.pagerduty import literal, pagerduty_terraform, resource_names
+from mlvitals.generator.routing.pagerduty import literal, pagerduty_terraform, resource_names
 
 # From the provider's published argument references.
 ARGUMENTS = {

@@ -10,9 +10,9 @@ import yaml
 from routes import differences, fates, inhibited
 from routing_samples import routed
 
-from generator.routing.alertmanager import repeat_interval
-from generator.routing.cases import RouteCase, route_cases
-from generator.signals import signals
+from mlvitals.generator.routing.alertmanager import repeat_interval
+from mlvitals.generator.routing.cases import RouteCase, route_cases
+from mlvitals.generator.signals import signals
 
 
 def run(*command: object) -> subprocess.CompletedProcess[str]:

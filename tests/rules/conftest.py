@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from generator.rules import rules_file, test_files
-from generator.signals import signals
-from generator.spec.compression import compress_time
-from generator.spec.load import parse_spec
-from generator.spec.model import Spec
+from mlvitals.generator.rules import rules_file, test_files
+from mlvitals.generator.signals import signals
+from mlvitals.generator.spec.compression import compress_time
+from mlvitals.generator.spec.load import parse_spec
+from mlvitals.generator.spec.model import Spec
 
 HOSTILE_FEATURE = 'we"ird\\{{ $name }} é\nx'
 HOSTILE_TEXT = 'a {{ .Value }} $labels "quoted" `ticked` </script> | table\n# heading {'

@@ -1,7 +1,7 @@
 """A threshold rule says nothing where its series are missing: each has a partner that then speaks."""
 
-from generator.rules.alerts import alert_rules
-from generator.signals import signals
+from mlvitals.generator.rules.alerts import alert_rules
+from mlvitals.generator.signals import signals
 
 EXPORTER = {"MLExporterDown", "MLResultsStale"}
 """Speak when the figures of windows are missing or old."""

@@ -1,11 +1,11 @@
 """What belongs together is one incident."""
 
-from generator.rules.alerts import alert_rules
-from generator.rules.promtool_tests import beyond
-from generator.signals import signals
-from generator.signals.signal import Alert
-from generator.signals.text import Listed, Sample, Situation
-from generator.spec.model import Spec
+from mlvitals.generator.rules.alerts import alert_rules
+from mlvitals.generator.rules.promtool_tests import beyond
+from mlvitals.generator.signals import signals
+from mlvitals.generator.signals.signal import Alert
+from mlvitals.generator.signals.text import Listed, Sample, Situation
+from mlvitals.generator.spec.model import Spec
 
 
 def alerts(spec: Spec, name: str) -> list[Alert]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from promtool_slices import read, slices, write
 
-from generator.spec.durations import duration, seconds
+from mlvitals.generator.spec.durations import duration, seconds
 
 COMPARISON = re.compile(r" (>=|>|<|==) (-?[0-9.]+)(?=$|\n  and )", re.MULTILINE)
 

@@ -3,9 +3,9 @@
 import msgspec
 import yaml
 
-from generator.prometheus import prometheus_config
-from generator.rules import rules_file
-from generator.signals import signals
+from mlvitals.generator.prometheus import prometheus_config
+from mlvitals.generator.rules import rules_file
+from mlvitals.generator.signals import signals
 
 
 def targets(config: str) -> dict[str, list[str]]:

@@ -6,15 +6,15 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from generator import rules
-from generator.rules.groups import rule_groups
-from generator.rules.promtool_tests import beyond
-from generator.rules.recording import records_of
-from generator.signals import signals
-from generator.signals.signal import THINNED, Alert, Incident, Layer, Query, Record, Scenario, Signal
-from generator.signals.text import Format, figure, text
-from generator.spec.durations import milliseconds
-from generator.spec.model import Severity, Timing
+from mlvitals.generator import rules
+from mlvitals.generator.rules.groups import rule_groups
+from mlvitals.generator.rules.promtool_tests import beyond
+from mlvitals.generator.rules.recording import records_of
+from mlvitals.generator.signals import signals
+from mlvitals.generator.signals.signal import THINNED, Alert, Incident, Layer, Query, Record, Scenario, Signal
+from mlvitals.generator.signals.text import Format, figure, text
+from mlvitals.generator.spec.durations import milliseconds
+from mlvitals.generator.spec.model import Severity, Timing
 
 
 def a_signal(*records: Record, alerts: tuple[Alert, ...] = ()) -> Signal:

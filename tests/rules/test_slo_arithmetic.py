@@ -3,11 +3,11 @@
 import msgspec
 import pytest
 
-from generator.promql import number
-from generator.signals import signals
-from generator.slo import burn, error_budget, period_days, periods, windows
-from generator.spec.compression import compress_time
-from generator.spec.model import BurnTier, Slo, SloKind
+from mlvitals.generator.promql import number
+from mlvitals.generator.signals import signals
+from mlvitals.generator.slo import burn, error_budget, period_days, periods, windows
+from mlvitals.generator.spec.compression import compress_time
+from mlvitals.generator.spec.model import BurnTier, Slo, SloKind
 
 
 def an_slo(objective: float = 0.999, period: str = "30d") -> Slo:

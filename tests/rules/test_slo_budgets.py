@@ -7,8 +7,8 @@ from itertools import accumulate
 import pytest
 from promtool_slices import read, slices, write
 
-from generator.promql import number
-from generator.spec.load import parse_spec
+from mlvitals.generator.promql import number
+from mlvitals.generator.spec.load import parse_spec
 
 SPEC = """\
 version: 1

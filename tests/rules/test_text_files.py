@@ -5,7 +5,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.text_files import yaml_file
+from mlvitals.generator.text_files import yaml_file
 
 
 @given(st.dictionaries(st.text(min_size=1), st.text() | st.lists(st.text())))

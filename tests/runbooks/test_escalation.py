@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from generator.runbooks.escalation import escalation_page, shifts
+from mlvitals.generator.runbooks.escalation import escalation_page, shifts
 
 
 def on_call(spec, **values):

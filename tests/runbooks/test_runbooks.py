@@ -4,12 +4,12 @@ import re
 
 import pytest
 
-from generator.rules.alerts import alert_rules
-from generator.runbooks import runbook_pages
-from generator.runbooks.markdown import block, escape
-from generator.signals import signals
-from generator.signals.signal import Incident
-from generator.spec.load import parse_spec
+from mlvitals.generator.rules.alerts import alert_rules
+from mlvitals.generator.runbooks import runbook_pages
+from mlvitals.generator.runbooks.markdown import block, escape
+from mlvitals.generator.signals import signals
+from mlvitals.generator.signals.signal import Incident
+from mlvitals.generator.spec.load import parse_spec
 
 HOSTILE = """\
 version: 1

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.spec.compression import compress_time
-from generator.spec.durations import milliseconds, seconds
-from generator.spec.load import parse_spec
+from mlvitals.generator.spec.compression import compress_time
+from mlvitals.generator.spec.durations import milliseconds, seconds
+from mlvitals.generator.spec.load import parse_spec
 
 SPEC = parse_spec(
     "version: 1\n"

@@ -5,7 +5,7 @@ import json
 import pytest
 from rich.cells import cell_len
 
-from generator.spec.diagnostics import (
+from mlvitals.generator.spec.diagnostics import (
     Diagnostic,
     Position,
     SpecError,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.spec.durations import Duration, duration, milliseconds, seconds
+from mlvitals.generator.spec.durations import Duration, duration, milliseconds, seconds
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,12 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from generator.contract import CUSUM_SIDES, ConceptStatus, Contract, DriftKind, Producer
-from generator.estimate import estimate, family_series
-from generator.spec.diagnostics import SpecError
-from generator.spec.load import parse_spec
-from generator.spec.model import Spec
 from mlvitals.cli import main
+from mlvitals.generator.contract import CUSUM_SIDES, ConceptStatus, Contract, DriftKind, Producer
+from mlvitals.generator.estimate import estimate, family_series
+from mlvitals.generator.spec.diagnostics import SpecError
+from mlvitals.generator.spec.load import parse_spec
+from mlvitals.generator.spec.model import Spec
 
 SMALL = """\
 version: 1

@@ -9,12 +9,12 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator.spec import document
-from generator.spec.defaults import completed
-from generator.spec.diagnostics import SpecError
-from generator.spec.load import MAX_SHOWN, load_spec, parse_spec
-from generator.spec.model import FeatureType, Spec
-from generator.spec.validation import violations
+from mlvitals.generator.spec import document
+from mlvitals.generator.spec.defaults import completed
+from mlvitals.generator.spec.diagnostics import SpecError
+from mlvitals.generator.spec.load import MAX_SHOWN, load_spec, parse_spec
+from mlvitals.generator.spec.model import FeatureType, Spec
+from mlvitals.generator.spec.validation import violations
 
 SMALL = """\
 version: 1

@@ -2,8 +2,8 @@
 
 import pytest
 
-from generator.spec.diagnostics import SpecError
-from generator.spec.load import parse_spec
+from mlvitals.generator.spec.diagnostics import SpecError
+from mlvitals.generator.spec.load import parse_spec
 
 SMALL = """\
 version: 1

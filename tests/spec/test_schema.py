@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from generator.spec.schema import FILE, json_schema, schema_text
+from mlvitals.generator.spec.schema import FILE, json_schema, schema_text
 
 SPECS = sorted((Path(__file__).parents[2] / "specs").glob("*.yaml"))
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from generator.spec.diagnostics import SpecError
-from generator.spec.load import parse_spec
-from generator.spec.rules import check
+from mlvitals.generator.spec.diagnostics import SpecError
+from mlvitals.generator.spec.load import parse_spec
+from mlvitals.generator.spec.rules import check
 
 SMALL = """\
 version: 1

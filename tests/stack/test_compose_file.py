@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from generator.compiler import compile_spec
-from generator.compose import compose_files, on_the_network, prometheus_flags, service_name
-from generator.spec.load import load_spec
+from mlvitals.generator.compiler import compile_spec
+from mlvitals.generator.compose import compose_files, on_the_network, prometheus_flags, service_name
+from mlvitals.generator.spec.load import load_spec
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 COMPOSE = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())

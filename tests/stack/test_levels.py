@@ -2,7 +2,7 @@
 
 import pytest
 
-from generator.rules.levels import level_files, levels
+from mlvitals.generator.rules.levels import level_files, levels
 
 
 def rule(name: str, expression: str) -> dict:

@@ -4,11 +4,11 @@ import msgspec
 import pytest
 import yaml
 
-from exporters.json_log import FILE_BYTES, FILES_ASIDE
-from generator.compiler import compile_spec
-from generator.grafana.provisioning import provisioning_files
-from generator.logs import LABELS, loki_config
-from generator.spec.model import Retention, Telemetry
+from mlvitals.exporters.process.json_log import FILE_BYTES, FILES_ASIDE
+from mlvitals.generator.compiler import compile_spec
+from mlvitals.generator.grafana.provisioning import provisioning_files
+from mlvitals.generator.logs import LABELS, loki_config
+from mlvitals.generator.spec.model import Retention, Telemetry
 from tests.conftest import REPOSITORY
 
 SERVICES = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())["services"]

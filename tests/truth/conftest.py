@@ -9,8 +9,8 @@ from examples.alert_conditions import AlertConditions
 from examples.replay import Replay
 from examples.streamrec.simulate import training_table
 from examples.streamrec.write import TRAINING_DAYS
-from exporters.reference import build_reference
-from generator.spec.model import Spec
+from mlvitals.exporters.training.build import build_reference
+from mlvitals.generator.spec.model import Spec
 
 
 @pytest.fixture(scope="session")

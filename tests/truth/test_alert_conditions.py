@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 import pytest
 
-from evaluation.expressions import UnknownSyntaxError
 from examples.alert_conditions import AlertConditions, Page, evaluate, page_of
-from generator.rules.alerts import AlertRule
-from generator.rules.promtool_tests import beyond
-from generator.signals.signal import Scenario
+from mlvitals.evaluation.expressions import UnknownSyntaxError
+from mlvitals.generator.rules.alerts import AlertRule
+from mlvitals.generator.rules.promtool_tests import beyond
+from mlvitals.generator.signals.signal import Scenario
 
 
 def page(scenario: Scenario) -> Page:

@@ -14,10 +14,18 @@ import pyarrow as pa
 import pytest
 from scipy.stats import binom
 
-from exporters.cells import Cells, NumericCells, make_cells
-from exporters.profile import profile_column
-from exporters.statistics import NOISE, js, js_critical_value, ks, ks_critical_value, psi, psi_critical_value
-from generator.spec.model import FeatureType
+from mlvitals.exporters.statistics.cells import Cells, NumericCells, make_cells
+from mlvitals.exporters.statistics.distances import (
+    NOISE,
+    js,
+    js_critical_value,
+    ks,
+    ks_critical_value,
+    psi,
+    psi_critical_value,
+)
+from mlvitals.exporters.statistics.profile import profile_column
+from mlvitals.generator.spec.model import FeatureType
 
 WINDOWS = 2_000
 LARGE = 200_000

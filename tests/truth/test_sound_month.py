@@ -9,10 +9,12 @@ from streamrec_hours import BEGIN, log_hour
 
 from examples.alert_conditions import AlertConditions, Raised
 from examples.replay import HOUR, Replay
-from exporters.report import FeatureReport, Window, WindowReport
-from exporters.statistics import NOISE
-from generator.contract import Status
-from generator.spec.model import Severity
+from mlvitals.exporters.parts import Window
+from mlvitals.exporters.sections.features.report import FeatureReport
+from mlvitals.exporters.statistics.distances import NOISE
+from mlvitals.exporters.window.report import WindowReport
+from mlvitals.generator.contract import Status
+from mlvitals.generator.spec.model import Severity
 
 HOURS = 30 * 24
 SWAYING = {"device", "network"}

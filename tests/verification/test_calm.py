@@ -2,7 +2,7 @@
 
 import pytest
 
-from verification.calm import Asking, is_calm
+from mlvitals.verification.calm import Asking, is_calm
 
 
 def calm(expression: str) -> bool:

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from verification.intervals import Span, filled, step_seconds
-from verification.queries import Origin, Query
+from mlvitals.verification.intervals import Span, filled, step_seconds
+from mlvitals.verification.queries import Origin, Query
 
 
 def query(expression: str = "x", **more: object) -> Query:

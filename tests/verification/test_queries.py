@@ -2,8 +2,8 @@
 
 import json
 
-from generator.compiler import compile_spec
-from verification.queries import Origin, Query, Variable, queries
+from mlvitals.generator.compiler import compile_spec
+from mlvitals.verification.queries import Origin, Query, Variable, queries
 
 
 def of_dashboard(dashboard: dict) -> tuple[Query, ...]:

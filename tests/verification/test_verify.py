@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from verification.intervals import Span
-from verification.queries import Origin, Query, Variable
-from verification.server import Answer, Prometheus, ServerError
-from verification.verify import Problem, Verification, verify
+from mlvitals.verification.intervals import Span
+from mlvitals.verification.queries import Origin, Query, Variable
+from mlvitals.verification.server import Answer, Prometheus, ServerError
+from mlvitals.verification.verify import Problem, Verification, verify
 
 NAN = float("nan")
 HOUR, MONTH = Span(timedelta(hours=1), 15), Span(timedelta(days=30), 15)

@@ -1,0 +1,138 @@
+"""The past, measured window by window, as a history that Prometheus can be given.
+
+Each window's figures begin when the exporter would have published them: at the window's end plus the grace.
+"""
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import NamedTuple
+
+from mlvitals.exporters.parts import Sample, Window
+from mlvitals.exporters.publish.openmetrics import History
+from mlvitals.exporters.publish.prometheus import RunState, samples_of_runs, samples_of_window
+from mlvitals.exporters.publish.results import ResultsStore
+from mlvitals.exporters.reference.artifact import Reference
+from mlvitals.exporters.sections.events.totals import TotalsInMemory
+from mlvitals.exporters.window.history import (
+    DriftHistory,
+    drift_history,
+    facts_of,
+    past_window,
+    with_drift_type,
+    with_totals,
+)
+from mlvitals.exporters.window.measure import measure
+from mlvitals.exporters.window.report import WindowReport
+from mlvitals.generator.contract import Contract
+from mlvitals.generator.errors import UserError
+from mlvitals.generator.spec.durations import milliseconds
+from mlvitals.generator.spec.model import Spec
+
+WINDOWS_PER_PROCESS = 20
+"""Fewer windows are not worth the start of another process."""
+
+
+class MeasuringError(UserError):
+    """The windows cannot all be measured."""
+
+
+def backfill(
+    spec: Spec,
+    base_dir: Path,
+    reference: Reference,
+    windows: Sequence[Window],
+    *,
+    measured_at: datetime,
+    history: History | None,
+    results: ResultsStore | None,
+) -> Iterator[WindowReport]:
+    """Measure windows, oldest first, and keep each where it is wanted before giving its report.
+
+    Args:
+        spec: the system's spec.
+        base_dir: where the spec's relative paths start.
+        reference: what is normal.
+        windows: what to measure.
+        measured_at: now, aware.
+        history: collects what an exporter would have served.
+        results: keeps the reports.
+
+    Raises:
+        LogError: the log as a whole cannot be read.
+        DatabaseError: the results cannot be kept.
+        MeasuringError: a measuring process was ended from outside.
+    """
+    contract = Contract(spec)
+    grace = timedelta(milliseconds=milliseconds(spec.windows.grace))
+    past: DriftHistory | None = None
+    totals = results or TotalsInMemory()
+    for run, (measured, seconds) in enumerate(_measured(spec, base_dir, reference, windows, measured_at), start=1):
+        if past is None:
+            kept = results.past_windows(measured.system, measured.reference_version) if results else ()
+            past = drift_history(spec, measured, kept)
+        report = with_totals(spec, with_drift_type(spec, measured, facts_of(measured.outcomes), past), totals)
+        past = past.after(past_window(report))
+        if results:
+            results.save(report, seconds=seconds)
+        if history:
+            moment = report.window.end + grace
+            history.add(moment, _samples_at(contract, report, moment, run, seconds))
+        yield report
+
+
+class _Measured(NamedTuple):
+    """A window's report, and how many seconds it took to measure."""
+
+    report: WindowReport
+    seconds: float
+
+
+def _measured(
+    spec: Spec, base_dir: Path, reference: Reference, windows: Sequence[Window], measured_at: datetime
+) -> Iterator[_Measured]:
+    """The reports in the order of the windows, which are measured on every core."""
+    measure_one = partial(_measure, spec, base_dir, reference, measured_at)
+    processes = min(os.cpu_count() or 1, len(windows) // WINDOWS_PER_PROCESS)
+    if processes < 2:
+        yield from map(measure_one, windows)
+        return
+    # Arrow's threads do not survive a fork.
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+        running: deque[Future[_Measured]] = deque()
+        try:
+            for window in windows:
+                running.append(pool.submit(measure_one, window))
+                if len(running) > 2 * processes:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        except BrokenProcessPool as error:
+            raise MeasuringError("a process that measured windows was ended from outside (out of memory?)") from error
+        finally:
+            for future in running:
+                future.cancel()
+
+
+def _measure(spec: Spec, base_dir: Path, reference: Reference, measured_at: datetime, window: Window) -> _Measured:
+    begin = perf_counter()
+    report = measure(spec, base_dir, reference, reference.version, window, measured_at)
+    return _Measured(report, perf_counter() - begin)
+
+
+def _samples_at(
+    contract: Contract, report: WindowReport, moment: datetime, runs: int, seconds: float
+) -> Mapping[str, Iterable[Sample]]:
+    """What an exporter that published this report at a moment, its run number `runs`, would have served.
+
+    How fresh sources were cannot be known afterwards, and is left out.
+    """
+    state = RunState(runs=runs, last_run=moment, last_success=moment, duration_seconds=seconds)
+    return samples_of_window(contract, report) | samples_of_runs(state)

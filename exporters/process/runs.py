@@ -1,0 +1,184 @@
+"""One run of the exporter: a window is measured, kept and rendered, in this process or in one of its own.
+
+A process of its own lets a scrape be answered while a large window is measured, gives its memory back when it ends,
+and is all that dies where the system runs out of it.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from time import perf_counter
+from typing import TypeAlias
+
+import msgspec
+
+from mlvitals.exporters.database import DatabaseError
+from mlvitals.exporters.parts import Window
+from mlvitals.exporters.paths import first_line
+from mlvitals.exporters.publish.prometheus import packed, render_window
+from mlvitals.exporters.publish.results import ResultsStore, open_results
+from mlvitals.exporters.reading.log import LogError
+from mlvitals.exporters.reference.artifact import ArtifactError
+from mlvitals.exporters.reference.stores import open_store
+from mlvitals.exporters.reference.versions import ReferenceStore
+from mlvitals.exporters.window.history import drift_history, facts_of, judged_again, with_drift_type, with_totals
+from mlvitals.exporters.window.measure import measure
+from mlvitals.exporters.window.report import WindowReport
+from mlvitals.generator.contract import Contract
+from mlvitals.generator.spec.durations import milliseconds
+from mlvitals.generator.spec.model import Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run left: a page worth publishing even where it could not be kept, and what failed."""
+
+    page: bytes | None
+    """The families of a window, as `exposition.packed` gives them; None where nothing was measured."""
+    error: str = ""
+    """Empty where everything succeeded."""
+    differences: tuple[str, ...] = ()
+    """Columns in which the log and the reference differ, with how."""
+    page_end: datetime | None = None
+    """When the page's window ended: the one that was run, or a newer one that says something else now."""
+
+
+Runner: TypeAlias = Callable[[Window, datetime], Run]
+"""Runs one window, measured at an aware moment. Never raises."""
+
+
+def run_here(
+    spec: Spec,
+    base_dir: Path,
+    references: ReferenceStore,
+    results: ResultsStore,
+    window: Window,
+    measured_at: datetime,
+) -> Run:
+    """Measure, keep and render one window, and forget what is past its retention.
+
+    Newer windows, which were judged without this one, are judged again.
+    """
+    report: WindowReport | None = None
+    judged: list[WindowReport] = []
+    error, begin = "", perf_counter()
+    try:
+        reference = references.load(spec.reference.alias)
+        report = measure(spec, base_dir, reference, reference.version, window, measured_at)
+        past = results.past_windows(report.system, report.reference_version)
+        report = with_drift_type(spec, report, facts_of(report.outcomes), drift_history(spec, report, past))
+        report = with_totals(spec, report, results)
+        changed = judged_again(spec, report, past, results.reports_after(report, until=measured_at))
+        results.save(report, seconds=perf_counter() - begin, changed=changed)
+        judged = changed
+        results.forget_before(
+            spec.system.name, measured_at - timedelta(milliseconds=milliseconds(spec.results.retention))
+        )
+    except (LogError, ArtifactError, DatabaseError) as problem:
+        error = first_line(problem)
+    except Exception as problem:  # whatever happens in one window, the next is measured
+        error = f"{type(problem).__name__}: {first_line(problem)}"
+    if report is None:
+        return Run(None, error)
+    differences = tuple(f"{item.kind}: {item.column}" for item in report.schema_differences)
+    newest = judged[-1] if judged else report
+    return Run(packed(render_window(Contract(spec), newest)), error, differences, newest.window.end)
+
+
+class RunsApart:
+    """As `run_here`, each in a process of its own; one that is killed is a run that failed.
+
+    The next process is started ahead and waits for its window: to load what it needs takes longer than to measure most.
+    Where the system has no room for one that waits, it is started when its window comes.
+    """
+
+    def __init__(self, spec: Spec, base_dir: Path) -> None:
+        self._spec = spec
+        self._base_dir = base_dir
+        self._waiting: subprocess.Popen[bytes] | None = None
+        self._start_ahead()
+
+    def __call__(self, window: Window, measured_at: datetime) -> Run:
+        """Run one window."""
+        try:
+            process = self._waiting or _start()
+        except OSError as error:
+            return Run(None, f"no process to measure in: {first_line(error)}")
+        self._waiting = None
+        try:
+            return _finish(process, self._spec, self._base_dir, window, measured_at)
+        finally:
+            self._start_ahead()
+
+    def close(self) -> None:
+        """End the process that waits."""
+        if self._waiting is not None:
+            with self._waiting as process:
+                process.kill()
+
+    def _start_ahead(self) -> None:
+        with suppress(OSError):
+            self._waiting = _start()
+
+
+def _start() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603 - this interpreter, this module
+        [sys.executable, "-m", __spec__.name],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        start_new_session=True,  # Ctrl-C reaches a whole session; this process ends its runs itself
+    )
+
+
+def _finish(process: subprocess.Popen[bytes], spec: Spec, base_dir: Path, window: Window, measured_at: datetime) -> Run:
+    task = _Task(spec=spec, base_dir=str(base_dir), window=window, measured_at=measured_at)
+    with process:
+        try:
+            answer, _ = process.communicate(msgspec.msgpack.encode(task))
+        finally:
+            process.kill()
+    if process.returncode:
+        return Run(None, f"the measuring process ended with code {process.returncode} (-9: killed, out of memory?)")
+    return msgspec.msgpack.decode(answer, type=Run)
+
+
+class _Task(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process of its own is told."""
+
+    spec: Spec
+    base_dir: str
+    window: Window
+    measured_at: datetime
+
+
+def main() -> None:
+    """Run the task on standard input and write the outcome to standard output."""
+    output, sys.stdout = sys.stdout.buffer, sys.stderr  # nothing that a library prints gets between
+    try:
+        task = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=_Task)
+    except msgspec.DecodeError:
+        return  # who asked was stopped before the question was out
+    output.write(msgspec.msgpack.encode(_run(task)))
+
+
+def _run(task: _Task) -> Run:
+    base_dir = Path(task.base_dir)
+    try:
+        references = open_store(task.spec.reference.store, base_dir, task.spec.system.name)
+        results = open_results(task.spec.results, base_dir)
+    except (ArtifactError, DatabaseError) as problem:
+        return Run(None, first_line(problem))
+    try:
+        return run_here(task.spec, base_dir, references, results, task.window, task.measured_at)
+    finally:
+        results.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""A drawing of calibration: what scores promised against what came, with the interval of each range.
+
+The drawing is SVG without any style of its own, as in `mlvitals.exporters.publish.html.charts`.
+"""
+
+from collections.abc import Iterator, Sequence
+from html import escape
+
+from mlvitals.exporters.sections.outcomes.report import CalibrationBin
+from mlvitals.exporters.statistics.judging import wilson_interval
+from mlvitals.exporters.wording import share
+
+WIDTH, HEIGHT = 420, 330
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 400, 14, 278
+_RADIUS = 4.5
+_TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def calibration_chart(bins: Sequence[CalibrationBin]) -> str:
+    """The SVG element of a calibration curve: a point for each range of scores, joined in their order."""
+    return (
+        f'<svg class="chart calibration" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'aria-label="Share of positive outcomes by mean score">{"".join(_elements(bins))}</svg>'
+    )
+
+
+def _elements(bins: Sequence[CalibrationBin]) -> Iterator[str]:
+    for tick in _TICKS:
+        yield _line("grid", _x(tick), _x(tick), _TOP, _BOTTOM)
+        yield _line("grid", _LEFT, _RIGHT, _y(tick), _y(tick))
+        yield _text(_x(tick), _BOTTOM + 18, f"{tick:.0%}", "tick middle")
+        yield _text(_LEFT - 8, _y(tick) + 4, f"{tick:.0%}", "tick end")
+    yield _text((_LEFT + _RIGHT) / 2, HEIGHT - 12, "mean score", "tick middle")
+    yield f'<text class="tick middle" transform="translate(14 {(_TOP + _BOTTOM) / 2}) rotate(-90)">positive outcomes</text>'
+    yield _line("perfect", _x(0), _x(1), _y(0), _y(1))
+    points = " ".join(f"{_x(item.predicted):.1f},{_y(item.observed):.1f}" for item in bins)
+    yield f'<polyline class="curve" points="{points}"/>'
+    for item in bins:
+        yield from _point(item)
+
+
+def _point(item: CalibrationBin) -> Iterator[str]:
+    known = wilson_interval(item.observed * item.count, item.count)
+    told = f"{item.count:,} predictions: mean score {share(item.predicted)}, {share(item.observed)} positive"
+    yield "<g>"
+    yield f"<title>{escape(told)}</title>"
+    if known:
+        yield _line("whisker", _x(item.predicted), _x(item.predicted), _y(known.low), _y(known.high))
+    yield f'<circle class="current" cx="{_x(item.predicted):.1f}" cy="{_y(item.observed):.1f}" r="{_RADIUS}"/>'
+    yield "</g>"
+
+
+def _x(ratio: float) -> float:
+    return _LEFT + (_RIGHT - _LEFT) * ratio
+
+
+def _y(ratio: float) -> float:
+    return _BOTTOM - (_BOTTOM - _TOP) * ratio
+
+
+def _line(kind: str, x1: float, x2: float, y1: float, y2: float) -> str:
+    return f'<line class="{kind}" x1="{x1:.1f}" x2="{x2:.1f}" y1="{y1:.1f}" y2="{y2:.1f}"/>'
+
+
+def _text(x: float, y: float, text: str, kind: str) -> str:
+    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'

@@ -1,0 +1,261 @@
+"""A report as one page to read, send or print: no script, no request to anywhere, light or dark as the reader has it."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from functools import cache
+from html import escape
+from importlib.resources import files
+
+from mlvitals.exporters.parts import Measure
+from mlvitals.exporters.publish.html.charts import bin_chart
+from mlvitals.exporters.publish.html.outcomes import outcome_section
+from mlvitals.exporters.sections.concept.report import DriftType
+from mlvitals.exporters.sections.concept.views import evidence_facts, gap_findings
+from mlvitals.exporters.sections.events.views import event_lines, left_out
+from mlvitals.exporters.sections.features.report import SEVERITIES, FeatureReport
+from mlvitals.exporters.sections.features.views import difference, quality_findings, shift, state
+from mlvitals.exporters.sections.segments.views import segment_findings
+from mlvitals.exporters.sections.skew.views import compared, skew_findings
+from mlvitals.exporters.window.report import WindowReport, unread
+from mlvitals.exporters.wording import number, printable, sentence, share
+from mlvitals.generator.contract import DriftKind, Status
+from mlvitals.generator.spec.model import Severity
+
+SCORE = "Prediction score"
+_TOP_BINS = 3
+_FOOTER = (
+    "PSI, D and JS compare the window with the reference; after each stands the noise, the value that chance alone "
+    "exceeds once in 1000 windows. A severity holds only above both its threshold and the noise. A bin's bars are its "
+    "share of the values; what it adds to PSI shows where the distribution moved."
+)
+
+
+def html_page(report: WindowReport) -> str:
+    """The page of a report, as a whole HTML document."""
+    rows = report.worst_first(SCORE)
+    title = f"{printable(report.system)}: drift {_time(report.window.start)} to {_time(report.window.end)} UTC"
+    body = "".join(
+        (_header(report, rows), *_kind(report), *_findings(rows), *_outcomes(report), *_remarks(report), _all(rows))
+    )
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>\n{_style()}</style>\n</head>\n"
+        f"<body>\n<main>\n{body}<footer>{_FOOTER}</footer>\n</main>\n</body>\n</html>\n"
+    )
+
+
+@cache
+def _style() -> str:
+    return files(__package__).joinpath("page.css").read_text("utf-8")
+
+
+def _text(value: str) -> str:
+    """Text of unknown origin, safe between tags and within quotes."""
+    return escape(printable(value))
+
+
+def _name(name: str) -> str:
+    """A name that may be broken after its underscores."""
+    return _text(name).replace("_", "_<wbr>")
+
+
+def _time(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M}"
+
+
+_Rows = list[tuple[str, FeatureReport]]
+
+
+def _header(report: WindowReport, rows: _Rows) -> str:
+    found = Counter(feature.urgency for _, feature in rows)
+    thin = sum(feature.status is Status.INSUFFICIENT_DATA for _, feature in rows)
+    pills = [(severity.value, f"{found[severity]} {severity}") for severity in SEVERITIES if found[severity]]
+    pills += _outcome_pills(report)
+    pills = pills or ([("ok", "nothing drifted")] if thin < len(rows) else [("warning", "nothing could be compared")])
+    pills += [("", f"{thin} with too few rows")] if thin else []
+    verdict = "".join(f'<span class="pill {kind}">{text}</span>' for kind, text in pills)
+    facts = {
+        "Rows": f"{report.rows:,}",
+        "Features": f"{len(report.features)}{' and the score' if report.score else ''}",
+        "Reference": f"{_text(report.reference_version)} <small>of {report.reference_created:%Y-%m-%d}</small>",
+        "Measured": f"{_time(report.measured_at)} <small>UTC</small>",
+    }
+    return (
+        f'<header>\n<h1>{_text(report.system)}</h1>\n<p class="window">{_time(report.window.start)} to '
+        f'{_time(report.window.end)} UTC</p>\n<p class="verdict">{verdict}</p>\n{_facts(facts, "card")}</header>\n'
+    )
+
+
+def _outcome_pills(report: WindowReport) -> Iterator[tuple[str, str]]:
+    """What is wrong although no feature may have drifted."""
+    if report.outcomes and report.outcomes.severity:
+        yield report.outcomes.severity.value, f"outcomes {report.outcomes.severity}"
+    if report.concept and report.concept.severity:
+        yield report.concept.severity.value, f"gap to the outcomes {report.concept.severity}"
+
+
+def _facts(facts: dict[str, str], kind: str = "") -> str:
+    items = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts.items())
+    return f'<dl class="{kind}">{items}</dl>\n'
+
+
+def _kind(report: WindowReport) -> Iterator[str]:
+    """Which kind of drift it is, why, what to do, and what that was decided from."""
+    found = report.drift_type
+    if found is None:
+        return
+    gap = "".join(f"<p>{_text(line)}</p>\n" for line in (gap_findings(report.concept) if report.concept else ()))
+    response = f'<p class="action">{_text(found.response)}</p>\n' if found.response else ""
+    evidence = {name: _text(told) for name, told in evidence_facts(found.evidence).items()}
+    yield (
+        f'<h2>Kind of drift</h2>\n<section class="card finding {_kind_class(found, report)}">\n'
+        f'<div class="name"><span class="pill">{found.kind.value}</span></div>\n'
+        f'<p class="lead">{_text(found.reason)}</p>\n{response}{gap}{_facts(evidence, "evidence")}</section>\n'
+    )
+
+
+def _kind_class(found: DriftType, report: WindowReport) -> str:
+    """How bad the page shows it: as bad as the worst that was found, or well."""
+    if found.kind in _QUIET:
+        return _QUIET[found.kind]
+    concept = report.concept.severity if report.concept else None
+    worst = {report.urgency, concept, report.outcomes.severity if report.outcomes else None}
+    return next((severity for severity in SEVERITIES if severity in worst), Severity.WARNING).value
+
+
+_QUIET = {DriftKind.NONE: "ok", DriftKind.UNKNOWN: ""}
+
+
+def _outcomes(report: WindowReport) -> Iterator[str]:
+    if report.outcomes is not None:
+        yield outcome_section(report.outcomes)
+
+
+def _findings(rows: _Rows) -> Iterator[str]:
+    urgent = [(name, feature) for name, feature in rows if feature.urgency]
+    if urgent:
+        yield "<h2>What needs attention</h2>\n"
+    for name, feature in urgent:
+        yield (
+            f'<section class="card finding {feature.urgency}">\n<div class="name"><span class="pill">'
+            f'{state(feature)}</span><h3>{_name(name)}</h3><span class="soft">{feature.type}</span></div>\n'
+            f'{_lead(feature)}{_quality(feature)}<p class="action">{_text(feature.action)}</p>\n'
+            f"{_plot(feature)}</section>\n"
+        )
+
+
+def _lead(feature: FeatureReport) -> str:
+    """The most important thing there is to say, in a sentence."""
+    text = sentence(feature.reason)
+    if feature.bins and any(item and item.severity for item in (feature.psi, feature.ks, feature.js)):
+        top = feature.top_bins(1)[0]
+        text = f"Bin {top.label} held {share(top.reference)} of the reference and holds {share(top.current)} now."
+    return f'<p class="lead">{_text(text)}</p>\n' if text else ""
+
+
+def _quality(feature: FeatureReport) -> str:
+    found = quality_findings(feature.quality)
+    return f"<p>Quality: {_text(found)}</p>\n" if found else ""
+
+
+def _plot(feature: FeatureReport) -> str:
+    facts = _facts(dict(_figures(feature)))
+    if not feature.bins:
+        return f'<div class="plot">{facts}</div>\n' if feature.rows else ""
+    legend = '<div class="legend"><span>reference</span><span class="now">this window</span></div>'
+    return f'<div class="plot"><div>{legend}{bin_chart(feature.bins)}</div>{facts}</div>\n'
+
+
+def _figures(feature: FeatureReport) -> Iterator[tuple[str, str]]:
+    for name, measure in (("PSI", feature.psi), ("KS distance D", feature.ks), ("JS divergence", feature.js)):
+        if measure:
+            yield name, f"{measure.value:.3f} <small>noise {measure.critical_value:.3f}</small>"
+    if feature.mean is not None:
+        was = "" if feature.reference_mean is None else f" <small>was {number(feature.reference_mean)}</small>"
+        yield "Mean", f"{number(feature.mean)}{was}"
+    if feature.out_of_range_ratio is not None:
+        yield "Out of range", share(feature.out_of_range_ratio)
+    if feature.null_rate is not None:
+        yield "Nulls", share(feature.null_rate)
+    yield "Values", f"{feature.rows:,}"
+
+
+def _remarks(report: WindowReport) -> Iterator[str]:
+    if report.skew is not None:
+        yield _card("Serving against offline", [compared(report.skew), *skew_findings(report.skew)])
+    if found := segment_findings(report.segments):
+        yield _card("Segments", found)
+    if report.events is not None:
+        yield _card("Business events", (*event_lines(report.events), *left_out(report.events)))
+    if report.schema_differences:
+        yield _card("Columns that differ", map(difference, report.schema_differences))
+    if problems := unread(report):
+        yield _card("Files that could not be read in full", problems)
+
+
+def _card(title: str, lines: Iterable[str]) -> str:
+    items = "".join(f"<p>{_text(line)}</p>" for line in lines)
+    return f'<h2>{title}</h2>\n<div class="card remarks">{items}</div>\n'
+
+
+_COLUMNS = (
+    ("State", ""),
+    ("Feature", ""),
+    ("Type", "wide"),
+    ("PSI", "number"),
+    ("D", "number"),
+    ("JS", "number"),
+    ("Nulls", "number"),
+    ("Out of range", "number wide"),
+    ("Mean then", "number wide"),
+    ("Mean now", "number wide"),
+    ("Top bins, and what to do", ""),
+)
+
+
+def _all(rows: _Rows) -> str:
+    head = "".join(f'<th class="{kind}">{title}</th>' for title, kind in _COLUMNS)
+    body = "".join(_row(name, feature) for name, feature in rows)
+    return (
+        '<h2>All features</h2>\n<div class="card table"><table>\n'
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table></div>\n"
+    )
+
+
+def _row(name: str, feature: FeatureReport) -> str:
+    kind = feature.urgency or ("ok" if feature.status is Status.OK else "")
+    numbers = (
+        *((_measured(measure), "number") for measure in (feature.psi, feature.ks, feature.js)),
+        (_optional(feature.null_rate, share), "number"),
+        (_optional(feature.out_of_range_ratio, share), "number wide"),
+        (_optional(feature.reference_mean, number), "number wide"),
+        (_optional(feature.mean, number), "number wide"),
+    )
+    cells = "".join(f'<td class="{kind_of_cell}">{text}</td>' for text, kind_of_cell in numbers)
+    return (
+        f'<tr class="{kind}"><td><span class="pill">{state(feature)}</span></td>'
+        f'<td class="name">{_name(name)}</td><td class="wide soft">{feature.type}</td>'
+        f'{cells}<td class="told">{_told(feature)}</td></tr>\n'
+    )
+
+
+def _told(feature: FeatureReport) -> str:
+    lines = [shift(item) for item in feature.top_bins(_TOP_BINS)] if feature.severity else []
+    if found := quality_findings(feature.quality):
+        lines.append(f"quality: {found}")
+    remarks = " ".join(filter(None, (sentence(feature.reason), feature.action)))
+    told = "".join(f"{_text(line)}<br>" for line in lines)
+    return told + (f"<small>{_text(remarks)}</small>" if remarks else "")
+
+
+def _measured(measure: Measure | None) -> str:
+    if measure is None:
+        return ""
+    return f'<span class="{measure.severity or ""}">{measure.value:.3f}</span>'
+
+
+def _optional(value: float | None, written: Callable[[float], str]) -> str:
+    return "" if value is None else written(value)

@@ -1,0 +1,306 @@
+"""Every measurement as SQL rows, in SQLite or PostgreSQL.
+
+`drift_windows` has a row for each measured window, `drift_features` one for each feature in it, `drift_results` one for
+each cell of each feature, `drift_outcomes` one for the outcomes of earlier predictions, all of which are in,
+`drift_gaps` one for what the window says of concept drift, and `drift_durations` one for how long it took to measure;
+`business_events` has one for what was counted of each business event of the events log in each step
+(`mlvitals.exporters.sections.events.totals`), and `changes` one for each deployment or change of a pipeline that was noted. Times are UTC.
+The prediction score is stored beside the features and told apart by `is_score`, since a feature may have any name.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    Float,
+    Index,
+    Insert,
+    String,
+    Table,
+    Text,
+    delete,
+    event,
+    insert,
+    inspect,
+    select,
+    text,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.types import BigInteger
+
+from mlvitals.exporters.database import TABLES, DatabaseError, UtcDateTime, explain, open_database, window_key
+from mlvitals.exporters.parts import Window
+from mlvitals.exporters.sections.changes import Change, ChangeKind, changes
+from mlvitals.exporters.sections.concept.report import PastWindow
+from mlvitals.exporters.sections.concept.views import drift_gaps, gap_row, past_window_of_row
+from mlvitals.exporters.sections.events.totals import Amounts, Counted, count_step, fold_before, newest_totals
+from mlvitals.exporters.sections.features.views import bin_rows, drift_features, drift_results, feature_rows
+from mlvitals.exporters.sections.outcomes.views import drift_outcomes, outcome_row
+from mlvitals.exporters.window.report import WindowReport
+from mlvitals.generator.contract import TOP_BINS_SQL
+from mlvitals.generator.spec.model import RESULTS_IN, Results
+
+drift_windows = Table(
+    "drift_windows",
+    TABLES,
+    *window_key(),
+    Column("measured_at", UtcDateTime, nullable=False),
+    Column("reference_version", Text, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("severity", String(16)),
+    Column("report", Text, nullable=False),
+    Index("drift_windows_by_end", "system", "window_end"),
+)
+
+drift_durations = Table(  # apart from the report, which is the same whenever a window is measured
+    "drift_durations",
+    TABLES,
+    *window_key(),
+    Column("seconds", Float, nullable=False),
+)
+
+_TOP_BINS = text(TOP_BINS_SQL).columns(
+    *(drift_results.c[name] for name in ("feature_name", "is_score", "bin", "reference_ratio", "current_ratio")),
+    *(drift_results.c[name] for name in ("psi_contribution", "window_start", "window_end")),
+)
+_CREATION_LOCK = 7_061_726_174  # any number, as long as every process takes the same
+
+
+class TopBin(NamedTuple):
+    """A row of `TOP_BINS_SQL`; ratios are shares from 0 to 1."""
+
+    feature_name: str
+    is_score: bool
+    bin: str
+    reference_ratio: float
+    current_ratio: float
+    psi_contribution: float
+    window_start: datetime
+    window_end: datetime
+
+
+class StoredWindow(NamedTuple):
+    """What is known of a measured window without opening its report."""
+
+    window: Window
+    measured_at: datetime
+    reference_version: str
+    rows: int
+    severity: str | None
+
+
+def open_results(results: Results, base_dir: Path, *, create: bool = True) -> "ResultsStore":
+    """The store that a spec names; a relative SQLite file lies in the spec's folder.
+
+    Raises:
+        DatabaseError: neither SQLite nor PostgreSQL, no driver, an unreadable password file, or, without `create`, a
+            SQLite file that is missing.
+    """
+    engine = open_database(results.url, results.password_file, base_dir, create=create)
+    if engine.dialect.name not in RESULTS_IN:
+        raise DatabaseError(f"results are kept in SQLite or PostgreSQL, not in {engine.dialect.name}")
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _let_readers_read_while_writing)
+    return ResultsStore(engine)
+
+
+def _let_readers_read_while_writing(connection: Any, _: object) -> None:
+    with suppress(sqlite3.OperationalError):  # locked by a process that starts at the same time and does the same
+        connection.execute("PRAGMA journal_mode=WAL").close()
+    connection.execute("PRAGMA synchronous=NORMAL").close()
+
+
+class ResultsStore:
+    """Measurements of any number of systems. Every method raises `DatabaseError` where the database fails."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._tables_exist = False
+
+    def save(self, report: WindowReport, *, seconds: float | None = None, changed: Sequence[WindowReport] = ()) -> None:
+        """Keep a report, in place of an earlier one of the same system and window: all of it, or nothing.
+
+        `seconds` says how long it took to measure, where that was timed; `changed` are the reports of other windows that
+        it changes, kept with it.
+
+        Of several processes that save the same window at once, the last one's report stays.
+        """
+        with self._transaction() as connection:
+            for one in (report, *changed):
+                self._save(connection, one)
+            self._time(connection, report, seconds)
+
+    def _save(self, connection: Connection, report: WindowReport) -> None:
+        key = _key(report)
+        # First, for it locks the window's row: another process that saves the same window waits here.
+        connection.execute(self._insert_or_replace(key, _window_row(report)))
+        for table in (drift_results, drift_features, drift_outcomes, drift_gaps):
+            connection.execute(delete(table).filter_by(**key))
+        connection.execute(insert(drift_gaps), key | gap_row(report))
+        if features := [key | row for row in feature_rows(report)]:
+            connection.execute(insert(drift_features), features)
+        if bins := [key | row for row in bin_rows(report)]:
+            connection.execute(insert(drift_results), bins)
+        if report.outcomes is not None and report.outcomes.mature:
+            connection.execute(insert(drift_outcomes).values(key | outcome_row(report.outcomes)))
+
+    def _time(self, connection: Connection, report: WindowReport, seconds: float | None) -> None:
+        connection.execute(delete(drift_durations).filter_by(**_key(report)))
+        if seconds is not None:
+            connection.execute(insert(drift_durations), _key(report) | {"seconds": seconds})
+
+    def count_step(self, system: str, step: Window, amounts: Amounts) -> dict[str, Counted]:
+        """Add what was counted in a step to the running totals of its counters, once, and give their totals."""
+        with self._transaction() as connection:
+            return {name: count_step(connection, system, name, step, amount) for name, amount in amounts.items()}
+
+    def event_totals(self, system: str, counters: Iterable[str]) -> dict[str, float]:
+        """The running totals of counters; 0 of one that was never counted."""
+        with self._transaction() as connection:
+            return newest_totals(connection, system, counters)
+
+    def last_report(self, system: str) -> WindowReport | None:
+        """The report of the system's newest window; None where there is none that this version can read."""
+        newest = (
+            select(drift_windows.c.report)
+            .filter_by(system=system)
+            .order_by(drift_windows.c.window_end.desc(), drift_windows.c.measured_at.desc())
+            .limit(1)
+        )
+        with self._transaction() as connection:
+            stored = connection.execute(newest).scalar_one_or_none()
+        return None if stored is None else _readable(stored)
+
+    def reports_after(self, report: WindowReport, until: datetime) -> list[WindowReport]:
+        """The reports of windows that ended after one of the same system and reference and not after `until`.
+
+        Oldest first. Those that this version cannot read are left out.
+        """
+        of = drift_windows.c
+        query = select(of.report).filter_by(system=report.system, reference_version=report.reference_version)
+        query = query.where(of.window_end > report.window.end, of.window_end <= until)
+        query = query.order_by(of.window_end, of.window_start)
+        with self._transaction() as connection:
+            stored = connection.execute(query).scalars().all()
+        return [found for text_of in stored if (found := _readable(text_of)) is not None]
+
+    def duration(self, system: str, window: Window) -> float | None:
+        """How many seconds a window took to measure; None where that was not timed."""
+        key = {"system": system, "window_start": window.start, "window_end": window.end}
+        with self._transaction() as connection:
+            return connection.execute(select(drift_durations.c.seconds).filter_by(**key)).scalar_one_or_none()
+
+    def windows_between(self, system: str, start: datetime, end: datetime) -> list[StoredWindow]:
+        """The windows that ended after `start` and not after `end`, oldest first."""
+        ended = drift_windows.c.window_end
+        columns = (drift_windows.c[name] for name in ("window_start", "window_end", *StoredWindow._fields[1:]))
+        query = select(*columns).filter_by(system=system).where(ended > start, ended <= end).order_by(ended)
+        with self._transaction() as connection:
+            return [StoredWindow(Window(begin, end), *rest) for begin, end, *rest in connection.execute(query)]
+
+    def past_windows(self, system: str, reference_version: str) -> list[PastWindow]:
+        """What the windows measured against a reference say of concept drift, by their end."""
+        ended = (drift_gaps.c.window_end, drift_gaps.c.window_start)
+        query = select(drift_gaps).filter_by(system=system, reference_version=reference_version).order_by(*ended)
+        with self._transaction() as connection:
+            return [past_window_of_row(row) for row in connection.execute(query)]
+
+    def top_bins(self, system: str, limit: int = 10) -> list[TopBin]:
+        """What `TOP_BINS_SQL` finds: the bins of the newest window, largest contribution first."""
+        with self._transaction() as connection:
+            rows = connection.execute(_TOP_BINS, {"system": system, "limit": limit})
+            return [TopBin(*row) for row in rows]
+
+    def note(self, system: str, change: Change) -> None:
+        """Keep a change, in place of one of the same kind, name and moment."""
+        row = {"system": system, **msgspec.structs.asdict(change)}
+        key = {name: row[name] for name in ("system", "kind", "name", "moment")}
+        with self._transaction() as connection:
+            connection.execute(delete(changes).filter_by(**key))
+            connection.execute(insert(changes), row)
+
+    def newest_changes(self, system: str, limit: int) -> tuple[Change, ...]:
+        """The newest changes noted of a system, newest first."""
+        columns = (changes.c[name] for name in Change.__struct_fields__)
+        query = select(*columns).filter_by(system=system).order_by(changes.c.moment.desc(), changes.c.name).limit(limit)
+        with self._transaction() as connection:
+            return tuple(Change(ChangeKind(kind), *rest) for kind, *rest in connection.execute(query))
+
+    def forget_before(self, system: str, moment: datetime) -> int:
+        """Drop what is known of windows that ended before `moment`; gives the number of windows dropped.
+
+        What was counted of business events before stays in their running totals.
+        """
+        with self._transaction() as connection:
+            for table in (drift_results, drift_features, drift_outcomes, drift_durations):
+                connection.execute(delete(table).filter_by(system=system).where(table.c.window_end < moment))
+            # The charts of a reference rest on its first windows: they stay as long as any of its windows does.
+            in_use = select(drift_windows.c.reference_version).filter_by(system=system)
+            in_use = in_use.where(drift_windows.c.window_end >= moment)
+            old_gaps = delete(drift_gaps).filter_by(system=system).where(drift_gaps.c.window_end < moment)
+            connection.execute(old_gaps.where(drift_gaps.c.reference_version.not_in(in_use)))
+            fold_before(connection, system, moment)
+            old = delete(drift_windows).filter_by(system=system).where(drift_windows.c.window_end < moment)
+            return connection.execute(old).rowcount
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+    def _insert_or_replace(self, key: dict[str, Any], row: dict[str, object]) -> Insert:
+        statement = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
+        inserted = statement(drift_windows).values(key | row)
+        return inserted.on_conflict_do_update(index_elements=list(key), set_=row)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        try:
+            with self._engine.begin() as connection:
+                if not self._tables_exist:
+                    _create_tables(connection)
+                yield connection
+            self._tables_exist = True
+        except SQLAlchemyError as error:
+            raise explain(self._engine, error) from error
+
+
+def _create_tables(connection: Connection) -> None:
+    """Create what is missing, once: processes that start together wait for the first."""
+    if all(inspect(connection).has_table(name) for name in TABLES.tables):
+        return
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _CREATION_LOCK})
+    else:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    TABLES.create_all(connection)
+
+
+def _key(report: WindowReport) -> dict[str, Any]:
+    return {"system": report.system, "window_start": report.window.start, "window_end": report.window.end}
+
+
+def _window_row(report: WindowReport) -> dict[str, object]:
+    return {
+        "measured_at": report.measured_at,
+        "reference_version": report.reference_version,
+        "rows": report.rows,
+        "severity": report.severity and report.severity.value,
+        "report": report.to_json().decode(),
+    }
+
+
+def _readable(stored: str) -> WindowReport | None:
+    """A stored report; None where this version cannot read it."""
+    try:
+        return WindowReport.from_json(stored)
+    except msgspec.DecodeError:
+        return None

@@ -1,0 +1,289 @@
+"""Arrow columns as what is measured: which Arrow types suit a feature's type, and how they become numbers or levels.
+
+Numbers are float64 (float32 stays float32); text, truth values and whole numbers of a categorical feature become
+text. A timestamp feature is measured as its age in seconds when the prediction was made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from mlvitals.generator.spec.model import FeatureType
+
+Column: TypeAlias = "pa.Array[Any] | pa.ChunkedArray[Any]"
+Chunk: TypeAlias = "pa.Array[Any]"
+Numbers: TypeAlias = "NDArray[np.float64] | NDArray[np.float32]"
+Counts: TypeAlias = NDArray[np.int64]
+
+BLOCK_ROWS = 131_072
+"""Rows sorted at once: a block of float64 then fits the cache of a core."""
+
+
+class ColumnTypeError(ValueError):
+    """A column holds something else than its feature's type; the message says what was found and what is expected."""
+
+
+class LevelCounts(NamedTuple):
+    """The distinct texts of a column with their counts, and the rows without a value."""
+
+    levels: Chunk
+    counts: Counts
+    nulls: int
+    nans: int
+
+
+def blocks(column: Column, at: Column | None = None) -> Iterator[tuple[Chunk, Chunk | None]]:
+    """Cut a column, and the prediction times beside it, into blocks of at most `BLOCK_ROWS` rows."""
+    start = 0
+    for chunk in _chunks(column):
+        for offset in range(0, len(chunk), BLOCK_ROWS):
+            block = chunk.slice(offset, BLOCK_ROWS)
+            yield block, None if at is None else _joined(at.slice(start, len(block)))
+            start += len(block)
+
+
+def numbers(block: Chunk, kind: FeatureType, at: Chunk | None = None) -> Numbers:
+    """The non-null values of a block, NaN included, as an array of the caller's own.
+
+    Args:
+        block: the values.
+        kind: the feature's type, any but categorical.
+        at: when each prediction was made; needed for timestamps.
+
+    Raises:
+        ColumnTypeError: the values are not of the feature's type.
+    """
+    block = unwrapped(block)
+    if pa.types.is_null(block.type):
+        return np.empty(0)
+    if not _SUITS[kind](block.type):
+        raise _mismatch(kind, f"{block.type} values")
+    if kind is FeatureType.TIMESTAMP:
+        return _ages(block, at)
+    values = _floats(block.drop_null())
+    if kind is FeatureType.BOOLEAN:
+        strange = values[(values != 0) & (values != 1) & ~np.isnan(values)]
+        if strange.size:
+            raise _mismatch(kind, f"the number {strange[0]:g}")
+    return values
+
+
+def sorted_numbers(column: Column, kind: FeatureType, at: Column | None = None) -> Numbers:
+    """All non-null values of a column in ascending order, NaN left out.
+
+    Raises:
+        ColumnTypeError: as `numbers`; also for integers beyond 2**53, which floats cannot tell apart.
+    """
+    for chunk in _chunks(column):
+        _refuse_inexact(unwrapped(chunk))
+    values = np.concatenate(
+        [np.empty(0, np.float32), *(numbers(block, kind, times) for block, times in blocks(column, at))]
+    )
+    values.sort()
+    return values[: np.searchsorted(values, np.nan)]
+
+
+def comparable(column: Column, kind: FeatureType) -> Chunk:
+    """A column's values one by one, for comparing them with others of the same rows; null where null or NaN.
+
+    Returns:
+        Text of a category, times in UTC, float32 where the column is that, else float64.
+
+    Raises:
+        ColumnTypeError: the column does not hold values of the feature's type.
+
+    """
+    chunk = _joined(column)
+    if kind is FeatureType.CATEGORICAL:
+        return _text(chunk)[0]
+    block = unwrapped(chunk)
+    if kind is FeatureType.TIMESTAMP:
+        times: Chunk = _microseconds(block).cast(pa.timestamp("us", "UTC"))
+        return times
+    if pa.types.is_null(block.type):
+        return pa.nulls(len(block), pa.float64())
+    if not _SUITS[kind](block.type):
+        raise _mismatch(kind, f"{block.type} values")
+    if not pa.types.is_float32(block.type):
+        block = block.cast(pa.float64(), safe=False)
+    values: Chunk = pa.array(block.to_numpy(zero_copy_only=False), from_pandas=True)
+    return values
+
+
+def epoch_microseconds(times: Column) -> pa.ChunkedArray[Any]:
+    """Times as microseconds since 1970 in UTC, null where missing.
+
+    Raises:
+        ColumnTypeError: the column holds no times.
+    """
+    chunks = [_microseconds(unwrapped(chunk)) for chunk in _chunks(times)]
+    return pa.chunked_array(chunks, type=pa.int64())
+
+
+def level_counts(column: Column) -> Iterator[LevelCounts]:
+    """The levels of a categorical column, chunk by chunk.
+
+    Whole numbers, also those that pandas made floats of because some are missing, are their decimal text.
+
+    Raises:
+        ColumnTypeError: the column holds no categories, such as fractions or times.
+    """
+    for chunk in _chunks(column):
+        yield _encoded_levels(chunk) if pa.types.is_dictionary(chunk.type) else _plain_levels(chunk)
+
+
+def _encoded_levels(chunk: Any) -> LevelCounts:
+    """Levels of a dictionary-encoded chunk: only the codes are counted, each distinct value is read once."""
+    codes = chunk.indices.drop_null().to_numpy(zero_copy_only=False).astype(np.intp)
+    counts = np.bincount(codes, minlength=len(chunk.dictionary)).astype(np.int64)
+    text, nans = _text(chunk.dictionary)
+    missing = text.is_null().to_numpy(zero_copy_only=False)
+    of_nan = int(counts[nans].sum())
+    nulls = len(chunk) - len(codes) + int(counts[missing].sum()) - of_nan
+    return LevelCounts(text.drop_null(), counts[~missing], nulls, of_nan)
+
+
+def _plain_levels(chunk: Chunk) -> LevelCounts:
+    text, nans = _text(chunk)
+    found: Any = pc.value_counts(text.drop_null())
+    of_nan = int(nans.sum())
+    return LevelCounts(
+        found.field("values"), found.field("counts").to_numpy().astype(np.int64), text.null_count - of_nan, of_nan
+    )
+
+
+def _text(chunk: Chunk) -> tuple[Chunk, NDArray[np.bool_]]:
+    """Values as text, null where there is no value, and a mask of those that were NaN."""
+    chunk = unwrapped(chunk)
+    kind = chunk.type
+    if not _SUITS[FeatureType.CATEGORICAL](kind):
+        raise _mismatch(FeatureType.CATEGORICAL, f"{kind} values")
+    nans = np.zeros(len(chunk), bool)
+    if pa.types.is_floating(kind):
+        values = chunk.to_numpy(zero_copy_only=False).astype(np.float64)
+        nans = np.isnan(values) & chunk.is_valid().to_numpy(zero_copy_only=False)
+        try:
+            chunk = pa.array(values, from_pandas=True).cast(pa.int64())
+        except pa.ArrowInvalid:
+            raise _mismatch(FeatureType.CATEGORICAL, "numbers that are not whole") from None
+    return chunk.cast(pa.large_string()), nans
+
+
+def _ages(block: Chunk, at: Chunk | None) -> NDArray[np.float64]:
+    if at is None:
+        raise ValueError("a timestamp feature is measured against the prediction times: pass them as `at`")
+    try:
+        age: Any = pc.subtract_checked(_microseconds(unwrapped(at)), _microseconds(block))
+    except pa.ArrowInvalid:
+        raise ColumnTypeError("holds a time too far away to tell its age") from None
+    seconds: NDArray[np.float64] = age.drop_null().to_numpy(zero_copy_only=False) / 1e6
+    return seconds
+
+
+def _microseconds(times: Any) -> Chunk:
+    """Times since 1970 in UTC; a time without zone is UTC."""
+    if pa.types.is_null(times.type):
+        return pa.nulls(len(times), pa.int64())
+    if not _is_time(times.type):
+        raise _mismatch(FeatureType.TIMESTAMP, f"{times.type} values")
+    zone = getattr(times.type, "tz", None)
+    options = pc.CastOptions(target_type=pa.timestamp("us", tz=zone), allow_time_truncate=True)
+    try:
+        since_epoch: Chunk = times.cast(options=options).cast(pa.int64())
+    except pa.ArrowInvalid:
+        raise ColumnTypeError("holds a time beyond what microseconds can count") from None
+    return since_epoch
+
+
+def _floats(block: Chunk) -> Numbers:
+    if pa.types.is_decimal(block.type):
+        block = block.cast(pa.float64())
+    values = block.to_numpy(zero_copy_only=False)
+    return np.array(values, np.float32) if values.dtype == np.float32 else np.array(values, np.float64)
+
+
+def _refuse_inexact(chunk: Chunk) -> None:
+    if pa.types.is_integer(chunk.type) and len(chunk) > chunk.null_count:
+        extremes: Any = pc.min_max(chunk)
+        if max(abs(extremes["min"].as_py()), abs(extremes["max"].as_py())) > 2**53:
+            raise ColumnTypeError(
+                "holds integers beyond 2**53, which floats cannot tell apart; make it a categorical feature"
+            )
+
+
+def unwrapped(chunk: Any) -> Chunk:
+    """A chunk without its wrapping: extension type, dictionary or run-end encoding."""
+    while True:
+        if isinstance(chunk.type, pa.BaseExtensionType):
+            chunk = chunk.storage
+        elif pa.types.is_dictionary(chunk.type):
+            chunk = chunk.dictionary_decode()
+        elif pa.types.is_run_end_encoded(chunk.type):
+            chunk = pc.call_function("run_end_decode", [chunk])
+        else:
+            plain: Chunk = chunk
+            return plain
+
+
+def _chunks(column: Column) -> list[Chunk]:
+    return column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+
+
+def _joined(column: Column) -> Chunk:
+    chunks = _chunks(column)
+    return chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks)
+
+
+def _mismatch(kind: FeatureType, found: str) -> ColumnTypeError:
+    return ColumnTypeError(f"holds {found}; expected {_EXPECTED[kind]} for a feature of type {kind}")
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    """Half precision is left out: its rounding would move values across the edges of a wider reference."""
+    types = pa.types
+    return any(
+        suits(kind)
+        for suits in (types.is_integer, types.is_float32, types.is_float64, types.is_decimal, types.is_boolean)
+    )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    types = pa.types
+    return any(
+        suits(kind)
+        for suits in (
+            types.is_string,
+            types.is_large_string,
+            types.is_string_view,
+            types.is_boolean,
+            types.is_integer,
+            types.is_floating,
+            types.is_null,
+        )
+    )
+
+
+def _is_time(kind: pa.DataType) -> bool:
+    return pa.types.is_timestamp(kind) or pa.types.is_date(kind)
+
+
+_SUITS: dict[FeatureType, Callable[[pa.DataType], bool]] = {
+    FeatureType.FLOAT: _is_number,
+    FeatureType.INTEGER: _is_number,
+    FeatureType.BOOLEAN: _is_number,
+    FeatureType.CATEGORICAL: _is_text,
+    FeatureType.TIMESTAMP: _is_time,
+}
+_EXPECTED = {
+    FeatureType.FLOAT: "numbers",
+    FeatureType.INTEGER: "numbers",
+    FeatureType.BOOLEAN: "true and false, or 1 and 0,",
+    FeatureType.CATEGORICAL: "texts, truth values or whole numbers",
+    FeatureType.TIMESTAMP: "timestamps or dates",
+}

@@ -1,0 +1,160 @@
+"""Which files belong to a stretch of time: a walk through a folder that leaves out partitions outside it.
+
+Partitions are folders named ``key=value``. Days and hours among them are UTC and written as ``date=2026-03-03``
+or ``year=2026/month=3/day=3``, each optionally with ``hour=0`` to ``hour=23``. Folders named in local time lose
+nothing in silence either: they are found, or `mlvitals.exporters.reading.log` tells that a folder holds nothing of its hour.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+
+from mlvitals.exporters.parts import FileProblem, Window
+from mlvitals.exporters.paths import plain
+
+ARRIVAL_SLACK = timedelta(hours=1)
+"""A writer that partitions by time of arrival puts late rows into a folder that begins after they happened."""
+WIDEST_OFFSET = timedelta(hours=15)
+"""No zone is further from UTC."""
+_HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file, the partition it lies in, and when it was last written."""
+
+    filesystem: pafs.FileSystem
+    path: str
+    modified: datetime
+    partition: Mapping[str, str] = field(default_factory=dict)
+
+
+Keep = Callable[[Mapping[str, str]], bool]
+Listing = Callable[[str], Iterable[pafs.FileInfo]]
+"""What a folder holds, in any order."""
+
+
+def keep_all(_: Mapping[str, str]) -> bool:
+    """Walk into every partition."""
+    return True
+
+
+def within(window: Window) -> Keep:
+    """Walk only into partitions that may hold rows of the window; one whose time is unknown may.
+
+    The names of days may be off by any zone. Those of hours may be off by less than the window's length; further off,
+    an hour inside the window holds none of the window's rows, which is told.
+    """
+    length = window.end - window.start
+
+    def keep(partition: Mapping[str, str]) -> bool:
+        span = partition_span(partition)
+        if span is None:
+            return True
+        early = late = WIDEST_OFFSET
+        if span.end - span.start == _HOUR:
+            early = min(max(length - _HOUR, timedelta(0)), WIDEST_OFFSET)
+            late = min(max(length, ARRIVAL_SLACK), WIDEST_OFFSET)
+        return span.end > window.start - early and span.start < window.end + late
+
+    return keep
+
+
+def partition_span(partition: Mapping[str, str]) -> Window | None:
+    """The day or hour that a partition stands for, or None where its keys do not say."""
+    try:
+        if "date" in partition:
+            day = date.fromisoformat(partition["date"])
+        else:
+            day = date(int(partition["year"]), int(partition["month"]), int(partition["day"]))
+        begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        if "hour" not in partition:
+            return Window(begin, begin + timedelta(days=1))
+        begin = begin.replace(hour=int(partition["hour"]))
+        return Window(begin, begin + timedelta(hours=1))
+    except (KeyError, ValueError, OverflowError):
+        return None
+
+
+def walk(filesystem: pafs.FileSystem, root: str, keep: Keep = keep_all) -> Iterator[StoredFile | FileProblem]:
+    """Every file at or below `root` in order of path; a folder that cannot be listed is a problem, not the end.
+
+    Hidden files and folders (a name that starts with ``.`` or ``_``) and files still being written (``.tmp``)
+    are left out.
+
+    Raises:
+        FileNotFoundError: there is nothing at `root`.
+        OSError: `root` itself cannot be read.
+    """
+    info = filesystem.get_file_info(root)
+    if info.type == pafs.FileType.NotFound:
+        raise FileNotFoundError(f"{root} does not exist")
+    if info.type == pafs.FileType.File:
+        yield _stored(filesystem, info, {})
+    else:
+        listing = _listing(filesystem, root)
+        yield from _walk_folder(filesystem, listing, listing(root), {}, keep)
+
+
+def _walk_folder(
+    filesystem: pafs.FileSystem,
+    listing: Listing,
+    entries: Iterable[pafs.FileInfo],
+    partition: Mapping[str, str],
+    keep: Keep,
+) -> Iterator[StoredFile | FileProblem]:
+    for entry in sorted(entries, key=lambda entry: entry.path):
+        if entry.base_name.startswith((".", "_")) or entry.base_name.endswith(".tmp"):
+            continue
+        if entry.type == pafs.FileType.Directory:
+            inner = {**partition, **_partition_of(entry.base_name)}
+            if not keep(inner):
+                continue
+            try:
+                inside = listing(entry.path)
+            except (OSError, pa.ArrowException) as error:
+                yield FileProblem(path=entry.path, problem=f"folder {plain(error)}")
+                continue
+            yield from _walk_folder(filesystem, listing, inside, inner, keep)
+        elif entry.type == pafs.FileType.File:
+            yield _stored(filesystem, entry, partition)
+
+
+def _listing(filesystem: pafs.FileSystem, root: str) -> Listing:
+    """How to list the folders at and below `root`."""
+    if filesystem.type_name == "gcs":
+        return _by_names(filesystem.get_file_info(pafs.FileSelector(root, recursive=True)), root)
+    return lambda folder: filesystem.get_file_info(pafs.FileSelector(folder))
+
+
+def _by_names(objects: Iterable[pafs.FileInfo], root: str) -> Listing:
+    """Folders as the names of objects imply them.
+
+    Arrow lists a folder of Google's store only where an empty object marks it, which most writers do not make: a single
+    list of all objects shows every folder.
+    """
+    inside: dict[str, dict[tuple[str, pafs.FileType], pafs.FileInfo]] = {}
+    for entry in objects:
+        while entry.path != root:
+            parent = entry.path.rpartition("/")[0]
+            is_known = parent in inside
+            inside.setdefault(parent, {})[entry.path, entry.type] = entry
+            if is_known:
+                break
+            entry = pafs.FileInfo(parent, pafs.FileType.Directory)  # noqa: PLW2901
+    return lambda folder: inside.get(folder, {}).values()
+
+
+def _stored(filesystem: pafs.FileSystem, info: pafs.FileInfo, partition: Mapping[str, str]) -> StoredFile:
+    # Some object stores do not say when an object was written; the beginning of time never looks fresh.
+    modified = datetime.fromtimestamp((info.mtime_ns or 0) / 1e9, UTC)
+    return StoredFile(filesystem, info.path, modified, partition)
+
+
+def _partition_of(folder_name: str) -> dict[str, str]:
+    key, separator, value = folder_name.partition("=")
+    return {unquote(key): unquote(value)} if separator else {}

@@ -1,0 +1,223 @@
+"""The reference artifact: what normal is, as cells and counts made from the data that trained the model."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from functools import cached_property, reduce
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from mlvitals.exporters.parts import Window
+from mlvitals.exporters.reading.columns import Counts
+from mlvitals.exporters.reference.conditions import condition_weights
+from mlvitals.exporters.statistics.cells import Cells
+from mlvitals.exporters.statistics.moments import NO_MOMENTS, Moments
+from mlvitals.generator.errors import UserError
+from mlvitals.generator.spec.model import Condition, FeatureType, OutcomeKind
+
+
+class OutcomeReference(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcomes of the training data, and what the model's own predictions of them are worth.
+
+    Predictions of rows that the model was trained on are better than those of new ones: data that were held out give
+    the fairer reference.
+    """
+
+    kind: OutcomeKind
+    rows: int
+    answered: int
+    """Rows with a valid outcome."""
+    observed: Moments
+    """Of the outcomes."""
+    errors: Moments = NO_MOMENTS
+    """Of prediction less outcome."""
+    figures: dict[str, float | None] = {}
+    """As `mlvitals.exporters.sections.outcomes.performance` names them."""
+    quality: float | None = None
+    quality_error: float | None = None
+
+    @property
+    def feedback_rate(self) -> float | None:
+        """The share of rows with an outcome; None where all have one, for then those without were left out."""
+        return self.answered / self.rows if self.answered < self.rows else None
+
+
+class SegmentReference(msgspec.Struct, frozen=True, kw_only=True):
+    """What is normal for one segment."""
+
+    rows: int
+    scores: dict[str, tuple[int, ...]] = {}
+    """By condition key, the scores per cell of the score."""
+    errors: Moments = NO_MOMENTS
+    """Of prediction less outcome."""
+
+
+REFERENCE_SCHEMA = "mlvitals.reference/1"
+"""Name and version of the artifact's form; a change that breaks a reader raises the number."""
+
+
+class ArtifactError(UserError):
+    """A stored reference cannot be used; the message says which, why and what to do."""
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """Figures of a feature's finite values, for people; each None where it is undefined.
+
+    Quantiles, the median among them, are values that occur: the smallest with at least that share below or at it.
+    """
+
+    distinct: int
+    mean: float | None = None
+    std: float | None = None
+    median: float | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    quantiles: dict[str, float] = {}
+    """By percent: "1", "5", "25", "50", "75", "95", "99"."""
+
+
+class FeatureReference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """What is normal for one feature."""
+
+    cells: Cells
+    counts: dict[str, tuple[int, ...]]
+    """By condition key, the counts per fine interval or level."""
+    nulls: int
+    nans: int
+    infinities: int
+    summary: Summary
+    moments: dict[str, Moments] = {}
+    """By condition key, of the finite values; empty where a sum overflows."""
+
+    @property
+    def type(self) -> FeatureType:
+        """The feature's type when the reference was built."""
+        return self.cells.type
+
+    @cached_property
+    def total(self) -> Counts:
+        """Counts over all rows."""
+        return sum(self._by_key.values(), start=np.zeros(self.cells.size, np.int64))
+
+    def weighted(self, weights: Mapping[str, float]) -> Counts:
+        """Counts over the rows of some condition keys, each row weighing as its key does; keys without rows add none.
+
+        Rows that weigh differently say less than as many equal ones. The counts are scaled to sum to the effective
+        sample size (Kish 1965, (sum of w)^2 / sum of w^2 over the rows), so that critical values hold for them.
+
+        Args:
+            weights: by condition key, at most 1. Where all are 1, the result is the plain sum.
+        """
+        return weighted_counts(self._by_key, weights, self.cells.size)
+
+    @cached_property
+    def _by_key(self) -> dict[str, Counts]:
+        return {key: np.array(counts, np.int64) for key, counts in self.counts.items()}
+
+    def moments_of(self, keys: Iterable[str]) -> Moments:
+        """Moments over the rows of some condition keys."""
+        return reduce(Moments.merge, (self.moments[key] for key in keys if key in self.moments), NO_MOMENTS)
+
+
+def weighted_counts(by_key: Mapping[str, Counts], weights: Mapping[str, float], size: int) -> Counts:
+    """Counts by condition key as one, see `FeatureReference.weighted`."""
+    present = [(by_key[key], weight) for key, weight in weights.items() if key in by_key]
+    mixed = sum((weight * counts for counts, weight in present), start=np.zeros(size))
+    squares = sum(weight**2 * int(counts.sum()) for counts, weight in present)
+    if not squares:
+        return np.zeros(size, np.int64)
+    # Running sums are rounded, not counts: many small counts would all lose, or all win, the same half.
+    running = np.rint(np.cumsum(mixed) * (mixed.sum() / squares))
+    counts: Counts = np.diff(running, prepend=0.0).astype(np.int64)
+    return counts
+
+
+class Reference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """What is normal for a system. Its version is the hash of its JSON form."""
+
+    schema: Literal["mlvitals.reference/1"] = "mlvitals.reference/1"
+    system: str
+    created: datetime
+    source_hash: str
+    """Identifies the training data."""
+    rows: int
+    span: Window | None
+    """The time the training data covers, its last moment included; None where it has no time column."""
+    condition: Condition
+    features: dict[str, FeatureReference]
+    score: FeatureReference | None = None
+    columns: tuple[str, ...] = ()
+    """Every column of the training data, measured or not."""
+    model_version: str | None = None
+    """The version of the model that the training data trained, as whoever built the reference calls it."""
+    outcome: OutcomeReference | None = None
+    """The outcomes of the training data, where they hold them."""
+    segments: dict[str, dict[str, SegmentReference]] = {}
+    """By segment column, what is normal for its largest values and for the rest."""
+
+    def counts_for(self, feature: FeatureReference, window: Window) -> Counts:
+        """What a window is compared with: the reference in the window's mix of hours or days, see `condition_weights`.
+
+        All zero where the window covers an hour or day that the training data do not.
+        """
+        if self.condition is Condition.NONE or self.span is None:
+            return feature.total
+        return feature.weighted(condition_weights(self.condition, window, self.span))
+
+    def segment_counts_for(self, segment: SegmentReference, window: Window, cells: int) -> Counts:
+        """As `counts_for`, of the scores of one segment and per cell."""
+        by_key = {key: np.array(counts, np.int64) for key, counts in segment.scores.items()}
+        if self.condition is Condition.NONE or self.span is None:
+            return weighted_counts(by_key, dict.fromkeys(by_key, 1.0), cells)
+        return weighted_counts(by_key, condition_weights(self.condition, window, self.span), cells)
+
+    def moments_for(self, feature: FeatureReference, window: Window) -> Moments:
+        """The moments of the values in the hours or days that the window covers, each row weighing the same."""
+        if self.condition is Condition.NONE or self.span is None:
+            return feature.moments_of(feature.moments)
+        return feature.moments_of(condition_weights(self.condition, window, self.span))
+
+    def to_json(self) -> bytes:
+        """The artifact. Floats are written so that they read back bit by bit."""
+        return msgspec.json.encode(self)
+
+    @cached_property
+    def version(self) -> str:
+        """The first 16 hexadecimal digits of the SHA-256 of the JSON form, as it was written where it was read."""
+        return version_of(self.to_json())
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Reference:
+        """Read an artifact back.
+
+        Raises:
+            ArtifactError: the text is not a reference, or one of another schema version.
+        """
+        try:
+            schema = msgspec.json.decode(text, type=_Header).schema
+            if schema != REFERENCE_SCHEMA:
+                raise ArtifactError(
+                    f"the reference has the form {schema!r}, this mlvitals reads {REFERENCE_SCHEMA!r}: "
+                    "build it again with `mlvitals reference build`"
+                )
+            reference = msgspec.json.decode(text, type=cls)
+        except msgspec.MsgspecError as error:
+            raise ArtifactError(
+                f"the reference is damaged ({error}): build it again with `mlvitals reference build`"
+            ) from None
+        # A field that came later would be written too: what was read keeps the version under which it is stored.
+        reference.__dict__["version"] = version_of(text)
+        return reference
+
+
+class _Header(msgspec.Struct):
+    schema: str
+
+
+def version_of(artifact: bytes) -> str:
+    """The version that an artifact's bytes have."""
+    return hashlib.sha256(artifact).hexdigest()[:16]

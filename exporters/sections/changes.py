@@ -1,0 +1,41 @@
+"""What people did to a system: deployments and changes of its pipelines, noted for the dashboards to mark."""
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+from sqlalchemy import Column, Index, String, Table, Text
+
+from mlvitals.exporters.database import TABLES, UtcDateTime
+
+
+class ChangeKind(StrEnum):
+    """What was changed."""
+
+    DEPLOYMENT = "deployment"
+    PIPELINE = "pipeline"
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One change."""
+
+    kind: ChangeKind
+    name: str
+    """The pipeline, or ``model``."""
+    moment: datetime
+    version: str
+    """What it is since then."""
+    author: str
+
+
+changes = Table(
+    "changes",
+    TABLES,
+    Column("system", String(40), primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("name", String(200), primary_key=True),
+    Column("moment", UtcDateTime, primary_key=True),
+    Column("version", Text, nullable=False),
+    Column("author", Text, nullable=False),
+    Index("changes_by_time", "system", "moment"),
+)

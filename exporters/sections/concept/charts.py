@@ -1,0 +1,172 @@
+"""Two-sided EWMA and CUSUM charts on standardised values, designed by the run length that is wanted.
+
+The *run length* is the number of values until a chart signals. Its mean is exact here: the integral equations of the
+charts (CUSUM: Page 1954; EWMA: Crowder 1987) are solved by Gauss-Legendre quadrature, and a limit is the root at which
+the mean run length of an unchanged series is the one promised. A two-sided CUSUM is two one-sided ones, whose rates of
+signals add up (van Dobben de Bruyn 1968).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from math import ceil, sqrt
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import chdtri, ndtr, ndtri
+
+Values: TypeAlias = float | NDArray[np.float64]
+"""One value, or that of many series at once."""
+
+SATURATION = 1.25
+"""A chart rises no further than this times its limit: no run length changes, and what is mended is soon forgotten."""
+
+
+class Error(NamedTuple):
+    """How wrong the target and the scale of a series may be, for having been estimated."""
+
+    shift: float = 0.0
+    """The true mean less the believed one, in believed standard deviations."""
+    scale: float = 1.0
+    """The true standard deviation over the believed one."""
+
+
+EXACT = Error()
+_UNLUCKY_SHIFT = 0.08
+"""Share of baselines whose mean is further off than allowed for, to each side."""
+_UNLUCKY_SCALE = 0.10
+"""Share of baselines whose standard deviation is too small by more than is allowed for."""
+
+
+def estimation_error(windows: int) -> Error:
+    """What to allow for where mean and standard deviation were estimated from a baseline of so many values.
+
+    Nine of ten baselines are no worse: their charts keep the promised run length. Source of the idea: Gandy and Kvaloy
+    2013, guaranteed conditional performance of control charts.
+    """
+    freedom = windows - 1
+    shift = float(ndtri(1 - _UNLUCKY_SHIFT)) / sqrt(windows)
+    return Error(shift, sqrt(freedom / float(chdtri(freedom, 1 - _UNLUCKY_SCALE))))
+
+
+def cusum_run_length(limit: float, allowance: float, error: Error = EXACT) -> float:
+    """Mean run length of a two-sided CUSUM from zero.
+
+    Args:
+        limit: the sum beyond which it signals, h, in standard deviations.
+        allowance: what each value is lessened by, k: half the shift to find soonest.
+        error: mean and standard deviation that the values really have.
+    """
+    shift, scale = error
+    upper, lower = (_one_sided_run_length(limit / scale, (allowance + sign * shift) / scale) for sign in (-1, 1))
+    return 1 / (1 / upper + 1 / lower)
+
+
+def _one_sided_run_length(limit: float, allowance: float) -> float:
+    """Solve L(u) = 1 + L(0) P(Z <= k - u) + integral over (0, h) of L(y) f(y + k - u) dy, for L(0)."""
+    nodes, weights = _quadrature(0.0, limit, spacing=1.0)
+    starts = np.append(0.0, nodes)
+    kernel = np.empty((starts.size, starts.size))
+    kernel[:, 0] = ndtr(allowance - starts)
+    kernel[:, 1:] = weights * _density(nodes + allowance - starts[:, None])
+    return _mean_steps(kernel, 0)
+
+
+def ewma_run_length(limit: float, weight: float, error: Error = EXACT) -> float:
+    """Mean run length of a two-sided EWMA from zero, with limits that are fixed from the first value on.
+
+    Args:
+        limit: the average beyond which it signals, to either side, in standard deviations of a single value.
+        weight: of the newest value, lambda, above 0 and at most 1.
+        error: mean and standard deviation that the values really have.
+    """
+    shift, scale = error
+    nodes, weights = _quadrature(-limit, limit, spacing=weight * scale)
+    starts = np.append(0.0, nodes)
+    kernel = np.zeros((starts.size, starts.size))
+    newest = (nodes - (1 - weight) * starts[:, None]) / weight
+    kernel[:, 1:] = weights / (weight * scale) * _density((newest - shift) / scale)
+    return _mean_steps(kernel, 0)
+
+
+def _quadrature(start: float, end: float, *, spacing: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Gauss-Legendre nodes and weights, enough for a normal density of standard deviation `spacing`."""
+    nodes, weights = _legendre(32 + ceil(6 * (end - start) / spacing))
+    half = (end - start) / 2
+    return start + half * (nodes + 1), half * weights
+
+
+@cache
+def _legendre(count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return np.polynomial.legendre.leggauss(count)
+
+
+def _density(value: NDArray[np.float64]) -> NDArray[np.float64]:
+    density: NDArray[np.float64] = np.exp(-(value**2) / 2) / sqrt(2 * np.pi)
+    return density
+
+
+def _mean_steps(kernel: NDArray[np.float64], start: int) -> float:
+    """Mean number of steps of a chain until it leaves its states."""
+    size = len(kernel)
+    return float(np.linalg.solve(np.eye(size) - kernel, np.ones(size))[start])
+
+
+@cache
+def cusum_limit(run_length: float, allowance: float, error: Error = EXACT) -> float:
+    """The limit at which a two-sided CUSUM of an unchanged series has a mean run length."""
+    return _limit(lambda limit: cusum_run_length(limit, allowance, error), run_length, start=1.0)
+
+
+@cache
+def ewma_limit(run_length: float, weight: float, error: Error = EXACT) -> float:
+    """The limit at which a two-sided EWMA of an unchanged series has a mean run length."""
+    return _limit(lambda limit: ewma_run_length(limit, weight, error), run_length, start=sqrt(weight / (2 - weight)))
+
+
+def _limit(mean_run_length: Callable[[float], float], wanted: float, start: float) -> float:
+    high = start
+    while mean_run_length(high) < wanted:
+        high *= 1.5
+    return float(brentq(lambda limit: np.log(mean_run_length(limit) / wanted), start / 100, high, rtol=1e-6))
+
+
+@dataclass(frozen=True, slots=True)
+class Charts:
+    """An EWMA and a CUSUM that watch the same series of standardised values."""
+
+    weight: float
+    ewma_limit: float
+    allowance: float
+    cusum_limit: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChartState:
+    """Where the charts stand, of one series or, as arrays, of many."""
+
+    ewma: Values = 0.0
+    upper: Values = 0.0
+    """The CUSUM of values above the target."""
+    lower: Values = 0.0
+    """The CUSUM of values below the target, 0 and up too."""
+
+
+def advance(charts: Charts, state: ChartState, value: Values) -> ChartState:
+    """The state after one more standardised value."""
+    ewma = (1 - charts.weight) * state.ewma + charts.weight * value
+    return ChartState(
+        ewma=_restarted(state.ewma, ewma, charts.ewma_limit, -SATURATION * charts.ewma_limit),
+        upper=_restarted(state.upper, state.upper + value - charts.allowance, charts.cusum_limit, 0.0),
+        lower=_restarted(state.lower, state.lower - value - charts.allowance, charts.cusum_limit, 0.0),
+    )
+
+
+def _restarted(before: Values, now: Values, limit: float, lowest: float) -> Values:
+    """Where a chart stands within its bounds; one whose alarm is over starts anew, or what is mended would alarm again."""
+    bounded = np.clip(now, lowest, SATURATION * limit)
+    is_over = (np.abs(before) > limit) & (np.abs(bounded) <= limit)
+    restarted: Values = np.where(is_over, 0.0, bounded)
+    return restarted

@@ -1,0 +1,97 @@
+"""What a window says of concept drift and of the kind of drift: parts of the report."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+
+from mlvitals.exporters.parts import Window
+from mlvitals.generator.contract import ConceptStatus, DriftKind
+from mlvitals.generator.spec.model import Severity
+
+
+class GapSample(msgspec.Struct, frozen=True, kw_only=True):
+    """The gap between predictions and outcomes in one window."""
+
+    window_start: datetime
+    """Begin of the window in which the predictions were made; their outcomes came later."""
+    window_end: datetime
+    gap: float
+    """Mean prediction less mean outcome."""
+    gap_error: float
+    """Standard error of the gap from sampling alone."""
+    count: int
+    """Predictions whose outcome is known."""
+    explained: bool = False
+    """Inputs or scores drifted in that window: a gap in it says nothing of the relation between them and outcomes."""
+
+
+class ConceptReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The gap between predictions and outcomes on its control charts. Figures are None where undefined."""
+
+    status: ConceptStatus
+    reason: str = ""
+    sample: GapSample | None = None
+    """The newest window whose outcomes are known; None where this run found none."""
+    baseline_windows: int = 0
+    """Windows that the charts learned from, or have gathered so far."""
+    expected_gap: float | None = None
+    """Mean gap of the baseline."""
+    gap_deviation: float | None = None
+    """Standard deviation that the gap of this window has without any change: sampling and what else varies."""
+    standardised_gap: float | None = None
+    """(gap - expected_gap) / gap_deviation."""
+    ewma: float | None = None
+    ewma_limit: float | None = None
+    cusum_upper: float | None = None
+    cusum_lower: float | None = None
+    cusum_limit: float | None = None
+    since: datetime | None = None
+    """Begin of the first window of the run that signals; None where nothing does."""
+    explained_ratio: float | None = None
+    """Share of the run's excess that was gathered while inputs or scores drifted, 0 to 1."""
+    severity: Severity | None = None
+    """Warning where the EWMA is beyond its limit, critical where the CUSUM is."""
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """What the kind of drift is decided from. None is not known, which is never taken for false."""
+
+    features: tuple[str, ...] | None = ()
+    """Features that drifted, worst first; None where no feature could be compared."""
+    unsound: tuple[str, ...] = ()
+    """Features whose values look broken: not measurable, out of range, null or infinite too often, or extreme."""
+    strong: bool = False
+    """A feature drifted critically, or is unsound."""
+    prediction: bool | None = None
+    """The scores drifted."""
+    gap: bool | None = None
+    """A control chart of the gap signals."""
+    gap_explained: bool = False
+    """Most of the gap's excess was gathered while inputs or scores drifted."""
+    outcome_rate: bool | None = None
+    """The rate, or mean, of the outcomes is another than the reference's."""
+    ranking: bool | None = None
+    """Scores tell outcomes apart less well than they did: a fall of AUC, or of what stands for it."""
+
+
+class DriftType(msgspec.Struct, frozen=True, kw_only=True):
+    """Which kind of drift a window shows, why, and what to do."""
+
+    kind: DriftKind
+    reason: str
+    response: str
+    evidence: Evidence
+    explains: bool = False
+    """What is seen of inputs and scores would explain a gap between this window's predictions and their outcomes."""
+
+
+class PastWindow(NamedTuple):
+    """What is kept of a measured window."""
+
+    window: Window
+    reference_version: str
+    explains: bool
+    """Its inputs or scores drifted so that a gap between its predictions and their outcomes would be theirs."""
+    sample: GapSample | None
+    """The gap it found, of predictions made earlier."""

@@ -1,0 +1,304 @@
+"""Compare a window with the reference: statuses, statistics, severities and what to do."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from msgspec.structs import replace
+
+from mlvitals.exporters.parts import FileProblem, Window
+from mlvitals.exporters.reading.columns import Counts
+from mlvitals.exporters.reference.artifact import FeatureReference, Reference
+from mlvitals.exporters.sections.features.newest_scores import NewestScores
+from mlvitals.exporters.sections.features.quality import QualityLimits, assess
+from mlvitals.exporters.sections.features.report import Bin, CountWindow, FeatureReport, Quality, SchemaDifference
+from mlvitals.exporters.statistics.cells import NumericCells
+from mlvitals.exporters.statistics.distances import (
+    Psi,
+    benjamini_hochberg,
+    js,
+    js_critical_value,
+    ks,
+    ks_critical_value,
+    ks_pvalue,
+    psi,
+    psi_critical_value,
+)
+from mlvitals.exporters.statistics.judging import MINIMUM_VALUES, LevelLimits, level_limits, measure, worst
+from mlvitals.exporters.statistics.profile import ColumnProblem, FeatureProfile
+from mlvitals.exporters.window.report import WindowReport
+from mlvitals.generator.contract import SchemaDifferenceKind, Status
+from mlvitals.generator.spec.model import Feature, FeatureType, Severity, Spec
+
+Outcome: TypeAlias = FeatureProfile | ColumnProblem
+"""What became of a column: counts, or why it could not be counted."""
+
+_ACTION_BY_SEVERITY = {
+    None: "",
+    Severity.INFO: "Keep an eye on it; nothing to do yet.",
+    Severity.WARNING: "Investigate: look at the bins that moved and at the latest change of what feeds it.",
+    Severity.CRITICAL: "Act now: find what changed upstream, and fall back to a safe value, the last good data or the "
+    "last good model until it is mended.",
+}
+_ACTION_BY_STATUS = {
+    Status.INSUFFICIENT_DATA: "Wait for more rows, or lengthen the window.",
+    Status.MISSING_IN_SERVING: "Restore the column in the prediction log, or take the feature out of the spec.",
+    Status.MISSING_IN_REFERENCE: "Build a reference with this feature and promote it.",
+    Status.TYPE_MISMATCH: "Restore the column's type upstream; if the change is wanted, change the spec and build a new "
+    "reference.",
+    Status.ALL_NULL: "Find out why the source delivers no values; fall back to a safe value until it does.",
+}
+
+
+def compare(
+    spec: Spec,
+    reference: Reference,
+    *,
+    reference_version: str,
+    window: Window,
+    profiles: Mapping[str, Outcome],
+    score: Outcome | None,
+    rows: int,
+    problems: Iterable[FileProblem],
+    measured_at: datetime,
+    newest_scores: NewestScores | None = None,
+    unknown_columns: Iterable[str] = (),
+) -> WindowReport:
+    """Say of every feature of the spec, and of the score, what the window holds.
+
+    Args:
+        spec: the system's spec.
+        reference: what is normal.
+        reference_version: the version under which the reference is stored.
+        window: the measured stretch of time.
+        profiles: by feature, what was counted on the reference's cells, or why it could not be. A feature that is
+            not in here is missing in serving.
+        score: the same for the score.
+        rows: rows of the window.
+        problems: files that could not be measured.
+        measured_at: now, aware.
+        newest_scores: the count window of the scores, where there is one.
+        unknown_columns: columns of the log that neither the spec nor the reference knows.
+    """
+
+    def report(kind: FeatureType, limits: _Limits, normal: FeatureReference | None, found: Outcome) -> FeatureReport:
+        if normal is None:
+            return _state(kind, Status.MISSING_IN_REFERENCE, f"reference {reference_version} does not have it")
+        expected = reference.counts_for(normal, window)
+        return _report(kind, normal, expected, found, limits, spec.reference.min_rows_per_bin)
+
+    def with_quality(drift: FeatureReport, name: str, feature: Feature) -> FeatureReport:
+        normal, found = reference.features.get(name), profiles.get(name)
+        if normal is None or normal.type is not feature.type or not isinstance(found, FeatureProfile):
+            return drift
+        expected, before = reference.counts_for(normal, window), reference.moments_for(normal, window)
+        limits = QualityLimits.of(spec.alerts, feature)
+        return _with_quality(drift, assess(normal, expected, before, found, limits, MINIMUM_VALUES))
+
+    features = {
+        name: with_quality(
+            report(
+                feature.type, _feature_limits(spec, feature), reference.features.get(name), profiles.get(name, _MISSING)
+            ),
+            name,
+            feature,
+        )
+        for name, feature in spec.features.items()
+    }
+    score_limits = _Limits(psi=level_limits(spec.alerts.score_psi, None), ks={}, js={})
+    score_report = None
+    if spec.prediction_log.score is not None:
+        score_report = report(FeatureType.FLOAT, score_limits, reference.score, score or _MISSING)
+    count_window = None
+    if newest_scores is not None and reference.score is not None:
+        expected = reference.counts_for(reference.score, newest_scores.window)
+        count_window = CountWindow(
+            wanted=newest_scores.wanted,
+            window=newest_scores.window,
+            report=_report(
+                FeatureType.FLOAT,
+                reference.score,
+                expected,
+                newest_scores.profile,
+                score_limits,
+                spec.reference.min_rows_per_bin,
+            ),
+        )
+    return WindowReport(
+        system=spec.system.name,
+        window=window,
+        measured_at=measured_at,
+        reference_version=reference_version,
+        reference_created=reference.created,
+        rows=rows,
+        features=_with_adjusted_pvalues(features),
+        score=score_report,
+        score_count=count_window,
+        schema_differences=tuple(_schema_differences(spec, features, unknown_columns)),
+        problems=tuple(problems),
+        severity=worst(
+            found.severity
+            for found in (*features.values(), score_report, count_window.report if count_window else None)
+            if found
+        ),
+    )
+
+
+def _schema_differences(
+    spec: Spec, features: Mapping[str, FeatureReport], unknown_columns: Iterable[str]
+) -> Iterator[SchemaDifference]:
+    """Where the log's columns differ from what the spec and the reference know."""
+    for name, report in features.items():
+        kind = _DIFFERENCE_BY_STATUS.get(report.status)
+        if kind is not None:
+            yield SchemaDifference(kind=kind, column=spec.column(name), detail=report.reason)
+    for column in unknown_columns:
+        yield SchemaDifference(kind=SchemaDifferenceKind.NEW_COLUMN, column=column)
+
+
+_DIFFERENCE_BY_STATUS = {
+    Status.MISSING_IN_SERVING: SchemaDifferenceKind.MISSING_COLUMN,
+    Status.TYPE_MISMATCH: SchemaDifferenceKind.TYPE_CHANGED,
+}
+
+_MISSING = ColumnProblem(Status.MISSING_IN_SERVING, "the window has no such column")
+
+
+def _report(
+    kind: FeatureType,
+    normal: FeatureReference,
+    expected: Counts,
+    found: Outcome,
+    limits: "_Limits",
+    rows_per_bin: int,
+) -> FeatureReport:
+    if isinstance(found, ColumnProblem):
+        return _state(kind, found.status, found.reason)
+    if normal.type is not kind:
+        return _state(
+            kind, Status.TYPE_MISMATCH, f"the reference was built for type {normal.type}, the spec says {kind}"
+        )
+    known = _figures(kind, normal, found)
+    if found.rows and not found.values:
+        return _in_state(known, Status.ALL_NULL, "every value is null or NaN")
+    shortage = _shortage(normal, expected, found)
+    if shortage:
+        return _in_state(known, Status.INSUFFICIENT_DATA, shortage)
+    measured = _with_statistics(known, normal, expected, found, limits)
+    cells = _occupied(normal, expected)
+    size = min(int(expected.sum()), found.values)
+    if size < rows_per_bin * cells and measured.psi and measured.psi.value <= measured.psi.critical_value:
+        reason = f"{size} values for {cells} cells, and PSI does not exceed what noise alone gives"
+        return _in_state(known, Status.INSUFFICIENT_DATA, reason)
+    return measured
+
+
+def _with_quality(drift: FeatureReport, quality: Quality) -> FeatureReport:
+    """Add the quality figures; the worse of both is what to act on."""
+    severity = worst((drift.severity, quality.severity))
+    action = drift.action if severity is drift.severity else _ACTION_BY_SEVERITY[severity]
+    return replace(drift, quality=quality, severity=severity, action=action)
+
+
+def _state(kind: FeatureType, status: Status, reason: str) -> FeatureReport:
+    """The report of a feature of which nothing could be counted."""
+    return FeatureReport(type=kind, status=status, reason=reason, action=_ACTION_BY_STATUS[status])
+
+
+def _in_state(known: FeatureReport, status: Status, reason: str) -> FeatureReport:
+    return replace(known, status=status, reason=reason, action=_ACTION_BY_STATUS[status])
+
+
+def _figures(kind: FeatureType, normal: FeatureReference, found: FeatureProfile) -> FeatureReport:
+    """What is known without comparing distributions."""
+    return FeatureReport(
+        type=kind,
+        status=Status.OK,
+        rows=found.values,
+        null_rate=found.null_rate,
+        nulls=found.nulls,
+        nans=found.nans,
+        infinities=found.infinities,
+        mean=found.mean,
+        reference_mean=normal.summary.mean,
+        out_of_range_ratio=_out_of_range_ratio(normal, found),
+    )
+
+
+def _out_of_range_ratio(normal: FeatureReference, found: FeatureProfile) -> float | None:
+    outside = normal.cells.out_of_range(found.counts)
+    return outside / found.values if outside is not None and found.values else None
+
+
+def _shortage(normal: FeatureReference, expected: Counts, found: FeatureProfile) -> str:
+    """Why no statistic is defined, or nothing."""
+    size = int(expected.sum())
+    if found.values < MINIMUM_VALUES:
+        return f"{found.values} values in the window; at least {MINIMUM_VALUES} are needed"
+    if size < MINIMUM_VALUES:
+        return f"{size} values in the reference for the hours of this window; at least {MINIMUM_VALUES} are needed"
+    if len(normal.cells.labels) < 2:
+        return (
+            "the reference holds no finite value"
+            if isinstance(normal.cells, NumericCells)
+            else "no category is frequent in the reference: there is nothing that could move"
+        )
+    return ""
+
+
+def _occupied(normal: FeatureReference, expected: Counts) -> int:
+    """Cells that hold any of the reference."""
+    return int(np.count_nonzero(normal.cells.fold(expected)))
+
+
+def _with_statistics(
+    known: FeatureReport, normal: FeatureReference, expected: Counts, found: FeatureProfile, limits: "_Limits"
+) -> FeatureReport:
+    before, now = normal.cells.fold(expected), normal.cells.fold(found.counts)
+    sizes = int(expected.sum()), found.values
+    cells = _occupied(normal, expected)
+    stability = psi(before, now)
+    psi_measure = measure(stability.value, psi_critical_value(*sizes, cells), limits.psi)
+    js_measure = measure(js(before, now), js_critical_value(*sizes, cells), limits.js)
+    measured = replace(known, psi=psi_measure, js=js_measure, bins=_bins(normal.cells.labels, before, now, stability))
+    if isinstance(normal.cells, NumericCells):
+        distance = ks(expected, found.counts, normal.cells.points)
+        measured = replace(
+            measured,
+            ks=measure(distance.value, ks_critical_value(*sizes), limits.ks),
+            ks_pvalue=ks_pvalue(distance.value, *sizes),
+            ks_error_bound=distance.error_bound,
+        )
+    severity = worst(item.severity for item in (measured.psi, measured.ks, measured.js) if item)
+    return replace(measured, severity=severity, action=_ACTION_BY_SEVERITY[severity])
+
+
+def _bins(labels: tuple[str, ...], before: Counts, now: Counts, stability: Psi) -> tuple[Bin, ...]:
+    reference, current = before / before.sum(), now / now.sum()
+    parts = zip(labels, reference.tolist(), current.tolist(), stability.contributions.tolist(), strict=True)
+    return tuple(Bin(label=label, reference=p, current=q, psi=part) for label, p, q, part in parts)
+
+
+def _with_adjusted_pvalues(features: dict[str, FeatureReport]) -> dict[str, FeatureReport]:
+    """Adjust the p-values for there being many features."""
+    pvalues = {name: report.ks_pvalue for name, report in features.items() if report.ks_pvalue is not None}
+    adjusted = dict(zip(pvalues, benjamini_hochberg(list(pvalues.values())), strict=True))
+    return {name: replace(report, ks_pvalue_adjusted=adjusted.get(name)) for name, report in features.items()}
+
+
+class _Limits(NamedTuple):
+    """The values above which each severity holds, by statistic; one that is not in here never does."""
+
+    psi: LevelLimits
+    ks: LevelLimits
+    js: LevelLimits
+
+
+def _feature_limits(spec: Spec, feature: Feature) -> _Limits:
+    own, alerts = feature.thresholds, spec.alerts
+    return _Limits(
+        psi=level_limits(alerts.feature_psi, own.psi),
+        ks=level_limits(alerts.feature_ks, own.ks),
+        js=level_limits(alerts.feature_js, own.js),
+    )

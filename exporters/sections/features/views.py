@@ -1,0 +1,251 @@
+"""TODO"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import Boolean, Column, Float, Index, Integer, String, Table, Text
+from sqlalchemy.types import BigInteger
+
+from mlvitals.exporters.database import TABLES, UtcDateTime, window_key
+from mlvitals.exporters.parts import Sample, critical_value_of, single_sample, value_of
+from mlvitals.exporters.sections.features.report import Bin, CountWindow, FeatureReport, Quality, SchemaDifference
+from mlvitals.exporters.window.report import WindowReport
+from mlvitals.exporters.wording import printable, share
+from mlvitals.generator.contract import Contract, Status
+
+SCORE_NAME = "prediction_score"
+"""What `feature_name` holds in rows of the score."""
+
+
+def _feature_key() -> tuple[Column[Any], ...]:
+    return (
+        Column("feature_name", String(200), primary_key=True),
+        Column("is_score", Boolean, primary_key=True),
+    )
+
+
+drift_features = Table(
+    "drift_features",
+    TABLES,
+    *window_key(),
+    *_feature_key(),
+    Column("status", String(32), nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("null_rate", Float),
+    Column("mean", Float),
+    Column("out_of_range_ratio", Float),
+    Column("psi", Float),
+    Column("psi_critical_value", Float),
+    Column("ks", Float),
+    Column("ks_critical_value", Float),
+    Column("ks_pvalue", Float),
+    Column("js", Float),
+    Column("js_critical_value", Float),
+    Column("severity", String(16)),
+)
+drift_results = Table(
+    "drift_results",
+    TABLES,
+    *window_key(),
+    *_feature_key(),
+    Column("bin_index", Integer, primary_key=True),
+    Column("bin", Text, nullable=False),
+    Column("reference_ratio", Float, nullable=False),
+    Column("current_ratio", Float, nullable=False),
+    Column("psi_contribution", Float, nullable=False),
+    # The end of the window: the moment these shares stand for, whenever they were measured.
+    Column("timestamp", UtcDateTime, nullable=False),
+    Index("drift_results_by_time", "system", "timestamp"),
+)
+
+
+def _reports(report: WindowReport) -> Iterator[tuple[dict[str, object], FeatureReport]]:
+    for name, feature in report.features.items():
+        yield {"feature_name": name, "is_score": False}, feature
+    if report.score is not None:
+        yield {"feature_name": SCORE_NAME, "is_score": True}, report.score
+
+
+def feature_rows(report: WindowReport) -> Iterator[dict[str, object]]:
+    for key, feature in _reports(report):
+        yield key | {
+            "status": feature.status.value,
+            "rows": feature.rows,
+            "null_rate": feature.null_rate,
+            "mean": feature.mean,
+            "out_of_range_ratio": feature.out_of_range_ratio,
+            "psi": value_of(feature.psi),
+            "psi_critical_value": critical_value_of(feature.psi),
+            "ks": value_of(feature.ks),
+            "ks_critical_value": critical_value_of(feature.ks),
+            "ks_pvalue": feature.ks_pvalue,
+            "js": value_of(feature.js),
+            "js_critical_value": critical_value_of(feature.js),
+            "severity": feature.severity and feature.severity.value,
+        }
+
+
+def bin_rows(report: WindowReport) -> Iterator[dict[str, object]]:
+    for key, feature in _reports(report):
+        for index, item in enumerate(feature.bins):
+            yield key | {
+                "bin_index": index,
+                "bin": item.label.replace("\0", "\ufffd"),  # PostgreSQL has no text with NUL
+                "reference_ratio": item.reference,
+                "current_ratio": item.current,
+                "psi_contribution": item.psi,
+                "timestamp": report.window.end,
+            }
+
+
+def feature_info_samples(contract: Contract) -> Iterator[Sample]:
+    for name, feature in contract.spec.features.items():
+        yield (name, feature.source or "", feature.type), 1
+
+
+_FIGURES: dict[str, Callable[[FeatureReport], float | None]] = {
+    "feature_rows": lambda feature: feature.rows,
+    "feature_null_rate": lambda feature: feature.null_rate,
+    "feature_mean": lambda feature: feature.mean,
+    "feature_reference_mean": lambda feature: feature.reference_mean,
+    "feature_out_of_range_ratio": lambda feature: feature.out_of_range_ratio,
+    "drift_psi": lambda feature: value_of(feature.psi),
+    "drift_psi_critical_value": lambda feature: critical_value_of(feature.psi),
+    "drift_ks": lambda feature: value_of(feature.ks),
+    "drift_ks_critical_value": lambda feature: critical_value_of(feature.ks),
+    "drift_ks_pvalue": lambda feature: feature.ks_pvalue_adjusted,
+    "drift_js": lambda feature: value_of(feature.js),
+    "drift_js_critical_value": lambda feature: critical_value_of(feature.js),
+}
+_QUALITY_FIGURES: dict[str, Callable[[Quality], float | None]] = {
+    "feature_mean_shift": lambda quality: value_of(quality.mean_shift),
+    "feature_mean_shift_critical_value": lambda quality: critical_value_of(quality.mean_shift),
+    "feature_median_shift": lambda quality: value_of(quality.median_shift),
+    "feature_median_shift_critical_value": lambda quality: critical_value_of(quality.median_shift),
+    "feature_variance_ratio": lambda quality: value_of(quality.variance_ratio),
+    "feature_variance_ratio_critical_value": lambda quality: critical_value_of(quality.variance_ratio),
+    "feature_range_excess": lambda quality: quality.range_excess,
+    "feature_infinite_ratio": lambda quality: quality.infinite_ratio,
+    "feature_cardinality_change": lambda quality: value_of(quality.cardinality_change),
+    "feature_cardinality_change_critical_value": lambda quality: critical_value_of(quality.cardinality_change),
+    "feature_new_category_ratio": lambda quality: value_of(quality.new_category_ratio),
+    "feature_new_category_ratio_critical_value": lambda quality: critical_value_of(quality.new_category_ratio),
+    "feature_vanished_categories": lambda quality: None if quality.vanished is None else len(quality.vanished),
+}
+_QUANTILES: dict[str, Callable[[Quality], Mapping[str, float]]] = {
+    "feature_quantile": lambda quality: quality.quantiles,
+    "feature_reference_quantile": lambda quality: quality.reference_quantiles,
+}
+_SCORE_FIGURES: dict[str, Callable[[FeatureReport], float | None]] = {
+    "prediction_score_rows": lambda score: score.rows,
+    "prediction_score_psi": lambda score: value_of(score.psi),
+    "prediction_score_psi_critical_value": lambda score: critical_value_of(score.psi),
+    "prediction_score_js": lambda score: value_of(score.js),
+}
+_BIN_FIGURES: dict[str, Callable[[Bin], float]] = {
+    "bin_psi": lambda item: item.psi,
+    "bin_reference_ratio": lambda item: item.reference,
+    "bin_current_ratio": lambda item: item.current,
+}
+
+
+def feature_samples(contract: Contract, report: WindowReport) -> dict[str, Iterable[Sample]]:
+    # A stored report may be older than the spec: only features of the spec are published.
+    features = {name: report.features[name] for name in contract.spec.features if name in report.features}
+    samples: dict[str, Iterable[Sample]] = {
+        short: [((name,), figure(feature)) for name, feature in features.items()] for short, figure in _FIGURES.items()
+    }
+    for short, of_quality in _QUALITY_FIGURES.items():
+        samples[short] = [
+            ((name,), of_quality(feature.quality)) for name, feature in features.items() if feature.quality
+        ]
+    for short, quantiles in _QUANTILES.items():
+        samples[short] = [
+            ((name, percentile), figure)
+            for name, feature in features.items()
+            if feature.quality
+            for percentile, figure in quantiles(feature.quality).items()
+        ]
+    samples["feature_status"] = [
+        ((name, status), float(feature.status is status)) for name, feature in features.items() for status in Status
+    ]
+    for short, figure in _BIN_FIGURES.items():
+        samples[f"drift_top_{short}"] = [
+            ((name, *labels), figure(item))
+            for name, feature in features.items()
+            for labels, item in _top_bins(feature, contract.spec.exporter.top_bins)
+        ]
+        samples[f"drift_{short}"] = [
+            ((name, *labels), figure(item)) for name, feature in features.items() for labels, item in _bins(feature)
+        ]
+    return samples
+
+
+def score_samples(score: FeatureReport, top_bins: int) -> dict[str, Iterable[Sample]]:
+    samples: dict[str, Iterable[Sample]] = {
+        short: single_sample(figure(score)) for short, figure in _SCORE_FIGURES.items()
+    }
+    samples["prediction_score_status"] = [((status,), float(score.status is status)) for status in Status]
+    for short, figure in _BIN_FIGURES.items():
+        samples[f"prediction_score_top_{short}"] = [
+            (labels, figure(item)) for labels, item in _top_bins(score, top_bins)
+        ]
+    return samples
+
+
+def count_window_samples(newest: CountWindow) -> dict[str, Iterable[Sample]]:
+    span = newest.window.end - newest.window.start
+    return {
+        "prediction_score_count_rows": single_sample(newest.report.rows),
+        "prediction_score_count_span_seconds": single_sample(span.total_seconds()),
+        "prediction_score_count_psi": single_sample(value_of(newest.report.psi)),
+        "prediction_score_count_psi_critical_value": single_sample(critical_value_of(newest.report.psi)),
+    }
+
+
+def _top_bins(feature: FeatureReport, count: int) -> Iterator[tuple[tuple[str, str], Bin]]:
+    if feature.psi is not None:
+        for rank, item in enumerate(feature.top_bins(count), start=1):
+            yield (str(rank), item.label), item
+
+
+def _bins(feature: FeatureReport) -> Iterator[tuple[tuple[str, str], Bin]]:
+    """Every bin; its index has as many digits as the largest, so that sorting by text is the order of the bins."""
+    if feature.psi is not None:
+        digits = len(str(len(feature.bins) - 1))
+        for index, item in enumerate(feature.bins):
+            yield (f"{index:0{digits}}", item.label), item
+
+
+def shift(item: Bin) -> str:
+    """What happened to a bin: ``> 365: 0.0% to 40.2%``."""
+    return f"{printable(item.label)}: {share(item.reference)} to {share(item.current)}"
+
+
+def state(feature: FeatureReport) -> str:
+    """The severity, else the status in words."""
+    return feature.severity or feature.status.value.replace("_", " ")
+
+
+def quality_findings(quality: Quality | None) -> str:
+    """The quality figures that are bad: ``mean +2.5 sd, new 3.0%``; empty where none is."""
+    if quality is None or quality.severity is None:
+        return ""
+    written = {
+        "mean {:+,.3g} sd": quality.mean_shift,
+        "median {:+,.3g} sd": quality.median_shift,
+        "variance x{:.2g}": quality.variance_ratio,
+        "cardinality {:+.0%}": quality.cardinality_change,
+        "new {:.1%}": quality.new_category_ratio,
+    }
+    found = [form.format(item.value) for form, item in written.items() if item and item.severity]
+    if quality.infinite_ratio:
+        found.append(f"infinite {quality.infinite_ratio:.1%}")
+    if quality.range_excess and not found:
+        found.append(f"from {quality.minimum:g} to {quality.maximum:g}")
+    return ", ".join([*found, *(f"without {printable(name)}" for name in quality.vanished or ())])
+
+
+def difference(found: SchemaDifference) -> str:
+    """A column that differs: ``device: missing column``."""
+    return f"{printable(found.column)}: {found.kind.replace('_', ' ')}"

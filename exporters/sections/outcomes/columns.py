@@ -1,0 +1,141 @@
+"""Columns of predictions and outcomes as numbers: which values are labels of an outcome's kind, and which are not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import nan
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from mlvitals.exporters.reading.columns import Column, comparable
+from mlvitals.exporters.reading.instants import instants
+from mlvitals.exporters.sections.outcomes.join import NO_TIME
+from mlvitals.generator.spec.model import FeatureType, Outcome, OutcomeKind, PredictionLog, Spec
+
+Floats: TypeAlias = NDArray[np.float64]
+
+LABEL_TYPES = {
+    OutcomeKind.BINARY: FeatureType.BOOLEAN,
+    OutcomeKind.CONTINUOUS: FeatureType.FLOAT,
+    OutcomeKind.RANKING: FeatureType.FLOAT,
+}
+"""How the label column of each kind is read where a format has no types."""
+
+_WORDS = {"true": 1.0, "false": 0.0}
+
+
+def outcome_of(spec: Spec) -> Outcome:
+    """What a spec says of outcomes.
+
+    Raises:
+        ValueError: it says nothing of them.
+    """
+    if spec.prediction_log.outcome is None:
+        raise ValueError("the spec has no prediction_log.outcome")
+    return spec.prediction_log.outcome
+
+
+def prediction_columns(log: PredictionLog) -> dict[str, FeatureType]:
+    """The columns that hold what an outcome is compared with, and how each is read."""
+    outcome = log.outcome
+    if outcome is None:
+        return {}
+    columns = {name: FeatureType.CATEGORICAL for name in (outcome.list, outcome.item) if name is not None}
+    prediction = outcome.prediction or log.score
+    return columns | ({prediction: FeatureType.FLOAT} if prediction is not None else {})
+
+
+def label_columns(log: PredictionLog) -> dict[str, FeatureType]:
+    """The column of the outcome, and how it is read."""
+    outcome = log.outcome
+    return {} if outcome is None else {outcome.column: LABEL_TYPES[outcome.kind]}
+
+
+class Labels(NamedTuple):
+    """A value for each row, NaN where it is no label of the kind, and which rows have a value at all."""
+
+    values: Floats
+    present: NDArray[np.bool_]
+    mismatch: str = ""
+    """What the column holds instead, where it is of another type and none of its values is a label."""
+
+
+def labels_of(column: Column, kind: OutcomeKind) -> Labels:
+    """Read labels one by one, so that a column that changes its type loses no more than what cannot be read.
+
+    Binary labels are truth values, 0 and 1, also as text; continuous ones are finite numbers; those of a ranking are
+    finite and not negative. A null is no outcome.
+    """
+    array = _array(column)
+    present = array.is_valid().to_numpy(zero_copy_only=False)
+    values = _numbers(array)
+    unfit = ~np.isfinite(values)
+    if kind is OutcomeKind.BINARY:
+        unfit |= (values != 0) & (values != 1)
+    elif kind is OutcomeKind.RANKING:
+        unfit |= values < 0
+    lost = bool(present.any()) and not _is_numeric(array.type) and bool(unfit[present].all())
+    return Labels(np.where(unfit, nan, values), present, f"{array.type} values, none a {kind} label" if lost else "")
+
+
+def predicted_values(column: Column) -> Floats:
+    """Predicted values, NaN where there is no finite one.
+
+    Raises:
+        ColumnTypeError: the column does not hold numbers.
+    """
+    values = comparable(column, FeatureType.FLOAT).to_numpy(zero_copy_only=False).astype(np.float64)
+    return np.where(np.isfinite(values), values, nan)
+
+
+def microseconds(times: Column) -> NDArray[np.int64]:
+    """Times since 1970, `NO_TIME` where there is none.
+
+    Raises:
+        InstantError: the column holds something else than times.
+    """
+    moments: Any = instants(_array(times)).cast(pa.int64())
+    since: NDArray[np.int64] = moments.fill_null(int(NO_TIME)).to_numpy(zero_copy_only=False)
+    return since
+
+
+def _array(column: Any) -> Any:
+    array: Any = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
+
+
+def _numbers(array: Any) -> Floats:
+    """Each value as a number, NaN where it is none."""
+    types, kind = pa.types, array.type
+    if _is_numeric(kind):
+        numbers: Floats = array.cast(pa.float64(), safe=False).fill_null(nan).to_numpy(zero_copy_only=False)
+        return numbers
+    if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
+        encoded = pc.dictionary_encode(array.cast(pa.large_string()), null_encoding="encode")
+        found = np.array([_number(text) for text in _texts(encoded.dictionary)])
+        return found[encoded.indices.to_numpy()] if found.size else np.empty(0)
+    return np.full(len(array), nan)
+
+
+def _is_numeric(kind: pa.DataType) -> bool:
+    types = pa.types
+    return types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
+
+
+def _texts(array: Any) -> Iterable[str | None]:
+    texts: Iterable[str | None] = array.to_pylist()
+    return texts
+
+
+def _number(text: str | None) -> float:
+    written = (text or "").strip().lower()
+    if written in _WORDS:
+        return _WORDS[written]
+    try:
+        return float(written)
+    except ValueError:
+        return nan

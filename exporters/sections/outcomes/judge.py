@@ -1,0 +1,205 @@
+"""Figures of outcomes beside their reference: what is noise, and how bad the rest is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import hypot, isfinite, sqrt
+
+import numpy as np
+from msgspec.structs import replace
+from numpy.typing import NDArray
+
+from mlvitals.exporters.parts import FileProblem, Interval, Measure, Window
+from mlvitals.exporters.reference.artifact import OutcomeReference
+from mlvitals.exporters.sections.outcomes.columns import outcome_of
+from mlvitals.exporters.sections.outcomes.join import NO_COUNTS, Counts, Joined
+from mlvitals.exporters.sections.outcomes.performance import Performance, PerformanceTally, moments_of, standard_error
+from mlvitals.exporters.sections.outcomes.report import EstimatedPerformance, Figure, OutcomeReport
+from mlvitals.exporters.sections.segments.count import SegmentOutcomes
+from mlvitals.exporters.statistics.distances import TWO_SIDED
+from mlvitals.exporters.statistics.judging import CONFIDENCE, level_limits, measure, wilson_interval, worst
+from mlvitals.exporters.statistics.moments import NO_MOMENTS, Moments
+from mlvitals.generator.spec.model import Outcome, OutcomeKind, Spec
+
+
+def judged(
+    spec: Spec,
+    reference: OutcomeReference | None,
+    window: Window,
+    found: OutcomeTally,
+    estimated: EstimatedPerformance | None,
+    problems: tuple[FileProblem, ...],
+    *,
+    outcomes_known: bool,
+) -> OutcomeReport:
+    """The report of a mature window.
+
+    Args:
+        spec: the system's spec, with a prediction_log.outcome.
+        reference: the outcomes of the training data, where they are known.
+        window: the mature window.
+        found: what was counted.
+        estimated: what the newest scores promise.
+        problems: what could not be read.
+        outcomes_known: False where no outcome could be read. Then the feedback is not 0, it is not known.
+    """
+    outcome, counts = outcome_of(spec), found.counts
+    performance, delays = found.performance.result(), found.delays()
+    expected = outcome.expected_rate or (reference.feedback_rate if reference else None)
+    asked = counts.predictions if outcomes_known else 0
+    fall = _feedback_fall(spec, asked, counts.answered, expected)
+    shift = _label_shift(spec, reference, found.observed)
+    loss = _performance_loss(spec, reference, performance, counts.answered)
+    return OutcomeReport(
+        window=window,
+        kind=outcome.kind,
+        predictions=counts.predictions,
+        repeated_predictions=counts.repeated_predictions,
+        answered=counts.answered,
+        early=counts.early,
+        late=counts.late,
+        duplicates=counts.duplicates,
+        orphans=counts.orphans if _tells(outcome, "orphan") else None,
+        invalid=counts.invalid,
+        untimed=counts.untimed,
+        feedback_rate=counts.answered / asked if asked else None,
+        feedback_interval=wilson_interval(counts.answered, asked),
+        expected_feedback_rate=expected,
+        feedback_fall=fall,
+        rejected_ratio=_rejected_ratio(outcome, counts),
+        delay_p50_seconds=_quantile(delays, 0.50),
+        delay_p95_seconds=_quantile(delays, 0.95),
+        predicted_mean=_mean(found.predicted),
+        observed_mean=_mean(found.observed),
+        observed_interval=_observed_interval(outcome, found.observed),
+        reference_observed_mean=reference.observed.mean if reference else None,
+        label_shift=shift,
+        paired=found.errors.count,
+        gap=_mean(found.errors),
+        gap_error=standard_error(found.errors),
+        reference_gap=_mean(reference.errors) if reference else None,
+        performance={
+            name: Figure(value=value, reference=reference.figures.get(name) if reference else None)
+            for name, value in performance.figures.items()
+        },
+        performance_loss=loss,
+        calibration=performance.calibration,
+        estimated=estimated,
+        problems=problems,
+        severity=worst(measure.severity for measure in (fall, shift, loss) if measure),
+    )
+
+
+def _tells(outcome: Outcome, reason: str) -> bool:
+    """Whether a kind of useless outcome can be told at all: by their times, or because they come from elsewhere."""
+    timed, apart = outcome.timestamp is not None, outcome.path is not None
+    return {"early": timed, "late": timed, "untimed": timed, "orphan": timed and apart}.get(reason, True)
+
+
+def _rejected_ratio(outcome: Outcome, counts: Counts) -> dict[str, float]:
+    rejected = {
+        "early": counts.early,
+        "late": counts.late,
+        "duplicate": counts.duplicates,
+        "orphan": counts.orphans,
+        "invalid": counts.invalid,
+        "untimed": counts.untimed,
+    }
+    total = counts.answered + sum(rejected.values())
+    if total < outcome.minimum_rows:
+        return {}
+    return {reason: count / total for reason, count in rejected.items() if _tells(outcome, reason)}
+
+
+def _quantile(delays: NDArray[np.float32], share: float) -> float | None:
+    return float(np.quantile(delays, share)) if delays.size else None
+
+
+def _mean(moments: Moments) -> float | None:
+    return moments.mean if moments.count and isfinite(moments.mean) else None
+
+
+def _observed_interval(outcome: Outcome, observed: Moments) -> Interval | None:
+    if outcome.kind is OutcomeKind.BINARY:
+        return wilson_interval(observed.mean * observed.count, observed.count)
+    error = standard_error(observed)
+    if error is None or not isfinite(observed.mean):
+        return None
+    return Interval(low=observed.mean - CONFIDENCE * error, high=observed.mean + CONFIDENCE * error)
+
+
+def _feedback_fall(spec: Spec, asked: int, answered: int, expected: float | None) -> Measure | None:
+    """How much of the expected feedback is missing; noise is that of a share of so many predictions."""
+    if not expected or asked < outcome_of(spec).minimum_rows:
+        return None
+    error = sqrt((1 - expected) / expected / asked)
+    fall = 1 - answered / asked / expected
+    return _only_above(measure(fall, TWO_SIDED * error, level_limits(spec.alerts.feedback_rate, None)))
+
+
+def _label_shift(spec: Spec, reference: OutcomeReference | None, observed: Moments) -> Measure | None:
+    """The mean outcome against the reference's, in shares of it (binary) or in its standard deviations."""
+    if reference is None or observed.count < outcome_of(spec).minimum_rows or not isfinite(observed.mean):
+        return None
+    normal = reference.observed
+    unit = normal.mean if reference.kind is OutcomeKind.BINARY else sqrt(normal.variance)
+    if not unit:
+        return None
+    error = sqrt(normal.variance * (1 / observed.count + 1 / normal.count)) / unit
+    limits = level_limits(spec.alerts.label_shift, None)
+    return measure((observed.mean - normal.mean) / unit, TWO_SIDED * error, limits)
+
+
+def _performance_loss(
+    spec: Spec, reference: OutcomeReference | None, performance: Performance, answered: int
+) -> Measure | None:
+    """The share of the reference's quality that is lost; of an error, its relative rise."""
+    if answered < outcome_of(spec).minimum_rows or reference is None or not reference.quality:
+        return None
+    if performance.quality is None or performance.quality_error is None or reference.quality <= 0:
+        return None
+    ratio = performance.quality / reference.quality
+    loss = ratio - 1 if reference.kind is OutcomeKind.CONTINUOUS else 1 - ratio
+    error = hypot(performance.quality_error, ratio * (reference.quality_error or 0.0)) / reference.quality
+    return _only_above(measure(loss, TWO_SIDED * error, level_limits(spec.alerts.performance_loss, None)))
+
+
+def _only_above(found: Measure) -> Measure:
+    """A figure of which only one side is bad."""
+    return found if found.value > 0 else replace(found, severity=None)
+
+
+@dataclass(slots=True)
+class OutcomeTally:
+    """Everything that figures of outcomes are made of."""
+
+    performance: PerformanceTally
+    segments: SegmentOutcomes
+    counts: Counts = NO_COUNTS
+    observed: Moments = NO_MOMENTS
+    """Of the outcomes."""
+    predicted: Moments = NO_MOMENTS
+    """Of the answered predictions that have a value."""
+    errors: Moments = NO_MOMENTS
+    """Of prediction less outcome."""
+    _delays: list[NDArray[np.float32]] = field(default_factory=list)
+
+    def add(self, joined: Joined) -> None:
+        """Add one partition."""
+        answered = ~np.isnan(joined.labels)
+        values = joined.predictions["value"]
+        known = ~np.isnan(values)
+        paired = answered & known
+        self.counts += joined.counts
+        self.observed = self.observed.merge(moments_of(joined.labels[answered]))
+        self.predicted = self.predicted.merge(moments_of(values[paired]))
+        self.errors = self.errors.merge(moments_of(values[paired] - joined.labels[paired]))
+        self._delays.append(joined.delays[answered].astype(np.float32))
+        self.performance.add(joined.predictions[known], joined.labels[known])
+        self.segments.add(joined)
+
+    def delays(self) -> NDArray[np.float32]:
+        """Seconds from each answered prediction to its outcome; nothing where outcomes have no time."""
+        delays = np.concatenate([np.empty(0, np.float32), *self._delays])
+        known: NDArray[np.float32] = delays[~np.isnan(delays)]
+        return known

@@ -1,0 +1,200 @@
+"""Outcomes and the evidence of the kind of drift as people read them, on the terminal and on paper."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from sqlalchemy import Column, Float, String, Table
+from sqlalchemy.types import BigInteger
+
+from mlvitals.exporters.database import TABLES, UtcDateTime, window_key
+from mlvitals.exporters.parts import Interval, Measure, Sample, value_of
+from mlvitals.exporters.sections.outcomes.report import EstimatedPerformance, OutcomeReport
+from mlvitals.exporters.wording import delay, interval, judged, number, printable, sentence, share, span
+from mlvitals.generator.spec.model import Severity
+
+OUTCOME_COUNTS = (
+    *("predictions", "answered", "early", "late", "duplicates", "orphans", "invalid", "untimed"),
+    *("repeated_predictions", "paired"),
+)
+"""Columns of `drift_outcomes` that are counts of an outcome report."""
+OUTCOME_FIGURES = (
+    *("feedback_rate", "delay_p50_seconds", "delay_p95_seconds"),
+    *("predicted_mean", "observed_mean", "gap", "gap_error"),
+)
+"""Columns of `drift_outcomes` that are figures of an outcome report."""
+
+drift_outcomes = Table(
+    "drift_outcomes",
+    TABLES,
+    *window_key(),
+    # The window whose predictions these are: the measured one moved back by the maximal delay.
+    Column("mature_start", UtcDateTime, nullable=False),
+    Column("mature_end", UtcDateTime, nullable=False),
+    *(Column(name, BigInteger) for name in OUTCOME_COUNTS),
+    *(Column(name, Float) for name in OUTCOME_FIGURES),
+    Column("label_shift", Float),
+    Column("performance_loss", Float),
+    Column("severity", String(16)),
+)
+
+
+def outcome_row(outcomes: OutcomeReport) -> dict[str, object]:
+    return {
+        "mature_start": outcomes.window.start,
+        "mature_end": outcomes.window.end,
+        **{name: getattr(outcomes, name) for name in (*OUTCOME_COUNTS, *OUTCOME_FIGURES)},
+        "label_shift": value_of(outcomes.label_shift),
+        "performance_loss": value_of(outcomes.performance_loss),
+        "severity": outcomes.severity and outcomes.severity.value,
+    }
+
+
+_WRITTEN = {"auc": "AUC", "mae": "MAE", "rmse": "RMSE", "ndcg": "NDCG", "brier": "Brier"}
+
+
+def figure_name(name: str) -> str:
+    """A figure of performance as it is read: ``auc`` -> AUC, ``log_loss`` -> log loss, ``estimated_auc`` -> AUC."""
+    words = name.removeprefix("estimated_").split("_")
+    return printable(" ".join(_WRITTEN.get(word, word) for word in words))
+
+
+def counts_apart(outcomes: OutcomeReport) -> dict[str, int | None]:
+    """How many outcomes were of no use, by reason; None where that cannot be told."""
+    return {
+        "late": outcomes.late,
+        "early": outcomes.early,
+        "duplicate": outcomes.duplicates,
+        "orphan": outcomes.orphans,
+        "invalid": outcomes.invalid,
+        "untimed": outcomes.untimed,
+    }
+
+
+def outcome_lines(outcomes: OutcomeReport) -> list[tuple[str, Severity | None]]:
+    """What there is to say of outcomes, a line each with how bad it is."""
+    where = f"Outcomes of the predictions of {span(outcomes.window)}"
+    if not outcomes.mature:
+        return [(f"{where}: not mature, more may come.", None)]
+    if outcomes.feedback_rate is None:
+        missing = "none of their outcomes could be read" if outcomes.predictions else "there were no predictions"
+        return [(f"{where}: {missing}.", None), *((line, None) for line in _counted(outcomes))]
+    return [
+        (f"{where}: {_feedback(outcomes)}", outcomes.feedback_fall.severity if outcomes.feedback_fall else None),
+        *((line, None) for line in _counted(outcomes)),
+        *_agreement(outcomes),
+    ]
+
+
+def _feedback(outcomes: OutcomeReport) -> str:
+    expected = outcomes.expected_feedback_rate
+    parts = (
+        f"{outcomes.answered:,} of {outcomes.predictions:,}",
+        _with_interval(share(outcomes.feedback_rate or 0.0), outcomes.feedback_interval, share),
+        "" if expected is None else f"expected {share(expected)}",
+        judged("fall", outcomes.feedback_fall, share),
+    )
+    return f"{', '.join(filter(None, parts))}."
+
+
+def _counted(outcomes: OutcomeReport) -> Iterator[str]:
+    if apart := [f"{reason} {count:,}" for reason, count in counts_apart(outcomes).items() if count]:
+        yield f"Not counted: {', '.join(apart)}."
+    if outcomes.delay_p50_seconds is not None and outcomes.delay_p95_seconds is not None:
+        yield f"Delay: {delay(outcomes.delay_p50_seconds)} in the median, 95% within {delay(outcomes.delay_p95_seconds)}."
+
+
+def _agreement(outcomes: OutcomeReport) -> Iterator[tuple[str, Severity | None]]:
+    if outcomes.observed_mean is not None:
+        shift = outcomes.label_shift
+        yield _observed(outcomes), shift.severity if shift else None
+    if figures := performance_line(outcomes):
+        yield figures, outcomes.performance_loss.severity if outcomes.performance_loss else None
+    if outcomes.estimated:
+        yield estimate_line(outcomes.estimated), None
+
+
+def _with_interval(value: str, found: Interval | None, written: Callable[[float], str]) -> str:
+    return f"{value} ({interval(found, written)})" if found else value
+
+
+def _observed(outcomes: OutcomeReport) -> str:
+    reference = outcomes.reference_observed_mean
+    parts = (
+        "" if outcomes.predicted_mean is None else f"predicted {number(outcomes.predicted_mean)}",
+        f"observed {_with_interval(number(outcomes.observed_mean or 0.0), outcomes.observed_interval, number)}",
+        "" if reference is None else f"in the reference {number(reference)}",
+        judged("shift", outcomes.label_shift, lambda value: f"{value:.3g}"),
+    )
+    return f"Mean {', '.join(filter(None, parts))}."
+
+
+def performance_line(outcomes: OutcomeReport) -> str:
+    """The figures of performance that are known, each with the reference's in parentheses."""
+    known = [
+        f"{figure_name(name)} {number(figure.value)}"
+        + ("" if figure.reference is None else f" ({number(figure.reference)})")
+        for name, figure in outcomes.performance.items()
+        if figure.value is not None
+    ]
+    if not known:
+        return ""
+    referred = any(figure.reference is not None for figure in outcomes.performance.values())
+    told = " (in the reference)" if referred else ""
+    loss = judged("loss", outcomes.performance_loss, share)
+    return f"Performance{told}: {', '.join(filter(None, (*known, loss)))}."
+
+
+def estimate_line(estimated: EstimatedPerformance) -> str:
+    """What the newest scores promise, said to be an estimate."""
+    figures = [f"{figure_name(name)} {number(value)}" for name, value in estimated.figures.items() if value is not None]
+    told = f"{', '.join(figures)}." if figures else f"none. {sentence(printable(estimated.reason))}"
+    return f"Estimated, not measured, from {estimated.scores:,} scores of {span(estimated.window)}: {told}"
+
+
+def samples_of_outcomes(report: OutcomeReport) -> dict[str, Iterable[Sample]]:
+    """The samples of a mature window; of one that is not mature only what its scores promise."""
+    samples: dict[str, Iterable[Sample]] = {}
+    if report.estimated is not None:
+        # The names say "estimated" already, and so does the family.
+        named = {name.removeprefix("estimated_"): value for name, value in report.estimated.figures.items()}
+        samples["performance_estimated"] = _by_label(named)
+    if not report.mature:
+        return samples
+    bounds, interval = report.feedback_interval, report.observed_interval
+    singles: dict[str, float | None] = {
+        "feedback_predictions": report.predictions,
+        "feedback_rate": report.feedback_rate,
+        "feedback_rate_upper_bound": None if bounds is None else bounds.high,
+        "feedback_expected_rate": report.expected_feedback_rate,
+        "feedback_files_unreadable": len({problem.path for problem in report.problems}),
+        "feedback_window_end_timestamp_seconds": report.window.end.timestamp(),
+        "outcome_mean": report.observed_mean,
+        "outcome_mean_lower_bound": None if interval is None else interval.low,
+        "outcome_mean_upper_bound": None if interval is None else interval.high,
+        "outcome_reference_mean": report.reference_observed_mean,
+        "outcome_predicted_mean": report.predicted_mean,
+        "outcome_gap": report.gap,
+        "outcome_gap_error": report.gap_error,
+        **_measure("feedback_fall", report.feedback_fall),
+        **_measure("outcome_shift", report.label_shift),
+        **_measure("performance_loss", report.performance_loss),
+    }
+    delays = {"50": report.delay_p50_seconds, "95": report.delay_p95_seconds}
+    figures = report.performance.items()
+    samples |= {
+        **{short: [((), value)] for short, value in singles.items()},
+        "feedback_delay_seconds": _by_label(delays),
+        "feedback_rejected_ratio": _by_label(report.rejected_ratio),
+        "performance": _by_label({name: figure.value for name, figure in figures}),
+        "performance_reference": _by_label({name: figure.reference for name, figure in figures}),
+    }
+    return samples
+
+
+def _measure(short: str, measure: Measure | None) -> dict[str, float | None]:
+    if measure is None:
+        return {}
+    return {short: measure.value, f"{short}_critical_value": measure.critical_value}
+
+
+def _by_label(values: Mapping[str, float | None]) -> list[Sample]:
+    return [((label,), value) for label, value in values.items()]

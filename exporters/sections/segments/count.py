@@ -1,0 +1,219 @@
+"""The values of a segment column, bounded in number and length whatever the column holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from mlvitals.exporters.reading.columns import Column, ColumnTypeError, comparable
+from mlvitals.exporters.sections.outcomes.join import Joined
+from mlvitals.exporters.sections.outcomes.performance import moments_of
+from mlvitals.exporters.statistics.cells import Cells, make_cells
+from mlvitals.exporters.statistics.moments import NO_MOMENTS, Moments
+from mlvitals.exporters.statistics.profile import FeatureProfile, profile_column
+from mlvitals.generator.spec.model import FeatureType, PredictionLog
+
+OTHER = "other"
+"""The rest: values that are not kept, and a value of this very name."""
+MISSING = "(missing)"
+"""Rows without a value."""
+MOST_VALUES = 2_000
+"""Values of a column that are told apart while a window is read; those met later are counted with the rest."""
+LONGEST = 80
+"""Characters of a value; values that agree in them are one segment."""
+
+Codes = NDArray[np.uint32]
+
+
+class SegmentValues:
+    """A column's values in the order in which they were met. A row's code is the place of its value."""
+
+    def __init__(self) -> None:
+        self._places = {OTHER: 0}
+
+    @property
+    def names(self) -> list[str]:
+        """The values, by code."""
+        return list(self._places)
+
+    def codes(self, column: Column) -> Codes:
+        """The code of each row.
+
+        Raises:
+            ColumnTypeError: the column holds no categories, such as fractions or times.
+        """
+        encoded: Any = comparable(column, FeatureType.CATEGORICAL).dictionary_encode("encode")
+        places = [self._place(value) for value in encoded.dictionary.cast(pa.large_binary()).to_pylist()]
+        codes: Codes = np.array(places, np.uint32)[encoded.indices.to_numpy(zero_copy_only=False)]
+        return codes
+
+    def _place(self, value: bytes | None) -> int:
+        """As bytes: what is no UTF-8 is still a value."""
+        name = MISSING if value is None else value.decode("utf-8", "replace")[:LONGEST]
+        if name not in self._places and len(self._places) >= MOST_VALUES:
+            name = OTHER
+        return self._places.setdefault(name, len(self._places))
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentOutcome:
+    """What became of the predictions of one segment."""
+
+    predictions: int = 0
+    observed: Moments = NO_MOMENTS
+    """Of the outcomes; their count is that of the answered predictions."""
+    errors: Moments = NO_MOMENTS
+    """Of prediction less outcome."""
+
+    def merge(self, other: SegmentOutcome) -> SegmentOutcome:
+        """What became of the predictions of both."""
+        return SegmentOutcome(
+            self.predictions + other.predictions,
+            self.observed.merge(other.observed),
+            self.errors.merge(other.errors),
+        )
+
+
+class SegmentOutcomes:
+    """Gathers outcomes by the values of segment columns."""
+
+    def __init__(self, columns: tuple[str, ...] = ()) -> None:
+        self.columns = columns
+        self._values = tuple(SegmentValues() for _ in columns)
+        self._found: tuple[dict[int, SegmentOutcome], ...] = tuple({} for _ in columns)
+
+    def codes(self, columns: Mapping[str, Column], rows: int) -> Codes:
+        """The segments of some rows, one column for each segment column; rows whose segment cannot be told are other."""
+        codes = np.zeros((rows, len(self.columns)), np.uint32)
+        for place, (name, values) in enumerate(zip(self.columns, self._values, strict=True)):
+            if name in columns:
+                try:
+                    codes[:, place] = values.codes(columns[name])
+                except ColumnTypeError:
+                    continue  # the window itself tells
+        return codes
+
+    def add(self, joined: Joined) -> None:
+        """Add predictions with their outcomes."""
+        for place, found in enumerate(self._found):
+            codes = joined.predictions["segments"][:, place]
+            for code in np.unique(codes).tolist():
+                outcome = _outcome(joined, codes == code)
+                found[code] = found[code].merge(outcome) if code in found else outcome
+
+    def by_value(self, column: str) -> dict[str, SegmentOutcome]:
+        """What was gathered, by the values of a segment column."""
+        place = self.columns.index(column)
+        names = self._values[place].names
+        return {names[code]: outcome for code, outcome in self._found[place].items()}
+
+
+def _outcome(joined: Joined, mine: np.ndarray) -> SegmentOutcome:
+    labels, predicted = joined.labels[mine], joined.predictions["value"][mine]
+    answered = ~np.isnan(labels)
+    paired = answered & ~np.isnan(predicted)
+    return SegmentOutcome(
+        int(np.count_nonzero(mine)), moments_of(labels[answered]), moments_of(predicted[paired] - labels[paired])
+    )
+
+
+Profiles: TypeAlias = dict[str, FeatureProfile]
+"""By segment value, the scores of its rows."""
+
+
+@dataclass(slots=True)
+class SegmentTally:
+    """What was counted so far of each segment column."""
+
+    profiles: dict[str, Profiles] = field(default_factory=dict)
+    """By column. One that was in no file is not in here."""
+    problems: dict[str, str] = field(default_factory=dict)
+    """Why a column could not be counted, in some file at least."""
+
+    def merge(self, other: SegmentTally) -> None:
+        """Add what was counted elsewhere."""
+        self.problems |= other.problems
+        for column, profiles in other.profiles.items():
+            self.profiles[column] = merged(self.profiles.get(column, {}), profiles)
+
+
+@dataclass(frozen=True, slots=True)
+class Segmentation:
+    """By which columns of a log scores are counted, and on which cells."""
+
+    columns: tuple[str, ...]
+    score: str | None
+    cells: Cells
+
+    @classmethod
+    def of(cls, log: PredictionLog, cells: Cells | None) -> Segmentation:
+        """The segments of a log; where the score has no cells, all scores count as one cell."""
+        return cls(log.segments, log.score, cells or make_cells(pa.nulls(0), FeatureType.FLOAT, bins=2, knots=2))
+
+    def count(self, columns: Mapping[str, Column], rows: int) -> SegmentTally:
+        """Count some rows. Where scores are missing or of another type, the segments still have rows."""
+        scores = columns.get(self.score or "", pa.nulls(rows))
+        tally = SegmentTally()
+        for name in self.columns:
+            if name in columns:
+                try:
+                    tally.profiles[name] = profile_by_segment(columns[name], scores, self.cells)
+                except ColumnTypeError as error:
+                    tally.problems[name] = f"column {name!r} {error}"
+        return tally
+
+
+def profile_by_segment(segments: Column, scores: Column, cells: Cells) -> Profiles:
+    """The scores of each segment.
+
+    Args:
+        segments: a segment column.
+        scores: the scores beside it.
+        cells: those of the score.
+
+    Raises:
+        ColumnTypeError: the segment column holds no categories.
+    """
+    values = SegmentValues()
+    codes = values.codes(segments)
+    order = np.argsort(codes, kind="stable")
+    ordered = scores.take(pa.array(order, pa.int64()))
+    present, starts = np.unique(codes[order], return_index=True)
+    parts = zip(present.tolist(), pairwise([*starts.tolist(), len(codes)]), strict=True)
+    return {values.names[code]: _profile(ordered.slice(start, end - start), cells) for code, (start, end) in parts}
+
+
+def _profile(scores: Column, cells: Cells) -> FeatureProfile:
+    try:
+        return profile_column(scores, cells)
+    except ColumnTypeError:
+        return profile_column(pa.nulls(len(scores)), cells)
+
+
+def merged(profiles: Profiles, others: Profiles) -> Profiles:
+    """The profiles of the rows of both; the same whatever their order while the values are not too many."""
+    result = dict(profiles)
+    for value, profile in others.items():
+        name = value if value in result or len(result) < MOST_VALUES else OTHER
+        result[name] = result[name].merge(profile) if name in result else profile
+    return result
+
+
+def largest(sizes: Mapping[str, int], most: int) -> Iterator[str]:
+    """The values that hold the most rows; of equal ones the first in the alphabet. The rest is never among them."""
+    return iter(sorted(sizes.keys() - {OTHER}, key=lambda value: (-sizes[value], value))[:most])
+
+
+def folded(profiles: Profiles, kept: frozenset[str]) -> Profiles:
+    """The kept values, and one profile of all the rest where there is any."""
+    result: Profiles = {}
+    for value, profile in profiles.items():
+        name = value if value in kept else OTHER
+        result[name] = result[name].merge(profile) if name in result else profile
+    return result

@@ -1,0 +1,85 @@
+"""Moments of a sample that merge: count, mean, and sums of powers of the distances from that mean."""
+
+from __future__ import annotations
+
+from math import isfinite
+
+import msgspec
+import numpy as np
+
+from mlvitals.exporters.reading.columns import Numbers
+
+PIECE = 8192
+"""Values summed at once: they stay in a core's fastest caches, and are too few for the dot product of any BLAS to
+start threads of its own, which would round as they happen to cut."""
+
+
+class Moments(msgspec.Struct, frozen=True, kw_only=True):
+    """Power sums of finite values about their own mean.
+
+    About the mean and not about a fixed origin: the spread of values that moved far away, such as a Unix time
+    beside an age in days, would else drown in rounding.
+    """
+
+    count: int = 0
+    mean: float = 0.0
+    squares: float = 0.0
+    cubes: float = 0.0
+    fourths: float = 0.0
+
+    @classmethod
+    def of(cls, values: Numbers) -> Moments:
+        """The moments of values in ascending order; not finite where a sum overflows."""
+        if not values.size or values[0] == values[-1]:
+            return cls(count=values.size, mean=float(values[0]) if values.size else 0.0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = float(values.mean(dtype=np.float64))
+            sums = np.zeros(3)
+            for start in range(0, values.size, PIECE):
+                distances = np.subtract(values[start : start + PIECE], mean, dtype=np.float64)
+                squares = np.square(distances)
+                sums += (distances @ distances, distances @ squares, squares @ squares)
+        return cls(count=values.size, mean=mean, squares=float(sums[0]), cubes=float(sums[1]), fourths=float(sums[2]))
+
+    def merge(self, other: Moments) -> Moments:
+        """The moments of the values of both (Pebay 2008, formulas 1.1 to 1.6)."""
+        if not self.count or not other.count:
+            return self if self.count else other
+        m, n = self.count, other.count
+        total, gap = m + n, other.mean - self.mean
+        share = gap / total
+        step = gap * share * m * n
+        return Moments(
+            count=total,
+            mean=self.mean + n * share,
+            squares=self.squares + other.squares + step,
+            cubes=self.cubes
+            + other.cubes
+            + step * share * (m - n)
+            + 3 * share * (m * other.squares - n * self.squares),
+            fourths=self.fourths
+            + other.fourths
+            + step * share * share * (m * m - m * n + n * n)
+            + 6 * share * share * (m * m * other.squares + n * n * self.squares)
+            + 4 * share * (m * other.cubes - n * self.cubes),
+        )
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether no sum overflowed."""
+        return all(map(isfinite, (self.mean, self.squares, self.cubes, self.fourths)))
+
+    @property
+    def variance(self) -> float:
+        """Mean squared distance from the mean; 0 without values."""
+        return self.squares / self.count if self.count else 0.0
+
+    @property
+    def kurtosis(self) -> float:
+        """Fourth central moment over the squared variance: 3 for a normal law, at least 1; 1 for a constant."""
+        squared = self.squares * self.squares
+        return max(1.0, self.count * self.fourths / squared) if squared else 1.0
+
+
+NO_MOMENTS = Moments()
+"""Those of no values."""

@@ -1,0 +1,247 @@
+"""A first look at training data of which nothing is known yet: what each column holds, for a first spec.
+
+All rows are read once; what is kept of a column does not grow with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlvitals.exporters.parts import FileProblem
+from mlvitals.exporters.paths import plain
+from mlvitals.exporters.reading.columns import Chunk, unwrapped
+from mlvitals.exporters.reading.files import StoredFile
+from mlvitals.exporters.reading.instants import InstantError, instants
+from mlvitals.exporters.reading.log import FORMAT_OF_SUFFIX, BrokenFileError, column_names, read_file
+from mlvitals.exporters.reading.text import parsed
+from mlvitals.exporters.training.build import ReferenceDataError
+from mlvitals.exporters.training.data import files_at
+from mlvitals.exporters.wording import printable
+from mlvitals.generator.spec.first_spec import SeenColumn
+from mlvitals.generator.spec.model import FeatureType, LogFormat
+
+MOST_LEVELS = 1000
+"""Text of more different values is no category."""
+_EXACT = 2**53
+_IDENTIFIERS = ("_id", "_code")
+"""Whole numbers in a column whose name ends so are names, not amounts."""
+_NO_TIME = "\0"
+"""No column is called so: nothing is read as the time of a row."""
+_READ_AS: dict[FeatureType, Callable[[pa.DataType], bool]] = {
+    FeatureType.BOOLEAN: pa.types.is_boolean,
+    FeatureType.INTEGER: pa.types.is_int64,
+    FeatureType.FLOAT: pa.types.is_float64,
+    FeatureType.TIMESTAMP: pa.types.is_timestamp,
+}
+"""What text can be besides text, the narrowest first, and the Arrow type it then has."""
+
+
+def first_look(paths: Sequence[str], base_dir: Path) -> tuple[list[SeenColumn], LogFormat, int]:
+    """The columns of training data in the order of the first file, its format, and how many rows there are.
+
+    Args:
+        paths: files or folders, also by URL; a file's name says its format, Parquet where it does not.
+        base_dir: where relative paths start.
+
+    Raises:
+        ReferenceDataError: there are no files, no rows, or a file cannot be read.
+
+    """
+    files = [file for path in paths for file in files_at(path, base_dir)]
+    columns: dict[str, _Column] = {}
+    rows = sum(_look_into(file, columns) for file in files)
+    if not rows:
+        raise ReferenceDataError("there are no rows of training data")
+    return [column.seen(name, rows) for name, column in columns.items()], _format(files[0]), rows
+
+
+def _format(file: StoredFile) -> LogFormat:
+    return FORMAT_OF_SUFFIX.get(Path(file.path).suffix.lower(), LogFormat.PARQUET)
+
+
+def _look_into(file: StoredFile, columns: dict[str, _Column]) -> int:
+    """Add the rows of a file to what is known of its columns; how many there are."""
+    form, rows = _format(file), 0
+    try:
+        names = column_names(file, form) - frozenset(file.partition)
+        # As categories, text is given as it stands.
+        for item in read_file(file, form, dict.fromkeys(names, FeatureType.CATEGORICAL), _NO_TIME):
+            if isinstance(item, FileProblem):
+                raise ReferenceDataError(f"{item.path}: {item.problem}")
+            rows += item.rows
+            for name, values in item.columns.items():
+                columns.setdefault(name, _Column()).add(unwrapped(values), form)
+    except (OSError, pa.ArrowException) as error:
+        raise ReferenceDataError(f"{file.path} {plain(error)}") from error
+    except BrokenFileError as error:
+        raise ReferenceDataError(f"{file.path}: {error}") from error
+    return rows
+
+
+class _Column:
+    """What is known of a column so far."""
+
+    def __init__(self) -> None:
+        self.rows = self.nulls = self.empty = 0
+        self.readings = list(_READ_AS)
+        self.types: list[pa.DataType] = []
+        self.levels: set[object] = set()
+        self.unique = self.times = self.whole = True
+        self.low: Any = None
+        self.high: Any = None
+
+    def add(self, values: Chunk, form: LogFormat) -> None:
+        """Add values as the file has them."""
+        self.rows += len(values)
+        self.empty += values.null_count
+        typed = self._typed(values, form)
+        present = _present(typed)
+        self.nulls += len(values) - len(present)
+        if len(present):
+            if typed.type not in self.types:
+                self.types.append(typed.type)
+            self._note_times(present)
+            self._note_range(present)
+            # Nanoseconds and far years are times to Arrow, and none to Python.
+            self._note_levels(instants(present).cast(pa.int64()) if _is_time(values.type) else _present(values))
+
+    def seen(self, name: str, rows: int) -> SeenColumn:
+        """What a spec says of it."""
+        kind, remark = self._verdict(name, rows)
+        nulls = self.empty if kind is FeatureType.CATEGORICAL else self.nulls
+        return SeenColumn(
+            name=name,
+            type=kind,
+            nullable=nulls > 0,
+            remark=_with_nulls(remark, nulls, self.rows),
+            unique=self.unique and self.rows == rows and not nulls,
+            times=self.times and bool(self.levels),
+        )
+
+    # ---------------------------------------------------------------- noting
+
+    def _typed(self, values: Chunk, form: LogFormat) -> Chunk:
+        """Values in the narrowest type that all text so far can be read as."""
+        if form not in (LogFormat.CSV, LogFormat.JSONL) or not _is_text(values.type):
+            return values
+        while self.readings:
+            kind = self.readings[0]
+            typed = parsed(values, kind, form)
+            if _READ_AS[kind](typed.type):
+                return typed
+            self.readings.pop(0)
+        return values
+
+    def _note_levels(self, present: Chunk) -> None:
+        full = len(self.levels) > MOST_LEVELS
+        if full and not self.unique:
+            return
+        try:
+            distinct: Any = pc.unique(present)
+        except pa.ArrowException:  # lists and the like, which are no levels
+            self.unique = False
+            return
+        self.unique = self.unique and len(distinct) == len(present)
+        if not full:
+            self.levels.update(distinct.slice(0, MOST_LEVELS + 1).to_pylist())
+
+    def _note_times(self, present: Chunk) -> None:
+        if self.times:
+            try:
+                self.times = instants(present).null_count == 0
+            except (InstantError, pa.ArrowException):
+                self.times = False
+
+    def _note_range(self, present: Any) -> None:
+        if not _is_number(present.type):
+            return
+        found: Any = pc.min_max(present)
+        low, high = found["min"].as_py(), found["max"].as_py()
+        self.low = low if self.low is None else min(self.low, low)
+        self.high = high if self.high is None else max(self.high, high)
+        if self.whole and _is_fractional(present.type):
+            numbers = present.cast(pa.float64())
+            self.whole = bool(pc.all(pc.equal(numbers, pc.floor(numbers))).as_py())
+
+    # ---------------------------------------------------------------- judging
+
+    def _verdict(self, name: str, rows: int) -> tuple[FeatureType | None, str]:
+        """The type as a feature, None where it is none, and what is to be said of the values."""
+        if why := self._unusable(rows):
+            return None, printable(why)
+        if all(map(pa.types.is_boolean, self.types)):
+            return FeatureType.BOOLEAN, ""
+        if any(map(_is_text, self.types)):
+            return self._category()
+        if all(map(_is_time, self.types)):
+            return FeatureType.TIMESTAMP, "measured as its age"
+        return self._number(name)
+
+    def _unusable(self, rows: int) -> str:
+        if self.rows < rows:
+            return "not every file has it"
+        if not self.types:
+            return "never has a value"
+        usable = all(_is_number(kind) or _is_text(kind) or _is_time(kind) for kind in self.types)
+        mixed = any(map(_is_time, self.types)) and any(map(_is_number, self.types))
+        if not usable or mixed:
+            return f"holds {' and '.join(sorted(map(str, self.types)))}, which is not measured"
+        if self.low is not None and not self._is_fractional and max(abs(self.low), abs(self.high)) > _EXACT:
+            return "holds integers beyond 2**53, which floats cannot tell apart"
+        return ""
+
+    @property
+    def _is_fractional(self) -> bool:
+        return any(map(_is_fractional, self.types))
+
+    def _number(self, name: str) -> tuple[FeatureType | None, str]:
+        if self.levels == {0, 1}:
+            return FeatureType.BOOLEAN, "0 and 1"
+        if name.lower().endswith(_IDENTIFIERS) and not self._is_fractional:
+            return self._category()
+        # pandas makes floats of integers where some are missing.
+        whole = not self._is_fractional or (self.whole and self.nulls > 0)
+        return FeatureType.INTEGER if whole else FeatureType.FLOAT, f"{self.low:,.6g} to {self.high:,.6g}"
+
+    def _category(self) -> tuple[FeatureType | None, str]:
+        if len(self.levels) > MOST_LEVELS:
+            return None, f"more than {MOST_LEVELS:,} different values"
+        if self.unique and self.rows > 1:
+            return None, "differs in every row"
+        return FeatureType.CATEGORICAL, f"{len(self.levels):,} value{'' if len(self.levels) == 1 else 's'}"
+
+
+def _present(values: Any) -> Chunk:
+    """The values that are there: neither null nor NaN."""
+    present = values.drop_null()
+    if pa.types.is_floating(present.type):
+        present = present.filter(pc.invert(pc.is_nan(present)))
+    found: Chunk = present
+    return found
+
+
+def _with_nulls(remark: str, nulls: int, rows: int) -> str:
+    told = f"{nulls / rows:.2%} null" if 0 < nulls < rows else ""
+    return ", ".join(filter(None, (remark, told)))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+
+
+def _is_time(kind: pa.DataType) -> bool:
+    return pa.types.is_timestamp(kind) or pa.types.is_date(kind)
+
+
+def _is_fractional(kind: pa.DataType) -> bool:
+    """Half precision is left out, as where features are measured."""
+    return pa.types.is_float32(kind) or pa.types.is_float64(kind) or pa.types.is_decimal(kind)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or _is_fractional(kind) or pa.types.is_boolean(kind)

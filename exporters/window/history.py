@@ -1,0 +1,272 @@
+"""What earlier windows say that bears on the kind of drift of a window, and the kind itself.
+
+Outcomes come late: the gap that a window finds is that of predictions made before it. Whether inputs or scores
+drifted is therefore looked up for the very window of those predictions, not for the one that is measured now.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import msgspec
+
+from mlvitals.exporters.parts import Measure, Window
+from mlvitals.exporters.schedule import newest_end
+from mlvitals.exporters.sections.concept.kind import drift_type
+from mlvitals.exporters.sections.concept.report import ConceptReport, DriftType, Evidence, GapSample, PastWindow
+from mlvitals.exporters.sections.concept.series import GapSeries, concept_report
+from mlvitals.exporters.sections.events.report import EventCount
+from mlvitals.exporters.sections.events.totals import Counted, TotalsKeeper
+from mlvitals.exporters.sections.features.report import FeatureReport
+from mlvitals.exporters.sections.outcomes.report import OutcomeReport
+from mlvitals.exporters.window.report import WindowReport
+from mlvitals.generator.contract import UNMEASURABLE, Contract, Status
+from mlvitals.generator.spec.durations import milliseconds
+from mlvitals.generator.spec.levels import level_in_force
+from mlvitals.generator.spec.model import AlertPolicy, Levels, OutcomeKind, Severity, Spec
+
+MOSTLY = 0.5
+"""A gap is explained where more than this share of its excess was gathered while inputs or scores drifted."""
+_BAD = (Severity.WARNING, Severity.CRITICAL)
+
+
+class OutcomeFacts(NamedTuple):
+    """What the outcomes of a matured window say."""
+
+    sample: GapSample
+    outcome_rate_moved: bool | None = None
+    """Whether the rate, or mean, of the outcomes left the reference's; None where it is not known."""
+    ranking_moved: bool | None = None
+    """Whether scores tell outcomes apart less well than in the reference; None where it is not known."""
+
+
+def past_window(report: WindowReport) -> PastWindow:
+    """What to keep of a report."""
+    return PastWindow(
+        report.window,
+        report.reference_version,
+        report.drift_type is not None and report.drift_type.explains,
+        report.concept.sample if report.concept else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DriftHistory:
+    """The windows of one reference version, up to one."""
+
+    version: str
+    series: GapSeries
+    begin: datetime | None = None
+    """Begin of the first window: predictions made earlier may be another model's."""
+    explaining: tuple[Window, ...] = ()
+    """Windows whose inputs or scores drifted, and whose outcomes are still to come."""
+
+    def after(self, past: PastWindow) -> "DriftHistory":
+        """The history after one more window; one of another reference version starts it anew."""
+        if past.reference_version != self.version:
+            return DriftHistory(past.reference_version, GapSeries(self.series.plan)).after(past)
+        begin = self.begin or past.window.start
+        explaining = (*self.explaining, past.window) if past.explains else self.explaining
+        if past.sample is None:
+            return replace(self, begin=begin, explaining=explaining)
+        sample = self.explained(past.sample)
+        waiting = tuple(window for window in explaining if window.end > sample.window_start)
+        series = self.series.after(sample) if sample.window_start >= begin else self.series
+        return replace(self, series=series, begin=begin, explaining=waiting)
+
+    def explained(self, sample: GapSample) -> GapSample:
+        """The sample, told whether inputs or scores drifted in its window."""
+        overlapping = any(
+            window.start < sample.window_end and sample.window_start < window.end for window in self.explaining
+        )
+        return msgspec.structs.replace(sample, explained=overlapping)
+
+
+def drift_history(spec: Spec, report: WindowReport, past: Iterable[PastWindow]) -> DriftHistory:
+    """The history that a report continues.
+
+    Args:
+        spec: the system's spec.
+        report: what was measured.
+        past: windows that are kept, by their end; those that ended at or after the report's are left out, so that
+            measuring a window again gives what it gave before.
+    """
+    history = DriftHistory(report.reference_version, GapSeries(spec.concept))
+    for one in past:
+        if one.window.end < report.window.end and one.reference_version == history.version:
+            history = history.after(one)
+    return history
+
+
+def with_drift_type(
+    spec: Spec, report: WindowReport, outcomes: OutcomeFacts | None, history: DriftHistory
+) -> WindowReport:
+    """The report, with what it says of concept drift and of the kind of drift.
+
+    Args:
+        spec: the system's spec.
+        report: what was measured.
+        outcomes: what the newest outcomes say; None where there are none.
+        history: the windows before it.
+    """
+    if history.version != report.reference_version:
+        history = DriftHistory(report.reference_version, GapSeries(spec.concept))
+    facts = outcomes and outcomes._replace(sample=history.explained(outcomes.sample))
+    found = _concept(report, facts, history) if spec.has_gap else None
+    return msgspec.structs.replace(report, concept=found, drift_type=_drift_type(spec, report, facts, found))
+
+
+def _concept(report: WindowReport, facts: OutcomeFacts | None, history: DriftHistory) -> ConceptReport:
+    sample = facts.sample if facts else None
+    now = history.after(PastWindow(report.window, report.reference_version, False, sample))
+    return concept_report(now.series, sample)
+
+
+def _drift_type(
+    spec: Spec, report: WindowReport, facts: OutcomeFacts | None, concept: ConceptReport | None
+) -> DriftType:
+    own = bool(facts and not facts.sample.explained)
+    gap = concept.severity is not None if concept and concept.ewma is not None else None
+    unsound = tuple(name for name, feature in report.features.items() if _is_unsound(spec, name, feature))
+    drifted = tuple(_drifted(report, unsound))
+    evidence = Evidence(
+        features=drifted if drifted or _any_compared(report) else None,
+        unsound=unsound,
+        strong=bool(unsound) or any(report.features[name].severity is Severity.CRITICAL for name in drifted),
+        prediction=_prediction_moved(report),
+        gap=gap,
+        gap_explained=bool(gap and concept and (concept.explained_ratio or 0.0) > MOSTLY),
+        outcome_rate=facts.outcome_rate_moved if facts and own else None,
+        ranking=facts.ranking_moved if facts and own else None,
+    )
+    return drift_type(evidence)
+
+
+def _drifted(report: WindowReport, unsound: tuple[str, ...]) -> Iterator[str]:
+    ranked = sorted(report.features.items(), key=lambda item: item[1].rank)
+    return (name for name, feature in ranked if feature.severity in _BAD or name in unsound)
+
+
+def _any_compared(report: WindowReport) -> bool:
+    return any(feature.status is Status.OK for feature in report.features.values())
+
+
+def _prediction_moved(report: WindowReport) -> bool | None:
+    if report.score is None or report.score.psi is None:
+        return None
+    return report.score.severity in _BAD
+
+
+def _is_unsound(spec: Spec, name: str, report: FeatureReport) -> bool:
+    """Whether a feature's values look broken rather than different."""
+    feature = spec.features.get(name)
+    if feature is None or report.status is Status.MISSING_IN_REFERENCE:
+        return False
+    if report.status in UNMEASURABLE:
+        return True
+    alerts, own = spec.alerts, feature.thresholds
+    infinite = report.quality.infinite_ratio if report.quality else None
+    return (
+        _above(report.null_rate, alerts.null_rate if feature.nullable else alerts.required_null_rate, own.null_rate)
+        or _above(report.out_of_range_ratio, alerts.out_of_range_ratio, own.out_of_range_ratio)
+        or _above(infinite, alerts.infinite_ratio, own.infinite_ratio)
+    )
+
+
+def _above(value: float | None, policy: AlertPolicy, own: Levels | None) -> bool:
+    level = level_in_force(policy, own, Severity.WARNING)
+    return policy.enabled and value is not None and level is not None and value > level
+
+
+def judged_again(
+    spec: Spec, late: WindowReport, past: Iterable[PastWindow], later: Iterable[WindowReport]
+) -> list[WindowReport]:
+    """Reports of windows after one that was measured late, as they are with it; those that stay the same are left out.
+
+    Args:
+        spec: the system's spec.
+        late: the window that was measured late, judged.
+        past: windows that are kept, as `drift_history` takes them.
+        later: the reports of windows that ended after it and were judged without it, by their end.
+    """
+    known = {one.window: one for one in (*past, past_window(late))}
+    changed = []
+    for report in later:
+        history = drift_history(
+            spec, report, sorted(known.values(), key=lambda one: (one.window.end, one.window.start))
+        )
+        again = with_drift_type(spec, report, facts_of(report.outcomes), history)
+        known[again.window] = past_window(again)
+        if again != report:
+            changed.append(again)
+    return changed
+
+
+ONCE_IN_20 = 0.5
+"""Of a two-sided 99.9 % critical value, 3.29 standard errors: what chance exceeds upwards in 5 % of the windows."""
+
+
+def facts_of(outcomes: OutcomeReport | None) -> OutcomeFacts | None:
+    """What a window's outcomes say; None where they leave no gap to speak of.
+
+    How well scores tell outcomes apart is known of binary outcomes only.
+    """
+    if outcomes is None or outcomes.gap is None or outcomes.gap_error is None:
+        return None
+    sample = GapSample(
+        window_start=outcomes.window.start,
+        window_end=outcomes.window.end,
+        gap=outcomes.gap,
+        gap_error=outcomes.gap_error,
+        count=outcomes.paired,
+    )
+    is_binary = outcomes.kind is OutcomeKind.BINARY
+    return outcome_facts(
+        sample, rate_shift=outcomes.label_shift, ranking_loss=outcomes.performance_loss if is_binary else None
+    )
+
+
+def outcome_facts(sample: GapSample, *, rate_shift: Measure | None, ranking_loss: Measure | None) -> OutcomeFacts:
+    """Judge what was measured of a window's outcomes.
+
+    Args:
+        sample: the gap between predictions and outcomes.
+        rate_shift: change of the outcomes' rate, or mean, against the reference; None where it is not known.
+        ranking_loss: the share that is lost of how well scores tell outcomes apart (of AUC - 0.5); None where it is
+            not known. How bad it is does not matter here, and chance may exceed it once in 20 windows: it does not
+            raise an alarm, it tells concept from label drift once the gap has.
+    """
+    return OutcomeFacts(
+        sample,
+        None if rate_shift is None else rate_shift.severity in (Severity.WARNING, Severity.CRITICAL),
+        None if ranking_loss is None else ranking_loss.value > ONCE_IN_20 * ranking_loss.critical_value,
+    )
+
+
+def with_totals(spec: Spec, report: WindowReport, keeper: TotalsKeeper) -> WindowReport:
+    """The report with the running totals of its business events, to which its step is added.
+
+    Only windows of the exporter's own series count: others, and those that are not over yet, would count events
+    that belong to steps of their own.
+    """
+    found = report.events
+    if found is None or not _is_of_series(spec, report):
+        return report
+    contract, business = Contract(spec), spec.business
+    counters = {name: contract.event(name) for name in found.events if name not in business.unique}
+    amounts = {counter: found.events[name].amount for name, counter in counters.items()}
+    counted = keeper.count_step(report.system, found.step, amounts)
+    told = {name: _told(found.events[name], counted[counter]) for name, counter in counters.items()}
+    return msgspec.structs.replace(report, events=msgspec.structs.replace(found, events=found.events | told))
+
+
+def _is_of_series(spec: Spec, report: WindowReport) -> bool:
+    window, step = report.window, timedelta(milliseconds=milliseconds(spec.step))
+    length = timedelta(milliseconds=milliseconds(spec.windows.length))
+    on_time = newest_end(window.end, step, timedelta(0)) == window.end
+    return on_time and window.end - window.start == length and window.end <= report.measured_at
+
+
+def _told(event: EventCount, counted: Counted) -> EventCount:
+    return msgspec.structs.replace(event, total=counted.total, remark=counted.remark)

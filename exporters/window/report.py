@@ -1,0 +1,87 @@
+"""What one measurement found: the value that statistics produce and that gauges, SQL rows and JSON are made of."""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from mlvitals.exporters.parts import FileProblem, Window
+from mlvitals.exporters.sections.concept.report import ConceptReport, DriftType
+from mlvitals.exporters.sections.events.report import EventsReport
+from mlvitals.exporters.sections.features.report import SEVERITIES, CountWindow, FeatureReport, SchemaDifference
+from mlvitals.exporters.sections.outcomes.report import OutcomeReport
+from mlvitals.exporters.sections.segments.report import SegmentsReport
+from mlvitals.exporters.sections.skew.report import SkewReport
+from mlvitals.exporters.wording import printable
+from mlvitals.generator.spec.model import Severity
+
+
+class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything one measurement found."""
+
+    schema: Literal["mlvitals.drift/1"] = "mlvitals.drift/1"
+    """Name and version of the JSON form; a change that breaks a reader raises the number."""
+    system: str
+    window: Window
+    measured_at: datetime
+    reference_version: str
+    reference_created: datetime
+    rows: int
+    features: dict[str, FeatureReport]
+    score: FeatureReport | None = None
+    score_count: CountWindow | None = None
+    schema_differences: tuple[SchemaDifference, ...] = ()
+    problems: tuple[FileProblem, ...] = ()
+    severity: Severity | None = None
+    """The worst of all features and the scores."""
+    skew: SkewReport | None = None
+    """None where the spec has no skew.path."""
+    concept: ConceptReport | None = None
+    """None where the spec has no outcome that is compared with a prediction."""
+    drift_type: DriftType | None = None
+    outcomes: OutcomeReport | None = None
+    """None where the spec has no prediction_log.outcome."""
+    segments: dict[str, SegmentsReport] = {}
+    """By segment column of the spec."""
+    events: EventsReport | None = None
+    """None where the spec has no business.events_log."""
+
+    @property
+    def urgency(self) -> Severity | None:
+        """The worst urgency of the features and the scores, of the window and the newest."""
+        found = {report.urgency for _, report in self.worst_first("score")}
+        return next((severity for severity in SEVERITIES if severity in found), None)
+
+    def worst_first(self, score_name: str) -> list[tuple[str, FeatureReport]]:
+        """Names and reports of all features, and of the scores under the name given, as people should read them.
+
+        The newest scores appear only when they are to be told: mostly they are those of the window.
+        """
+        scores = [(score_name, self.score)] if self.score else []
+        if self.score_count and self.score_count.report.urgency:
+            scores.append((f"{score_name} newest {self.score_count.wanted:,}", self.score_count.report))
+        return sorted([*self.features.items(), *scores], key=lambda item: item[1].rank)
+
+    def is_at_least(self, severity: Severity) -> bool:
+        """Whether anything was found that is as bad as this, or worse."""
+        return self.urgency is not None and SEVERITIES.index(self.urgency) <= SEVERITIES.index(severity)
+
+    def to_json(self) -> bytes:
+        """The stable JSON form."""
+        return msgspec.json.encode(self)
+
+    @classmethod
+    def from_json(cls, text: bytes | str) -> "WindowReport":
+        """Read the JSON form back.
+
+        Raises:
+            msgspec.ValidationError: the text is not a report of this schema version.
+        """
+        return msgspec.json.decode(text, type=cls)
+
+
+def unread(report: WindowReport) -> list[str]:
+    """A line for each file that the window, its skew, outcomes or events could not read in full, told once."""
+    parts = (report.skew, report.outcomes, report.events)
+    problems = (*report.problems, *(problem for part in parts if part for problem in part.problems))
+    return [printable(f"{item.path}: {item.problem}") for item in dict.fromkeys(problems)]

@@ -1,0 +1,134 @@
+"""When the generated rules would have fired over a stretch of time."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from math import ceil
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from mlvitals.evaluation.expressions import Evaluator, Floats, Labels, UnknownSyntaxError, Vector
+from mlvitals.generator.promql import metric_names
+from mlvitals.generator.spec.durations import seconds
+from mlvitals.generator.spec.model import Severity
+
+_NO_FIRING = {Severity.NONE.value, ""}
+
+
+class Firing(msgspec.Struct, frozen=True, kw_only=True):
+    """An alert that fired for one set of labels: at the steps from `start` to before `end`."""
+
+    alert: str
+    severity: Severity
+    layer: str
+    labels: dict[str, str]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """All that fired, in order of time, and what could not be told."""
+
+    firings: tuple[Firing, ...]
+    not_understood: dict[str, str]
+    """Alerts whose expression needs more PromQL than is understood, with the reason."""
+    without_data: tuple[str, ...]
+    """Alerts that read something of which the history has no sample: nothing is known of them."""
+
+
+@dataclass(slots=True)
+class Recorded:
+    """Series that were measured, and those of the recording rules, evaluated when they are first read."""
+
+    times: Floats
+    step: timedelta
+    measured: Mapping[str, Vector]
+    records: Mapping[str, list[Mapping[str, Any]]]
+    _known: dict[str, Vector] = field(default_factory=dict)
+
+    def series(self, name: str) -> Vector:
+        """The series of a name."""
+        if name not in self.records:
+            return self.measured.get(name, {})
+        if name not in self._known:
+            found: Vector = {}
+            for rule in self.records[name]:
+                added = frozenset((key, str(value)) for key, value in rule.get("labels", {}).items())
+                replaced = {key for key, _ in added}
+                for labels, values in Evaluator(self).vector(rule["expr"]).items():
+                    found[frozenset(item for item in labels if item[0] not in replaced) | added] = values
+            self._known[name] = found
+        return self._known[name]
+
+
+def names_read(groups: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """Every series name that rules read."""
+    return frozenset(name for group in groups for rule in group["rules"] for name in metric_names(rule["expr"]))
+
+
+def fired(
+    groups: Iterable[Mapping[str, Any]], times: Floats, step: timedelta, measured: Mapping[str, Vector]
+) -> Outcome:
+    """Evaluate rule groups, as the rules file holds them, on series over time.
+
+    A condition counts from the first step at which it holds, and `for` lasts whole steps: an alert is told of up to one
+    step later than Prometheus would.
+    """
+    rules = [rule for group in groups for rule in group["rules"]]
+    records: dict[str, list[Mapping[str, Any]]] = {}
+    for rule in rules:
+        if "record" in rule:
+            records.setdefault(rule["record"], []).append(rule)
+    store = Recorded(times, step, measured, records)
+    firings: list[Firing] = []
+    problems: dict[str, str] = {}
+    without: list[str] = []
+    for rule in rules:
+        if "alert" not in rule or rule["labels"].get("severity", "") in _NO_FIRING:
+            continue
+        try:
+            vector = Evaluator(store).vector(rule["expr"])
+        except UnknownSyntaxError as problem:
+            problems[rule["alert"]] = str(problem)
+            continue
+        if not vector and not all(store.series(name) for name in metric_names(rule["expr"])):
+            without.append(rule["alert"])
+        for labels, values in vector.items():
+            firings += _of_series(rule, labels, ~np.isnan(values), step)
+    firings.sort(key=lambda firing: (firing.start, firing.alert, firing.severity))
+    known = {firing.alert for firing in firings}
+    return Outcome(tuple(firings), problems, tuple(sorted(set(without) - known)))
+
+
+def _of_series(rule: Mapping[str, Any], labels: Labels, holds: NDArray[np.bool_], step: timedelta) -> list[Firing]:
+    waits, keeps = (
+        ceil(seconds(str(rule.get(key, "0s"))) / step.total_seconds()) for key in ("for", "keep_firing_for")
+    )
+    return [
+        Firing(
+            alert=rule["alert"],
+            severity=Severity(rule["labels"]["severity"]),
+            layer=rule["labels"].get("layer", ""),
+            labels=dict(sorted(labels)),
+            start=start,
+            end=end,
+        )
+        for start, end in firing_steps(holds, waits, keeps)
+    ]
+
+
+def firing_steps(holds: NDArray[np.bool_], waits: int, keeps: int) -> list[tuple[int, int]]:
+    """When an alert fires whose condition holds at those steps: after `waits` more, until `keeps` after the last."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], holds, [False])).astype(np.int8)))
+    found: list[tuple[int, int]] = []
+    for begin, end in edges.reshape(-1, 2).tolist():
+        going_on = bool(found) and begin <= found[-1][1]  # still kept from before: nothing is pending again
+        if going_on:
+            found[-1] = (found[-1][0], min(len(holds), end + keeps))
+        elif begin + waits < end:
+            found.append((begin + waits, min(len(holds), end + keeps)))
+    return found

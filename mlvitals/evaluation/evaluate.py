@@ -1,0 +1,78 @@
+"""A history replayed: measured by the exporter's code, judged by the generated rules, held against the truth."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from mlvitals.evaluation.alerts import fired, names_read
+from mlvitals.evaluation.history import History, HistoryError, Steps, add_folder, spec_of_folder
+from mlvitals.evaluation.scoring import Evaluation, score
+from mlvitals.evaluation.truth import Truth
+from mlvitals.exporters.process.backfill import backfill
+from mlvitals.exporters.publish.results import ResultsStore
+from mlvitals.exporters.reference.artifact import Reference
+from mlvitals.exporters.schedule import windows_ending
+from mlvitals.exporters.window.report import WindowReport
+from mlvitals.generator.contract import Contract
+from mlvitals.generator.rules.groups import rule_groups
+from mlvitals.generator.signals import signals
+from mlvitals.generator.spec.durations import milliseconds
+from mlvitals.generator.spec.model import Spec
+
+DRIFT_TYPE = "drift_type"
+"""The family whose label `type` says which kind of drift there is."""
+
+
+def evaluate(
+    spec: Spec,
+    base_dir: Path,
+    folder: Path,
+    truth: Truth,
+    reference: Reference,
+    results: ResultsStore | None,
+    progress: Callable[[Iterator[WindowReport], int], Iterator[WindowReport]] = lambda reports, _: reports,
+) -> Evaluation:
+    """Replay the history in a folder from the truth's start to its end.
+
+    The step of the rules is the spec's `telemetry.rate_window`, the shortest range that rules read.
+
+    Args:
+        spec: the system's spec.
+        base_dir: where its relative paths start.
+        folder: the history (`evaluation.history`).
+        truth: what was wrong in it.
+        reference: what is normal.
+        results: keeps the reports, for figures that look back at earlier windows.
+        progress: told of every window as it is measured.
+
+    Raises:
+        HistoryError: the folder cannot be replayed, or is of another system.
+        LogError: the log as a whole cannot be read.
+    """
+    if truth.system != spec.system.name:
+        raise HistoryError(f"the truth is of {truth.system!r}, the spec of {spec.system.name!r}")
+    local = spec_of_folder(spec, folder)
+    groups = tuple(rule_groups(spec, signals(spec)))
+    contract = Contract(local)
+    steps = Steps(truth.start, truth.end, _length(spec.telemetry.rate_window))
+    history = History(contract, steps, names_read(groups) | {contract.name(DRIFT_TYPE)})
+    length, step = _length(spec.windows.length), _length(spec.step)
+    windows = windows_ending(truth.start, truth.end, length, step)
+    reports = backfill(local, base_dir, reference, windows, measured_at=truth.end, history=None, results=results)
+    for report in progress(iter(reports), len(windows)):
+        history.add(report)
+    history.finish(truth.end + step)
+    add_folder(history, folder)
+    outcome = fired(groups, steps.times, steps.step, history.series)
+    drift_types = history.series.get(contract.name(DRIFT_TYPE), {})
+    # What looks at a window needs the first to end; nothing was published before.
+    warm_up = steps.at(_first_published(truth.start, length, spec)) + 1
+    return score(truth, steps, len(windows), outcome, drift_types, warm_up=warm_up)
+
+
+def _first_published(start: datetime, length: timedelta, spec: Spec) -> datetime:
+    return start + length + _length(spec.windows.grace)
+
+
+def _length(duration: str) -> timedelta:
+    return timedelta(milliseconds=milliseconds(duration))

@@ -1,0 +1,185 @@
+"""An evaluation as one page: no script, no request to anywhere, light or dark as the reader has it."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from html import escape
+from importlib.resources import files
+
+from mlvitals.evaluation.alerts import Firing
+from mlvitals.evaluation.scoring import Catch, Evaluation, FaultResult, subject
+from mlvitals.evaluation.wording import after, verdict
+from mlvitals.exporters.wording import printable
+from mlvitals.generator.spec.model import Severity
+
+_WIDTH, _LEFT, _ROW, _HEAD = 1000, 250, 22, 58
+_WEEK = timedelta(days=7)
+_SHOWN = (Severity.WARNING, Severity.CRITICAL)
+_STYLE = """
+svg.time text { font-size: 12px; fill: currentColor; } svg.time .soft { opacity: .6; } svg.time .end { text-anchor: end; }
+svg.time .fault { fill: #7a869a; opacity: .18; } svg.time .settling { fill: #7a869a; opacity: .08; }
+svg.time .benign { fill: #2a9d5c; opacity: .2; } svg.time line { stroke: currentColor; opacity: .15; }
+svg.time .warning { fill: #d99a00; } svg.time .critical { fill: #d03a3a; }
+"""
+
+
+def evaluation_page(found: Evaluation) -> str:
+    """The page of an evaluation, as a whole HTML document."""
+    title = escape(f"{printable(found.system)}: evaluation {found.start:%Y-%m-%d} to {found.end:%Y-%m-%d}")
+    style = files("mlvitals.exporters.publish.html").joinpath("page.css").read_text("utf-8") + _STYLE
+    body = "".join((_header(found), _timeline(found), _faults(found), _alarms(found), _remarks(found)))
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{title}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n{body}</main>\n</body>\n</html>\n"
+    )
+
+
+def _text(value: str) -> str:
+    return escape(printable(value))
+
+
+def _header(found: Evaluation) -> str:
+    caught = sum(result.caught for result in found.faults)
+    kind = "ok" if found.is_perfect else "critical"
+    pills = (
+        f'<span class="pill {kind}">{caught} of {len(found.faults)} faults caught at their layer</span>'
+        f'<span class="pill {"critical" if found.false_pages else "ok"}">{found.false_pages} false pages</span>'
+        f'<span class="pill">{found.fault_free_days:.1f} days without a fault</span>'
+    )
+    return (
+        f'<header>\n<h1>{_text(found.system)}</h1>\n<p class="window">{found.start:%Y-%m-%d} to {found.end:%Y-%m-%d}, '
+        f'{found.windows:,} windows, rules every {found.step_seconds / 60:g} min</p>\n<p class="verdict">{pills}</p>\n'
+        "</header>\n"
+    )
+
+
+# ---------------------------------------------------------------- the plot
+
+
+def _timeline(found: Evaluation) -> str:
+    """Faults as bands, and below them what fired, a row for each alert."""
+    names = sorted({firing.alert for firing in found.firings if firing.severity in _SHOWN})
+    height = _HEAD + _ROW * (len(found.faults) + len(names)) + 30
+    elements = "".join((*_weeks(found, height), *_bands(found, height), *_firings(found, names)))
+    return (
+        '<h2>What was wrong, and what fired</h2>\n<div class="card table">'
+        f'<svg class="time" viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="Faults and alerts over time">'
+        f"{elements}</svg></div>\n"
+    )
+
+
+def _x(found: Evaluation, seconds: float) -> float:
+    length = (found.end - found.start).total_seconds()
+    return _LEFT + (_WIDTH - _LEFT - 10) * min(1.0, max(0.0, seconds / length))
+
+
+def _weeks(found: Evaluation, height: int) -> Iterator[str]:
+    moment = found.start
+    while moment <= found.end:
+        x = _x(found, (moment - found.start).total_seconds())
+        yield f'<line x1="{x:.1f}" x2="{x:.1f}" y1="30" y2="{height}"/>'
+        yield f'<text class="soft" x="{x:.1f}" y="22">{moment:%d %b}</text>'
+        moment += _WEEK
+
+
+def _bands(found: Evaluation, height: int) -> Iterator[str]:
+    for index, result in enumerate(found.faults):
+        fault = result.fault
+        times = (fault.start, fault.end, fault.settled)
+        start, end, settled = (_x(found, (time - found.start).total_seconds()) for time in times)
+        top = _HEAD - 20 + _ROW * index
+        kind = "fault" if fault.pages else "benign"
+        for css, left, right in ((kind, start, end), ("settling", end, settled)):
+            yield f'<rect class="{css}" x="{left:.1f}" y="{top}" width="{max(1.5, right - left):.1f}" height="{height - top}"/>'
+        yield f'<text class="end" x="{_LEFT - 8}" y="{top + 15}">{_text(fault.name)}</text>'
+        yield f'<line x1="{_LEFT}" x2="{start:.1f}" y1="{top + 11}" y2="{top + 11}"/>'
+
+
+def _firings(found: Evaluation, names: list[str]) -> Iterator[str]:
+    rows = {name: _HEAD + _ROW * (len(found.faults) + index) for index, name in enumerate(names)}
+    for name, top in rows.items():
+        yield f'<text class="end soft" x="{_LEFT - 8}" y="{top + 14}">{_text(name)}</text>'
+    for severity in _SHOWN:  # pages over warnings
+        for left, right, name in _merged(found, [item for item in found.firings if item.severity is severity]):
+            width = max(2.0, right - left)
+            yield f'<rect class="{severity}" x="{left:.1f}" y="{rows[name] + 4}" width="{width:.1f}" height="12"/>'
+
+
+def _merged(found: Evaluation, firings: list[Firing]) -> Iterator[tuple[float, float, str]]:
+    """Stretches in which an alert fires for any labels."""
+    open_ones: dict[str, tuple[int, int]] = {}
+    for firing in firings:
+        begin, end = open_ones.get(firing.alert, (firing.start, firing.start))
+        if firing.start > end:
+            yield _stretch(found, begin, end, firing.alert)
+            begin, end = firing.start, firing.end
+        open_ones[firing.alert] = (begin, max(end, firing.end))
+    for name, (begin, end) in open_ones.items():
+        yield _stretch(found, begin, end, name)
+
+
+def _stretch(found: Evaluation, begin: int, end: int, name: str) -> tuple[float, float, str]:
+    return _x(found, begin * found.step_seconds), _x(found, end * found.step_seconds), name
+
+
+# ---------------------------------------------------------------- the tables
+
+
+def _table(title: str, heads: tuple[str, ...], rows: Iterator[str]) -> str:
+    head = "".join(f"<th>{name}</th>" for name in heads)
+    return (
+        f'<h2>{title}</h2>\n<div class="card table"><table>\n<thead><tr>{head}</tr></thead>\n'
+        f"<tbody>\n{''.join(rows)}</tbody></table></div>\n"
+    )
+
+
+def _faults(found: Evaluation) -> str:
+    heads = ("Fault", "Layer", "Verdict", "First at its layer", "First of all", "First page", "Kind of drift")
+    return _table("Every fault", heads, map(_fault_row, found.faults))
+
+
+def _fault_row(result: FaultResult) -> str:
+    fault = result.fault
+    kind = "ok" if result.caught and not result.false_page else "critical"
+    drift = result.drift_type or "-"
+    wrong = f" (expected {' or '.join(fault.drift_types)})" if result.drift_type_right is False else ""
+    cells = (
+        f"<b>{_text(fault.name)}</b><br><small>{fault.start:%Y-%m-%d %H:%M} to {fault.end:%Y-%m-%d %H:%M}, "
+        f"strength {fault.strength:g}</small>",
+        _text(fault.layer),
+        f'<span class="pill {kind}">{verdict(result)}</span>',
+        _catch(result.first_of_layer),
+        _catch(result.first),
+        _catch(result.page),
+        _text(drift + wrong),
+    )
+    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>\n"
+
+
+def _catch(catch: Catch | None) -> str:
+    if catch is None:
+        return "-"
+    about = subject(catch.labels)
+    detail = f"<br><small>{_text(about)}</small>" if about else ""
+    return f'<span class="{catch.severity}">{_text(catch.alert)}</span> {after(catch.delay_seconds)}{detail}'
+
+
+def _alarms(found: Evaluation) -> str:
+    if not found.false_alarms:
+        return '<h2>False alarms</h2>\n<div class="card remarks"><p>Nothing fired while nothing was wrong.</p></div>\n'
+    rows = (
+        f'<tr><td><span class="{alarm.severity}">{_text(alarm.alert)}</span></td><td>{alarm.severity}</td>'
+        f"<td>{_text(alarm.layer)}</td><td>{alarm.times}</td><td>{alarm.per_day:.2f}</td>"
+        f"<td>{alarm.first:%Y-%m-%d %H:%M} {_text(subject(alarm.labels))}</td></tr>\n"
+        for alarm in found.false_alarms
+    )
+    return _table("False alarms", ("Alert", "Severity", "Layer", "Times", "A day", "First"), rows)
+
+
+def _remarks(found: Evaluation) -> str:
+    lines = [f"Not evaluated: {alert}: {reason}" for alert, reason in found.not_understood.items()]
+    if found.without_data:
+        lines.append(f"Without data in this history, hence not put to the test: {', '.join(found.without_data)}.")
+    items = "".join(f"<p>{_text(line)}</p>" for line in lines)
+    return f'<h2>Not judged</h2>\n<div class="card remarks">{items}</div>\n' if items else ""

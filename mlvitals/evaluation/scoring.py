@@ -1,0 +1,219 @@
+"""What caught each fault, after how long and at which layer first; and what fired although nothing was wrong."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from mlvitals.evaluation.alerts import Firing, Outcome
+from mlvitals.evaluation.expressions import Vector
+from mlvitals.evaluation.history import Steps
+from mlvitals.evaluation.truth import FaultRecord, Truth
+from mlvitals.generator.spec.model import Severity
+
+_DAY_SECONDS = 86_400
+_NO_KIND = ("none", "unknown")
+_HARDLY = 0.1
+"""Share of a fault's time up to which a kind of drift may be told by chance."""
+_CATCHING = (Severity.WARNING, Severity.CRITICAL)
+"""Severities that somebody hears of."""
+
+
+class Catch(msgspec.Struct, frozen=True, kw_only=True):
+    """An alert that began to fire while a fault was there."""
+
+    alert: str
+    severity: Severity
+    layer: str
+    labels: dict[str, str]
+    at: datetime
+    delay_seconds: float
+
+
+class FaultResult(msgspec.Struct, frozen=True, kw_only=True):
+    """How a fault was noticed."""
+
+    fault: FaultRecord
+    caught: bool
+    """Whether a warning or a page of its own layer came."""
+    as_expected: bool
+    """Whether one of the alerts that the truth names came; true where it names none."""
+    first: Catch | None
+    """What came first, of any layer."""
+    first_of_layer: Catch | None
+    page: Catch | None
+    """The first page of any layer."""
+    catches: tuple[Catch, ...]
+    """The first of each alert and severity, in order of time."""
+    drift_type: str | None
+    """The kind of drift that was told most while the fault lasted; None where none is published."""
+    drift_type_right: bool | None
+    false_page: bool
+    """It paged although nobody should have been woken."""
+
+
+class FalseAlarm(msgspec.Struct, frozen=True, kw_only=True):
+    """An alert that fired while nothing was wrong."""
+
+    alert: str
+    severity: Severity
+    layer: str
+    times: int
+    per_day: float
+    first: datetime
+    labels: dict[str, str]
+    """Of the first time."""
+
+
+class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """What monitoring made of a history."""
+
+    schema: Literal["mlvitals.evaluation/1"] = "mlvitals.evaluation/1"
+    """Name and version of the JSON form; a change that breaks a reader raises the number."""
+    system: str
+    start: datetime
+    end: datetime
+    step_seconds: float
+    windows: int
+    faults: tuple[FaultResult, ...]
+    fault_free_days: float
+    false_alarms: tuple[FalseAlarm, ...]
+    false_pages: int
+    """Pages in fault-free time, and faults that paged although they should not."""
+    not_understood: dict[str, str]
+    without_data: tuple[str, ...]
+    firings: tuple[Firing, ...]
+
+    @property
+    def is_perfect(self) -> bool:
+        """Every fault caught at its layer, no false page, no wrong kind of drift."""
+        right = all(result.caught and result.drift_type_right is not False for result in self.faults)
+        return right and not self.false_pages
+
+    def to_json(self) -> bytes:
+        """The stable JSON form."""
+        return msgspec.json.encode(self)
+
+
+def score(
+    truth: Truth, steps: Steps, windows: int, outcome: Outcome, drift_types: Vector, *, warm_up: int = 0
+) -> Evaluation:
+    """Hold what fired against the truth.
+
+    Args:
+        truth: what was wrong.
+        steps: the moments of the evaluation.
+        windows: how many windows were measured.
+        outcome: what fired.
+        drift_types: series that are 1 while their label `type` is the kind of drift told.
+        warm_up: steps at the begin that count neither as fault-free nor as false.
+
+    """
+    free = _fault_free(truth, steps)
+    free[:warm_up] = False
+    days = float(free.sum()) * steps.step.total_seconds() / _DAY_SECONDS
+    faults = tuple(_result(fault, steps, outcome.firings, drift_types) for fault in truth.faults)
+    alarms = tuple(_false_alarms(outcome.firings, free, steps, days))
+    pages = sum(alarm.times for alarm in alarms if alarm.severity is Severity.CRITICAL)
+    return Evaluation(
+        system=truth.system,
+        start=steps.start,
+        end=steps.end,
+        step_seconds=steps.step.total_seconds(),
+        windows=windows,
+        faults=faults,
+        fault_free_days=days,
+        false_alarms=alarms,
+        false_pages=pages + sum(result.false_page for result in faults),
+        not_understood=outcome.not_understood,
+        without_data=outcome.without_data,
+        firings=outcome.firings,
+    )
+
+
+def _fault_free(truth: Truth, steps: Steps) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    free = np.ones(steps.count, bool)
+    for fault in truth.faults:
+        free[max(0, steps.at(fault.start)) : max(0, steps.at(fault.settled))] = False
+    return free
+
+
+def _result(fault: FaultRecord, steps: Steps, firings: Sequence[Firing], drift_types: Vector) -> FaultResult:
+    catches = tuple(_catches(fault, steps, firings))
+    heard = [catch for catch in catches if catch.severity in _CATCHING]
+    of_layer = next((catch for catch in heard if catch.layer == fault.layer), None)
+    page = next((catch for catch in heard if catch.severity is Severity.CRITICAL), None)
+    told = _drift_type(fault, steps, drift_types)
+    return FaultResult(
+        fault=fault,
+        caught=of_layer is not None,
+        as_expected=not fault.signals or any(catch.alert in fault.signals for catch in catches),
+        first=heard[0] if heard else None,
+        first_of_layer=of_layer,
+        page=page,
+        catches=catches,
+        drift_type=told,
+        drift_type_right=None if told is None or not fault.drift_types else told in fault.drift_types,
+        false_page=page is not None and not fault.pages,
+    )
+
+
+def _catches(fault: FaultRecord, steps: Steps, firings: Iterable[Firing]) -> Iterable[Catch]:
+    """The first time of each alert and severity that began within the fault, until it has settled."""
+    begin, settled = steps.at(fault.start), steps.at(fault.settled)
+    seen: set[tuple[str, Severity]] = set()
+    for firing in firings:
+        key = (firing.alert, firing.severity)
+        if begin <= firing.start < settled and key not in seen:
+            seen.add(key)
+            at = steps.moment(firing.start)
+            yield Catch(
+                alert=firing.alert,
+                severity=firing.severity,
+                layer=firing.layer,
+                labels=firing.labels,
+                at=at,
+                delay_seconds=(at - fault.start).total_seconds(),
+            )
+
+
+def _drift_type(fault: FaultRecord, steps: Steps, drift_types: Vector) -> str | None:
+    """The kind told most from the start until all is settled.
+
+    That nothing drifts, or that nobody knows, is the answer only where hardly anything else was told: before a fault
+    shows and after it is over that is right to say.
+    """
+    begin, settled = max(0, steps.at(fault.start)), max(0, steps.at(fault.settled))
+    told: Counter[str] = Counter()
+    for labels, values in drift_types.items():
+        told[dict(labels).get("type", "")] += int((values[begin:settled] == 1).sum())
+    kinds = Counter({kind: count for kind, count in told.items() if kind not in _NO_KIND})
+    answer = kinds if kinds.total() > _HARDLY * told.total() else told
+    return answer.most_common(1)[0][0] if answer.total() else None
+
+
+def _false_alarms(
+    firings: Iterable[Firing], free: np.ndarray[tuple[int], np.dtype[np.bool_]], steps: Steps, days: float
+) -> Iterable[FalseAlarm]:
+    groups: dict[tuple[str, Severity], list[Firing]] = {}
+    for firing in firings:
+        if free[firing.start] and firing.severity in _CATCHING:
+            groups.setdefault((firing.alert, firing.severity), []).append(firing)
+    for (alert, severity), found in sorted(groups.items(), key=lambda item: (item[0][1], item[0][0])):
+        yield FalseAlarm(
+            alert=alert,
+            severity=severity,
+            layer=found[0].layer,
+            times=len(found),
+            per_day=len(found) / days if days else 0.0,
+            first=steps.moment(found[0].start),
+            labels=found[0].labels,
+        )
+
+
+def subject(labels: Mapping[str, str]) -> str:
+    """What an alert is about, from the labels that say so."""
+    return ", ".join(value for name, value in labels.items() if name not in {"instance", "job", "system"})

@@ -1,0 +1,179 @@
+"""What people are sent, whichever service it was meant for. Pure: a request's body in, a message or a refusal out."""
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from urllib.parse import parse_qs
+
+import msgspec
+
+from mlvitals.generator.errors import UserError
+
+
+class Service(StrEnum):
+    """Who a message was meant for."""
+
+    SLACK = "slack"
+    PAGERDUTY = "pagerduty"
+    WEBHOOK = "webhook"
+
+
+class Link(msgspec.Struct, frozen=True):
+    """Somewhere to go from a message."""
+
+    text: str
+    url: str
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """A message as it arrived. `body` is what was sent, without the secret that addressed it."""
+
+    id: int
+    received_at: datetime
+    service: Service
+    to: str = ""
+    status: str = ""
+    """``trigger``, ``acknowledge`` or ``resolve`` at PagerDuty, ``firing`` or ``resolved`` at a webhook."""
+    title: str = ""
+    text: str = ""
+    links: tuple[Link, ...] = ()
+    key: str = ""
+    """What further messages about the same incident carry as well."""
+    body: dict[str, Any] = {}
+
+
+class BadRequestError(UserError):
+    """The body is not what the service takes; the text is what the service would answer."""
+
+
+_ACTIONS = ("trigger", "acknowledge", "resolve")
+_PAYLOAD = ("summary", "source", "severity")
+_SEVERITIES = ("critical", "error", "warning", "info")
+
+
+def slack_message(body: bytes, content_type: str, number: int, now: datetime) -> Message:
+    """A message to Slack's incoming webhook, as JSON or as a form whose ``payload`` is JSON.
+
+    Raises:
+        BadRequestError: no JSON object, or one without text.
+    """
+    if content_type.startswith("application/x-www-form-urlencoded"):
+        body = parse_qs(body.decode(errors="replace")).get("payload", [""])[0].encode()
+    sent = _json(body, "invalid_payload")
+    attachments = _mappings(sent.get("attachments"))
+    if not (sent.get("text") or sent.get("blocks") or attachments):
+        raise BadRequestError("no_text")
+    first = attachments[0] if attachments else {}
+    links = [Link(_text(action, "text"), _text(action, "url")) for action in _mappings(first.get("actions"))]
+    return Message(
+        id=number,
+        received_at=now,
+        service=Service.SLACK,
+        to=_text(sent, "channel"),
+        title=_text(first, "title") or _text(first, "fallback"),
+        text="\n".join(filter(None, (_text(sent, "text"), *(_text(part, "text") for part in attachments)))),
+        links=_usable(links),
+        body=sent,
+    )
+
+
+def pagerduty_message(body: bytes, new_key: str, number: int, now: datetime) -> Message:
+    """An event of PagerDuty's Events API version 2; `new_key` is its dedup_key where it brings none.
+
+    Raises:
+        BadRequestError: what PagerDuty would refuse; the text names all of it.
+    """
+    sent = _json(body, "Event object is not valid JSON")
+    action, payload = _text(sent, "event_action"), sent.get("payload")
+    payload = payload if isinstance(payload, dict) else {}
+    if problems := [*_event_problems(sent, action), *(_payload_problems(payload) if action == "trigger" else ())]:
+        raise BadRequestError("; ".join(problems))
+    details = payload.get("custom_details")
+    lines = details.items() if isinstance(details, dict) else ()
+    links = [
+        Link(_text(link, "text") or _text(link, "href"), _text(link, "href")) for link in _mappings(sent.get("links"))
+    ]
+    return Message(
+        id=number,
+        received_at=now,
+        service=Service.PAGERDUTY,
+        to=_text(payload, "group"),
+        status=action,
+        title=_text(payload, "summary"),
+        text="\n".join(f"{name}: {str(value).strip()}" for name, value in lines if str(value).strip()),
+        links=_usable(links),
+        key=_text(sent, "dedup_key") or new_key,
+        body={name: value for name, value in sent.items() if name != "routing_key"},
+    )
+
+
+def _event_problems(sent: Mapping[str, Any], action: str) -> Iterable[str]:
+    if not _text(sent, "routing_key"):
+        yield "'routing_key' is missing or blank"
+    if action not in _ACTIONS:
+        yield f"'event_action' is not one of {', '.join(_ACTIONS)}"
+    elif action != "trigger" and not _text(sent, "dedup_key"):
+        yield "'dedup_key' is missing or blank"
+
+
+def _payload_problems(payload: Mapping[str, Any]) -> Iterable[str]:
+    for name in _PAYLOAD:
+        if not _text(payload, name):
+            yield f"'payload.{name}' is missing or blank"
+    if payload.get("severity") and payload["severity"] not in _SEVERITIES:
+        yield f"'payload.severity' is not one of {', '.join(_SEVERITIES)}"
+
+
+def webhook_message(body: bytes, number: int, now: datetime) -> Message:
+    """What Alertmanager sends to a webhook.
+
+    Raises:
+        BadRequestError: no JSON object.
+    """
+    sent = _json(body, "the body is no JSON object")
+    labels, annotations = (_mapping(sent.get(name)) for name in ("commonLabels", "commonAnnotations"))
+    return Message(
+        id=number,
+        received_at=now,
+        service=Service.WEBHOOK,
+        to=_text(sent, "receiver"),
+        status=_text(sent, "status"),
+        title=_text(labels, "alertname"),
+        text=_text(annotations, "summary"),
+        links=_usable([Link("Runbook", _text(annotations, "runbook_url"))]),
+        key=_text(sent, "groupKey"),
+        body=sent,
+    )
+
+
+# ---------------------------------------------------------------- reading what anybody may send
+
+
+def _json(body: bytes, otherwise: str) -> dict[str, Any]:
+    try:
+        sent = json.loads(body)
+    except (ValueError, RecursionError):
+        sent = None
+    if not isinstance(sent, dict):
+        raise BadRequestError(otherwise)
+    return sent
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _mappings(value: Any) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _text(mapping: Mapping[str, Any], name: str) -> str:
+    value = mapping.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _usable(links: Iterable[Link]) -> tuple[Link, ...]:
+    """Links a browser may follow: nothing that would run."""
+    return tuple(link for link in links if link.url.startswith(("http://", "https://")))

@@ -1,0 +1,191 @@
+"""What people read on the terminal."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from rich.console import Console, Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from mlvitals.exporters.parts import Measure
+from mlvitals.exporters.sections.concept.report import ConceptReport, DriftType
+from mlvitals.exporters.sections.concept.views import gap_findings, kind_of_drift
+from mlvitals.exporters.sections.events.report import EventsReport
+from mlvitals.exporters.sections.events.views import event_lines, left_out
+from mlvitals.exporters.sections.features.report import SEVERITIES, FeatureReport
+from mlvitals.exporters.sections.features.views import difference, quality_findings, shift, state
+from mlvitals.exporters.sections.outcomes.report import OutcomeReport
+from mlvitals.exporters.sections.outcomes.views import outcome_lines
+from mlvitals.exporters.sections.segments.views import segment_findings
+from mlvitals.exporters.sections.skew.report import SkewReport
+from mlvitals.exporters.sections.skew.views import compared, skew_findings
+from mlvitals.exporters.window.report import WindowReport, unread
+from mlvitals.exporters.wording import number, printable, sentence, share
+from mlvitals.generator.contract import DriftKind, Status
+from mlvitals.generator.spec.model import Severity
+
+SCORE = "(score)"
+WIDE = 110
+"""Columns of a terminal from which on there is room for every figure."""
+_NAME_WIDTH = 32
+_TOP_BINS = 3
+_STYLE = {Severity.CRITICAL: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
+
+
+def drift_table(report: WindowReport, console: Console) -> None:
+    """Print a report: the worst features first, then for each that needs it the bins that moved and what to do."""
+    rows = report.worst_first(SCORE)
+    console.print(_headline(report))
+    console.print(_table(rows, wide=console.width >= WIDE))
+    for name, feature in rows:
+        if feature.urgency or feature.reason:
+            console.print()
+            console.print(_finding(name, feature))
+    if report.drift_type is not None:
+        _kind_lines(console, report.drift_type, report.concept)
+    if report.outcomes is not None:
+        _outcome_lines(console, report.outcomes)
+    if report.skew is not None:
+        _skew_lines(console, report.skew)
+    _segment_lines(console, report)
+    if report.events is not None:
+        _event_lines(console, report.events)
+    remarks = [*map(difference, report.schema_differences), *unread(report)]
+    if remarks:
+        console.print()
+    for remark in remarks:
+        console.print(Text(remark, "yellow"), soft_wrap=True)
+
+
+def _kind_lines(console: Console, found: DriftType, concept: ConceptReport | None) -> None:
+    """The kind of drift, what to do, and what is known of the outcomes."""
+    console.print()
+    for line in (*kind_of_drift(found), *(gap_findings(concept) if concept else ())):
+        console.print(Text(line, "" if found.kind is DriftKind.NONE else "yellow"))
+
+
+def _outcome_lines(console: Console, outcomes: OutcomeReport) -> None:
+    """What became of the predictions that are old enough to have outcomes."""
+    console.print()
+    for line, severity in outcome_lines(outcomes):
+        console.print(Text(line, _STYLE[severity] if severity else ""))
+
+
+def _skew_lines(console: Console, skew: SkewReport) -> None:
+    """What differs between serving and offline; what agrees is not worth a line."""
+    console.print()
+    console.print(f"serving against offline: {compared(skew)}")
+    for found in skew_findings(skew):
+        console.print(Text(found, "yellow"), soft_wrap=True)
+
+
+def _segment_lines(console: Console, report: WindowReport) -> None:
+    """The segments that drift."""
+    if found := segment_findings(report.segments):
+        console.print("\nsegments:")
+    for line in found:
+        console.print(Text(line, "yellow"), soft_wrap=True)
+
+
+def _event_lines(console: Console, events: EventsReport) -> None:
+    """What was counted in the events log, and what was left out."""
+    console.print()
+    for line in event_lines(events):
+        console.print(Text(line), soft_wrap=True)
+    for line in left_out(events):
+        console.print(Text(line, "yellow"), soft_wrap=True)
+
+
+def backfill_summary(found: Counter[Severity | None], console: Console) -> None:
+    """Print how many windows were measured, and how bad they were."""
+    windows = "1 window" if found.total() == 1 else f"{found.total()} windows"
+    console.print(f"{windows} measured: {_counted(found) or 'nothing found'}")
+
+
+def _counted(found: Counter[Severity | None]) -> str:
+    return ", ".join(f"{found[severity]} {severity}" for severity in SEVERITIES if found[severity])
+
+
+def _headline(report: WindowReport) -> Text:
+    start, end = (f"{time:%Y-%m-%d %H:%M}" for time in (report.window.start, report.window.end))
+    rows = report.worst_first(SCORE)
+    found = Counter(feature.urgency for _, feature in rows)
+    thin = sum(feature.status is Status.INSUFFICIENT_DATA for _, feature in rows)
+    quiet = ("nothing found", "green") if thin < len(rows) else ("nothing could be compared", "yellow")
+    return Text.assemble(
+        (report.system, "bold"),
+        f"  {start} to {end} UTC\n{report.rows:,} rows against reference {report.reference_version}: ",
+        (_counted(found), _STYLE[report.urgency]) if report.urgency else quiet,
+        f", {thin} with too few rows\n" if thin else "\n",
+    )
+
+
+def _table(rows: Iterable[tuple[str, FeatureReport]], *, wide: bool) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("state", no_wrap=True)
+    table.add_column("feature", no_wrap=True, max_width=_NAME_WIDTH)
+    for title in ("PSI", "D", "JS", "nulls"):
+        table.add_column(title, justify="right", no_wrap=True)
+    if wide:
+        for title in ("out of range", "mean then", "mean now"):
+            table.add_column(title, justify="right", no_wrap=True)
+        table.add_column("top bin", overflow="fold")
+    for name, feature in rows:
+        cells = [*_cells(name, feature), *(_wide_cells(feature) if wide else ())]
+        table.add_row(*cells, style="" if feature.urgency else "dim")
+    return table
+
+
+def _cells(name: str, feature: FeatureReport) -> Iterator[Text]:
+    yield _state(feature)
+    yield Text(printable(name))
+    for measure in (feature.psi, feature.ks, feature.js):
+        yield _measure(measure)
+    yield _share(feature.null_rate)
+
+
+def _wide_cells(feature: FeatureReport) -> Iterator[Text]:
+    yield _share(feature.out_of_range_ratio)
+    yield _number(feature.reference_mean)
+    yield _number(feature.mean)
+    yield Text(shift(feature.top_bins(1)[0]) if feature.severity and feature.bins else "")
+
+
+def _finding(name: str, feature: FeatureReport) -> Group:
+    """A feature's state, its top bins and what to do, the way one reads them out."""
+    mark = "bold" if feature.urgency else ""
+    heading = Text.assemble(_state(feature), "  ", (printable(name), mark))
+    lines = [Text(sentence(printable(feature.reason))), *_shifts(feature), Text(printable(feature.action), mark)]
+    return Group(heading, *(Padding(line, (0, 0, 0, 2), expand=False) for line in lines if line))
+
+
+def _shifts(feature: FeatureReport) -> Iterator[Text]:
+    if feature.severity is None:
+        return
+    for item in feature.top_bins(_TOP_BINS):
+        yield Text(shift(item))
+    if feature.mean is not None and feature.reference_mean is not None:
+        yield Text(f"mean: {number(feature.reference_mean)} to {number(feature.mean)}")
+    if feature.out_of_range_ratio:
+        yield Text(f"out of range: {share(feature.out_of_range_ratio)}")
+    if found := quality_findings(feature.quality):
+        yield Text(f"quality: {found}")
+
+
+def _state(feature: FeatureReport) -> Text:
+    return Text(state(feature), _STYLE[feature.urgency] if feature.urgency else "")
+
+
+def _measure(measure: Measure | None) -> Text:
+    if measure is None:
+        return Text()
+    return Text(f"{measure.value:.3f}", _STYLE[measure.severity] if measure.severity else "")
+
+
+def _share(ratio: float | None) -> Text:
+    return Text("" if ratio is None else share(ratio))
+
+
+def _number(value: float | None) -> Text:
+    return Text("" if value is None else number(value))

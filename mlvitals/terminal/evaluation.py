@@ -1,0 +1,77 @@
+"""What people read of an evaluation on the terminal."""
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from mlvitals.evaluation.scoring import Catch, Evaluation, FaultResult, subject
+from mlvitals.evaluation.wording import after, verdict
+from mlvitals.generator.spec.model import Severity
+
+WIDE = 170
+"""Columns of a terminal from which on there is room for what an alert is about."""
+_STYLE = {Severity.CRITICAL: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
+
+
+def evaluation_table(found: Evaluation, console: Console) -> None:
+    """Print an evaluation: a line for each fault, then what fired although nothing was wrong."""
+    console.print(
+        Text(f"{found.system}: {found.start:%Y-%m-%d} to {found.end:%Y-%m-%d}, {found.windows:,} windows\n", "bold")
+    )
+    console.print(_faults(found, wide=console.width >= WIDE))
+    console.print(f"\n{found.fault_free_days:.1f} days without a fault, {found.false_pages} false pages")
+    if found.false_alarms:
+        console.print(_false_alarms(found))
+    for alert, reason in found.not_understood.items():
+        console.print(Text(f"not evaluated: {alert}: {reason}", "yellow"), soft_wrap=True)
+    if found.without_data:
+        console.print(Text(f"without data in this history: {', '.join(found.without_data)}", "dim"), soft_wrap=True)
+
+
+def _faults(found: Evaluation, *, wide: bool) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    wider = ("first of all",) if wide else ()
+    for title in ("fault", "layer", "verdict", "first at its layer", *wider, "first page", "kind of drift"):
+        table.add_column(title, overflow="fold")
+    for result in found.faults:
+        table.add_row(
+            Text(result.fault.name),
+            result.fault.layer,
+            _verdict(result),
+            _catch(result.first_of_layer, wide=wide),
+            *([_catch(result.first, wide=wide)] if wide else []),
+            _catch(result.page, wide=wide),
+            _kind(result),
+        )
+    return table
+
+
+def _verdict(result: FaultResult) -> Text:
+    return Text(verdict(result), "green" if result.caught and not result.false_page else "bold red")
+
+
+def _catch(catch: Catch | None, *, wide: bool) -> Text:
+    if catch is None:
+        return Text("-", "dim")
+    about = subject(catch.labels) if wide else ""
+    return Text(
+        f"{catch.alert} {after(catch.delay_seconds)}" + (f" ({about})" if about else ""), _STYLE[catch.severity]
+    )
+
+
+def _kind(result: FaultResult) -> Text:
+    if result.drift_type is None:
+        return Text("-", "dim")
+    return Text(result.drift_type, "red" if result.drift_type_right is False else "")
+
+
+def _false_alarms(found: Evaluation) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", title_justify="left")
+    for title in ("false alarm", "severity", "times", "a day", "first"):
+        table.add_column(title, justify="right" if title in {"times", "a day"} else "left")
+    for alarm in found.false_alarms:
+        about = subject(alarm.labels)
+        first = f"{alarm.first:%Y-%m-%d %H:%M}" + (f" {about}" if about else "")
+        name = Text(alarm.alert, _STYLE[alarm.severity])
+        table.add_row(name, alarm.severity, f"{alarm.times}", f"{alarm.per_day:.2f}", Text(first))
+    return table

@@ -1,0 +1,22 @@
+"""What `mlvitals verify` found, for people."""
+
+from typing import TYPE_CHECKING
+
+from mlvitals.generator.spec.durations import duration
+
+if TYPE_CHECKING:
+    from mlvitals.verification.verify import Verification
+
+
+def verification_text(done: "Verification") -> str:
+    """One paragraph a finding, and a line that sums up."""
+    paragraphs = [
+        f"{finding.place}: {finding.problem}: {finding.detail}"
+        f" (range {duration(finding.range_seconds)}, {1000 * finding.seconds:.0f} ms)\n    {finding.expression}"
+        for finding in done.findings
+    ]
+    summary = (
+        f"{done.queries} queries, {len(done.findings)} findings; {done.calm} are empty because all is well;"
+        f" the slowest took {1000 * done.slowest_seconds:.0f} ms"
+    )
+    return "\n".join((*paragraphs, summary))

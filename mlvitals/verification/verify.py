@@ -1,0 +1,182 @@
+"""Running every generated query against a live Prometheus, and naming those that find nothing."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from mlvitals.verification.calm import Asking, is_calm
+from mlvitals.verification.intervals import Span, filled, step_seconds
+from mlvitals.verification.queries import Origin, Query
+from mlvitals.verification.server import Answer
+
+SCHEMA = "mlvitals.verify/1"
+_TRIES = 3
+
+
+class Server(Protocol):
+    """What verifying needs of a Prometheus."""
+
+    def at(self, query: str, moment: float) -> Answer:
+        """Ask for a moment."""
+
+    def over(self, query: str, begin: float, end: float, step: float) -> Answer:
+        """Ask for a range."""
+
+    def label_values(self, label: str, series: str, begin: float, end: float) -> Sequence[str]:
+        """The values of a label."""
+
+
+class Problem(StrEnum):
+    """What can be wrong with a query."""
+
+    ERROR = "error"
+    EMPTY = "empty"
+    NAN = "nan"
+    SLOW = "slow"
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """A query that something is wrong with."""
+
+    place: str
+    origin: Origin
+    problem: Problem
+    detail: str
+    expression: str
+    """As it was sent."""
+    range_seconds: int
+    seconds: float
+
+
+class Verification(msgspec.Struct, frozen=True, tag_field="schema", tag=SCHEMA):
+    """What came of it."""
+
+    queries: int
+    """Queries run, each once for every range."""
+    calm: int
+    """Of those: empty because all is well."""
+    slowest_seconds: float
+    findings: tuple[Finding, ...]
+
+
+def verify(
+    queries: Iterable[Query], server: Server, spans: Sequence[Span], *, now: float, slow_seconds: float
+) -> Verification:
+    """Run queries over each span up to `now`, in Unix time; one that takes longer than `slow_seconds` is slow.
+
+    Raises:
+        ServerError: nobody answers.
+    """
+    ran, calm, slowest, findings = 0, 0, 0.0, []
+    asked = tuple(queries)
+    asking = Asking(lambda part: any(server.at(part, now).series), _records(asked))
+    for number, span in enumerate(spans):
+        chosen = _Chosen(server, now, span)
+        for query in asked:
+            if number and not _depends_on_span(query):
+                continue
+            values = chosen.values(query)
+            expression = filled(query, span, values)
+            answer = _ask(server, query, expression, span, now, slow_seconds)
+            ran, slowest = ran + 1, max(slowest, answer.seconds)
+            problem = _problem(answer, slow_seconds)
+            if problem is Problem.EMPTY and (
+                query.origin is Origin.ANNOTATION  # it marks what happened, and nothing did
+                or is_calm(expression, asking)
+                or _is_of_others(query, span, values, asking)
+            ):
+                calm += 1
+            elif problem is not None:
+                length = int(span.length.total_seconds())
+                detail = _detail(problem, answer)
+                findings.append(
+                    Finding(query.place, query.origin, problem, detail, expression, length, round(answer.seconds, 4))
+                )
+    return Verification(ran, calm, round(slowest, 4), tuple(findings))
+
+
+def _depends_on_span(query: Query) -> bool:
+    return query.origin in {Origin.PANEL, Origin.ANNOTATION}
+
+
+class _Chosen:
+    """The values of variables, asked for once each: of several, the first, as a dashboard opens."""
+
+    def __init__(self, server: Server, now: float, span: Span) -> None:
+        self._server = server
+        self._now = now
+        self._begin = now - span.length.total_seconds()
+        self._found: dict[tuple[str, str], str] = {}
+
+    def values(self, query: Query) -> Mapping[str, str]:
+        """Every variable's value by name; one without any is left out."""
+        chosen: dict[str, str] = {}
+        for variable in query.variables:
+            if variable.fixed is not None:
+                chosen[variable.name] = variable.fixed
+            elif variable.series and variable.label:
+                # Variables may read those before them.
+                asked = Query(Origin.VARIABLE, "", variable.series)
+                series = filled(asked, Span(timedelta(seconds=1), 1), chosen)
+                key = (series, variable.label)
+                if key not in self._found:
+                    values = self._server.label_values(variable.label, series, self._begin, self._now)
+                    self._found[key] = values[0] if values else ""
+                chosen[variable.name] = self._found[key]
+        return chosen
+
+
+def _ask(server: Server, query: Query, expression: str, span: Span, now: float, slow_seconds: float) -> Answer:
+    """Ask; a slow answer gets another chance, for the machine may have been busy."""
+    best = None
+    for _ in range(_TRIES):
+        if query.instant:
+            answer = server.at(expression, now)
+        else:
+            step = step_seconds(query, span)
+            end = now // step * step
+            answer = server.over(expression, end - span.length.total_seconds(), end, step)
+        best = answer if best is None or answer.seconds < best.seconds else best
+        if best.error or best.seconds <= slow_seconds:
+            break
+    assert best is not None
+    return best
+
+
+def _problem(answer: Answer, slow_seconds: float) -> Problem | None:
+    if answer.error:
+        return Problem.ERROR
+    values = [value for series in answer.series for value in series]
+    if not values:
+        return Problem.EMPTY
+    if all(map(math.isnan, values)):
+        return Problem.NAN
+    return Problem.SLOW if answer.seconds > slow_seconds else None
+
+
+def _detail(problem: Problem, answer: Answer) -> str:
+    return {
+        Problem.ERROR: answer.error or "",
+        Problem.EMPTY: "finds nothing",
+        Problem.NAN: "finds only NaN",
+        Problem.SLOW: f"takes {1000 * answer.seconds:.0f} ms",
+    }[problem]
+
+
+def _records(queries: Iterable[Query]) -> Mapping[str, Sequence[str]]:
+    records: dict[str, list[str]] = {}
+    for query in queries:
+        if query.record:
+            records.setdefault(query.record, []).append(query.expression)
+    return records
+
+
+def _is_of_others(query: Query, span: Span, values: Mapping[str, str], asking: Asking) -> bool:
+    """Whether what is chosen merely has no such figure, as a number has no categories: another choice has it."""
+    any_of_them = {variable.name: ".+" for variable in query.variables if variable.fixed is None}
+    expression = filled(query, span, {**values, **any_of_them})
+    return bool(any_of_them) and (asking.has_data(expression) or is_calm(expression, asking))

@@ -1,0 +1,94 @@
+"""The past, measured window by window."""
+
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from pathlib import Path
+
+import msgspec
+import pytest
+from exporter_samples import HOUR, NOON, SPEC, log_rows, write_parquet
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+from mlvitals.exporters.process import backfill as module
+from mlvitals.exporters.process.backfill import backfill
+from mlvitals.exporters.publish.openmetrics import History
+from mlvitals.exporters.publish.results import open_results
+from mlvitals.exporters.reference.artifact import Reference
+from mlvitals.exporters.schedule import windows_ending
+from mlvitals.exporters.training.data import build_from_files
+from mlvitals.generator.contract import Contract
+
+DAY = timedelta(days=1)
+HOURS = 4
+WINDOWS = windows_ending(NOON, NOON + HOURS * HOUR, HOUR, HOUR)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with four hours of log; from the third hour on everybody is 20 years older."""
+    folder = tmp_path_factory.mktemp("place")
+    for hour in range(HOURS):
+        begin = NOON + hour * HOUR
+        rows = log_rows(begin, begin + HOUR, seed=hour)
+        if hour >= 2:
+            ages = rows.column_names.index("age")
+            rows = rows.set_column(ages, "age", [[age + 20 for age in rows["age"].to_pylist()]])
+        write_parquet(rows, folder / "log" / f"{hour}.parquet")
+    write_parquet(log_rows(NOON - DAY, NOON, 5000, seed=99), folder / "training.parquet")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def reference(place: Path) -> Reference:
+    return build_from_files(SPEC, place, [str(place / "training.parquet")], created=NOON)
+
+
+def reports(place: Path, reference: Reference, **changes: object) -> list:
+    kept = {"measured_at": NOON + DAY, "history": None, "results": None} | changes
+    return list(backfill(SPEC, place, reference, WINDOWS, **kept))
+
+
+def test_windows_end_on_the_step_after_the_start_and_up_to_the_end():
+    found = windows_ending(NOON - timedelta(minutes=1), NOON + timedelta(minutes=59), DAY, HOUR)
+    assert [(window.start, window.end) for window in found] == [(NOON - DAY, NOON)]
+    assert [window.end for window in windows_ending(NOON, NOON + 2 * HOUR, HOUR, HOUR)] == [
+        NOON + HOUR,
+        NOON + 2 * HOUR,
+    ]
+    assert windows_ending(NOON, NOON, HOUR, HOUR) == []
+    assert windows_ending(datetime(1969, 1, 1, tzinfo=UTC), datetime(1969, 1, 2, tzinfo=UTC), DAY, DAY)
+
+
+def test_every_window_is_measured_in_order(place: Path, reference: Reference):
+    found = reports(place, reference)
+    assert [report.window for report in found] == WINDOWS
+    assert [report.features["age"].psi.value > 0.25 for report in found] == [False, False, True, True]
+
+
+def test_processes_find_what_one_finds(place: Path, reference: Reference, monkeypatch: pytest.MonkeyPatch):
+    alone = reports(place, reference)
+    monkeypatch.setattr(module, "WINDOWS_PER_PROCESS", 2)
+    monkeypatch.setattr(module.os, "cpu_count", lambda: 2)
+    assert reports(place, reference) == alone
+
+
+def test_results_are_kept_and_measuring_again_changes_nothing(place: Path, reference: Reference, tmp_path: Path):
+    store = open_results(msgspec.structs.replace(SPEC.results, url="sqlite:///results.db"), tmp_path)
+    for _ in range(2):
+        reports(place, reference, results=store)
+        stored = store.windows_between("shop", NOON, NOON + DAY)
+        assert [kept.window for kept in stored] == WINDOWS
+    store.close()
+
+
+def test_the_history_shows_a_window_from_the_end_of_its_grace_on(place: Path, reference: Reference, tmp_path: Path):
+    file = BytesIO()
+    with History(Contract(SPEC), {}, tmp_path, timedelta(minutes=4)) as history:
+        reports(place, reference, history=history)
+        history.write(file, NOON + 5 * HOUR)
+    families = {family.name: family for family in text_string_to_metric_families(file.getvalue().decode())}
+    ends = {float(sample.timestamp): sample.value for sample in families["shop_window_end_timestamp_seconds"].samples}
+    first_shown = {end: min(shown for shown, value in ends.items() if value == end) for end in set(ends.values())}
+    assert first_shown == {window.end.timestamp(): window.end.timestamp() + 300 for window in WINDOWS}
+    assert max(sample.value for sample in families["shop_exporter_runs"].samples) == HOURS
+    assert not [name for name in families if "freshness" in name], "how fresh sources were is not known afterwards"

@@ -1,0 +1,92 @@
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+
+from mlvitals.exporters.reading.instants import InstantError, instant, instants
+
+NOON = datetime(2026, 3, 3, 12, tzinfo=UTC)
+SECONDS = int(NOON.timestamp())
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        NOON,
+        datetime(2026, 3, 3, 21, tzinfo=timezone(timedelta(hours=9))),
+        datetime(2026, 3, 3, 12),  # noqa: DTZ001
+        "2026-03-03T12:00:00Z",
+        "2026-03-03T21:00:00+09:00",
+        "2026-03-03 12:00:00",
+        SECONDS,
+        float(SECONDS),
+        Decimal(SECONDS),
+    ],
+)
+def test_a_time_is_read_as_utc_however_it_is_written(written: object) -> None:
+    assert instant(written) == NOON
+    assert instant(written).utcoffset() == timedelta(0)
+
+
+def test_a_date_is_its_midnight() -> None:
+    assert instant(date(2026, 3, 3)) == datetime(2026, 3, 3, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "strange", [None, True, "yesterday", "", float("nan"), float("inf"), SECONDS * 1000, -1, [], {}]
+)
+def test_what_is_no_time_is_refused(strange: object) -> None:
+    with pytest.raises(InstantError):
+        instant(strange)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        *(pa.array([NOON.replace(tzinfo=None), None]).cast(pa.timestamp(unit)) for unit in ("s", "ms", "us", "ns")),
+        pa.array([NOON, None], pa.timestamp("ms", "Asia/Tokyo")),
+        pa.array(["2026-03-03T12:00:00.000Z", None]),
+        pa.array(["2026-03-03T21:00:00+09:00", ""]),
+        pa.array(["2026-03-03 12:00:00", None]),
+        pa.array([str(SECONDS), None]),
+        pa.array(["2026-03-03 12:00:00", None]).dictionary_encode(),
+        pa.array([SECONDS, None], pa.int64()),
+        pa.array([SECONDS, None], pa.uint32()),
+        pa.array([float(SECONDS), float("nan")]),
+    ],
+    ids=lambda column: f"{column.type} {column[0]}",
+)
+def test_a_column_of_times_is_read_as_utc(column: pa.Array) -> None:
+    assert instants(column).to_pylist() == [NOON, None]
+
+
+def test_a_column_of_dates_is_their_midnights() -> None:
+    assert instants(pa.array([date(2026, 3, 3)])).to_pylist() == [datetime(2026, 3, 3, tzinfo=UTC)]
+
+
+def test_a_column_of_nothing_is_no_time() -> None:
+    assert instants(pa.nulls(2)).to_pylist() == [None, None]
+
+
+def test_fractions_of_seconds_are_kept() -> None:
+    assert instants(pa.array([SECONDS + 0.25])).to_pylist() == [NOON + timedelta(milliseconds=250)]
+
+
+@pytest.mark.parametrize(
+    "column", [pa.array([SECONDS * 1000]), pa.array([SECONDS * 1000.0]), pa.array([str(SECONDS * 1000)])]
+)
+def test_milliseconds_are_refused_not_guessed(column: pa.Array) -> None:
+    with pytest.raises(InstantError, match="milliseconds"):
+        instants(column)
+
+
+@pytest.mark.parametrize("column", [pa.array(["soon"]), pa.array([True]), pa.array([[1]]), pa.array([b"2026-03-03"])])
+def test_a_column_that_is_no_time_is_refused(column: pa.Array) -> None:
+    with pytest.raises(InstantError):
+        instants(column)
+
+
+def test_text_with_and_without_a_zone_in_one_column_is_refused() -> None:
+    with pytest.raises(InstantError, match="with and without a zone"):
+        instants(pa.array(["2026-03-03T12:00:00Z", "2026-03-03T12:00:00"]))

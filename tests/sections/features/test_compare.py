@@ -1,0 +1,252 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+from drift_samples import NOON, WINDOW, compared, random, reference_of, report_of, spec_of
+
+from mlvitals.exporters.parts import FileProblem
+from mlvitals.exporters.sections.features.drift import compare
+from mlvitals.exporters.statistics.profile import ColumnProblem, FeatureProfile
+from mlvitals.exporters.window.report import WindowReport
+from mlvitals.generator.contract import Status
+from mlvitals.generator.spec.model import FeatureType, Severity
+
+NORMAL = random(1).normal(size=10_000)
+SHIFTED = random(2).normal(1, 1, 10_000)
+SAME = random(3).normal(size=10_000)
+
+
+def test_a_feature_that_did_not_change_is_ok_without_severity_or_action():
+    report = report_of(NORMAL, SAME)
+    assert (report.status, report.severity, report.action) == (Status.OK, None, "")
+    assert report.psi is not None
+    assert report.psi.value < report.psi.critical_value
+
+
+def test_a_feature_that_moved_is_critical_and_says_what_to_do():
+    report = report_of(NORMAL, SHIFTED)
+    assert (report.status, report.severity) == (Status.OK, Severity.CRITICAL)
+    assert report.psi.severity is Severity.CRITICAL
+    assert report.ks.severity is Severity.CRITICAL
+    assert report.action.startswith("Act now")
+    assert report.ks_pvalue == pytest.approx(0, abs=1e-9)
+
+
+def test_every_cell_is_reported_with_both_shares_and_its_contribution():
+    report = report_of([False] * 950 + [True] * 50, [False] * 500 + [True] * 500, FeatureType.BOOLEAN)
+    assert [(found.label, found.reference, found.current) for found in report.bins] == [
+        ("false", 0.95, 0.5),
+        ("true", 0.05, 0.5),
+        ("unseen values", 0.0, 0.0),
+    ]
+    assert sum(found.psi for found in report.bins) == pytest.approx(report.psi.value)
+    assert report.top_bins(1)[0].label == "true"
+
+
+def test_march_3_names_the_bin_that_took_the_unix_times():
+    days = np.repeat(np.arange(366), 100)
+    now = np.where(np.arange(len(days)) % 5 < 2, 1_772_524_800, days)
+    report = report_of(days, now, FeatureType.INTEGER)
+    top = report.top_bins(1)[0]
+    assert (report.severity, top.label) == (Severity.CRITICAL, "> 329")
+    assert (top.reference, top.current) == (pytest.approx(0.098, abs=0.005), pytest.approx(0.46, abs=0.005))
+    assert report.out_of_range_ratio == pytest.approx(0.4, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "reason"),
+    [
+        (NORMAL, SHIFTED[:99], "99 values in the window; at least 100 are needed"),
+        (NORMAL[:99], SHIFTED, "99 values in the reference for the hours of this window; at least 100 are needed"),
+        (NORMAL, SAME[:999], "999 values for 10 cells, and PSI does not exceed what noise alone gives"),
+        ([np.inf] * 500, SAME, "the reference holds no finite value"),
+        (NORMAL, pa.array([], pa.float64()), "0 values in the window; at least 100 are needed"),
+    ],
+)
+def test_too_few_values_are_insufficient_data(before, now, reason):
+    report = report_of(before, now)
+    assert (report.status, report.reason) == (Status.INSUFFICIENT_DATA, reason)
+    assert (report.psi, report.ks, report.js, report.ks_pvalue, report.bins) == (None, None, None, None, ())
+
+
+def test_few_values_that_differ_beyond_noise_count():
+    report = report_of(NORMAL, SHIFTED[:150])
+    assert (report.status, report.severity) == (Status.OK, Severity.CRITICAL)
+
+
+def test_enough_values_give_numbers_also_within_noise():
+    assert report_of(NORMAL, SAME[:1000]).status is Status.OK
+
+
+def test_what_counts_as_enough_is_the_specs():
+    spec = spec_of({"x": {}}, reference={"min_rows_per_bin": 20})
+    reference = reference_of(spec, {"x": NORMAL})
+    assert compared(spec, reference, {"x": SAME[:250]}).features["x"].status is Status.OK
+    assert compared(spec, reference, {"x": SAME[:190]}).features["x"].status is Status.INSUFFICIENT_DATA
+
+
+def test_null_rate_mean_and_range_are_given_when_drift_is_not():
+    report = report_of(NORMAL, pa.array([None] * 50 + [1.0, 100.0]))
+    assert report.status is Status.INSUFFICIENT_DATA
+    assert report.null_rate == pytest.approx(50 / 52)
+    assert (report.rows, report.nulls, report.mean, report.out_of_range_ratio) == (2, 50, 50.5, 0.5)
+    assert report.reference_mean == pytest.approx(NORMAL.mean())
+
+
+def test_an_empty_window_has_no_null_rate():
+    report = report_of(NORMAL, pa.array([], pa.float64()))
+    assert (report.rows, report.null_rate, report.mean, report.out_of_range_ratio) == (0, None, None, None)
+
+
+@pytest.mark.parametrize("now", [[None] * 500, [np.nan] * 500, [None, np.nan] * 250])
+def test_a_column_without_any_value_is_all_null(now):
+    report = report_of(NORMAL, pa.array(now, pa.float64()))
+    assert (report.status, report.null_rate) == (Status.ALL_NULL, 1.0)
+
+
+def test_infinities_are_drift_and_counted():
+    report = report_of(NORMAL, np.where(np.arange(10_000) % 2, SAME, np.inf))
+    assert report.severity is Severity.CRITICAL
+    assert (report.infinities, report.out_of_range_ratio) == (5000, pytest.approx(0.5, abs=0.001))
+    assert report.mean == pytest.approx(SAME[1::2].mean())
+
+
+def test_a_column_of_another_type_is_a_state_with_the_reason():
+    report = report_of(NORMAL, ["1.5"] * 1000)
+    assert report.status is Status.TYPE_MISMATCH
+    assert report.reason == "holds string values; expected numbers for a feature of type float"
+
+
+def test_a_spec_that_changed_a_type_after_the_reference_was_built_is_a_mismatch():
+    reference = reference_of(spec_of({"x": {}}), {"x": NORMAL})
+    report = compared(spec_of({"x": {"type": "integer"}}), reference, {"x": SAME}).features["x"]
+    assert report.status is Status.TYPE_MISMATCH
+    assert report.reason == "the reference was built for type float, the spec says integer"
+
+
+def test_a_missing_column_and_a_feature_newer_than_the_reference_are_states_while_the_others_are_measured():
+    reference = reference_of(spec_of({"x": {}, "gone": {}}), {"x": NORMAL, "gone": NORMAL})
+    features = compared(spec_of({"x": {}, "gone": {}, "new": {}}), reference, {"x": SAME, "new": SAME}).features
+    assert {name: report.status for name, report in features.items()} == {
+        "x": Status.OK,
+        "gone": Status.MISSING_IN_SERVING,
+        "new": Status.MISSING_IN_REFERENCE,
+    }
+    assert features["new"].reason == "reference v1 does not have it"
+    assert all(features[name].action for name in ("gone", "new"))
+
+
+def test_a_category_has_no_d_no_mean_and_no_range():
+    report = report_of(["a", "b"] * 1000, ["a", "c"] * 1000, FeatureType.CATEGORICAL)
+    assert report.severity is Severity.CRITICAL
+    assert (report.ks, report.ks_pvalue, report.mean, report.out_of_range_ratio) == (None, None, None, None)
+    assert report.js.severity is Severity.CRITICAL
+
+
+def test_a_flag_has_a_mean_but_no_range():
+    report = report_of([True, False] * 500, [True] * 600 + [False] * 400, FeatureType.BOOLEAN)
+    assert (report.mean, report.out_of_range_ratio) == (0.6, None)
+
+
+MODERATE = random(4).normal(0.35, 1, 10_000)  # PSI about 0.14
+
+
+def test_severity_follows_the_specs_levels():
+    assert report_of(NORMAL, MODERATE).psi.severity is Severity.WARNING
+
+
+@pytest.mark.parametrize(
+    ("own", "severity"),
+    [
+        ({"critical": 0.12}, Severity.CRITICAL),
+        ({"warning": 0.2}, None),
+        ({"warning": 0.2, "info": 0.1}, Severity.INFO),
+        ({"critical": 0.9}, Severity.WARNING),
+        ({"warning": 0.0}, Severity.WARNING),
+    ],
+)
+def test_a_features_own_levels_come_before_the_specs_level_by_level(own, severity):
+    assert report_of(NORMAL, MODERATE, thresholds={"psi": own}).psi.severity is severity
+
+
+def test_a_disabled_policy_has_no_severity():
+    spec = spec_of({"x": {}}, alerts={"feature_psi": {"enabled": False}})
+    report = compared(spec, reference_of(spec, {"x": NORMAL}), {"x": SHIFTED}).features["x"]
+    assert (report.psi.severity, report.severity) == (None, Severity.CRITICAL)
+
+
+def test_above_the_threshold_but_within_noise_is_no_severity():
+    thresholds = {name: {"warning": 1e-9} for name in ("psi", "ks", "js")}
+    report = report_of(NORMAL, SAME, thresholds=thresholds)
+    assert report.status is Status.OK
+    assert report.severity is None
+
+
+def test_the_score_has_its_own_cells_and_levels():
+    spec = spec_of({"x": {}}, prediction_log={"score": "score"})
+    reference = reference_of(spec, {"x": NORMAL, "score": NORMAL})
+    report = compared(spec, reference, {"x": SAME, "score": MODERATE})
+    assert report.score is not None
+    assert len(report.score.bins) == 20
+    assert 0.10 < report.score.psi.value < 0.15
+    assert report.score.severity is None
+    assert compared(spec, reference, {"x": SAME, "score": SHIFTED}).score.severity is Severity.CRITICAL
+    assert compared(spec, reference, {"x": SAME}).score.status is Status.MISSING_IN_SERVING
+
+
+def test_a_score_without_reference_is_a_state():
+    spec = spec_of({"x": {}}, prediction_log={"score": "score"})
+    report = compared(spec, reference_of(spec, {"x": NORMAL}), {"x": SAME, "score": SAME})
+    assert report.score.status is Status.MISSING_IN_REFERENCE
+
+
+def test_without_a_score_in_the_spec_there_is_no_score_report():
+    spec = spec_of({"x": {}})
+    assert compared(spec, reference_of(spec, {"x": NORMAL}), {"x": SAME}).score is None
+
+
+def test_the_window_is_as_bad_as_its_worst_feature():
+    spec = spec_of({"calm": {}, "loud": {}})
+    reference = reference_of(spec, {"calm": NORMAL, "loud": NORMAL})
+    assert compared(spec, reference, {"calm": SAME, "loud": SHIFTED}).severity is Severity.CRITICAL
+    assert compared(spec, reference, {"calm": SAME, "loud": SAME}).severity is None
+
+
+def test_pvalues_are_adjusted_across_the_features():
+    draw = random(9)
+    spec = spec_of({f"f{number}": {} for number in range(20)})
+    reference = reference_of(spec, dict.fromkeys(spec.features, NORMAL))
+    features = compared(spec, reference, {name: draw.normal(size=2000) for name in spec.features}).features.values()
+    assert all(report.ks_pvalue <= report.ks_pvalue_adjusted <= 1 for report in features)
+    assert min(report.ks_pvalue_adjusted for report in features) == pytest.approx(
+        min(20 * report.ks_pvalue / rank for rank, report in enumerate(sorted(features, key=lambda r: r.ks_pvalue), 1))
+    )
+
+
+def test_a_window_is_compared_with_the_same_hours_of_a_conditioned_reference():
+    times = np.datetime64("2026-01-05T00:00", "us") + np.arange(20_000) * np.timedelta64(600, "s")
+    by_day = np.where(np.arange(20_000) // 6 % 24 == 11, 5.0, 0.0)
+    eleven = {"x": np.full(2000, 5.0)}
+    spec = spec_of({"x": {}}, reference={"condition": "hour_of_day"})
+    assert compared(spec, reference_of(spec, {"x": by_day, "timestamp": times}), eleven).features["x"].severity is None
+    plain = spec_of({"x": {}})
+    assert compared(plain, reference_of(plain, {"x": by_day}), eleven).features["x"].severity is Severity.CRITICAL
+
+
+def test_the_report_carries_where_it_came_from_and_survives_json():
+    spec = spec_of({"x": {}})
+    reference = reference_of(spec, {"x": NORMAL})
+    problem = FileProblem(path="log/a.parquet", problem="truncated")
+    report = compare(
+        spec,
+        reference,
+        reference_version="abc",
+        window=WINDOW,
+        profiles={"x": FeatureProfile.empty(reference.features["x"].cells)},
+        score=ColumnProblem(Status.MISSING_IN_SERVING, "gone"),
+        rows=0,
+        problems=[problem],
+        measured_at=NOON,
+    )
+    assert (report.system, report.reference_version, report.rows, report.problems) == ("shop", "abc", 0, (problem,))
+    assert (report.window, report.measured_at, report.reference_created) == (WINDOW, NOON, reference.created)
+    assert WindowReport.from_json(report.to_json()) == report
