@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+# Each worker of pytest has a core. Threads of BLAS would wait for each other in loops: a fit takes four times the CPU.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import hypothesis
 import pytest
 from databases import Database
