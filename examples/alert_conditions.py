@@ -68,6 +68,7 @@ class AlertConditions:
     def __init__(self, spec: Spec) -> None:
         self._contract = Contract(spec)
         self.rules = tuple(rule for rule in alert_rules(spec, signals(spec)) if self._is_of_a_window(rule))
+        self._read = {name for rule in self.rules for name in metric_names(rule.alert.rule)}
 
     def raised(self, report: WindowReport) -> tuple[Raised, ...]:
         """The alerts that a window raises, in order of the rules.
@@ -75,7 +76,8 @@ class AlertConditions:
         Raises:
             UnknownSyntaxError: a rule cannot be evaluated here.
         """
-        return tuple(self.raised_by(page_of(families_of_window(self._contract, report))))
+        families = families_of_window(self._contract, report)
+        return tuple(self.raised_by(page_of(one for one in families if one.samples[0].name in self._read)))
 
     def raised_by(self, page: Page) -> Iterator[Raised]:
         """The alerts that the samples of a page raise."""
