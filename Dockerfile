@@ -5,7 +5,8 @@ FROM python:3.12-slim
 WORKDIR /app
 # Dependencies first: they change seldom and take longest.
 COPY pyproject.toml ./
-RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
+RUN python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+        print(*project['dependencies'], *project['optional-dependencies']['measure'], sep='\n')" \
         > /tmp/requirements.txt \
     && pip install --no-cache-dir --disable-pip-version-check --requirement /tmp/requirements.txt \
     && rm /tmp/requirements.txt
@@ -21,6 +22,7 @@ RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin mlvitals \
     && chown mlvitals examples/streamrec/data var /history /inbox /logs /collector \
         /secrets/alertmanager /secrets/grafana
 
+# mlvitals/generator and mlvitals/exporters arrive as what they are, links to the folders beside mlvitals.
 COPY . ./
 RUN pip install --no-cache-dir --disable-pip-version-check --no-deps --editable . \
     && python -m compileall -q .

@@ -9,9 +9,10 @@ import pyarrow as pa
 
 from mlvitals.exporters.parts import Window
 from mlvitals.exporters.reference.artifact import Reference
-from mlvitals.exporters.sections.features.drift import compare
+from mlvitals.exporters.sections.features import drift
 from mlvitals.exporters.statistics.cells import Cells
 from mlvitals.exporters.statistics.profile import FeatureProfile, profile_column
+from mlvitals.exporters.window.measure import report_on
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.spec.model import Spec
 
@@ -56,15 +57,17 @@ class Replay:
 
     def report(self, counted: Counted, window: Window) -> WindowReport:
         """What a window says, given what its rows hold."""
-        return compare(
-            self._spec,
-            self._reference,
-            reference_version=self._reference.version,
+        of_window = drift.Counted(
             window=window,
             profiles={name: profile for name, profile in counted.profiles.items() if name is not None},
             score=counted.profiles.get(None),
+        )
+        return report_on(
+            self._spec,
+            self._reference,
+            self._reference.version,
+            of_window,
             rows=counted.rows,
-            problems=(),
             measured_at=window.end,
         )
 

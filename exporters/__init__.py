@@ -1,1 +1,9 @@
-"""Data to metrics: measures a window of the prediction log against the training reference and publishes it."""
+"""Data to metrics: measures windows of the prediction log against the training reference and publishes the result.
+
+    reading -> statistics -> sections -> window -> publish
+    (rows)     (counts)      (reports)   (judged)  (Prometheus, SQL, HTML)
+
+`reference` says what is normal, `training` builds it, `process` runs all of this on a schedule. `serving` is apart: the
+instrumentation of a serving application, which needs none of the rest. Imports run one way, from right to left;
+`tests/layers` holds the order.
+"""

@@ -86,6 +86,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 def window_key() -> tuple[Column[Any], ...]:
+    """Return new columns that identify a window; every table of results begins with them."""
     return (
         Column("system", String(40), primary_key=True),
         Column("window_start", UtcDateTime, primary_key=True),

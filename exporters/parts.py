@@ -1,7 +1,8 @@
-"""What reports of every kind are made of: a stretch of time, a judged figure, a file that could not be read."""
+"""The parts that every report and every view is made of: windows, judged statistics, intervals, samples, lines."""
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -9,7 +10,7 @@ from mlvitals.generator.spec.model import Severity
 
 
 class Window(msgspec.Struct, frozen=True):
-    """A stretch of time, begin included, end excluded; both aware and in UTC."""
+    """An interval of time, start included, end excluded; both aware and in UTC."""
 
     start: datetime
     end: datetime
@@ -35,26 +36,41 @@ class FileProblem(msgspec.Struct, frozen=True, kw_only=True):
 
 Sample: TypeAlias = tuple[tuple[str, ...], float | None]
 """Label values in the order of the family's labels, and the value; None where it is undefined."""
+Samples: TypeAlias = Mapping[str, Iterable[Sample]]
+"""Samples of families, by the family's short name."""
+Rows: TypeAlias = Iterable[tuple[str, Mapping[str, Any]]]
+"""SQL rows without the key of the window: the table's name, and values by column."""
+
+
+class Line(NamedTuple):
+    """A sentence for people, and how bad what it says is; None where it only informs."""
+
+    text: str
+    severity: Severity | None = None
 
 
 class Interval(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a true share or mean lies with a confidence of 95 %."""
+    """The 95 % confidence interval of a share or mean."""
 
     low: float
     high: float
 
 
 def value_of(measure: Measure | None) -> float | None:
+    """Return the statistic; None where it is undefined."""
     return None if measure is None else measure.value
 
 
 def critical_value_of(measure: Measure | None) -> float | None:
+    """Return what noise alone exceeds once in 1000 windows; None where the statistic is undefined."""
     return None if measure is None else measure.critical_value
 
 
 def unix(moment: datetime | None) -> float | None:
+    """Return a Unix timestamp; None of None."""
     return None if moment is None else moment.timestamp()
 
 
 def single_sample(value: float | None) -> list[Sample]:
+    """Return the one sample of a family without labels."""
     return [((), value)]

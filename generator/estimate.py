@@ -25,6 +25,7 @@ from mlvitals.generator.contract import (
     SkewStatus,
     Status,
 )
+from mlvitals.generator.contract.statistics import SKEW_MEASURES
 from mlvitals.generator.spec.durations import seconds
 from mlvitals.generator.spec.model import Feature, FeatureType, SignalType, Spec, TelemetrySignal
 
@@ -183,13 +184,10 @@ def _statuses(contract: Contract) -> dict[str, type[StrEnum]]:
 
 def _features(contract: Contract, family: Family) -> int:
     """Features that a family is of: those of the skew measure it holds, else all."""
-    measures = {contract.name(f"skew_{name}{end}"): name for name in _SKEWS for end in ("", "_critical_value")}
+    measures = {contract.name(f"skew_{name}{end}"): name for name in SKEW_MEASURES for end in ("", "_critical_value")}
     measure = measures.get(family.name)
     features = contract.spec.features.values()
     return sum(feature.skew == measure for feature in features) if measure else len(features)
-
-
-_SKEWS = ("psi", "ks", "js")
 
 
 def _instances(spec: Spec, producer: Producer) -> int:

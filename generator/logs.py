@@ -1,6 +1,6 @@
 """Where log lines go: Loki, which keeps them, and Fluent Bit, which brings them there.
 
-Processes write JSON lines to files (`mlvitals.exporters.process.json_log`); Fluent Bit reads the files, needs no rights over Docker for
+Processes write JSON lines to files (`exporters.process.json_log`); Fluent Bit reads the files, needs no rights over Docker for
 it, remembers how far it is, and goes on there after a restart. Labels are few and bounded; everything else stays in the line.
 """
 

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from mlvitals.generator.spec.diagnostics import SpecError
     from mlvitals.generator.spec.load import load_spec
 
+__version__ = "0.1.0"
+
 __all__ = ["PredictionTelemetry", "SpecError", "compile_spec", "load_spec"]
 
 _HOME = {

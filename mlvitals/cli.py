@@ -5,6 +5,7 @@ Results go to stdout, diagnostics to stderr. Exit codes: 0 fine, 1 findings or f
 
 import click
 
+from mlvitals import __version__
 from mlvitals.commands.annotate import annotate
 from mlvitals.commands.backfill import backfill
 from mlvitals.commands.common import Group
@@ -19,7 +20,7 @@ from mlvitals.commands.verify import verify
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="mlvitals", prog_name="mlvitals")
+@click.version_option(__version__, prog_name="mlvitals")
 def main() -> None:
     """Monitoring as code for machine-learning systems: one spec in, a monitored system out."""
 

@@ -1,1 +1,1 @@
-"""TODO"""
+"""The exporter process: scheduled runs, backfills, the HTTP server, the log of its own."""

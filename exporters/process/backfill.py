@@ -6,34 +6,27 @@ Each window's figures begin when the exporter would have published them: at the 
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import NamedTuple
 
-from mlvitals.exporters.parts import Sample, Window
+from mlvitals.exporters.parts import Samples, Window
 from mlvitals.exporters.publish.openmetrics import History
-from mlvitals.exporters.publish.prometheus import RunState, samples_of_runs, samples_of_window
+from mlvitals.exporters.publish.prometheus import RunState, run_gauges, samples_of_window
 from mlvitals.exporters.publish.results import ResultsStore
 from mlvitals.exporters.reference.artifact import Reference
 from mlvitals.exporters.sections.events.totals import TotalsInMemory
-from mlvitals.exporters.window.history import (
-    DriftHistory,
-    drift_history,
-    facts_of,
-    past_window,
-    with_drift_type,
-    with_totals,
-)
-from mlvitals.exporters.window.measure import measure
+from mlvitals.exporters.window.history import DriftHistory, drift_history, judge
+from mlvitals.exporters.window.measure import measure_window
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import Contract
 from mlvitals.generator.errors import UserError
-from mlvitals.generator.spec.durations import milliseconds
+from mlvitals.generator.spec.durations import span
 from mlvitals.generator.spec.model import Spec
 
 WINDOWS_PER_PROCESS = 20
@@ -71,15 +64,15 @@ def backfill(
         MeasuringError: a measuring process was ended from outside.
     """
     contract = Contract(spec)
-    grace = timedelta(milliseconds=milliseconds(spec.windows.grace))
+    grace = span(spec.windows.grace)
     past: DriftHistory | None = None
     totals = results or TotalsInMemory()
     for run, (measured, seconds) in enumerate(_measured(spec, base_dir, reference, windows, measured_at), start=1):
         if past is None:
             kept = results.past_windows(measured.system, measured.reference_version) if results else ()
             past = drift_history(spec, measured, kept)
-        report = with_totals(spec, with_drift_type(spec, measured, facts_of(measured.outcomes), past), totals)
-        past = past.after(past_window(report))
+        report = judge(spec, measured, past, totals)
+        past = past.after(report.past)
         if results:
             results.save(report, seconds=seconds)
         if history:
@@ -123,16 +116,14 @@ def _measured(
 
 def _measure(spec: Spec, base_dir: Path, reference: Reference, measured_at: datetime, window: Window) -> _Measured:
     begin = perf_counter()
-    report = measure(spec, base_dir, reference, reference.version, window, measured_at)
+    report = measure_window(spec, base_dir, reference, reference.version, window, measured_at)
     return _Measured(report, perf_counter() - begin)
 
 
-def _samples_at(
-    contract: Contract, report: WindowReport, moment: datetime, runs: int, seconds: float
-) -> Mapping[str, Iterable[Sample]]:
+def _samples_at(contract: Contract, report: WindowReport, moment: datetime, runs: int, seconds: float) -> Samples:
     """What an exporter that published this report at a moment, its run number `runs`, would have served.
 
     How fresh sources were cannot be known afterwards, and is left out.
     """
     state = RunState(runs=runs, last_run=moment, last_success=moment, duration_seconds=seconds)
-    return samples_of_window(contract, report) | samples_of_runs(state)
+    return {**samples_of_window(contract, report), **run_gauges(state)}

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from time import perf_counter
 from typing import TypeAlias
@@ -26,11 +26,11 @@ from mlvitals.exporters.reading.log import LogError
 from mlvitals.exporters.reference.artifact import ArtifactError
 from mlvitals.exporters.reference.stores import open_store
 from mlvitals.exporters.reference.versions import ReferenceStore
-from mlvitals.exporters.window.history import drift_history, facts_of, judged_again, with_drift_type, with_totals
-from mlvitals.exporters.window.measure import measure
+from mlvitals.exporters.window.history import drift_history, judge, judge_again
+from mlvitals.exporters.window.measure import measure_window
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import Contract
-from mlvitals.generator.spec.durations import milliseconds
+from mlvitals.generator.spec.durations import span
 from mlvitals.generator.spec.model import Spec
 
 
@@ -69,16 +69,13 @@ def run_here(
     error, begin = "", perf_counter()
     try:
         reference = references.load(spec.reference.alias)
-        report = measure(spec, base_dir, reference, reference.version, window, measured_at)
+        report = measure_window(spec, base_dir, reference, reference.version, window, measured_at)
         past = results.past_windows(report.system, report.reference_version)
-        report = with_drift_type(spec, report, facts_of(report.outcomes), drift_history(spec, report, past))
-        report = with_totals(spec, report, results)
-        changed = judged_again(spec, report, past, results.reports_after(report, until=measured_at))
+        report = judge(spec, report, drift_history(spec, report, past), results)
+        changed = judge_again(spec, report, past, results.reports_after(report, until=measured_at))
         results.save(report, seconds=perf_counter() - begin, changed=changed)
         judged = changed
-        results.forget_before(
-            spec.system.name, measured_at - timedelta(milliseconds=milliseconds(spec.results.retention))
-        )
+        results.forget_before(spec.system.name, measured_at - span(spec.results.retention))
     except (LogError, ArtifactError, DatabaseError) as problem:
         error = first_line(problem)
     except Exception as problem:  # whatever happens in one window, the next is measured

@@ -1,1 +1,1 @@
-"""TODO"""
+"""Reports as Prometheus metrics, OpenMetrics, SQL rows and pages."""

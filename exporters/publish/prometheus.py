@@ -15,22 +15,16 @@ from prometheus_client import generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from mlvitals.exporters.parts import Sample, single_sample, unix
+from mlvitals.exporters.parts import Sample, Samples, single_sample, unix
 from mlvitals.exporters.sections.changes import Change
-from mlvitals.exporters.sections.concept.views import concept_samples, drift_type_samples
-from mlvitals.exporters.sections.events.views import samples_of_events, samples_of_totals
-from mlvitals.exporters.sections.features.views import (
-    count_window_samples,
-    feature_info_samples,
-    feature_samples,
-    score_samples,
-)
-from mlvitals.exporters.sections.freshness import Reading, freshness_samples
-from mlvitals.exporters.sections.outcomes.views import samples_of_outcomes
-from mlvitals.exporters.sections.segments.views import samples_of_segments
-from mlvitals.exporters.sections.skew.views import skew_samples
+from mlvitals.exporters.sections.changes import gauges as change_gauges
+from mlvitals.exporters.sections.events.views import total_samples
+from mlvitals.exporters.sections.features.views import info_gauges
+from mlvitals.exporters.sections.freshness import Reading
+from mlvitals.exporters.sections.freshness import gauges as freshness_gauges
 from mlvitals.exporters.window.report import WindowReport
-from mlvitals.generator.contract import Contract, MetricType, Producer, SchemaDifferenceKind
+from mlvitals.exporters.window.sections import SECTIONS
+from mlvitals.generator.contract import Contract, MetricType, Producer
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -59,7 +53,7 @@ def render(
 
 def render_window(contract: Contract, report: WindowReport | None, totals: Mapping[str, float] | None = None) -> bytes:
     """The families that change with a window; without one only the features and totals of events are known."""
-    return _text(contract, samples_of_window(contract, report) | samples_of_totals(contract, totals or {}))
+    return _text(contract, {**samples_of_window(contract, report), **total_samples(contract, totals or {})})
 
 
 def families_of_window(contract: Contract, report: WindowReport) -> list[Metric]:
@@ -68,25 +62,12 @@ def families_of_window(contract: Contract, report: WindowReport) -> list[Metric]
 
 
 def samples_of_window(contract: Contract, report: WindowReport | None) -> dict[str, Iterable[Sample]]:
-    """What `render_window` writes, by the family's short name."""
-    samples: dict[str, Iterable[Sample]] = {"feature_info": feature_info_samples(contract)}
+    """Return what `render_window` writes, by the family's short name."""
+    samples = {**info_gauges(contract)}
     if report is not None:
-        samples |= _window_samples(report) | feature_samples(contract, report)
-        if report.skew is not None:
-            samples |= skew_samples(contract, report.skew)
-        if report.drift_type is not None:
-            samples |= drift_type_samples(report.drift_type)
-        if report.concept is not None:
-            samples |= concept_samples(report.concept)
-        if report.outcomes is not None and contract.spec.prediction_log.outcome is not None:
-            samples |= samples_of_outcomes(report.outcomes)
-        samples |= samples_of_segments(report.segments)
-        if report.events is not None:
-            samples |= samples_of_events(contract, report.events)
-        if report.score is not None:
-            samples |= score_samples(report.score, contract.spec.exporter.top_bins)
-        if report.score_count is not None:
-            samples |= count_window_samples(report.score_count)
+        samples |= _window_samples(report)
+        for section in SECTIONS:
+            samples |= section.gauges_of(contract, report)
     return samples
 
 
@@ -102,15 +83,9 @@ def render_state(
     now: datetime,
     changes: Iterable[Change] = (),
 ) -> bytes:
-    """The families of the exporter's own health, the age of each feature source at `now`, and the changes noted.
-
-    A source whose newest data is unknown has a `max_age` sample and no other: that is how a rule tells it.
-    """
-    noted = [
-        ((change.kind, change.name, change.version, change.author), change.moment.timestamp()) for change in changes
-    ]
-    samples = samples_of_runs(state) | freshness_samples(contract, freshness, now)
-    return _text(contract, samples | {"change_timestamp_seconds": noted})
+    """Render the exporter's own health, the age of each feature source at `now`, and the changes recorded."""
+    samples = {**run_gauges(state), **freshness_gauges(contract, freshness, now), **change_gauges(changes)}
+    return _text(contract, samples)
 
 
 def _window_samples(report: WindowReport) -> dict[str, Iterable[Sample]]:
@@ -118,17 +93,14 @@ def _window_samples(report: WindowReport) -> dict[str, Iterable[Sample]]:
         "window_start_timestamp_seconds": single_sample(report.window.start.timestamp()),
         "window_end_timestamp_seconds": single_sample(report.window.end.timestamp()),
         "window_rows": single_sample(report.rows),
-        "schema_differences": [
-            ((kind,), sum(item.kind is kind for item in report.schema_differences)) for kind in SchemaDifferenceKind
-        ],
         "log_files_unreadable": single_sample(len({problem.path for problem in report.problems})),
         "reference_info": [((report.reference_version,), 1)],
         "reference_created_timestamp_seconds": single_sample(report.reference_created.timestamp()),
     }
 
 
-def samples_of_runs(state: RunState) -> dict[str, Iterable[Sample]]:
-    """What the exporter tells of its own runs, by the family's short name."""
+def run_gauges(state: RunState) -> Samples:
+    """Return what is known of the exporter's own runs."""
     return {
         "exporter_runs_total": single_sample(state.runs),
         "exporter_run_failures_total": single_sample(state.failures),

@@ -4,12 +4,12 @@
 each cell of each feature, `drift_outcomes` one for the outcomes of earlier predictions, all of which are in,
 `drift_gaps` one for what the window says of concept drift, and `drift_durations` one for how long it took to measure;
 `business_events` has one for what was counted of each business event of the events log in each step
-(`mlvitals.exporters.sections.events.totals`), and `changes` one for each deployment or change of a pipeline that was noted. Times are UTC.
+(`sections.events.totals`), and `changes` one for each deployment or pipeline change that was recorded. Times are UTC.
 The prediction score is stored beside the features and told apart by `is_score`, since a feature may have any name.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -29,7 +29,6 @@ from sqlalchemy import (
     delete,
     event,
     insert,
-    inspect,
     select,
     text,
 )
@@ -39,13 +38,15 @@ from sqlalchemy.types import BigInteger
 
 from mlvitals.exporters.database import TABLES, DatabaseError, UtcDateTime, explain, open_database, window_key
 from mlvitals.exporters.parts import Window
+from mlvitals.exporters.publish.migrations import refuse_newer, upgrade
 from mlvitals.exporters.sections.changes import Change, ChangeKind, changes
 from mlvitals.exporters.sections.concept.report import PastWindow
-from mlvitals.exporters.sections.concept.views import drift_gaps, gap_row, past_window_of_row
+from mlvitals.exporters.sections.concept.views import drift_gaps, past_window_of_row
 from mlvitals.exporters.sections.events.totals import Amounts, Counted, count_step, fold_before, newest_totals
-from mlvitals.exporters.sections.features.views import bin_rows, drift_features, drift_results, feature_rows
-from mlvitals.exporters.sections.outcomes.views import drift_outcomes, outcome_row
+from mlvitals.exporters.sections.features.views import drift_features, drift_results
+from mlvitals.exporters.sections.outcomes.views import drift_outcomes
 from mlvitals.exporters.window.report import WindowReport
+from mlvitals.exporters.window.sections import SECTIONS
 from mlvitals.generator.contract import TOP_BINS_SQL
 from mlvitals.generator.spec.model import RESULTS_IN, Results
 
@@ -72,7 +73,6 @@ _TOP_BINS = text(TOP_BINS_SQL).columns(
     *(drift_results.c[name] for name in ("feature_name", "is_score", "bin", "reference_ratio", "current_ratio")),
     *(drift_results.c[name] for name in ("psi_contribution", "window_start", "window_end")),
 )
-_CREATION_LOCK = 7_061_726_174  # any number, as long as every process takes the same
 
 
 class TopBin(NamedTuple):
@@ -101,6 +101,9 @@ class StoredWindow(NamedTuple):
 def open_results(results: Results, base_dir: Path, *, create: bool = True) -> "ResultsStore":
     """The store that a spec names; a relative SQLite file lies in the spec's folder.
 
+    Its tables are created, or brought up to date, when it is first used. Without `create`, which is for reading only,
+    neither happens: an older database is read as it is.
+
     Raises:
         DatabaseError: neither SQLite nor PostgreSQL, no driver, an unreadable password file, or, without `create`, a
             SQLite file that is missing.
@@ -110,7 +113,7 @@ def open_results(results: Results, base_dir: Path, *, create: bool = True) -> "R
         raise DatabaseError(f"results are kept in SQLite or PostgreSQL, not in {engine.dialect.name}")
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _let_readers_read_while_writing)
-    return ResultsStore(engine)
+    return ResultsStore(engine, upgrade if create else refuse_newer)
 
 
 def _let_readers_read_while_writing(connection: Any, _: object) -> None:
@@ -122,9 +125,11 @@ def _let_readers_read_while_writing(connection: Any, _: object) -> None:
 class ResultsStore:
     """Measurements of any number of systems. Every method raises `DatabaseError` where the database fails."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, make_ready: Callable[[Engine], None]) -> None:
+        """Take what `make_ready` does to the tables before they are first used: `upgrade` or `refuse_newer`."""
         self._engine = engine
-        self._tables_exist = False
+        self._make_ready = make_ready
+        self._is_ready = False
 
     def save(self, report: WindowReport, *, seconds: float | None = None, changed: Sequence[WindowReport] = ()) -> None:
         """Keep a report, in place of an earlier one of the same system and window: all of it, or nothing.
@@ -143,15 +148,14 @@ class ResultsStore:
         key = _key(report)
         # First, for it locks the window's row: another process that saves the same window waits here.
         connection.execute(self._insert_or_replace(key, _window_row(report)))
-        for table in (drift_results, drift_features, drift_outcomes, drift_gaps):
-            connection.execute(delete(table).filter_by(**key))
-        connection.execute(insert(drift_gaps), key | gap_row(report))
-        if features := [key | row for row in feature_rows(report)]:
-            connection.execute(insert(drift_features), features)
-        if bins := [key | row for row in bin_rows(report)]:
-            connection.execute(insert(drift_results), bins)
-        if report.outcomes is not None and report.outcomes.mature:
-            connection.execute(insert(drift_outcomes).values(key | outcome_row(report.outcomes)))
+        written: dict[str, list[dict[str, Any]]] = {table: [] for section in SECTIONS for table in section.tables}
+        for section in SECTIONS:
+            for table, row in section.rows_of(report):
+                written[table].append({**key, **row})
+        for name, rows in written.items():
+            connection.execute(delete(TABLES.tables[name]).filter_by(**key))
+            if rows:
+                connection.execute(insert(TABLES.tables[name]), rows)
 
     def _time(self, connection: Connection, report: WindowReport, seconds: float | None) -> None:
         connection.execute(delete(drift_durations).filter_by(**_key(report)))
@@ -264,24 +268,13 @@ class ResultsStore:
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
         try:
+            if not self._is_ready:
+                self._make_ready(self._engine)
+                self._is_ready = True
             with self._engine.begin() as connection:
-                if not self._tables_exist:
-                    _create_tables(connection)
                 yield connection
-            self._tables_exist = True
         except SQLAlchemyError as error:
             raise explain(self._engine, error) from error
-
-
-def _create_tables(connection: Connection) -> None:
-    """Create what is missing, once: processes that start together wait for the first."""
-    if all(inspect(connection).has_table(name) for name in TABLES.tables):
-        return
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _CREATION_LOCK})
-    else:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-    TABLES.create_all(connection)
 
 
 def _key(report: WindowReport) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 Every file stands alone: what is wrong with one is reported, and the others are still read. Files hold Parquet,
 Feather (version 2), CSV with a header line or JSON lines, the latter two also compressed; see
-`mlvitals.exporters.reading.files` for which files a folder offers and `mlvitals.exporters.reading.instants` for what counts as a time. A log that
-is a table of a SQL database stands for one file, except that what is wrong with it is wrong with the log as a whole.
+`reading.files` for which files a folder offers and `reading.instants` for what counts as a time. A log that is a table of
+a SQL database stands for one file, except that what is wrong with it is wrong with the log as a whole.
 """
 
 from __future__ import annotations

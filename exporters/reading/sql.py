@@ -1,8 +1,8 @@
 """A prediction log, or training data, that is a table of a SQL database: the wanted columns of a window as Arrow batches.
 
 Rows stream from the database in small blocks, so that memory does not grow with the table. Names are quoted by
-SQLAlchemy, values are bound. Values come as the database's driver gives them; `mlvitals.exporters.reading.instants` says what counts
-as a time, and text of a SQLite column that should hold numbers is a type mismatch of that feature alone.
+SQLAlchemy, values are bound. Values come as the database's driver gives them; `reading.instants` says what counts as
+a time, and text of a SQLite column that should hold numbers is a type mismatch of that feature alone.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,1 +1,1 @@
-"""TODO"""
+"""What is normal: the reference artifact, its versions, and where they are stored."""

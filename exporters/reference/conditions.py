@@ -1,4 +1,4 @@
-"""TODO"""
+"""Conditioned references: how much each hour of the day or week of the reference counts for a window."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TODO"""
+"""What every reference store has in common: version names, aliases, and the checks before promotion."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping

@@ -1,5 +1,6 @@
-"""What people did to a system: deployments and changes of its pipelines, noted for the dashboards to mark."""
+"""Changes that people made to a system: deployments and pipeline changes, recorded for the dashboards to mark."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 
@@ -7,6 +8,7 @@ import msgspec
 from sqlalchemy import Column, Index, String, Table, Text
 
 from mlvitals.exporters.database import TABLES, UtcDateTime
+from mlvitals.exporters.parts import Samples
 
 
 class ChangeKind(StrEnum):
@@ -39,3 +41,9 @@ changes = Table(
     Column("author", Text, nullable=False),
     Index("changes_by_time", "system", "moment"),
 )
+
+
+def gauges(recorded: Iterable[Change]) -> Samples:
+    """Return when each change was made."""
+    labelled = (((change.kind, change.name, change.version, change.author), change.moment) for change in recorded)
+    return {"change_timestamp_seconds": [(labels, moment.timestamp()) for labels, moment in labelled]}

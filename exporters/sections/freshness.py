@@ -4,7 +4,7 @@ A time without a zone is UTC. A time in the future is passed on as it is, so tha
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import datetime
 from http.client import HTTPException
@@ -20,7 +20,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from mlvitals.exporters.database import DatabaseError, explain, open_database
-from mlvitals.exporters.parts import FileProblem, Sample
+from mlvitals.exporters.parts import FileProblem, Samples
 from mlvitals.exporters.paths import PathError, first_line, locate
 from mlvitals.exporters.reading.files import StoredFile, walk
 from mlvitals.exporters.reading.instants import InstantError, instant, instants
@@ -154,9 +154,11 @@ def _from_endpoint(url: str, field: str | None) -> datetime:
     return instant(answer)
 
 
-def freshness_samples(
-    contract: Contract, freshness: Mapping[str, Reading], now: datetime
-) -> dict[str, Iterable[Sample]]:
+def gauges(contract: Contract, freshness: Mapping[str, Reading], now: datetime) -> Samples:
+    """Return the age of each source at `now`.
+
+    A source whose newest data is unknown has a `max_age` sample and no other: rules tell it by that.
+    """
     sources = contract.spec.sources
     known = {name: freshness[name].newest for name in sources if name in freshness}
     newest = {name: moment for name, moment in known.items() if moment is not None}

@@ -1,1 +1,1 @@
-"""TODO"""
+"""Counts in, numbers out: cells, profiles, distances, noise floors."""

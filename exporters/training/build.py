@@ -1,4 +1,4 @@
-"""TODO"""
+"""Builds a reference from training data: cells, counts, moments and quantiles of every feature."""
 
 from __future__ import annotations
 

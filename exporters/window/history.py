@@ -22,7 +22,7 @@ from mlvitals.exporters.sections.features.report import FeatureReport
 from mlvitals.exporters.sections.outcomes.report import OutcomeReport
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import UNMEASURABLE, Contract, Status
-from mlvitals.generator.spec.durations import milliseconds
+from mlvitals.generator.spec.durations import span
 from mlvitals.generator.spec.levels import level_in_force
 from mlvitals.generator.spec.model import AlertPolicy, Levels, OutcomeKind, Severity, Spec
 
@@ -39,16 +39,6 @@ class OutcomeFacts(NamedTuple):
     """Whether the rate, or mean, of the outcomes left the reference's; None where it is not known."""
     ranking_moved: bool | None = None
     """Whether scores tell outcomes apart less well than in the reference; None where it is not known."""
-
-
-def past_window(report: WindowReport) -> PastWindow:
-    """What to keep of a report."""
-    return PastWindow(
-        report.window,
-        report.reference_version,
-        report.drift_type is not None and report.drift_type.explains,
-        report.concept.sample if report.concept else None,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,10 +169,24 @@ def _above(value: float | None, policy: AlertPolicy, own: Levels | None) -> bool
     return policy.enabled and value is not None and level is not None and value > level
 
 
-def judged_again(
+def judge(spec: Spec, report: WindowReport, history: DriftHistory, totals: TotalsKeeper | None = None) -> WindowReport:
+    """Complete what was measured by what only earlier windows tell: concept drift, the kind of drift, running totals.
+
+    Args:
+        spec: the system's spec.
+        report: what was measured.
+        history: the windows before it.
+        totals: keeps the running totals of business events, to which the report's step is added; None where they are
+            not wanted.
+    """
+    judged = with_drift_type(spec, report, facts_of(report.outcomes), history)
+    return judged if totals is None else with_totals(spec, judged, totals)
+
+
+def judge_again(
     spec: Spec, late: WindowReport, past: Iterable[PastWindow], later: Iterable[WindowReport]
 ) -> list[WindowReport]:
-    """Reports of windows after one that was measured late, as they are with it; those that stay the same are left out.
+    """Judge the windows after a late one again and return the reports that changed.
 
     Args:
         spec: the system's spec.
@@ -190,14 +194,14 @@ def judged_again(
         past: windows that are kept, as `drift_history` takes them.
         later: the reports of windows that ended after it and were judged without it, by their end.
     """
-    known = {one.window: one for one in (*past, past_window(late))}
+    known = {one.window: one for one in (*past, late.past)}
     changed = []
     for report in later:
         history = drift_history(
             spec, report, sorted(known.values(), key=lambda one: (one.window.end, one.window.start))
         )
-        again = with_drift_type(spec, report, facts_of(report.outcomes), history)
-        known[again.window] = past_window(again)
+        again = judge(spec, report, history)
+        known[again.window] = again.past
         if again != report:
             changed.append(again)
     return changed
@@ -262,8 +266,8 @@ def with_totals(spec: Spec, report: WindowReport, keeper: TotalsKeeper) -> Windo
 
 
 def _is_of_series(spec: Spec, report: WindowReport) -> bool:
-    window, step = report.window, timedelta(milliseconds=milliseconds(spec.step))
-    length = timedelta(milliseconds=milliseconds(spec.windows.length))
+    window, step = report.window, span(spec.step)
+    length = span(spec.windows.length)
     on_time = newest_end(window.end, step, timedelta(0)) == window.end
     return on_time and window.end - window.start == length and window.end <= report.measured_at
 

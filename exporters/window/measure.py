@@ -5,12 +5,12 @@ order of files and batches: memory does not grow with the rows, and the number o
 """
 
 import os
+from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-
-from msgspec.structs import replace
+from types import MappingProxyType
 
 from mlvitals.exporters.parts import FileProblem, Window
 from mlvitals.exporters.reading.columns import ColumnTypeError
@@ -19,12 +19,16 @@ from mlvitals.exporters.reading.log import BrokenFileError, Chunk, files_of_wind
 from mlvitals.exporters.reading.sql import SqlTable
 from mlvitals.exporters.reference.artifact import Reference
 from mlvitals.exporters.sections.events.measure import measure_events
-from mlvitals.exporters.sections.features.drift import Outcome, compare
+from mlvitals.exporters.sections.events.report import EventsReport
+from mlvitals.exporters.sections.features.drift import ColumnResult, Counted, compare
 from mlvitals.exporters.sections.features.newest_scores import NewestScores, newest_scores
 from mlvitals.exporters.sections.outcomes.measure import measure_outcomes
+from mlvitals.exporters.sections.outcomes.report import OutcomeReport
 from mlvitals.exporters.sections.segments.count import Segmentation, SegmentOutcomes, SegmentTally
 from mlvitals.exporters.sections.segments.measure import segment_reports
+from mlvitals.exporters.sections.segments.report import SegmentsReport
 from mlvitals.exporters.sections.skew.measure import measure_skew
+from mlvitals.exporters.sections.skew.report import SkewReport
 from mlvitals.exporters.statistics.cells import Cells
 from mlvitals.exporters.statistics.profile import ColumnProblem, FeatureProfile, profile_column
 from mlvitals.exporters.window.report import WindowReport
@@ -46,7 +50,7 @@ class Tally:
     """What was counted so far, of one file or of many."""
 
     rows: int = 0
-    outcomes: dict[str | None, Outcome] = field(default_factory=dict)
+    results: dict[str | None, ColumnResult] = field(default_factory=dict)
     """By target's name. A target whose column was in no file is not in here."""
     lacking: dict[str, frozenset[str]] = field(default_factory=dict)
     """By file, the wanted columns that it lacks."""
@@ -55,13 +59,13 @@ class Tally:
     """Columns of the log that are not measured."""
     segments: SegmentTally = field(default_factory=SegmentTally)
 
-    def count(self, name: str | None, outcome: Outcome) -> None:
+    def count(self, name: str | None, result: ColumnResult) -> None:
         """Add what was counted of one target; a problem stays a problem, whatever is counted elsewhere."""
-        known = self.outcomes.get(name)
+        known = self.results.get(name)
         if known is None:
-            self.outcomes[name] = outcome
+            self.results[name] = result
         elif isinstance(known, FeatureProfile):
-            self.outcomes[name] = known.merge(outcome) if isinstance(outcome, FeatureProfile) else outcome
+            self.results[name] = known.merge(result) if isinstance(result, FeatureProfile) else result
 
     def merge(self, other: "Tally") -> None:
         """Add what was counted elsewhere."""
@@ -70,8 +74,8 @@ class Tally:
         self.problems += other.problems
         self.others |= other.others
         self.segments.merge(other.segments)
-        for name, outcome in other.outcomes.items():
-            self.count(name, outcome)
+        for name, result in other.results.items():
+            self.count(name, result)
 
 
 def usable_cores() -> int:
@@ -79,7 +83,7 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def measure(
+def measure_window(
     spec: Spec,
     base_dir: Path,
     reference: Reference,
@@ -112,35 +116,90 @@ def measure(
             tally.merge(_tally_of(file, spec, targets, segmentation, window, pool))
     if not tally.rows:
         # Nothing is missing from an empty window; there is too little of everything.
-        tally.outcomes = {target.name: FeatureProfile.empty(target.cells) for target in targets}
-    report = compare(
+        tally.results = {target.name: FeatureProfile.empty(target.cells) for target in targets}
+    counted = Counted(
+        window=window,
+        profiles={name: result for name, result in tally.results.items() if name is not None},
+        score=tally.results.get(None),
+        newest_scores=_newest_scores(spec, base_dir, reference, window),
+        unknown_columns=tuple(sorted(tally.others - spec.known_columns - {*reference.columns})),
+    )
+    outcomes, by_segment = _outcomes(spec, base_dir, reference, window, measured_at)
+    log = spec.prediction_log
+    return report_on(
         spec,
         reference,
-        reference_version=reference_version,
-        window=window,
-        profiles={name: outcome for name, outcome in tally.outcomes.items() if name is not None},
-        score=tally.outcomes.get(None),
+        reference_version,
+        counted,
         rows=tally.rows,
-        problems=[*tally.problems, *_partly_lacking(tally, targets)],
         measured_at=measured_at,
-        newest_scores=_newest_scores(spec, base_dir, reference, window),
-        unknown_columns=sorted(tally.others - spec.known_columns - {*reference.columns}),
+        problems=(*tally.problems, *_partly_lacking(tally, targets)),
+        skew=measure_skew(spec, base_dir, reference, window) if spec.skew.path else None,
+        outcomes=outcomes,
+        segments=segment_reports(spec, reference, window, tally.segments, by_segment) if log.segments else {},
+        events=measure_events(spec, base_dir, window) if spec.business.events_log is not None else None,
     )
-    if spec.skew.path:
-        report = replace(report, skew=measure_skew(spec, base_dir, reference, window))
-    by_segment = None
-    if spec.prediction_log.outcome is not None:
-        by_segment = SegmentOutcomes(spec.prediction_log.segments)
-        outcomes = measure_outcomes(spec, base_dir, reference.outcome, window, measured_at, by_segment)
-        report = replace(report, outcomes=outcomes)
-        if outcomes.feedback_rate is None:
-            by_segment = None
-    if spec.prediction_log.segments:
-        segments = segment_reports(spec, reference, window, tally.segments, by_segment)
-        report = replace(report, segments=segments)
-    if spec.business.events_log is not None:
-        report = replace(report, events=measure_events(spec, base_dir, window))
-    return report
+
+
+def report_on(
+    spec: Spec,
+    reference: Reference,
+    reference_version: str,
+    counted: Counted,
+    *,
+    rows: int,
+    measured_at: datetime,
+    problems: tuple[FileProblem, ...] = (),
+    skew: SkewReport | None = None,
+    outcomes: OutcomeReport | None = None,
+    segments: Mapping[str, SegmentsReport] = MappingProxyType({}),
+    events: EventsReport | None = None,
+) -> WindowReport:
+    """Compare what was counted in a window with the reference and put the report together.
+
+    Args:
+        spec: the system's spec.
+        reference: what is normal.
+        reference_version: the version under which it is stored.
+        counted: the counts of the window.
+        rows: rows of the window.
+        measured_at: now, aware.
+        problems: files that could not be measured.
+        skew: the report of that section.
+        outcomes: the report of that section.
+        segments: the report of that section, by segment column.
+        events: the report of that section.
+    """
+    comparison = compare(spec, reference, reference_version, counted)
+    return WindowReport(
+        system=spec.system.name,
+        window=counted.window,
+        measured_at=measured_at,
+        reference_version=reference_version,
+        reference_created=reference.created,
+        rows=rows,
+        features=comparison.features,
+        score=comparison.score,
+        score_count=comparison.score_count,
+        schema_differences=comparison.schema_differences,
+        problems=problems,
+        severity=comparison.severity,
+        skew=skew,
+        outcomes=outcomes,
+        segments=dict(segments),
+        events=events,
+    )
+
+
+def _outcomes(
+    spec: Spec, base_dir: Path, reference: Reference, window: Window, measured_at: datetime
+) -> tuple[OutcomeReport | None, SegmentOutcomes | None]:
+    """Return the outcomes as a whole and by segment, as far as they are known."""
+    if spec.prediction_log.outcome is None:
+        return None, None
+    by_segment = SegmentOutcomes(spec.prediction_log.segments)
+    report = measure_outcomes(spec, base_dir, reference.outcome, window, measured_at, by_segment)
+    return report, None if report.feedback_rate is None else by_segment
 
 
 def _newest_scores(spec: Spec, base_dir: Path, reference: Reference, window: Window) -> NewestScores | None:
@@ -192,17 +251,17 @@ def _tally_of(
 def _tally_of_chunk(chunk: Chunk, targets: tuple[Target, ...], segmentation: Segmentation, pool: Executor) -> Tally:
     present = [target for target in targets if target.column in chunk.columns]
     segments = pool.submit(segmentation.count, chunk.columns, chunk.rows)
-    outcomes = pool.map(lambda target: _outcome(target, chunk), present)
+    results = pool.map(lambda target: _result(target, chunk), present)
     return Tally(
         rows=chunk.rows,
-        outcomes={target.name: outcome for target, outcome in zip(present, outcomes, strict=True)},
+        results={target.name: result for target, result in zip(present, results, strict=True)},
         lacking={chunk.path: chunk.missing} if chunk.missing else {},
         others=set(chunk.others),
         segments=segments.result(),
     )
 
 
-def _outcome(target: Target, chunk: Chunk) -> Outcome:
+def _result(target: Target, chunk: Chunk) -> ColumnResult:
     try:
         return profile_column(chunk.columns[target.column], target.cells, chunk.times)
     except ColumnTypeError as error:
@@ -211,7 +270,7 @@ def _outcome(target: Target, chunk: Chunk) -> Outcome:
 
 def _partly_lacking(tally: Tally, targets: tuple[Target, ...]) -> list[FileProblem]:
     """Files without a column that others have. One that none has is the feature's own status."""
-    elsewhere = {target.column for target in targets if target.name in tally.outcomes} | {*tally.segments.profiles}
+    elsewhere = {target.column for target in targets if target.name in tally.results} | {*tally.segments.profiles}
     return [
         FileProblem(path=path, problem=f"lacks the columns {', '.join(sorted(columns & elsewhere))}")
         for path, columns in tally.lacking.items()

@@ -1,4 +1,4 @@
-"""What one measurement found: the value that statistics produce and that gauges, SQL rows and JSON are made of."""
+"""The report on one window. Gauges, SQL rows, JSON and pages are all rendered from it."""
 
 from datetime import datetime
 from typing import Literal
@@ -6,13 +6,18 @@ from typing import Literal
 import msgspec
 
 from mlvitals.exporters.parts import FileProblem, Window
-from mlvitals.exporters.sections.concept.report import ConceptReport, DriftType
+from mlvitals.exporters.sections.concept.report import ConceptReport, DriftType, PastWindow, Verdict
 from mlvitals.exporters.sections.events.report import EventsReport
-from mlvitals.exporters.sections.features.report import SEVERITIES, CountWindow, FeatureReport, SchemaDifference
+from mlvitals.exporters.sections.features.report import (
+    SEVERITIES,
+    CountWindow,
+    FeatureReport,
+    FeaturesReport,
+    SchemaDifference,
+)
 from mlvitals.exporters.sections.outcomes.report import OutcomeReport
 from mlvitals.exporters.sections.segments.report import SegmentsReport
 from mlvitals.exporters.sections.skew.report import SkewReport
-from mlvitals.exporters.wording import printable
 from mlvitals.generator.spec.model import Severity
 
 
@@ -47,6 +52,31 @@ class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
     """None where the spec has no business.events_log."""
 
     @property
+    def comparison(self) -> FeaturesReport:
+        """The features, the scores and the schema, compared with the reference."""
+        return FeaturesReport(
+            features=self.features,
+            score=self.score,
+            score_count=self.score_count,
+            schema_differences=self.schema_differences,
+        )
+
+    @property
+    def past(self) -> PastWindow:
+        """What later windows need of this one."""
+        return PastWindow(
+            self.window,
+            self.reference_version,
+            self.drift_type is not None and self.drift_type.explains,
+            self.concept.sample if self.concept else None,
+        )
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the window says of concept drift and of the kind of drift."""
+        return Verdict(self.past, self.drift_type, self.concept)
+
+    @property
     def urgency(self) -> Severity | None:
         """The worst urgency of the features and the scores, of the window and the newest."""
         found = {report.urgency for _, report in self.worst_first("score")}
@@ -78,10 +108,3 @@ class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
             msgspec.ValidationError: the text is not a report of this schema version.
         """
         return msgspec.json.decode(text, type=cls)
-
-
-def unread(report: WindowReport) -> list[str]:
-    """A line for each file that the window, its skew, outcomes or events could not read in full, told once."""
-    parts = (report.skew, report.outcomes, report.events)
-    problems = (*report.problems, *(problem for part in parts if part for problem in part.problems))
-    return [printable(f"{item.path}: {item.problem}") for item in dict.fromkeys(problems)]

@@ -14,7 +14,7 @@ def literal(text: str) -> str:
 def literal_strings(expression: str) -> str:
     """The same PromQL without ``[[``, which can stand only in its strings and which Grafana would expand.
 
-    The dollar sign needs no care here: `generator.promql.quote` never writes it.
+    The dollar sign needs no care here: `mlvitals.generator.promql.quote` never writes it.
     """
     return expression.replace("[[", r"[\x5b")
 

@@ -104,7 +104,7 @@ def _address(method: ContactMethod, responder: Responder) -> dict[str, str]:
     if method is ContactMethod.EMAIL:
         return {"address": literal(responder.email)}
     number = PHONE.fullmatch(responder.phone or "")
-    assert number is not None  # generator.spec.people refuses any other
+    assert number is not None  # mlvitals.generator.spec.people refuses any other
     return {"country_code": f"+{number[1]}", "address": re.sub(r"\D", "", number[2])}
 
 

@@ -87,7 +87,7 @@ def _kpi(spec: Spec, contract: Contract, name: str, kpi: Kpi) -> Signal:
         below=True,
         empty="No data: no business events have been counted yet.",
         records=tuple(dict.fromkeys(records)),
-        alerts=alerts if spec.alerts.business_drop.enabled else (),
+        alerts=alerts,
     )
 
 
@@ -204,7 +204,7 @@ def _uncounted(spec: Spec) -> Signal:
         width=4,
         height=6,
         levels=(Level(Severity.WARNING, 1),),
-        alerts=(alert,) if spec.alerts.business_drop.enabled else (),
+        alerts=(alert,),
     )
 
 
@@ -266,5 +266,5 @@ def _events_log(contract: Contract) -> Signal:
         incident=Incident.BUSINESS_METRIC_DROP,
         width=4,
         height=6,
-        alerts=(alert,) if timing.enabled else (),
+        alerts=(alert,),
     )

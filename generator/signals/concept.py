@@ -127,7 +127,7 @@ def _charts(spec: Spec, contract: Contract) -> Signal:
         height=7,
         levels=(Level(Severity.CRITICAL, _AT_THE_LIMIT),),
         empty="No charts yet: they need a baseline of windows with outcomes. See the status beside.",
-        alerts=tuple(alerts) if spec.alerts.concept_drift.enabled else (),
+        alerts=tuple(alerts),
     )
 
 
@@ -243,7 +243,7 @@ def _status(spec: Spec, contract: Contract) -> Signal:
         width=6,
         place=Place.DETAIL,
         height=6,
-        alerts=(alert,) if spec.alerts.monitoring.enabled else (),
+        alerts=(alert,),
     )
 
 

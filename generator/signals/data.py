@@ -123,7 +123,7 @@ def _ratio_alerts(
             url_labels=(FEATURE,),
         )
 
-    return tuple(alert(group) for group in feature_thresholds(spec, policy, own, names) if policy.enabled)
+    return tuple(alert(group) for group in feature_thresholds(spec, policy, own, names))
 
 
 def _null_rate(spec: Spec, contract: Contract) -> Signal:
@@ -261,7 +261,7 @@ def _freshness(spec: Spec, contract: Contract) -> Signal:
         height=7,
         levels=levels(policy),
         maximum=3,
-        alerts=tuple(alert(level) for level in levels(policy) if policy.enabled),
+        alerts=tuple(alert(level) for level in levels(policy)),
     )
 
 
@@ -305,7 +305,7 @@ def _unknown_freshness(spec: Spec, contract: Contract) -> Signal:
         width=4,
         height=7,
         levels=(Level(Severity.CRITICAL, 1),),
-        alerts=(alert,) if policy.enabled else (),
+        alerts=(alert,),
     )
 
 
@@ -357,7 +357,7 @@ def _future_sources(spec: Spec, contract: Contract) -> Signal:
         view=View.BAR_GAUGE,
         width=8,
         height=7,
-        alerts=(alert,) if policy.enabled else (),
+        alerts=(alert,),
     )
 
 
@@ -406,7 +406,7 @@ def _status(spec: Spec, contract: Contract) -> Signal:
         width=6,
         height=7,
         empty="Every feature is measured, unless the layer is blind.",
-        alerts=(alert,) if policy.enabled else (),
+        alerts=(alert,),
     )
 
 

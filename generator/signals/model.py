@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from mlvitals.generator.contract import UNMEASURABLE, Contract, DriftKind, Status
+from mlvitals.generator.contract import STATISTICS, UNMEASURABLE, Contract, DriftKind, Statistic, Status
+from mlvitals.generator.contract.statistics import KS, WorstPanel
 from mlvitals.generator.promql import matching, one_of
 from mlvitals.generator.signals.building import (
     FEATURE,
@@ -51,8 +52,9 @@ def model_signals(spec: Spec) -> Iterator[Signal]:
             yield _newest_score_drift(spec, contract)
             yield _newest_score_span(spec, contract)
     yield _feature_drift(spec, contract)
-    yield _feature_distance(spec, contract)
-    yield _feature_divergence(spec, contract)
+    for statistic in STATISTICS:
+        if statistic.worst:
+            yield _worst_by(spec, contract, statistic, statistic.worst)
     yield _top_bins(contract)
     if spec.prediction_log.score:
         yield _score_bins(contract)
@@ -118,7 +120,7 @@ def _score_drift(spec: Spec, contract: Contract) -> Signal:
         view=View.STEPS,
         width=8,
         levels=levels(policy),
-        alerts=tuple(alert(level) for level in levels(policy) if policy.enabled),
+        alerts=tuple(alert(level) for level in levels(policy)),
     )
 
 
@@ -167,7 +169,7 @@ def _newest_score_drift(spec: Spec, contract: Contract) -> Signal:
         width=9,
         height=7,
         levels=levels(policy),
-        alerts=tuple(alert(level) for level in levels(policy) if policy.enabled),
+        alerts=tuple(alert(level) for level in levels(policy)),
     )
 
 
@@ -258,7 +260,7 @@ def _score_status(spec: Spec, contract: Contract) -> Signal:
         view=View.TABLE,
         width=4,
         height=7,
-        alerts=(alert,) if policy.enabled else (),
+        alerts=(alert,),
     )
 
 
@@ -336,19 +338,18 @@ def _feature_drift(spec: Spec, contract: Contract) -> Signal:
         width=12,
         levels=levels(policy),
         records=ranking.records,
-        alerts=tuple(alert(group) for group in groups if policy.enabled),
+        alerts=tuple(alert(group) for group in groups),
     )
 
 
-def _feature_distance(spec: Spec, contract: Contract) -> Signal:
-    ranking = Ranking(thinned_by_feature(contract.name("drift_ks")))
-    floor = thinned_highest(contract.name("drift_ks_critical_value"))
+def _worst_by(spec: Spec, contract: Contract, statistic: Statistic, panel: WorstPanel) -> Signal:
+    ranking = Ranking(thinned_by_feature(contract.name(statistic.family)))
+    floor = thinned_highest(contract.name(statistic.noise_family))
     return Signal(
-        id="feature_distance",
+        id=panel.id,
         layer=Layer.MODEL,
-        title="KS D, ten worst",
-        description="Kolmogorov-Smirnov D: the largest gap between the cumulative shares of window and reference, with "
-        "the highest noise floor. Confirms PSI and sees what PSI's bins are blind to, such as a longer tail.",
+        title=f"{statistic.column}, ten worst",
+        description=panel.description,
         unit="none",
         decimals=3,
         queries=(
@@ -356,38 +357,16 @@ def _feature_distance(spec: Spec, contract: Contract) -> Signal:
             Query(floor.name, "Noise floor", dimmed=True),
         ),
         incident=Incident.FEATURE_DRIFT,
+        place=Place.MAIN if panel.on_main else Place.DETAIL,
         view=View.STEPS,
         width=6,
-        levels=levels(spec.alerts.feature_ks),
-        records=(*ranking.records, floor),
-    )
-
-
-def _feature_divergence(spec: Spec, contract: Contract) -> Signal:
-    ranking = Ranking(thinned_by_feature(contract.name("drift_js")))
-    floor = thinned_highest(contract.name("drift_js_critical_value"))
-    return Signal(
-        id="feature_divergence",
-        layer=Layer.MODEL,
-        title="JS, ten worst",
-        description="Jensen-Shannon divergence in nats, 0 to 0.69: the measure for categorical features, with the highest "
-        "noise floor. Read it beside PSI; for a small shift it is about an eighth of it.",
-        unit="none",
-        decimals=3,
-        queries=(
-            ranking.query,
-            Query(floor.name, "Noise floor", dimmed=True),
-        ),
-        incident=Incident.FEATURE_DRIFT,
-        view=View.STEPS,
-        width=6,
-        levels=levels(spec.alerts.feature_js),
+        levels=levels(statistic.policy_in(spec.alerts)),
         records=(*ranking.records, floor),
     )
 
 
 def _feature_confirmation(contract: Contract) -> Signal:
-    ks = contract.name("drift_ks")
+    ks = contract.name(KS.family)
     return Signal(
         id="feature_confirmation",
         layer=Layer.MODEL,

@@ -63,7 +63,7 @@ def _exporter(spec: Spec) -> Signal:
         height=6,
         levels=(Level(Severity.CRITICAL, 1),),
         below=True,
-        alerts=(alert,) if spec.alerts.monitoring.enabled else (),
+        alerts=(alert,),
     )
 
 
@@ -108,7 +108,7 @@ def _last_success(spec: Spec, contract: Contract) -> Signal:
         width=6,
         height=6,
         levels=(Level(Severity.CRITICAL, limit),),
-        alerts=(alert,) if spec.alerts.monitoring.enabled else (),
+        alerts=(alert,),
     )
 
 
@@ -144,7 +144,7 @@ def _runs(spec: Spec, contract: Contract) -> Signal:
         incident=Incident.MONITORING,
         width=6,
         height=6,
-        alerts=(alert,) if spec.alerts.monitoring.enabled else (),
+        alerts=(alert,),
     )
 
 
@@ -227,7 +227,7 @@ def _thin_windows(spec: Spec, contract: Contract) -> Signal:
         width=4,
         height=6,
         levels=(Level(Severity.WARNING, 0.5),),
-        alerts=(alert,) if spec.alerts.monitoring.enabled else (),
+        alerts=(alert,),
     )
 
 
@@ -261,7 +261,7 @@ def _unreadable_files(spec: Spec, contract: Contract) -> Signal:
         width=4,
         height=6,
         levels=(Level(Severity.WARNING, 1),),
-        alerts=(alert,) if spec.alerts.monitoring.enabled else (),
+        alerts=(alert,),
     )
 
 
@@ -298,7 +298,7 @@ def _watchdog(spec: Spec) -> Signal:
         threshold=1,
         summary="This alert always fires, so that its absence shows that alerting is broken.",
         description=text(f"Alerting of {spec.title} works. Route this alert to a dead man's switch."),
-        timing=msgspec.structs.replace(spec.alerts.monitoring, for_="0s"),  # it has nothing to wait for
+        timing=msgspec.structs.replace(spec.alerts.monitoring, enabled=True, for_="0s"),  # it has nothing to wait for
         scenario=lambda _: Scenario(()),
         fires_without_data=True,
     )

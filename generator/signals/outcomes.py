@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from mlvitals.generator.contract import Contract
+from mlvitals.generator.contract import PERFORMANCE_FIGURES, Contract, Rejection
 from mlvitals.generator.promql import selector
 from mlvitals.generator.signals.signal import (
     Alert,
@@ -23,12 +23,6 @@ from mlvitals.generator.spec.model import AlertPolicy, Outcome, OutcomeKind, Sev
 
 _WEEK = "7d"
 _REASON, _FIGURE, _PERCENTILE = "reason", "figure", "percentile"
-_FIGURES = {
-    OutcomeKind.BINARY: ("auc", "precision", "recall", "accuracy", "brier", "log_loss", "calibration_error"),
-    OutcomeKind.CONTINUOUS: ("mae", "rmse", "bias"),
-    OutcomeKind.RANKING: ("ndcg", "recall", "coverage"),
-}
-"""The figures of each kind."""
 _LOSS = {
     OutcomeKind.BINARY: "of the reference's AUC above chance is lost",
     OutcomeKind.CONTINUOUS: "is what the mean absolute error rose by, relative to the reference,",
@@ -60,7 +54,7 @@ def outcome_signals(spec: Spec, contract: Contract) -> Iterator[Signal]:
 
 def _feedback(spec: Spec, contract: Contract, outcome: Outcome) -> Signal:
     rate, expected = contract.name("feedback_rate"), contract.name("feedback_expected_rate")
-    fall, policy = contract.name("feedback_fall"), spec.alerts.feedback_rate
+    fall = contract.name("feedback_fall")
     alerts = (*_fall_alerts(spec, contract), *_week_alerts(spec, contract, outcome))
     return Signal(
         id="feedback_rate",
@@ -80,7 +74,7 @@ def _feedback(spec: Spec, contract: Contract, outcome: Outcome) -> Signal:
         width=8,
         height=7,
         empty="No mature predictions: outcomes are looked at once they had their maximal delay to come.",
-        alerts=tuple(alerts) if policy.enabled else (),
+        alerts=tuple(alerts),
     )
 
 
@@ -182,19 +176,19 @@ def _delay(spec: Spec, contract: Contract, outcome: Outcome) -> Signal:
         place=Place.DETAIL,
         height=7,
         levels=tuple(in_seconds),
-        alerts=tuple(alert(level) for level in in_seconds if policy.enabled),
+        alerts=tuple(alert(level) for level in in_seconds),
     )
 
 
 def _rejected(spec: Spec, contract: Contract) -> Signal:
     metric, policy = contract.name("feedback_rejected_ratio"), spec.alerts.feedback_rejected
-    labels = {_REASON: "early"}
+    labels = {_REASON: Rejection.EARLY.value}
 
     def alert(level: Level) -> Alert:
         return Alert(
             name="MLFeedbackRejected",
             severity=level.severity,
-            expression=f'max by ({_REASON}) ({metric}{{{_REASON}!="late"}})',
+            expression=f'max by ({_REASON}) ({metric}{{{_REASON}!="{Rejection.LATE}"}})',
             comparison=">",
             threshold=level.value,
             summary="Outcomes arrive that are of no use.",
@@ -227,7 +221,7 @@ def _rejected(spec: Spec, contract: Contract) -> Signal:
         place=Place.DETAIL,
         height=7,
         levels=levels(policy),
-        alerts=tuple(alert(level) for level in levels(policy) if policy.enabled),
+        alerts=tuple(alert(level) for level in levels(policy)),
     )
 
 
@@ -269,7 +263,7 @@ def _readable(spec: Spec, contract: Contract) -> Signal:
         width=8,
         place=Place.DETAIL,
         height=7,
-        alerts=(alert,) if spec.alerts.monitoring.enabled else (),
+        alerts=(alert,),
     )
 
 
@@ -341,7 +335,7 @@ def _shift(spec: Spec, contract: Contract, outcome: Outcome) -> Signal:
         height=7,
         minimum=None,
         levels=levels(policy),
-        alerts=tuple(alert(level) for level in levels(policy) if policy.enabled),
+        alerts=tuple(alert(level) for level in levels(policy)),
     )
 
 
@@ -369,7 +363,8 @@ def _gap(contract: Contract) -> Signal:
 
 
 def _performance(contract: Contract, outcome: Outcome) -> Signal:
-    metric, figures, compared = contract.name("performance"), _FIGURES[outcome.kind], "of the reference"
+    metric, compared = contract.name("performance"), "of the reference"
+    figures = tuple(figure.name for figure in PERFORMANCE_FIGURES[outcome.kind])
     return Signal(
         id="performance",
         layer=Layer.MODEL,
@@ -425,7 +420,7 @@ def _loss(spec: Spec, contract: Contract, outcome: Outcome) -> Signal:
         width=12,
         minimum=None,
         levels=levels(policy),
-        alerts=tuple(alert(level) for level in levels(policy) if policy.enabled),
+        alerts=tuple(alert(level) for level in levels(policy)),
     )
 
 

@@ -213,7 +213,6 @@ class _Figure:
                 found=found,
             )
             for group in feature_thresholds(self.spec, policy, levels_of, self.spec.features)
-            if policy.enabled
         )
 
     def alert(
@@ -288,7 +287,7 @@ def _variance_ratio(spec: Spec, contract: Contract) -> Signal:
         gate: str,
         loud: Callable[[float], float],
     ) -> Iterator[Alert]:
-        policy = replace(spec.alerts.mean_shift, info=None, warning=limit, critical=None)
+        policy = replace(spec.alerts.mean_shift, enabled=True, info=None, warning=limit, critical=None)
         for group in feature_thresholds(spec, policy, own, spec.features):
             if group.value or comparison == ">":  # nothing is below a variance of 0
                 yield figure.alert(
@@ -354,5 +353,5 @@ def _schema(spec: Spec, contract: Contract) -> Signal:
         width=5,
         height=7,
         levels=(Level(Severity.WARNING, 1),),
-        alerts=tuple(alert(level) for level in levels(policy) if policy.enabled),
+        alerts=tuple(alert(level) for level in levels(policy)),
     )

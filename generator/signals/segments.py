@@ -149,7 +149,7 @@ def _alerts(
             scenario=scenario,
         )
 
-    return tuple(alert(level) for level in levels(policy) if policy.enabled)
+    return tuple(alert(level) for level in levels(policy))
 
 
 def _table(spec: Spec, contract: Contract) -> Signal:

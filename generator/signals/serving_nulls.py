@@ -116,7 +116,7 @@ def _alerts(
             url_labels=(FEATURE,),
         )
 
-    return tuple(alert(group) for group in feature_thresholds(spec, policy, _own, names) if policy.enabled)
+    return tuple(alert(group) for group in feature_thresholds(spec, policy, _own, names))
 
 
 def _own(feature: Feature) -> Levels | None:

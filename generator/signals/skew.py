@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mlvitals.generator.contract import Contract, SkewStatus
+from mlvitals.generator.contract import STATISTICS, Contract, SkewStatus
 from mlvitals.generator.promql import matching, one_of
 from mlvitals.generator.signals.building import (
     FEATURE,
@@ -59,12 +59,10 @@ class _Measure:
 
 def _measures(spec: Spec) -> Iterator[_Measure]:
     """The measures in use."""
-    alerts = spec.alerts
-    known = (("psi", "PSI", alerts.skew_psi), ("ks", "KS D", alerts.skew_ks), ("js", "JS divergence", alerts.skew_js))
-    for key, title, policy in known:
-        example = next((name for name, feature in spec.features.items() if feature.skew == key), None)
-        if example is not None:
-            yield _Measure(key, title, policy, example)
+    for statistic in STATISTICS:
+        example = next((name for name, feature in spec.features.items() if feature.skew == statistic.name), None)
+        if statistic.skew and example is not None:
+            yield _Measure(statistic.name, statistic.title, statistic.skew.policy_in(spec.alerts), example)
 
 
 def _distribution(spec: Spec, contract: Contract, measure: _Measure) -> Signal:
@@ -118,7 +116,7 @@ def _distribution(spec: Spec, contract: Contract, measure: _Measure) -> Signal:
         width=8,
         levels=levels(measure.policy),
         records=(*ranking.records, highest),
-        alerts=tuple(alert(level) for level in levels(measure.policy) if measure.policy.enabled),
+        alerts=tuple(alert(level) for level in levels(measure.policy)),
     )
 
 
@@ -172,7 +170,7 @@ def _mismatches(spec: Spec, contract: Contract) -> Signal:
         width=8,
         levels=levels(policy),
         records=ranking.records,
-        alerts=tuple(alert(level) for level in levels(policy) if policy.enabled),
+        alerts=tuple(alert(level) for level in levels(policy)),
     )
 
 
@@ -227,5 +225,5 @@ def _offline_rows(spec: Spec, contract: Contract) -> Signal:
         view=View.STEPS,
         width=8,
         height=7,
-        alerts=(alert,) if spec.alerts.monitoring.enabled else (),
+        alerts=(alert,),
     )

@@ -247,7 +247,7 @@ def _budgets(spec: Spec) -> Signal:
         below=True,
         empty="No data: nothing has been counted yet, or the rules are not evaluated.",
         records=_records(spec),
-        alerts=(_unknown(spec),) if spec.alerts.monitoring.enabled else (),
+        alerts=(_unknown(spec),),
     )
 
 
@@ -294,7 +294,7 @@ def _burn_rate(spec: Spec, name: str, slo: Slo) -> Signal:
         height=7,
         levels=(Level(Severity.WARNING, 1),),
         empty="No data: nothing was counted, so nothing can be said of the promise.",
-        alerts=tuple(_burn_alerts(spec, name, slo)) if spec.alerts.burn_rate.enabled else (),
+        alerts=tuple(_burn_alerts(spec, name, slo)),
     )
 
 

@@ -114,7 +114,7 @@ def _latency(spec: Spec, contract: Contract) -> Signal:
         records=tuple(
             Record(records[label], _quantile(quantile, buckets, counts, window, "")) for quantile, label in QUANTILES
         ),
-        alerts=tuple(alert(level) for level in levels(policy) if policy.enabled),
+        alerts=tuple(alert(level) for level in levels(policy)),
     )
 
 
@@ -237,7 +237,7 @@ def _throughput(spec: Spec, contract: Contract) -> Signal:
         incident=Incident.HIGH_LATENCY,
         width=5,
         records=(Record(record, f"sum(rate({family}[{window}]))"),),
-        alerts=(alert,) if spec.alerts.monitoring.enabled else (),
+        alerts=(alert,),
     )
 
 
@@ -287,7 +287,7 @@ def _error_rate(spec: Spec, contract: Contract) -> Signal:
         width=5,
         levels=levels(policy),
         records=(Record(record, f"sum(rate({errors}[{window}])) / (sum(rate({total}[{window}])) > 0)"),),
-        alerts=tuple(alert(level) for level in levels(policy) if policy.enabled),
+        alerts=tuple(alert(level) for level in levels(policy)),
     )
 
 
@@ -311,7 +311,6 @@ def up_alert(spec: Spec, *, name: str, job: str, summary: str, what: str) -> Ale
 
 def _availability(spec: Spec) -> Signal:
     up = selector("up", job=spec.serving_job)
-    policy = spec.alerts.monitoring
     alert = up_alert(
         spec,
         name="MLServingDown",
@@ -332,7 +331,7 @@ def _availability(spec: Spec) -> Signal:
         height=7,
         levels=(Level(Severity.CRITICAL, 1),),
         below=True,
-        alerts=(alert,) if policy.enabled else (),
+        alerts=(alert,),
     )
 
 
@@ -394,7 +393,7 @@ def _gpu(spec: Spec, contract: Contract) -> Signal:
         width=5,
         height=7,
         levels=levels(policy),
-        alerts=tuple(alert(level) for level in levels(policy) if policy.enabled),
+        alerts=tuple(alert(level) for level in levels(policy)),
     )
 
 

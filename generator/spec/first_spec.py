@@ -102,7 +102,7 @@ class _Roles:
 
 
 def first_spec(system: str, columns: Sequence[SeenColumn], log_format: LogFormat, rows: int) -> str:
-    """The text of a spec for a system, which `generator.spec.load` accepts.
+    """The text of a spec for a system, which `mlvitals.generator.spec.load` accepts.
 
     Args:
         system: the system's name, as a spec takes it.

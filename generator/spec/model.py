@@ -1,9 +1,9 @@
 r"""The monitoring spec as typed, frozen values: the one thing a user of mlvitals writes.
 
 Every field has its meaning, unit and bounds here and nowhere else: the JSON Schema that editors and the
-loader use is emitted from these types (`generator.spec.schema`), so schema and model cannot differ.
-Only shapes and ranges live here; rules between sections are in `generator.spec.rules`. A section given in part
-keeps the defaults of the place it stands in for the rest (`generator.spec.defaults`).
+loader use is emitted from these types (`mlvitals.generator.spec.schema`), so schema and model cannot differ.
+Only shapes and ranges live here; rules between sections are in `mlvitals.generator.spec.rules`. A section given in part
+keeps the defaults of the place it stands in for the rest (`mlvitals.generator.spec.defaults`).
 
 Patterns end in ``$(?!\n)``: Python's ``$`` alone would let a trailing newline through.
 """

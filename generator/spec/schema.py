@@ -1,6 +1,7 @@
 """The JSON Schema of specs, emitted from the model for editors and for validation.
 
-``python -m generator.spec.schema`` writes it beside this file, where the specs' yaml-language-server line finds it.
+``python -m mlvitals.generator.spec.schema`` writes it beside this file, where the yaml-language-server line of the specs
+finds it.
 """
 
 import json
@@ -11,7 +12,7 @@ import msgspec
 
 from mlvitals.generator.spec.model import Spec
 
-FILE = Path(__file__).with_name("mlvitals.schema.json")
+FILE = Path(__file__).resolve().with_name("mlvitals.schema.json")
 
 
 def json_schema() -> dict[str, Any]:

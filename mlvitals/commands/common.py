@@ -31,6 +31,9 @@ def _finite(_ctx: click.Context, _param: click.Parameter, factor: float) -> floa
     return factor
 
 
+MEASURING_PACKAGES = frozenset({"numpy", "pyarrow", "scipy", "sqlalchemy"})
+"""What the extra `measure` installs, as it is imported."""
+
 SPEC = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path, dir_okay=False)
 OUTPUT = _Output(path_type=Path, dir_okay=False)
@@ -49,13 +52,17 @@ class Group(click.Group):
     """A command group whose users see messages, not tracebacks."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; an error that is the user's to mend becomes a message and exit code 1."""
+        """Run a command; an error that is the user's to fix becomes a message and exit code 1."""
         from mlvitals.generator.errors import UserError
 
         try:
             return super().invoke(ctx)
         except UserError as error:
             fail(str(error))
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] not in MEASURING_PACKAGES:
+                raise
+            fail("this command needs the measuring packages: pip install 'mlvitals[measure]'")
         except BrokenPipeError:
             sys.stderr.close()
             sys.exit(1)
@@ -103,10 +110,10 @@ def duration(text: str) -> timedelta:
     """Take a length of time in the notation of specs."""
     import msgspec
 
-    from mlvitals.generator.spec.durations import Duration, milliseconds
+    from mlvitals.generator.spec.durations import Duration, span
 
     try:
-        length = timedelta(milliseconds=milliseconds(msgspec.convert(text, Duration)))
+        length = span(msgspec.convert(text, Duration))
     except msgspec.ValidationError:
         raise click.BadParameter(f"{text!r} is not a duration such as 300ms, 1h or 30d") from None
     except OverflowError:
@@ -157,10 +164,10 @@ def instant(_ctx: click.Context, _param: click.Parameter, text: str | None) -> d
 
 def window_times(spec: "Spec") -> tuple[timedelta, timedelta, timedelta]:
     """How much time a window covers, how often one ends, and how long after its end it is measured."""
-    from mlvitals.generator.spec.durations import milliseconds
+    from mlvitals.generator.spec.durations import span
 
     times = (spec.windows.length, spec.step, spec.windows.grace)
-    length, step, grace = (timedelta(milliseconds=milliseconds(time)) for time in times)
+    length, step, grace = (span(time) for time in times)
     return length, step, grace
 
 

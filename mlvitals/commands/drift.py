@@ -63,8 +63,8 @@ def drift(
     Exits with 0 once the window is measured, whatever was found, unless --fail-on says otherwise.
     """
     from mlvitals.exporters.publish.results import open_results
-    from mlvitals.exporters.window.history import drift_history, facts_of, with_drift_type
-    from mlvitals.exporters.window.measure import measure
+    from mlvitals.exporters.window.history import drift_history, judge
+    from mlvitals.exporters.window.measure import measure_window
     from mlvitals.generator.spec.model import Severity
     from mlvitals.terminal.console import console
     from mlvitals.terminal.drift import drift_table
@@ -75,9 +75,9 @@ def drift(
     window = _window(spec, start, end)
     loaded = reference_store(spec, spec_path).load(version or spec.reference.alias)
     begin = datetime.now(UTC)
-    report = measure(spec, spec_path.parent, loaded, loaded.version, window, measured_at=begin)
+    report = measure_window(spec, spec_path.parent, loaded, loaded.version, window, measured_at=begin)
     past = _past_windows(spec, spec_path.parent, report)
-    report = with_drift_type(spec, report, facts_of(report.outcomes), drift_history(spec, report, past))
+    report = judge(spec, report, drift_history(spec, report, past))
     if save and report.events:
         report = _with_totals(spec, spec_path.parent, report)
     if as_json:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from mlvitals import __version__
 from mlvitals.commands.common import FILE, SPEC, compress_option, fail, load, load_all, spec_argument, write
 
 
@@ -75,9 +76,8 @@ def compile_command(
             click.echo(f"{change.path}: {change.kind}", err=True)
             click.echo("".join(change.diff()), nl=False)
         if changes and check:
-            click.echo(
-                f"{len(changes)} of {len(outputs)} generated files are out of date: run mlvitals compile", err=True
-            )
+            out_of_date = f"{len(changes)} of {len(outputs)} generated files are out of date"
+            click.echo(f"{out_of_date} (mlvitals {__version__}): run mlvitals compile", err=True)
         sys.exit(1 if changes and check else 0)
     foreign = [change.path for change in changes if change.kind is ChangeKind.FOREIGN]
     if foreign and not force:

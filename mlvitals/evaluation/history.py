@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 from mlvitals.evaluation.expressions import Floats, Labels, Vector
 from mlvitals.evaluation.metrics_log import LABELS, NAME, SCHEMA, TIMESTAMP, VALUE, labels_of
 from mlvitals.exporters.parts import Sample
-from mlvitals.exporters.publish.prometheus import RunState, samples_of_runs, samples_of_window
+from mlvitals.exporters.publish.prometheus import RunState, run_gauges, samples_of_window
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import Contract
 from mlvitals.generator.errors import UserError
-from mlvitals.generator.spec.durations import milliseconds, seconds
+from mlvitals.generator.spec.durations import seconds, span
 from mlvitals.generator.spec.model import Spec
 
 SOURCES = "sources.parquet"
@@ -100,7 +100,7 @@ class History:
         moment = self._published(report.window.end)
         self._windows += 1
         state = RunState(runs=self._windows, last_run=moment, last_success=moment)
-        self._last = (self.steps.at(moment), samples_of_window(self.contract, report) | samples_of_runs(state))
+        self._last = (self.steps.at(moment), {**samples_of_window(self.contract, report), **run_gauges(state)})
 
     def finish(self, next_end: datetime) -> None:
         """Let what the last window said hold until the window that ends at `next_end` takes its place."""
@@ -118,7 +118,7 @@ class History:
         self._last = None
 
     def _published(self, end: datetime) -> datetime:
-        return end + timedelta(milliseconds=milliseconds(self.contract.spec.windows.grace))
+        return end + span(self.contract.spec.windows.grace)
 
     # ---------------------------------------------------------------- everything else
 

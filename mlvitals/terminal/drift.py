@@ -1,28 +1,20 @@
 """What people read on the terminal."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console, Group
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from mlvitals.exporters.parts import Measure
-from mlvitals.exporters.sections.concept.report import ConceptReport, DriftType
-from mlvitals.exporters.sections.concept.views import gap_findings, kind_of_drift
-from mlvitals.exporters.sections.events.report import EventsReport
-from mlvitals.exporters.sections.events.views import event_lines, left_out
+from mlvitals.exporters.parts import Line, Measure
 from mlvitals.exporters.sections.features.report import SEVERITIES, FeatureReport
 from mlvitals.exporters.sections.features.views import difference, quality_findings, shift, state
-from mlvitals.exporters.sections.outcomes.report import OutcomeReport
-from mlvitals.exporters.sections.outcomes.views import outcome_lines
-from mlvitals.exporters.sections.segments.views import segment_findings
-from mlvitals.exporters.sections.skew.report import SkewReport
-from mlvitals.exporters.sections.skew.views import compared, skew_findings
-from mlvitals.exporters.window.report import WindowReport, unread
+from mlvitals.exporters.window.report import WindowReport
+from mlvitals.exporters.window.sections import SECTIONS, unread
 from mlvitals.exporters.wording import number, printable, sentence, share
-from mlvitals.generator.contract import DriftKind, Status
+from mlvitals.generator.contract import Status
 from mlvitals.generator.spec.model import Severity
 
 SCORE = "(score)"
@@ -42,15 +34,8 @@ def drift_table(report: WindowReport, console: Console) -> None:
         if feature.urgency or feature.reason:
             console.print()
             console.print(_finding(name, feature))
-    if report.drift_type is not None:
-        _kind_lines(console, report.drift_type, report.concept)
-    if report.outcomes is not None:
-        _outcome_lines(console, report.outcomes)
-    if report.skew is not None:
-        _skew_lines(console, report.skew)
-    _segment_lines(console, report)
-    if report.events is not None:
-        _event_lines(console, report.events)
+    for section in SECTIONS:
+        _section(console, section.title, section.lines_of(report))
     remarks = [*map(difference, report.schema_differences), *unread(report)]
     if remarks:
         console.print()
@@ -58,43 +43,14 @@ def drift_table(report: WindowReport, console: Console) -> None:
         console.print(Text(remark, "yellow"), soft_wrap=True)
 
 
-def _kind_lines(console: Console, found: DriftType, concept: ConceptReport | None) -> None:
-    """The kind of drift, what to do, and what is known of the outcomes."""
+def _section(console: Console, title: str, lines: Sequence[Line]) -> None:
+    """Print the lines of a section, the first of which continues its title."""
+    if not lines:
+        return
     console.print()
-    for line in (*kind_of_drift(found), *(gap_findings(concept) if concept else ())):
-        console.print(Text(line, "" if found.kind is DriftKind.NONE else "yellow"))
-
-
-def _outcome_lines(console: Console, outcomes: OutcomeReport) -> None:
-    """What became of the predictions that are old enough to have outcomes."""
-    console.print()
-    for line, severity in outcome_lines(outcomes):
-        console.print(Text(line, _STYLE[severity] if severity else ""))
-
-
-def _skew_lines(console: Console, skew: SkewReport) -> None:
-    """What differs between serving and offline; what agrees is not worth a line."""
-    console.print()
-    console.print(f"serving against offline: {compared(skew)}")
-    for found in skew_findings(skew):
-        console.print(Text(found, "yellow"), soft_wrap=True)
-
-
-def _segment_lines(console: Console, report: WindowReport) -> None:
-    """The segments that drift."""
-    if found := segment_findings(report.segments):
-        console.print("\nsegments:")
-    for line in found:
-        console.print(Text(line, "yellow"), soft_wrap=True)
-
-
-def _event_lines(console: Console, events: EventsReport) -> None:
-    """What was counted in the events log, and what was left out."""
-    console.print()
-    for line in event_lines(events):
-        console.print(Text(line), soft_wrap=True)
-    for line in left_out(events):
-        console.print(Text(line, "yellow"), soft_wrap=True)
+    for index, line in enumerate(lines):
+        text = line.text if index else f"{title}: {line.text}"
+        console.print(Text(text, _STYLE[line.severity] if line.severity else ""))
 
 
 def backfill_summary(found: Counter[Severity | None], console: Console) -> None:

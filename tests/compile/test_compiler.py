@@ -54,7 +54,7 @@ def test_ten_lines_describe_a_small_system(small: Path):
 
 def test_the_same_spec_gives_the_same_bytes_in_another_process_with_another_hash_seed(streamrec: Spec):
     script = (
-        "import hashlib, pathlib, sys; from generator.spec.load import load_spec; from generator.compiler import compile_spec;"
+        "import hashlib, pathlib, sys; from mlvitals import compile_spec, load_spec;"
         "path = pathlib.Path(sys.argv[1]);"
         "text = repr(sorted(compile_spec(load_spec(path), path.name).items()));"
         "print(hashlib.sha256(text.encode()).hexdigest())"

@@ -13,10 +13,11 @@ import pytest
 
 from examples.flights.data import FEATURES, read_flights
 from mlvitals.exporters.parts import Window
-from mlvitals.exporters.sections.features.drift import compare
+from mlvitals.exporters.sections.features.drift import Counted
 from mlvitals.exporters.statistics.distances import psi, psi_critical_value
 from mlvitals.exporters.statistics.profile import profile_column
 from mlvitals.exporters.training.build import build_reference
+from mlvitals.exporters.window.measure import report_on
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import Status
 from mlvitals.generator.spec.model import Condition, Spec
@@ -57,17 +58,8 @@ def hourly(spec: Spec, condition: Condition) -> Iterator[tuple[str, float, float
     for start in NIGHT_AND_DAY:
         window, rows = Window(start, start + HOUR), between(start, start + HOUR)
         profiles = {name: profile_column(rows[name], known.cells) for name, known in reference.features.items()}
-        report = compare(
-            spec,
-            reference,
-            reference_version="June",
-            window=window,
-            profiles=profiles,
-            score=None,
-            rows=rows.num_rows,
-            problems=(),
-            measured_at=window.end,
-        )
+        counted = Counted(window=window, profiles=profiles)
+        report = report_on(spec, reference, "June", counted, rows=rows.num_rows, measured_at=window.end)
         for name, known in reference.features.items():
             before = known.cells.fold(reference.counts_for(known, window))
             now = known.cells.fold(profiles[name].counts)

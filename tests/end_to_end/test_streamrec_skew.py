@@ -13,7 +13,7 @@ from examples.streamrec.write import write_hour, write_recomputed
 from mlvitals.exporters.parts import Window
 from mlvitals.exporters.reference.artifact import Reference
 from mlvitals.exporters.training.build import build_reference
-from mlvitals.exporters.window.measure import measure
+from mlvitals.exporters.window.measure import measure_window
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import SkewStatus
 from mlvitals.generator.spec.model import Spec
@@ -38,7 +38,7 @@ def run(streamrec: Spec, reference: Reference, tmp_path: Path) -> Callable[[floa
         write_recomputed(data / "recomputed", START - 30 * HOUR, seed=1)
         write_recomputed(data / "recomputed", START - 6 * HOUR, seed=1)
         write_hour(data / "predictions", START, simulate_hour(START, seed=1, faults=[LostReads(START, share)]))
-        return measure(streamrec, specs, reference, reference.version, Window(START, START + HOUR), START + HOUR)
+        return measure_window(streamrec, specs, reference, reference.version, Window(START, START + HOUR), START + HOUR)
 
     return run
 

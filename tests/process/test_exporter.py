@@ -25,7 +25,7 @@ from mlvitals.exporters.reading.log import LogError
 from mlvitals.exporters.reference.artifact import Reference
 from mlvitals.exporters.reference.stores import DirectoryStore, open_store
 from mlvitals.exporters.training.build import build_reference
-from mlvitals.exporters.window.measure import measure
+from mlvitals.exporters.window.measure import measure_window
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.spec.model import Results, Spec, Windows
 
@@ -274,7 +274,7 @@ def failing_at(*ends: datetime) -> Callable[..., WindowReport]:
     ) -> WindowReport:
         if window.end in ends:
             raise LogError("the disk hiccups")
-        return measure(spec, folder, reference, version, window, now)
+        return measure_window(spec, folder, reference, version, window, now)
 
     return run
 
@@ -286,7 +286,7 @@ def after_a_gap(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Exporter:
     exporter.run_due()
     bench.clock.now += 2 * HOUR
     with monkeypatch.context() as broken:
-        broken.setattr("mlvitals.exporters.process.runs.measure", failing_at(NOON + HOUR))
+        broken.setattr("mlvitals.exporters.process.runs.measure_window", failing_at(NOON + HOUR))
         exporter.run_due()
     assert bench.ends_kept() == [NOON, NOON + 2 * HOUR]
     return exporter
@@ -310,7 +310,7 @@ def test_a_restart_catches_up_a_window_that_failed_before_a_newer_one(bench: Ben
 def test_a_window_that_keeps_failing_is_given_up_when_it_is_older_than_catch_up(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mlvitals.exporters.process.runs.measure", failing_at(NOON + HOUR))
+    monkeypatch.setattr("mlvitals.exporters.process.runs.measure_window", failing_at(NOON + HOUR))
     exporter = bench.start(msgspec.structs.replace(SPEC, windows=Windows(catch_up=2)))
     for _ in range(6):
         exporter.run_due()
@@ -332,7 +332,7 @@ def test_measurements_are_published_even_where_they_cannot_be_kept(bench: Bench)
 def test_whatever_breaks_in_one_window_the_next_is_measured(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     exporter = bench.start()
     with monkeypatch.context() as broken:
-        broken.setattr("mlvitals.exporters.process.runs.measure", lambda *_: 1 / 0)
+        broken.setattr("mlvitals.exporters.process.runs.measure_window", lambda *_: 1 / 0)
         exporter.run_due()
     assert bench.events()[0]["error"] == "ZeroDivisionError: division by zero"
     bench.clock.now += HOUR
@@ -464,7 +464,7 @@ import sys, threading
 from pathlib import Path
 import msgspec
 from mlvitals.exporters.process.exporter import run_exporter
-from generator.spec.model import Spec
+from mlvitals.generator.spec.model import Spec
 
 spec = msgspec.json.decode(sys.stdin.read(), type=Spec)
 run_exporter(spec, Path(sys.argv[1]), stop=threading.Event(), log_to=sys.stderr, listen="127.0.0.1:0")

@@ -34,7 +34,7 @@ from datetime import datetime
 from pathlib import Path
 import msgspec, threading
 from mlvitals.exporters.process.exporter import run_exporter
-from generator.spec.model import Spec
+from mlvitals.generator.spec.model import Spec
 
 spec = msgspec.json.decode(sys.argv[2], type=Spec)
 now = datetime.fromisoformat(sys.argv[3])

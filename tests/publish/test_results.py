@@ -95,9 +95,9 @@ import msgspec
 from sqlalchemy import event
 from mlvitals.exporters.publish.results import open_results
 from mlvitals.exporters.window.report import WindowReport
-from generator.runbooks import runbook_pages
-from generator.signals import signals
-from generator.spec.model import Results, Spec
+from mlvitals.generator.runbooks import runbook_pages
+from mlvitals.generator.signals import signals
+from mlvitals.generator.spec.model import Results, Spec
 
 store = open_results(msgspec.json.decode(sys.argv[2], type=Results), Path(sys.argv[1]))
 
@@ -255,7 +255,7 @@ from pathlib import Path
 import msgspec
 from mlvitals.exporters.publish.results import open_results
 from mlvitals.exporters.window.report import WindowReport
-from generator.spec.model import Results
+from mlvitals.generator.spec.model import Results
 
 store = open_results(msgspec.json.decode(sys.argv[2], type=Results), Path(sys.argv[1]))
 print("ready", flush=True)

@@ -21,7 +21,7 @@ from mlvitals.exporters.reference.artifact import Reference
 from mlvitals.exporters.sections.freshness import newest
 from mlvitals.exporters.training.build import build_reference
 from mlvitals.exporters.training.data import build_from_files
-from mlvitals.exporters.window.measure import measure
+from mlvitals.exporters.window.measure import measure_window
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.spec.model import LogFormat, PredictionLog, Source
 
@@ -53,7 +53,7 @@ def writer(store: str) -> pafs.FileSystem:
 
 def measured(path: str, folder: Path, reference: Reference = REFERENCE, **log: object) -> WindowReport:
     spec = msgspec.structs.replace(SPEC, prediction_log=PredictionLog(path=path, score="score", **log))
-    return measure(spec, folder, reference, reference.version, WINDOW, NOON)
+    return measure_window(spec, folder, reference, reference.version, WINDOW, NOON)
 
 
 def names(store: str, path: str) -> list[str]:

@@ -17,7 +17,7 @@ from mlvitals.exporters.reading.log import Chunk, LogError, files_of_window, rea
 from mlvitals.exporters.reading.sql import SqlTable
 from mlvitals.exporters.training.build import ReferenceDataError, build_reference
 from mlvitals.exporters.training.data import build_from_table
-from mlvitals.exporters.window.measure import measure
+from mlvitals.exporters.window.measure import measure_window
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import Status
 from mlvitals.generator.spec.model import FeatureType, LogFormat, PredictionLog, Spec
@@ -73,7 +73,7 @@ def spec_of(log: PredictionLog) -> Spec:
 
 
 def measured(spec: Spec, folder: Path) -> WindowReport:
-    return measure(spec, folder, REFERENCE, REFERENCE.version, WINDOW, NOON)
+    return measure_window(spec, folder, REFERENCE, REFERENCE.version, WINDOW, NOON)
 
 
 def test_a_table_gives_the_same_report_as_a_file(database: Database) -> None:

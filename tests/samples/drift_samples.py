@@ -11,11 +11,12 @@ import pyarrow as pa
 from mlvitals.exporters.parts import Window
 from mlvitals.exporters.reading.columns import ColumnTypeError
 from mlvitals.exporters.reference.artifact import Reference
-from mlvitals.exporters.sections.features.drift import compare
+from mlvitals.exporters.sections.features.drift import Counted
 from mlvitals.exporters.sections.features.report import FeatureReport
 from mlvitals.exporters.statistics.cells import Cells, make_cells
 from mlvitals.exporters.statistics.profile import ColumnProblem, FeatureProfile, profile_column
 from mlvitals.exporters.training.build import build_reference
+from mlvitals.exporters.window.measure import report_on
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import Status
 from mlvitals.generator.spec.model import FeatureType, Spec
@@ -68,19 +69,15 @@ def outcome(values: Any, cells: Cells, at: Any = None) -> FeatureProfile | Colum
 
 def compared(spec: Spec, reference: Reference, columns: Mapping[str, Any]) -> WindowReport:
     score = spec.prediction_log.score
-    return compare(
-        spec,
-        reference,
-        reference_version="v1",
+    counted = Counted(
         window=WINDOW,
         profiles={
             name: outcome(columns[name], known.cells) for name, known in reference.features.items() if name in columns
         },
         score=outcome(columns[score], reference.score.cells) if score in columns and reference.score else None,
-        rows=max((len(values) for values in columns.values()), default=0),
-        problems=(),
-        measured_at=NOON,
     )
+    rows = max((len(values) for values in columns.values()), default=0)
+    return report_on(spec, reference, "v1", counted, rows=rows, measured_at=NOON)
 
 
 def report_of(before: Any, now: Any, kind: FeatureType = FeatureType.FLOAT, **feature: Any) -> FeatureReport:

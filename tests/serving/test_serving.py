@@ -220,5 +220,8 @@ def test_the_server_shows_the_process_too_and_can_be_closed() -> None:
 
 
 def test_a_serving_application_needs_no_numpy() -> None:
-    heavy = "import sys, mlvitals.exporters.serving.telemetry; print([name for name in ('numpy', 'pyarrow', 'scipy') if name in sys.modules])"
+    heavy = (
+        "import sys, mlvitals.exporters.serving.telemetry; "
+        "print([name for name in ('numpy', 'pyarrow', 'scipy') if name in sys.modules])"
+    )
     assert subprocess.run([sys.executable, "-c", heavy], capture_output=True, check=True).stdout == b"[]\n"

@@ -65,7 +65,7 @@ def test_a_killed_worker_loses_no_count(witness: WorkerTally, folder: Path) -> N
     program = f"""
 from pathlib import Path
 from mlvitals.exporters.serving.workers import WorkerTally
-from generator.contract import MetricType
+from mlvitals.generator.contract import MetricType
 from mlvitals.exporters.serving.tallies import Series
 tally = WorkerTally(Path({str(folder)!r}))
 place = tally.place(Series("counts_total", ("a",), MetricType.COUNTER, 1))
@@ -153,8 +153,8 @@ def test_a_forked_worker_counts_apart_and_keeps_the_model_that_its_parent_loaded
     program = f"""
 import os, sys
 from pathlib import Path
-sys.path.insert(0, "tests")
-sys.path.insert(0, "tests/exporters")
+sys.path.insert(0, "tests/samples")
+sys.path.insert(0, "tests/serving")
 from prometheus_client import generate_latest
 from test_worker_tallies import telemetry_in
 telemetry = telemetry_in(Path({str(folder)!r}))

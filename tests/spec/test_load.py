@@ -616,6 +616,9 @@ def test_a_sound_spec_is_loaded_without_jsonschema():
     import subprocess
     import sys
 
-    script = f"from generator.spec.load import parse_spec; parse_spec({SMALL!r}); import sys; print('jsonschema' in sys.modules)"
+    script = (
+        f"from mlvitals.generator.spec.load import parse_spec; parse_spec({SMALL!r});"
+        "import sys; print('jsonschema' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

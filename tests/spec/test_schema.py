@@ -11,7 +11,7 @@ SPECS = sorted((Path(__file__).parents[2] / "specs").glob("*.yaml"))
 
 
 def test_the_committed_schema_is_up_to_date():
-    assert FILE.read_text(encoding="utf-8") == schema_text(), "run: python -m generator.spec.schema"
+    assert FILE.read_text(encoding="utf-8") == schema_text(), "run: python -m mlvitals.generator.spec.schema"
 
 
 def test_the_schema_is_a_schema():

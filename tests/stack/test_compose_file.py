@@ -60,8 +60,15 @@ def test_our_own_image_does_not_run_as_root(service):
 def test_the_image_holds_every_package():
     configuration = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
     sent = (REPOSITORY / ".dockerignore").read_text().splitlines()
-    for package in configuration["tool"]["mypy"]["packages"]:
+    linked = [entry.resolve().name for entry in (REPOSITORY / "mlvitals").iterdir() if entry.is_symlink()]
+    assert linked
+    for package in (*configuration["tool"]["mypy"]["packages"], *linked):
         assert f"!{package}" in sent
+
+
+def test_the_image_is_sent_nothing_that_is_gone():
+    sent = [line.removeprefix("!") for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if "!" in line]
+    assert [name for name in sent if not (REPOSITORY / name).exists()] == []
 
 
 def test_the_past_is_loaded_by_the_release_of_prometheus_that_goes_on_with_it():

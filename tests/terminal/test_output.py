@@ -138,7 +138,7 @@ def test_a_file_that_window_and_skew_could_not_read_is_named_once():
 
 def test_what_differs_between_serving_and_offline_has_a_line_and_what_agrees_has_none():
     lines = lines_of(report(skew=skewed()), WIDE)
-    begin = lines.index("serving against offline: 1,000 predictions, 990 offline rows") + 1
+    begin = lines.index("Serving against offline: 1,000 predictions, 990 offline rows") + 1
     assert lines[begin : lines.index("", begin)] == [
         "age: investigate, 5.0% of the values differ, PSI 0.020",
         "country: insufficient data, 7 values offline",

@@ -14,7 +14,7 @@ from exporter_samples import HOUR, NOON, SPEC, WINDOW, log_rows, write_parquet
 
 from mlvitals.exporters.parts import Window
 from mlvitals.exporters.training.build import build_reference
-from mlvitals.exporters.window.measure import measure
+from mlvitals.exporters.window.measure import measure_window
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import Status
 from mlvitals.generator.spec.model import LogFormat, PredictionLog, Spec
@@ -27,7 +27,7 @@ LENGTHS = (HOUR, 6 * HOUR, DAY)
 
 
 def run(folder: Path, window: Window = WINDOW, spec: Spec = SPEC) -> WindowReport:
-    return measure(spec, folder, REFERENCE, REFERENCE.version, window, NOON)
+    return measure_window(spec, folder, REFERENCE, REFERENCE.version, window, NOON)
 
 
 def with_times(rows: pa.Table, times: pa.Array) -> pa.Table:

@@ -10,7 +10,7 @@ from databases import Database
 
 from mlvitals.exporters.parts import Measure
 from mlvitals.exporters.publish.results import ResultsStore
-from mlvitals.exporters.window.history import OutcomeFacts, drift_history, outcome_facts, past_window, with_drift_type
+from mlvitals.exporters.window.history import OutcomeFacts, drift_history, outcome_facts, with_drift_type
 from mlvitals.generator.contract import ConceptStatus, DriftKind, Status
 from mlvitals.generator.spec.model import Severity
 
@@ -29,7 +29,7 @@ class Hours:
     def measure(self, report, sample, **facts):
         history = drift_history(SPEC, report, self.past)
         found = with_drift_type(SPEC, report, sample and OutcomeFacts(sample, **facts), history)
-        self.past.append(past_window(found))
+        self.past.append(found.past)
         self.reports.append(found)
         return found
 

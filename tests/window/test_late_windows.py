@@ -16,7 +16,7 @@ from mlvitals.exporters.process.json_log import JsonLog
 from mlvitals.exporters.publish.results import open_results
 from mlvitals.exporters.reading.log import LogError
 from mlvitals.exporters.sections.outcomes.report import OutcomeReport
-from mlvitals.exporters.window.history import OutcomeFacts, drift_history, past_window, with_drift_type
+from mlvitals.exporters.window.history import OutcomeFacts, drift_history, with_drift_type
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.spec.model import OutcomeKind, Results
 
@@ -58,7 +58,7 @@ class Disk:
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     made = Disk()
-    monkeypatch.setattr("mlvitals.exporters.process.runs.measure", made.measure)
+    monkeypatch.setattr("mlvitals.exporters.process.runs.measure_window", made.measure)
     return made
 
 
@@ -70,7 +70,7 @@ def learned() -> list[WindowReport]:
         report = hour_report(hour)
         sample = OutcomeFacts(QUIET[hour - DELAY]) if hour >= DELAY else None
         reports.append(with_drift_type(SPEC, report, sample, drift_history(SPEC, report, past)))
-        past.append(past_window(reports[-1]))
+        past.append(reports[-1].past)
     return reports
 
 

@@ -14,7 +14,7 @@ from mlvitals.exporters.reading.log import LogError
 from mlvitals.exporters.reference.artifact import Reference
 from mlvitals.exporters.sections.features.report import FeatureReport
 from mlvitals.exporters.training.build import build_reference
-from mlvitals.exporters.window.measure import measure
+from mlvitals.exporters.window.measure import measure_window
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import Status
 from mlvitals.generator.spec.model import Feature, FeatureType, LogFormat, PredictionLog, Spec
@@ -31,7 +31,7 @@ def write(tmp_path: Path) -> Write:
 def run(
     folder: Path, spec: Spec = SPEC, reference: Reference = REFERENCE, *, workers: int | None = None
 ) -> WindowReport:
-    return measure(spec, folder, reference, "v1", WINDOW, NOON + timedelta(minutes=5), workers)
+    return measure_window(spec, folder, reference, "v1", WINDOW, NOON + timedelta(minutes=5), workers)
 
 
 def counted(report: WindowReport) -> dict[str, FeatureReport]:

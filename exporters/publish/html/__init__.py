@@ -1,1 +1,1 @@
-"""TODO"""
+"""A report as one HTML page."""

@@ -11,13 +11,11 @@ from mlvitals.exporters.parts import Measure
 from mlvitals.exporters.publish.html.charts import bin_chart
 from mlvitals.exporters.publish.html.outcomes import outcome_section
 from mlvitals.exporters.sections.concept.report import DriftType
-from mlvitals.exporters.sections.concept.views import evidence_facts, gap_findings
-from mlvitals.exporters.sections.events.views import event_lines, left_out
+from mlvitals.exporters.sections.concept.views import evidence_facts, gap_lines
 from mlvitals.exporters.sections.features.report import SEVERITIES, FeatureReport
 from mlvitals.exporters.sections.features.views import difference, quality_findings, shift, state
-from mlvitals.exporters.sections.segments.views import segment_findings
-from mlvitals.exporters.sections.skew.views import compared, skew_findings
-from mlvitals.exporters.window.report import WindowReport, unread
+from mlvitals.exporters.window.report import WindowReport
+from mlvitals.exporters.window.sections import SECTIONS, unread
 from mlvitals.exporters.wording import number, printable, sentence, share
 from mlvitals.generator.contract import DriftKind, Status
 from mlvitals.generator.spec.model import Severity
@@ -107,7 +105,7 @@ def _kind(report: WindowReport) -> Iterator[str]:
     found = report.drift_type
     if found is None:
         return
-    gap = "".join(f"<p>{_text(line)}</p>\n" for line in (gap_findings(report.concept) if report.concept else ()))
+    gap = "".join(f"<p>{_text(line)}</p>\n" for line in (gap_lines(report.concept) if report.concept else ()))
     response = f'<p class="action">{_text(found.response)}</p>\n' if found.response else ""
     evidence = {name: _text(told) for name, told in evidence_facts(found.evidence).items()}
     yield (
@@ -183,13 +181,14 @@ def _figures(feature: FeatureReport) -> Iterator[tuple[str, str]]:
     yield "Values", f"{feature.rows:,}"
 
 
+_DRAWN = ("concept", "outcomes")
+"""Sections that have more than lines to show."""
+
+
 def _remarks(report: WindowReport) -> Iterator[str]:
-    if report.skew is not None:
-        yield _card("Serving against offline", [compared(report.skew), *skew_findings(report.skew)])
-    if found := segment_findings(report.segments):
-        yield _card("Segments", found)
-    if report.events is not None:
-        yield _card("Business events", (*event_lines(report.events), *left_out(report.events)))
+    for section in SECTIONS:
+        if section.name not in _DRAWN and (lines := section.lines_of(report)):
+            yield _card(section.title, (line.text for line in lines))
     if report.schema_differences:
         yield _card("Columns that differ", map(difference, report.schema_differences))
     if problems := unread(report):

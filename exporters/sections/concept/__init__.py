@@ -1,1 +1,1 @@
-"""TODO"""
+"""Concept drift: control charts on the gap to the outcomes, and the kind of drift."""

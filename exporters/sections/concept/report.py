@@ -95,3 +95,11 @@ class PastWindow(NamedTuple):
     """Its inputs or scores drifted so that a gap between its predictions and their outcomes would be theirs."""
     sample: GapSample | None
     """The gap it found, of predictions made earlier."""
+
+
+class Verdict(NamedTuple):
+    """What a window says of concept drift and of the kind of drift."""
+
+    past: PastWindow
+    drift_type: DriftType | None
+    concept: ConceptReport | None

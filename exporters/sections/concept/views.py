@@ -1,20 +1,18 @@
-"""Samples of concept drift and of the kind of drift, by the family's short name."""
+"""Concept drift and the kind of drift as gauges, as an SQL row and as lines for people."""
 
 from collections.abc import Iterable
-from typing import Any, TypeAlias
+from typing import Any
 
 from sqlalchemy import Boolean, Column, Float, String, Table, Text
 from sqlalchemy.types import BigInteger
 
 from mlvitals.exporters.database import TABLES, UtcDateTime, window_key
-from mlvitals.exporters.parts import Window
+from mlvitals.exporters.parts import Line, Rows, Sample, Samples, Window
 from mlvitals.exporters.sections.concept.kind import some_of
-from mlvitals.exporters.sections.concept.report import ConceptReport, DriftType, Evidence, GapSample, PastWindow
+from mlvitals.exporters.sections.concept.report import ConceptReport, Evidence, GapSample, PastWindow, Verdict
 from mlvitals.exporters.statistics.distances import TWO_SIDED
-from mlvitals.exporters.window.history import past_window
-from mlvitals.exporters.window.report import WindowReport
 from mlvitals.exporters.wording import printable, sentence
-from mlvitals.generator.contract import CUSUM_SIDES, ConceptStatus, DriftKind
+from mlvitals.generator.contract import CUSUM_SIDES, ConceptStatus, Contract, DriftKind
 from mlvitals.generator.spec.model import Severity
 
 drift_gaps = Table(
@@ -34,21 +32,26 @@ drift_gaps = Table(
 )
 
 
-def gap_row(report: WindowReport) -> dict[str, object]:
-    past = past_window(report)
-    return {
-        "reference_version": past.reference_version,
-        "drift_type": report.drift_type and report.drift_type.kind.value,
-        "explains": past.explains,
-        "gap_start": past.sample and past.sample.window_start,
-        "gap_end": past.sample and past.sample.window_end,
-        "gap": past.sample and past.sample.gap,
-        "gap_error": past.sample and past.sample.gap_error,
-        "answered": past.sample and past.sample.count,
-    }
+def rows(verdict: Verdict, _: Window) -> Rows:
+    """Yield the row of a window: what later windows need of it."""
+    past, found = verdict.past, verdict.drift_type
+    yield (
+        drift_gaps.name,
+        {
+            "reference_version": past.reference_version,
+            "drift_type": found and found.kind.value,
+            "explains": past.explains,
+            "gap_start": past.sample and past.sample.window_start,
+            "gap_end": past.sample and past.sample.window_end,
+            "gap": past.sample and past.sample.gap,
+            "gap_error": past.sample and past.sample.gap_error,
+            "answered": past.sample and past.sample.count,
+        },
+    )
 
 
 def past_window_of_row(row: Any) -> PastWindow:
+    """Return what `rows` stored."""
     sample = None
     if row.gap is not None:
         sample = GapSample(
@@ -61,16 +64,15 @@ def past_window_of_row(row: Any) -> PastWindow:
     return PastWindow(Window(row.window_start, row.window_end), row.reference_version, row.explains, sample)
 
 
-Samples: TypeAlias = dict[str, Iterable[tuple[tuple[str, ...], float | None]]]
+def gauges(_: Contract, verdict: Verdict) -> Samples:
+    """Return which kind of drift it is, the gap and its charts; what is undefined is None."""
+    samples: dict[str, Iterable[Sample]] = {}
+    if verdict.drift_type is not None:
+        samples["drift_type"] = [((kind,), float(kind is verdict.drift_type.kind)) for kind in DriftKind]
+    return samples if verdict.concept is None else samples | _concept_samples(verdict.concept)
 
 
-def drift_type_samples(found: DriftType) -> Samples:
-    """1 for the kind that holds, 0 for the others."""
-    return {"drift_type": [((kind,), float(kind is found.kind)) for kind in DriftKind]}
-
-
-def concept_samples(found: ConceptReport) -> Samples:
-    """The gap and its charts; what is undefined is None."""
+def _concept_samples(found: ConceptReport) -> dict[str, Iterable[Sample]]:
     single: dict[str, float | None] = {
         "concept_gap": found.sample.gap if found.sample else None,
         "concept_gap_expected": found.expected_gap,
@@ -88,14 +90,18 @@ def concept_samples(found: ConceptReport) -> Samples:
     }
 
 
-def kind_of_drift(found: DriftType) -> list[str]:
-    """The kind of drift, why, and what to do: a line each."""
-    lines = (f"Kind of drift: {found.kind.value}. {found.reason}", found.response)
-    return [printable(line) for line in lines if line]
+def lines(verdict: Verdict) -> list[Line]:
+    """Return the kind of drift and why, what to do, and what is known of the gap to the outcomes."""
+    found, concept = verdict.drift_type, verdict.concept
+    if found is None:
+        return []
+    severity = None if found.kind is DriftKind.NONE else Severity.WARNING
+    texts = (f"{found.kind.value}. {found.reason}", found.response, *(gap_lines(concept) if concept else ()))
+    return [Line(printable(text), severity) for text in texts if text]
 
 
-def gap_findings(concept: ConceptReport) -> list[str]:
-    """What the charts of the gap between predictions and outcomes say."""
+def gap_lines(concept: ConceptReport) -> list[str]:
+    """Return what the charts of the gap between predictions and outcomes say."""
     if concept.sample is None or concept.expected_gap is None or concept.gap_deviation is None:
         return [f"Predictions against outcomes: {concept.status.value.replace('_', ' ')}. {sentence(concept.reason)}"]
     gap = (

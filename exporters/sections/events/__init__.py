@@ -1,1 +1,1 @@
-"""TODO"""
+"""Business events counted in a log of their own."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +25,7 @@ from mlvitals.exporters.reading.log import BrokenFileError, Chunk, LogError, fil
 from mlvitals.exporters.reading.sql import SqlTable
 from mlvitals.exporters.reading.text import Column, numbers_among
 from mlvitals.exporters.sections.events.report import EventCount, EventsReport, Reject
-from mlvitals.generator.spec.durations import milliseconds
+from mlvitals.generator.spec.durations import span
 from mlvitals.generator.spec.model import Event, EventsLog, FeatureType, LogFormat, Spec
 
 TOO_LARGE = 1e9
@@ -54,7 +53,7 @@ def measure_events(spec: Spec, base_dir: Path, window: Window) -> EventsReport:
     log = spec.business.events_log
     if log is None:
         raise ValueError("the spec has no business.events_log")
-    delay, step = (timedelta(milliseconds=milliseconds(time)) for time in (log.delay, spec.step))
+    delay, step = (span(time) for time in (log.delay, spec.step))
     looked_at = Window(window.start - delay, window.end - delay)
     last_step = Window(max(looked_at.start, looked_at.end - step), looked_at.end)
     counting = _Counting(log, spec.business.logged, last_step)

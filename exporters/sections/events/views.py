@@ -1,16 +1,21 @@
-"""Business events of a report as people read them."""
+"""Business events as gauges and as lines for people."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from mlvitals.exporters.parts import Sample
+from mlvitals.exporters.parts import Line, Sample, Samples
 from mlvitals.exporters.sections.events.report import EventCount, EventsReport, Reject
 from mlvitals.exporters.wording import number, printable, span
 from mlvitals.generator.contract import Contract
+from mlvitals.generator.spec.model import Severity
 
 
-def event_lines(found: EventsReport) -> Iterator[str]:
-    """What was counted: a line for the step, then one for each event and each KPI."""
-    yield f"Business events of {span(found.step)}: {found.rows:,} rows of the log."
+def lines(found: EventsReport) -> list[Line]:
+    """Return what was counted, an event or KPI a line, and what was left out and why."""
+    return [*map(Line, _event_lines(found)), *(Line(text, Severity.WARNING) for text in _left_out(found))]
+
+
+def _event_lines(found: EventsReport) -> Iterator[str]:
+    yield f"{span(found.step)}: {found.rows:,} rows of the log."
     if not found.events:
         yield "Nothing could be counted."
     for name, event in found.events.items():
@@ -19,8 +24,7 @@ def event_lines(found: EventsReport) -> Iterator[str]:
         yield f"{name} over this step: {number(value)}"
 
 
-def left_out(found: EventsReport) -> Iterator[str]:
-    """What was not counted, and why."""
+def _left_out(found: EventsReport) -> Iterator[str]:
     for name, event in found.events.items():
         if event.rejected:
             yield f"{name}: rows left out: {_by_reason(event.rejected)}"
@@ -42,8 +46,8 @@ def _by_reason(rejected: dict[str, int]) -> str:
     return ", ".join(f"{reason.replace('_', ' ')} {count:,}" for reason, count in rejected.items())
 
 
-def samples_of_events(contract: Contract, report: EventsReport) -> dict[str, Iterable[Sample]]:
-    """The samples of a step. Of an event that could not be counted there is none.
+def gauges(contract: Contract, report: EventsReport) -> Samples:
+    """Return the samples of a step. Of an event that could not be counted there is none.
 
     A stored report may be older than the spec: only events that the spec takes from the log are published.
     """
@@ -61,14 +65,14 @@ def samples_of_events(contract: Contract, report: EventsReport) -> dict[str, Ite
         return samples
     return {
         **samples,
-        **samples_of_totals(contract, totals),
+        **total_samples(contract, totals),
         "events_log_rows": [((), report.rows)],
         "events_log_rejected": [((reason.value,), report.rejected.get(reason, 0)) for reason in Reject],
         "events_log_files_unreadable": [((), len({problem.path for problem in report.problems}))],
     }
 
 
-def samples_of_totals(contract: Contract, totals: Mapping[str, float | None]) -> dict[str, Iterable[Sample]]:
-    """Running totals by event, where they are known."""
+def total_samples(contract: Contract, totals: Mapping[str, float | None]) -> Samples:
+    """Return running totals by event, where they are known."""
     prefix = contract.name("")
     return {contract.event(name).removeprefix(prefix): [((), total)] for name, total in totals.items()}

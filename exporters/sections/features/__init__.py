@@ -1,1 +1,1 @@
-"""TODO"""
+"""Features and prediction scores: drift and data quality."""

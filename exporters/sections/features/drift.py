@@ -1,18 +1,25 @@
 """Compare a window with the reference: statuses, statistics, severities and what to do."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from msgspec.structs import replace
 
-from mlvitals.exporters.parts import FileProblem, Window
+from mlvitals.exporters.parts import Window
 from mlvitals.exporters.reading.columns import Counts
 from mlvitals.exporters.reference.artifact import FeatureReference, Reference
 from mlvitals.exporters.sections.features.newest_scores import NewestScores
 from mlvitals.exporters.sections.features.quality import QualityLimits, assess
-from mlvitals.exporters.sections.features.report import Bin, CountWindow, FeatureReport, Quality, SchemaDifference
+from mlvitals.exporters.sections.features.report import (
+    Bin,
+    CountWindow,
+    FeatureReport,
+    FeaturesReport,
+    Quality,
+    SchemaDifference,
+)
 from mlvitals.exporters.statistics.cells import NumericCells
 from mlvitals.exporters.statistics.distances import (
     Psi,
@@ -27,11 +34,10 @@ from mlvitals.exporters.statistics.distances import (
 )
 from mlvitals.exporters.statistics.judging import MINIMUM_VALUES, LevelLimits, level_limits, measure, worst
 from mlvitals.exporters.statistics.profile import ColumnProblem, FeatureProfile
-from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import SchemaDifferenceKind, Status
 from mlvitals.generator.spec.model import Feature, FeatureType, Severity, Spec
 
-Outcome: TypeAlias = FeatureProfile | ColumnProblem
+ColumnResult: TypeAlias = FeatureProfile | ColumnProblem
 """What became of a column: counts, or why it could not be counted."""
 
 _ACTION_BY_SEVERITY = {
@@ -51,38 +57,28 @@ _ACTION_BY_STATUS = {
 }
 
 
-def compare(
-    spec: Spec,
-    reference: Reference,
-    *,
-    reference_version: str,
-    window: Window,
-    profiles: Mapping[str, Outcome],
-    score: Outcome | None,
-    rows: int,
-    problems: Iterable[FileProblem],
-    measured_at: datetime,
-    newest_scores: NewestScores | None = None,
-    unknown_columns: Iterable[str] = (),
-) -> WindowReport:
-    """Say of every feature of the spec, and of the score, what the window holds.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """What was counted in a window."""
 
-    Args:
-        spec: the system's spec.
-        reference: what is normal.
-        reference_version: the version under which the reference is stored.
-        window: the measured stretch of time.
-        profiles: by feature, what was counted on the reference's cells, or why it could not be. A feature that is
-            not in here is missing in serving.
-        score: the same for the score.
-        rows: rows of the window.
-        problems: files that could not be measured.
-        measured_at: now, aware.
-        newest_scores: the count window of the scores, where there is one.
-        unknown_columns: columns of the log that neither the spec nor the reference knows.
-    """
+    window: Window
+    profiles: Mapping[str, ColumnResult]
+    """By feature, what was counted on the reference's cells, or why it could not be. A feature that is not in here is
+    missing in serving."""
+    score: ColumnResult | None = None
+    newest_scores: NewestScores | None = None
+    """The count window of the scores, where there is one."""
+    unknown_columns: tuple[str, ...] = ()
+    """Columns of the log that neither the spec nor the reference knows."""
 
-    def report(kind: FeatureType, limits: _Limits, normal: FeatureReference | None, found: Outcome) -> FeatureReport:
+
+def compare(spec: Spec, reference: Reference, reference_version: str, counted: Counted) -> FeaturesReport:
+    """Compare every feature of the spec, and the scores, with the reference."""
+    window, profiles = counted.window, counted.profiles
+
+    def report(
+        kind: FeatureType, limits: _Limits, normal: FeatureReference | None, found: ColumnResult
+    ) -> FeatureReport:
         if normal is None:
             return _state(kind, Status.MISSING_IN_REFERENCE, f"reference {reference_version} does not have it")
         expected = reference.counts_for(normal, window)
@@ -109,40 +105,23 @@ def compare(
     score_limits = _Limits(psi=level_limits(spec.alerts.score_psi, None), ks={}, js={})
     score_report = None
     if spec.prediction_log.score is not None:
-        score_report = report(FeatureType.FLOAT, score_limits, reference.score, score or _MISSING)
-    count_window = None
-    if newest_scores is not None and reference.score is not None:
-        expected = reference.counts_for(reference.score, newest_scores.window)
-        count_window = CountWindow(
-            wanted=newest_scores.wanted,
-            window=newest_scores.window,
-            report=_report(
-                FeatureType.FLOAT,
-                reference.score,
-                expected,
-                newest_scores.profile,
-                score_limits,
-                spec.reference.min_rows_per_bin,
-            ),
-        )
-    return WindowReport(
-        system=spec.system.name,
-        window=window,
-        measured_at=measured_at,
-        reference_version=reference_version,
-        reference_created=reference.created,
-        rows=rows,
+        score_report = report(FeatureType.FLOAT, score_limits, reference.score, counted.score or _MISSING)
+    newest = None
+    if counted.newest_scores is not None and reference.score is not None:
+        newest = _count_window(reference, counted.newest_scores, score_limits, spec.reference.min_rows_per_bin)
+    return FeaturesReport(
         features=_with_adjusted_pvalues(features),
         score=score_report,
-        score_count=count_window,
-        schema_differences=tuple(_schema_differences(spec, features, unknown_columns)),
-        problems=tuple(problems),
-        severity=worst(
-            found.severity
-            for found in (*features.values(), score_report, count_window.report if count_window else None)
-            if found
-        ),
+        score_count=newest,
+        schema_differences=tuple(_schema_differences(spec, features, counted.unknown_columns)),
     )
+
+
+def _count_window(reference: Reference, newest: NewestScores, limits: "_Limits", rows_per_bin: int) -> CountWindow:
+    assert reference.score is not None
+    expected = reference.counts_for(reference.score, newest.window)
+    report = _report(FeatureType.FLOAT, reference.score, expected, newest.profile, limits, rows_per_bin)
+    return CountWindow(wanted=newest.wanted, window=newest.window, report=report)
 
 
 def _schema_differences(
@@ -169,7 +148,7 @@ def _report(
     kind: FeatureType,
     normal: FeatureReference,
     expected: Counts,
-    found: Outcome,
+    found: ColumnResult,
     limits: "_Limits",
     rows_per_bin: int,
 ) -> FeatureReport:

@@ -1,4 +1,4 @@
-"""TODO"""
+"""The report on features and prediction scores: drift, data quality, schema."""
 
 import msgspec
 
@@ -127,3 +127,19 @@ class CountWindow(msgspec.Struct, frozen=True, kw_only=True):
     window: Window
     """From the oldest of them to the end of the time window."""
     report: FeatureReport
+
+
+class FeaturesReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What comparing a window with the reference gave. A window's report holds these fields as its own."""
+
+    features: dict[str, FeatureReport]
+    score: FeatureReport | None = None
+    score_count: CountWindow | None = None
+    schema_differences: tuple[SchemaDifference, ...] = ()
+
+    @property
+    def severity(self) -> Severity | None:
+        """The worst of all features and the scores."""
+        newest = self.score_count.report if self.score_count else None
+        found = {one.severity for one in (*self.features.values(), self.score, newest) if one}
+        return next((severity for severity in SEVERITIES if severity in found), None)

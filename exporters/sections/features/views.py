@@ -1,17 +1,24 @@
-"""TODO"""
+"""Features and prediction scores as gauges, as SQL rows and as words for people."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Boolean, Column, Float, Index, Integer, String, Table, Text
 from sqlalchemy.types import BigInteger
 
 from mlvitals.exporters.database import TABLES, UtcDateTime, window_key
-from mlvitals.exporters.parts import Sample, critical_value_of, single_sample, value_of
-from mlvitals.exporters.sections.features.report import Bin, CountWindow, FeatureReport, Quality, SchemaDifference
-from mlvitals.exporters.window.report import WindowReport
+from mlvitals.exporters.parts import Rows, Sample, Samples, Window, critical_value_of, single_sample, value_of
+from mlvitals.exporters.sections.features.report import (
+    Bin,
+    CountWindow,
+    FeatureReport,
+    FeaturesReport,
+    Quality,
+    SchemaDifference,
+)
 from mlvitals.exporters.wording import printable, share
-from mlvitals.generator.contract import Contract, Status
+from mlvitals.generator.contract import Contract, SchemaDifferenceKind, Status
 
 SCORE_NAME = "prediction_score"
 """What `feature_name` holds in rows of the score."""
@@ -42,6 +49,9 @@ drift_features = Table(
     Column("js", Float),
     Column("js_critical_value", Float),
     Column("severity", String(16)),
+    # Columns of later versions come last, where migrations add them; null in rows of earlier ones.
+    Column("wasserstein", Float),
+    Column("wasserstein_critical_value", Float),
 )
 drift_results = Table(
     "drift_results",
@@ -59,16 +69,19 @@ drift_results = Table(
 )
 
 
-def _reports(report: WindowReport) -> Iterator[tuple[dict[str, object], FeatureReport]]:
+def rows(report: FeaturesReport, window: Window) -> Rows:
+    """Yield the rows of every feature and of the score, and of each of their bins."""
     for name, feature in report.features.items():
-        yield {"feature_name": name, "is_score": False}, feature
+        yield from _rows(feature, window.end, feature_name=name, is_score=False)
     if report.score is not None:
-        yield {"feature_name": SCORE_NAME, "is_score": True}, report.score
+        yield from _rows(report.score, window.end, feature_name=SCORE_NAME, is_score=True)
 
 
-def feature_rows(report: WindowReport) -> Iterator[dict[str, object]]:
-    for key, feature in _reports(report):
-        yield key | {
+def _rows(feature: FeatureReport, window_end: datetime, **key: object) -> Rows:
+    yield (
+        drift_features.name,
+        key
+        | {
             "status": feature.status.value,
             "rows": feature.rows,
             "null_rate": feature.null_rate,
@@ -82,25 +95,27 @@ def feature_rows(report: WindowReport) -> Iterator[dict[str, object]]:
             "js": value_of(feature.js),
             "js_critical_value": critical_value_of(feature.js),
             "severity": feature.severity and feature.severity.value,
-        }
-
-
-def bin_rows(report: WindowReport) -> Iterator[dict[str, object]]:
-    for key, feature in _reports(report):
-        for index, item in enumerate(feature.bins):
-            yield key | {
+        },
+    )
+    for index, item in enumerate(feature.bins):
+        yield (
+            drift_results.name,
+            key
+            | {
                 "bin_index": index,
                 "bin": item.label.replace("\0", "\ufffd"),  # PostgreSQL has no text with NUL
                 "reference_ratio": item.reference,
                 "current_ratio": item.current,
                 "psi_contribution": item.psi,
-                "timestamp": report.window.end,
-            }
+                "timestamp": window_end,
+            },
+        )
 
 
-def feature_info_samples(contract: Contract) -> Iterator[Sample]:
-    for name, feature in contract.spec.features.items():
-        yield (name, feature.source or "", feature.type), 1
+def info_gauges(contract: Contract) -> Samples:
+    """Return the features that the spec has, which are known without any window."""
+    features = contract.spec.features.items()
+    return {"feature_info": [((name, feature.source or "", feature.type), 1) for name, feature in features]}
 
 
 _FIGURES: dict[str, Callable[[FeatureReport], float | None]] = {
@@ -149,8 +164,23 @@ _BIN_FIGURES: dict[str, Callable[[Bin], float]] = {
 }
 
 
-def feature_samples(contract: Contract, report: WindowReport) -> dict[str, Iterable[Sample]]:
-    # A stored report may be older than the spec: only features of the spec are published.
+def gauges(contract: Contract, report: FeaturesReport) -> Samples:
+    """Return the samples of the features that the spec still has (a stored report may be older), and of the scores."""
+    top_bins = contract.spec.exporter.top_bins
+    samples = {
+        **_feature_samples(contract, report),
+        "schema_differences": [
+            ((kind,), sum(item.kind is kind for item in report.schema_differences)) for kind in SchemaDifferenceKind
+        ],
+    }
+    if report.score is not None:
+        samples |= _score_samples(report.score, top_bins)
+    if report.score_count is not None:
+        samples |= _count_window_samples(report.score_count)
+    return samples
+
+
+def _feature_samples(contract: Contract, report: FeaturesReport) -> dict[str, Iterable[Sample]]:
     features = {name: report.features[name] for name in contract.spec.features if name in report.features}
     samples: dict[str, Iterable[Sample]] = {
         short: [((name,), figure(feature)) for name, feature in features.items()] for short, figure in _FIGURES.items()
@@ -181,7 +211,7 @@ def feature_samples(contract: Contract, report: WindowReport) -> dict[str, Itera
     return samples
 
 
-def score_samples(score: FeatureReport, top_bins: int) -> dict[str, Iterable[Sample]]:
+def _score_samples(score: FeatureReport, top_bins: int) -> dict[str, Iterable[Sample]]:
     samples: dict[str, Iterable[Sample]] = {
         short: single_sample(figure(score)) for short, figure in _SCORE_FIGURES.items()
     }
@@ -193,7 +223,7 @@ def score_samples(score: FeatureReport, top_bins: int) -> dict[str, Iterable[Sam
     return samples
 
 
-def count_window_samples(newest: CountWindow) -> dict[str, Iterable[Sample]]:
+def _count_window_samples(newest: CountWindow) -> dict[str, Iterable[Sample]]:
     span = newest.window.end - newest.window.start
     return {
         "prediction_score_count_rows": single_sample(newest.report.rows),

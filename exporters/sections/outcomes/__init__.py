@@ -1,1 +1,1 @@
-"""TODO"""
+"""Outcomes of earlier predictions: feedback, agreement, performance."""

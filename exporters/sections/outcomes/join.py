@@ -6,14 +6,16 @@ does not grow with the rows, and the order in which files come changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from tempfile import SpooledTemporaryFile
 from types import TracebackType
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mlvitals.exporters.reading.columns import Column
 
 Rows: TypeAlias = NDArray[np.void]
 """Records of one of the types below."""
@@ -29,6 +31,33 @@ NO_TIME = np.iinfo(np.int64).min
 _BITS = 6
 _IN_MEMORY = 1 << 20
 """Bytes of each of the 64 partitions that are held in memory; beyond them it is a file."""
+
+
+class Breakdown(Protocol):
+    """Gathers outcomes by further columns of the predictions, such as segments."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the log that it needs."""
+
+    def codes(self, columns: Mapping[str, Column], rows: int) -> np.ndarray:
+        """Return what it needs of each prediction as 32-bit codes, shape (rows, number of columns)."""
+
+    def add(self, joined: Joined) -> None:
+        """Add predictions with their outcomes."""
+
+
+class NoBreakdown:
+    """Gathers nothing."""
+
+    columns: tuple[str, ...] = ()
+
+    def codes(self, columns: Mapping[str, Column], rows: int) -> np.ndarray:
+        """Return no codes."""
+        return np.zeros((rows, 0), np.uint32)
+
+    def add(self, joined: Joined) -> None:
+        """Forget the predictions."""
 
 
 def with_segments(count: int) -> np.dtype[np.void]:
@@ -67,7 +96,7 @@ class Partitions:
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class JoinCounts:
     """How many predictions and outcomes there were, as `OutcomeReport` names them."""
 
     predictions: int = 0
@@ -80,12 +109,12 @@ class Counts:
     invalid: int = 0
     untimed: int = 0
 
-    def __add__(self, other: Counts) -> Counts:
+    def __add__(self, other: JoinCounts) -> JoinCounts:
         """What was counted in both."""
-        return Counts(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(Counts)))
+        return JoinCounts(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(JoinCounts)))
 
 
-NO_COUNTS = Counts()
+NO_COUNTS = JoinCounts()
 """Those of nothing."""
 
 
@@ -93,7 +122,7 @@ NO_COUNTS = Counts()
 class Joined:
     """The predictions of a window, with the outcome of each."""
 
-    counts: Counts
+    counts: JoinCounts
     predictions: Rows
     labels: NDArray[np.float64]
     """For each prediction, NaN where it has no outcome."""
@@ -145,7 +174,7 @@ def join(predictions: Rows, outcomes: Rows, terms: Terms) -> Joined:
     labels[answered] = outcomes["value"][sound[first]]
     if terms.timed:
         seconds[answered] = delays[sound[first]] / 1e6
-    counts = Counts(
+    counts = JoinCounts(
         predictions=int(np.count_nonzero(mine)),
         repeated_predictions=int(np.count_nonzero(_within(repeated, terms))),
         answered=len(answered),

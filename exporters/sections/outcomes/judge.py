@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from mlvitals.exporters.parts import FileProblem, Interval, Measure, Window
 from mlvitals.exporters.reference.artifact import OutcomeReference
 from mlvitals.exporters.sections.outcomes.columns import outcome_of
-from mlvitals.exporters.sections.outcomes.join import NO_COUNTS, Counts, Joined
+from mlvitals.exporters.sections.outcomes.join import NO_COUNTS, Breakdown, JoinCounts, Joined
 from mlvitals.exporters.sections.outcomes.performance import Performance, PerformanceTally, moments_of, standard_error
 from mlvitals.exporters.sections.outcomes.report import EstimatedPerformance, Figure, OutcomeReport
-from mlvitals.exporters.sections.segments.count import SegmentOutcomes
 from mlvitals.exporters.statistics.distances import TWO_SIDED
 from mlvitals.exporters.statistics.judging import CONFIDENCE, level_limits, measure, wilson_interval, worst
 from mlvitals.exporters.statistics.moments import NO_MOMENTS, Moments
@@ -96,7 +95,7 @@ def _tells(outcome: Outcome, reason: str) -> bool:
     return {"early": timed, "late": timed, "untimed": timed, "orphan": timed and apart}.get(reason, True)
 
 
-def _rejected_ratio(outcome: Outcome, counts: Counts) -> dict[str, float]:
+def _rejected_ratio(outcome: Outcome, counts: JoinCounts) -> dict[str, float]:
     rejected = {
         "early": counts.early,
         "late": counts.late,
@@ -174,8 +173,8 @@ class OutcomeTally:
     """Everything that figures of outcomes are made of."""
 
     performance: PerformanceTally
-    segments: SegmentOutcomes
-    counts: Counts = NO_COUNTS
+    segments: Breakdown
+    counts: JoinCounts = NO_COUNTS
     observed: Moments = NO_MOMENTS
     """Of the outcomes."""
     predicted: Moments = NO_MOMENTS

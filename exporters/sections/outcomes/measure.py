@@ -33,12 +33,21 @@ from mlvitals.exporters.sections.outcomes.columns import (
     predicted_values,
     prediction_columns,
 )
-from mlvitals.exporters.sections.outcomes.join import NO_TIME, OUTCOME, Partitions, Rows, Terms, join, with_segments
+from mlvitals.exporters.sections.outcomes.join import (
+    NO_TIME,
+    OUTCOME,
+    Breakdown,
+    NoBreakdown,
+    Partitions,
+    Rows,
+    Terms,
+    join,
+    with_segments,
+)
 from mlvitals.exporters.sections.outcomes.judge import OutcomeTally, judged
 from mlvitals.exporters.sections.outcomes.performance import estimated_figures, tally_for
 from mlvitals.exporters.sections.outcomes.report import EstimatedPerformance, OutcomeReport
-from mlvitals.exporters.sections.segments.count import SegmentOutcomes
-from mlvitals.generator.spec.durations import milliseconds
+from mlvitals.generator.spec.durations import span
 from mlvitals.generator.spec.model import FeatureType, LogFormat, Outcome, OutcomeKind, PredictionLog, Spec
 
 CALIBRATED = 0.05
@@ -55,7 +64,7 @@ def measure_outcomes(
     reference: OutcomeReference | None,
     window: Window,
     measured_at: datetime,
-    segments: SegmentOutcomes | None = None,
+    segments: Breakdown | None = None,
 ) -> OutcomeReport:
     """Join the outcomes of the mature window that belongs to a measured one, and compare them with the reference.
 
@@ -70,14 +79,14 @@ def measure_outcomes(
         segments: where the outcomes are also gathered by segment.
     """
     log, outcome = spec.prediction_log, outcome_of(spec)
-    delay = timedelta(milliseconds=milliseconds(outcome.max_delay))
+    delay = span(outcome.max_delay)
     mature = Window(window.start - delay, window.end - delay)
     if reference is not None and reference.kind is not outcome.kind:
         reference = None
     estimated = _estimated(spec, base_dir, reference, window) if outcome.kind is OutcomeKind.BINARY else None
     if window.end > measured_at:
         return OutcomeReport(window=mature, kind=outcome.kind, mature=False, estimated=estimated)
-    found = OutcomeTally(tally_for(outcome), segments or SegmentOutcomes())
+    found = OutcomeTally(tally_for(outcome), segments or NoBreakdown())
     kinds = with_segments(len(found.segments.columns)), OUTCOME
     with ExitStack() as stack:
         predictions, outcomes = (stack.enter_context(Partitions(kind)) for kind in kinds)
@@ -108,7 +117,7 @@ class _Sides:
 
     spec: Spec
     base_dir: Path
-    segments: SegmentOutcomes
+    segments: Breakdown
     predictions: Partitions
     outcomes: Partitions
     problems: list[FileProblem] = field(default_factory=list)
@@ -284,8 +293,8 @@ def _outcome_files(outcome: Outcome, file_format: LogFormat, base_dir: Path, win
 
 def _not_before(window: Window | None) -> Callable[[Mapping[str, str]], bool]:
     def keep(partition: Mapping[str, str]) -> bool:
-        span = partition_span(partition)
-        return span is None or window is None or span.end > window.start - WIDEST_OFFSET
+        covered = partition_span(partition)
+        return covered is None or window is None or covered.end > window.start - WIDEST_OFFSET
 
     return keep
 

@@ -1,4 +1,4 @@
-"""Outcomes and the evidence of the kind of drift as people read them, on the terminal and on paper."""
+"""Outcomes of earlier predictions as gauges, as an SQL row and as lines for people."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
@@ -6,10 +6,10 @@ from sqlalchemy import Column, Float, String, Table
 from sqlalchemy.types import BigInteger
 
 from mlvitals.exporters.database import TABLES, UtcDateTime, window_key
-from mlvitals.exporters.parts import Interval, Measure, Sample, value_of
+from mlvitals.exporters.parts import Interval, Line, Measure, Rows, Sample, Samples, Window, value_of
 from mlvitals.exporters.sections.outcomes.report import EstimatedPerformance, OutcomeReport
 from mlvitals.exporters.wording import delay, interval, judged, number, printable, sentence, share, span
-from mlvitals.generator.spec.model import Severity
+from mlvitals.generator.contract import PERFORMANCE_FIGURES, Contract, Rejection
 
 OUTCOME_COUNTS = (
     *("predictions", "answered", "early", "late", "duplicates", "orphans", "invalid", "untimed"),
@@ -37,49 +37,56 @@ drift_outcomes = Table(
 )
 
 
-def outcome_row(outcomes: OutcomeReport) -> dict[str, object]:
-    return {
-        "mature_start": outcomes.window.start,
-        "mature_end": outcomes.window.end,
-        **{name: getattr(outcomes, name) for name in (*OUTCOME_COUNTS, *OUTCOME_FIGURES)},
-        "label_shift": value_of(outcomes.label_shift),
-        "performance_loss": value_of(outcomes.performance_loss),
-        "severity": outcomes.severity and outcomes.severity.value,
-    }
+def rows(outcomes: OutcomeReport, _: Window) -> Rows:
+    """Yield the row of a mature window; outcomes of another may still come."""
+    if not outcomes.mature:
+        return
+    yield (
+        drift_outcomes.name,
+        {
+            "mature_start": outcomes.window.start,
+            "mature_end": outcomes.window.end,
+            **{name: getattr(outcomes, name) for name in (*OUTCOME_COUNTS, *OUTCOME_FIGURES)},
+            "label_shift": value_of(outcomes.label_shift),
+            "performance_loss": value_of(outcomes.performance_loss),
+            "severity": outcomes.severity and outcomes.severity.value,
+        },
+    )
 
 
-_WRITTEN = {"auc": "AUC", "mae": "MAE", "rmse": "RMSE", "ndcg": "NDCG", "brier": "Brier"}
+_WRITTEN = {figure.name: figure.title for figures in PERFORMANCE_FIGURES.values() for figure in figures}
 
 
 def figure_name(name: str) -> str:
     """A figure of performance as it is read: ``auc`` -> AUC, ``log_loss`` -> log loss, ``estimated_auc`` -> AUC."""
-    words = name.removeprefix("estimated_").split("_")
-    return printable(" ".join(_WRITTEN.get(word, word) for word in words))
+    name = name.removeprefix("estimated_")
+    return printable(_WRITTEN.get(name, name.replace("_", " ")))
 
 
 def counts_apart(outcomes: OutcomeReport) -> dict[str, int | None]:
     """How many outcomes were of no use, by reason; None where that cannot be told."""
     return {
-        "late": outcomes.late,
-        "early": outcomes.early,
-        "duplicate": outcomes.duplicates,
-        "orphan": outcomes.orphans,
-        "invalid": outcomes.invalid,
-        "untimed": outcomes.untimed,
+        Rejection.LATE: outcomes.late,
+        Rejection.EARLY: outcomes.early,
+        Rejection.DUPLICATE: outcomes.duplicates,
+        Rejection.ORPHAN: outcomes.orphans,
+        Rejection.INVALID: outcomes.invalid,
+        Rejection.UNTIMED: outcomes.untimed,
     }
 
 
-def outcome_lines(outcomes: OutcomeReport) -> list[tuple[str, Severity | None]]:
-    """What there is to say of outcomes, a line each with how bad it is."""
-    where = f"Outcomes of the predictions of {span(outcomes.window)}"
+def lines(outcomes: OutcomeReport) -> list[Line]:
+    """Return the feedback, what was not counted, the agreement with the predictions, and the performance."""
+    where = f"predictions of {span(outcomes.window)}"
     if not outcomes.mature:
-        return [(f"{where}: not mature, more may come.", None)]
+        return [Line(f"{where}: not mature, more may come.")]
     if outcomes.feedback_rate is None:
         missing = "none of their outcomes could be read" if outcomes.predictions else "there were no predictions"
-        return [(f"{where}: {missing}.", None), *((line, None) for line in _counted(outcomes))]
+        return [Line(f"{where}: {missing}."), *map(Line, _counted(outcomes))]
+    fall = outcomes.feedback_fall
     return [
-        (f"{where}: {_feedback(outcomes)}", outcomes.feedback_fall.severity if outcomes.feedback_fall else None),
-        *((line, None) for line in _counted(outcomes)),
+        Line(f"{where}: {_feedback(outcomes)}", fall.severity if fall else None),
+        *map(Line, _counted(outcomes)),
         *_agreement(outcomes),
     ]
 
@@ -102,14 +109,14 @@ def _counted(outcomes: OutcomeReport) -> Iterator[str]:
         yield f"Delay: {delay(outcomes.delay_p50_seconds)} in the median, 95% within {delay(outcomes.delay_p95_seconds)}."
 
 
-def _agreement(outcomes: OutcomeReport) -> Iterator[tuple[str, Severity | None]]:
+def _agreement(outcomes: OutcomeReport) -> Iterator[Line]:
     if outcomes.observed_mean is not None:
         shift = outcomes.label_shift
-        yield _observed(outcomes), shift.severity if shift else None
-    if figures := performance_line(outcomes):
-        yield figures, outcomes.performance_loss.severity if outcomes.performance_loss else None
+        yield Line(_observed(outcomes), shift.severity if shift else None)
+    if figures := _performance_line(outcomes):
+        yield Line(figures, outcomes.performance_loss.severity if outcomes.performance_loss else None)
     if outcomes.estimated:
-        yield estimate_line(outcomes.estimated), None
+        yield Line(_estimate_line(outcomes.estimated))
 
 
 def _with_interval(value: str, found: Interval | None, written: Callable[[float], str]) -> str:
@@ -127,7 +134,7 @@ def _observed(outcomes: OutcomeReport) -> str:
     return f"Mean {', '.join(filter(None, parts))}."
 
 
-def performance_line(outcomes: OutcomeReport) -> str:
+def _performance_line(outcomes: OutcomeReport) -> str:
     """The figures of performance that are known, each with the reference's in parentheses."""
     known = [
         f"{figure_name(name)} {number(figure.value)}"
@@ -143,16 +150,21 @@ def performance_line(outcomes: OutcomeReport) -> str:
     return f"Performance{told}: {', '.join(filter(None, (*known, loss)))}."
 
 
-def estimate_line(estimated: EstimatedPerformance) -> str:
+def _estimate_line(estimated: EstimatedPerformance) -> str:
     """What the newest scores promise, said to be an estimate."""
     figures = [f"{figure_name(name)} {number(value)}" for name, value in estimated.figures.items() if value is not None]
     told = f"{', '.join(figures)}." if figures else f"none. {sentence(printable(estimated.reason))}"
     return f"Estimated, not measured, from {estimated.scores:,} scores of {span(estimated.window)}: {told}"
 
 
-def samples_of_outcomes(report: OutcomeReport) -> dict[str, Iterable[Sample]]:
-    """The samples of a mature window; of one that is not mature only what its scores promise."""
+def gauges(contract: Contract, report: OutcomeReport) -> Samples:
+    """Return the samples of a mature window; of one that is not mature only what its scores promise.
+
+    A stored report may be older than the spec: without outcomes in the spec nothing is published.
+    """
     samples: dict[str, Iterable[Sample]] = {}
+    if contract.spec.prediction_log.outcome is None:
+        return samples
     if report.estimated is not None:
         # The names say "estimated" already, and so does the family.
         named = {name.removeprefix("estimated_"): value for name, value in report.estimated.figures.items()}

@@ -1,1 +1,1 @@
-"""TODO"""
+"""Values of a declared column, each measured separately."""

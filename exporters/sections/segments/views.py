@@ -1,17 +1,20 @@
-"""What is published of segments, by the family's short name."""
+"""Segments as gauges and as lines for people."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
-from mlvitals.exporters.parts import Sample, critical_value_of, value_of
+from mlvitals.exporters.parts import Line, Samples, critical_value_of, value_of
 from mlvitals.exporters.sections.segments.report import SegmentReport, SegmentsReport
 from mlvitals.exporters.wording import printable
+from mlvitals.generator.contract import Contract
+from mlvitals.generator.spec.model import Severity
 
 
-def samples_of_segments(segments: Mapping[str, SegmentsReport]) -> dict[str, Iterable[Sample]]:
-    """Each figure of each segment; what is undefined is None."""
+def gauges(contract: Contract, segments: Mapping[str, SegmentsReport]) -> Samples:
+    """Return each statistic of each segment whose column the spec still names."""
+    known = {column: segments[column] for column in contract.spec.prediction_log.segments if column in segments}
     return {
         short: [
-            ((column, segment.value), figure(segment)) for column, found in segments.items() for segment in found.values
+            ((column, segment.value), figure(segment)) for column, found in known.items() for segment in found.values
         ]
         for short, figure in _FIGURES.items()
     }
@@ -30,15 +33,24 @@ _FIGURES: dict[str, Callable[[SegmentReport], float | None]] = {
 }
 
 
-def segment_findings(segments: Mapping[str, SegmentsReport]) -> list[str]:
-    """A line for each segment that drifts, worst first, and for each column that could not be measured."""
-    found = [(column, segment) for column, report in segments.items() for segment in report.values if segment.severity]
-    lines = [_segment(column, segment) for column, segment in sorted(found, key=lambda item: item[1].rank)]
+def lines(segments: Mapping[str, SegmentsReport]) -> list[Line]:
+    """Return a line for each segment that drifts, worst first, and for each column that could not be measured."""
+    measured = [(column, segment) for column, report in segments.items() for segment in report.values]
+    drifting = [(column, segment) for column, segment in measured if segment.severity]
     problems = {column: report.problem for column, report in segments.items() if report.problem}
-    return [*lines, *(f"{printable(column)}: {printable(problem)}" for column, problem in problems.items())]
+    if not drifting and not problems:
+        return []
+    return [
+        Line(f"{len(drifting)} of {len(measured)} drift"),
+        *(
+            Line(_line(column, segment), segment.severity)
+            for column, segment in sorted(drifting, key=lambda item: item[1].rank)
+        ),
+        *(Line(f"{printable(column)}: {printable(text)}", Severity.WARNING) for column, text in problems.items()),
+    ]
 
 
-def _segment(column: str, segment: SegmentReport) -> str:
+def _line(column: str, segment: SegmentReport) -> str:
     psi, gap = segment.score_psi, segment.gap_shift
     parts = [f"{segment.rows:,} rows"]
     if psi and psi.severity:

@@ -1,1 +1,1 @@
-"""TODO"""
+"""Training-serving skew: features at serving against the same features recomputed offline."""

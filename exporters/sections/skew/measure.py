@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,7 @@ from mlvitals.exporters.sections.skew.report import FeatureSkew, SkewReport
 from mlvitals.exporters.statistics.cells import Cells
 from mlvitals.exporters.statistics.profile import FeatureProfile, profile_column
 from mlvitals.generator.contract import SkewStatus
-from mlvitals.generator.spec.durations import milliseconds
+from mlvitals.generator.spec.durations import span
 from mlvitals.generator.spec.model import FeatureType, LogFormat, SkewJoin, Spec
 
 LARGEST_SAMPLE = 100_000
@@ -61,7 +60,7 @@ def measure_skew(spec: Spec, base_dir: Path, reference: Reference, window: Windo
         reference: gives the cells on which distributions are compared.
         window: the measured window; with skew.delay one so much earlier is compared.
     """
-    delay = timedelta(milliseconds=milliseconds(spec.skew.delay))
+    delay = span(spec.skew.delay)
     window = Window(window.start - delay, window.end - delay)
     sides = _serving(spec, base_dir, window), _offline(spec, base_dir, window)
     try:
@@ -161,7 +160,7 @@ def _serving(spec: Spec, base_dir: Path, window: Window) -> _Side:
 def _offline(spec: Spec, base_dir: Path, window: Window) -> _Side:
     log, skew = spec.prediction_log, spec.skew
     if spec.skew_join is SkewJoin.ENTITY:
-        window = Window(window.start - _max_age(spec), window.end)
+        window = Window(window.start - span(spec.skew.max_age), window.end)
     key = {SkewJoin.ID: log.id, SkewJoin.ENTITY: log.entity, SkewJoin.WINDOW: None}[spec.skew_join]
     files = _offline_files(skew.path or "", base_dir, window)
     return _Side(spec, files, skew.format, skew.timestamp or log.timestamp, key and (skew.key or key), window)
@@ -173,16 +172,12 @@ def _offline_files(path: str, base_dir: Path, window: Window) -> Iterator[Stored
     yield from walk(filesystem, root, within(window))
 
 
-def _max_age(spec: Spec) -> timedelta:
-    return timedelta(milliseconds=milliseconds(spec.skew.max_age))
-
-
 def _by_matches(spec: Spec, reference: Reference, window: Window, serving: _Side, offline: _Side) -> SkewReport:
     predictions = _sample(serving.parts())
     recomputed = _of_interest(offline.parts(), predictions, window)
     keys = _column(predictions, _KEY), _column(recomputed, _KEY)
     times = _column(predictions, _TIME), _column(recomputed, _TIME)
-    pairs = matched(keys, times, spec.skew_join, _max_age(spec))
+    pairs = matched(keys, times, spec.skew_join, span(spec.skew.max_age))
     matched_keys, matched_times = keys[0].take(pairs.serving), times[0].take(pairs.serving)
 
     def compared(name: str) -> FeatureSkew:

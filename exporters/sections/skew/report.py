@@ -1,4 +1,4 @@
-"""TODO"""
+"""The report on training-serving skew: features at serving against the same features recomputed offline."""
 
 from datetime import datetime
 from typing import Literal

@@ -1,14 +1,16 @@
-"""TODO"""
+"""Training-serving skew as gauges and as lines for people."""
 
 from collections.abc import Iterable
 
-from mlvitals.exporters.parts import Sample, critical_value_of, single_sample, value_of
+from mlvitals.exporters.parts import Line, Sample, Samples, critical_value_of, single_sample, value_of
 from mlvitals.exporters.sections.skew.report import FeatureSkew, SkewReport
 from mlvitals.exporters.wording import printable, share
 from mlvitals.generator.contract import Contract, SkewStatus
+from mlvitals.generator.spec.model import Severity
 
 
-def skew_samples(contract: Contract, skew: SkewReport) -> dict[str, Iterable[Sample]]:
+def gauges(contract: Contract, skew: SkewReport) -> Samples:
+    """Return the samples of the features that the spec still has: a stored report may be older than the spec."""
     features = {name: skew.features[name] for name in contract.spec.features if name in skew.features}
     samples: dict[str, Iterable[Sample]] = {
         "skew_offline_rows": single_sample(skew.offline_rows),
@@ -28,18 +30,20 @@ def skew_samples(contract: Contract, skew: SkewReport) -> dict[str, Iterable[Sam
     return samples
 
 
-def compared(skew: SkewReport) -> str:
-    """What skew was measured on: ``4,423 predictions, 4,423 offline rows``."""
-    return f"{skew.serving_rows:,} predictions, {skew.offline_rows:,} offline rows"
-
-
-def skew_findings(skew: SkewReport) -> list[str]:
-    """A line for each feature that differs between serving and offline, or could not be compared."""
+def lines(skew: SkewReport) -> list[Line]:
+    """Return how much was compared, and a line for each feature that differs or could not be compared."""
     agreeing = {SkewStatus.OK, SkewStatus.NOT_RECOMPUTED}
-    return [_skew(name, feature) for name, feature in skew.features.items() if feature.status not in agreeing]
+    return [
+        Line(f"{skew.serving_rows:,} predictions, {skew.offline_rows:,} offline rows"),
+        *(
+            Line(_line(name, feature), Severity.WARNING)
+            for name, feature in skew.features.items()
+            if feature.status not in agreeing
+        ),
+    ]
 
 
-def _skew(name: str, feature: FeatureSkew) -> str:
+def _line(name: str, feature: FeatureSkew) -> str:
     parts = [feature.status.value.replace("_", " ")]
     if feature.mismatch_ratio is not None:
         parts.append(f"{share(feature.mismatch_ratio)} of the values differ")

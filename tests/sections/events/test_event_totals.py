@@ -155,7 +155,7 @@ from pathlib import Path
 import msgspec
 from sqlalchemy import event
 from mlvitals.exporters.publish.results import open_results
-from generator.spec.model import Results
+from mlvitals.generator.spec.model import Results
 
 store = open_results(msgspec.json.decode(sys.argv[2], type=Results), Path(sys.argv[1]))
 
@@ -184,7 +184,7 @@ from pathlib import Path
 import msgspec
 from mlvitals.exporters.window.report import Window
 from mlvitals.exporters.publish.results import open_results
-from generator.spec.model import Results
+from mlvitals.generator.spec.model import Results
 
 store = open_results(msgspec.json.decode(sys.argv[2], type=Results), Path(sys.argv[1]))
 print("ready", flush=True)

@@ -214,7 +214,7 @@ def test_people_read_what_was_counted_and_what_was_left_out(shop: Shop):
     drift_table(report, console)
     printed, page = console.file.getvalue(), html_page(report)
     for text in (printed, page):
-        assert "Business events of 2026-03-03 11:00 to 12:00 UTC: 14 rows of the log." in text
+        assert "2026-03-03 11:00 to 12:00 UTC: 14 rows of the log." in text
         assert "click_through_rate over this step: 0.25" in text
         assert "revenue: rows left out: negative amount 1" in text
         assert "rows of events that the spec does not know: 3 (" in unescape(text)

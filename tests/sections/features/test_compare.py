@@ -4,8 +4,9 @@ import pytest
 from drift_samples import NOON, WINDOW, compared, random, reference_of, report_of, spec_of
 
 from mlvitals.exporters.parts import FileProblem
-from mlvitals.exporters.sections.features.drift import compare
+from mlvitals.exporters.sections.features.drift import Counted
 from mlvitals.exporters.statistics.profile import ColumnProblem, FeatureProfile
+from mlvitals.exporters.window.measure import report_on
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import Status
 from mlvitals.generator.spec.model import FeatureType, Severity
@@ -236,17 +237,12 @@ def test_the_report_carries_where_it_came_from_and_survives_json():
     spec = spec_of({"x": {}})
     reference = reference_of(spec, {"x": NORMAL})
     problem = FileProblem(path="log/a.parquet", problem="truncated")
-    report = compare(
-        spec,
-        reference,
-        reference_version="abc",
+    counted = Counted(
         window=WINDOW,
         profiles={"x": FeatureProfile.empty(reference.features["x"].cells)},
         score=ColumnProblem(Status.MISSING_IN_SERVING, "gone"),
-        rows=0,
-        problems=[problem],
-        measured_at=NOON,
     )
+    report = report_on(spec, reference, "abc", counted, rows=0, measured_at=NOON, problems=(problem,))
     assert (report.system, report.reference_version, report.rows, report.problems) == ("shop", "abc", 0, (problem,))
     assert (report.window, report.measured_at, report.reference_created) == (WINDOW, NOON, reference.created)
     assert WindowReport.from_json(report.to_json()) == report

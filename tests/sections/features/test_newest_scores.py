@@ -8,7 +8,7 @@ from exporter_samples import HOUR, NOON, SPEC, WINDOW, log_rows, write_parquet
 
 from mlvitals.exporters.sections.features.newest_scores import LOOK_BACK
 from mlvitals.exporters.training.build import build_reference
-from mlvitals.exporters.window.measure import measure
+from mlvitals.exporters.window.measure import measure_window
 from mlvitals.generator.contract import SchemaDifferenceKind, Status
 from mlvitals.generator.spec.model import PredictionLog, Spec, Windows
 
@@ -20,7 +20,7 @@ def with_count(count: int | None) -> Spec:
 
 
 def run(folder: Path, count: int | None = 3000):
-    return measure(with_count(count), folder, REFERENCE, "v1", WINDOW, NOON)
+    return measure_window(with_count(count), folder, REFERENCE, "v1", WINDOW, NOON)
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_a_new_column_is_told_and_one_that_the_spec_names_is_not(tmp_path: Path)
     rows = log_rows(WINDOW.start, WINDOW.end, 1000, surprise=np.zeros(1000), request_id=np.arange(1000))
     write_parquet(rows, tmp_path / "log" / "a.parquet")
     log = PredictionLog(path="log", score="score", other_columns=("request_id",))
-    found = measure(msgspec.structs.replace(SPEC, prediction_log=log), tmp_path, REFERENCE, "v1", WINDOW, NOON)
+    found = measure_window(msgspec.structs.replace(SPEC, prediction_log=log), tmp_path, REFERENCE, "v1", WINDOW, NOON)
     assert [(item.kind, item.column) for item in found.schema_differences] == [
         (SchemaDifferenceKind.NEW_COLUMN, "surprise")
     ]
@@ -87,7 +87,7 @@ def test_a_new_column_is_told_and_one_that_the_spec_names_is_not(tmp_path: Path)
 def test_a_missing_column_and_an_integer_that_became_text_are_schema_differences(tmp_path: Path):
     rows = log_rows(WINDOW.start, WINDOW.end, 1000, age=["41"] * 1000).drop_columns(["country"])
     write_parquet(rows, tmp_path / "log" / "a.parquet")
-    found = measure(SPEC, tmp_path, REFERENCE, "v1", WINDOW, NOON)
+    found = measure_window(SPEC, tmp_path, REFERENCE, "v1", WINDOW, NOON)
     assert [(item.kind, item.column) for item in found.schema_differences] == [
         (SchemaDifferenceKind.TYPE_CHANGED, "age"),
         (SchemaDifferenceKind.MISSING_COLUMN, "country"),
@@ -100,5 +100,5 @@ def test_a_column_of_the_training_data_is_not_new(tmp_path: Path):
     reference = build_reference(SPEC, training, created=NOON, source_hash="")
     rows = log_rows(WINDOW.start, WINDOW.end, 1000, known=np.zeros(1000))
     write_parquet(rows, tmp_path / "log" / "a.parquet")
-    found = measure(SPEC, tmp_path, reference, "v1", WINDOW, NOON + timedelta(minutes=5))
+    found = measure_window(SPEC, tmp_path, reference, "v1", WINDOW, NOON + timedelta(minutes=5))
     assert found.schema_differences == ()

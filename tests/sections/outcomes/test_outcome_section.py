@@ -16,7 +16,7 @@ from mlvitals.exporters.publish.html.page import html_page
 from mlvitals.exporters.sections.concept.report import Evidence
 from mlvitals.exporters.sections.concept.views import evidence_facts
 from mlvitals.exporters.sections.outcomes.report import CalibrationBin, EstimatedPerformance, Figure, OutcomeReport
-from mlvitals.exporters.sections.outcomes.views import outcome_lines
+from mlvitals.exporters.sections.outcomes.views import lines
 from mlvitals.exporters.statistics.judging import wilson_interval
 from mlvitals.exporters.wording import delay, span
 from mlvitals.generator.contract import DriftKind
@@ -78,7 +78,7 @@ def rows(html: str) -> dict[str, list[str]]:
 
 
 def written(outcomes: OutcomeReport) -> list[str]:
-    return [line for line, _ in outcome_lines(outcomes)]
+    return [line.text for line in lines(outcomes)]
 
 
 # ---------------------------------------------------------------- the page
@@ -182,7 +182,7 @@ def test_points_at_the_ends_stay_within_the_drawing(share: float):
 
 def test_the_terminal_has_a_line_each_for_feedback_counts_delay_means_performance_and_estimate():
     assert written(OUTCOMES) == [
-        "Outcomes of the predictions of 2026-03-02 11:00 to 12:00 UTC: 800 of 1,000, 80.0% (77.4% to 82.4%), "
+        "predictions of 2026-03-02 11:00 to 12:00 UTC: 800 of 1,000, 80.0% (77.4% to 82.4%), "
         "expected 90.0%, fall 11.1%, noise 3.0%.",
         "Not counted: late 12, duplicate 3.",
         "Delay: 12 min in the median, 95% within 3.2 h.",
@@ -194,13 +194,13 @@ def test_the_terminal_has_a_line_each_for_feedback_counts_delay_means_performanc
 
 def test_what_is_not_known_is_not_told():
     bare = OutcomeReport(window=MATURE, kind=OutcomeKind.BINARY, predictions=10, feedback_rate=0.0)
-    assert written(bare) == ["Outcomes of the predictions of 2026-03-02 11:00 to 12:00 UTC: 0 of 10, 0.0%."]
+    assert written(bare) == ["predictions of 2026-03-02 11:00 to 12:00 UTC: 0 of 10, 0.0%."]
 
 
 def test_outcomes_that_belong_to_no_prediction_are_told_where_there_were_no_predictions():
     lines = written(OutcomeReport(window=MATURE, kind=OutcomeKind.BINARY, orphans=1_523))
     assert lines == [
-        "Outcomes of the predictions of 2026-03-02 11:00 to 12:00 UTC: there were no predictions.",
+        "predictions of 2026-03-02 11:00 to 12:00 UTC: there were no predictions.",
         "Not counted: orphan 1,523.",
     ]
 

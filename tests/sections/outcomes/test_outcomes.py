@@ -11,7 +11,8 @@ from outcome_samples import MATURE, NOON, apart, measured, minutes, predictions,
 from sqlalchemy import create_engine, text
 
 from mlvitals.exporters.sections.outcomes.report import OutcomeReport
-from mlvitals.exporters.sections.outcomes.views import outcome_lines, samples_of_outcomes
+from mlvitals.exporters.sections.outcomes.views import gauges, lines
+from mlvitals.generator.contract import Contract
 from mlvitals.generator.spec.model import LogFormat, Outcome, OutcomeKind
 
 
@@ -270,13 +271,14 @@ def lose_type(folder):
 def test_feedback_of_which_nothing_could_be_read_is_unknown_and_no_fall(tmp_path, lose, outcome):
     predictions(tmp_path, 200, timestamp=minutes(*[0] * 200))
     lose(tmp_path)
-    report = measured(apart(expected_rate=0.9, **outcome), tmp_path)
+    spec = apart(expected_rate=0.9, **outcome)
+    report = measured(spec, tmp_path)
     assert report.predictions == 200
     assert report.feedback_rate is report.feedback_interval is report.feedback_fall is None
-    samples = samples_of_outcomes(report)
+    samples = gauges(Contract(spec), report)
     assert samples["feedback_rate"] == samples["feedback_rate_upper_bound"] == [((), None)]
     assert samples["feedback_files_unreadable"][0][1] > 0, "what MLFeedbackUnreadable fires on"
-    assert "none of their outcomes could be read" in outcome_lines(report)[0][0]
+    assert "none of their outcomes could be read" in lines(report)[0].text
 
 
 def test_a_log_without_the_column_of_its_outcomes_leaves_the_feedback_unknown(tmp_path):

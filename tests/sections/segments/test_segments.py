@@ -16,9 +16,9 @@ from mlvitals.exporters.publish.prometheus import render_window
 from mlvitals.exporters.reference.artifact import Reference
 from mlvitals.exporters.sections.segments.count import LONGEST, MISSING, MOST_VALUES, OTHER, SegmentValues
 from mlvitals.exporters.sections.segments.report import SegmentReport
-from mlvitals.exporters.sections.segments.views import segment_findings
+from mlvitals.exporters.sections.segments.views import lines
 from mlvitals.exporters.training.build import build_reference
-from mlvitals.exporters.window.measure import measure
+from mlvitals.exporters.window.measure import measure_window
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import Contract
 from mlvitals.generator.spec.diagnostics import SpecError
@@ -74,7 +74,7 @@ def measured(
     for number, part in enumerate(parts):
         pq.write_table(pa.table(part), folder / "log" / f"{number}.parquet")
     window = window or Window(NOON - HOUR, NOON)
-    return measure(spec, folder, reference or reference_of(spec), "v1", window, window.end, workers=1)
+    return measure_window(spec, folder, reference or reference_of(spec), "v1", window, window.end, workers=1)
 
 
 def by_value(report: WindowReport) -> dict[str, SegmentReport]:
@@ -222,7 +222,10 @@ def test_a_column_that_is_gone_or_of_another_type_is_a_problem_of_its_own(tmp_pa
     assert gone.segments["device"].problem == "the window has no such column, or no rows"
     assert "numbers that are not whole" in fractions.segments["device"].problem
     assert gone.features == fractions.features
-    assert segment_findings(gone.segments) == ["device: the window has no such column, or no rows"]
+    assert [line.text for line in lines(gone.segments)] == [
+        "0 of 0 drift",
+        "device: the window has no such column, or no rows",
+    ]
 
 
 def test_a_file_without_the_column_that_others_have_is_named(tmp_path: Path):
@@ -304,7 +307,7 @@ def test_a_hostile_value_stays_harmless_on_every_page(tmp_path: Path):
     values = {sample.labels["segment_value"] for sample in samples if sample.name == "shop_segment_rows"}
     assert values == {HOSTILE, "ios"}
     assert "<script" not in html_page(report)
-    assert not any("\n" in line for line in segment_findings(report.segments))
+    assert not any("\n" in line.text for line in lines(report.segments))
 
 
 def test_what_is_published_fits_the_series_that_were_counted(tmp_path: Path):
@@ -324,7 +327,9 @@ def test_what_is_published_fits_the_series_that_were_counted(tmp_path: Path):
 def test_the_report_names_the_segment_what_it_does_and_what_noise_is(tmp_path: Path):
     report = measured(tmp_path, spec_with(), rows(ios=0.2))
 
-    [line] = segment_findings(report.segments)
+    [count, (line, severity)] = lines(report.segments)
+    assert count.text == f"1 of {len(report.segments['device'].values)} drift"
+    assert severity is Severity.WARNING
     assert line.startswith("warning: device ios: ")
     assert "score PSI" in line
     assert "noise" in line

@@ -16,7 +16,7 @@ from mlvitals.exporters.publish.prometheus import render_window
 from mlvitals.exporters.sections.skew import measure as skew_rows
 from mlvitals.exporters.sections.skew.report import SkewReport
 from mlvitals.exporters.training.build import build_reference
-from mlvitals.exporters.window.measure import measure
+from mlvitals.exporters.window.measure import measure_window
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import Contract, SkewStatus
 from mlvitals.generator.spec.model import Feature, FeatureType, LogFormat, PredictionLog, Skew, SkewJoin, Spec
@@ -48,7 +48,7 @@ def write(tmp_path: Path) -> Write:
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., SkewReport]:
     def run(spec: Spec = SHOP, window: Window = WINDOW) -> SkewReport:
-        found = measure(spec, tmp_path, REFERENCE, "v1", window, NOON + timedelta(minutes=5)).skew
+        found = measure_window(spec, tmp_path, REFERENCE, "v1", window, NOON + timedelta(minutes=5)).skew
         assert found is not None
         return found
 
@@ -181,7 +181,7 @@ def test_offline_rows_that_come_late_are_compared_later(write: Write, run: Run) 
 
 def test_an_offline_path_that_is_not_there_leaves_the_drift_report_alone(tmp_path: Path, write: Write) -> None:
     write(predictions(), "log/a.parquet")
-    whole = measure(SHOP, tmp_path, REFERENCE, "v1", WINDOW, NOON)
+    whole = measure_window(SHOP, tmp_path, REFERENCE, "v1", WINDOW, NOON)
     assert (whole.rows, whole.problems) == (COUNT, ())
     assert (whole.skew.offline_rows, len(whole.skew.problems)) == (0, 1)
     assert "skew.path cannot be read" in whole.skew.problems[0].problem
@@ -227,7 +227,7 @@ def test_many_old_rows_of_an_entity_do_not_pile_up(write: Write, run: Run, monke
 def test_without_a_skew_path_nothing_is_measured_or_published(tmp_path: Path, write: Write) -> None:
     spec = replace(SHOP, skew=Skew())
     write(predictions(), "log/a.parquet")
-    assert measure(spec, tmp_path, REFERENCE, "v1", WINDOW, NOON).skew is None
+    assert measure_window(spec, tmp_path, REFERENCE, "v1", WINDOW, NOON).skew is None
     assert not [family for family in Contract(spec).families if "skew" in family.name]
 
 

@@ -1,0 +1,115 @@
+"""The sections of a window's report, in the order in which they are read: the one list that every view goes through."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from mlvitals.exporters.parts import FileProblem, Line, Rows, Samples, Window
+from mlvitals.exporters.sections.concept import views as concept
+from mlvitals.exporters.sections.events import views as events
+from mlvitals.exporters.sections.features import views as features
+from mlvitals.exporters.sections.outcomes import views as outcomes
+from mlvitals.exporters.sections.segments import views as segments
+from mlvitals.exporters.sections.skew import views as skew
+from mlvitals.exporters.window.report import WindowReport
+from mlvitals.exporters.wording import printable
+from mlvitals.generator.contract import Contract
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section(Generic[R]):
+    """One section: its part of the report, and the views of that part."""
+
+    name: str
+    title: str
+    part: Callable[[WindowReport], R | None]
+    """None where the window's report has nothing of this section."""
+    gauges: Callable[[Contract, R], Samples]
+    rows: Callable[[R, Window], Rows] = lambda _part, _window: ()
+    tables: tuple[str, ...] = ()
+    """The tables of `rows`."""
+    lines: Callable[[R], list[Line]] = lambda _: []
+    """What people read; features are shown as a table instead."""
+    problems: Callable[[R], tuple[FileProblem, ...]] = lambda _: ()
+
+    def gauges_of(self, contract: Contract, report: WindowReport) -> Samples:
+        """Return the section's samples of a report."""
+        part = self.part(report)
+        return {} if part is None else self.gauges(contract, part)
+
+    def rows_of(self, report: WindowReport) -> Rows:
+        """Return the section's SQL rows of a report."""
+        part = self.part(report)
+        return () if part is None else self.rows(part, report.window)
+
+    def lines_of(self, report: WindowReport) -> list[Line]:
+        """Return the section's lines of a report, the first of which continues the title."""
+        part = self.part(report)
+        return [] if part is None else self.lines(part)
+
+    def problems_of(self, report: WindowReport) -> tuple[FileProblem, ...]:
+        """Return the files that the section could not read in full."""
+        part = self.part(report)
+        return () if part is None else self.problems(part)
+
+
+SECTIONS: tuple[Section[Any], ...] = (
+    Section(
+        name="features",
+        title="Features",
+        part=lambda report: report.comparison,
+        gauges=features.gauges,
+        rows=features.rows,
+        tables=("drift_features", "drift_results"),
+    ),
+    Section(
+        name="concept",
+        title="Kind of drift",
+        part=lambda report: report.verdict,
+        gauges=concept.gauges,
+        rows=concept.rows,
+        tables=("drift_gaps",),
+        lines=concept.lines,
+    ),
+    Section(
+        name="outcomes",
+        title="Outcomes",
+        part=lambda report: report.outcomes,
+        gauges=outcomes.gauges,
+        rows=outcomes.rows,
+        tables=("drift_outcomes",),
+        lines=outcomes.lines,
+        problems=lambda report: report.problems,
+    ),
+    Section(
+        name="skew",
+        title="Serving against offline",
+        part=lambda report: report.skew,
+        gauges=skew.gauges,
+        lines=skew.lines,
+        problems=lambda report: report.problems,
+    ),
+    Section(
+        name="segments",
+        title="Segments",
+        part=lambda report: report.segments or None,
+        gauges=segments.gauges,
+        lines=segments.lines,
+    ),
+    Section(
+        name="events",
+        title="Business events",
+        part=lambda report: report.events,
+        gauges=events.gauges,
+        lines=events.lines,
+        problems=lambda report: report.problems,
+    ),
+)
+
+
+def unread(report: WindowReport) -> list[str]:
+    """Return a line for each file that the window or one of its sections could not read in full, each file once."""
+    problems = [*report.problems, *(problem for section in SECTIONS for problem in section.problems_of(report))]
+    return [printable(f"{item.path}: {item.problem}") for item in dict.fromkeys(problems)]
