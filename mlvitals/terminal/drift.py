@@ -14,7 +14,7 @@ from mlvitals.exporters.sections.features.views import difference, quality_findi
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.exporters.window.sections import SECTIONS, unread
 from mlvitals.exporters.wording import number, printable, sentence, share
-from mlvitals.generator.contract import Status
+from mlvitals.generator.contract import STATISTICS, Status
 from mlvitals.generator.spec.model import Severity
 
 SCORE = "(score)"
@@ -81,7 +81,7 @@ def _table(rows: Iterable[tuple[str, FeatureReport]], *, wide: bool) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("state", no_wrap=True)
     table.add_column("feature", no_wrap=True, max_width=_NAME_WIDTH)
-    for title in ("PSI", "D", "JS", "nulls"):
+    for title in (*(statistic.column for statistic in STATISTICS), "nulls"):
         table.add_column(title, justify="right", no_wrap=True)
     if wide:
         for title in ("out of range", "mean then", "mean now"):
@@ -96,8 +96,8 @@ def _table(rows: Iterable[tuple[str, FeatureReport]], *, wide: bool) -> Table:
 def _cells(name: str, feature: FeatureReport) -> Iterator[Text]:
     yield _state(feature)
     yield Text(printable(name))
-    for measure in (feature.psi, feature.ks, feature.js):
-        yield _measure(measure)
+    for statistic in STATISTICS:
+        yield _measure(getattr(feature, statistic.name))
     yield _share(feature.null_rate)
 
 
