@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 SPECS := specs/streamrec.yaml specs/flights.yaml
 
-.PHONY: help demo test servers lint types check compile flights bench stack-check clean
+.PHONY: help demo test test-fast servers lint types check compile flights bench stack-check clean
 
 help:
 	@echo "make demo     the main job: spec, history, exporter, Prometheus, an incident, the alert (KEEP=1: leave it running)"
 	@echo "make test     all tests"
+	@echo "make test-fast  the tests that need no server and no long history"
 	@echo "make check    lint, types, and whether the generated files are up to date"
 	@echo "make compile  regenerate dashboards/, alert_rules/, runbooks/ and stack/ from specs/"
 	@echo "make flights  the prediction log of the flights example"
@@ -31,8 +32,10 @@ demo: servers
 test: servers
 	@scripts/servers.sh sid
 	@scripts/servers.sh postgres
-	$(BIN)/pytest -n 2 --dist loadfile -m "not realtime"
-	$(BIN)/pytest -n 2 -m realtime
+	@$(BIN)/python scripts/all_tests.py
+
+test-fast: $(VENV)/.installed
+	$(BIN)/pytest -n 2 --dist loadfile -m "not server and not slow and not realtime"
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
