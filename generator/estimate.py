@@ -15,6 +15,7 @@ from mlvitals.generator.contract import (
     CHANGES_SHOWN,
     CUSUM_SIDES,
     PERCENTILES,
+    STATISTICS,
     ConceptStatus,
     Contract,
     DriftKind,
@@ -25,7 +26,6 @@ from mlvitals.generator.contract import (
     SkewStatus,
     Status,
 )
-from mlvitals.generator.contract.statistics import SKEW_MEASURES
 from mlvitals.generator.spec.durations import seconds
 from mlvitals.generator.spec.model import Feature, FeatureType, SignalType, Spec, TelemetrySignal
 
@@ -183,11 +183,14 @@ def _statuses(contract: Contract) -> dict[str, type[StrEnum]]:
 
 
 def _features(contract: Contract, family: Family) -> int:
-    """Features that a family is of: those of the skew measure it holds, else all."""
-    measures = {contract.name(f"skew_{name}{end}"): name for name in SKEW_MEASURES for end in ("", "_critical_value")}
-    measure = measures.get(family.name)
+    """Features that a family is of: those that a statistic suits, or that are compared by it as skew, else all."""
     features = contract.spec.features.values()
-    return sum(feature.skew == measure for feature in features) if measure else len(features)
+    for statistic in STATISTICS:
+        if family.name in {contract.name(drift.name) for drift in statistic.families()}:
+            return sum(statistic.suits(feature.type) for feature in features)
+        if family.name in {contract.name(f"skew_{statistic.name}{end}") for end in ("", "_critical_value")}:
+            return sum(feature.skew == statistic.name for feature in features)
+    return len(features)
 
 
 def _instances(spec: Spec, producer: Producer) -> int:

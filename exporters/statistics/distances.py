@@ -212,10 +212,10 @@ _GRID = 32
 def wasserstein_critical_value(reference: Counts, current: Counts, edges: NDArray[np.float64]) -> float:
     """Wasserstein-1 distance that noise alone exceeds once in 1000 windows, in the unit of the values.
 
-    Without change sqrt(nm / (n + m)) W follows the integral of |B(F(x))| dx, B a Brownian bridge and F the
-    distribution function of both samples together (del Barrio, Gine and Matran 1999). Its mean and variance are integrals of the moments of
-    |B(s)| and |B(s)| |B(t)| under a bivariate normal law (Nabeya 1951); the quantile is that of the gamma law that has
-    both. At least the quantile of a pure shift, of the difference of two means, with the skewness of rare values
+    Without change sqrt(nm / (n + m)) W follows the integral of |B(F(x))| dx, B a Brownian bridge and F the distribution
+    function of both samples together (del Barrio, Gine and Matran 1999). Its mean and variance are integrals of the
+    moments of |B(s)| and |B(s)| |B(t)| under a bivariate normal law (Nabeya 1951); the quantile is that of the gamma law
+    that has both. It is at least that of a pure shift, of the difference of two means, with the skewness of rare values
     (Cornish and Fisher 1938, first term): a flag that is set in one row of 300 is far from a normal law.
 
     Args:

@@ -13,6 +13,14 @@ from mlvitals.generator.spec.model import AlertPolicy, Alerts, Feature, FeatureT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DriftAlert:
+    """The alert on features that are beyond their levels and beyond noise, by the policy of a statistic."""
+
+    name: str
+    summary: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorstPanel:
     """The panel of the features that are worst by a statistic."""
 
@@ -20,6 +28,8 @@ class WorstPanel:
     description: str
     on_main: bool = True
     """On the dashboard that people open first; else among the details."""
+    alert: DriftAlert | None = None
+    """None: it confirms another statistic, and gives a severity in reports and lines in panels alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +61,8 @@ class Statistic:
     """Of the statistics that have one: what their p-value is."""
     reading: str
     """What the panel of one feature says of it."""
+    unit: str = ""
+    """What a value is in, as it follows the value."""
     policy: str
     """The field of `Alerts` with its levels."""
     numeric: bool = False
@@ -133,8 +145,31 @@ JS = Statistic(
     ),
     skew=SkewMeasure(help="Jensen-Shannon divergence of serving and offline in nats, 0 to ln 2.", policy="skew_js"),
 )
+WASSERSTEIN = Statistic(
+    name="wasserstein",
+    title="Wasserstein distance",
+    column="Wasserstein",
+    help="Wasserstein distance of the last window from the reference, in standard deviations of the reference, 0 up.",
+    noise_help="Wasserstein distance that sampling noise alone exceeds once in 1000 windows.",
+    reading="How far values moved on average, in standard deviations of the reference: sees the distance, not only the "
+    "share of values that moved.",
+    unit="standard deviations of the reference",
+    policy="feature_wasserstein",
+    numeric=True,
+    worst=WorstPanel(
+        id="feature_transport",
+        description="Wasserstein distance: how far the values of a window moved on average, in standard deviations of the "
+        "reference, with the highest noise floor. A shift of all values by half a standard deviation is 0.5, however many "
+        "bins they cross. Has lines and alerts where the spec enables alerts.feature_wasserstein.",
+        on_main=False,
+        alert=DriftAlert(
+            name="MLFeatureDistance",
+            summary="The values of a feature are far from where the model was trained.",
+        ),
+    ),
+)
 
-STATISTICS = (PSI, KS, JS)
+STATISTICS = (PSI, KS, JS, WASSERSTEIN)
 """In the order in which they are published, drawn and reported."""
 
 SKEW_MEASURES = {statistic.name: statistic.skew for statistic in STATISTICS if statistic.skew}

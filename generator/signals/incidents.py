@@ -151,7 +151,6 @@ def _impact(spec: Spec, record: Record) -> Alert:
         name="MLDriftWithBusinessImpact",
         severity=Severity.CRITICAL,
         expression=f"count({record.name})",
-        comparison=">",
         threshold=0,
         resolution=1,
         gate=f"and on () ({falls})",

@@ -1,6 +1,7 @@
 """The monitoring of the monitoring: a drift alert that stays silent must mean that nothing drifts."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import msgspec
 
@@ -23,6 +24,8 @@ from mlvitals.generator.signals.system import up_alert
 from mlvitals.generator.signals.text import Format, Value, text, threshold
 from mlvitals.generator.spec.durations import duration, seconds
 from mlvitals.generator.spec.model import Severity, Spec
+
+_panel = partial(Signal, layer=Layer.MONITORING, incident=Incident.MONITORING, unit="short", width=4, height=6)
 
 
 def monitoring_signals(spec: Spec) -> Iterator[Signal]:
@@ -50,17 +53,12 @@ def _exporter(spec: Spec) -> Signal:
         summary="The exporter cannot be reached: drift is not being watched.",
         what="the exporter",
     )
-    return Signal(
+    return _panel(
         id="exporter",
-        layer=Layer.MONITORING,
         title="Exporter up",
         description="Whether Prometheus reaches the exporter. Normal: 1. While it is down no drift alert can fire.",
-        unit="short",
         queries=(Query(f"max({up}) or vector(0)", "Up", instant=True),),
-        incident=Incident.MONITORING,
         view=View.STAT,
-        width=4,
-        height=6,
         levels=(Level(Severity.CRITICAL, 1),),
         below=True,
         alerts=(alert,),
@@ -80,7 +78,6 @@ def _last_success(spec: Spec, contract: Contract) -> Signal:
         name="MLResultsStale",
         severity=Severity.CRITICAL,
         expression=f"time() - max({success})",
-        comparison=">",
         threshold=limit,
         summary="No window has been measured for too long: the drift figures shown are old.",
         description=text(
@@ -93,9 +90,8 @@ def _last_success(spec: Spec, contract: Contract) -> Signal:
         format=Format.DURATION,
         resolution=0.01,
     )
-    return Signal(
+    return _panel(
         id="last_success",
-        layer=Layer.MONITORING,
         title="Time since the last measurement",
         description="Time since the last try and since the last success. Normal: below one step of the window. Apart from "
         "each other: runs fail.",
@@ -104,9 +100,7 @@ def _last_success(spec: Spec, contract: Contract) -> Signal:
             Query(f"time() - max({success})", "Last success"),
             Query(f"time() - max({run})", "Last try", dimmed=True),
         ),
-        incident=Incident.MONITORING,
         width=6,
-        height=6,
         levels=(Level(Severity.CRITICAL, limit),),
         alerts=(alert,),
     )
@@ -119,7 +113,6 @@ def _runs(spec: Spec, contract: Contract) -> Signal:
         name="MLRunFailed",
         severity=Severity.WARNING,
         expression=f"max(increase({failures}[{window}]))",
-        comparison=">",
         threshold=0,
         resolution=1,
         summary="The exporter failed to measure a window.",
@@ -131,42 +124,33 @@ def _runs(spec: Spec, contract: Contract) -> Signal:
         timing=spec.alerts.monitoring,
         scenario=lambda value: Scenario((Input(failures, {}, slope=value / seconds(window)),)),
     )
-    return Signal(
+    return _panel(
         id="runs",
-        layer=Layer.MONITORING,
         title="Measurements tried and failed",
         description="Windows measured and windows that failed. Normal: one a step, none failed.",
-        unit="short",
         queries=(
             Query(f"max(increase({runs}[{window}]))", "Tried"),
             Query(f"max(increase({failures}[{window}]))", "Failed"),
         ),
-        incident=Incident.MONITORING,
         width=6,
-        height=6,
         alerts=(alert,),
     )
 
 
 def _duration(spec: Spec, contract: Contract) -> Signal:
-    return Signal(
+    return _panel(
         id="run_duration",
-        layer=Layer.MONITORING,
         title="Run duration",
         description=f"How long the last measurement took. Normal: far below the step of {spec.step}.",
         unit="s",
         queries=(Query(f"max({contract.name('exporter_run_duration_seconds')})", "Duration"),),
-        incident=Incident.MONITORING,
-        width=4,
-        height=6,
     )
 
 
 def _window(spec: Spec, contract: Contract) -> Signal:
     start, end = contract.name("window_start_timestamp_seconds"), contract.name("window_end_timestamp_seconds")
-    return Signal(
+    return _panel(
         id="window",
-        layer=Layer.MONITORING,
         title="Last window",
         description=f"How long ago the last measured window ended, and how much it covers (by the spec {spec.windows.length}).",
         unit="s",
@@ -174,10 +158,7 @@ def _window(spec: Spec, contract: Contract) -> Signal:
             Query(f"time() - max({end})", "Ended ago", instant=True),
             Query(f"max({end} - {start})", "Length", instant=True),
         ),
-        incident=Incident.MONITORING,
         view=View.STAT,
-        width=4,
-        height=6,
     )
 
 
@@ -191,7 +172,6 @@ def _thin_windows(spec: Spec, contract: Contract) -> Signal:
         name="MLWindowTooSmall",
         severity=Severity.WARNING,
         expression=expression,
-        comparison=">",
         threshold=0.5,
         summary="The window holds too few rows to measure most features.",
         description=text(
@@ -213,19 +193,15 @@ def _thin_windows(spec: Spec, contract: Contract) -> Signal:
         ),
         format=Format.PERCENT,
     )
-    return Signal(
+    return _panel(
         id="thin_windows",
-        layer=Layer.MONITORING,
         title="Features with too few rows",
         description="Share of features for which the last window was too small to say anything. Normal: 0.",
         unit="percentunit",
         maximum=1,
         queries=(Query(record.name, "Too few rows"),),
         records=(record,),
-        incident=Incident.MONITORING,
         view=View.STEPS,
-        width=4,
-        height=6,
         levels=(Level(Severity.WARNING, 0.5),),
         alerts=(alert,),
     )
@@ -237,7 +213,6 @@ def _unreadable_files(spec: Spec, contract: Contract) -> Signal:
         name="MLLogFilesUnreadable",
         severity=Severity.WARNING,
         expression=f"max({metric})",
-        comparison=">",
         threshold=0,
         resolution=1,
         summary="Files of the prediction log cannot be read; the rest of the window was measured.",
@@ -248,18 +223,13 @@ def _unreadable_files(spec: Spec, contract: Contract) -> Signal:
         timing=spec.alerts.monitoring,
         scenario=lambda value: Scenario((Input(metric, {}, value),)),
     )
-    return Signal(
+    return _panel(
         id="unreadable_files",
-        layer=Layer.MONITORING,
         title="Unreadable log files",
         description="Files of the last window that could not be read. Normal: 0. The exporter's log names each with its reason.",
-        unit="short",
         decimals=0,
         queries=(Query(f"max({metric})", "Files", instant=True),),
-        incident=Incident.MONITORING,
         view=View.STAT,
-        width=4,
-        height=6,
         levels=(Level(Severity.WARNING, 1),),
         alerts=(alert,),
     )
@@ -267,9 +237,8 @@ def _unreadable_files(spec: Spec, contract: Contract) -> Signal:
 
 def _reference(contract: Contract) -> Signal:
     info, created = contract.name("reference_info"), contract.name("reference_created_timestamp_seconds")
-    return Signal(
+    return _panel(
         id="reference",
-        layer=Layer.MONITORING,
         title="Reference in force, and its age",
         description="The version of the reference and the time since it was built. It should be as old as the model being "
         "served, no older.",
@@ -282,10 +251,7 @@ def _reference(contract: Contract) -> Signal:
                 instant=True,
             ),
         ),
-        incident=Incident.MONITORING,
         view=View.STAT,
-        width=4,
-        height=6,
     )
 
 
@@ -303,18 +269,13 @@ def _watchdog(spec: Spec) -> Signal:
         fires_without_data=True,
     )
     firing = selector("ALERTS", alertstate="firing", system=spec.system.name)
-    return Signal(
+    return _panel(
         id="watchdog",
-        layer=Layer.MONITORING,
         title="Alerts firing, watchdog included",
         description="Firing alerts of this system by severity. The watchdog (severity none) fires always: without it, "
         "rules are not being evaluated.",
-        unit="short",
         decimals=0,
         queries=(Query(f"count by (severity) ({firing})", "{{severity}}"),),
-        incident=Incident.MONITORING,
-        width=4,
-        height=6,
         alerts=(alert,),
     )
 
@@ -325,30 +286,25 @@ def _jobs(spec: Spec) -> str:
 
 
 def _published(spec: Spec) -> Signal:
-    return Signal(
+    return _panel(
         id="published",
-        layer=Layer.MONITORING,
         title="Series published",
         description="Series that each target gave at its last scrape: what the monitoring costs Prometheus. Normal: flat; it "
         "grows with features, their bins and model versions. A climb without end is a label that should not be one.",
-        unit="short",
         queries=(Query(f"sum by (job) ({matching('scrape_samples_scraped', _jobs(spec))})", "{{job}}"),),
-        incident=Incident.MONITORING,
         width=12,
         height=7,
     )
 
 
 def _scrapes(spec: Spec) -> Signal:
-    return Signal(
+    return _panel(
         id="scrapes",
-        layer=Layer.MONITORING,
         title="Scrape duration",
         description="How long the last scrape of each target took. Normal: far below the scrape interval, beyond which "
         "samples are missing.",
         unit="s",
         queries=(Query(f"max by (job) ({matching('scrape_duration_seconds', _jobs(spec))})", "{{job}}"),),
-        incident=Incident.MONITORING,
         width=12,
         height=7,
     )

@@ -120,7 +120,7 @@ features."""
 Comparison = Literal[">", ">=", "<", "=="]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
     """One alerting rule.
 
@@ -131,7 +131,7 @@ class Alert:
     name: str
     severity: Severity
     expression: str
-    comparison: Comparison
+    comparison: Comparison = ">"
     threshold: float
     summary: str
     description: AlertText
@@ -175,7 +175,7 @@ class Alert:
         }[self.severity]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Signal:
     """One thing that is watched."""
 

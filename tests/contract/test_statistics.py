@@ -4,11 +4,14 @@ from typing import get_args
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from mlvitals.generator.contract import STATISTICS, Contract, Statistic
 from mlvitals.generator.contract.statistics import SKEW_MEASURES
 from mlvitals.generator.grafana.feature import page
-from mlvitals.generator.spec.model import Feature, FeatureType, Levels, Spec
+from mlvitals.generator.signals import signals
+from mlvitals.generator.signals.signal import Place, Signal
+from mlvitals.generator.spec.model import Feature, FeatureType, Levels, Severity, Spec
 
 EACH = pytest.mark.parametrize("statistic", STATISTICS, ids=lambda statistic: statistic.name)
 
@@ -37,3 +40,40 @@ def test_the_page_of_a_feature_draws_a_statistic_with_its_noise(statistic: Stati
     drawn = [signal for row in page(streamrec).rows for signal in row.signals if signal.title == statistic.title]
     queried = {query.expression for signal in drawn for query in signal.queries}
     assert {f"max({contract.name(name)})" for name in (statistic.family, statistic.noise_family)} <= queried
+
+
+# ---------------------------------------------------------------- Wasserstein
+
+
+def feature_transport(spec: Spec) -> Signal:
+    [signal] = (signal for signal in signals(spec) if signal.id == "feature_transport")
+    return signal
+
+
+def watching(spec: Spec) -> Spec:
+    policy = replace(spec.alerts.feature_wasserstein, enabled=True)
+    return replace(spec, alerts=replace(spec.alerts, feature_wasserstein=policy))
+
+
+def test_the_wasserstein_distance_is_drawn_and_alerts_nobody_by_default(streamrec: Spec):
+    signal = feature_transport(streamrec)
+    assert (signal.alerts, signal.levels, signal.place) == ((), (), Place.DETAIL)
+    assert signal.queries
+
+
+def test_where_it_is_enabled_numbers_beyond_a_level_and_beyond_noise_alert(flights: Spec):
+    signal = feature_transport(watching(flights))
+    assert [(alert.name, alert.severity, alert.threshold) for alert in signal.alerts] == [
+        ("MLFeatureDistance", Severity.WARNING, 0.25),
+        ("MLFeatureDistance", Severity.CRITICAL, 0.5),
+    ]
+    for alert in signal.alerts:
+        assert "(flights_drift_wasserstein > flights_drift_wasserstein_critical_value)" in alert.gate
+        assert {name for name, feature in flights.features.items() if name in alert.expression} == {
+            name for name, feature in flights.features.items() if feature.type is not FeatureType.CATEGORICAL
+        }
+
+
+def test_a_system_without_numbers_has_no_panel_of_it(flights: Spec):
+    categories = {name: Feature(type=FeatureType.CATEGORICAL) for name in flights.features}
+    assert "feature_transport" not in {signal.id for signal in signals(replace(flights, features=categories))}

@@ -30,7 +30,7 @@ def hostile() -> Spec:
                     HOSTILE_FEATURE: {
                         "source": HOSTILE_TEXT,
                         "description": HOSTILE_TEXT,
-                        "thresholds": {"psi": {"critical": 0.4}},
+                        "thresholds": {"psi": {"critical": 0.4}, "wasserstein": {"warning": 0.3}},
                     },
                     "plain": {"nullable": True, "skew": "js", "source": HOSTILE_TEXT},
                 },
@@ -47,7 +47,7 @@ def hostile() -> Spec:
                     "answers": {"kind": "availability", "objective": 0.999, "description": HOSTILE_TEXT},
                     "fresh": {"kind": "freshness", "objective": 0.95, "period": "30d", "deploy_above": 0.1},
                 },
-                "alerts": {"many_features": 2},
+                "alerts": {"many_features": 2, "feature_wasserstein": {"enabled": True}},
                 "links": {"runbooks": "https://example.com/{{.Value}}/{"},
             },
             allow_unicode=True,
