@@ -2,7 +2,6 @@
 
 import re
 
-import yaml
 from promtool_slices import read, slices
 
 
@@ -43,7 +42,7 @@ def rules_of(path):
 
 def test_every_alert_has_a_case_that_fires_and_one_that_is_silent(any_spec, generate):
     rules, tests = generate(any_spec)
-    groups = yaml.safe_load(rules.read_text())["groups"]
+    groups = read(rules)["groups"]
     alerts = {
         (rule["alert"], rule["labels"]["severity"], rule["labels"]["threshold"])
         for group in groups
@@ -52,7 +51,7 @@ def test_every_alert_has_a_case_that_fires_and_one_that_is_silent(any_spec, gene
     }
     fired, silent = set(), set()
     for path in tests:
-        for test in yaml.safe_load(path.read_text())["tests"]:
+        for test in read(path)["tests"]:
             for check in test["alert_rule_test"]:
                 labels = [alert["exp_labels"] for alert in check["exp_alerts"]]
                 firing = {(check["alertname"], one["severity"], one["threshold"]) for one in labels}
@@ -67,7 +66,7 @@ def test_text_of_the_spec_reaches_people_as_it_was_written(hostile_spec, generat
     checks = [
         alert
         for path in tests
-        for test in yaml.safe_load(path.read_text())["tests"]
+        for test in read(path)["tests"]
         for check in test["alert_rule_test"]
         for alert in check["exp_alerts"]
     ]
