@@ -20,7 +20,7 @@ from mlvitals.exporters.reading.sql import SqlTable
 from mlvitals.exporters.reference.artifact import Reference
 from mlvitals.exporters.sections.events.measure import measure_events
 from mlvitals.exporters.sections.events.report import EventsReport
-from mlvitals.exporters.sections.features.drift import ColumnResult, Counted, compare
+from mlvitals.exporters.sections.features.drift import ColumnResult, WindowCounts, compare
 from mlvitals.exporters.sections.features.newest_scores import NewestScores, newest_scores
 from mlvitals.exporters.sections.outcomes.measure import measure_outcomes
 from mlvitals.exporters.sections.outcomes.report import OutcomeReport
@@ -117,7 +117,7 @@ def measure_window(
     if not tally.rows:
         # Nothing is missing from an empty window; there is too little of everything.
         tally.results = {target.name: FeatureProfile.empty(target.cells) for target in targets}
-    counted = Counted(
+    counted = WindowCounts(
         window=window,
         profiles={name: result for name, result in tally.results.items() if name is not None},
         score=tally.results.get(None),
@@ -145,7 +145,7 @@ def report_on(
     spec: Spec,
     reference: Reference,
     reference_version: str,
-    counted: Counted,
+    counted: WindowCounts,
     *,
     rows: int,
     measured_at: datetime,

@@ -81,6 +81,11 @@ class Statistic:
         """The short name of the family of what noise alone exceeds."""
         return f"{self.family}_critical_value"
 
+    @property
+    def is_primary(self) -> bool:
+        """True if people see it first: on the main dashboard, and where there is little room."""
+        return self.worst is None or self.worst.on_main
+
     def suits(self, kind: FeatureType) -> bool:
         """Whether a feature of this type has it."""
         return not self.numeric or kind is not FeatureType.CATEGORICAL

@@ -57,7 +57,7 @@ _ACTION_BY_STATUS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counted:
+class WindowCounts:
     """What was counted in a window."""
 
     window: Window
@@ -75,7 +75,7 @@ _Limits: TypeAlias = Mapping[str, LevelLimits]
 """By statistic, the values above which each severity holds; one that is not in here never raises an alarm."""
 
 
-def compare(spec: Spec, reference: Reference, reference_version: str, counted: Counted) -> FeaturesReport:
+def compare(spec: Spec, reference: Reference, reference_version: str, counted: WindowCounts) -> FeaturesReport:
     """Compare every feature of the spec, and the scores, with the reference."""
     window, profiles = counted.window, counted.profiles
 
