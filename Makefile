@@ -7,11 +7,12 @@ CONSTRAINTS := --constraint constraints.txt
 # Errors and nothing else.
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check $(CONSTRAINTS)
 
-.PHONY: help demo test test-newest constraints servers lint types check compile flights bench stack-check clean
+.PHONY: help demo test test-fast test-newest constraints servers lint types check compile flights bench stack-check clean
 
 help:
 	@echo "make demo     the main job: spec, history, exporter, Prometheus, an incident, the alert (KEEP=1: leave it running)"
 	@echo "make test     all tests"
+	@echo "make test-fast  the tests that need no server and no long history"
 	@echo "make test-newest  all tests, with the newest of everything that pyproject.toml allows"
 	@echo "make constraints  set constraints.txt, what is installed and tested, to the newest of everything"
 	@echo "make check    lint, types, and whether the generated files are up to date"
@@ -39,8 +40,10 @@ demo: $(VENV)/.installed
 test: servers
 	@scripts/servers.sh sid
 	@scripts/servers.sh postgres
-	$(BIN)/pytest -n 2 --dist loadfile -m "not realtime"
-	$(BIN)/pytest -n 2 -m realtime
+	@$(BIN)/python scripts/all_tests.py
+
+test-fast: $(VENV)/.installed
+	$(BIN)/pytest -n 2 --dist loadfile -m "not server and not slow and not realtime"
 
 test-newest:
 	rm -rf .venv-newest

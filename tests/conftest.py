@@ -3,10 +3,13 @@
 import importlib.util
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 from uuid import uuid4
+
+# Each worker of pytest has a core. Threads of BLAS would wait for each other in loops: a fit takes four times the CPU.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import hypothesis
 import pytest
@@ -50,44 +53,50 @@ def not_run(needed: str) -> NoReturn:
     pytest.skip(NOT_RUN.format(needed))
 
 
+@pytest.fixture(scope="session")
+def servers() -> Callable[..., str]:
+    """Find server programs. Every test that needs one asks for this, itself or through another fixture."""
+    return server
+
+
 @pytest.fixture(params=RELEASES)
-def promtool(request: pytest.FixtureRequest) -> str:
+def promtool(request: pytest.FixtureRequest, servers: Callable[..., str]) -> str:
     """promtool: Debian stable's, then Prometheus 3's."""
-    return server("promtool", request.param)
+    return servers("promtool", request.param)
 
 
 @pytest.fixture
-def stable_promtool() -> str:
+def stable_promtool(servers: Callable[..., str]) -> str:
     """promtool of Debian stable."""
-    return server("promtool")
+    return servers("promtool")
 
 
 @pytest.fixture(params=RELEASES)
-def prometheus(request: pytest.FixtureRequest) -> str:
+def prometheus(request: pytest.FixtureRequest, servers: Callable[..., str]) -> str:
     """Prometheus: Debian stable's, then 3."""
-    return server("prometheus", request.param)
+    return servers("prometheus", request.param)
 
 
 @pytest.fixture(params=RELEASES)
-def amtool(request: pytest.FixtureRequest) -> str:
+def amtool(request: pytest.FixtureRequest, servers: Callable[..., str]) -> str:
     """amtool: Debian stable's, then the newest."""
-    return server("amtool", request.param)
+    return servers("amtool", request.param)
 
 
 @pytest.fixture
-def alertmanager() -> str:
+def alertmanager(servers: Callable[..., str]) -> str:
     """Alertmanager of Debian stable, the oldest that what is generated must suit."""
-    return server("alertmanager")
+    return servers("alertmanager")
 
 
 @pytest.fixture
-def stable_prometheus() -> str:
+def stable_prometheus(servers: Callable[..., str]) -> str:
     """Prometheus of Debian stable."""
-    return server("prometheus")
+    return servers("prometheus")
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator["Postgres"]:
+def postgres(servers: Callable[..., str]) -> Iterator["Postgres"]:
     """A PostgreSQL server that only these tests use."""
     pytest.importorskip("psycopg", reason="did not run: no driver of PostgreSQL here (the postgres extra brings it)")
     from postgres import find_postgres, running
@@ -121,6 +130,17 @@ def blank_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
     MlflowClient(f"sqlite:///{file}").search_experiments()
     return file
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what needs a server, and let workers begin with the files that take long: these decide when all are done."""
+    for item in items:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        if "servers" in getattr(item, "fixturenames", ()) or parameters.get("database") == "postgresql":
+            item.add_marker(pytest.mark.server)
+    if hasattr(config, "workerinput"):
+        long = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: item.path not in long)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
