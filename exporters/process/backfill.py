@@ -19,6 +19,7 @@ from mlvitals.exporters.parts import Samples, Window
 from mlvitals.exporters.publish.openmetrics import History
 from mlvitals.exporters.publish.prometheus import RunState, run_gauges, samples_of_window
 from mlvitals.exporters.publish.results import ResultsStore
+from mlvitals.exporters.reading.known import KnownFiles
 from mlvitals.exporters.reference.artifact import Reference
 from mlvitals.exporters.sections.events.totals import TotalsInMemory
 from mlvitals.exporters.window.history import DriftHistory, drift_history, judge
@@ -67,7 +68,7 @@ def backfill(
     grace = span(spec.windows.grace)
     past: DriftHistory | None = None
     totals = results or TotalsInMemory()
-    for run, (measured, seconds) in enumerate(_measured(spec, base_dir, reference, windows, measured_at), start=1):
+    for run, (measured, seconds, _) in enumerate(_measured(spec, base_dir, reference, windows, measured_at), start=1):
         if past is None:
             kept = results.past_windows(measured.system, measured.reference_version) if results else ()
             past = drift_history(spec, measured, kept)
@@ -86,6 +87,8 @@ class _Measured(NamedTuple):
 
     report: WindowReport
     seconds: float
+    known: KnownFiles
+    """What is known of the log's files, for the next window."""
 
 
 def _measured(
@@ -94,17 +97,23 @@ def _measured(
     """The reports in the order of the windows, which are measured on every core."""
     measure_one = partial(_measure, spec, base_dir, reference, measured_at)
     processes = min(os.cpu_count() or 1, len(windows) // WINDOWS_PER_PROCESS)
+    known = KnownFiles()
     if processes < 2:
-        yield from map(measure_one, windows)
+        for window in windows:
+            measured = measure_one(window, known)
+            known = measured.known
+            yield measured
         return
     # Arrow's threads do not survive a fork.
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
         running: deque[Future[_Measured]] = deque()
         try:
             for window in windows:
-                running.append(pool.submit(measure_one, window))
+                running.append(pool.submit(measure_one, window, known))
                 if len(running) > 2 * processes:
-                    yield running.popleft().result()
+                    measured = running.popleft().result()
+                    known = measured.known
+                    yield measured
             while running:
                 yield running.popleft().result()
         except BrokenProcessPool as error:
@@ -114,10 +123,12 @@ def _measured(
                 future.cancel()
 
 
-def _measure(spec: Spec, base_dir: Path, reference: Reference, measured_at: datetime, window: Window) -> _Measured:
+def _measure(
+    spec: Spec, base_dir: Path, reference: Reference, measured_at: datetime, window: Window, known: KnownFiles
+) -> _Measured:
     begin = perf_counter()
-    report = measure_window(spec, base_dir, reference, reference.version, window, measured_at)
-    return _Measured(report, perf_counter() - begin)
+    report = measure_window(spec, base_dir, reference, reference.version, window, measured_at, known=known)
+    return _Measured(report, perf_counter() - begin, KnownFiles(known.asked))
 
 
 def _samples_at(contract: Contract, report: WindowReport, moment: datetime, runs: int, seconds: float) -> Samples:

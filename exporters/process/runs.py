@@ -22,6 +22,7 @@ from mlvitals.exporters.parts import Window
 from mlvitals.exporters.paths import first_line
 from mlvitals.exporters.publish.prometheus import packed, render_window
 from mlvitals.exporters.publish.results import ResultsStore, open_results
+from mlvitals.exporters.reading.known import FileFacts, KnownFiles
 from mlvitals.exporters.reading.sources import LogError
 from mlvitals.exporters.reference.artifact import ArtifactError
 from mlvitals.exporters.reference.stores import open_store
@@ -59,17 +60,19 @@ def run_here(
     results: ResultsStore,
     window: Window,
     measured_at: datetime,
+    known: KnownFiles | None = None,
 ) -> Run:
     """Measure, keep and render one window, and forget what is past its retention.
 
-    Newer windows, which were judged without this one, are judged again.
+    Newer windows, which were judged without this one, are judged again. What is learnt of the log's files is added to
+    what is known.
     """
     report: WindowReport | None = None
     judged: list[WindowReport] = []
     error, begin = "", perf_counter()
     try:
         reference = references.load(spec.reference.alias)
-        report = measure_window(spec, base_dir, reference, reference.version, window, measured_at)
+        report = measure_window(spec, base_dir, reference, reference.version, window, measured_at, known=known)
         past = results.past_windows(report.system, report.reference_version)
         report = judge(spec, report, drift_history(spec, report, past), results)
         changed = judge_again(spec, report, past, results.reports_after(report, until=measured_at))
@@ -91,12 +94,14 @@ class RunsApart:
     """As `run_here`, each in a process of its own; one that is killed is a run that failed.
 
     The next process is started ahead and waits for its window: to load what it needs takes longer than to measure most.
-    Where the system has no room for one that waits, it is started when its window comes.
+    Where the system has no room for one that waits, it is started when its window comes. What a process learnt of the
+    log's files is handed to the next.
     """
 
     def __init__(self, spec: Spec, base_dir: Path) -> None:
         self._spec = spec
         self._base_dir = base_dir
+        self._known = _NOTHING_KNOWN
         self._waiting: subprocess.Popen[bytes] | None = None
         self._start_ahead()
 
@@ -107,10 +112,15 @@ class RunsApart:
         except OSError as error:
             return Run(None, f"no process to measure in: {first_line(error)}")
         self._waiting = None
+        task = _Task(
+            spec=self._spec, base_dir=str(self._base_dir), window=window, measured_at=measured_at, known=self._known
+        )
         try:
-            return _finish(process, self._spec, self._base_dir, window, measured_at)
+            answer = _finish(process, task)
         finally:
             self._start_ahead()
+        self._known = answer.known.copy()
+        return answer.run
 
     def close(self) -> None:
         """End the process that waits."""
@@ -133,18 +143,6 @@ def _start() -> subprocess.Popen[bytes]:
     )
 
 
-def _finish(process: subprocess.Popen[bytes], spec: Spec, base_dir: Path, window: Window, measured_at: datetime) -> Run:
-    task = _Task(spec=spec, base_dir=str(base_dir), window=window, measured_at=measured_at)
-    with process:
-        try:
-            answer, _ = process.communicate(msgspec.msgpack.encode(task))
-        finally:
-            process.kill()
-    if process.returncode:
-        return Run(None, f"the measuring process ended with code {process.returncode} (-9: killed, out of memory?)")
-    return msgspec.msgpack.decode(answer, type=Run)
-
-
 class _Task(msgspec.Struct, frozen=True, kw_only=True):
     """What a process of its own is told."""
 
@@ -152,6 +150,30 @@ class _Task(msgspec.Struct, frozen=True, kw_only=True):
     base_dir: str
     window: Window
     measured_at: datetime
+    known: msgspec.Raw
+    """What is known of the log's files, which only measuring processes look into."""
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    """What it leaves."""
+
+    run: Run
+    known: msgspec.Raw
+
+
+_NOTHING_KNOWN = msgspec.Raw(msgspec.msgpack.encode({}))
+
+
+def _finish(process: subprocess.Popen[bytes], task: _Task) -> _Answer:
+    with process:
+        try:
+            answer, _ = process.communicate(msgspec.msgpack.encode(task))
+        finally:
+            process.kill()
+    if process.returncode:
+        problem = f"the measuring process ended with code {process.returncode} (-9: killed, out of memory?)"
+        return _Answer(Run(None, problem), task.known)
+    return msgspec.msgpack.decode(answer, type=_Answer)
 
 
 def main() -> None:
@@ -161,10 +183,12 @@ def main() -> None:
         task = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=_Task)
     except msgspec.DecodeError:
         return  # who asked was stopped before the question was out
-    output.write(msgspec.msgpack.encode(_run(task)))
+    known = KnownFiles(msgspec.msgpack.decode(task.known, type=dict[str, dict[str, FileFacts]]))
+    run = _run(task, known)
+    output.write(msgspec.msgpack.encode(_Answer(run, msgspec.Raw(msgspec.msgpack.encode(known.asked)))))
 
 
-def _run(task: _Task) -> Run:
+def _run(task: _Task, known: KnownFiles) -> Run:
     base_dir = Path(task.base_dir)
     try:
         references = open_store(task.spec.reference.store, base_dir, task.spec.system.name)
@@ -172,7 +196,7 @@ def _run(task: _Task) -> Run:
     except (ArtifactError, DatabaseError) as problem:
         return Run(None, first_line(problem))
     try:
-        return run_here(task.spec, base_dir, references, results, task.window, task.measured_at)
+        return run_here(task.spec, base_dir, references, results, task.window, task.measured_at, known)
     finally:
         results.close()
 

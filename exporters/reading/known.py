@@ -6,20 +6,15 @@ A file is known by its path, size and time of change: a file that was written ag
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
 import msgspec
 
-from mlvitals.exporters.parts import Window
 from mlvitals.exporters.reading.files import StoredFile
 from mlvitals.exporters.reading.scan import Extent
 
 MOST_FILES = 100_000
 """Files remembered at most, about 30 MB. Further ones are read as if there were no memory."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SLACK = 1_000_000
-"""Microseconds added to either side: units and kinds of times are rounded differently."""
 
 
 class FileFacts(msgspec.Struct, frozen=True, array_like=True):
@@ -27,23 +22,15 @@ class FileFacts(msgspec.Struct, frozen=True, array_like=True):
 
     size: int
     modified_ns: int
-    first: int | None
-    """The earliest time in microseconds since 1970; None, as `last`, where no row has a time."""
-    last: int | None
+    extent: Extent
     rows: int
-    timeless: int
-    """Rows without a time."""
     malformed: int
     """Lines left out."""
 
-    def may_hold(self, window: Window | None) -> bool:
-        """False if no row of the file lies in the window."""
-        if window is None:
-            return True
-        if self.first is None or self.last is None:
-            return False
-        start, end = ((moment - _EPOCH) // timedelta(microseconds=1) for moment in (window.start, window.end))
-        return self.first <= end + _SLACK and self.last >= start - _SLACK
+    @property
+    def timeless(self) -> int:
+        """Rows without a time."""
+        return self.extent.timeless
 
 
 Facts: TypeAlias = Mapping[str, Mapping[str, FileFacts]]
@@ -109,7 +96,7 @@ class KnownOfLog:
         """Remember what a reading showed."""
         if file.size is None or not file.modified_ns or file.path in self._distrusted:
             return
-        facts = FileFacts(file.size, file.modified_ns, extent.first, extent.last, rows, extent.timeless, malformed)
+        facts = FileFacts(file.size, file.modified_ns, extent, rows, malformed)
         self._files.remember(self._log, file.path, facts)
 
     def distrust(self, file: StoredFile) -> None:

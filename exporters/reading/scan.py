@@ -11,8 +11,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
@@ -57,6 +59,7 @@ _PER_MICROSECOND = {"milliseconds": (1000, 1), "microseconds": (1, 1), "nanoseco
 """By Parquet's name of a unit of time, what turns it into microseconds: a factor and a divisor."""
 _SECOND, _DAY = 1_000_000, 86_400_000_000
 """In microseconds."""
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
 class BrokenFileError(UserError):
@@ -88,13 +91,21 @@ class Batch(NamedTuple):
     times: Times | None
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
+class Extent(msgspec.Struct, frozen=True, array_like=True):
     """Which times the rows of a file have, in microseconds since 1970, and how many have none."""
 
     first: int | None = None
     last: int | None = None
     timeless: int = 0
+
+    def may_hold(self, window: Window | None) -> bool:
+        """False if no row lies in the window. Units of time are rounded differently, hence a second to either side."""
+        if window is None:
+            return True
+        if self.first is None or self.last is None:
+            return False
+        start, end = ((moment - _EPOCH) // _MICROSECOND for moment in (window.start, window.end))
+        return self.first <= end + _SECOND and self.last >= start - _SECOND
 
     def merge(self, other: Extent) -> Extent:
         """The extent of the rows of both."""
@@ -119,6 +130,10 @@ class OpenFile:
             self._fragment = self._opened()
             self._schema = self._fragment.physical_schema
         self.names = frozenset(self._schema.names)
+        self.extent: Extent | None = None
+        """Which times its rows have, where that is known before any is read."""
+        if isinstance(self._fragment, ds.ParquetFileFragment):
+            self.extent = _extent_by_statistics(self._fragment.metadata, timestamp)
 
     @property
     def malformed(self) -> int:
@@ -129,12 +144,6 @@ class OpenFile:
     def rows(self) -> int | None:
         """How many rows there are, where that is known before any is read."""
         return self._fragment.metadata.num_rows if isinstance(self._fragment, ds.ParquetFileFragment) else None
-
-    def extent(self) -> Extent | None:
-        """Which times its rows have, where that is known before any is read."""
-        if not isinstance(self._fragment, ds.ParquetFileFragment):
-            return None
-        return _extent_by_statistics(self._fragment.metadata, self.timestamp)
 
     def batches(self, columns: Columns, window: Window | None) -> Iterator[Batch]:
         """The wanted columns of all rows; of Parquet only row groups that may hold rows of the window."""
@@ -213,6 +222,8 @@ class OpenFile:
         self, fragment: ds.ParquetFileFragment, schema: pa.Schema, wanted: list[str], window: Window | None, rows: int
     ) -> Iterator[pa.RecordBatch]:
         """Row groups that may hold rows of the window, streamed: a scanner would hold the whole row group in memory."""
+        if self.extent is not None and not self.extent.timeless and not self.extent.may_hold(window):
+            return
         likely = None if window is None else may_be_within(self.timestamp, schema.field(self.timestamp).type, window)
         selected: Any = fragment
         if likely is not None:

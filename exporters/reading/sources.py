@@ -236,7 +236,7 @@ class LogFile(LogPart):
     def chunks(self, columns: Columns) -> Iterator[Chunk]:
         """The wanted columns of its rows in the window."""
         facts = self.facts()
-        if facts is not None and not facts.may_hold(self.window):
+        if facts is not None and not facts.extent.may_hold(self.window):
             self.problems = self.problems_of(facts, self.window, found=False)
             return
         scan, found = _Scan(OpenFile(self.file, self.format, self.timestamp), columns, self.window), False
@@ -252,7 +252,7 @@ class LogFile(LogPart):
         """Open the file once for all readers that may have rows in it; for patient ones alone not at all."""
         facts, waiting = self.facts(), list[Reader]()
         for reader in readers:
-            if facts is None or facts.may_hold(reader.window):
+            if facts is None or facts.extent.may_hold(reader.window):
                 waiting.append(reader)
             else:
                 reader.end_file(self.problems_of(facts, reader.window, found=False), broken=False)
@@ -268,7 +268,7 @@ class LogFile(LogPart):
 
     def learn(self, scan: _Scan) -> None:
         """Remember what a whole scan showed, where that tells the times of all rows."""
-        extent = scan.opened.extent() if scan.opened.rows is not None else scan.extent
+        extent = scan.opened.extent if scan.opened.rows is not None else scan.extent
         if self._known is not None and extent is not None and self.timestamp in scan.opened.names:
             self._known.learn(self.file, extent, scan.rows, scan.malformed)
 

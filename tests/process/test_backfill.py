@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from exporter_samples import HOUR, NOON, SPEC, log_rows, write_parquet
+from exporter_samples import HOUR, NOON, SPEC, log_rows, spoil, write_parquet
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from mlvitals.exporters.process import backfill as module
@@ -70,6 +70,14 @@ def test_processes_find_what_one_finds(place: Path, reference: Reference, monkey
     monkeypatch.setattr(module, "WINDOWS_PER_PROCESS", 2)
     monkeypatch.setattr(module.os, "cpu_count", lambda: 2)
     assert reports(place, reference) == alone
+
+
+def test_a_file_of_other_times_is_opened_for_the_first_window_alone(reference: Reference, tmp_path: Path):
+    old = write_parquet(log_rows(NOON - 90 * HOUR, NOON - 89 * HOUR), tmp_path / "log" / "old.parquet")
+    measured = backfill(SPEC, tmp_path, reference, WINDOWS, measured_at=NOON + DAY, history=None, results=None)
+    first = next(measured)
+    spoil(old)
+    assert [report.problems for report in (first, *measured)] == [()] * HOURS
 
 
 def test_results_are_kept_and_measuring_again_changes_nothing(place: Path, reference: Reference, tmp_path: Path):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -270,11 +271,11 @@ def failing_at(*ends: datetime) -> Callable[..., WindowReport]:
     """A measurement that breaks in some windows."""
 
     def run(
-        spec: Spec, folder: Path, reference: Reference, version: str, window: Window, now: datetime
+        spec: Spec, folder: Path, reference: Reference, version: str, window: Window, now: datetime, **known: Any
     ) -> WindowReport:
         if window.end in ends:
             raise LogError("the disk hiccups")
-        return measure_window(spec, folder, reference, version, window, now)
+        return measure_window(spec, folder, reference, version, window, now, **known)
 
     return run
 
@@ -332,7 +333,7 @@ def test_measurements_are_published_even_where_they_cannot_be_kept(bench: Bench)
 def test_whatever_breaks_in_one_window_the_next_is_measured(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     exporter = bench.start()
     with monkeypatch.context() as broken:
-        broken.setattr("mlvitals.exporters.process.runs.measure_window", lambda *_: 1 / 0)
+        broken.setattr("mlvitals.exporters.process.runs.measure_window", lambda *_, **known: 1 / 0)
         exporter.run_due()
     assert bench.events()[0]["error"] == "ZeroDivisionError: division by zero"
     bench.clock.now += HOUR

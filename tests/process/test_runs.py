@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from exporter_samples import HOUR, NOON, SPEC, WINDOW, log_rows, value, write_parquet
+from exporter_samples import HOUR, NOON, SPEC, WINDOW, log_rows, spoil, value, write_parquet
 
 from mlvitals.exporters.process.runs import Run, RunsApart, run_here
 from mlvitals.exporters.process.server import Page
@@ -72,6 +72,24 @@ def test_a_process_that_dies_is_a_run_that_failed(folder: Path, monkeypatch: pyt
 
 def test_windows_run_one_after_the_other_each_in_a_process_that_waited_for_it(folder: Path, runs: RunsApart) -> None:
     assert runs(WINDOW, MEASURED_AT) == runs(WINDOW, MEASURED_AT) == here(folder)
+
+
+def test_a_process_opens_no_file_of_other_times_that_one_before_it_opened(folder: Path, runs: RunsApart) -> None:
+    old = write_parquet(log_rows(NOON - 90 * HOUR, NOON - 89 * HOUR), folder / "log" / "old.parquet")
+    runs(WINDOW, MEASURED_AT)
+    spoil(old)
+    assert value(text(runs(WINDOW, MEASURED_AT)), "shop_log_files_unreadable") == 0
+    assert value(text(here(folder)), "shop_log_files_unreadable") == 1, "who has not opened it before finds it broken"
+
+
+def test_what_is_known_of_files_outlives_a_process_that_dies(folder: Path, runs: RunsApart) -> None:
+    old = write_parquet(log_rows(NOON - 90 * HOUR, NOON - 89 * HOUR), folder / "log" / "old.parquet")
+    runs(WINDOW, MEASURED_AT)
+    spoil(old)
+    runs._waiting.kill()
+    runs._waiting.wait()
+    assert runs(WINDOW, MEASURED_AT).error
+    assert value(text(runs(WINDOW, MEASURED_AT)), "shop_log_files_unreadable") == 0
 
 
 def test_a_waiting_process_that_was_killed_is_a_run_that_failed_and_the_next_succeeds(runs: RunsApart) -> None:

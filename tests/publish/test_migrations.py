@@ -22,6 +22,7 @@ from mlvitals.exporters.parts import Window
 from mlvitals.exporters.publish.migrations import newest_version, upgrade
 from mlvitals.exporters.publish.results import ResultsStore, open_results
 from mlvitals.exporters.sections.changes import ChangeKind
+from mlvitals.exporters.window.report import WindowReport
 
 FIXTURES = Path(__file__).parent / "fixtures"
 FIRST = {

@@ -49,7 +49,7 @@ class Disk:
     def __init__(self) -> None:
         self.broken: set[datetime] = set()
 
-    def measure(self, spec, folder, reference, version, window: Window, now: datetime) -> WindowReport:
+    def measure(self, spec, folder, reference, version, window: Window, now: datetime, **_: object) -> WindowReport:
         if window.end in self.broken:
             raise LogError("the disk hiccups")
         return measured((window.start - BEGIN) // HOUR)
