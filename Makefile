@@ -29,6 +29,9 @@ servers: $(VENV)/.installed
 demo: servers
 	@$(BIN)/python -m examples.streamrec demo
 
+# Processes that tests start import what others have compiled.
+test test-fast: export PYTHONDONTWRITEBYTECODE =
+
 test: servers
 	@scripts/servers.sh sid
 	@scripts/servers.sh postgres
