@@ -2,9 +2,10 @@
 
 import importlib.util
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 from uuid import uuid4
 
 # Each worker of pytest has a core. Threads of BLAS would wait for each other in loops: a fit takes four times the CPU.
@@ -27,6 +28,7 @@ RELEASES = ("stable", "sid")
 hypothesis.settings.register_profile("shared machine", deadline=None)
 hypothesis.settings.load_profile("shared machine")
 NOT_RUN = "did not run: no {} here (scripts/servers.sh unpacks it from Debian's packages)"
+SERVERS_SCRIPT = REPOSITORY / "scripts" / "servers.sh"
 
 
 @pytest.fixture(scope="session")
@@ -40,11 +42,15 @@ def flights() -> Spec:
 
 
 def server(name: str, release: str = "stable") -> str:
-    """The path of a server program; without it the test is skipped, and the summary says so."""
-    found = find_server(name, release=release)
-    if found is None:
-        pytest.skip(NOT_RUN.format(f"{name} of Debian {release}"))
-    return found
+    """The path of a server program; without it the test does not run."""
+    return find_server(name, release=release) or not_run(f"{name} of Debian {release}")
+
+
+def not_run(needed: str) -> NoReturn:
+    """Fail the test for want of a server where this machine could have it, else skip it and say so in the summary."""
+    if subprocess.run([SERVERS_SCRIPT, "possible"], check=False).returncode == 0:
+        pytest.fail(NOT_RUN.format(needed), pytrace=False)
+    pytest.skip(NOT_RUN.format(needed))
 
 
 @pytest.fixture(scope="session")
@@ -97,7 +103,7 @@ def postgres(servers: Callable[..., str]) -> Iterator["Postgres"]:
 
     initdb = find_postgres("initdb")
     if initdb is None:
-        pytest.skip(NOT_RUN.format("PostgreSQL"))
+        not_run("PostgreSQL")
     with running(initdb.parent) as server:
         yield server
 

@@ -336,7 +336,9 @@ class Demo:
     def _links(self, with_prometheus: bool) -> None:
         place, running_now = self.place, "" if os.environ.get("KEEP") else " (with KEEP=1)"
         if with_prometheus:
-            self.console.print(f"Prometheus{running_now}: http://127.0.0.1:{place.prometheus}/alerts")
+            # Debian's Prometheus 2 has none but the classic pages.
+            pages = [f"http://127.0.0.1:{place.prometheus}/{page}" for page in ("alerts", "classic/alerts")]
+            self.console.print(f"Prometheus{running_now}: {next(filter(get, pages), pages[0])}")
         self.console.print(f"Exporter{running_now}: {self._metrics(place.exporter)}")
         for name, path in (
             ("Dashboard", place.root / "dashboards" / "streamrec.json"),

@@ -22,7 +22,7 @@ from mlvitals.exporters.parts import Window
 from mlvitals.exporters.paths import first_line
 from mlvitals.exporters.publish.prometheus import packed, render_window
 from mlvitals.exporters.publish.results import ResultsStore, open_results
-from mlvitals.exporters.reading.log import LogError
+from mlvitals.exporters.reading.sources import LogError
 from mlvitals.exporters.reference.artifact import ArtifactError
 from mlvitals.exporters.reference.stores import open_store
 from mlvitals.exporters.reference.versions import ReferenceStore
