@@ -37,6 +37,9 @@ demo: $(VENV)/.installed
 	@scripts/servers.sh stable || true
 	@$(BIN)/python -m examples.streamrec demo
 
+# Processes that tests start import what others have compiled.
+test test-fast: export PYTHONDONTWRITEBYTECODE =
+
 test: servers
 	@scripts/servers.sh sid
 	@scripts/servers.sh postgres

@@ -122,9 +122,16 @@ def test_two_specs_of_one_system_are_refused(tmp_path: Path):
 
 @pytest.mark.parametrize("command", ["compile", "lint", "drift", "export"])
 def test_a_spec_that_is_not_there_is_a_message(command: str):
-    done = process(command, "nowhere.yaml")
+    done = mlvitals(command, "nowhere.yaml")
     assert done.returncode == 1
     assert "nowhere.yaml" in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_an_error_of_the_user_ends_the_process_with_1_and_no_traceback():
+    done = process("compile", "nowhere.yaml")
+    assert done.returncode == 1
+    assert "nowhere.yaml" in done.stderr
     assert "Traceback" not in done.stderr
 
 
