@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from mlvitals.generator.contract import Contract, Status
+from mlvitals.generator.contract import MOST_TOO_SMALL, Contract, Status
 from mlvitals.generator.promql import matching, one_of, selector
 from mlvitals.generator.signals.signal import (
     THINNED,
@@ -192,7 +192,7 @@ def _thin_windows(spec: Spec, contract: Contract) -> Signal:
         severity=Severity.WARNING,
         expression=expression,
         comparison=">",
-        threshold=0.5,
+        threshold=MOST_TOO_SMALL,
         summary="The window holds too few rows to measure most features.",
         description=text(
             "For ",
@@ -226,7 +226,7 @@ def _thin_windows(spec: Spec, contract: Contract) -> Signal:
         view=View.STEPS,
         width=4,
         height=6,
-        levels=(Level(Severity.WARNING, 0.5),),
+        levels=(Level(Severity.WARNING, MOST_TOO_SMALL),),
         alerts=(alert,),
     )
 
