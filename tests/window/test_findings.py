@@ -11,7 +11,12 @@ from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
-from exporter_samples import MATURE, NOON, WINDOW
+import pyarrow as pa
+import pytest
+from drift_samples import random
+from exporter_samples import MATURE, NOON, WINDOW, log_rows, write_parquet
+from exporter_samples import SPEC as SAMPLE
+from exporter_samples import report as report_of_samples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -33,7 +38,10 @@ from mlvitals.exporters.sections.outcomes.report import OutcomeReport
 from mlvitals.exporters.sections.segments.report import SegmentReport, SegmentsReport
 from mlvitals.exporters.sections.skew.report import FeatureSkew, SkewReport
 from mlvitals.exporters.statistics.judging import level_limits, measure, worst
+from mlvitals.exporters.training.build import build_reference
 from mlvitals.exporters.window.findings import with_findings
+from mlvitals.exporters.window.history import drift_history, judge
+from mlvitals.exporters.window.measure import measure_window
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import (
     SEGMENT_LABELS,
@@ -393,6 +401,49 @@ def assert_agree(spec: Spec, report: WindowReport) -> None:
 @given(reports())
 def test_what_is_found_is_what_the_rules_alert_on_alert_by_alert(drawn: tuple[Spec, WindowReport]):
     assert_agree(*drawn)
+
+
+REFERENCE = build_reference(
+    SAMPLE, log_rows(NOON - 90 * HOUR, NOON - 30 * HOUR, 20_000), created=NOON - 90 * HOUR, source_hash=""
+)
+ROWS = 3000
+SPOILT: dict[str, dict[str, Any]] = {
+    "nothing": {},
+    "nulls": {"age": pa.array([None] * 2000 + [30] * 1000, pa.int64())},
+    "all null": {"hostile": pa.nulls(ROWS, pa.float64())},
+    "infinities": {"hostile": np.where(np.arange(ROWS) < 200, np.inf, 0.1)},
+    "one extreme": {"hostile": np.where(np.arange(ROWS) < 1, 1e9, random(1).normal(size=ROWS))},
+    "another unit": {"age": random(2).integers(18, 90, ROWS) * 12},
+    "a constant": {"hostile": np.zeros(ROWS)},
+    "new categories": {"country": random(3).choice(["de", "fr", "pl", "xx"], ROWS, p=[0.3, 0.3, 0.3, 0.1])},
+    "a category gone": {"country": random(4).choice(["de", "fr"], ROWS)},
+    "another type": {"age": [f"{row} years" for row in range(ROWS)]},
+    "other scores": {"score": random(5).random(ROWS) ** 3},
+    "texts as scores": {"score": ["high"] * ROWS},
+    "a new column": {"arm": ["a"] * ROWS},
+}
+
+
+@pytest.mark.parametrize("fault", [*SPOILT, "a column gone", "a broken file", "no rows", "few rows"])
+def test_a_measured_window_is_as_bad_as_the_rules_say(tmp_path: Path, fault: str):
+    count = {"no rows": 0, "few rows": 50}.get(fault, ROWS)
+    table = log_rows(WINDOW.start, WINDOW.end, count, **SPOILT.get(fault, {}))
+    write_parquet(table.drop_columns("age") if fault == "a column gone" else table, tmp_path / "log" / "a.parquet")
+    if fault == "a broken file":
+        (tmp_path / "log" / "b.parquet").write_bytes(b"no parquet")
+    measured = measure_window(SAMPLE, tmp_path, REFERENCE, "v1", WINDOW, NOON + timedelta(minutes=5), 1)
+    report = judge(SAMPLE, measured, drift_history(SAMPLE, measured, ()))
+    assert_agree(SAMPLE, report)
+    assert (report.severity is None) == (fault == "nothing"), report.findings
+    assert WindowReport.from_json(report.to_json()) == report
+
+
+def test_a_report_that_was_stored_before_there_were_findings_is_read_with_its_severity():
+    stored = msgspec.json.decode(report_of_samples().to_json())
+    del stored["findings"]
+    old = WindowReport.from_json(msgspec.json.encode(stored))
+    assert (old.severity, old.findings) == (Severity.CRITICAL, ())
+    assert old.is_at_least(Severity.CRITICAL)
 
 
 def exporter_alerts(spec: Spec) -> Iterator[Alert]:
