@@ -73,6 +73,7 @@ class FindingKind(StrEnum):
     SKEW_UNMEASURED = "skew_unmeasured"
     SEGMENT_PSI = "segment_psi"
     SEGMENT_GAP = "segment_gap"
+    KPI_FLOOR = "kpi_floor"
     EVENTS_LOG_UNREADABLE = "events_log_unreadable"
 
 
@@ -84,7 +85,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     kind: FindingKind
     severity: Severity
     subject: str = ""
-    """The feature, source, segment (``column=value``) or reason; empty where there is only one."""
+    """The feature, source, segment (``column=value``), KPI or reason; empty where there is only one."""
 
 
 def found(section: str, kind: FindingKind, severity: Severity | None, subject: str = "") -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 The rules are evaluated on the very page that the exporter serves for the report, `for` left out.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from math import inf
 from pathlib import Path
@@ -27,7 +27,7 @@ from mlvitals.evaluation.expressions import Evaluator
 from mlvitals.exporters.parts import FileProblem, FindingKind, Measure
 from mlvitals.exporters.publish.prometheus import render_window
 from mlvitals.exporters.sections.concept.report import ConceptReport, DriftType, Evidence
-from mlvitals.exporters.sections.events.report import EventsReport
+from mlvitals.exporters.sections.events.report import EventCount, EventsReport
 from mlvitals.exporters.sections.features.report import (
     CountWindow,
     FeatureReport,
@@ -58,6 +58,7 @@ from mlvitals.generator.contract import (
 from mlvitals.generator.contract.statistics import SKEW_MEASURES
 from mlvitals.generator.promql import metric_names
 from mlvitals.generator.rules.alerts import alert_rules
+from mlvitals.generator.rules.expressions import longest_range
 from mlvitals.generator.rules.groups import rule_groups
 from mlvitals.generator.signals import signals
 from mlvitals.generator.signals.signal import Alert
@@ -114,6 +115,7 @@ FINDING_OF = {
     "MLSkewUnmeasured": (FindingKind.SKEW_UNMEASURED, ()),
     "MLSegmentScoreDrift": (FindingKind.SEGMENT_PSI, SEGMENT_LABELS),
     "MLSegmentGap": (FindingKind.SEGMENT_GAP, SEGMENT_LABELS),
+    "MLBusinessMetricLow": (FindingKind.KPI_FLOOR, ("kpi",)),
     "MLEventsLogUnreadable": (FindingKind.EVENTS_LOG_UNREADABLE, ()),
 }
 """Each alert that one window decides: the finding it is about, and the labels that name the finding's subject."""
@@ -130,14 +132,16 @@ NOT_OF_ONE_WINDOW = {
     "MLErrorBudgetBurn": "is about the windows of days",
     "MLErrorBudgetUnknown": "is about the windows of days",
     "MLBusinessMetricDrop": "compares with the week before",
-    "MLBusinessMetricLow": "is a rate over running totals",
     "MLBusinessMetricAbsent": "is a rate over running totals",
     "MLDriftWithBusinessImpact": "compares with the week before",
 }
 
 
-def is_of_one_window(alert: Alert) -> bool:
-    return alert.name in FINDING_OF and dict(alert.labels).get("compared_with") != "week_before"
+def is_of_one_window(alert: Alert, records: Mapping[str, list[Any]]) -> bool:
+    """Of alerts with several rules, some look back: on feedback and business figures."""
+    expressions = {name: [rule["expr"] for rule in rules] for name, rules in records.items()}
+    looks_back = longest_range(alert.expression, expressions) > 0 or "offset" in alert.expression
+    return alert.name in FINDING_OF and not looks_back
 
 
 # ---------------------------------------------------------------- what is drawn
@@ -148,7 +152,7 @@ FEATURES: dict[str, dict[str, Any]] = {
     "height": {"skew": "ks"},
 }
 POLICIES = [field.name for field in msgspec.structs.fields(Alerts) if isinstance(field.default, AlertPolicy)]
-TIMINGS = ["feature_status", "monitoring", "concept_drift"]
+TIMINGS = ["feature_status", "monitoring", "concept_drift", "business_drop"]
 OWN = [name for name in FeatureThresholds.__struct_fields__ if name != "variance_ratio"]
 GRID = st.sampled_from([0.0, 0.001, 0.01, 0.05, 0.1, 0.2, 0.25, 0.5, 0.6, 1.0, 2.0, 3.0, 12.0])
 SIGNED = st.tuples(GRID, st.sampled_from([-1, 1])).map(lambda pair: pair[0] * pair[1])
@@ -189,8 +193,22 @@ def spec_of(features: dict[str, Any], alerts: dict[str, Any]) -> Spec:
         "sources": {"batch": {"max_age": "6h", "path": "batch"}},
         "business": {
             "events_log": {"path": "events"},
-            "events": {"views": {"source": "log"}, "clicks": {"source": "log"}},
-            "kpis": {"rate": {"numerator": "clicks", "denominator": "views"}},
+            "events": {
+                "views": {"source": "log"},
+                "clicks": {"source": "log"},
+                "shown": {"source": "log", "distinct": "item"},
+                "items": {"source": "log", "distinct": "item"},
+            },
+            "kpis": {
+                "rate": {"numerator": "clicks", "denominator": "views", "floor": 0.1},
+                "coverage": {
+                    "kind": "unique",
+                    "title": "coverage",
+                    "numerator": "shown",
+                    "denominator": "items",
+                    "floor": 0.2,
+                },
+            },
         },
         "alerts": alerts,
     }
@@ -321,6 +339,18 @@ def segments(draw: st.DrawFn, spec: Spec) -> SegmentsReport:
     )
 
 
+@st.composite
+def events(draw: st.DrawFn) -> EventsReport:
+    shown, items = draw(GRID), draw(GRID)
+    return EventsReport(
+        step=WINDOW,
+        window=WINDOW,
+        events={"shown": EventCount(amount=shown), "items": EventCount(amount=items), "views": EventCount(amount=9)},
+        kpis={"coverage": shown / items} if items else {},
+        problems=draw(PROBLEMS),
+    )
+
+
 PROBLEMS = st.sampled_from([(), (FileProblem(path="a", problem="broken"),)])
 
 
@@ -350,9 +380,7 @@ def reports(draw: st.DrawFn) -> tuple[Spec, WindowReport]:
         drift_type=DriftType(kind=draw(st.sampled_from(DriftKind)), reason="", response="", evidence=Evidence()),
         outcomes=draw(st.none() | outcomes(spec)),
         segments={"device": draw(segments(spec))},
-        events=draw(
-            st.none() | st.builds(EventsReport, step=st.just(WINDOW), window=st.just(WINDOW), problems=PROBLEMS)
-        ),
+        events=draw(st.none() | events()),
     )
     return spec, with_findings(spec, report)
 
@@ -375,11 +403,12 @@ def alerted(spec: Spec, report: WindowReport) -> Found:
     evaluator = Evaluator(Recorded(np.zeros(1), HOUR, measured, records))
     found: Found = {}
     for rule in alert_rules(spec, watched):
-        if not is_of_one_window(rule.alert):
+        if not is_of_one_window(rule.alert, records):
             continue
         kind, subject = FINDING_OF[rule.alert.name]
         for labels in evaluator.vector(rule.alert.rule):
-            key = (kind, "=".join(dict(labels)[name] for name in subject))
+            named = dict((*labels, *rule.alert.labels))
+            key = (kind, "=".join(named[name] for name in subject))
             found[key] = worst((found.get(key), rule.alert.severity)) or rule.alert.severity
     return found
 
