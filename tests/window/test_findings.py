@@ -156,6 +156,7 @@ TIMINGS = ["feature_status", "monitoring", "concept_drift", "business_drop"]
 OWN = [name for name in FeatureThresholds.__struct_fields__ if name != "variance_ratio"]
 GRID = st.sampled_from([0.0, 0.001, 0.01, 0.05, 0.1, 0.2, 0.25, 0.5, 0.6, 1.0, 2.0, 3.0, 12.0])
 SIGNED = st.tuples(GRID, st.sampled_from([-1, 1])).map(lambda pair: pair[0] * pair[1])
+NOISE = st.sampled_from([0.0, 0.001, 0.05, 0.6])
 LEVEL = st.none() | st.sampled_from([0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 2.0])
 LEVELS = st.fixed_dictionaries({"info": LEVEL, "warning": LEVEL, "critical": LEVEL})
 BOUNDS = st.sampled_from([[0.5, 2.0], [0.0, 1.0], [0.25, 3.0]])
@@ -221,7 +222,8 @@ Measured: TypeAlias = st.SearchStrategy[Measure | None]
 def measures(policy: AlertPolicy, own: Levels | None = None, values: st.SearchStrategy[float] = GRID) -> Measured:
     """Figures beside their noise, judged as they are when a window is measured."""
     limits = level_limits(policy, own)
-    return st.none() | st.builds(lambda value, noise: measure(value, noise, limits), values, GRID)
+    judged = st.builds(lambda value, noise: measure(value, noise, limits), values, NOISE)
+    return st.one_of(judged, judged, judged, st.none())
 
 
 def one_sided(policy: AlertPolicy) -> Measured:
@@ -375,12 +377,12 @@ def reports(draw: st.DrawFn) -> tuple[Spec, WindowReport]:
             SchemaDifference(kind=SchemaDifferenceKind.NEW_COLUMN, column=str(index)) for index in range(columns)
         ),
         problems=draw(PROBLEMS),
-        skew=draw(st.none() | skews(spec)),
-        concept=draw(st.none() | gaps()),
+        skew=draw(skews(spec)),
+        concept=draw(gaps()),
         drift_type=DriftType(kind=draw(st.sampled_from(DriftKind)), reason="", response="", evidence=Evidence()),
-        outcomes=draw(st.none() | outcomes(spec)),
+        outcomes=draw(outcomes(spec)),
         segments={"device": draw(segments(spec))},
-        events=draw(st.none() | events()),
+        events=draw(events()),
     )
     return spec, with_findings(spec, report)
 
@@ -473,6 +475,103 @@ def test_a_report_that_was_stored_before_there_were_findings_is_read_with_its_se
     old = WindowReport.from_json(msgspec.json.encode(stored))
     assert (old.severity, old.findings) == (Severity.CRITICAL, ())
     assert old.is_at_least(Severity.CRITICAL)
+
+
+def wrong(spec: Spec) -> WindowReport:
+    """A window in which everything that can be measured is wrong."""
+    far, broken = Measure(value=9.0, critical_value=0.1, severity=Severity.CRITICAL), FileProblem(path="a", problem="b")
+    warned = replace(far, severity=Severity.WARNING)
+    quality = Quality(
+        mean_shift=warned,
+        median_shift=warned,
+        variance_ratio=warned,
+        range_excess=11.0,
+        infinite_ratio=1.0,
+        cardinality_change=warned,
+        new_category_ratio=warned,
+        vanished=("free",),
+    )
+    bad = FeatureReport(
+        type=FeatureType.FLOAT,
+        status=Status.OK,
+        null_rate=1.0,
+        out_of_range_ratio=1.0,
+        psi=far,
+        ks=far,
+        js=far,
+        quality=quality,
+    )
+    scored = FeatureReport(type=FeatureType.FLOAT, status=Status.TYPE_MISMATCH, psi=far)
+    device = SegmentReport(value="tv", score_psi=warned, gap_shift=warned)
+    return WindowReport(
+        system="shop",
+        window=WINDOW,
+        measured_at=NOON,
+        reference_version="v1",
+        reference_created=NOON,
+        rows=5000,
+        features={**dict.fromkeys(spec.features, bad), "height": replace(bad, status=Status.MISSING_IN_REFERENCE)},
+        score=scored,
+        score_count=CountWindow(wanted=10, window=WINDOW, report=scored),
+        schema_differences=(SchemaDifference(kind=SchemaDifferenceKind.NEW_COLUMN, column="arm"),),
+        problems=(broken,),
+        skew=SkewReport(
+            window=WINDOW,
+            join=SkewJoin.ID,
+            offline_rows=990,
+            features={
+                name: FeatureSkew(status=SkewStatus.ALERT, measure=feature.skew, distance=far, mismatch_ratio=1.0)
+                for name, feature in spec.features.items()
+            },
+        ),
+        concept=ConceptReport(
+            status=ConceptStatus.OK,
+            ewma=-9.0,
+            ewma_limit=1.0,
+            cusum_upper=0.0,
+            cusum_lower=13.0,
+            cusum_limit=12.0,
+            severity=Severity.CRITICAL,
+        ),
+        drift_type=DriftType(kind=DriftKind.CONCEPT, reason="", response="", evidence=Evidence()),
+        outcomes=OutcomeReport(
+            window=MATURE,
+            kind=OutcomeKind.BINARY,
+            feedback_fall=far,
+            rejected_ratio=dict.fromkeys(Rejection, 0.1),
+            delay_p95_seconds=86_400.0,
+            label_shift=far,
+            performance_loss=far,
+            problems=(broken,),
+        ),
+        segments={"device": SegmentsReport(values=(device,))},
+        events=EventsReport(
+            step=WINDOW,
+            window=WINDOW,
+            events={"shown": EventCount(amount=1), "items": EventCount(amount=10)},
+            kpis={"coverage": 0.1},
+            problems=(broken,),
+        ),
+    )
+
+
+def unmeasured(spec: Spec) -> WindowReport:
+    """A window of which hardly anything could be measured."""
+    thin = FeatureReport(type=FeatureType.FLOAT, status=Status.INSUFFICIENT_DATA)
+    return replace(
+        wrong(spec),
+        features=dict.fromkeys(spec.features, thin),
+        skew=SkewReport(window=WINDOW, join=SkewJoin.ID),
+        concept=ConceptReport(status=ConceptStatus.REFUSED),
+    )
+
+
+def test_every_kind_is_found_where_it_is_wrong_and_alerts():
+    spec = spec_of(FEATURES, {"many_features": 2})
+    found = [with_findings(spec, report) for report in (wrong(spec), unmeasured(spec))]
+    for report in found:
+        assert_agree(spec, report)
+    assert {item.kind for report in found for item in report.findings} == set(FindingKind)
 
 
 def exporter_alerts(spec: Spec) -> Iterator[Alert]:
