@@ -18,13 +18,14 @@ from mlvitals.exporters.sections.concept.report import ConceptReport, DriftType,
 from mlvitals.exporters.sections.concept.series import GapSeries, concept_report
 from mlvitals.exporters.sections.events.report import EventCount
 from mlvitals.exporters.sections.events.totals import Counted, TotalsKeeper
+from mlvitals.exporters.sections.features.findings import UNSOUND, feature_findings
 from mlvitals.exporters.sections.features.report import FeatureReport
 from mlvitals.exporters.sections.outcomes.report import OutcomeReport
+from mlvitals.exporters.window.findings import with_findings
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import UNMEASURABLE, Contract, Status
 from mlvitals.generator.spec.durations import span
-from mlvitals.generator.spec.levels import level_in_force
-from mlvitals.generator.spec.model import AlertPolicy, Levels, OutcomeKind, Severity, Spec
+from mlvitals.generator.spec.model import OutcomeKind, Severity, Spec
 
 MOSTLY = 0.5
 """A gap is explained where more than this share of its excess was gathered while inputs or scores drifted."""
@@ -104,7 +105,8 @@ def with_drift_type(
         history = DriftHistory(report.reference_version, GapSeries(spec.concept))
     facts = outcomes and outcomes._replace(sample=history.explained(outcomes.sample))
     found = _concept(report, facts, history) if spec.has_gap else None
-    return msgspec.structs.replace(report, concept=found, drift_type=_drift_type(spec, report, facts, found))
+    kind = _drift_type(spec, report, facts, found)
+    return with_findings(spec, msgspec.structs.replace(report, concept=found, drift_type=kind))
 
 
 def _concept(report: WindowReport, facts: OutcomeFacts | None, history: DriftHistory) -> ConceptReport:
@@ -135,7 +137,11 @@ def _drift_type(
 
 def _drifted(report: WindowReport, unsound: tuple[str, ...]) -> Iterator[str]:
     ranked = sorted(report.features.items(), key=lambda item: item[1].rank)
-    return (name for name, feature in ranked if feature.severity in _BAD or name in unsound)
+    return (
+        name
+        for name, feature in ranked
+        if name in unsound or (feature.severity in _BAD and feature.status not in UNMEASURABLE)
+    )
 
 
 def _any_compared(report: WindowReport) -> bool:
@@ -150,23 +156,11 @@ def _prediction_moved(report: WindowReport) -> bool | None:
 
 def _is_unsound(spec: Spec, name: str, report: FeatureReport) -> bool:
     """Whether a feature's values look broken rather than different."""
-    feature = spec.features.get(name)
-    if feature is None or report.status is Status.MISSING_IN_REFERENCE:
+    if name not in spec.features or report.status is Status.MISSING_IN_REFERENCE:
         return False
-    if report.status in UNMEASURABLE:
-        return True
-    alerts, own = spec.alerts, feature.thresholds
-    infinite = report.quality.infinite_ratio if report.quality else None
-    return (
-        _above(report.null_rate, alerts.null_rate if feature.nullable else alerts.required_null_rate, own.null_rate)
-        or _above(report.out_of_range_ratio, alerts.out_of_range_ratio, own.out_of_range_ratio)
-        or _above(infinite, alerts.infinite_ratio, own.infinite_ratio)
+    return report.status in UNMEASURABLE or any(
+        finding.kind in UNSOUND and finding.severity in _BAD for finding in feature_findings(spec, name, report)
     )
-
-
-def _above(value: float | None, policy: AlertPolicy, own: Levels | None) -> bool:
-    level = level_in_force(policy, own, Severity.WARNING)
-    return policy.enabled and value is not None and level is not None and value > level
 
 
 def judge(spec: Spec, report: WindowReport, history: DriftHistory, totals: TotalsKeeper | None = None) -> WindowReport:

@@ -5,6 +5,9 @@ from mlvitals.generator.contract.family import Producer, counter, gauge
 CHANGES_SHOWN = 50
 """Deployments and pipeline changes that the exporter shows: the newest ones. Prometheus remembers those before."""
 
+MOST_TOO_SMALL = 0.5
+"""Where a larger share of the features has too few rows, the window itself is too small."""
+
 EXPORTER_FAMILIES = (
     gauge("window_start_timestamp_seconds", "Begin of the last measured window, in Unix time."),
     gauge("window_end_timestamp_seconds", "End of the last measured window, in Unix time."),

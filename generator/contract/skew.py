@@ -7,6 +7,9 @@ from mlvitals.generator.contract.family import Family, gauge
 from mlvitals.generator.contract.statistics import SKEW_MEASURES
 from mlvitals.generator.spec.model import SkewJoin, Spec
 
+SKEW_ROWS = 100
+"""Rows of a window from which it can be compared with offline rows at all."""
+
 
 class SkewStatus(StrEnum):
     """What comparing a feature's values at serving with those recomputed offline came to."""

@@ -5,7 +5,7 @@ from functools import partial
 
 import msgspec
 
-from mlvitals.generator.contract import Contract, Status
+from mlvitals.generator.contract import MOST_TOO_SMALL, Contract, Status
 from mlvitals.generator.promql import matching, one_of, selector
 from mlvitals.generator.signals.signal import (
     THINNED,
@@ -172,7 +172,7 @@ def _thin_windows(spec: Spec, contract: Contract) -> Signal:
         name="MLWindowTooSmall",
         severity=Severity.WARNING,
         expression=expression,
-        threshold=0.5,
+        threshold=MOST_TOO_SMALL,
         summary="The window holds too few rows to measure most features.",
         description=text(
             "For ",
@@ -202,7 +202,7 @@ def _thin_windows(spec: Spec, contract: Contract) -> Signal:
         queries=(Query(record.name, "Too few rows"),),
         records=(record,),
         view=View.STEPS,
-        levels=(Level(Severity.WARNING, 0.5),),
+        levels=(Level(Severity.WARNING, MOST_TOO_SMALL),),
         alerts=(alert,),
     )
 

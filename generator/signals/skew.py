@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 
-from mlvitals.generator.contract import STATISTICS, Contract, SkewStatus, Statistic
+from mlvitals.generator.contract import SKEW_ROWS, STATISTICS, Contract, SkewStatus, Statistic
 from mlvitals.generator.promql import matching, one_of
 from mlvitals.generator.signals.building import FEATURE, FeatureFigure, same_for_all, thinned_highest
 from mlvitals.generator.signals.signal import (
@@ -21,8 +21,6 @@ from mlvitals.generator.signals.signal import (
 from mlvitals.generator.signals.text import Format, Value, text
 from mlvitals.generator.spec.model import AlertPolicy, Severity, SkewJoin, Spec
 
-_ENOUGH_ROWS = 100
-"""Rows of a window from which it can be compared at all."""
 _FINE = (SkewStatus.OK, SkewStatus.NOT_RECOMPUTED)
 _panel = partial(
     Signal, layer=Layer.DATA, incident=Incident.FEATURE_DRIFT, place=Place.DETAIL, view=View.STEPS, width=8
@@ -123,7 +121,7 @@ def _offline_rows(spec: Spec, contract: Contract) -> Signal:
         comparison="<",
         threshold=1,
         resolution=1,
-        gate=f"and max({rows}) >= {_ENOUGH_ROWS}",
+        gate=f"and max({rows}) >= {SKEW_ROWS}",
         gated=lambda value: Scenario((Input(metric, {}, value), Input(rows, {}, 0))),
         summary="No offline row was found to compare the predictions with, so skew goes unseen.",
         description=text(

@@ -81,7 +81,7 @@ def backfill(
             results = stack.enter_context(closing(open_results(spec.results, spec_path.parent)))
         reports = measured(spec, spec_path.parent, loaded, windows, measured_at=now, history=history, results=results)
         shown = track(reports, "Measuring", len(windows), console=told, transient=True, disable=not told.is_terminal)
-        found = Counter(report.urgency for report in shown)
+        found = Counter(report.severity for report in shown)
         backfill_summary(found, told)
         if history and openmetrics:
             with replacing(openmetrics) as file:

@@ -11,6 +11,7 @@ import click
 from mlvitals.commands.common import (
     OUTPUT,
     compress_option,
+    fail,
     http_url,
     instant,
     load,
@@ -60,7 +61,8 @@ def drift(
 ) -> None:
     """Measure one window of the prediction log against the reference.
 
-    Exits with 0 once the window is measured, whatever was found, unless --fail-on says otherwise.
+    Exits with 0 once the window is measured, whatever was found, unless --fail-on says otherwise; where nothing could be
+    read, nothing was measured.
     """
     from mlvitals.exporters.publish.results import open_results
     from mlvitals.exporters.window.history import drift_history, judge
@@ -93,8 +95,15 @@ def drift(
             results.save(report)
     if textfile or pushgateway:
         _publish(spec, spec_path.parent, report, begin, textfile, pushgateway)
+    if not report.is_measured:
+        fail(f"nothing was measured: no row of the window {_unread(report)}")
     if fail_on and report.is_at_least(Severity(fail_on)):
         sys.exit(1)
+
+
+def _unread(report: "WindowReport") -> str:
+    files = len({problem.path for problem in report.problems})
+    return f"could be read, and {files} of its files could not be read in full" if files else "is in the log"
 
 
 def _past_windows(spec: "Spec", base_dir: Path, report: "WindowReport") -> "list[PastWindow]":

@@ -210,3 +210,9 @@ def _measure(short: str, measure: Measure | None) -> dict[str, float | None]:
 
 def _by_label(values: Mapping[str, float | None]) -> list[Sample]:
     return [((label,), value) for label, value in values.items()]
+
+
+def unmeasured(outcomes: OutcomeReport) -> Iterator[str]:
+    """Yield that nothing is known of the outcomes."""
+    if not outcomes.mature or outcomes.feedback_rate is None:
+        yield "outcomes not measured"
