@@ -25,7 +25,7 @@ from examples.alert_conditions import page_of
 from mlvitals.evaluation.alerts import Recorded
 from mlvitals.evaluation.expressions import Evaluator
 from mlvitals.exporters.parts import FileProblem, FindingKind, Measure
-from mlvitals.exporters.publish.prometheus import render_window
+from mlvitals.exporters.publish.prometheus import families_of_window
 from mlvitals.exporters.sections.concept.report import ConceptReport, DriftType, Evidence
 from mlvitals.exporters.sections.events.report import EventCount, EventsReport
 from mlvitals.exporters.sections.features.report import (
@@ -400,7 +400,7 @@ def alerted(spec: Spec, report: WindowReport) -> Found:
     records: dict[str, list[Any]] = {}
     for rule in (rule for group in rule_groups(spec, watched) for rule in group["rules"] if "record" in rule):
         records.setdefault(rule["record"], []).append(rule)
-    page = page_of(render_window(Contract(spec), report).decode())
+    page = page_of(families_of_window(Contract(spec), report))
     measured = {name: {key: np.array([value]) for key, value in found.items()} for name, found in page.items()}
     evaluator = Evaluator(Recorded(np.zeros(1), HOUR, measured, records))
     found: Found = {}
