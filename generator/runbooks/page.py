@@ -129,8 +129,7 @@ def _dashboard(spec: Spec, start: str, feature: str | None = None) -> str:
 
 def _commands(spec: Spec, guide: Guide, signals: Sequence[Signal]) -> Iterator[str]:
     yield "### Commands"
-    yield "`SPEC` is the spec file named in the first line of this page; `ALERTMANAGER` is the address of "
-    "Alertmanager."
+    yield "`SPEC` is the spec file named in the first line of this page; `ALERTMANAGER` is Alertmanager's address."
     lines = [("mlvitals drift SPEC", "measure the last window now, without the exporter")]
     if guide.in_windows:
         lines += [

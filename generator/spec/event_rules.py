@@ -51,8 +51,7 @@ def _roles(log: EventsLog, logged: Mapping[str, Event]) -> Iterator[Problem]:
     summed = {event.amount or log.amount for event in logged.values() if event.unit} if log.format in _UNTYPED else ()
     for name, event in logged.items():
         if event.distinct is not None and event.distinct in summed:
-            message = f"is {quoted(event.distinct)}, a column of amounts; {log.format} has no types to distinguish "
-            "the two"
+            message = f"is {quoted(event.distinct)}, a column of amounts; {log.format} has no types to keep them apart"
             yield Problem((("business", "events", name, "distinct"),), message, "column-clash")
 
 
@@ -106,6 +105,7 @@ def _stretch(spec: Spec, name: str, path: KeyPath, stretch: str) -> Iterator[Pro
         message = f"{stretch} is not longer than a step of {spec.step}, after which events of the log are counted"
         yield Problem(paths, message, "consistency", "make it two steps or more")
     elif not all(logged) and milliseconds(stretch) % step:
-        message = f"{stretch} is not a multiple of the step {spec.step}, and the KPI {name} takes one event from "
-        "the log"
+        message = (
+            f"{stretch} is not a multiple of the step {spec.step}, and the KPI {name} takes one event from the log"
+        )
         yield Problem(paths, message, "consistency")

@@ -204,8 +204,7 @@ def _head(system: str, rows: int) -> Iterator[str]:
 def _log(roles: _Roles, log_format: LogFormat, time_name: str) -> Iterator[str]:
     yield "# Where every prediction is recorded, with the features it was made from."
     yield "prediction_log:"
-    yield "  path: predictions  # put the location of the log here: a folder, a file or a URL, relative to this "
-    "file"
+    yield "  path: predictions  # put the location of the log here: a folder, a file or a URL, relative to this file"
     yield f"  format: {log_format.value}  # guessed: the format of the training data"
     found = "guessed by name and type" if roles.timestamp else "not found in the training data; the log needs one"
     yield f"  timestamp: {scalar(time_name)}  # when the prediction was made; {found}"
@@ -242,8 +241,7 @@ def _others(others: Sequence[SeenColumn], nameless: int) -> Iterator[str]:
 
 
 def _features(features: Sequence[SeenColumn]) -> Iterator[str]:
-    yield "# The inputs of the model. Features that had nulls are nullable; any other feature alerts on its first "
-    "null."
+    yield "# The inputs of the model. Features that had nulls are nullable; any other feature alerts on its first null."
     yield "features:"
     for column in features:
         nullable = ", nullable: true" if column.nullable else ""

@@ -41,8 +41,7 @@ def _kind(spec: Spec, path: KeyPath, slo: Slo) -> Iterator[Problem]:
         message = "at_least has an effect only if kind is model_staleness"
         yield Problem(((*path, "direction"), kind), message, "consistency")
     if slo.kind in _OF_SERVING and not spec.serving.enabled:
-        message = f"is {slo.kind}, which is measured at the serving application, which serving.enabled: false turns "
-        "off"
+        message = f"is {slo.kind}, measured at the serving application, which serving.enabled: false turns off"
         yield Problem((kind, ("serving", "enabled")), message, "consistency")
     if slo.kind is SloKind.FRESHNESS and not spec.sources:
         yield Problem((kind,), "is freshness, but no sources are defined", "consistency")

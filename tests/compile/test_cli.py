@@ -59,7 +59,7 @@ def test_a_store_without_references_says_so(tmp_path: Path):
     spec.write_text(BROKEN.replace("tilte", "title").replace("flot, source: nowhere", "float"))
     done = mlvitals("reference", "list", spec)
     assert (done.returncode, done.stdout) == (0, "")
-    assert "no references yet: mlvitals reference build" in done.stderr
+    assert "no references yet; to build one: mlvitals reference build" in done.stderr
 
 
 def test_compile_writes_and_then_finds_nothing_to_do(tmp_path: Path):

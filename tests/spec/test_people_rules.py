@@ -36,7 +36,7 @@ def routing(receiver: str) -> str:
 
 def test_a_receiver_that_nothing_names_is_told_of_nothing():
     assert errors("routing: {receivers: {team: {webhook: {url: 'http://x/y'}}}}") == [
-        "5:23 routing.receivers.team is told of nothing; name it under one of info, warning, critical, watchdog, "
+        "5:23 routing.receivers.team receives no notifications; name it under one of info, warning, critical, watchdog, "
         "or remove it"
     ]
 
@@ -55,7 +55,7 @@ def test_a_webhook_has_one_address(webhook):
 @pytest.mark.parametrize("url", ["http://[x", "http://x:port/", "http://x/%zz", "http://x/{{.Value}}", 'http://x/"'])
 def test_a_url_that_alertmanager_would_not_take_is_refused(url):
     (error,) = errors(routing(f"{{webhook: {{url: '{url}'}}}}"))
-    assert error.startswith("5:60 routing.receivers.team.webhook.url is no URL that Alertmanager accepts")
+    assert error.startswith("5:60 routing.receivers.team.webhook.url is not a URL that Alertmanager accepts")
 
 
 @pytest.mark.parametrize("url", ["http://x", "https://inbox:9110/v2/a_b?c=d&e=%20", "http://[::1]:80/"])
@@ -82,7 +82,7 @@ def test_a_group_interval_beyond_a_default_cooldown_is_to_blame_itself():
 
 def test_the_first_level_is_told_at_once():
     assert errors(TEAM + "escalation: [{role: r, after: 5m, via: [phone], contacts: [ann]}]") == [
-        "9:31 escalation[0].after is 5m: until then nobody would be told; begin with 0m"
+        "9:31 escalation[0].after is 5m: until then nobody would be notified; start with 0m"
     ]
 
 
@@ -96,7 +96,7 @@ def test_a_level_reaches_its_contacts_or_whoever_is_on_call():
     level = "escalation: [{role: r, after: 0m, via: [email]}]"
     assert errors(TEAM + level) == [
         "9:14 escalation[0] reaches nobody: it has no contacts, and nobody is on call; "
-        "give it contacts, or name who takes turns under on_call.rotation"
+        "give it contacts, or list responders under on_call.rotation"
     ]
     assert is_sound(TEAM + level + "\non_call: {rotation: [ann, bob, cho]}")
 
@@ -117,8 +117,8 @@ def test_everybody_who_takes_turns_has_what_each_way_needs():
 def test_a_rotation_that_no_level_calls_is_idle():
     level = "escalation: [{role: r, after: 0m, via: [email], contacts: [ann]}]"
     assert errors(TEAM + level + "\non_call: {rotation: [ann, bob, cho]}") == [
-        "10:21 on_call.rotation is called by no level of escalation: each has contacts of its own; "
-        "leave the contacts of one level empty"
+        "10:21 on_call.rotation is not used by any escalation level: each has its own contacts; "
+        "remove the contacts of one level"
     ]
 
 
@@ -128,4 +128,4 @@ def test_a_telephone_number_has_its_country():
 
 
 def test_a_shift_lasts_an_hour_or_more():
-    assert errors("on_call: {shift: 30m}") == ["5:18 on_call.shift is 30m; a shift lasts an hour or more"]
+    assert errors("on_call: {shift: 30m}") == ["5:18 on_call.shift is 30m; a shift lasts at least an hour"]

@@ -26,12 +26,12 @@ QUICK = "it needs more than 13.44 x 0.1 = 1.344 of all events to fail"
         ("{kind: drift, objective: 0.99}", "5:18 slos.a.kind is drift, which needs a threshold above 0 in PSI"),
         (
             "{kind: availability, objective: 0.99, threshold: 2}",
-            "5:60 slos.a.threshold has no meaning where kind is availability",
+            "5:60 slos.a.threshold has no effect if kind is availability",
         ),
-        ("{kind: freshness, objective: 0.99}", "5:18 slos.a.kind is freshness, and no sources are defined"),
+        ("{kind: freshness, objective: 0.99}", "5:18 slos.a.kind is freshness, but no sources are defined"),
         (
             "{kind: drift, objective: 0.99, threshold: 0.2, direction: at_least}",
-            "5:69 slos.a.direction at_least has a meaning only where kind is model_staleness",
+            "5:69 slos.a.direction at_least has an effect only if kind is model_staleness",
         ),
         (
             "{kind: availability, objective: 0.99}}\nserving: {enabled: false",
