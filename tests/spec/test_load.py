@@ -212,9 +212,7 @@ def test_a_number_that_is_none_is_refused_wherever_it_stands(number: str):
 
 
 def test_a_number_beyond_every_float_is_refused():
-    assert errors_after_small("skew: {tolerance: 1e999}") == [
-        "5:19 this number is out of the range of a 64-bit float"
-    ]
+    assert errors_after_small("skew: {tolerance: 1e999}") == ["5:19 this number is out of the range of a 64-bit float"]
 
 
 @pytest.mark.parametrize("digits", ["9" * 20, "1" + "0" * 5000, "-" + "9" * 20])
@@ -250,7 +248,9 @@ def test_an_alias_without_anchor_is_refused():
 
 
 def test_an_alias_inside_what_it_names_is_refused():
-    assert errors_after_small("windows: &w {length: *w}\n") == ["5:22 the alias *w is inside the value that it refers to"]
+    assert errors_after_small("windows: &w {length: *w}\n") == [
+        "5:22 the alias *w is inside the value that it refers to"
+    ]
 
 
 def test_an_alias_bomb_is_refused_before_it_goes_off():
@@ -451,7 +451,7 @@ def test_all_problems_of_a_file_are_reported_in_one_run():
         "10:21 .nan is not a number that a spec can use",
         "11:19 windows.length must be a duration such as 15s, 5m, 1h30m, not the number 60; "
         "write the unit: s, m, h, d or w",
-        "12:33 alerts.feature_psi.warning 0.5 is beyond critical 0.25",
+        "12:33 alerts.feature_psi.warning 0.5 is above critical 0.25",
         "13:28 sources.batch.max_age must be longer than zero",
         '14:21 routing.critical is "pager", which routing.receivers does not define',
     ]

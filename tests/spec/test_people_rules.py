@@ -43,7 +43,7 @@ def test_a_receiver_that_nothing_names_is_told_of_nothing():
 
 def test_a_receiver_cannot_have_the_name_of_the_one_that_tells_nobody():
     (error,) = errors("routing: {info: nobody, receivers: {nobody: {webhook: {url: 'http://x/y'}}}}")
-    assert error.startswith("5:37 routing.receivers.nobody is the name of the receiver that tells nobody")
+    assert error.startswith("5:37 routing.receivers.nobody is the name of the built-in receiver that notifies nobody")
 
 
 @pytest.mark.parametrize("webhook", ["{}", "{url: 'http://x/y', url_file: f}"])
@@ -64,7 +64,7 @@ def test_an_ordinary_url_is_fine(url):
 
 
 def test_a_secret_in_a_webhook_url_is_refused():
-    assert "holds a password" in errors(routing("{webhook: {url: 'http://me:secret@x/'}}"))[0]
+    assert "contains a password" in errors(routing("{webhook: {url: 'http://me:secret@x/'}}"))[0]
 
 
 def test_a_cooldown_lasts_at_least_a_group_interval():
@@ -89,7 +89,7 @@ def test_the_first_level_is_told_at_once():
 def test_levels_follow_in_whole_minutes():
     level = "{role: r, after: 0m, via: [phone], contacts: [ann]}"
     (error,) = errors(TEAM + f"escalation: [{level}, {level.replace('0m', '90s')}]")
-    assert error.startswith("9:84 escalation[1].after is no whole number of minutes")
+    assert error.startswith("9:84 escalation[1].after is not a whole number of minutes")
 
 
 def test_a_level_reaches_its_contacts_or_whoever_is_on_call():
@@ -104,8 +104,7 @@ def test_a_level_reaches_its_contacts_or_whoever_is_on_call():
 @pytest.mark.parametrize(("method", "needed"), [("phone", "phone"), ("sms", "phone"), ("slack_dm", "slack")])
 def test_a_contact_has_what_each_way_needs(method, needed):
     assert errors(TEAM + f"escalation: [{{role: r, after: 0m, via: [email, {method}], contacts: [cho]}}]") == [
-        f'9:48 escalation[0].via[1] is {method}, but responders."cho" has no {needed}; '
-        f"add {needed}, or take {method} out"
+        f'9:48 escalation[0].via[1] is {method}, but responders."cho" has no {needed}; add {needed}, or remove {method}'
     ]
 
 

@@ -92,16 +92,16 @@ def test_no_stage_is_called_total():
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("alerts: {error_rate: {warning: 0.1}}", "5:32 alerts.error_rate.warning 0.1 is beyond critical 0.005"),
-        ("alerts: {error_rate: {critical: 0.0001}}", "5:33 alerts.error_rate.warning 0.001 is beyond critical 0.0001"),
-        ("alerts: {error_rate: {info: 0.002}}", "5:29 alerts.error_rate.info 0.002 is beyond warning 0.001"),
+        ("alerts: {error_rate: {warning: 0.1}}", "5:32 alerts.error_rate.warning 0.1 is above critical 0.005"),
+        ("alerts: {error_rate: {critical: 0.0001}}", "5:33 alerts.error_rate.warning 0.001 is above critical 0.0001"),
+        ("alerts: {error_rate: {info: 0.002}}", "5:29 alerts.error_rate.info 0.002 is above warning 0.001"),
         (
             "alerts: {error_rate: {info: 0.02, warning: null}}",
-            "5:29 alerts.error_rate.info 0.02 is beyond critical 0.005",
+            "5:29 alerts.error_rate.info 0.02 is above critical 0.005",
         ),
         (
             "business: {events: {a: {}, b: {}}, kpis: {k: {numerator: a, denominator: b, drop: {warning: 0.2}}}}",
-            "5:93 business.kpis.k.drop.warning 0.2 is beyond critical 0.1",
+            "5:93 business.kpis.k.drop.warning 0.2 is above critical 0.1",
         ),
     ],
 )
@@ -111,7 +111,7 @@ def test_a_level_beyond_the_next_worse_one_is_refused(text: str, expected: str):
 
 def test_the_levels_of_one_feature_are_in_order_too():
     assert errors(with_feature("thresholds: {ks: {warning: 0.3, critical: 0.2}}")) == [
-        "4:48 features.amount.thresholds.ks.warning 0.3 is beyond critical 0.2"
+        "4:48 features.amount.thresholds.ks.warning 0.3 is above critical 0.2"
     ]
 
 
@@ -377,7 +377,7 @@ def test_a_length_beyond_a_century_is_refused():
 
 
 def test_a_list_names_nothing_twice():
-    assert errors(SMALL + "serving: {endpoints: [/a, /b, /a]}") == ['5:31 serving.endpoints[2] lists "/a" again']
+    assert errors(SMALL + "serving: {endpoints: [/a, /b, /a]}") == ['5:31 serving.endpoints[2] lists "/a" twice']
 
 
 def test_a_port_exists():

@@ -11,7 +11,7 @@ QUICK = "it needs more than 13.44 x 0.1 = 1.344 of all events to fail"
     [
         (
             "{kind: availability, objective: 0.9}",
-            f"5:43 slos.a.objective 0.9 lets page_quick never fire: {QUICK}; "
+            f"5:43 slos.a.objective 0.9 never lets page_quick fire: {QUICK}; "
             "leave page_quick out of burn_alerts, or change alerts.burn_rate.page_quick",
         ),
         (
@@ -35,8 +35,7 @@ QUICK = "it needs more than 13.44 x 0.1 = 1.344 of all events to fail"
         ),
         (
             "{kind: availability, objective: 0.99}}\nserving: {enabled: false",
-            "5:18 slos.a.kind is availability, which is measured at the serving application that serving.enabled: false "
-            "says there is none of",
+            "5:18 slos.a.kind is availability, measured at the serving application, which serving.enabled: false turns off",
         ),
         ("{kind: availability, objective: 1}", "5:43 slos.a.objective must be above 0 and below 1, not the number 1"),
         (

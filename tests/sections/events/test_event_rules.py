@@ -128,7 +128,7 @@ def test_amounts_of_a_format_without_types_are_no_distinct_values_too(text_forma
 
 def test_a_password_in_the_path_of_the_log_is_refused():
     (found,) = errors(changed("path: events,", "path: 'postgresql://a:b@c/d',"))
-    assert "business.events_log.path holds a password" in found
+    assert "business.events_log.path contains a password" in found
 
 
 def test_stretches_must_be_longer_than_a_step_for_a_total_that_rises_once_a_step():
