@@ -253,14 +253,14 @@ def _tier_days(spec: Spec) -> tuple[float, float, float]:
 
 def _assumptions(spec: Spec) -> Iterator[str]:
     retention = spec.telemetry.retention
-    yield f"{POINT_BYTES} B a point of a series, scraped every {spec.telemetry.scrape_interval}; no compression."
-    yield "500 B a log line, 2,000 B a trace, 4,000 B a prediction kept whole."
+    yield f"{POINT_BYTES} B per point of a series, scraped every {spec.telemetry.scrape_interval}; no compression."
+    yield "500 B per log line, 2,000 B per trace, 4,000 B per prediction kept in full."
     yield (
-        f"Telemetry is hot until it is {retention.hot} old, warm until {retention.warm}, cold until {retention.cold}; "
-        "nothing is thinned out."
+        f"Telemetry is hot until it is {retention.hot} old, warm until {retention.warm}, cold until "
+        f"{retention.cold}; nothing is downsampled."
     )
     yield (
-        f"{MODEL_VERSIONS} versions of the model at a time, {GPUS} GPUs an instance, "
-        f"{OTHER_LABEL_VALUES} values of a label that the spec says nothing of."
+        f"{MODEL_VERSIONS} versions of the model at a time, {GPUS} GPUs per instance, {OTHER_LABEL_VALUES} values "
+        "of each label that the spec does not list."
     )
     yield "Series of recording rules and of Prometheus itself are not counted."

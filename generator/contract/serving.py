@@ -28,20 +28,22 @@ def serving_families(spec: Spec) -> Iterator[Family]:
     if not spec.serving.enabled:
         return
     by, version = Producer.SERVING, "model_version"
-    yield counter("predictions_total", "Predictions asked for, failed ones included.", version, "endpoint", producer=by)
     yield counter(
-        "prediction_errors_total", "Predictions that failed, by kind of error.", version, "error_type", producer=by
+        "predictions_total", "Predictions requested, including failed ones.", version, "endpoint", producer=by
+    )
+    yield counter(
+        "prediction_errors_total", "Predictions that failed, by error type.", version, "error_type", producer=by
     )
     yield Family(
         "prediction_latency_seconds",
         MetricType.HISTOGRAM,
-        "Time a request took, by stage; stage total is the whole request and contains the others.",
+        "Duration of a request by stage; the stage total is the whole request and contains the others.",
         (version, "stage"),
         by,
         latency_buckets(spec),
     )
-    yield Family("prediction_score", MetricType.HISTOGRAM, "Scores answered, 0 to 1.", (version,), by, SCORE_BUCKETS)
-    yield counter("serving_feature_rows_total", "Predictions whose features were handed over.", producer=by)
+    yield Family("prediction_score", MetricType.HISTOGRAM, "Scores returned, 0 to 1.", (version,), by, SCORE_BUCKETS)
+    yield counter("serving_feature_rows_total", "Predictions whose features were passed to the telemetry.", producer=by)
     yield counter(
         "serving_feature_null_total",
         "Predictions whose feature was null, NaN or missing.",
@@ -51,7 +53,7 @@ def serving_families(spec: Spec) -> Iterator[Family]:
     yield gauge("model_info", "The model being served; always 1.", version, "framework", producer=by)
     yield gauge(
         "model_trained_timestamp_seconds",
-        "When the model being served was trained, in Unix time.",
+        "Time when the model being served was trained, as a Unix timestamp.",
         version,
         producer=by,
     )

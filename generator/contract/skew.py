@@ -31,7 +31,7 @@ def skew_families(spec: Spec) -> Iterator[Family]:
     measures = sorted({described.skew for described in spec.features.values()})
     yield gauge(
         "skew_status",
-        "1 for the status that holds for the feature, serving against offline, 0 for the others.",
+        "1 for the status of the feature, serving compared with offline, 0 for the others.",
         feature,
         "status",
     )

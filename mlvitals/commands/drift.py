@@ -30,19 +30,23 @@ if TYPE_CHECKING:
 
 @click.command()
 @spec_argument
-@click.option("--start", callback=instant, metavar="TIME", help="Begin of the window, UTC unless it has a zone.")
+@click.option("--start", callback=instant, metavar="TIME", help="Start of the window. UTC unless a time zone is given.")
 @click.option("--end", callback=instant, metavar="TIME", help="End of the window. Default: the last complete window.")
-@click.option("--data", type=click.Path(path_type=Path, exists=True), help="Read this instead of the prediction log.")
-@click.option("--reference", "version", help="A version or alias. Default: the one in force.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True),
+    help="Read this file or folder instead of the prediction log.",
+)
+@click.option("--reference", "version", help="A version or alias. Default: the active one.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON (schema mlvitals.drift/1).")
-@click.option("--html", type=OUTPUT, metavar="FILE", help="Write the report as one self-contained page.")
+@click.option("--html", type=OUTPUT, metavar="FILE", help="Write the report as a self-contained HTML page.")
 @click.option("--save", is_flag=True, help="Store the result in the results database.")
-@click.option("--textfile", type=OUTPUT, metavar="FILE", help="Write the metrics for node_exporter, to a file *.prom.")
+@click.option("--textfile", type=OUTPUT, metavar="FILE", help="Write the metrics for node_exporter to a *.prom file.")
 @click.option("--pushgateway", type=http_url, metavar="URL", help="Push the metrics to a Pushgateway.")
 @click.option(
     "--fail-on",
     type=click.Choice(["info", "warning", "critical"]),
-    help="Exit with 1 when anything at least this bad was found.",
+    help="Exit with 1 if anything of at least this severity was found.",
 )
 @compress_option
 def drift(
@@ -61,8 +65,8 @@ def drift(
 ) -> None:
     """Measure one window of the prediction log against the reference.
 
-    Exits with 0 once the window is measured, whatever was found, unless --fail-on says otherwise; where nothing could be
-    read, nothing was measured.
+    Exits with 0 once the window is measured, whatever the result, unless --fail-on is given. If nothing could be read,
+    nothing was measured: exits with 1.
     """
     from mlvitals.exporters.publish.results import open_results
     from mlvitals.exporters.window.history import drift_history, judge
@@ -155,7 +159,7 @@ def _window(spec: "Spec", start: datetime | None, end: datetime | None) -> "Wind
 
     if start and end:
         if end <= start:
-            raise click.BadParameter("the window must end after it begins", param_hint="--end")
+            raise click.BadParameter("the window must end after it starts", param_hint="--end")
         return Window(start, end)
     if start or end:
         raise click.UsageError("give both --start and --end, or neither")

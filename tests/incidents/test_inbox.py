@@ -161,7 +161,7 @@ def test_a_line_that_a_crash_cut_off_is_left_out(tmp_path):
 def test_a_file_of_something_else_is_not_overwritten(tmp_path):
     file = tmp_path / "notes.txt"
     file.write_text("my notes\n")
-    with pytest.raises(MailboxError, match="holds no messages"):
+    with pytest.raises(MailboxError, match="does not contain messages"):
         Mailbox(file)
     assert file.read_text() == "my notes\n"
 

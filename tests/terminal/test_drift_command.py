@@ -93,7 +93,7 @@ def test_a_page_that_cannot_be_written_is_a_message_that_names_it(spec: Path):
 def test_a_folder_that_is_missing_is_told_before_anything_is_measured(spec: Path, tmp_path: Path, option: str):
     done = mlvitals("drift", spec, *CALM, option, tmp_path / "nowhere" / "drift.prom")
     assert done.returncode == 2
-    assert f"Invalid value for '{option}': there is no folder" in done.stderr
+    assert f"Invalid value for '{option}': the folder '{tmp_path / 'nowhere'}' does not exist" in done.stderr
     assert done.stdout == ""
 
 

@@ -78,4 +78,4 @@ def _read(path: Path) -> list[Message]:
     try:
         return [msgspec.json.decode(line, type=Message) for line in whole]
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise MailboxError(f"{path} holds no messages of mlvitals inbox: {error}; move it away") from error
+        raise MailboxError(f"{path} does not contain messages of mlvitals inbox: {error}; move it away") from error

@@ -132,7 +132,7 @@ def webhook_message(body: bytes, number: int, now: datetime) -> Message:
     Raises:
         BadRequestError: no JSON object.
     """
-    sent = _json(body, "the body is no JSON object")
+    sent = _json(body, "the body is not a JSON object")
     labels, annotations = (_mapping(sent.get(name)) for name in ("commonLabels", "commonAnnotations"))
     return Message(
         id=number,

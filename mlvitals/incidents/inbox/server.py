@@ -132,7 +132,7 @@ class _Handler(BaseHTTPRequestHandler):
         """The body of the request; None where that was refused."""
         length = self.headers.get("Content-Length", "")
         if not length.isdecimal():
-            self._answer("say how long the body is\n", _TEXT, HTTPStatus.LENGTH_REQUIRED)
+            self._answer("Content-Length is missing or invalid\n", _TEXT, HTTPStatus.LENGTH_REQUIRED)
         elif int(length) > LARGEST_BODY:
             self._answer("too large\n", _TEXT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         else:
