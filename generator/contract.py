@@ -39,6 +39,17 @@ class Producer(StrEnum):
     PROMETHEUS = "prometheus"
 
 
+class TelemetryFailure(StrEnum):
+    """What the instrumentation of a serving application can fail at, without the application noticing."""
+
+    STORE = "store"
+    READ = "read"
+
+
+OPEN_LABELS = ("endpoint", "error_type", "framework", "gpu", "model_version")
+"""Labels of serving families whose values the application chooses."""
+
+
 class Status(StrEnum):
     """What could be said of a feature in a window: a number only where the status is ok."""
 
@@ -239,6 +250,18 @@ class Contract:
                 counter,
                 "Predictions whose feature was null, NaN or missing.",
                 "feature_name",
+            ),
+            family(
+                "serving_label_overflow_total",
+                counter,
+                "Values of a label counted as other, for the spec names them not and there is no room for more.",
+                "label_name",
+            ),
+            family(
+                "serving_telemetry_failures_total",
+                counter,
+                "Series that a worker could not store, and stored ones that could not be read.",
+                "operation",
             ),
             family("model_info", gauge, "The model being served; always 1.", "model_version", "framework"),
             family(
