@@ -20,50 +20,29 @@ import os
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from http import HTTPStatus
 from math import inf
 from pathlib import Path
 from threading import Lock, RLock
 from time import process_time, time
-from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 from weakref import WeakMethod
 
-from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.exposition import choose_encoder
 
 from mlvitals.exporters.serving.places import ServingPlaces, nulls_in, series_of
 from mlvitals.exporters.serving.tallies import Reading, Series, Tally, TallyCollector
 from mlvitals.generator.contract import TOTAL_STAGE, Contract, Family, MetricType, Producer, TelemetryFailure
 from mlvitals.generator.spec.model import Spec
 
+if TYPE_CHECKING:
+    from mlvitals.exporters.listener import Listener, Page, Request
+
 _LOG = logging.getLogger(__name__)
 _MEMORY = "process_resident_memory_bytes"
 """Of each worker its own: its label is the worker, and no other takes it over."""
-
-
-class TelemetryServer:
-    """Serves a registry under /metrics until it is closed."""
-
-    def __init__(self, registry: CollectorRegistry, host: str, port: int) -> None:
-        self._server, self._thread = start_http_server(port, host, registry)
-
-    @property
-    def port(self) -> int:
-        """The port in use, also where port 0 asked for any."""
-        return self._server.server_port
-
-    def close(self) -> None:
-        """Stop serving."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class PredictionTelemetry:
@@ -241,14 +220,27 @@ class PredictionTelemetry:
             series = self._series("gpu_utilization_ratio", self._places.values["gpu"].admit(gpu))
             self._tally.set(series, ratio, self._clock())
 
-    def start_server(self, host: str = "127.0.0.1", port: int = 0) -> TelemetryServer:
-        """Serve /metrics from a thread; port 0 takes any free one.
+    def start_server(self, host: str = "127.0.0.1", port: int = 0) -> Listener:
+        """Serve /metrics from threads of its own until it is closed; port 0 takes any free one.
 
         Raises:
             OSError: the address cannot be listened on.
 
         """
-        return TelemetryServer(self.registry, host, port)
+        from mlvitals.exporters.listener import Listener  # noqa: PLC0415  (not for who has a route of their own)
+
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return Listener(address, self._page, "telemetry", _LOG.warning)
+
+    def _page(self, request: Request) -> Page:
+        from mlvitals.exporters.listener import Page  # noqa: PLC0415
+
+        if request.method not in ("GET", "HEAD") or request.path != "/metrics":
+            return Page(b"not found; here is GET /metrics\n", HTTPStatus.NOT_FOUND)
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        names = parse_qs(request.query).get("name[]")
+        shown = self.registry.restricted_registry(names) if names else self.registry
+        return Page(encode(shown), content_type=content_type)
 
     def _refuse_logged(self, name: str) -> None:
         """An event of the log has its family from the exporter: two that publish it would count it twice."""

@@ -362,7 +362,10 @@ def _width_of_targets(spec: Spec) -> int:
 
 
 def _telemetry(spec: Spec, contract: Contract) -> Signal:
-    overflow, failures = contract.name("serving_label_overflow_total"), contract.name("serving_telemetry_failures_total")
+    overflow, failures = (
+        contract.name("serving_label_overflow_total"),
+        contract.name("serving_telemetry_failures_total"),
+    )
     window = spec.telemetry.rate_window
     return Signal(
         id="telemetry",

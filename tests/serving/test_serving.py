@@ -1,11 +1,12 @@
 import decimal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import msgspec
 import numpy as np
@@ -222,9 +223,45 @@ def test_the_server_shows_the_process_too_and_can_be_closed() -> None:
         urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60)
 
 
+def test_five_hundred_scrapes_at_once_are_all_answered() -> None:
+    telemetry = PredictionTelemetry(SPEC, CollectorRegistry())
+    serve_everything(telemetry)
+    with telemetry.start_server() as server:
+        clients = [socket.create_connection(("127.0.0.1", server.port), timeout=60) for _ in range(500)]
+        for client in clients:
+            client.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+        assert [client.recv(15) for client in clients] == [b"HTTP/1.1 200 OK"] * 500
+        for client in clients:
+            client.close()
+
+
+def test_a_scrape_gets_the_format_and_the_families_it_asks_for() -> None:
+    telemetry = PredictionTelemetry(SPEC, CollectorRegistry())
+    serve_everything(telemetry)
+    with telemetry.start_server() as server:
+        asked = Request(
+            f"{server.url}/metrics?name[]=shop_clicks_total&name[]=shop_items",
+            headers={"Accept": "application/openmetrics-text; version=1.0.0"},
+        )
+        with urlopen(asked, timeout=60) as answer:
+            assert answer.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
+            page = answer.read()
+    assert [line.split()[2] for line in page.splitlines() if line.startswith(b"# TYPE")] == [
+        b"shop_clicks",
+        b"shop_items",
+    ]
+    assert page.endswith(b"# EOF\n")
+
+
+def test_an_address_that_is_taken_is_an_error_of_the_system() -> None:
+    telemetry = PredictionTelemetry(SPEC, CollectorRegistry())
+    with telemetry.start_server() as server, pytest.raises(OSError, match="Address already in use"):
+        telemetry.start_server(port=server.port)
+
+
 def test_a_serving_application_needs_no_numpy() -> None:
     heavy = (
-        "import sys, mlvitals.exporters.serving.telemetry; "
+        "import sys, mlvitals.exporters.serving.telemetry, mlvitals.exporters.listener; "
         "print([name for name in ('numpy', 'pyarrow', 'scipy') if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", heavy], capture_output=True, check=True).stdout == b"[]\n"
