@@ -3,36 +3,58 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SPECS := specs/streamrec.yaml specs/flights.yaml
+CONSTRAINTS := --constraint constraints.txt
+# Errors and nothing else.
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check $(CONSTRAINTS)
 
-.PHONY: help demo test servers lint types check compile flights bench stack-check clean
+.PHONY: help demo test test-fast test-newest constraints servers lint types check compile flights bench stack-check clean
 
 help:
 	@echo "make demo     the main job: spec, history, exporter, Prometheus, an incident, the alert (KEEP=1: leave it running)"
 	@echo "make test     all tests"
+	@echo "make test-fast  the tests that need no server and no long history"
+	@echo "make test-newest  all tests, with the newest of everything that pyproject.toml allows"
+	@echo "make constraints  set constraints.txt, what is installed and tested, to the newest of everything"
 	@echo "make check    lint, types, and whether the generated files are up to date"
 	@echo "make compile  regenerate dashboards/, alert_rules/, runbooks/ and stack/ from specs/"
 	@echo "make flights  the prediction log of the flights example"
 	@echo "make stack-check  brings docker-compose.yml up and breaks it, with the Docker that is here"
 	@echo "make bench    the benchmarks beside their peers (FULL=1: at full size, written to docs/)"
 
-$(VENV)/.installed: pyproject.toml
+$(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "mlvitals needs Python 3.11 or newer: make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,examples]'
+	$(PIP_INSTALL) --upgrade setuptools
+	$(PIP_INSTALL) --use-pep517 --no-build-isolation --editable '.[dev,examples]'
 	@touch $@
 
 servers: $(VENV)/.installed
 	@scripts/servers.sh stable
 
-demo: servers
+# Without servers it shows less.
+demo: $(VENV)/.installed
+	@scripts/servers.sh stable || true
 	@$(BIN)/python -m examples.streamrec demo
 
 test: servers
 	@scripts/servers.sh sid
 	@scripts/servers.sh postgres
-	$(BIN)/pytest -n 2 --dist loadfile -m "not realtime"
-	$(BIN)/pytest -n 2 -m realtime
+	@$(BIN)/python scripts/all_tests.py
+
+test-fast: $(VENV)/.installed
+	$(BIN)/pytest -n 2 --dist loadfile -m "not server and not slow and not realtime"
+
+test-newest:
+	rm -rf .venv-newest
+	$(MAKE) test VENV=.venv-newest CONSTRAINTS=
+
+constraints:
+	$(PYTHON) -m venv build/uv
+	build/uv/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@echo "# What is installed and tested: the newest of everything that pyproject.toml allowed. Made by: make constraints" > $@.txt
+	echo setuptools | build/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --all-extras \
+		--no-annotate --no-header pyproject.toml - >> $@.txt
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
@@ -58,4 +80,4 @@ bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks $(if $(FULL),--full --write)
 
 clean:
-	rm -rf $(VENV) .cache build var *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-newest .cache build var *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -14,7 +14,7 @@ from benchmarks.data import FEATURES, NOON, ROWS, WINDOW, columns_of, reference_
 from benchmarks.figures import ROUNDS, Figure, best_of, one_core
 from mlvitals.exporters.reading.columns import Column
 from mlvitals.exporters.reference.artifact import Reference
-from mlvitals.exporters.sections.features.drift import Counted
+from mlvitals.exporters.sections.features.drift import WindowCounts
 from mlvitals.exporters.statistics.profile import profile_column
 from mlvitals.exporters.window.measure import report_on, usable_cores
 from mlvitals.exporters.window.report import WindowReport
@@ -24,7 +24,7 @@ from mlvitals.generator.spec.model import Spec
 def measure(spec: Spec, reference: Reference, columns: Mapping[str, Column], pool: ThreadPoolExecutor) -> WindowReport:
     """PSI, KS, JS and the quality figures of all columns: what `measure_window` does once they are read."""
     profiles = pool.map(lambda name: profile_column(columns[name], reference.features[name].cells), columns)
-    counted = Counted(window=WINDOW, profiles=dict(zip(columns, profiles, strict=True)))
+    counted = WindowCounts(window=WINDOW, profiles=dict(zip(columns, profiles, strict=True)))
     rows = len(next(iter(columns.values())))
     return report_on(spec, reference, "bench", counted, rows=rows, measured_at=NOON)
 

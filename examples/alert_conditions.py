@@ -1,20 +1,20 @@
 """Which generated alerts a window's figures raise, without a Prometheus: what a year would page, in seconds.
 
-The conditions are the generated rules themselves, evaluated on the very page that the exporter serves for the window.
+The conditions are the generated rules themselves, evaluated on what the exporter's page holds for the window.
 They are evaluated as `mlvitals evaluate` does it; what needs more than the window is an error, never a silent no.
 `for` and cooldowns are left out: a window stands for its whole step.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeAlias
 
 import numpy as np
-from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.metrics_core import Metric
 
 from mlvitals.evaluation.expressions import Evaluator, Floats, Labels
-from mlvitals.exporters.publish.prometheus import render_window
+from mlvitals.exporters.publish.prometheus import families_of_window
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import Contract, Producer
 from mlvitals.generator.promql import metric_names
@@ -38,9 +38,12 @@ class _Moment:
     page: Page
     times: Floats = field(default_factory=lambda: np.zeros(1))
     step: timedelta = timedelta.max
+    _read: dict[str, Mapping[Labels, Floats]] = field(default_factory=dict)
 
     def series(self, name: str) -> Mapping[Labels, Floats]:
-        return {labels: np.array([value]) for labels, value in self.page.get(name, {}).items()}
+        if name not in self._read:
+            self._read[name] = {labels: np.array([value]) for labels, value in self.page.get(name, {}).items()}
+        return self._read[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ class AlertConditions:
     def __init__(self, spec: Spec) -> None:
         self._contract = Contract(spec)
         self.rules = tuple(rule for rule in alert_rules(spec, signals(spec)) if self._is_of_a_window(rule))
+        self._read = {name for rule in self.rules for name in metric_names(rule.alert.rule)}
 
     def raised(self, report: WindowReport) -> tuple[Raised, ...]:
         """The alerts that a window raises, in order of the rules.
@@ -72,12 +76,14 @@ class AlertConditions:
         Raises:
             UnknownSyntaxError: a rule cannot be evaluated here.
         """
-        return tuple(self.raised_by(page_of(render_window(self._contract, report).decode())))
+        families = families_of_window(self._contract, report)
+        return tuple(self.raised_by(page_of(one for one in families if one.samples[0].name in self._read)))
 
     def raised_by(self, page: Page) -> Iterator[Raised]:
         """The alerts that the samples of a page raise."""
+        moment = _Moment(page)
         for rule in self.rules:
-            for labels, value in evaluate(rule.alert.rule, page).items():
+            for labels, value in _evaluated(rule.alert.rule, moment).items():
                 yield Raised(rule.alert.name, rule.alert.severity, dict(labels), value, rule.alert.threshold)
 
     def _is_of_a_window(self, rule: AlertRule) -> bool:
@@ -94,14 +100,14 @@ class AlertConditions:
         )
 
 
-def page_of(text: str) -> Page:
-    """The samples of a /metrics page."""
+def page_of(families: Iterable[Metric]) -> Page:
+    """The samples of families, as Prometheus would store them."""
     page: dict[str, Vector] = {}
-    for family in text_string_to_metric_families(text):
+    for family in families:
         for sample in family.samples:
             # To Prometheus a label that is empty and one that is not there are the same.
             labels = frozenset((name, value) for name, value in sample.labels.items() if value)
-            page.setdefault(sample.name, {})[labels] = sample.value
+            page.setdefault(sample.name, {})[labels] = float(sample.value)
     return page
 
 
@@ -111,4 +117,8 @@ def evaluate(expression: str, page: Page) -> Vector:
     Raises:
         UnknownSyntaxError: it needs more of PromQL than is understood here.
     """
-    return {labels: float(value) for labels, (value,) in Evaluator(_Moment(page)).vector(expression).items()}
+    return _evaluated(expression, _Moment(page))
+
+
+def _evaluated(expression: str, moment: _Moment) -> Vector:
+    return {labels: float(value) for labels, (value,) in Evaluator(moment).vector(expression).items()}

@@ -57,7 +57,7 @@ class Replay:
 
     def report(self, counted: Counted, window: Window) -> WindowReport:
         """What a window says, given what its rows hold."""
-        of_window = drift.Counted(
+        of_window = drift.WindowCounts(
             window=window,
             profiles={name: profile for name, profile in counted.profiles.items() if name is not None},
             score=counted.profiles.get(None),

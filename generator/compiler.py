@@ -5,14 +5,13 @@
 
 import difflib
 import itertools
-import os
 import re
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from mlvitals.generator.atomic import replacing
 from mlvitals.generator.spec.model import Spec
 
 MANAGED_FOLDERS = ("alert_rules", "dashboards", "runbooks", "stack")
@@ -129,19 +128,6 @@ def write(changes: Iterable[Change], folder: Path) -> None:
                     break
                 parent.rmdir()
         else:
-            _write_atomically(target, change.after)
-
-
-def _write_atomically(target: Path, text: str) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(target) as file:
+                file.write(change.after.encode())

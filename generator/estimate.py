@@ -16,6 +16,7 @@ from mlvitals.generator.contract import (
     CUSUM_SIDES,
     OPEN_LABELS,
     PERCENTILES,
+    STATISTICS,
     ConceptStatus,
     Contract,
     DriftKind,
@@ -186,14 +187,14 @@ def _statuses(contract: Contract) -> dict[str, type[StrEnum]]:
 
 
 def _features(contract: Contract, family: Family) -> int:
-    """Features that a family is of: those of the skew measure it holds, else all."""
-    measures = {contract.name(f"skew_{name}{end}"): name for name in _SKEWS for end in ("", "_critical_value")}
-    measure = measures.get(family.name)
+    """Features that a family is of: those that a statistic suits, or that are compared by it as skew, else all."""
     features = contract.spec.features.values()
-    return sum(feature.skew == measure for feature in features) if measure else len(features)
-
-
-_SKEWS = ("psi", "ks", "js")
+    for statistic in STATISTICS:
+        if family.name in {contract.name(drift.name) for drift in statistic.families()}:
+            return sum(statistic.suits(feature.type) for feature in features)
+        if family.name in {contract.name(f"skew_{statistic.name}{end}") for end in ("", "_critical_value")}:
+            return sum(feature.skew == statistic.name for feature in features)
+    return len(features)
 
 
 def _instances(spec: Spec, producer: Producer) -> int:

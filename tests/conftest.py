@@ -2,10 +2,14 @@
 
 import importlib.util
 import os
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 from uuid import uuid4
+
+# Each worker of pytest has a core. Threads of BLAS would wait for each other in loops: a fit takes four times the CPU.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import hypothesis
 import pytest
@@ -24,6 +28,7 @@ RELEASES = ("stable", "sid")
 hypothesis.settings.register_profile("shared machine", deadline=None)
 hypothesis.settings.load_profile("shared machine")
 NOT_RUN = "did not run: no {} here (scripts/servers.sh unpacks it from Debian's packages)"
+SERVERS_SCRIPT = REPOSITORY / "scripts" / "servers.sh"
 
 
 @pytest.fixture(scope="session")
@@ -37,58 +42,68 @@ def flights() -> Spec:
 
 
 def server(name: str, release: str = "stable") -> str:
-    """The path of a server program; without it the test is skipped, and the summary says so."""
-    found = find_server(name, release=release)
-    if found is None:
-        pytest.skip(NOT_RUN.format(f"{name} of Debian {release}"))
-    return found
+    """The path of a server program; without it the test does not run."""
+    return find_server(name, release=release) or not_run(f"{name} of Debian {release}")
 
 
-@pytest.fixture(params=RELEASES)
-def promtool(request: pytest.FixtureRequest) -> str:
-    """promtool: Debian stable's, then Prometheus 3's."""
-    return server("promtool", request.param)
-
-
-@pytest.fixture
-def stable_promtool() -> str:
-    """promtool of Debian stable."""
-    return server("promtool")
-
-
-@pytest.fixture(params=RELEASES)
-def prometheus(request: pytest.FixtureRequest) -> str:
-    """Prometheus: Debian stable's, then 3."""
-    return server("prometheus", request.param)
-
-
-@pytest.fixture(params=RELEASES)
-def amtool(request: pytest.FixtureRequest) -> str:
-    """amtool: Debian stable's, then the newest."""
-    return server("amtool", request.param)
-
-
-@pytest.fixture
-def alertmanager() -> str:
-    """Alertmanager of Debian stable, the oldest that what is generated must suit."""
-    return server("alertmanager")
-
-
-@pytest.fixture
-def stable_prometheus() -> str:
-    """Prometheus of Debian stable."""
-    return server("prometheus")
+def not_run(needed: str) -> NoReturn:
+    """Fail the test for want of a server where this machine could have it, else skip it and say so in the summary."""
+    if subprocess.run([SERVERS_SCRIPT, "possible"], check=False).returncode == 0:
+        pytest.fail(NOT_RUN.format(needed), pytrace=False)
+    pytest.skip(NOT_RUN.format(needed))
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator["Postgres"]:
+def servers() -> Callable[..., str]:
+    """Find server programs. Every test that needs one asks for this, itself or through another fixture."""
+    return server
+
+
+@pytest.fixture(params=RELEASES)
+def promtool(request: pytest.FixtureRequest, servers: Callable[..., str]) -> str:
+    """promtool: Debian stable's, then Prometheus 3's."""
+    return servers("promtool", request.param)
+
+
+@pytest.fixture
+def stable_promtool(servers: Callable[..., str]) -> str:
+    """promtool of Debian stable."""
+    return servers("promtool")
+
+
+@pytest.fixture(params=RELEASES)
+def prometheus(request: pytest.FixtureRequest, servers: Callable[..., str]) -> str:
+    """Prometheus: Debian stable's, then 3."""
+    return servers("prometheus", request.param)
+
+
+@pytest.fixture(params=RELEASES)
+def amtool(request: pytest.FixtureRequest, servers: Callable[..., str]) -> str:
+    """amtool: Debian stable's, then the newest."""
+    return servers("amtool", request.param)
+
+
+@pytest.fixture
+def alertmanager(servers: Callable[..., str]) -> str:
+    """Alertmanager of Debian stable, the oldest that what is generated must suit."""
+    return servers("alertmanager")
+
+
+@pytest.fixture
+def stable_prometheus(servers: Callable[..., str]) -> str:
+    """Prometheus of Debian stable."""
+    return servers("prometheus")
+
+
+@pytest.fixture(scope="session")
+def postgres(servers: Callable[..., str]) -> Iterator["Postgres"]:
     """A PostgreSQL server that only these tests use."""
     pytest.importorskip("psycopg", reason="did not run: no driver of PostgreSQL here (the postgres extra brings it)")
     from postgres import find_postgres, running
 
     initdb = find_postgres("initdb")
     if initdb is None:
-        pytest.skip(NOT_RUN.format("PostgreSQL"))
+        not_run("PostgreSQL")
     with running(initdb.parent) as server:
         yield server
 
@@ -115,6 +130,17 @@ def blank_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
     MlflowClient(f"sqlite:///{file}").search_experiments()
     return file
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what needs a server, and let workers begin with the files that take long: these decide when all are done."""
+    for item in items:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        if "servers" in getattr(item, "fixturenames", ()) or parameters.get("database") == "postgresql":
+            item.add_marker(pytest.mark.server)
+    if hasattr(config, "workerinput"):
+        long = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: item.path not in long)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

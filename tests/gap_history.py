@@ -12,7 +12,7 @@ from mlvitals.exporters.reference.stores import open_store
 from mlvitals.exporters.sections.concept.report import ConceptReport, DriftType, Evidence, GapSample
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import ConceptStatus, DriftKind
-from mlvitals.generator.spec.durations import seconds
+from mlvitals.generator.spec.durations import span
 from mlvitals.generator.spec.model import Spec
 
 HOUR = timedelta(hours=1)
@@ -24,7 +24,7 @@ def keep_quiet_hours(spec: Spec, base_dir: Path, end: datetime) -> None:
     The reference has to be built, for the baseline is that of the version in force.
     """
     assert spec.prediction_log.outcome is not None
-    delay = timedelta(seconds=seconds(spec.prediction_log.outcome.max_delay))
+    delay = span(spec.prediction_log.outcome.max_delay)
     version = open_store(spec.reference.store, base_dir, spec.system.name).load(spec.reference.alias).version
     # Those whose predictions were made before the first of them do not count.
     count = spec.concept.baseline_windows + delay // HOUR + 1

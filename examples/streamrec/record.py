@@ -13,7 +13,7 @@ from examples.streamrec.metrics import ServingMetrics
 from examples.streamrec.serving import SOUND, business_events
 from examples.streamrec.simulate import Traffic, simulate_hour
 from mlvitals.generator.contract import Contract
-from mlvitals.generator.spec.durations import milliseconds
+from mlvitals.generator.spec.durations import span
 
 _HOUR = timedelta(hours=1)
 _INSTANT = timedelta(milliseconds=1)
@@ -97,7 +97,7 @@ class ServingRecord:
         found = [
             (name, moment)
             for name, source in self._contract.spec.sources.items()
-            for moment in _every(timedelta(milliseconds=milliseconds(source.max_age)) / 2, self._begin, end)
+            for moment in _every(span(source.max_age) / 2, self._begin, end)
             if name not in conditions_at(moment, SOUND, self._faults).stale_sources
         ]
         names, moments = zip(*found, strict=True)

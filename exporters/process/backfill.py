@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -26,7 +26,7 @@ from mlvitals.exporters.window.measure import measure_window
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import Contract
 from mlvitals.generator.errors import UserError
-from mlvitals.generator.spec.durations import milliseconds
+from mlvitals.generator.spec.durations import span
 from mlvitals.generator.spec.model import Spec
 
 WINDOWS_PER_PROCESS = 20
@@ -64,7 +64,7 @@ def backfill(
         MeasuringError: a measuring process was ended from outside.
     """
     contract = Contract(spec)
-    grace = timedelta(milliseconds=milliseconds(spec.windows.grace))
+    grace = span(spec.windows.grace)
     past: DriftHistory | None = None
     totals = results or TotalsInMemory()
     for run, (measured, seconds) in enumerate(_measured(spec, base_dir, reference, windows, measured_at), start=1):

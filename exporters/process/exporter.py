@@ -26,7 +26,7 @@ from mlvitals.exporters.sections.changes import Change
 from mlvitals.exporters.sections.events.totals import logged_counters
 from mlvitals.exporters.sections.freshness import Reading, newest
 from mlvitals.generator.contract import CHANGES_SHOWN, Contract
-from mlvitals.generator.spec.durations import milliseconds
+from mlvitals.generator.spec.durations import seconds, span
 from mlvitals.generator.spec.model import Spec
 
 Clock = Callable[[], datetime]
@@ -69,8 +69,7 @@ class Exporter:
         self._log = log
         self._contract = Contract(spec)
         self._length, self._step, self._grace = (
-            timedelta(milliseconds=milliseconds(duration))
-            for duration in (spec.windows.length, spec.step, spec.windows.grace)
+            span(duration) for duration in (spec.windows.length, spec.step, spec.windows.grace)
         )
         self._window_page = packed(render_window(self._contract, None))
         self._ready = False
@@ -304,7 +303,7 @@ def _look_at(server: PageServer, log: JsonLog) -> None:
 
 def _watch(spec: Spec, exporter: Exporter, look_at_server: Callable[[], None], stop: threading.Event) -> None:
     """Keep an eye on the server, the changes and each source from threads of their own: none that hangs ages the others."""
-    interval = milliseconds(spec.exporter.freshness_interval) / 1000
+    interval = seconds(spec.exporter.freshness_interval)
 
     def watch(look: Callable[[], None]) -> None:
         while not stop.is_set():

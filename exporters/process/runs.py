@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from time import perf_counter
 from typing import TypeAlias
@@ -22,7 +22,7 @@ from mlvitals.exporters.parts import Window
 from mlvitals.exporters.paths import first_line
 from mlvitals.exporters.publish.prometheus import packed, render_window
 from mlvitals.exporters.publish.results import ResultsStore, open_results
-from mlvitals.exporters.reading.log import LogError
+from mlvitals.exporters.reading.sources import LogError
 from mlvitals.exporters.reference.artifact import ArtifactError
 from mlvitals.exporters.reference.stores import open_store
 from mlvitals.exporters.reference.versions import ReferenceStore
@@ -30,7 +30,7 @@ from mlvitals.exporters.window.history import drift_history, judge, judge_again
 from mlvitals.exporters.window.measure import measure_window
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import Contract
-from mlvitals.generator.spec.durations import milliseconds
+from mlvitals.generator.spec.durations import span
 from mlvitals.generator.spec.model import Spec
 
 
@@ -75,9 +75,7 @@ def run_here(
         changed = judge_again(spec, report, past, results.reports_after(report, until=measured_at))
         results.save(report, seconds=perf_counter() - begin, changed=changed)
         judged = changed
-        results.forget_before(
-            spec.system.name, measured_at - timedelta(milliseconds=milliseconds(spec.results.retention))
-        )
+        results.forget_before(spec.system.name, measured_at - span(spec.results.retention))
     except (LogError, ArtifactError, DatabaseError) as problem:
         error = first_line(problem)
     except Exception as problem:  # whatever happens in one window, the next is measured

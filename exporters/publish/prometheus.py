@@ -56,6 +56,11 @@ def render_window(contract: Contract, report: WindowReport | None, totals: Mappi
     return _text(contract, {**samples_of_window(contract, report), **total_samples(contract, totals or {})})
 
 
+def families_of_window(contract: Contract, report: WindowReport) -> list[Metric]:
+    """What `render_window` writes of a window, before it is text."""
+    return _families(contract, samples_of_window(contract, report))
+
+
 def samples_of_window(contract: Contract, report: WindowReport | None) -> dict[str, Iterable[Sample]]:
     """Return what `render_window` writes, by the family's short name."""
     samples = {**info_gauges(contract)}
@@ -116,9 +121,13 @@ class _Families(Collector):
 
 
 def _text(contract: Contract, samples: Mapping[str, Iterable[Sample]]) -> bytes:
+    return generate_latest(_Families(_families(contract, samples)))
+
+
+def _families(contract: Contract, samples: Mapping[str, Iterable[Sample]]) -> list[Metric]:
     """The families that have samples, in the contract's order."""
     by_name = {contract.name(short): values for short, values in samples.items()}
-    families = []
+    families: list[Metric] = []
     for family in contract.of(Producer.EXPORTER):
         kind = CounterMetricFamily if family.type is MetricType.COUNTER else GaugeMetricFamily
         metric = kind(family.name, family.help, labels=family.labels)
@@ -127,4 +136,4 @@ def _text(contract: Contract, samples: Mapping[str, Iterable[Sample]]) -> bytes:
                 metric.add_metric(labels, value)
         if metric.samples:
             families.append(metric)
-    return generate_latest(_Families(families))
+    return families

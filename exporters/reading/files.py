@@ -31,9 +31,21 @@ class StoredFile:
     path: str
     modified: datetime
     partition: Mapping[str, str] = field(default_factory=dict)
+    size: int | None = None
+    """In bytes, and the time of the last change to the nanosecond; None where the store does not say."""
+    modified_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedFolder:
+    """A folder that cannot be listed, and the partition it stands for."""
+
+    problem: FileProblem
+    partition: Mapping[str, str]
 
 
 Keep = Callable[[Mapping[str, str]], bool]
+Report = Callable[[ClosedFolder], None]
 Listing = Callable[[str], Iterable[pafs.FileInfo]]
 """What a folder holds, in any order."""
 
@@ -41,6 +53,10 @@ Listing = Callable[[str], Iterable[pafs.FileInfo]]
 def keep_all(_: Mapping[str, str]) -> bool:
     """Walk into every partition."""
     return True
+
+
+def pass_over(_: ClosedFolder) -> None:
+    """Walk on as if the folder were not there."""
 
 
 def within(window: Window) -> Keep:
@@ -80,48 +96,64 @@ def partition_span(partition: Mapping[str, str]) -> Window | None:
         return None
 
 
-def walk(filesystem: pafs.FileSystem, root: str, keep: Keep = keep_all) -> Iterator[StoredFile | FileProblem]:
-    """Every file at or below `root` in order of path; a folder that cannot be listed is a problem, not the end.
+class Tree:
+    """The files at or below a root. Each folder is listed once, however often the tree is walked.
 
     Hidden files and folders (a name that starts with ``.`` or ``_``) and files still being written (``.tmp``)
     are left out.
-
-    Raises:
-        FileNotFoundError: there is nothing at `root`.
-        OSError: `root` itself cannot be read.
     """
-    info = filesystem.get_file_info(root)
-    if info.type == pafs.FileType.NotFound:
-        raise FileNotFoundError(f"{root} does not exist")
-    if info.type == pafs.FileType.File:
-        yield _stored(filesystem, info, {})
-    else:
-        listing = _listing(filesystem, root)
-        yield from _walk_folder(filesystem, listing, listing(root), {}, keep)
+
+    def __init__(self, filesystem: pafs.FileSystem, root: str) -> None:
+        self._filesystem = filesystem
+        self._root = root
+        self._listing: Listing | None = None
+        self._listed: dict[str, list[pafs.FileInfo]] = {}
+
+    def walk(self, keep: Keep = keep_all, closed: Report = pass_over) -> Iterator[StoredFile]:
+        """Every file in order of path; a folder that cannot be listed is reported to `closed`, and is not the end.
+
+        Raises:
+            FileNotFoundError: there is nothing at the root.
+            OSError: the root itself cannot be read.
+        """
+        info = self._filesystem.get_file_info(self._root)
+        if info.type == pafs.FileType.NotFound:
+            raise FileNotFoundError(f"{self._root} does not exist")
+        if info.type == pafs.FileType.File:
+            yield _stored(self._filesystem, info, {})
+        else:
+            yield from self._walk_folder(self._entries(self._root), {}, keep, closed)
+
+    def _walk_folder(
+        self, entries: Iterable[pafs.FileInfo], partition: Mapping[str, str], keep: Keep, closed: Report
+    ) -> Iterator[StoredFile]:
+        for entry in entries:
+            if entry.type == pafs.FileType.Directory:
+                inner = {**partition, **_partition_of(entry.base_name)}
+                if not keep(inner):
+                    continue
+                try:
+                    inside = self._entries(entry.path)
+                except (OSError, pa.ArrowException) as error:
+                    problem = FileProblem(path=entry.path, problem=f"folder {plain(error)}")
+                    closed(ClosedFolder(problem, inner))
+                    continue
+                yield from self._walk_folder(inside, inner, keep, closed)
+            elif entry.type == pafs.FileType.File:
+                yield _stored(self._filesystem, entry, partition)
+
+    def _entries(self, folder: str) -> list[pafs.FileInfo]:
+        """What a folder holds, in order of path."""
+        if folder not in self._listed:
+            if self._listing is None:
+                self._listing = _listing(self._filesystem, self._root)
+            visible = (entry for entry in self._listing(folder) if not _is_left_out(entry.base_name))
+            self._listed[folder] = sorted(visible, key=lambda entry: entry.path)
+        return self._listed[folder]
 
 
-def _walk_folder(
-    filesystem: pafs.FileSystem,
-    listing: Listing,
-    entries: Iterable[pafs.FileInfo],
-    partition: Mapping[str, str],
-    keep: Keep,
-) -> Iterator[StoredFile | FileProblem]:
-    for entry in sorted(entries, key=lambda entry: entry.path):
-        if entry.base_name.startswith((".", "_")) or entry.base_name.endswith(".tmp"):
-            continue
-        if entry.type == pafs.FileType.Directory:
-            inner = {**partition, **_partition_of(entry.base_name)}
-            if not keep(inner):
-                continue
-            try:
-                inside = listing(entry.path)
-            except (OSError, pa.ArrowException) as error:
-                yield FileProblem(path=entry.path, problem=f"folder {plain(error)}")
-                continue
-            yield from _walk_folder(filesystem, listing, inside, inner, keep)
-        elif entry.type == pafs.FileType.File:
-            yield _stored(filesystem, entry, partition)
+def _is_left_out(name: str) -> bool:
+    return name.startswith((".", "_")) or name.endswith(".tmp")
 
 
 def _listing(filesystem: pafs.FileSystem, root: str) -> Listing:
@@ -152,7 +184,7 @@ def _by_names(objects: Iterable[pafs.FileInfo], root: str) -> Listing:
 def _stored(filesystem: pafs.FileSystem, info: pafs.FileInfo, partition: Mapping[str, str]) -> StoredFile:
     # Some object stores do not say when an object was written; the beginning of time never looks fresh.
     modified = datetime.fromtimestamp((info.mtime_ns or 0) / 1e9, UTC)
-    return StoredFile(filesystem, info.path, modified, partition)
+    return StoredFile(filesystem, info.path, modified, partition, info.size, info.mtime_ns)
 
 
 def _partition_of(folder_name: str) -> dict[str, str]:

@@ -16,14 +16,7 @@ from mlvitals.exporters.parts import Window
 from mlvitals.exporters.reading.columns import Counts
 from mlvitals.exporters.reference.artifact import FeatureReference, Reference
 from mlvitals.exporters.statistics.cells import CategoricalCells, Cells, NumericCells
-from mlvitals.exporters.statistics.distances import (
-    js,
-    js_critical_value,
-    ks,
-    ks_critical_value,
-    psi,
-    psi_critical_value,
-)
+from mlvitals.exporters.statistics.distances import Distances, Sides, statistics_of
 from mlvitals.exporters.statistics.judging import MINIMUM_VALUES
 from mlvitals.generator.spec.model import Condition, FeatureType
 
@@ -35,15 +28,12 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     critical_value: float
 
 
-class FeatureDiff(msgspec.Struct, frozen=True, kw_only=True):
+class FeatureDiff(Distances[Change], frozen=True, kw_only=True):
     """How a feature differs; statistics are None where the types differ or a side has too few values."""
 
     status: Literal["compared", "new", "removed", "type_changed", "insufficient_data"]
     old_type: FeatureType | None = None
     new_type: FeatureType | None = None
-    psi: Change | None = None
-    ks: Change | None = None
-    js: Change | None = None
     old_null_rate: float | None = None
     new_null_rate: float | None = None
     cells: int = 0
@@ -109,18 +99,9 @@ def _feature_diff(old: FeatureReference | None, new: FeatureReference | None) ->
     sizes = int(before.sum()), int(now.sum())
     if min(sizes) < MINIMUM_VALUES:
         return msgspec.structs.replace(known, status="insufficient_data")
-    cells_before, cells_now = old.cells.fold(before), old.cells.fold(now)
-    occupied = int(np.count_nonzero(cells_before))
-    compared = msgspec.structs.replace(
-        known,
-        status="compared",
-        psi=Change(value=psi(cells_before, cells_now).value, critical_value=psi_critical_value(*sizes, occupied)),
-        js=Change(value=js(cells_before, cells_now), critical_value=js_critical_value(*sizes, occupied)),
-    )
-    if not isinstance(old.cells, NumericCells):
-        return compared
-    distance = Change(value=ks(before, now, old.cells.points).value, critical_value=ks_critical_value(*sizes))
-    return msgspec.structs.replace(compared, ks=distance)
+    sides = Sides(old.cells, before, now, old.summary.std)
+    changes = {name: Change(**found._asdict()) for name, found in statistics_of(sides).items()}
+    return msgspec.structs.replace(known, status="compared", **changes)
 
 
 def _described(old: FeatureReference | None, new: FeatureReference | None) -> FeatureDiff:

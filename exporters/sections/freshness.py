@@ -20,11 +20,11 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from mlvitals.exporters.database import DatabaseError, explain, open_database
-from mlvitals.exporters.parts import FileProblem, Samples
+from mlvitals.exporters.parts import Samples
 from mlvitals.exporters.paths import PathError, first_line, locate
-from mlvitals.exporters.reading.files import StoredFile, walk
+from mlvitals.exporters.reading.files import StoredFile, Tree
 from mlvitals.exporters.reading.instants import InstantError, instant, instants
-from mlvitals.exporters.reading.log import FILE_FORMATS, FORMAT_OF_SUFFIX
+from mlvitals.exporters.reading.scan import FILE_FORMATS, FORMAT_OF_SUFFIX
 from mlvitals.exporters.reading.text import schema_to_read
 from mlvitals.generator.contract import Contract
 from mlvitals.generator.spec.durations import seconds
@@ -71,8 +71,7 @@ def _newest(source: Source, base_dir: Path) -> datetime:
 
 def _files(path: str, base_dir: Path) -> list[StoredFile]:
     """The files that can be seen; a folder that cannot be listed may only make the source look older than it is."""
-    filesystem, root = locate(path, base_dir)
-    files = [item for item in walk(filesystem, root) if not isinstance(item, FileProblem)]
+    files = list(Tree(*locate(path, base_dir)).walk())
     if not files:
         raise _UnknownError(f"{path} holds no files")
     return files

@@ -13,8 +13,9 @@ from mlvitals.exporters.database import DatabaseError
 from mlvitals.exporters.parts import FileProblem
 from mlvitals.exporters.paths import PathError, locate, plain
 from mlvitals.exporters.reading.columns import Column
-from mlvitals.exporters.reading.files import StoredFile, walk
-from mlvitals.exporters.reading.log import FORMAT_OF_SUFFIX, BrokenFileError, LogError, column_names, read_file
+from mlvitals.exporters.reading.files import ClosedFolder, StoredFile, Tree
+from mlvitals.exporters.reading.scan import FORMAT_OF_SUFFIX, BrokenFileError
+from mlvitals.exporters.reading.sources import LogError, LogFile, LogPart, LogTable
 from mlvitals.exporters.reading.sql import SqlTable
 from mlvitals.exporters.reading.text import Columns
 from mlvitals.exporters.reference.artifact import Reference
@@ -78,9 +79,10 @@ class TrainingData(Mapping[str, Column]):
     def __init__(self, spec: Spec, files: Sequence[StoredFile | SqlTable]) -> None:
         if not files:
             raise ReferenceDataError("there are no files of training data")
-        self.files = files
-        self._default_format = spec.prediction_log.format
         self._time_column = spec.reference.timestamp or spec.prediction_log.timestamp
+        formats = [_format(file, spec.prediction_log.format) for file in files]
+        self._reads_at_once = any(file_format in _READ_AT_ONCE for file_format in formats)
+        self._parts = [self._part(file, file_format) for file, file_format in zip(files, formats, strict=True)]
         types = {spec.column(name): feature.type for name, feature in spec.features.items()}
         log = spec.prediction_log
         if log.score is not None:
@@ -95,7 +97,7 @@ class TrainingData(Mapping[str, Column]):
     def __getitem__(self, name: str) -> Column:
         if name not in self._names:
             raise KeyError(name)
-        if any(self._format(file) in _READ_AT_ONCE for file in self.files):
+        if self._reads_at_once:
             return self.columns[name]
         return self._read({name: self._types[name]} if name in self._types else {})[name]
 
@@ -113,18 +115,18 @@ class TrainingData(Mapping[str, Column]):
         """Text is parsed whole or not at all, and a table keeps no order, hence once."""
         return self._read(self._types)
 
-    def _format(self, file: StoredFile | SqlTable) -> LogFormat:
+    def _part(self, file: StoredFile | SqlTable, file_format: LogFormat) -> LogPart:
         if isinstance(file, SqlTable):
-            return LogFormat.SQL
-        return FORMAT_OF_SUFFIX.get(Path(file.path).suffix.lower(), self._default_format)
+            return LogTable(file, self._time_column)
+        return LogFile(file, file_format, self._time_column)
 
     def _present(self, wanted: frozenset[str]) -> frozenset[str]:
         names = {}
-        for file in self.files:
+        for part in self._parts:
             try:
-                names[file.path] = column_names(file, self._format(file)) & wanted
-            except (OSError, pa.ArrowException, DatabaseError) as error:
-                raise ReferenceDataError(f"{file.path} {plain(error)}") from error
+                names[part.path] = part.column_names() & wanted
+            except (BrokenFileError, DatabaseError) as error:
+                raise ReferenceDataError(f"{part.path} {plain(error)}") from error
         everywhere = frozenset.intersection(*names.values())
         for path, found in names.items():
             lacking = frozenset.union(*names.values()) - found
@@ -133,20 +135,31 @@ class TrainingData(Mapping[str, Column]):
         return everywhere
 
     def _read(self, columns: Columns) -> dict[str, Column]:
-        parts = [part for file in self.files for part in self._parts(file, columns)]
-        return _joined(parts, [*columns, self._time_column])
+        tables = [table for part in self._parts for table in self._tables(part, columns)]
+        return _joined(tables, [*columns, self._time_column])
 
-    def _parts(self, file: StoredFile | SqlTable, columns: Columns) -> Iterator[pa.Table]:
+    def _tables(self, part: LogPart, columns: Columns) -> Iterator[pa.Table]:
         try:
-            for item in read_file(file, self._format(file), columns, self._time_column):
-                if isinstance(item, FileProblem):
-                    raise ReferenceDataError(f"{item.path}: {item.problem}")
-                arrays = dict(item.columns)
-                if item.times is not None:
-                    arrays.setdefault(self._time_column, item.times)
+            for chunk in part.chunks(columns):
+                arrays = dict(chunk.columns)
+                if chunk.times is not None:
+                    arrays.setdefault(self._time_column, chunk.times)
                 yield pa.table(arrays)
         except (BrokenFileError, LogError) as error:
-            raise ReferenceDataError(f"{file.path}: {error}") from error
+            raise ReferenceDataError(f"{part.path}: {error}") from error
+        refuse(part.problems)
+
+
+def _format(file: StoredFile | SqlTable, default: LogFormat) -> LogFormat:
+    if isinstance(file, SqlTable):
+        return LogFormat.SQL
+    return FORMAT_OF_SUFFIX.get(Path(file.path).suffix.lower(), default)
+
+
+def refuse(problems: Iterable[FileProblem]) -> None:
+    """Raise the first of the problems: training data are read whole or not at all."""
+    for problem in problems:
+        raise ReferenceDataError(f"{problem.path}: {problem.problem}")
 
 
 def _joined(parts: list[pa.Table], names: list[str]) -> dict[str, Column]:
@@ -165,12 +178,12 @@ def files_at(path: str, base_dir: Path) -> Iterator[StoredFile]:
     Raises:
         ReferenceDataError: there is nothing, or it cannot be listed.
     """
+
+    def refuse_closed(folder: ClosedFolder) -> None:
+        refuse([folder.problem])
+
     try:
-        filesystem, root = locate(path, base_dir)
-        for item in walk(filesystem, root):
-            if isinstance(item, FileProblem):
-                raise ReferenceDataError(f"{item.path}: {item.problem}")
-            yield item
+        yield from Tree(*locate(path, base_dir)).walk(closed=refuse_closed)
     except (PathError, OSError, pa.ArrowException) as error:
         raise ReferenceDataError(f"the training data cannot be read: {plain(error)}") from error
 

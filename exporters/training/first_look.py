@@ -12,15 +12,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlvitals.exporters.parts import FileProblem
 from mlvitals.exporters.paths import plain
 from mlvitals.exporters.reading.columns import Chunk, unwrapped
 from mlvitals.exporters.reading.files import StoredFile
 from mlvitals.exporters.reading.instants import InstantError, instants
-from mlvitals.exporters.reading.log import FORMAT_OF_SUFFIX, BrokenFileError, column_names, read_file
+from mlvitals.exporters.reading.scan import FORMAT_OF_SUFFIX, BrokenFileError
+from mlvitals.exporters.reading.sources import LogFile
 from mlvitals.exporters.reading.text import parsed
 from mlvitals.exporters.training.build import ReferenceDataError
-from mlvitals.exporters.training.data import files_at
+from mlvitals.exporters.training.data import files_at, refuse
 from mlvitals.exporters.wording import printable
 from mlvitals.generator.spec.first_spec import SeenColumn
 from mlvitals.generator.spec.model import FeatureType, LogFormat
@@ -67,19 +67,22 @@ def _format(file: StoredFile) -> LogFormat:
 def _look_into(file: StoredFile, columns: dict[str, _Column]) -> int:
     """Add the rows of a file to what is known of its columns; how many there are."""
     form, rows = _format(file), 0
+    part = LogFile(file, form, _NO_TIME)
     try:
-        names = column_names(file, form) - frozenset(file.partition)
+        names = part.column_names() - frozenset(file.partition)
+    except BrokenFileError as error:
+        raise ReferenceDataError(f"{file.path} {error}") from error
+    try:
         # As categories, text is given as it stands.
-        for item in read_file(file, form, dict.fromkeys(names, FeatureType.CATEGORICAL), _NO_TIME):
-            if isinstance(item, FileProblem):
-                raise ReferenceDataError(f"{item.path}: {item.problem}")
-            rows += item.rows
-            for name, values in item.columns.items():
+        for chunk in part.chunks(dict.fromkeys(names, FeatureType.CATEGORICAL)):
+            rows += chunk.rows
+            for name, values in chunk.columns.items():
                 columns.setdefault(name, _Column()).add(unwrapped(values), form)
-    except (OSError, pa.ArrowException) as error:
+    except pa.ArrowException as error:
         raise ReferenceDataError(f"{file.path} {plain(error)}") from error
     except BrokenFileError as error:
         raise ReferenceDataError(f"{file.path}: {error}") from error
+    refuse(part.problems)
     return rows
 
 

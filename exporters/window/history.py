@@ -22,7 +22,7 @@ from mlvitals.exporters.sections.features.report import FeatureReport
 from mlvitals.exporters.sections.outcomes.report import OutcomeReport
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import UNMEASURABLE, Contract, Status
-from mlvitals.generator.spec.durations import milliseconds
+from mlvitals.generator.spec.durations import span
 from mlvitals.generator.spec.levels import level_in_force
 from mlvitals.generator.spec.model import AlertPolicy, Levels, OutcomeKind, Severity, Spec
 
@@ -266,8 +266,8 @@ def with_totals(spec: Spec, report: WindowReport, keeper: TotalsKeeper) -> Windo
 
 
 def _is_of_series(spec: Spec, report: WindowReport) -> bool:
-    window, step = report.window, timedelta(milliseconds=milliseconds(spec.step))
-    length = timedelta(milliseconds=milliseconds(spec.windows.length))
+    window, step = report.window, span(spec.step)
+    length = span(spec.windows.length)
     on_time = newest_end(window.end, step, timedelta(0)) == window.end
     return on_time and window.end - window.start == length and window.end <= report.measured_at
 

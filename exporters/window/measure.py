@@ -1,28 +1,33 @@
 """One window end to end: read, profile, merge, compare.
 
+What the features, the newest scores, the outcomes and the skew need of the log is read in one pass.
 Files are read batch by batch, the columns of a batch are profiled side by side, and the profiles are added in the
 order of files and batches: memory does not grow with the rows, and the number of workers changes no figure.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 
+from msgspec.structs import replace
+
 from mlvitals.exporters.parts import FileProblem, Window
 from mlvitals.exporters.reading.columns import ColumnTypeError
-from mlvitals.exporters.reading.files import StoredFile
-from mlvitals.exporters.reading.log import BrokenFileError, Chunk, files_of_window, read_file
-from mlvitals.exporters.reading.sql import SqlTable
+from mlvitals.exporters.reading.known import KnownFiles
+from mlvitals.exporters.reading.log import Log, Plan, Task
+from mlvitals.exporters.reading.scan import Chunk
+from mlvitals.exporters.reading.sources import Reader
+from mlvitals.exporters.reading.text import Columns
 from mlvitals.exporters.reference.artifact import Reference
 from mlvitals.exporters.sections.events.measure import measure_events
 from mlvitals.exporters.sections.events.report import EventsReport
-from mlvitals.exporters.sections.features.drift import ColumnResult, Counted, compare
+from mlvitals.exporters.sections.features.drift import ColumnResult, WindowCounts, compare
 from mlvitals.exporters.sections.features.newest_scores import NewestScores, newest_scores
-from mlvitals.exporters.sections.outcomes.measure import measure_outcomes
+from mlvitals.exporters.sections.outcomes.measure import estimated_performance, joined_outcomes
 from mlvitals.exporters.sections.outcomes.report import OutcomeReport
 from mlvitals.exporters.sections.segments.count import Segmentation, SegmentOutcomes, SegmentTally
 from mlvitals.exporters.sections.segments.measure import segment_reports
@@ -91,6 +96,7 @@ def measure_window(
     window: Window,
     measured_at: datetime,
     workers: int | None = None,
+    known: KnownFiles | None = None,
 ) -> WindowReport:
     """Measure one window of the prediction log against a reference.
 
@@ -103,41 +109,47 @@ def measure_window(
         measured_at: now, aware.
         workers: threads that profile columns; default one for each usable core. Sorting and searching, nearly all
             of the work, run without Python's lock.
+        known: what was learnt of the log's files by earlier windows; more is added to it.
 
     Raises:
         LogError: the log as a whole cannot be read. What is wrong with single files is in the report instead.
 
     """
-    targets = _targets(spec, reference)
+    known = KnownFiles() if known is None else known
+    targets, by_segment = _targets(spec, reference), SegmentOutcomes(spec.prediction_log.segments)
     segmentation = Segmentation.of(spec.prediction_log, reference.score.cells if reference.score else None)
-    tally = Tally()
     with ThreadPoolExecutor(workers or usable_cores(), "profile") as pool:
-        for file in files_of_window(spec.prediction_log, base_dir, window):
-            tally.merge(_tally_of(file, spec, targets, segmentation, window, pool))
+        counted = Task(_count(spec, targets, segmentation, window, pool))
+        newest = Task(_newest_scores(spec, reference, window))
+        skew = Task(measure_skew(spec, base_dir, reference, window, known))
+        outcomes = Task(_outcomes(spec, base_dir, reference, window, measured_at, by_segment, known))
+        estimated = Task(estimated_performance(spec, reference.outcome, window))
+        Log(spec.prediction_log, base_dir, known=known).serve(counted, newest, skew, outcomes, estimated)
+    tally = counted.result
     if not tally.rows:
         # Nothing is missing from an empty window; there is too little of everything.
         tally.results = {target.name: FeatureProfile.empty(target.cells) for target in targets}
-    counted = Counted(
-        window=window,
-        profiles={name: result for name, result in tally.results.items() if name is not None},
-        score=tally.results.get(None),
-        newest_scores=_newest_scores(spec, base_dir, reference, window),
-        unknown_columns=tuple(sorted(tally.others - spec.known_columns - {*reference.columns})),
-    )
-    outcomes, by_segment = _outcomes(spec, base_dir, reference, window, measured_at)
+    joined = outcomes.result and replace(outcomes.result, estimated=estimated.result)
+    of_segments = by_segment if joined and joined.feedback_rate is not None else None
     log = spec.prediction_log
     return report_on(
         spec,
         reference,
         reference_version,
-        counted,
+        WindowCounts(
+            window=window,
+            profiles={name: result for name, result in tally.results.items() if name is not None},
+            score=tally.results.get(None),
+            newest_scores=newest.result,
+            unknown_columns=tuple(sorted(tally.others - spec.known_columns - {*reference.columns})),
+        ),
         rows=tally.rows,
         measured_at=measured_at,
         problems=(*tally.problems, *_partly_lacking(tally, targets)),
-        skew=measure_skew(spec, base_dir, reference, window) if spec.skew.path else None,
-        outcomes=outcomes,
-        segments=segment_reports(spec, reference, window, tally.segments, by_segment) if log.segments else {},
-        events=measure_events(spec, base_dir, window) if spec.business.events_log is not None else None,
+        skew=skew.result,
+        outcomes=joined,
+        segments=segment_reports(spec, reference, window, tally.segments, of_segments) if log.segments else {},
+        events=measure_events(spec, base_dir, window, known) if spec.business.events_log is not None else None,
     )
 
 
@@ -145,7 +157,7 @@ def report_on(
     spec: Spec,
     reference: Reference,
     reference_version: str,
-    counted: Counted,
+    counted: WindowCounts,
     *,
     rows: int,
     measured_at: datetime,
@@ -191,23 +203,28 @@ def report_on(
     )
 
 
-def _outcomes(
-    spec: Spec, base_dir: Path, reference: Reference, window: Window, measured_at: datetime
-) -> tuple[OutcomeReport | None, SegmentOutcomes | None]:
-    """Return the outcomes as a whole and by segment, as far as they are known."""
-    if spec.prediction_log.outcome is None:
-        return None, None
-    by_segment = SegmentOutcomes(spec.prediction_log.segments)
-    report = measure_outcomes(spec, base_dir, reference.outcome, window, measured_at, by_segment)
-    return report, None if report.feedback_rate is None else by_segment
-
-
-def _newest_scores(spec: Spec, base_dir: Path, reference: Reference, window: Window) -> NewestScores | None:
+def _newest_scores(spec: Spec, reference: Reference, window: Window) -> Plan[NewestScores | None]:
     """The count window of the scores, where the spec asks for one."""
-    count = spec.windows.score_count
-    if spec.prediction_log.score is None or reference.score is None or count is None:
+    score, count = spec.prediction_log.score, spec.windows.score_count
+    if score is None or reference.score is None or count is None:
         return None
-    return newest_scores(spec.prediction_log, base_dir, reference.score.cells, window, count)
+    return (yield from newest_scores(score, reference.score.cells, window, count))
+
+
+def _outcomes(
+    spec: Spec,
+    base_dir: Path,
+    reference: Reference,
+    window: Window,
+    measured_at: datetime,
+    by_segment: SegmentOutcomes,
+    known: KnownFiles,
+) -> Plan[OutcomeReport | None]:
+    """The outcomes, where the spec says what they are."""
+    if spec.prediction_log.outcome is None:
+        return None
+    plan = joined_outcomes(spec, base_dir, reference.outcome, window, measured_at, by_segment, known)
+    return (yield from plan)
 
 
 def _targets(spec: Spec, reference: Reference) -> tuple[Target, ...]:
@@ -223,29 +240,36 @@ def _targets(spec: Spec, reference: Reference) -> tuple[Target, ...]:
     return (*features, Target(None, score, reference.score.cells))
 
 
-def _tally_of(
-    file: StoredFile | SqlTable | FileProblem,
-    spec: Spec,
-    targets: tuple[Target, ...],
-    segmentation: Segmentation,
-    window: Window,
-    pool: Executor,
-) -> Tally:
-    """What one file holds of the window; nothing but the problem where it breaks."""
-    if isinstance(file, FileProblem):
-        return Tally(problems=[file])
-    log, segments = spec.prediction_log, dict.fromkeys(segmentation.columns, FeatureType.CATEGORICAL)
+def _count(
+    spec: Spec, targets: tuple[Target, ...], segmentation: Segmentation, window: Window, pool: Executor
+) -> Plan[Tally]:
+    """What the log holds of the window."""
+    segments = dict.fromkeys(segmentation.columns, FeatureType.CATEGORICAL)
     columns = segments | {target.column: target.cells.type for target in targets}
-    tally = Tally()
-    try:
-        for item in read_file(file, log.format, columns, log.timestamp, window):
-            if isinstance(item, FileProblem):
-                tally.problems.append(item)
-            else:
-                tally.merge(_tally_of_chunk(item, targets, segmentation, pool))
-    except BrokenFileError as error:
-        return Tally(problems=[FileProblem(path=file.path, problem=str(error))])
-    return tally
+    counter = _Counter(columns, window, lambda chunk: _tally_of_chunk(chunk, targets, segmentation, pool))
+    yield [counter]
+    return counter.tally
+
+
+class _Counter(Reader):
+    """Counts whole files; of one that breaks nothing but the problem."""
+
+    def __init__(self, columns: Columns, window: Window, count: Callable[[Chunk], Tally]) -> None:
+        super().__init__(columns, window)
+        self._count = count
+        self._of_file = Tally()
+        self.tally = Tally()
+
+    def add(self, chunk: Chunk) -> None:
+        """Count some rows of a file."""
+        self._of_file.merge(self._count(chunk))
+
+    def end_file(self, problems: Sequence[FileProblem], *, broken: bool) -> None:
+        """Add what was counted of a file."""
+        if not broken:
+            self.tally.merge(self._of_file)
+        self.tally.problems += problems
+        self._of_file = Tally()
 
 
 def _tally_of_chunk(chunk: Chunk, targets: tuple[Target, ...], segmentation: Segmentation, pool: Executor) -> Tally:

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 
 from mlvitals.generator.boards import Board
-from mlvitals.generator.contract import PERCENTILES, Contract
+from mlvitals.generator.contract import PERCENTILES, STATISTICS, Contract
+from mlvitals.generator.contract.statistics import SKEW_MEASURES
+from mlvitals.generator.grafana.layout import COLUMNS
 from mlvitals.generator.grafana.page import Page, Row
 from mlvitals.generator.grafana.variables import chosen_feature
 from mlvitals.generator.promql import matching, selector
@@ -68,9 +70,7 @@ def _signal(
 def _now(spec: Spec, contract: Contract) -> Iterator[Signal]:
     alerts = spec.alerts
     shown = (
-        ("PSI", "drift_psi", "none", alerts.feature_psi),
-        ("KS D", "drift_ks", "none", alerts.feature_ks),
-        ("JS", "drift_js", "none", alerts.feature_js),
+        *((each.column, each.family, "none", each.policy_in(alerts)) for each in STATISTICS),
         ("Nulls", "feature_null_rate", "percentunit", alerts.null_rate),
         ("Outside", "feature_out_of_range_ratio", "percentunit", alerts.out_of_range_ratio),
     )
@@ -140,19 +140,15 @@ def _bins(spec: Spec, contract: Contract) -> Iterator[Signal]:
 
 
 def _drift(spec: Spec, contract: Contract) -> Iterator[Signal]:
-    shown = (
-        ("PSI", "drift_psi", spec.alerts.feature_psi, "Population stability index: alerts compare this one."),
-        ("KS D", "drift_ks", spec.alerts.feature_ks, "Largest gap between the cumulative shares: sees the tails."),
-        ("JS divergence", "drift_js", spec.alerts.feature_js, "In nats, 0 to 0.69: the measure for categories."),
-    )
-    for title, short, policy, text in shown:
-        metric = contract.name(short)
+    for statistic in STATISTICS:
         yield _signal(
-            title,
-            f"{text} Normal: below the first line, or below the dashed noise floor, where nothing can be concluded.",
-            Query(f"max({metric})", title),
-            Query(f"max({metric}_critical_value)", "Noise floor", dimmed=True),
-            policy=policy,
+            statistic.title,
+            f"{statistic.reading} Normal: below the first line, or below the dashed noise floor, where nothing can be "
+            "concluded.",
+            Query(f"max({contract.name(statistic.family)})", statistic.title),
+            Query(f"max({contract.name(statistic.noise_family)})", "Noise floor", dimmed=True),
+            policy=statistic.policy_in(spec.alerts),
+            width=COLUMNS // len(STATISTICS),
         )
 
 
@@ -249,7 +245,7 @@ def _shares(spec: Spec, contract: Contract) -> Iterator[Signal]:
 
 
 def _skew(contract: Contract) -> Iterator[Signal]:
-    measures = ((key, contract.name(f"skew_{key}")) for key in ("psi", "ks", "js"))
+    measures = ((key, contract.name(f"skew_{key}")) for key in SKEW_MEASURES)
     known = [(key, metric) for key, metric in measures if metric in contract.by_name]
     if known:
         yield _signal(

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from mlvitals.generator.routing.pagerduty import LAST_LEVEL_MINUTES, LOOPS
 from mlvitals.generator.runbooks.markdown import bullets, escape, table
-from mlvitals.generator.spec.durations import milliseconds
+from mlvitals.generator.spec.durations import span
 from mlvitals.generator.spec.model import ContactMethod, EscalationLevel, Spec
 
 NAME = "escalation.md"
@@ -102,7 +102,7 @@ def shifts(spec: Spec, count: int) -> Iterator[tuple[datetime, str]]:
     """
     on_call = spec.on_call
     start = datetime.fromisoformat(on_call.start)
-    zone, length = ZoneInfo(on_call.timezone), timedelta(milliseconds=milliseconds(on_call.shift))
+    zone, length = ZoneInfo(on_call.timezone), span(on_call.shift)
     for turn in range(count):
         same_time_of_day = not length % _DAY
         begin = start.astimezone(zone) + turn * length if same_time_of_day else (start + turn * length).astimezone(zone)

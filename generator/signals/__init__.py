@@ -1,5 +1,7 @@
 """Everything that is watched: each signal becomes a panel, its alerts, their tests and a runbook entry."""
 
+from dataclasses import replace
+
 from mlvitals.generator.contract import Contract
 from mlvitals.generator.signals.business import business_signals
 from mlvitals.generator.signals.concept import concept_signals
@@ -19,7 +21,7 @@ def signals(spec: Spec) -> tuple[Signal, ...]:
     """All signals of a system, from the business layer down."""
     of_model = tuple(model_signals(spec))
     feature_drift = next(signal.alerts for signal in of_model if signal.id == "feature_drift")
-    return (
+    watched = (
         *business_signals(spec),
         *of_model,
         *incident_signals(spec, feature_drift),
@@ -31,3 +33,9 @@ def signals(spec: Spec) -> tuple[Signal, ...]:
         *slo_signals(spec),
         *monitoring_signals(spec),
     )
+    return tuple(map(_with_enabled_alerts, watched))
+
+
+def _with_enabled_alerts(signal: Signal) -> Signal:
+    """What the spec disables is still drawn, and alerts nobody."""
+    return replace(signal, alerts=tuple(alert for alert in signal.alerts if alert.timing.enabled))

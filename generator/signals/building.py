@@ -1,17 +1,30 @@
-"""What the five layers share in making signals: queries over features, thresholds of features, test inputs."""
+"""What the five layers share in making signals: queries over features, alerts at levels and beyond noise, test inputs."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from mlvitals.generator.contract import Contract, DriftKind
 from mlvitals.generator.promql import matching, one_of
-from mlvitals.generator.signals.signal import THINNED, Input, Query, Record
-from mlvitals.generator.signals.text import Format, Found, FoundLabel, FoundValue, Literal, Piece
+from mlvitals.generator.signals.signal import THINNED, Alert, Comparison, Input, Level, Query, Record, Scenario, levels
+from mlvitals.generator.signals.text import (
+    Format,
+    Found,
+    FoundLabel,
+    FoundValue,
+    LabelOf,
+    Literal,
+    Piece,
+    text,
+    threshold,
+)
 from mlvitals.generator.spec.levels import ALERTING, level_in_force
 from mlvitals.generator.spec.model import AlertPolicy, Feature, Levels, Severity, Spec
 
 FEATURE = "feature_name"
 SOURCE = "feature_source"
+
+
+# ---------------------------------------------------------------- features and their thresholds
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +54,12 @@ def feature_thresholds(
             yield FeatureThreshold(severity, value, tuple(members), matcher)
 
 
+def same_for_all(policy: AlertPolicy, example: str) -> Iterator[FeatureThreshold]:
+    """The levels of a policy, whatever the feature; tests look at the example."""
+    for level in levels(policy):
+        yield FeatureThreshold(level.severity, level.value, (example,), "")
+
+
 def by_feature(metric: str, *matchers: str) -> str:
     """One series a feature, whichever instance of the exporter reported it."""
     return f"max by ({FEATURE}) ({matching(metric, *filter(None, matchers))})"
@@ -54,6 +73,11 @@ def thinned_by_feature(metric: str) -> Record:
 def thinned_highest(metric: str) -> Record:
     """The highest figure of all features, thinned for panels."""
     return Record(f"system:{metric}:max", f"max({metric})", every=THINNED)
+
+
+def with_noise(metric: str, legend: str) -> tuple[Query, Query]:
+    """A figure of the whole system, and what noise alone exceeds."""
+    return Query(f"max({metric})", legend), Query(f"max({metric}_critical_value)", "Noise floor", dimmed=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +130,217 @@ _PEAKS = "1h"
 """Longer than any lookback: these records are read over ranges alone."""
 
 
+# ---------------------------------------------------------------- alerts
+
+
+Describe = Callable[[str], tuple[Piece | str, ...]]
+"""The words of a description, given how a level is exceeded: ``above the warning threshold 0.1``."""
+_QUIET = 0.001
+"""What noise alone exceeds in a test that it must not hold back."""
+
+
+def exceeds(level: Level | FeatureThreshold, form: Format, side: str = "above") -> str:
+    """The words for a value beyond a level: ``above the warning threshold 0.1``."""
+    return f"{side} the {level.severity} threshold {threshold(level.value, form)}"
+
+
+def at_levels(
+    policy: AlertPolicy,
+    *,
+    name: str,
+    expression: str,
+    summary: str,
+    describe: Describe,
+    scenario: Callable[[float], Scenario],
+    form: Format = Format.NUMBER,
+    gate: str = "",
+    gated: Callable[[float], Scenario] | None = None,
+    resolution: float = 0.001,
+    labels: tuple[tuple[str, str], ...] = (),
+) -> tuple[Alert, ...]:
+    """An alert at each level of a policy."""
+    return tuple(
+        Alert(
+            name=name,
+            severity=level.severity,
+            expression=expression,
+            threshold=level.value,
+            gate=gate,
+            gated=gated,
+            summary=summary,
+            description=text(*describe(exceeds(level, form))),
+            timing=policy,
+            scenario=scenario,
+            format=form,
+            resolution=resolution,
+            labels=labels,
+        )
+        for level in levels(policy)
+    )
+
+
+def beyond_noise(
+    policy: AlertPolicy,
+    metric: str,
+    *,
+    name: str,
+    summary: str,
+    describe: Describe,
+    expression: str = "",
+    form: Format = Format.NUMBER,
+    context: tuple[Input, ...] = (),
+) -> tuple[Alert, ...]:
+    """Alerts on a figure of the whole system that must exceed both a level and its own noise.
+
+    Args:
+        policy: the levels.
+        metric: the figure; what noise alone exceeds is published beside it.
+        name: of the alert.
+        summary: of the alert.
+        describe: its description.
+        expression: what is compared, where that is not the highest value of any instance.
+        form: how the figure is written.
+        context: series that the description looks up, for tests.
+    """
+    noise, compared = f"{metric}_critical_value", expression or f"max({metric})"
+
+    def scenario(value: float, quiet: float = _QUIET) -> Scenario:
+        return Scenario((Input(metric, {}, value), Input(noise, {}, quiet), *context))
+
+    return at_levels(
+        policy,
+        name=name,
+        expression=compared,
+        summary=summary,
+        describe=describe,
+        scenario=scenario,
+        form=form,
+        gate=f"and {compared} > max({noise})",
+        gated=lambda value: scenario(value, quiet=2 * value),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureFigure:
+    """A figure of each feature: the same series for its panel, its alerts and their tests."""
+
+    contract: Contract
+    family: str
+    """The short name."""
+    form: Format = Format.NUMBER
+    noisy: bool = False
+    """The exporter publishes beside it what noise alone exceeds."""
+    signed: bool = False
+    """It is as bad to either side of 0."""
+    resolution: float = 0.001
+    context: Callable[[str], tuple[Input, ...]] = lambda _: ()
+    """Series of a feature that the description looks up, for tests."""
+
+    @property
+    def metric(self) -> str:
+        """Its full name."""
+        return self.contract.name(self.family)
+
+    @property
+    def noise(self) -> str:
+        """The full name of what noise alone exceeds."""
+        return f"{self.metric}_critical_value"
+
+    def ranking(self, distance: str = "{series}") -> Ranking:
+        """The features that are worst by it."""
+        return Ranking(thinned_by_feature(self.metric), distance)
+
+    def alerts(
+        self,
+        policy: AlertPolicy,
+        groups: Iterable[FeatureThreshold],
+        *,
+        name: str,
+        summary: str,
+        describe: Describe,
+        after: tuple[Piece, ...] = (),
+        labels: tuple[tuple[str, str], ...] = (),
+    ) -> tuple[Alert, ...]:
+        """An alert at the threshold of each group of features: beyond it, and beyond the noise where there is some.
+
+        Args:
+            policy: the timing.
+            groups: features by the thresholds that hold for them.
+            name: of the alert.
+            summary: of the alert.
+            describe: what stands between the feature and its source.
+            after: what stands behind the source.
+            labels: fixed labels of the alert.
+        """
+        size = f"abs({self.metric})" if self.signed else self.metric
+        return tuple(
+            self.alert(
+                group,
+                policy,
+                expression=self._shown(group),
+                gate=f"and on ({FEATURE}) ({size} > {self.noise})" if self.noisy else "",
+                name=name,
+                summary=summary,
+                describe=describe,
+                after=after,
+                labels=labels,
+            )
+            for group in groups
+        )
+
+    def _shown(self, group: FeatureThreshold) -> str:
+        figure = by_feature(self.metric, group.matcher)
+        return f"abs({figure})" if self.signed else figure
+
+    def alert(
+        self,
+        group: FeatureThreshold,
+        policy: AlertPolicy,
+        *,
+        expression: str,
+        gate: str,
+        name: str,
+        summary: str,
+        describe: Describe,
+        comparison: Comparison = ">",
+        quiet: float = _QUIET,
+        loud: Callable[[float], float] = lambda value: 2 * value,
+        after: tuple[Piece, ...] = (),
+        labels: tuple[tuple[str, str], ...] = (),
+    ) -> Alert:
+        """One alert. In its tests the noise is `quiet`, and `loud` where it holds the alert back."""
+        spec, example = self.contract.spec, group.names[0]
+
+        def scenario(value: float, noise: float = quiet) -> Scenario:
+            noises = (Input(self.noise, {FEATURE: example}, noise),) if self.noisy else ()
+            figure, info = Input(self.metric, {FEATURE: example}, value), feature_info_input(self.contract, example)
+            return Scenario((figure, *noises, *self.context(example), info), feature_labels(spec, example))
+
+        beyond = exceeds(group, self.form, "below" if comparison == "<" else "above")
+        described = ("Feature ", LabelOf(FEATURE), f" of {spec.title}", *describe(beyond))
+        return Alert(
+            name=name,
+            severity=group.severity,
+            expression=expression,
+            comparison=comparison,
+            threshold=group.value,
+            gate=gate,
+            gated=(lambda value: scenario(value, noise=loud(value))) if self.noisy else None,
+            enrich=with_source(self.contract),
+            summary=summary,
+            description=text(*described, " Source: ", LabelOf(SOURCE), ".", *after),
+            timing=policy,
+            scenario=scenario,
+            format=self.form,
+            resolution=self.resolution,
+            url_labels=(FEATURE,),
+            labels=labels,
+        )
+
+
+# ---------------------------------------------------------------- what alerts carry and tell
+
+
 def with_source(contract: Contract) -> str:
     """The suffix that gives a feature's alert the label of its source."""
     info = contract.name("feature_info")
@@ -118,8 +353,9 @@ def feature_labels(spec: Spec, name: str) -> dict[str, str]:
     return {FEATURE: name, **({SOURCE: source} if source else {})}
 
 
-def feature_info_input(spec: Spec, contract: Contract, name: str) -> Input:
+def feature_info_input(contract: Contract, name: str) -> Input:
     """The info series that a feature's alert is joined with."""
+    spec = contract.spec
     labels = {**feature_labels(spec, name), "feature_type": spec.features[name].type.value}
     return Input(contract.name("feature_info"), labels, 1)
 

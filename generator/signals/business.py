@@ -1,8 +1,12 @@
 """The business layer: what the system is for, in figures."""
 
 from collections.abc import Iterator
+from functools import partial
+
+from msgspec.structs import asdict
 
 from mlvitals.generator.contract import Contract
+from mlvitals.generator.signals.building import at_levels
 from mlvitals.generator.signals.signal import (
     Alert,
     Incident,
@@ -15,13 +19,13 @@ from mlvitals.generator.signals.signal import (
     Scenario,
     Signal,
     View,
-    levels,
 )
 from mlvitals.generator.signals.system import throughput_record
 from mlvitals.generator.signals.text import Format, Value, text, threshold
 from mlvitals.generator.spec.durations import seconds
 from mlvitals.generator.spec.model import AlertPolicy, Kpi, KpiKind, Severity, Spec
 
+_panel = partial(Signal, incident=Incident.BUSINESS_METRIC_DROP, width=4, height=6)
 _UNITS = {"ratio": "percentunit", "seconds": "s", "dollars": "currencyUSD", "count": "short"}
 
 
@@ -69,7 +73,7 @@ def _kpi(spec: Spec, contract: Contract, name: str, kpi: Kpi) -> Signal:
         Record(recent, _figure(contract, kpi, window)),
         Record(drop, f"1 - {recent} / ({recent} offset {before} > 0)"),
     )
-    return Signal(
+    return _panel(
         id=f"kpi_{name}",
         layer=Layer.BUSINESS,
         title=title,
@@ -80,14 +84,11 @@ def _kpi(spec: Spec, contract: Contract, name: str, kpi: Kpi) -> Signal:
             Query(rolling, over.capitalize()),
             Query(f"{rolling} offset {before}", f"{before} earlier", dimmed=True),
         ),
-        incident=Incident.BUSINESS_METRIC_DROP,
-        width=4,
-        height=6,
         levels=(Level(Severity.CRITICAL, kpi.floor),) if kpi.floor is not None else (),
         below=True,
         empty="No data: no business events have been counted yet.",
         records=tuple(dict.fromkeys(records)),
-        alerts=alerts if spec.alerts.business_drop.enabled else (),
+        alerts=alerts,
     )
 
 
@@ -117,27 +118,20 @@ def _drop_alerts(spec: Spec, title: str, recent: str, drop: str, kpi: Kpi) -> tu
     def scenario(value: float) -> Scenario:
         return Scenario((Input(recent, {}, 1, change=(earlier, 1 - value)),))
 
-    def alert(level: Level) -> Alert:
-        return Alert(
-            name="MLBusinessMetricDrop",
-            severity=level.severity,
-            expression=drop,
-            comparison=">",
-            threshold=level.value,
-            summary="A business figure has fallen against the same time before.",
-            description=text(
-                f"{title} of {spec.title} is ",
-                Value(Format.PERCENT),
-                f" lower than {before} ago, above the {level.severity} threshold {threshold(level.value, Format.PERCENT)}.",
-            ),
-            timing=spec.alerts.business_drop,
-            scenario=scenario,
-            format=Format.PERCENT,
-            labels=(("kpi", title),),
-        )
-
-    policy = AlertPolicy(info=kpi.drop.info, warning=kpi.drop.warning, critical=kpi.drop.critical)
-    return tuple(alert(level) for level in levels(policy))
+    return at_levels(
+        AlertPolicy(**asdict(spec.alerts.business_drop), **asdict(kpi.drop)),
+        name="MLBusinessMetricDrop",
+        expression=drop,
+        summary="A business figure has fallen against the same time before.",
+        describe=lambda exceeds: (
+            f"{title} of {spec.title} is ",
+            Value(Format.PERCENT),
+            f" lower than {before} ago, {exceeds}.",
+        ),
+        scenario=scenario,
+        form=Format.PERCENT,
+        labels=(("kpi", title),),
+    )
 
 
 def _floor_alerts(spec: Spec, title: str, recent: str, kpi: Kpi) -> tuple[Alert, ...]:
@@ -176,7 +170,6 @@ def _uncounted(spec: Spec) -> Signal:
         name="MLBusinessMetricAbsent",
         severity=Severity.WARNING,
         expression=expression,
-        comparison=">",
         threshold=0,
         resolution=1,
         gate=f"and on () {predictions} > 0" if spec.serving.enabled else f"and on () max({predictions}) > 0",
@@ -190,7 +183,7 @@ def _uncounted(spec: Spec) -> Signal:
         timing=spec.alerts.business_drop,
         scenario=scenario,
     )
-    return Signal(
+    return _panel(
         id="figures_uncounted",
         layer=Layer.MONITORING,
         title="Uncounted figures",
@@ -199,27 +192,21 @@ def _uncounted(spec: Spec) -> Signal:
         unit="short",
         decimals=0,
         queries=(Query(expression, "Figures", instant=True),),
-        incident=Incident.BUSINESS_METRIC_DROP,
         view=View.STAT,
-        width=4,
-        height=6,
         levels=(Level(Severity.WARNING, 1),),
-        alerts=(alert,) if spec.alerts.business_drop.enabled else (),
+        alerts=(alert,),
     )
 
 
 def _events(contract: Contract, events: list[str]) -> Signal:
-    return Signal(
+    return _panel(
         id="business_events",
         layer=Layer.BUSINESS,
         title="Other business events",
         description="Events a second that no KPI above uses. Normal: the daily and weekly rhythm.",
         unit="cps",
         queries=tuple(Query(_rate(contract, event), event) for event in events),
-        incident=Incident.BUSINESS_METRIC_DROP,
         place=Place.DETAIL,
-        width=4,
-        height=6,
     )
 
 
@@ -238,7 +225,6 @@ def _events_log(contract: Contract) -> Signal:
         name="MLEventsLogUnreadable",
         severity=Severity.WARNING,
         expression=f"max({unreadable})",
-        comparison=">",
         threshold=0,
         resolution=1,
         summary="Files of the events log cannot be read, or only in part; business figures lack their events.",
@@ -250,7 +236,7 @@ def _events_log(contract: Contract) -> Signal:
         timing=timing,
         scenario=lambda value: Scenario((Input(unreadable, {}, value),)),
     )
-    return Signal(
+    return _panel(
         id="events_log",
         layer=Layer.MONITORING,
         title="Events log",
@@ -263,8 +249,5 @@ def _events_log(contract: Contract) -> Signal:
             Query(f"max by (reason) ({rejected})", "{{reason}}"),
             Query(f"max({unreadable})", "Files unreadable"),
         ),
-        incident=Incident.BUSINESS_METRIC_DROP,
-        width=4,
-        height=6,
-        alerts=(alert,) if timing.enabled else (),
+        alerts=(alert,),
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from mlvitals.generator.contract import ConceptStatus, Contract, DriftKind
 from mlvitals.generator.promql import matching, one_of
@@ -12,6 +13,15 @@ from mlvitals.generator.spec.model import Severity, Spec
 
 _AT_THE_LIMIT = 1.0
 """Charts alert beyond their limit; the limits follow from the run lengths that the spec asks for."""
+_panel = partial(
+    Signal,
+    layer=Layer.MODEL,
+    incident=Incident.PREDICTION_DRIFT,
+    view=View.STEPS,
+    unit="none",
+    width=8,
+    height=7,
+)
 
 
 def concept_signals(spec: Spec) -> Iterator[Signal]:
@@ -27,20 +37,16 @@ def concept_signals(spec: Spec) -> Iterator[Signal]:
 
 def _kind(contract: Contract) -> Signal:
     shown = matching(contract.name("drift_type"), one_of("type", [DriftKind.NONE], negate=True))
-    return Signal(
+    return _panel(
         id="drift_type",
-        layer=Layer.MODEL,
         title="Kind of drift",
         description="Covariate: the inputs changed; retrain on the new population, or repair what feeds them. Prediction: "
         "the scores alone changed; investigate the model. Label: outcomes became more or less frequent; recalibrate. "
         "Concept: the same inputs lead to other outcomes; retrain with recent data. Unknown: outcomes are missing. Normal: "
         "no square is marked. The window's report has the evidence.",
-        unit="none",
         queries=(Query(f"max by (type) ({shown})", "{{type}}"),),
-        incident=Incident.PREDICTION_DRIFT,
         view=View.STATE_TIMELINE,
         width=12,
-        height=7,
         levels=(Level(Severity.INFO, 1),),
         maximum=1,
     )
@@ -48,13 +54,11 @@ def _kind(contract: Contract) -> Signal:
 
 def _gap(contract: Contract) -> Signal:
     gap, expected, noise = (f"max({contract.name(name)})" for name in ("concept_gap", *_BAND))
-    return Signal(
+    return _panel(
         id="concept_gap",
-        layer=Layer.MODEL,
         title="Predicted less observed",
         description="Mean prediction less mean outcome of the last window whose outcomes are known, and the band that an "
         "unchanged window leaves once in 1000. Normal: within the band. Outside: see the kind of drift.",
-        unit="none",
         decimals=3,
         queries=(
             Query(gap, "Gap"),
@@ -62,10 +66,6 @@ def _gap(contract: Contract) -> Signal:
             Query(f"{expected} + {noise}", "Highest", dimmed=True),
             Query(f"{expected} - {noise}", "Lowest", dimmed=True),
         ),
-        incident=Incident.PREDICTION_DRIFT,
-        view=View.STEPS,
-        width=8,
-        height=7,
         minimum=None,
         empty="No outcomes yet: they come up to the maximal delay after their prediction. See the feedback panels.",
     )
@@ -106,28 +106,22 @@ def _charts(spec: Spec, contract: Contract) -> Signal:
     sums, limit = contract.name("concept_cusum"), f"max({cusum.limit})"
     upper, lower = (f'max({sums}{{side="{side}"}}) / {limit}' for side in ("upper", "lower"))
     alerts = [alert(spec, contract, chart) for chart in (ewma, cusum) for alert in (_concept_alert, _harm_alert)]
-    return Signal(
+    return _panel(
         id="concept_charts",
-        layer=Layer.MODEL,
         title="Control charts of the gap, by their limit",
         description="Moving average (EWMA) and cumulative sums (CUSUM) of the standardised gap, as a share of their limits. "
         "Normal: below 1. The moving average finds large shifts and warns; a cumulative sum finds small ones that last, "
         "and pages. Beyond 1 predictions miss the outcomes: see the kind of drift for what to do.",
-        unit="none",
         decimals=2,
         queries=(
             Query(ewma.expression, "EWMA, either side"),
             Query(upper, "CUSUM, predictions too high"),
             Query(lower, "CUSUM, predictions too low"),
         ),
-        incident=Incident.PREDICTION_DRIFT,
-        view=View.STEPS,
-        width=8,
         place=Place.DETAIL,
-        height=7,
         levels=(Level(Severity.CRITICAL, _AT_THE_LIMIT),),
         empty="No charts yet: they need a baseline of windows with outcomes. See the status beside.",
-        alerts=tuple(alerts) if spec.alerts.concept_drift.enabled else (),
+        alerts=tuple(alerts),
     )
 
 
@@ -176,7 +170,6 @@ def _alert(
         name=name,
         severity=chart.severity,
         expression=chart.expression,
-        comparison=">",
         threshold=_AT_THE_LIMIT,
         gate=f"and max({matching(kind, one_of('type', kinds))}) == 1",
         gated=lambda value: scenario(value, DriftKind.NONE),
@@ -218,7 +211,6 @@ def _status(spec: Spec, contract: Contract) -> Signal:
         name="MLConceptUnwatched",
         severity=Severity.WARNING,
         expression=f"max by (status) ({matching(metric, one_of('status', [ConceptStatus.REFUSED]))})",
-        comparison=">",
         threshold=0,
         resolution=1,
         summary="The gap between predictions and outcomes gives no baseline, so concept drift goes unseen.",
@@ -229,34 +221,29 @@ def _status(spec: Spec, contract: Contract) -> Signal:
         timing=spec.alerts.monitoring,
         scenario=lambda value: Scenario((Input(metric, refused, value),), refused),
     )
-    return Signal(
+    return _panel(
         id="concept_status",
-        layer=Layer.MODEL,
         title="Concept drift watched",
         description="Whether the gap between predictions and outcomes is watched. Normal: ok. Learning: the baseline of the "
         "reference in force is still being gathered. No outcomes: too few predictions have one. Refused: the baseline is "
         "of no use, and the report says why.",
-        unit="none",
         queries=(Query(f"max by (status) ({metric}) == 1", instant=True),),
-        incident=Incident.PREDICTION_DRIFT,
         view=View.TABLE,
         width=6,
         place=Place.DETAIL,
         height=6,
-        alerts=(alert,) if spec.alerts.monitoring.enabled else (),
+        alerts=(alert,),
     )
 
 
 def _baseline(spec: Spec, contract: Contract) -> Signal:
-    return Signal(
+    return _panel(
         id="concept_baseline",
-        layer=Layer.MODEL,
         title="Windows in the baseline",
         description=f"Windows that the control charts learned from. Normal: {spec.concept.baseline_windows}; fewer while "
         "the charts are still learning, after a new reference was promoted.",
         unit="short",
         queries=(Query(f"max({contract.name('concept_baseline_windows')})", instant=True),),
-        incident=Incident.PREDICTION_DRIFT,
         view=View.STAT,
         width=6,
         place=Place.DETAIL,

@@ -1,15 +1,15 @@
 """The data layer: is every feature there, sound, and fresh."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from mlvitals.generator.contract import UNMEASURABLE, Contract, Status
 from mlvitals.generator.promql import matching, one_of
 from mlvitals.generator.signals.building import (
     FEATURE,
     SOURCE,
-    FeatureThreshold,
+    FeatureFigure,
     Ranking,
-    by_feature,
     feature_info_input,
     feature_labels,
     feature_thresholds,
@@ -38,6 +38,9 @@ from mlvitals.generator.signals.text import Format, Found, FoundValue, LabelOf, 
 from mlvitals.generator.spec.durations import seconds
 from mlvitals.generator.spec.model import AlertPolicy, Feature, Levels, Severity, Spec
 
+_panel = partial(Signal, layer=Layer.DATA, incident=Incident.FEATURE_DRIFT, view=View.STEPS)
+_of_sources = partial(Signal, layer=Layer.DATA, incident=Incident.STALE_DATA, height=7)
+
 
 def data_signals(spec: Spec) -> Iterator[Signal]:
     """The signals of the data layer."""
@@ -61,9 +64,8 @@ def data_signals(spec: Spec) -> Iterator[Signal]:
 
 def _drift_map(spec: Spec, contract: Contract) -> Signal:
     ranking = Ranking(thinned_by_feature(contract.name("drift_psi")))
-    return Signal(
+    return _panel(
         id="drift_map",
-        layer=Layer.DATA,
         title="Drift of the ten worst features over time",
         description="One row a feature, coloured by its PSI: a row that turns red at a moment is a change of the pipeline, "
         "all rows paling together is a change of the population.",
@@ -71,7 +73,6 @@ def _drift_map(spec: Spec, contract: Contract) -> Signal:
         decimals=2,
         queries=(ranking.query,),
         records=ranking.records,
-        incident=Incident.FEATURE_DRIFT,
         view=View.STATE_TIMELINE,
         width=12,
         height=9,
@@ -80,10 +81,7 @@ def _drift_map(spec: Spec, contract: Contract) -> Signal:
 
 
 def _ratio_alerts(
-    spec: Spec,
-    contract: Contract,
-    *,
-    metric: str,
+    figure: FeatureFigure,
     policy: AlertPolicy,
     own: Callable[[Feature], Levels | None],
     names: Sequence[str],
@@ -92,70 +90,32 @@ def _ratio_alerts(
     found: str,
 ) -> tuple[Alert, ...]:
     """Alerts on a share of a feature's rows, tiered, with the features' own thresholds."""
-
-    def alert(group: FeatureThreshold) -> Alert:
-        example = group.names[0]
-
-        def scenario(value: float) -> Scenario:
-            inputs = (Input(metric, {FEATURE: example}, value), feature_info_input(spec, contract, example))
-            return Scenario(inputs, feature_labels(spec, example))
-
-        return Alert(
-            name=alert_name,
-            severity=group.severity,
-            expression=by_feature(metric, group.matcher),
-            comparison=">",
-            threshold=group.value,
-            enrich=with_source(contract),
-            summary=summary,
-            description=text(
-                "Feature ",
-                LabelOf(FEATURE),
-                f" of {spec.title}: ",
-                Value(Format.PERCENT),
-                f" {found}, above the {group.severity} threshold {threshold(group.value, Format.PERCENT)}. Source: ",
-                LabelOf(SOURCE),
-                ".",
-            ),
-            timing=policy,
-            scenario=scenario,
-            format=Format.PERCENT,
-            url_labels=(FEATURE,),
-        )
-
-    return tuple(alert(group) for group in feature_thresholds(spec, policy, own, names) if policy.enabled)
+    return figure.alerts(
+        policy,
+        feature_thresholds(figure.contract.spec, policy, own, names),
+        name=alert_name,
+        summary=summary,
+        describe=lambda exceeds: (": ", Value(Format.PERCENT), f" {found}, {exceeds}."),
+    )
 
 
 def _null_rate(spec: Spec, contract: Contract) -> Signal:
-    metric = contract.name("feature_null_rate")
-    ranking = Ranking(thinned_by_feature(metric))
+    figure = FeatureFigure(contract, "feature_null_rate", Format.PERCENT)
+    ranking, alerts = figure.ranking(), partial(_ratio_alerts, figure, found="of its values are null")
     nullable = tuple(name for name, feature in spec.features.items() if feature.nullable)
     required = tuple(name for name, feature in spec.features.items() if not feature.nullable)
 
-    def alerts(policy: AlertPolicy, names: Sequence[str], alert_name: str, summary: str) -> tuple[Alert, ...]:
-        return _ratio_alerts(
-            spec,
-            contract,
-            metric=metric,
-            policy=policy,
-            own=lambda feature: feature.thresholds.null_rate,
-            names=names,
-            alert_name=alert_name,
-            summary=summary,
-            found="of its values are null",
-        )
+    def own(feature: Feature) -> Levels | None:
+        return feature.thresholds.null_rate
 
-    return Signal(
+    return _panel(
         id="null_rate",
-        layer=Layer.DATA,
         title="Null rate, ten worst",
         description="Share of null or NaN values in the last window. Normal: 0 for required features, under 5 % for "
         "nullable ones. A jump is an upstream job that failed or a join that lost its keys. The lines are the general "
         "thresholds: a feature to which the spec gives its own may lie above them.",
         unit="percentunit",
         queries=(ranking.query,),
-        incident=Incident.FEATURE_DRIFT,
-        view=View.STEPS,
         width=6,
         height=9,
         records=ranking.records,
@@ -163,12 +123,14 @@ def _null_rate(spec: Spec, contract: Contract) -> Signal:
         alerts=(
             *alerts(
                 spec.alerts.null_rate,
+                own,
                 nullable,
                 "MLNullRateHigh",
                 "A nullable feature is null far more often than it should be.",
             ),
             *alerts(
                 spec.alerts.required_null_rate,
+                own,
                 required,
                 "MLRequiredFeatureNull",
                 "A feature that must never be null is null.",
@@ -178,43 +140,41 @@ def _null_rate(spec: Spec, contract: Contract) -> Signal:
 
 
 def _out_of_range(spec: Spec, contract: Contract) -> Signal:
-    metric, policy = contract.name("feature_out_of_range_ratio"), spec.alerts.out_of_range_ratio
-    ranking = Ranking(thinned_by_feature(metric))
-    return Signal(
+    figure = FeatureFigure(contract, "feature_out_of_range_ratio", Format.PERCENT)
+    ranking, policy = figure.ranking(), spec.alerts.out_of_range_ratio
+    return _panel(
         id="out_of_range",
-        layer=Layer.DATA,
         title="Out of range, ten worst",
         description="Share of values outside the sound range: the spec's, else the reference's minimum and maximum. "
         "Normal: near 0. A jump is a changed unit, a changed encoding or a broken parser.",
         unit="percentunit",
         queries=(ranking.query,),
-        incident=Incident.FEATURE_DRIFT,
-        view=View.STEPS,
         width=6,
         height=9,
         records=ranking.records,
         levels=levels(policy),
         alerts=_ratio_alerts(
-            spec,
-            contract,
-            metric=metric,
-            policy=policy,
-            own=lambda feature: feature.thresholds.out_of_range_ratio,
-            names=tuple(spec.features),
-            alert_name="MLFeatureOutOfRange",
-            summary="A feature takes values outside its sound range.",
-            found="of its values are outside the sound range",
+            figure,
+            policy,
+            lambda feature: feature.thresholds.out_of_range_ratio,
+            tuple(spec.features),
+            "MLFeatureOutOfRange",
+            "A feature takes values outside its sound range.",
+            "of its values are outside the sound range",
         ),
     )
 
 
+# ---------------------------------------------------------------- sources
+
+
 def _freshness(spec: Spec, contract: Contract) -> Signal:
-    updated, limit = contract.name("data_freshness_timestamp_seconds"), contract.name("data_freshness_max_age_seconds")
-    age = contract.name("data_freshness_seconds")
+    age, updated, limit = (
+        contract.name(f"data_freshness_{what}") for what in ("seconds", "timestamp_seconds", "max_age_seconds")
+    )
     policy = spec.alerts.freshness
     example, source = next(iter(spec.sources.items()))
-    max_age = seconds(source.max_age)
-    of_example = {SOURCE: example}
+    max_age, of_example = seconds(source.max_age), {SOURCE: example}
 
     def scenario(value: float) -> Scenario:
         inputs = (
@@ -229,7 +189,6 @@ def _freshness(spec: Spec, contract: Contract) -> Signal:
             name="MLDataStale",
             severity=level.severity,
             expression=f"(time() - max by ({SOURCE}) ({updated})) / max by ({SOURCE}) ({limit})",
-            comparison=">",
             threshold=level.value,
             summary="A feature source has not been updated in time.",
             description=text(
@@ -246,35 +205,35 @@ def _freshness(spec: Spec, contract: Contract) -> Signal:
             scenario=scenario,
         )
 
-    return Signal(
+    return _of_sources(
         id="freshness",
-        layer=Layer.DATA,
         title="Freshness of sources, share of the limit",
         description="Age of each source's newest data as a share of its own limit. Normal: under 100 %. Over 100 % it is "
         "stale, over 200 % critical: features are computed from old data, although nothing fails.",
         unit="percentunit",
         decimals=0,
         queries=(Query(f"max by ({SOURCE}) ({age}) / max by ({SOURCE}) ({limit})", f"{{{{{SOURCE}}}}}", instant=True),),
-        incident=Incident.STALE_DATA,
         view=View.BAR_GAUGE,
         width=7,
-        height=7,
         levels=levels(policy),
         maximum=3,
-        alerts=tuple(alert(level) for level in levels(policy) if policy.enabled),
+        alerts=tuple(map(alert, levels(policy))),
     )
 
 
 def _unknown_freshness(spec: Spec, contract: Contract) -> Signal:
     updated, limit = contract.name("data_freshness_timestamp_seconds"), contract.name("data_freshness_max_age_seconds")
-    policy = spec.alerts.freshness
-    example = next(iter(spec.sources))
+    of_example = {SOURCE: next(iter(spec.sources))}
     expression = f"count by ({SOURCE}) ({limit} unless on ({SOURCE}) {updated})"
+
+    def scenario(value: float) -> Scenario:
+        known = () if value else (Input(updated, of_example, 0, slope=1),)
+        return Scenario((Input(limit, of_example, 60), *known), of_example)
+
     alert = Alert(
         name="MLSourceAgeUnknown",
         severity=Severity.CRITICAL,
         expression=expression,
-        comparison=">",
         threshold=0,
         resolution=1,
         summary="The age of a feature source is not known, which is as bad as being stale.",
@@ -283,29 +242,20 @@ def _unknown_freshness(spec: Spec, contract: Contract) -> Signal:
             LabelOf(SOURCE),
             f" of {spec.title}. The exporter's log says why.",
         ),
-        timing=policy,
-        scenario=lambda value: Scenario(
-            (
-                Input(limit, {SOURCE: example}, 60),
-                *(() if value else (Input(updated, {SOURCE: example}, 0, slope=1),)),
-            ),
-            {SOURCE: example},
-        ),
+        timing=spec.alerts.freshness,
+        scenario=scenario,
     )
-    return Signal(
+    return _of_sources(
         id="unknown_freshness",
-        layer=Layer.DATA,
         title="Age unknown",
         description="Sources whose newest timestamp cannot be read. Normal: none.",
         unit="short",
         queries=(Query(f"count({expression}) or vector(0)", "Sources", instant=True),),
-        incident=Incident.STALE_DATA,
         place=Place.DETAIL,
         view=View.STAT,
         width=4,
-        height=7,
         levels=(Level(Severity.CRITICAL, 1),),
-        alerts=(alert,) if policy.enabled else (),
+        alerts=(alert,),
     )
 
 
@@ -314,15 +264,18 @@ def _future_sources(spec: Spec, contract: Contract) -> Signal:
         contract.name("data_freshness_timestamp_seconds"),
         contract.name("data_freshness_tolerance_seconds"),
     )
-    policy = spec.alerts.freshness
     example, source = next(iter(spec.sources.items()))
     tolerance, of_example = seconds(source.tolerance), {SOURCE: example}
     ahead = f"max by ({SOURCE}) ({updated}) - time()"
+
+    def scenario(value: float) -> Scenario:
+        inputs = (Input(updated, of_example, value + tolerance, slope=1), Input(limit, of_example, tolerance))
+        return Scenario(inputs, of_example)
+
     alert = Alert(
         name="MLSourceInFuture",
         severity=Severity.CRITICAL,
         expression=f"({ahead}) - max by ({SOURCE}) ({limit})",
-        comparison=">",
         threshold=0,
         resolution=1,
         summary="A feature source claims to be from the future, so nobody knows whether it is stale.",
@@ -335,44 +288,34 @@ def _future_sources(spec: Spec, contract: Contract) -> Signal:
             Found(limit, (SOURCE,), {}, (FoundValue(Format.DURATION),)),
             ": a clock is wrong, or times without a zone are not UTC.",
         ),
-        timing=policy,
-        scenario=lambda value: Scenario(
-            (
-                Input(updated, of_example, value + tolerance, slope=1),
-                Input(limit, of_example, tolerance),
-            ),
-            of_example,
-        ),
+        timing=spec.alerts.freshness,
+        scenario=scenario,
     )
-    return Signal(
+    return _of_sources(
         id="future_sources",
-        layer=Layer.DATA,
         title="Sources ahead of the clock",
         description="How far a source's newest timestamp lies in the future. Normal: 0. Beyond the source's tolerance its "
         "age means nothing: set the clock right, or write times in UTC.",
         unit="s",
         queries=(Query(f"clamp_min({ahead}, 0)", f"{{{{{SOURCE}}}}}", instant=True),),
-        incident=Incident.STALE_DATA,
         place=Place.DETAIL,
         view=View.BAR_GAUGE,
         width=8,
-        height=7,
-        alerts=(alert,) if policy.enabled else (),
+        alerts=(alert,),
     )
 
 
+# ---------------------------------------------------------------- what was measured
+
+
 def _status(spec: Spec, contract: Contract) -> Signal:
-    metric = contract.name("feature_status")
+    metric, status = contract.name("feature_status"), "status"
     example = next(iter(spec.features))
-    status = "status"
-    expression = f"max by ({FEATURE}, {status}) ({matching(metric, one_of(status, UNMEASURABLE))})"
     labels = {FEATURE: example, status: Status.MISSING_IN_SERVING.value}
-    policy = spec.alerts.feature_status
     alert = Alert(
         name="MLFeatureUnmeasurable",
         severity=Severity.CRITICAL,
-        expression=expression,
-        comparison=">",
+        expression=f"max by ({FEATURE}, {status}) ({matching(metric, one_of(status, UNMEASURABLE))})",
         threshold=0,
         resolution=1,
         enrich=with_source(contract),
@@ -386,27 +329,25 @@ def _status(spec: Spec, contract: Contract) -> Signal:
             LabelOf(SOURCE),
             ".",
         ),
-        timing=policy,
+        timing=spec.alerts.feature_status,
         scenario=lambda value: Scenario(
-            (Input(metric, labels, value), feature_info_input(spec, contract, example)),
+            (Input(metric, labels, value), feature_info_input(contract, example)),
             {**labels, **feature_labels(spec, example)},
         ),
         url_labels=(FEATURE,),
     )
-    return Signal(
+    return _panel(
         id="feature_status",
-        layer=Layer.DATA,
         title="Unmeasured features",
         description="Features whose last window gave no drift figures, and why. Normal: empty. Insufficient data means "
         "too few rows for a figure that could be trusted.",
         unit="none",
         queries=(Query(f'max by ({FEATURE}, {status}) ({metric}{{{status}!="ok"}}) == 1', instant=True),),
-        incident=Incident.FEATURE_DRIFT,
         view=View.TABLE,
         width=6,
         height=7,
         empty="Every feature is measured, unless the layer is blind.",
-        alerts=(alert,) if policy.enabled else (),
+        alerts=(alert,),
     )
 
 
@@ -414,18 +355,15 @@ def _mean(contract: Contract) -> Signal:
     mean, reference = contract.name("feature_mean"), contract.name("feature_reference_mean")
     ratio = Record(f"{FEATURE}:{mean}:ratio", f"max by ({FEATURE}) ({mean} / ({reference} != 0))", every=THINNED)
     ranking = Ranking(ratio, "abs({series} - 1)")
-    return Signal(
+    return _panel(
         id="mean",
-        layer=Layer.DATA,
         title="Mean against the reference, ten farthest",
         description="Mean of the last window as a share of the reference mean: 100 % is unchanged. Drawn from -100 % to "
         "300 % at most. A step is a changed unit or default value; a slope is a changing population.",
         unit="percentunit",
         minimum=None,
         queries=(Query(f"clamp({ranking.worst}, -1, 3)", f"{{{{{FEATURE}}}}}"),),
-        incident=Incident.FEATURE_DRIFT,
         place=Place.DETAIL,
-        view=View.STEPS,
         width=12,
         records=ranking.records,
     )
@@ -437,9 +375,8 @@ def _rows(contract: Contract) -> Signal:
     values = contract.name("feature_rows")
     fewest = Record(f"system:{values}:min", f"min({values})", every=THINNED)
     score = contract.spec.prediction_log.score
-    return Signal(
+    return _panel(
         id="rows",
-        layer=Layer.DATA,
         title="Rows measured",
         description="Rows of the last window, its scores, and the fewest values any feature had. Normal: follows the "
         "traffic. A gap between rows and values is nulls; zero is a prediction log that is not written.",
@@ -452,7 +389,6 @@ def _rows(contract: Contract) -> Signal:
         ),
         incident=Incident.MONITORING,
         place=Place.DETAIL,
-        view=View.STEPS,
         width=12,
         records=(fewest,),
     )

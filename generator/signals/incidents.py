@@ -46,7 +46,7 @@ def _by_source(spec: Spec, record: Record) -> Signal:
     many = spec.alerts.many_features
     per_source = Counter(feature.source for feature in spec.features.values() if feature.source)
     largest = max(per_source, key=lambda source: per_source[source], default=None)
-    reachable = largest is not None and per_source[largest] >= many and spec.alerts.feature_psi.enabled
+    reachable = largest is not None and per_source[largest] >= many
     return Signal(
         id="drifting_sources",
         layer=Layer.MODEL,
@@ -115,7 +115,7 @@ def _felt(spec: Spec, record: Record) -> Signal:
         height=6,
         empty=f"No data: there is no figure from {before} ago yet.",
         records=(record,),
-        alerts=(_impact(spec, record),) if spec.alerts.business_drop.enabled else (),
+        alerts=(_impact(spec, record),),
     )
 
 
@@ -151,7 +151,6 @@ def _impact(spec: Spec, record: Record) -> Alert:
         name="MLDriftWithBusinessImpact",
         severity=Severity.CRITICAL,
         expression=f"count({record.name})",
-        comparison=">",
         threshold=0,
         resolution=1,
         gate=f"and on () ({falls})",

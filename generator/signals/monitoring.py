@@ -1,6 +1,7 @@
 """The monitoring of the monitoring: a drift alert that stays silent must mean that nothing drifts."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import msgspec
 
@@ -23,6 +24,8 @@ from mlvitals.generator.signals.system import up_alert
 from mlvitals.generator.signals.text import Format, Value, text, threshold
 from mlvitals.generator.spec.durations import duration, seconds
 from mlvitals.generator.spec.model import Severity, Spec
+
+_panel = partial(Signal, layer=Layer.MONITORING, incident=Incident.MONITORING, unit="short", width=4, height=6)
 
 
 def monitoring_signals(spec: Spec) -> Iterator[Signal]:
@@ -52,20 +55,15 @@ def _exporter(spec: Spec) -> Signal:
         summary="The exporter cannot be reached: drift is not being watched.",
         what="the exporter",
     )
-    return Signal(
+    return _panel(
         id="exporter",
-        layer=Layer.MONITORING,
         title="Exporter up",
         description="Whether Prometheus reaches the exporter. Normal: 1. While it is down no drift alert can fire.",
-        unit="short",
         queries=(Query(f"max({up}) or vector(0)", "Up", instant=True),),
-        incident=Incident.MONITORING,
         view=View.STAT,
-        width=4,
-        height=6,
         levels=(Level(Severity.CRITICAL, 1),),
         below=True,
-        alerts=(alert,) if spec.alerts.monitoring.enabled else (),
+        alerts=(alert,),
     )
 
 
@@ -82,7 +80,6 @@ def _last_success(spec: Spec, contract: Contract) -> Signal:
         name="MLResultsStale",
         severity=Severity.CRITICAL,
         expression=f"time() - max({success})",
-        comparison=">",
         threshold=limit,
         summary="No window has been measured for too long: the drift figures shown are old.",
         description=text(
@@ -95,9 +92,8 @@ def _last_success(spec: Spec, contract: Contract) -> Signal:
         format=Format.DURATION,
         resolution=0.01,
     )
-    return Signal(
+    return _panel(
         id="last_success",
-        layer=Layer.MONITORING,
         title="Time since the last measurement",
         description="Time since the last try and since the last success. Normal: below one step of the window. Apart from "
         "each other: runs fail.",
@@ -106,11 +102,9 @@ def _last_success(spec: Spec, contract: Contract) -> Signal:
             Query(f"time() - max({success})", "Last success"),
             Query(f"time() - max({run})", "Last try", dimmed=True),
         ),
-        incident=Incident.MONITORING,
         width=6,
-        height=6,
         levels=(Level(Severity.CRITICAL, limit),),
-        alerts=(alert,) if spec.alerts.monitoring.enabled else (),
+        alerts=(alert,),
     )
 
 
@@ -121,7 +115,6 @@ def _runs(spec: Spec, contract: Contract) -> Signal:
         name="MLRunFailed",
         severity=Severity.WARNING,
         expression=f"max(increase({failures}[{window}]))",
-        comparison=">",
         threshold=0,
         resolution=1,
         summary="The exporter failed to measure a window.",
@@ -133,42 +126,33 @@ def _runs(spec: Spec, contract: Contract) -> Signal:
         timing=spec.alerts.monitoring,
         scenario=lambda value: Scenario((Input(failures, {}, slope=value / seconds(window)),)),
     )
-    return Signal(
+    return _panel(
         id="runs",
-        layer=Layer.MONITORING,
         title="Measurements tried and failed",
         description="Windows measured and windows that failed. Normal: one a step, none failed.",
-        unit="short",
         queries=(
             Query(f"max(increase({runs}[{window}]))", "Tried"),
             Query(f"max(increase({failures}[{window}]))", "Failed"),
         ),
-        incident=Incident.MONITORING,
         width=6,
-        height=6,
-        alerts=(alert,) if spec.alerts.monitoring.enabled else (),
+        alerts=(alert,),
     )
 
 
 def _duration(spec: Spec, contract: Contract) -> Signal:
-    return Signal(
+    return _panel(
         id="run_duration",
-        layer=Layer.MONITORING,
         title="Run duration",
         description=f"How long the last measurement took. Normal: far below the step of {spec.step}.",
         unit="s",
         queries=(Query(f"max({contract.name('exporter_run_duration_seconds')})", "Duration"),),
-        incident=Incident.MONITORING,
-        width=4,
-        height=6,
     )
 
 
 def _window(spec: Spec, contract: Contract) -> Signal:
     start, end = contract.name("window_start_timestamp_seconds"), contract.name("window_end_timestamp_seconds")
-    return Signal(
+    return _panel(
         id="window",
-        layer=Layer.MONITORING,
         title="Last window",
         description=f"How long ago the last measured window ended, and how much it covers (by the spec {spec.windows.length}).",
         unit="s",
@@ -176,10 +160,7 @@ def _window(spec: Spec, contract: Contract) -> Signal:
             Query(f"time() - max({end})", "Ended ago", instant=True),
             Query(f"max({end} - {start})", "Length", instant=True),
         ),
-        incident=Incident.MONITORING,
         view=View.STAT,
-        width=4,
-        height=6,
     )
 
 
@@ -193,7 +174,6 @@ def _thin_windows(spec: Spec, contract: Contract) -> Signal:
         name="MLWindowTooSmall",
         severity=Severity.WARNING,
         expression=expression,
-        comparison=">",
         threshold=0.5,
         summary="The window holds too few rows to measure most features.",
         description=text(
@@ -215,21 +195,17 @@ def _thin_windows(spec: Spec, contract: Contract) -> Signal:
         ),
         format=Format.PERCENT,
     )
-    return Signal(
+    return _panel(
         id="thin_windows",
-        layer=Layer.MONITORING,
         title="Features with too few rows",
         description="Share of features for which the last window was too small to say anything. Normal: 0.",
         unit="percentunit",
         maximum=1,
         queries=(Query(record.name, "Too few rows"),),
         records=(record,),
-        incident=Incident.MONITORING,
         view=View.STEPS,
-        width=4,
-        height=6,
         levels=(Level(Severity.WARNING, 0.5),),
-        alerts=(alert,) if spec.alerts.monitoring.enabled else (),
+        alerts=(alert,),
     )
 
 
@@ -239,7 +215,6 @@ def _unreadable_files(spec: Spec, contract: Contract) -> Signal:
         name="MLLogFilesUnreadable",
         severity=Severity.WARNING,
         expression=f"max({metric})",
-        comparison=">",
         threshold=0,
         resolution=1,
         summary="Files of the prediction log cannot be read; the rest of the window was measured.",
@@ -250,28 +225,22 @@ def _unreadable_files(spec: Spec, contract: Contract) -> Signal:
         timing=spec.alerts.monitoring,
         scenario=lambda value: Scenario((Input(metric, {}, value),)),
     )
-    return Signal(
+    return _panel(
         id="unreadable_files",
-        layer=Layer.MONITORING,
         title="Unreadable log files",
         description="Files of the last window that could not be read. Normal: 0. The exporter's log names each with its reason.",
-        unit="short",
         decimals=0,
         queries=(Query(f"max({metric})", "Files", instant=True),),
-        incident=Incident.MONITORING,
         view=View.STAT,
-        width=4,
-        height=6,
         levels=(Level(Severity.WARNING, 1),),
-        alerts=(alert,) if spec.alerts.monitoring.enabled else (),
+        alerts=(alert,),
     )
 
 
 def _reference(contract: Contract) -> Signal:
     info, created = contract.name("reference_info"), contract.name("reference_created_timestamp_seconds")
-    return Signal(
+    return _panel(
         id="reference",
-        layer=Layer.MONITORING,
         title="Reference in force, and its age",
         description="The version of the reference and the time since it was built. It should be as old as the model being "
         "served, no older.",
@@ -284,10 +253,7 @@ def _reference(contract: Contract) -> Signal:
                 instant=True,
             ),
         ),
-        incident=Incident.MONITORING,
         view=View.STAT,
-        width=4,
-        height=6,
     )
 
 
@@ -300,23 +266,18 @@ def _watchdog(spec: Spec) -> Signal:
         threshold=1,
         summary="This alert always fires, so that its absence shows that alerting is broken.",
         description=text(f"Alerting of {spec.title} works. Route this alert to a dead man's switch."),
-        timing=msgspec.structs.replace(spec.alerts.monitoring, for_="0s"),  # it has nothing to wait for
+        timing=msgspec.structs.replace(spec.alerts.monitoring, enabled=True, for_="0s"),  # it has nothing to wait for
         scenario=lambda _: Scenario(()),
         fires_without_data=True,
     )
     firing = selector("ALERTS", alertstate="firing", system=spec.system.name)
-    return Signal(
+    return _panel(
         id="watchdog",
-        layer=Layer.MONITORING,
         title="Alerts firing, watchdog included",
         description="Firing alerts of this system by severity. The watchdog (severity none) fires always: without it, "
         "rules are not being evaluated.",
-        unit="short",
         decimals=0,
         queries=(Query(f"count by (severity) ({firing})", "{{severity}}"),),
-        incident=Incident.MONITORING,
-        width=4,
-        height=6,
         alerts=(alert,),
     )
 
@@ -327,30 +288,25 @@ def _jobs(spec: Spec) -> str:
 
 
 def _published(spec: Spec) -> Signal:
-    return Signal(
+    return _panel(
         id="published",
-        layer=Layer.MONITORING,
         title="Series published",
         description="Series that each target gave at its last scrape: what the monitoring costs Prometheus. Normal: flat; it "
         "grows with features, their bins and model versions. A climb without end is a label that should not be one.",
-        unit="short",
         queries=(Query(f"sum by (job) ({matching('scrape_samples_scraped', _jobs(spec))})", "{{job}}"),),
-        incident=Incident.MONITORING,
         width=_width_of_targets(spec),
         height=7,
     )
 
 
 def _scrapes(spec: Spec) -> Signal:
-    return Signal(
+    return _panel(
         id="scrapes",
-        layer=Layer.MONITORING,
         title="Scrape duration",
         description="How long the last scrape of each target took. Normal: far below the scrape interval, beyond which "
         "samples are missing.",
         unit="s",
         queries=(Query(f"max by (job) ({matching('scrape_duration_seconds', _jobs(spec))})", "{{job}}"),),
-        incident=Incident.MONITORING,
         width=_width_of_targets(spec),
         height=7,
     )
@@ -367,19 +323,16 @@ def _telemetry(spec: Spec, contract: Contract) -> Signal:
         contract.name("serving_telemetry_failures_total"),
     )
     window = spec.telemetry.rate_window
-    return Signal(
+    return _panel(
         id="telemetry",
-        layer=Layer.MONITORING,
         title="Telemetry that was cut",
         description="Values that the application's telemetry counts as other, by label, and what it could not store or read "
         "in the folder of its workers. Normal: 0. A label: name the value in the spec, or find out who invents such values. "
         "Store or read: the disk of the folder is full, or its files are damaged.",
-        unit="short",
         queries=(
             Query(f"sum by (label_name) (increase({overflow}[{window}]))", "{{label_name}} as other"),
             Query(f"sum by (operation) (increase({failures}[{window}]))", "cannot {{operation}}"),
         ),
-        incident=Incident.MONITORING,
         width=_width_of_targets(spec),
         height=7,
     )

@@ -1,15 +1,18 @@
 """The model layer once outcomes are known: the feedback itself, how often each outcome happens, and performance."""
 
 from collections.abc import Iterator
+from functools import partial
 
-from mlvitals.generator.contract import Contract
+from msgspec.structs import replace
+
+from mlvitals.generator.contract import PERFORMANCE_FIGURES, Contract, Rejection
 from mlvitals.generator.promql import selector
+from mlvitals.generator.signals.building import at_levels, beyond_noise, with_noise
 from mlvitals.generator.signals.signal import (
     Alert,
     Incident,
     Input,
     Layer,
-    Level,
     Place,
     Query,
     Scenario,
@@ -17,23 +20,20 @@ from mlvitals.generator.signals.signal import (
     View,
     levels,
 )
-from mlvitals.generator.signals.text import Format, Found, FoundValue, LabelOf, Literal, Piece, Value, text, threshold
+from mlvitals.generator.signals.text import Format, Found, FoundValue, LabelOf, Literal, Value, text
 from mlvitals.generator.spec.durations import seconds
 from mlvitals.generator.spec.model import AlertPolicy, Outcome, OutcomeKind, Severity, Spec
 
 _WEEK = "7d"
 _REASON, _FIGURE, _PERCENTILE = "reason", "figure", "percentile"
-_FIGURES = {
-    OutcomeKind.BINARY: ("auc", "precision", "recall", "accuracy", "brier", "log_loss", "calibration_error"),
-    OutcomeKind.CONTINUOUS: ("mae", "rmse", "bias"),
-    OutcomeKind.RANKING: ("ndcg", "recall", "coverage"),
-}
-"""The figures of each kind."""
 _LOSS = {
     OutcomeKind.BINARY: "of the reference's AUC above chance is lost",
     OutcomeKind.CONTINUOUS: "is what the mean absolute error rose by, relative to the reference,",
     OutcomeKind.RANKING: "of the reference's NDCG is lost",
 }
+_panel = partial(Signal, layer=Layer.MODEL, view=View.STEPS, width=8, height=7)
+_feedback_panel = partial(_panel, incident=Incident.MONITORING)
+_drift_panel = partial(_panel, incident=Incident.PREDICTION_DRIFT)
 
 
 def outcome_signals(spec: Spec, contract: Contract) -> Iterator[Signal]:
@@ -60,11 +60,9 @@ def outcome_signals(spec: Spec, contract: Contract) -> Iterator[Signal]:
 
 def _feedback(spec: Spec, contract: Contract, outcome: Outcome) -> Signal:
     rate, expected = contract.name("feedback_rate"), contract.name("feedback_expected_rate")
-    fall, policy = contract.name("feedback_fall"), spec.alerts.feedback_rate
-    alerts = (*_fall_alerts(spec, contract), *_week_alerts(spec, contract, outcome))
-    return Signal(
+    fall = contract.name("feedback_fall")
+    return _feedback_panel(
         id="feedback_rate",
-        layer=Layer.MODEL,
         title="Feedback rate",
         description=f"Share of the predictions older than {outcome.max_delay} that received an outcome in time, with what "
         "is normal and how far below it the rate is. Normal: near the dashed line. A fall is a logging failure before it "
@@ -75,39 +73,32 @@ def _feedback(spec: Spec, contract: Contract, outcome: Outcome) -> Signal:
             Query(f"max({expected})", "Expected", dimmed=True),
             Query(f"max({fall})", "Fall below expected", dimmed=True),
         ),
-        incident=Incident.MONITORING,
-        view=View.STEPS,
-        width=8,
-        height=7,
         empty="No mature predictions: outcomes are looked at once they had their maximal delay to come.",
-        alerts=tuple(alerts) if policy.enabled else (),
+        alerts=(*_fall_alerts(spec, contract), *_week_alerts(spec, contract, outcome)),
     )
 
 
-def _fall_alerts(spec: Spec, contract: Contract) -> Iterator[Alert]:
-    fall, rate = contract.name("feedback_fall"), contract.name("feedback_rate")
-    for level in levels(spec.alerts.feedback_rate):
-        yield _beyond_noise(
-            fall,
-            spec.alerts.feedback_rate,
-            level,
-            name="MLFeedbackRateFall",
-            summary="Fewer predictions receive an outcome than normally.",
-            found=(
-                "Outcomes of ",
-                spec.title,
-                " are ",
-                Value(Format.PERCENT),
-                " fewer than expected",
-                Found(
-                    rate, (), {}, (Literal(": "), FoundValue(Format.PERCENT), Literal(" of the predictions have one"))
-                ),
-            ),
-            inputs=(Input(rate, {}, 0.4),),
-        )
+def _fall_alerts(spec: Spec, contract: Contract) -> tuple[Alert, ...]:
+    rate = contract.name("feedback_rate")
+    known = (Literal(": "), FoundValue(Format.PERCENT), Literal(" of the predictions have one"))
+    return beyond_noise(
+        spec.alerts.feedback_rate,
+        contract.name("feedback_fall"),
+        name="MLFeedbackRateFall",
+        summary="Fewer predictions receive an outcome than normally.",
+        describe=lambda exceeds: (
+            f"Outcomes of {spec.title} are ",
+            Value(Format.PERCENT),
+            " fewer than expected",
+            Found(rate, (), {}, known),
+            f", {exceeds}.",
+        ),
+        form=Format.PERCENT,
+        context=(Input(rate, {}, 0.4),),
+    )
 
 
-def _week_alerts(spec: Spec, contract: Contract, outcome: Outcome) -> Iterator[Alert]:
+def _week_alerts(spec: Spec, contract: Contract, outcome: Outcome) -> tuple[Alert, ...]:
     """Where no rate is expected, the same window of the week before says what is normal."""
     rate, upper = contract.name("feedback_rate"), contract.name("feedback_rate_upper_bound")
     predictions, expected = contract.name("feedback_predictions"), contract.name("feedback_expected_rate")
@@ -122,112 +113,87 @@ def _week_alerts(spec: Spec, contract: Contract, outcome: Outcome) -> Iterator[A
     def expected_elsewhere(value: float) -> Scenario:
         return Scenario((*scenario(value).inputs, Input(expected, {}, 0.9)))
 
-    for level in levels(spec.alerts.feedback_rate):
-        yield Alert(
-            name="MLFeedbackRateFall",
-            severity=level.severity,
-            expression=f"1 - max({rate}) / ({before} > 0)",
-            comparison=">",
-            threshold=level.value,
-            gate=f"and max({upper}) < {before}\n  and {enough}\n  unless max({expected})",
-            gated=expected_elsewhere,
-            summary="Fewer predictions receive an outcome than normally.",
-            description=text(
-                f"Outcomes of {spec.title} are ",
-                Value(Format.PERCENT),
-                f" fewer than a week ago, above the {level.severity} threshold {threshold(level.value, Format.PERCENT)}.",
-            ),
-            timing=spec.alerts.feedback_rate,
-            scenario=scenario,
-            format=Format.PERCENT,
-            labels=(("compared_with", "week_before"),),
-        )
+    return at_levels(
+        spec.alerts.feedback_rate,
+        name="MLFeedbackRateFall",
+        expression=f"1 - max({rate}) / ({before} > 0)",
+        gate=f"and max({upper}) < {before}\n  and {enough}\n  unless max({expected})",
+        gated=expected_elsewhere,
+        summary="Fewer predictions receive an outcome than normally.",
+        describe=lambda exceeds: (
+            f"Outcomes of {spec.title} are ",
+            Value(Format.PERCENT),
+            f" fewer than a week ago, {exceeds}.",
+        ),
+        scenario=scenario,
+        form=Format.PERCENT,
+        labels=(("compared_with", "week_before"),),
+    )
 
 
 def _delay(spec: Spec, contract: Contract, outcome: Outcome) -> Signal:
-    metric, policy = contract.name("feedback_delay_seconds"), spec.alerts.feedback_delay
-    labels, longest = {_PERCENTILE: "95"}, seconds(outcome.max_delay)
-    in_seconds = [Level(level.severity, level.value * longest) for level in levels(policy)]
-
-    def alert(level: Level) -> Alert:
-        return Alert(
-            name="MLFeedbackDelay",
-            severity=level.severity,
-            expression=f"max({selector(metric, **labels)})",
-            comparison=">",
-            threshold=level.value,
-            summary="Outcomes come so late that some may miss their maximal delay.",
-            description=text(
-                f"Outcomes of {spec.title}: 95 % come within ",
-                Value(Format.DURATION),
-                f", above the {level.severity} threshold {threshold(level.value, Format.DURATION)}; those later than "
-                f"{outcome.max_delay} do not count.",
-            ),
-            timing=policy,
-            scenario=lambda value: Scenario((Input(metric, labels, value),)),
-            format=Format.DURATION,
-        )
-
-    return Signal(
+    metric, labels = contract.name("feedback_delay_seconds"), {_PERCENTILE: "95"}
+    policy = _times(spec.alerts.feedback_delay, seconds(outcome.max_delay))
+    return _feedback_panel(
         id="feedback_delay",
-        layer=Layer.MODEL,
         title="Feedback delay",
         description="Time from a prediction to its outcome, half of them and 95 % of them. Normal: steady, and well below "
         f"the maximal delay of {outcome.max_delay}. A rise is a slow pipeline of outcomes.",
         unit="s",
         queries=(Query(f"max by ({_PERCENTILE}) ({metric})", f"p{{{{{_PERCENTILE}}}}}"),),
-        incident=Incident.MONITORING,
-        view=View.STEPS,
-        width=8,
         place=Place.DETAIL,
-        height=7,
-        levels=tuple(in_seconds),
-        alerts=tuple(alert(level) for level in in_seconds if policy.enabled),
+        levels=levels(policy),
+        alerts=at_levels(
+            policy,
+            name="MLFeedbackDelay",
+            expression=f"max({selector(metric, **labels)})",
+            summary="Outcomes come so late that some may miss their maximal delay.",
+            describe=lambda exceeds: (
+                f"Outcomes of {spec.title}: 95 % come within ",
+                Value(Format.DURATION),
+                f", {exceeds}; those later than {outcome.max_delay} do not count.",
+            ),
+            scenario=lambda value: Scenario((Input(metric, labels, value),)),
+            form=Format.DURATION,
+        ),
     )
+
+
+def _times(policy: AlertPolicy, whole: float) -> AlertPolicy:
+    """A policy whose levels are shares of a whole, with levels in the unit of the whole."""
+    shares = {"info": policy.info, "warning": policy.warning, "critical": policy.critical}
+    return replace(policy, **{name: share * whole for name, share in shares.items() if share is not None})
 
 
 def _rejected(spec: Spec, contract: Contract) -> Signal:
     metric, policy = contract.name("feedback_rejected_ratio"), spec.alerts.feedback_rejected
-    labels = {_REASON: "early"}
-
-    def alert(level: Level) -> Alert:
-        return Alert(
-            name="MLFeedbackRejected",
-            severity=level.severity,
-            expression=f'max by ({_REASON}) ({metric}{{{_REASON}!="late"}})',
-            comparison=">",
-            threshold=level.value,
-            summary="Outcomes arrive that are of no use.",
-            description=text(
-                f"Outcomes of {spec.title}: ",
-                Value(Format.PERCENT),
-                " are of no use: ",
-                LabelOf(_REASON),
-                f". That is above the {level.severity} threshold {threshold(level.value, Format.PERCENT)}. Early ones come "
-                "before their prediction: two clocks disagree. Orphans have an id that no prediction has. Invalid ones have "
-                "a label of another type. Duplicates are sent twice.",
-            ),
-            timing=policy,
-            scenario=lambda value: Scenario((Input(metric, labels, value),), labels),
-            format=Format.PERCENT,
-        )
-
-    return Signal(
+    labels = {_REASON: Rejection.EARLY.value}
+    return _feedback_panel(
         id="feedback_rejected",
-        layer=Layer.MODEL,
         title="Outcomes of no use",
         description="Share of the window's outcomes that do not count, by reason: early (before the prediction: the clocks "
         "disagree), late, duplicate, orphan (no such prediction), invalid (no label), untimed. Normal: near 0; late ones "
         "show in the delay and the feedback rate and raise no alert here.",
         unit="percentunit",
         queries=(Query(f"max by ({_REASON}) ({metric})", f"{{{{{_REASON}}}}}"),),
-        incident=Incident.MONITORING,
-        view=View.STEPS,
-        width=8,
         place=Place.DETAIL,
-        height=7,
         levels=levels(policy),
-        alerts=tuple(alert(level) for level in levels(policy) if policy.enabled),
+        alerts=at_levels(
+            policy,
+            name="MLFeedbackRejected",
+            expression=f'max by ({_REASON}) ({metric}{{{_REASON}!="{Rejection.LATE}"}})',
+            summary="Outcomes arrive that are of no use.",
+            describe=lambda exceeds: (
+                f"Outcomes of {spec.title}: ",
+                Value(Format.PERCENT),
+                " are of no use: ",
+                LabelOf(_REASON),
+                f". That is {exceeds}. Early ones come before their prediction: two clocks disagree. Orphans have an id "
+                "that no prediction has. Invalid ones have a label of another type. Duplicates are sent twice.",
+            ),
+            scenario=lambda value: Scenario((Input(metric, labels, value),), labels),
+            form=Format.PERCENT,
+        ),
     )
 
 
@@ -238,7 +204,6 @@ def _readable(spec: Spec, contract: Contract) -> Signal:
         name="MLFeedbackUnreadable",
         severity=Severity.WARNING,
         expression=f"max({metric})",
-        comparison=">",
         threshold=0,
         resolution=1,
         summary="Outcomes or their predictions cannot be read, so the feedback figures miss some.",
@@ -251,9 +216,8 @@ def _readable(spec: Spec, contract: Contract) -> Signal:
         timing=spec.alerts.monitoring,
         scenario=lambda value: Scenario((Input(metric, {}, value),)),
     )
-    return Signal(
+    return _feedback_panel(
         id="feedback_window",
-        layer=Layer.MODEL,
         title="Mature window",
         description="The newest window whose outcomes are all in: its end, its predictions, and the files that could not be "
         "read. Normal: the end follows the clock at the maximal delay, and no file is unreadable.",
@@ -264,12 +228,9 @@ def _readable(spec: Spec, contract: Contract) -> Signal:
             Query(f"max({metric})", "Unreadable files", instant=True),
             Query(f"(time() - max({end})) / 3600", "Hours since its end", instant=True),
         ),
-        incident=Incident.MONITORING,
         view=View.STAT,
-        width=8,
         place=Place.DETAIL,
-        height=7,
-        alerts=(alert,) if spec.alerts.monitoring.enabled else (),
+        alerts=(alert,),
     )
 
 
@@ -277,15 +238,14 @@ def _readable(spec: Spec, contract: Contract) -> Signal:
 
 
 def _observed(contract: Contract, outcome: Outcome) -> Signal:
-    mean = contract.name("outcome_mean")
-    return Signal(
+    mean, binary = contract.name("outcome_mean"), outcome.kind is OutcomeKind.BINARY
+    return _drift_panel(
         id="outcome_mean",
-        layer=Layer.MODEL,
         title="Outcomes and predictions",
         description="Mean outcome of the mature window with its 95 % interval, the mean of the predictions that it answers, "
         "and the reference. Normal: all close together. Outcomes that leave the predictions are concept drift; both "
         "leaving the reference is another population.",
-        unit="percentunit" if outcome.kind is OutcomeKind.BINARY else "none",
+        unit="percentunit" if binary else "none",
         queries=(
             Query(f"max({mean})", "Observed"),
             Query(f"max({contract.name('outcome_predicted_mean')})", "Predicted"),
@@ -293,12 +253,8 @@ def _observed(contract: Contract, outcome: Outcome) -> Signal:
             Query(f"max({mean}_lower_bound)", "95 % from", dimmed=True),
             Query(f"max({mean}_upper_bound)", "95 % to", dimmed=True),
         ),
-        incident=Incident.PREDICTION_DRIFT,
-        view=View.STEPS,
-        width=8,
         place=Place.DETAIL,
-        height=7,
-        minimum=0 if outcome.kind is OutcomeKind.BINARY else None,
+        minimum=0 if binary else None,
     )
 
 
@@ -307,22 +263,8 @@ def _shift(spec: Spec, contract: Contract, outcome: Outcome) -> Signal:
     binary = outcome.kind is OutcomeKind.BINARY
     form = Format.PERCENT if binary else Format.NUMBER
     unit = "" if binary else " standard deviations of the reference"
-
-    def alert(level: Level) -> Alert:
-        return _beyond_noise(
-            metric,
-            policy,
-            level,
-            name="MLLabelDrift",
-            summary="Outcomes happen more or less often than in the reference.",
-            found=(f"The mean outcome of {spec.title} is ", Value(form), f"{unit} away from the reference"),
-            expression=f"abs(max({metric}))",
-            form=form,
-        )
-
-    return Signal(
+    return _drift_panel(
         id="label_drift",
-        layer=Layer.MODEL,
         title="Label drift",
         description=(
             "Share of positive outcomes relative to the reference, less 1. "
@@ -331,36 +273,36 @@ def _shift(spec: Spec, contract: Contract, outcome: Outcome) -> Signal:
         )
         + "Normal: near 0. An alert also needs it to exceed its own noise. Where the outcomes are right, recalibrate.",
         unit="percentunit" if binary else "none",
-        queries=(
-            Query(f"max({metric})", "Shift"),
-            Query(f"max({metric}_critical_value)", "Noise floor", dimmed=True),
-        ),
-        incident=Incident.PREDICTION_DRIFT,
-        view=View.STEPS,
-        width=8,
-        height=7,
+        queries=with_noise(metric, "Shift"),
         minimum=None,
         levels=levels(policy),
-        alerts=tuple(alert(level) for level in levels(policy) if policy.enabled),
+        alerts=beyond_noise(
+            policy,
+            metric,
+            name="MLLabelDrift",
+            summary="Outcomes happen more or less often than in the reference.",
+            describe=lambda exceeds: (
+                f"The mean outcome of {spec.title} is ",
+                Value(form),
+                f"{unit} away from the reference, {exceeds}.",
+            ),
+            expression=f"abs(max({metric}))",
+            form=form,
+        ),
     )
 
 
 def _gap(contract: Contract) -> Signal:
     gap = contract.name("outcome_gap")
-    return Signal(
+    return _drift_panel(
         id="outcome_gap",
-        layer=Layer.MODEL,
         title="Prediction-outcome gap",
         description="Mean of prediction less outcome, with its standard error. Normal: as in the reference, give or take "
         "three standard errors. A gap that stays is concept drift or a model that is out of scale.",
         unit="none",
         decimals=3,
         queries=(Query(f"max({gap})", "Gap"), Query(f"max({gap}_error)", "Standard error", dimmed=True)),
-        incident=Incident.PREDICTION_DRIFT,
-        view=View.STEPS,
-        width=8,
         place=Place.DETAIL,
-        height=7,
         minimum=None,
     )
 
@@ -369,10 +311,10 @@ def _gap(contract: Contract) -> Signal:
 
 
 def _performance(contract: Contract, outcome: Outcome) -> Signal:
-    metric, figures, compared = contract.name("performance"), _FIGURES[outcome.kind], "of the reference"
-    return Signal(
+    metric, compared = contract.name("performance"), "of the reference"
+    figures = tuple(figure.name for figure in PERFORMANCE_FIGURES[outcome.kind])
+    return _drift_panel(
         id="performance",
-        layer=Layer.MODEL,
         title="Performance",
         description=f"Measured on the predictions whose outcome is known: {', '.join(figures)}; beside each its "
         "value in the reference. Normal: close to it; that of training rows is better than any window will be.",
@@ -387,9 +329,8 @@ def _performance(contract: Contract, outcome: Outcome) -> Signal:
                 names=tuple(f"{figure} {compared}" for figure in figures),
             ),
         ),
-        incident=Incident.PREDICTION_DRIFT,
-        view=View.STEPS,
         width=12,
+        height=8,
         minimum=None,
         empty="No outcomes of mature predictions yet.",
     )
@@ -397,90 +338,46 @@ def _performance(contract: Contract, outcome: Outcome) -> Signal:
 
 def _loss(spec: Spec, contract: Contract, outcome: Outcome) -> Signal:
     metric, policy = contract.name("performance_loss"), spec.alerts.performance_loss
-
-    def alert(level: Level) -> Alert:
-        return _beyond_noise(
-            metric,
-            policy,
-            level,
-            name="MLPerformanceLoss",
-            summary="The model is worse than in the reference.",
-            found=(f"Performance of {spec.title}: ", Value(Format.PERCENT), f" {_LOSS[outcome.kind]}"),
-        )
-
-    return Signal(
+    return _drift_panel(
         id="performance_loss",
-        layer=Layer.MODEL,
         title="Performance lost",
         description="How much of the reference's quality is gone: of the AUC above chance, of the NDCG, or the relative rise "
         "of the mean absolute error, with its noise floor. Normal: near 0, below the first line. Above: see whether inputs "
         "drift (covariate), the gap opens (concept), or outcomes became rarer (label).",
         unit="percentunit",
-        queries=(
-            Query(f"max({metric})", "Lost"),
-            Query(f"max({metric}_critical_value)", "Noise floor", dimmed=True),
-        ),
-        incident=Incident.PREDICTION_DRIFT,
-        view=View.STEPS,
+        queries=with_noise(metric, "Lost"),
         width=12,
+        height=8,
         minimum=None,
         levels=levels(policy),
-        alerts=tuple(alert(level) for level in levels(policy) if policy.enabled),
+        alerts=beyond_noise(
+            policy,
+            metric,
+            name="MLPerformanceLoss",
+            summary="The model is worse than in the reference.",
+            describe=lambda exceeds: (
+                f"Performance of {spec.title}: ",
+                Value(Format.PERCENT),
+                f" {_LOSS[outcome.kind]}, {exceeds}.",
+            ),
+            form=Format.PERCENT,
+        ),
     )
 
 
 def _estimated(contract: Contract) -> Signal:
     metric = contract.name("performance_estimated")
-    return Signal(
+    return _drift_panel(
         id="performance_estimated",
-        layer=Layer.MODEL,
         title="Estimated performance (no outcomes yet)",
         description="An estimate, not a measurement: what the last window's scores promise if they are calibrated. It moves "
         "with the inputs and is blind to concept drift. Compare it with the measured figures a maximal delay later.",
         unit="none",
         decimals=3,
         queries=(Query(f"max by ({_FIGURE}) ({metric})", f"estimated {{{{{_FIGURE}}}}}"),),
-        incident=Incident.PREDICTION_DRIFT,
-        view=View.STEPS,
         width=6,
+        height=8,
         place=Place.DETAIL,
         maximum=1,
         empty="No estimate: scores are not calibrated probabilities, or too few. The window's report says why.",
-    )
-
-
-# ---------------------------------------------------------------- alerts beyond noise
-
-
-def _beyond_noise(
-    metric: str,
-    policy: AlertPolicy,
-    level: Level,
-    *,
-    name: str,
-    summary: str,
-    found: tuple[Piece | str, ...],
-    expression: str | None = None,
-    form: Format = Format.PERCENT,
-    inputs: tuple[Input, ...] = (),
-) -> Alert:
-    """An alert on a figure that must exceed both its threshold and its own noise."""
-    noise, compared = f"{metric}_critical_value", expression or f"max({metric})"
-
-    def scenario(value: float, quiet: float = 0.001) -> Scenario:
-        return Scenario((Input(metric, {}, value), Input(noise, {}, quiet), *inputs))
-
-    return Alert(
-        name=name,
-        severity=level.severity,
-        expression=compared,
-        comparison=">",
-        threshold=level.value,
-        gate=f"and {compared} > max({noise})",
-        gated=lambda value: scenario(value, quiet=2 * value),
-        summary=summary,
-        description=text(*found, f", above the {level.severity} threshold {threshold(level.value, form)}."),
-        timing=policy,
-        scenario=scenario,
-        format=form,
     )

@@ -1,16 +1,16 @@
 """The model layer by segment: whose scores drift, and whose predictions miss their outcomes."""
 
 from collections.abc import Iterator
+from functools import partial
 
 from mlvitals.generator.contract import SEGMENT_LABELS, Contract
-from mlvitals.generator.signals.building import Ranking
+from mlvitals.generator.signals.building import Ranking, at_levels
 from mlvitals.generator.signals.signal import (
     THINNED,
     Alert,
     Incident,
     Input,
     Layer,
-    Level,
     Place,
     Query,
     Record,
@@ -19,13 +19,22 @@ from mlvitals.generator.signals.signal import (
     View,
     levels,
 )
-from mlvitals.generator.signals.text import Format, Found, FoundValue, LabelOf, Literal, Value, text, threshold
+from mlvitals.generator.signals.text import Format, Found, FoundValue, LabelOf, Literal, Value
 from mlvitals.generator.spec.model import AlertPolicy, Spec
 
 SHOWN = 10
 _BY = ", ".join(SEGMENT_LABELS)
 _SEGMENT, _VALUE = SEGMENT_LABELS
 _EXAMPLE = {_SEGMENT: "country", _VALUE: 'a "b" {{ c }} $d'}
+_panel = partial(
+    Signal,
+    layer=Layer.MODEL,
+    incident=Incident.PREDICTION_DRIFT,
+    place=Place.DETAIL,
+    unit="none",
+    view=View.STEPS,
+    width=8,
+)
 
 
 def segment_signals(spec: Spec) -> Iterator[Signal]:
@@ -54,65 +63,59 @@ def _ranking(metric: str) -> Ranking:
 def _scores(spec: Spec, contract: Contract) -> Signal:
     metric, policy = contract.name("segment_score_psi"), spec.alerts.segment_psi
     ranking = _ranking(metric)
-    return Signal(
+    return _panel(
         id="segment_score_drift",
-        layer=Layer.MODEL,
         title="Score drift by segment (PSI)",
         description="Population stability index of the scores of each segment against the same segment in the reference, or "
         "against all its rows where it has too few of the segment. The worst are shown. Normal: below the line. Above: "
         "compare with the score drift of all; one segment alone points at what is peculiar to it, such as one client's "
         "release.",
-        unit="none",
         decimals=3,
         queries=(ranking.query,),
-        incident=Incident.PREDICTION_DRIFT,
-        view=View.STEPS,
-        width=8,
-        place=Place.DETAIL,
         levels=levels(policy),
         records=ranking.records,
         empty="No segment has scores enough on both sides.",
-        alerts=_alerts(spec, contract, metric, policy, "MLSegmentScoreDrift", _SCORE_WORDS),
+        alerts=_alerts(
+            contract,
+            metric,
+            policy,
+            "MLSegmentScoreDrift",
+            "The prediction scores of one segment have moved away from the reference.",
+            ": score PSI ",
+        ),
     )
 
 
 def _gaps(spec: Spec, contract: Contract) -> Signal:
     metric, policy = contract.name("segment_gap_shift"), spec.alerts.segment_gap
     ranking = _ranking(metric)
-    return Signal(
+    return _panel(
         id="segment_gap",
-        layer=Layer.MODEL,
         title="Gap by segment",
         description="Prediction less outcome of each segment, less what it is in the reference, in standard deviations of "
         "the reference's outcomes. The worst are shown. Normal: near 0, within the line to either side. Beyond: the model "
         "misses the outcomes of this segment, which the figures of all may hide.",
-        unit="none",
         decimals=3,
         minimum=None,
         queries=(ranking.query,),
-        incident=Incident.PREDICTION_DRIFT,
-        view=View.STEPS,
-        width=8,
-        place=Place.DETAIL,
         levels=levels(policy),
         records=ranking.records,
         empty="No segment has outcomes enough, or the reference has none.",
-        alerts=_alerts(spec, contract, metric, policy, "MLSegmentGap", _GAP_WORDS),
+        alerts=_alerts(
+            contract,
+            metric,
+            policy,
+            "MLSegmentGap",
+            "Predictions miss the outcomes of one segment.",
+            ": prediction less outcome left the reference by, in standard deviations of its outcomes, ",
+        ),
     )
 
 
-_SCORE_WORDS = ("The prediction scores of one segment have moved away from the reference.", ": score PSI ")
-_GAP_WORDS = (
-    "Predictions miss the outcomes of one segment.",
-    ": prediction less outcome left the reference by, in standard deviations of its outcomes, ",
-)
-
-
 def _alerts(
-    spec: Spec, contract: Contract, metric: str, policy: AlertPolicy, name: str, words: tuple[str, str]
+    contract: Contract, metric: str, policy: AlertPolicy, name: str, summary: str, said: str
 ) -> tuple[Alert, ...]:
     """Alerts on a figure that must exceed both its threshold and its own noise, to either side of 0."""
-    summary, said = words
     noise, rows = f"{metric}_critical_value", contract.name("segment_rows")
     expression = _by_segment(f"abs({metric})")
 
@@ -120,36 +123,26 @@ def _alerts(
         inputs = (Input(metric, _EXAMPLE, value), Input(noise, _EXAMPLE, quiet), Input(rows, _EXAMPLE, 480))
         return Scenario(inputs, _EXAMPLE)
 
-    def alert(level: Level) -> Alert:
-        return Alert(
-            name=name,
-            severity=level.severity,
-            expression=expression,
-            comparison=">",
-            threshold=level.value,
-            gate=f"and on ({_BY}) {expression} > on ({_BY}) {_by_segment(noise)}",
-            gated=lambda value: scenario(value, quiet=2 * value),
-            summary=summary,
-            description=text(
-                f"{spec.title}, ",
-                LabelOf(_SEGMENT),
-                " ",
-                LabelOf(_VALUE),
-                said,
-                Value(Format.NUMBER),
-                f", above the {level.severity} threshold {threshold(level.value, Format.NUMBER)}.",
-                Found(
-                    rows,
-                    SEGMENT_LABELS,
-                    {},
-                    (Literal(" Rows in the window: "), FoundValue(Format.NUMBER), Literal(".")),
-                ),
-            ),
-            timing=policy,
-            scenario=scenario,
-        )
-
-    return tuple(alert(level) for level in levels(policy) if policy.enabled)
+    in_window = (Literal(" Rows in the window: "), FoundValue(Format.NUMBER), Literal("."))
+    return at_levels(
+        policy,
+        name=name,
+        expression=expression,
+        gate=f"and on ({_BY}) {expression} > on ({_BY}) {_by_segment(noise)}",
+        gated=lambda value: scenario(value, quiet=2 * value),
+        summary=summary,
+        describe=lambda exceeds: (
+            f"{contract.spec.title}, ",
+            LabelOf(_SEGMENT),
+            " ",
+            LabelOf(_VALUE),
+            said,
+            Value(Format.NUMBER),
+            f", {exceeds}.",
+            Found(rows, SEGMENT_LABELS, {}, in_window),
+        ),
+        scenario=scenario,
+    )
 
 
 def _table(spec: Spec, contract: Contract) -> Signal:
@@ -160,18 +153,14 @@ def _table(spec: Spec, contract: Contract) -> Signal:
         **({"segment_feedback_rate": "Feedback", "segment_outcome_mean": "Outcome"} if log.outcome else {}),
         **({"segment_gap": "Gap"} if spec.has_gap else {}),
     }
-    return Signal(
+    return _panel(
         id="segments",
-        layer=Layer.MODEL,
         title="Segments",
         description="The last window by segment: rows, mean score, and what became of the predictions of the mature window. "
         f"Of each column {log.max_segments} values are kept; the rest is other.",
-        unit="none",
         queries=tuple(
             Query(_by_segment(contract.name(short)), heading, instant=True) for short, heading in figures.items()
         ),
-        incident=Incident.PREDICTION_DRIFT,
         view=View.TABLE,
         width=24,
-        place=Place.DETAIL,
     )

@@ -1,9 +1,16 @@
 """Nulls as the serving application sees them: minutes after they begin, long before a window of the log ends."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from mlvitals.generator.contract import Contract
-from mlvitals.generator.signals.building import FEATURE, FeatureThreshold, Ranking, by_feature, feature_thresholds
+from mlvitals.generator.signals.building import (
+    FEATURE,
+    FeatureThreshold,
+    Ranking,
+    by_feature,
+    exceeds,
+    feature_thresholds,
+)
 from mlvitals.generator.signals.signal import (
     THINNED,
     Alert,
@@ -16,14 +23,14 @@ from mlvitals.generator.signals.signal import (
     Signal,
     levels,
 )
-from mlvitals.generator.signals.text import Format, LabelOf, Value, text, threshold
+from mlvitals.generator.signals.text import Format, LabelOf, Value, text
 from mlvitals.generator.spec.durations import seconds
-from mlvitals.generator.spec.model import AlertPolicy, Feature, Levels, Spec
+from mlvitals.generator.spec.model import AlertPolicy, Spec
 
 
 def serving_null_rate(spec: Spec, contract: Contract) -> Signal:
     """The share of predictions that were asked for with a feature null."""
-    window = spec.telemetry.rate_window
+    window, policy = spec.telemetry.rate_window, spec.alerts.null_rate
     nulls, rows = contract.name("serving_feature_null_total"), contract.name("serving_feature_rows_total")
     family = contract.name("serving_feature_null")
     record = f"{FEATURE}:{family}:ratio_rate{window}"
@@ -45,7 +52,7 @@ def serving_null_rate(spec: Spec, contract: Contract) -> Signal:
         incident=Incident.FEATURE_DRIFT,
         width=12,
         place=Place.DETAIL,
-        levels=levels(spec.alerts.null_rate),
+        levels=levels(policy),
         empty="No predictions, or the application does not hand over its features (observe(..., features=...)).",
         records=(
             Record(
@@ -55,11 +62,8 @@ def serving_null_rate(spec: Spec, contract: Contract) -> Signal:
             *ranking.records,
         ),
         alerts=(
+            *_alerts(contract, record, policy, nullable, "MLServingNullRateHigh", "A nullable feature"),
             *_alerts(
-                spec, contract, record, spec.alerts.null_rate, nullable, "MLServingNullRateHigh", "A nullable feature"
-            ),
-            *_alerts(
-                spec,
                 contract,
                 record,
                 spec.alerts.required_null_rate,
@@ -72,14 +76,9 @@ def serving_null_rate(spec: Spec, contract: Contract) -> Signal:
 
 
 def _alerts(
-    spec: Spec,
-    contract: Contract,
-    record: str,
-    policy: AlertPolicy,
-    names: Sequence[str],
-    alert_name: str,
-    subject: str,
-) -> tuple[Alert, ...]:
+    contract: Contract, record: str, policy: AlertPolicy, names: Sequence[str], alert_name: str, subject: str
+) -> Iterator[Alert]:
+    spec = contract.spec
     window, minimum = spec.telemetry.rate_window, spec.alerts.error_rate_minimum
     nulls, rows = contract.name("serving_feature_null_total"), contract.name("serving_feature_rows_total")
 
@@ -97,7 +96,6 @@ def _alerts(
             name=alert_name,
             severity=group.severity,
             expression=by_feature(record, group.matcher),
-            comparison=">",
             threshold=group.value,
             gate=f"and on ({FEATURE}) (sum by ({FEATURE}) (increase({nulls}[{window}])) >= {minimum})",
             gated=lambda value: scenario(value, predictions=0.5 / (value * seconds(window))),
@@ -107,8 +105,7 @@ def _alerts(
                 LabelOf(FEATURE),
                 f" of {spec.title} is null in ",
                 Value(Format.PERCENT),
-                f" of the predictions of the last {window}, above the {group.severity} threshold "
-                f"{threshold(group.value, Format.PERCENT)}.",
+                f" of the predictions of the last {window}, {exceeds(group, Format.PERCENT)}.",
             ),
             timing=policy,
             scenario=scenario,
@@ -116,8 +113,4 @@ def _alerts(
             url_labels=(FEATURE,),
         )
 
-    return tuple(alert(group) for group in feature_thresholds(spec, policy, _own, names) if policy.enabled)
-
-
-def _own(feature: Feature) -> Levels | None:
-    return feature.thresholds.null_rate
+    return map(alert, feature_thresholds(spec, policy, lambda feature: feature.thresholds.null_rate, names))

@@ -7,6 +7,7 @@ from typing import Literal
 
 from mlvitals.generator.promql import number
 from mlvitals.generator.signals.text import AlertText, Format
+from mlvitals.generator.spec.levels import ALERTING, level_in_force
 from mlvitals.generator.spec.model import AlertPolicy, Severity, Timing
 
 
@@ -119,7 +120,7 @@ features."""
 Comparison = Literal[">", ">=", "<", "=="]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
     """One alerting rule.
 
@@ -130,7 +131,7 @@ class Alert:
     name: str
     severity: Severity
     expression: str
-    comparison: Comparison
+    comparison: Comparison = ">"
     threshold: float
     summary: str
     description: AlertText
@@ -174,7 +175,7 @@ class Alert:
         }[self.severity]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Signal:
     """One thing that is watched."""
 
@@ -204,6 +205,6 @@ class Signal:
 
 
 def levels(policy: AlertPolicy) -> tuple[Level, ...]:
-    """The levels of a policy, mildest first."""
-    named = ((Severity.INFO, policy.info), (Severity.WARNING, policy.warning), (Severity.CRITICAL, policy.critical))
-    return tuple(Level(severity, value) for severity, value in named if value is not None)
+    """The levels of a policy, mildest first; none where it is disabled."""
+    in_force = ((severity, level_in_force(policy, None, severity)) for severity in ALERTING)
+    return tuple(Level(severity, value) for severity, value in in_force if value is not None)

@@ -6,6 +6,7 @@ ratio is ever averaged: an hour with much traffic weighs more than a quiet one, 
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from mlvitals.generator import slo as names
 from mlvitals.generator.contract import TOTAL_STAGE, Contract
@@ -29,6 +30,7 @@ from mlvitals.generator.signals.text import Format, Found, FoundValue, Literal, 
 from mlvitals.generator.spec.durations import duration, seconds
 from mlvitals.generator.spec.model import Direction, Severity, Slo, SloKind, Spec
 
+_panel = partial(Signal, place=Place.BUDGET, height=7)
 _LONGEST_PACE = 60.0
 _SAMPLES_A_WINDOW = 5
 _SCRAPES_A_RATE = 4
@@ -227,7 +229,7 @@ def slo_title(name: str) -> str:
 
 
 def _budgets(spec: Spec) -> Signal:
-    return Signal(
+    return _panel(
         id="error_budgets",
         layer=Layer.SYSTEM if spec.serving.enabled else Layer.MODEL,
         title="Error budgets left",
@@ -239,21 +241,19 @@ def _budgets(spec: Spec) -> Signal:
         incident=Incident.HIGH_LATENCY if spec.serving.enabled else Incident.FEATURE_DRIFT,
         view=View.BAR_GAUGE,
         width=8,
-        place=Place.BUDGET,
-        height=7,
         minimum=-1,
         maximum=1,
         levels=(Level(Severity.CRITICAL, 0),),
         below=True,
         empty="No data: nothing has been counted yet, or the rules are not evaluated.",
         records=_records(spec),
-        alerts=(_unknown(spec),) if spec.alerts.monitoring.enabled else (),
+        alerts=(_unknown(spec),),
     )
 
 
 def _deployments(spec: Spec) -> Signal:
     gates = _of(spec, names.DEPLOY_ALLOWED, spec.slos)
-    return Signal(
+    return _panel(
         id="deploy_gate",
         layer=Layer.SYSTEM if spec.serving.enabled else Layer.MODEL,
         title="Deployments allowed",
@@ -264,8 +264,6 @@ def _deployments(spec: Spec) -> Signal:
         incident=Incident.HIGH_LATENCY if spec.serving.enabled else Incident.FEATURE_DRIFT,
         view=View.STAT,
         width=8,
-        place=Place.BUDGET,
-        height=7,
         maximum=1,
         levels=(Level(Severity.CRITICAL, 1),),
         below=True,
@@ -275,7 +273,7 @@ def _deployments(spec: Spec) -> Signal:
 
 def _burn_rate(spec: Spec, name: str, slo: Slo) -> Signal:
     sli, own = _SLI[slo.kind](spec, slo), names.identity(spec, name)
-    return Signal(
+    return _panel(
         id=f"slo_{name}",
         layer=sli.layer,
         title=f"Burn rate: {slo_title(name).lower()}",
@@ -290,11 +288,9 @@ def _burn_rate(spec: Spec, name: str, slo: Slo) -> Signal:
         ),
         incident=sli.incident,
         width=6,
-        place=Place.BUDGET,
-        height=7,
         levels=(Level(Severity.WARNING, 1),),
         empty="No data: nothing was counted, so nothing can be said of the promise.",
-        alerts=tuple(_burn_alerts(spec, name, slo)) if spec.alerts.burn_rate.enabled else (),
+        alerts=tuple(_burn_alerts(spec, name, slo)),
     )
 
 
@@ -332,7 +328,6 @@ def _burn_alert(
         name="MLErrorBudgetBurn",
         severity=severity,
         expression=f"max without ({names.WINDOW}) ({selector(long, **own)})",
-        comparison=">",
         threshold=limit,
         gate=f"and on ({names.ID}) {selector(short, **own)} > {number(limit)}",
         gated=lambda value: scenario(value, lately=limit / 2),
@@ -372,7 +367,6 @@ def _unknown(spec: Spec) -> Alert:
         name="MLErrorBudgetUnknown",
         severity=Severity.WARNING,
         expression=f"{objectives} - ({remaining} or vector(0))",
-        comparison=">",
         threshold=0,
         resolution=1,
         summary="Nothing was counted for an objective, so nobody knows whether its promise is kept.",

@@ -1,10 +1,12 @@
 """The system layer: does the serving application answer, fast enough and without errors."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from mlvitals.generator.contract import TOTAL_STAGE, Contract, latency_buckets
 from mlvitals.generator.promql import selector
+from mlvitals.generator.signals.building import at_levels
 from mlvitals.generator.signals.signal import (
     Alert,
     Incident,
@@ -19,10 +21,11 @@ from mlvitals.generator.signals.signal import (
     View,
     levels,
 )
-from mlvitals.generator.signals.text import Format, LabelOf, Value, text, threshold
+from mlvitals.generator.signals.text import Format, LabelOf, Value, text
 from mlvitals.generator.spec.durations import seconds
 from mlvitals.generator.spec.model import Severity, Spec
 
+_panel = partial(Signal, layer=Layer.SYSTEM, incident=Incident.HIGH_LATENCY, height=7)
 QUANTILES = ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))
 
 
@@ -81,40 +84,32 @@ def _latency(spec: Spec, contract: Contract) -> Signal:
             )
         )
 
-    def alert(level: Level) -> Alert:
-        return Alert(
-            name="MLLatencyHigh",
-            severity=level.severity,
-            expression=records["p99"],
-            comparison=">",
-            threshold=level.value,
-            summary="Predictions take too long at the 99th percentile.",
-            description=text(
-                f"The p99 latency of {spec.title} is ",
-                Value(Format.DURATION),
-                f", above the {level.severity} threshold {threshold(level.value, Format.DURATION)}.",
-            ),
-            timing=policy,
-            scenario=scenario,
-            format=Format.DURATION,
-        )
-
-    return Signal(
+    return _panel(
         id="latency",
-        layer=Layer.SYSTEM,
         title="Prediction latency",
         description="Time from request to answer. Normal: p99 below the first line. Above: see which stage grew in the "
         "panel beside, and whether traffic or a deployment grew with it.",
         unit="s",
         queries=tuple(Query(record, label) for label, record in records.items()),
-        incident=Incident.HIGH_LATENCY,
         width=7,
         height=9,
         levels=levels(policy),
         records=tuple(
             Record(records[label], _quantile(quantile, buckets, counts, window, "")) for quantile, label in QUANTILES
         ),
-        alerts=tuple(alert(level) for level in levels(policy) if policy.enabled),
+        alerts=at_levels(
+            policy,
+            name="MLLatencyHigh",
+            expression=records["p99"],
+            summary="Predictions take too long at the 99th percentile.",
+            describe=lambda exceeds: (
+                f"The p99 latency of {spec.title} is ",
+                Value(Format.DURATION),
+                f", {exceeds}.",
+            ),
+            scenario=scenario,
+            form=Format.DURATION,
+        ),
     )
 
 
@@ -124,15 +119,13 @@ def _stage_latency(spec: Spec, contract: Contract) -> Signal:
     stages = f'{{stage!="{TOTAL_STAGE}"}}'
     record = f"stage:{family}:p99_rate{window}"
     expression = _quantile(0.99, f"{family}_bucket{stages}", f"{family}_count{stages}", window, "stage")
-    return Signal(
+    return _panel(
         id="stage_latency",
-        layer=Layer.SYSTEM,
         title="Latency by stage (p99)",
         description="The 99th percentile of each stage of a prediction. Normal: flat. The stage that grows is where to "
         "look; percentiles of stages do not add up to the total's.",
         unit="s",
         queries=(Query(record, "{{stage}}"),),
-        incident=Incident.HIGH_LATENCY,
         width=7,
         height=9,
         records=(Record(record, expression),),
@@ -188,13 +181,12 @@ _VERSION = "model_version"
 
 def _by_version(record: Record, **shown: Any) -> Signal:
     """A figure that the main dashboard shows over all versions, by version."""
-    return Signal(
+    return _panel(
         **shown,
-        layer=Layer.SYSTEM,
         queries=(Query(record.name, f"{{{{{_VERSION}}}}}"),),
-        incident=Incident.HIGH_LATENCY,
         place=Place.DETAIL,
         records=(record,),
+        height=8,
     )
 
 
@@ -227,17 +219,16 @@ def _throughput(spec: Spec, contract: Contract) -> Signal:
         timing=spec.alerts.monitoring,
         scenario=scenario,
     )
-    return Signal(
+    return _panel(
         id="throughput",
-        layer=Layer.SYSTEM,
         title="Throughput",
         description="Predictions a second. Normal: the daily and weekly rhythm. A drop to zero is an outage upstream or here.",
         unit="reqps",
         queries=(Query(record, "Predictions"),),
-        incident=Incident.HIGH_LATENCY,
         width=5,
         records=(Record(record, f"sum(rate({family}[{window}]))"),),
-        alerts=(alert,) if spec.alerts.monitoring.enabled else (),
+        alerts=(alert,),
+        height=8,
     )
 
 
@@ -254,40 +245,33 @@ def _error_rate(spec: Spec, contract: Contract) -> Signal:
             )
         )
 
-    def alert(level: Level) -> Alert:
-        return Alert(
-            name="MLErrorRateHigh",
-            severity=level.severity,
-            expression=record,
-            comparison=">",
-            threshold=level.value,
-            gate=f"and sum(increase({errors}[{window}])) >= {spec.alerts.error_rate_minimum}",
-            gated=lambda value: scenario(value, predictions=0.5 / (value * seconds(window))),
-            summary="Too many predictions fail.",
-            description=text(
-                f"Of the predictions of {spec.title} ",
-                Value(Format.PERCENT),
-                f" fail, above the {level.severity} threshold {threshold(level.value, Format.PERCENT)}.",
-            ),
-            timing=policy,
-            scenario=scenario,
-            format=Format.PERCENT,
-        )
-
-    return Signal(
+    return _panel(
         id="error_rate",
-        layer=Layer.SYSTEM,
         title="Error rate",
         description="Share of predictions that failed. Normal: below the first line. Above: the error types say whether "
         "inputs, a dependency or the model itself fails.",
         unit="percentunit",
         decimals=2,
         queries=(Query(record, "Failed"),),
-        incident=Incident.HIGH_LATENCY,
         width=5,
         levels=levels(policy),
         records=(Record(record, f"sum(rate({errors}[{window}])) / (sum(rate({total}[{window}])) > 0)"),),
-        alerts=tuple(alert(level) for level in levels(policy) if policy.enabled),
+        alerts=at_levels(
+            policy,
+            name="MLErrorRateHigh",
+            expression=record,
+            gate=f"and sum(increase({errors}[{window}])) >= {spec.alerts.error_rate_minimum}",
+            gated=lambda value: scenario(value, predictions=0.5 / (value * seconds(window))),
+            summary="Too many predictions fail.",
+            describe=lambda exceeds: (
+                f"Of the predictions of {spec.title} ",
+                Value(Format.PERCENT),
+                f" fail, {exceeds}.",
+            ),
+            scenario=scenario,
+            form=Format.PERCENT,
+        ),
+        height=8,
     )
 
 
@@ -311,7 +295,6 @@ def up_alert(spec: Spec, *, name: str, job: str, summary: str, what: str) -> Ale
 
 def _availability(spec: Spec) -> Signal:
     up = selector("up", job=spec.serving_job)
-    policy = spec.alerts.monitoring
     alert = up_alert(
         spec,
         name="MLServingDown",
@@ -319,20 +302,17 @@ def _availability(spec: Spec) -> Signal:
         summary="The serving application cannot be reached.",
         what="the serving application",
     )
-    return Signal(
+    return _panel(
         id="availability",
-        layer=Layer.SYSTEM,
         title="Instances up",
         description="Instances of the serving application that Prometheus reaches. Normal: all of them.",
         unit="short",
         queries=(Query(f"sum({up}) or vector(0)", "Up", instant=True),),
-        incident=Incident.HIGH_LATENCY,
         view=View.STAT,
         width=4,
-        height=7,
         levels=(Level(Severity.CRITICAL, 1),),
         below=True,
-        alerts=(alert,) if policy.enabled else (),
+        alerts=(alert,),
     )
 
 
@@ -342,9 +322,8 @@ def _model(contract: Contract) -> Signal:
         f"(time() - max by (model_version) ({trained})) "
         f"* on (model_version) group_left (framework) max by (model_version, framework) ({info})"
     )
-    return Signal(
+    return _panel(
         id="model",
-        layer=Layer.SYSTEM,
         title="Model",
         description="The versions that answer now and the time since each was trained. Two versions at once are a "
         "deployment under way.",
@@ -354,75 +333,59 @@ def _model(contract: Contract) -> Signal:
         incident=Incident.PREDICTION_DRIFT,
         view=View.STAT,
         width=4,
-        height=7,
     )
 
 
 def _gpu(spec: Spec, contract: Contract) -> Signal:
     policy, metric = spec.alerts.gpu_utilization, contract.name("gpu_utilization_ratio")
 
-    def alert(level: Level) -> Alert:
-        return Alert(
-            name="MLGpuSaturated",
-            severity=level.severity,
-            expression=f"max by (gpu) ({metric})",
-            comparison=">",
-            threshold=level.value,
-            summary="A GPU has no time left: requests queue behind it.",
-            description=text(
-                "GPU ",
-                LabelOf("gpu"),
-                f" of {spec.title} is busy ",
-                Value(Format.PERCENT),
-                f" of the time, above the {level.severity} threshold {threshold(level.value, Format.PERCENT)}.",
-            ),
-            timing=policy,
-            scenario=lambda value: Scenario((Input(metric, {"gpu": "0"}, value),), {"gpu": "0"}),
-            format=Format.PERCENT,
-        )
-
-    return Signal(
+    return _panel(
         id="gpu",
-        layer=Layer.SYSTEM,
         title="GPU utilisation",
         description="Share of time each GPU was busy. Normal: follows traffic. Full for long means queueing, idle under "
         "traffic means the work runs elsewhere.",
         unit="percentunit",
         maximum=1,
         queries=(Query(f"max by (gpu) ({metric})", "GPU {{gpu}}"),),
-        incident=Incident.HIGH_LATENCY,
         width=5,
-        height=7,
         levels=levels(policy),
-        alerts=tuple(alert(level) for level in levels(policy) if policy.enabled),
+        alerts=at_levels(
+            policy,
+            name="MLGpuSaturated",
+            expression=f"max by (gpu) ({metric})",
+            summary="A GPU has no time left: requests queue behind it.",
+            describe=lambda exceeds: (
+                "GPU ",
+                LabelOf("gpu"),
+                f" of {spec.title} is busy ",
+                Value(Format.PERCENT),
+                f" of the time, {exceeds}.",
+            ),
+            scenario=lambda value: Scenario((Input(metric, {"gpu": "0"}, value),), {"gpu": "0"}),
+            form=Format.PERCENT,
+        ),
     )
 
 
 def _processor(spec: Spec) -> Signal:
     used = selector("process_cpu_seconds_total", job=spec.serving_job)
-    return Signal(
+    return _panel(
         id="processor",
-        layer=Layer.SYSTEM,
         title="Processor cores",
         description="Processor cores that each serving process uses. Normal: follows traffic.",
         unit="short",
         queries=(Query(f"sum by (instance) (rate({used}[$__rate_interval]))", "{{instance}}"),),
-        incident=Incident.HIGH_LATENCY,
         width=6,
-        height=7,
     )
 
 
 def _memory(spec: Spec) -> Signal:
     used = selector("process_resident_memory_bytes", job=spec.serving_job)
-    return Signal(
+    return _panel(
         id="memory",
-        layer=Layer.SYSTEM,
         title="Memory",
         description="Resident memory of each serving process. Normal: flat. A steady climb is a leak.",
         unit="bytes",
         queries=(Query(f"sum by (instance) ({used})", "{{instance}}"),),
-        incident=Incident.HIGH_LATENCY,
         width=5,
-        height=7,
     )

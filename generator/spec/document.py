@@ -193,6 +193,8 @@ class _Composer:
                 last = event
                 self._take(event)
         except yaml.MarkedYAMLError as error:
+            if too_deep := _nesting_too_deep(text):
+                self._refuse_depth(too_deep)
             mark = error.problem_mark or error.context_mark
             context = f" {error.context}" if error.context else ""
             position = _at(mark) if mark else None
@@ -262,7 +264,10 @@ class _Composer:
 
     def _check_depth(self, depth: int, position: Position) -> None:
         if depth > MAX_DEPTH:
-            self._refuse(position, f"values are nested more than {MAX_DEPTH} deep", "too-deep")
+            self._refuse_depth(position)
+
+    def _refuse_depth(self, position: Position) -> NoReturn:
+        self._refuse(position, f"values are nested more than {MAX_DEPTH} deep", "too-deep")
 
     def _syntax_hint(self, error: yaml.MarkedYAMLError) -> str:
         mark = error.problem_mark
@@ -285,6 +290,23 @@ def _at(mark: Any) -> Position:
 def _event_loader() -> Any:
     """PyYAML's parser on libyaml where that is there, else the one in Python; the events are the same."""
     return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def _nesting_too_deep(text: str) -> Position | None:
+    """The place where a text that is no YAML nests more than `MAX_DEPTH` deep before it goes wrong.
+
+    Newer libyaml has a limit of its own, which it can reach while it looks ahead, before it gives the first event. The
+    parser in Python gives each event as soon as it is read.
+    """
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                return _at(event.start_mark)
+    except (yaml.YAMLError, ValueError, OverflowError):
+        pass
+    return None
 
 
 # ---------------------------------------------------------------- nodes -> plain data

@@ -5,6 +5,7 @@ this module is the only place that turns it into seconds and back.
 """
 
 import re
+from datetime import timedelta
 from typing import Annotated
 
 from msgspec import Meta
@@ -32,6 +33,11 @@ def milliseconds(duration: str) -> int:
 def seconds(duration: str) -> float:
     """The length of a duration in seconds."""
     return milliseconds(duration) / 1000
+
+
+def span(duration: str) -> timedelta:
+    """The length of a duration as datetimes are moved by it."""
+    return timedelta(milliseconds=milliseconds(duration))
 
 
 def duration(length_seconds: float) -> str:

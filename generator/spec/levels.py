@@ -8,6 +8,8 @@ ALERTING = (Severity.INFO, Severity.WARNING, Severity.CRITICAL)
 
 def level_in_force(policy: AlertPolicy, own: Levels | None, severity: Severity) -> float | None:
     """A feature's own level where it has one, else the policy's; None where the severity never holds."""
+    if not policy.enabled:
+        return None
     level = _level(own, severity) if own else None
     return _level(policy, severity) if level is None else level
 

@@ -283,6 +283,7 @@ class FeatureThresholds(Part, frozen=True, kw_only=True):
     psi: Levels | None = None
     ks: Levels | None = None
     js: Levels | None = None
+    wasserstein: Levels | None = None
     null_rate: Levels | None = None
     out_of_range_ratio: Levels | None = None
     mean_shift: (
@@ -694,6 +695,12 @@ class Alerts(Part, frozen=True, kw_only=True):
     feature_js: Annotated[AlertPolicy, Meta(description="Jensen-Shannon divergence in nats.")] = AlertPolicy(
         warning=0.05, critical=0.15
     )
+    feature_wasserstein: Annotated[
+        AlertPolicy,
+        Meta(
+            description="Wasserstein distance of numbers, in standard deviations of the reference. Disabled by default."
+        ),
+    ] = AlertPolicy(enabled=False, warning=0.25, critical=0.5)
     score_psi: AlertPolicy = AlertPolicy(warning=0.15, critical=0.25, cooldown=Cooldown(warning="6h", critical="6h"))
     segment_psi: Annotated[AlertPolicy, Meta(description="Of the scores of one segment.")] = AlertPolicy(warning=0.25)
     segment_gap: Annotated[

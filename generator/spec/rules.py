@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from datetime import datetime
 from itertools import chain, pairwise
 
-from mlvitals.generator.contract import TOTAL_STAGE, Contract
+from mlvitals.generator.contract import STATISTICS, TOTAL_STAGE, Contract
 from mlvitals.generator.estimate import family_series
 from mlvitals.generator.spec.diagnostics import KeyPath, Problem, did_you_mean, dotted, quoted
 from mlvitals.generator.spec.durations import milliseconds
@@ -14,7 +14,6 @@ from mlvitals.generator.spec.event_rules import check_events
 from mlvitals.generator.spec.model import (
     RESULTS_IN,
     AlertPolicy,
-    FeatureType,
     Levels,
     LogFormat,
     Outcome,
@@ -321,9 +320,10 @@ def _skew(spec: Spec) -> Iterator[Problem]:
     if skew.path is not None and skew.format is LogFormat.SQL:
         yield Problem((("skew", "format"),), "sql cannot be read here; write the rows to files", "consistency")
     for name, feature in spec.features.items():
-        if feature.type is FeatureType.CATEGORICAL and feature.skew == "ks":
-            message = "ks compares numbers, and this feature is categorical"
-            yield Problem((("features", name, "skew"),), message, "consistency", "use psi or js")
+        suitable = [other.name for other in STATISTICS if other.skew and other.suits(feature.type)]
+        if feature.skew not in suitable:
+            message = f"{feature.skew} compares numbers, and this feature is {feature.type}"
+            yield Problem((("features", name, "skew"),), message, "consistency", f"use {' or '.join(suitable)}")
 
 
 def _event_names(spec: Spec) -> Iterator[Problem]:

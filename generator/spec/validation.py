@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain, islice
 from typing import Any, get_args
 
@@ -160,6 +161,7 @@ class _Violation:
         return self.problem.paths[0]
 
 
+@cache
 def _validator() -> Any:
     """The library's validator, made as strict as msgspec: 1.0 is no integer, and neither 1.0 nor true is 1."""
     strict = Draft202012Validator.TYPE_CHECKER.redefine(

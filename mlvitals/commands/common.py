@@ -110,10 +110,10 @@ def duration(text: str) -> timedelta:
     """Take a length of time in the notation of specs."""
     import msgspec
 
-    from mlvitals.generator.spec.durations import Duration, milliseconds
+    from mlvitals.generator.spec.durations import Duration, span
 
     try:
-        length = timedelta(milliseconds=milliseconds(msgspec.convert(text, Duration)))
+        length = span(msgspec.convert(text, Duration))
     except msgspec.ValidationError:
         raise click.BadParameter(f"{text!r} is not a duration such as 300ms, 1h or 30d") from None
     except OverflowError:
@@ -164,10 +164,10 @@ def instant(_ctx: click.Context, _param: click.Parameter, text: str | None) -> d
 
 def window_times(spec: "Spec") -> tuple[timedelta, timedelta, timedelta]:
     """How much time a window covers, how often one ends, and how long after its end it is measured."""
-    from mlvitals.generator.spec.durations import milliseconds
+    from mlvitals.generator.spec.durations import span
 
     times = (spec.windows.length, spec.step, spec.windows.grace)
-    length, step, grace = (timedelta(milliseconds=milliseconds(time)) for time in times)
+    length, step, grace = (span(time) for time in times)
     return length, step, grace
 
 

@@ -16,7 +16,7 @@ from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import Contract
 from mlvitals.generator.rules.groups import rule_groups
 from mlvitals.generator.signals import signals
-from mlvitals.generator.spec.durations import milliseconds
+from mlvitals.generator.spec.durations import span
 from mlvitals.generator.spec.model import Spec
 
 DRIFT_TYPE = "drift_type"
@@ -54,9 +54,9 @@ def evaluate(
     local = spec_of_folder(spec, folder)
     groups = tuple(rule_groups(spec, signals(spec)))
     contract = Contract(local)
-    steps = Steps(truth.start, truth.end, _length(spec.telemetry.rate_window))
+    steps = Steps(truth.start, truth.end, span(spec.telemetry.rate_window))
     history = History(contract, steps, names_read(groups) | {contract.name(DRIFT_TYPE)})
-    length, step = _length(spec.windows.length), _length(spec.step)
+    length, step = span(spec.windows.length), span(spec.step)
     windows = windows_ending(truth.start, truth.end, length, step)
     reports = backfill(local, base_dir, reference, windows, measured_at=truth.end, history=None, results=results)
     for report in progress(iter(reports), len(windows)):
@@ -71,8 +71,4 @@ def evaluate(
 
 
 def _first_published(start: datetime, length: timedelta, spec: Spec) -> datetime:
-    return start + length + _length(spec.windows.grace)
-
-
-def _length(duration: str) -> timedelta:
-    return timedelta(milliseconds=milliseconds(duration))
+    return start + length + span(spec.windows.grace)

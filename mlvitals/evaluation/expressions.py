@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -87,6 +88,10 @@ class Store(Protocol):
         ...
 
 
+# The rules of a system are evaluated again for every window.
+_parsed = lru_cache(maxsize=1024)(promql_parser.parse)
+
+
 @dataclass(frozen=True, slots=True)
 class Evaluator:
     """Evaluates expressions on the series of a store."""
@@ -100,7 +105,7 @@ class Evaluator:
             UnknownSyntaxError: it needs more of PromQL than is understood here.
         """
         with np.errstate(all="ignore"):  # NaN is how absence is written
-            return self._vector(promql_parser.parse(expression))
+            return self._vector(_parsed(expression))
 
     def _vector(self, node: Any) -> Vector:
         found = self._value(node)

@@ -27,7 +27,7 @@ from mlvitals.exporters.publish.prometheus import RunState, run_gauges, samples_
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import Contract
 from mlvitals.generator.errors import UserError
-from mlvitals.generator.spec.durations import milliseconds, seconds
+from mlvitals.generator.spec.durations import seconds, span
 from mlvitals.generator.spec.model import Spec
 
 SOURCES = "sources.parquet"
@@ -118,7 +118,7 @@ class History:
         self._last = None
 
     def _published(self, end: datetime) -> datetime:
-        return end + timedelta(milliseconds=milliseconds(self.contract.spec.windows.grace))
+        return end + span(self.contract.spec.windows.grace)
 
     # ---------------------------------------------------------------- everything else
 

@@ -14,7 +14,7 @@ from mlvitals.exporters.sections.features.views import difference, quality_findi
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.exporters.window.sections import SECTIONS, unread
 from mlvitals.exporters.wording import number, printable, sentence, share
-from mlvitals.generator.contract import Status
+from mlvitals.generator.contract import STATISTICS, Status
 from mlvitals.generator.spec.model import Severity
 
 SCORE = "(score)"
@@ -22,6 +22,8 @@ WIDE = 110
 """Columns of a terminal from which on there is room for every figure."""
 _NAME_WIDTH = 32
 _TOP_BINS = 3
+_PRIMARY = tuple(statistic for statistic in STATISTICS if statistic.is_primary)
+_SECONDARY = tuple(statistic for statistic in STATISTICS if not statistic.is_primary)
 _STYLE = {Severity.CRITICAL: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
 
 
@@ -81,7 +83,7 @@ def _table(rows: Iterable[tuple[str, FeatureReport]], *, wide: bool) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("state", no_wrap=True)
     table.add_column("feature", no_wrap=True, max_width=_NAME_WIDTH)
-    for title in ("PSI", "D", "JS", "nulls"):
+    for title in (*(statistic.column for statistic in _PRIMARY), "nulls"):
         table.add_column(title, justify="right", no_wrap=True)
     if wide:
         for title in ("out of range", "mean then", "mean now"):
@@ -96,8 +98,8 @@ def _table(rows: Iterable[tuple[str, FeatureReport]], *, wide: bool) -> Table:
 def _cells(name: str, feature: FeatureReport) -> Iterator[Text]:
     yield _state(feature)
     yield Text(printable(name))
-    for measure in (feature.psi, feature.ks, feature.js):
-        yield _measure(measure)
+    for statistic in _PRIMARY:
+        yield _measure(getattr(feature, statistic.name))
     yield _share(feature.null_rate)
 
 
@@ -121,6 +123,9 @@ def _shifts(feature: FeatureReport) -> Iterator[Text]:
         return
     for item in feature.top_bins(_TOP_BINS):
         yield Text(shift(item))
+    for statistic in _SECONDARY:
+        if measure := feature.distances.get(statistic.name):
+            yield Text(f"{statistic.title}: {number(measure.value)} {statistic.unit}".rstrip())
     if feature.mean is not None and feature.reference_mean is not None:
         yield Text(f"mean: {number(feature.reference_mean)} to {number(feature.mean)}")
     if feature.out_of_range_ratio:

@@ -9,6 +9,7 @@ from mlvitals.exporters.reference.artifact import FeatureReference, Reference
 from mlvitals.exporters.reference.diff import Change, Facts, FeatureDiff, ReferenceDiff
 from mlvitals.exporters.statistics.judging import MINIMUM_VALUES
 from mlvitals.exporters.wording import printable
+from mlvitals.generator.contract import STATISTICS
 from mlvitals.generator.spec.model import Condition
 
 
@@ -32,7 +33,8 @@ def diff_table(diff: ReferenceDiff, console: Console) -> None:
     console.print(f"{diff.system}: reference {diff.old.version} to {diff.new.version}")
     for title, old, new in zip(_FACTS, _facts(diff.old), _facts(diff.new), strict=True):
         console.print(Text(f"{title:<11}{old if old == new else f'{old} -> {new}'}"))
-    table = _table(("feature", "change", "PSI", "D", "JS", "nulls", "cells changed"), 2)
+    columns = (statistic.column for statistic in STATISTICS)
+    table = _table(("feature", "change", *columns, "nulls", "cells changed"), 2)
     features = sorted(diff.features.items(), key=lambda item: -_movement(item[1]))
     for name, feature in [*features, *([("(score)", diff.score)] if diff.score else [])]:
         table.add_row(Text(printable(name)), *_changes(feature))
@@ -100,7 +102,7 @@ def _changes(feature: FeatureDiff) -> tuple[str, ...]:
         f"{feature.old_type} -> {feature.new_type}"
         if feature.status == "type_changed"
         else feature.status.replace("_", " "),
-        *(_change(change) for change in (feature.psi, feature.ks, feature.js)),
+        *(_change(getattr(feature, statistic.name)) for statistic in STATISTICS),
         " -> ".join(dict.fromkeys(nulls)),
         f"{changed} of {feature.cells}" if feature.status in {"compared", "insufficient_data"} else "",
     )

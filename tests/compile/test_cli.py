@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_line import mlvitals
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 STREAMREC = REPOSITORY / "specs" / "streamrec.yaml"
@@ -18,7 +19,7 @@ features:
 """
 
 
-def mlvitals(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def process(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "mlvitals", *map(str, arguments)],
         capture_output=True,
@@ -36,13 +37,13 @@ def broken(tmp_path: Path) -> Path:
 
 
 def test_help_lists_the_commands():
-    done = mlvitals("--help")
+    done = process("--help")
     assert done.returncode == 0
     assert all(command in done.stdout for command in ("compile", "lint", "reference", "drift", "export", "backfill"))
 
 
 def test_wrong_usage_exits_with_2():
-    assert mlvitals("compile").returncode == 2
+    assert process("compile").returncode == 2
     assert mlvitals("drift", STREAMREC, "--start", "yesterday", "--end", "2026-01-01").returncode == 2
     assert mlvitals("drift", STREAMREC, "--start", "2026-01-02", "--end", "2026-01-01").returncode == 2
 
@@ -121,7 +122,7 @@ def test_two_specs_of_one_system_are_refused(tmp_path: Path):
 
 @pytest.mark.parametrize("command", ["compile", "lint", "drift", "export"])
 def test_a_spec_that_is_not_there_is_a_message(command: str):
-    done = mlvitals(command, "nowhere.yaml")
+    done = process(command, "nowhere.yaml")
     assert done.returncode == 1
     assert "nowhere.yaml" in done.stderr + done.stdout
     assert "Traceback" not in done.stderr

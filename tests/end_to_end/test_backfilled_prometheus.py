@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from real_servers import fetch, running
 from examples.streamrec.faults import DAYS_SINCE, March3
 from examples.streamrec.simulate import simulate_hour, training_table
 from examples.streamrec.write import write_hour
-from tests.conftest import RELEASES, server
+from tests.conftest import RELEASES
 
 pytestmark = pytest.mark.slow
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
@@ -79,15 +79,20 @@ class Past:
 
 
 @pytest.fixture(scope="module", params=RELEASES)
-def past(request: pytest.FixtureRequest, openmetrics: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Past]:
+def past(
+    request: pytest.FixtureRequest,
+    servers: Callable[..., str],
+    openmetrics: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Past]:
     """The history as blocks in a Prometheus that scrapes nothing."""
     root = tmp_path_factory.mktemp("prometheus")
-    promtool = server("promtool", request.param)
+    promtool = servers("promtool", request.param)
     subprocess.run([promtool, "tsdb", "create-blocks-from", "openmetrics", openmetrics, root / "data"], check=True)
     config = root / "prometheus.yml"
     config.write_text("global: {}\n")
     options = (f"--config.file={config}", f"--storage.tsdb.path={root / 'data'}", "--storage.tsdb.retention.time=20y")
-    with running(server("prometheus", request.param), *options, ready="/-/ready") as address:
+    with running(servers("prometheus", request.param), *options, ready="/-/ready") as address:
         yield Past(address)
 
 

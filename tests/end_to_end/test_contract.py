@@ -35,6 +35,7 @@ OFFERED = {slo.OBJECTIVE, slo.PERIOD_DAYS, slo.INFO, "system:streamrec_deploy_al
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 VARIABLE = re.compile(r"\$(__rate_interval|__interval|__range)")
 HOUR = timedelta(hours=1)
+pytestmark = pytest.mark.slow
 
 
 def fetch(url: str) -> str | None:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ import pytest
 
 from examples.partitions import write_file, write_hour
 from examples.servers import alert_nobody, free_port
-from tests.conftest import server
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 NAME = 'we"ird\\{{ $name }} é\nx'
@@ -48,9 +47,9 @@ def rows(start: datetime, shift: float) -> pa.Table:
 
 
 @pytest.fixture
-def firing(tmp_path: Path) -> Iterator[list[dict[str, Any]]]:
+def firing(servers: Callable[..., str], tmp_path: Path) -> Iterator[list[dict[str, Any]]]:
     """The drift alerts that a real Prometheus has firing, with an exporter that measured the drifting feature."""
-    prometheus = server("prometheus")
+    prometheus = servers("prometheus")
     spec, exporter, listen = tmp_path / "odd.yaml", free_port(), free_port()
     spec.write_text(SPEC.format(port=exporter), encoding="utf-8")
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)

@@ -13,7 +13,7 @@ import pytest
 
 from examples.flights.data import FEATURES, read_flights
 from mlvitals.exporters.parts import Window
-from mlvitals.exporters.sections.features.drift import Counted
+from mlvitals.exporters.sections.features.drift import WindowCounts
 from mlvitals.exporters.statistics.distances import psi, psi_critical_value
 from mlvitals.exporters.statistics.profile import profile_column
 from mlvitals.exporters.training.build import build_reference
@@ -58,7 +58,7 @@ def hourly(spec: Spec, condition: Condition) -> Iterator[tuple[str, float, float
     for start in NIGHT_AND_DAY:
         window, rows = Window(start, start + HOUR), between(start, start + HOUR)
         profiles = {name: profile_column(rows[name], known.cells) for name, known in reference.features.items()}
-        counted = Counted(window=window, profiles=profiles)
+        counted = WindowCounts(window=window, profiles=profiles)
         report = report_on(spec, reference, "June", counted, rows=rows.num_rows, measured_at=window.end)
         for name, known in reference.features.items():
             before = known.cells.fold(reference.counts_for(known, window))

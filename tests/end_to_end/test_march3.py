@@ -7,13 +7,13 @@ and those a shared machine stands still, count as fewer minutes of the on-call's
 
 import io
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from examples.streamrec.demo import run_demo
-from tests.conftest import server
 
 pytestmark = [pytest.mark.slow, pytest.mark.realtime]
 PAGE = re.compile(
@@ -29,14 +29,14 @@ COMPRESSION = 60
     ("share", "release"), [(0.4, "stable"), (1.0, "sid")], ids=["40 %, stable", "100 %, Prometheus 3"]
 )
 def test_the_corrupted_feature_pages_within_a_window_with_value_threshold_and_bin(
-    share: float, release: str, tmp_path: Path
+    share: float, release: str, servers: Callable[..., str], tmp_path: Path
 ):
     told = io.StringIO()
     run_demo(
         tmp_path,
         share=share,
         keep=False,
-        prometheus=server("prometheus", release),
+        prometheus=servers("prometheus", release),
         console=Console(file=told, width=1000),
         compression=COMPRESSION,
     )

@@ -1,8 +1,6 @@
 """A timestamp feature through the command line: its age in seconds, from the log to the report."""
 
 import json
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
+from command_line import mlvitals
 
 NOON = datetime(2026, 3, 3, 12, tzinfo=UTC)
 SPEC = """\
@@ -32,9 +31,7 @@ def rows(begin: datetime, count: int, age: timedelta, seed: int) -> pa.Table:
 
 
 def run(*arguments: str | Path) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "mlvitals", *map(str, arguments)], capture_output=True, text=True, check=False
-    )
+    done = mlvitals(*arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from time import monotonic, sleep
@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from real_servers import fetch, running
 
 from mlvitals.cli import main
-from tests.conftest import RELEASES, server
+from tests.conftest import RELEASES
 
 SPEC = """\
 version: 1
@@ -43,7 +43,9 @@ class _Page(BaseHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module", params=RELEASES)
-def prometheus(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def prometheus(
+    request: pytest.FixtureRequest, servers: Callable[..., str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """A Prometheus that has scraped the page."""
     root = tmp_path_factory.mktemp("prometheus")
     exporter = ThreadingHTTPServer(("127.0.0.1", 0), _Page)
@@ -53,7 +55,7 @@ def prometheus(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     job = {"job_name": "shop-exporter", "scrape_interval": "1s", "static_configs": [target]}
     config.write_text(json.dumps({"scrape_configs": [job]}))
     options = (f"--config.file={config}", f"--storage.tsdb.path={root / 'data'}")
-    with running(server("prometheus", request.param), *options, ready="/-/ready") as address:
+    with running(servers("prometheus", request.param), *options, ready="/-/ready") as address:
         deadline = monotonic() + 120
         while not json.loads(fetch(f"{address}/api/v1/query?query=shop_drift_psi"))["data"]["result"]:
             assert monotonic() < deadline, "nothing was scraped"

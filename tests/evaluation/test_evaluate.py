@@ -18,6 +18,7 @@ from mlvitals.generator.signals.signal import Layer
 BEGIN = datetime(2026, 3, 2, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 END = BEGIN + 36 * HOUR
+pytestmark = pytest.mark.slow
 SPEC = Path(__file__).resolve().parents[2] / "specs" / "streamrec.yaml"
 FAULTS = {
     "slow": (LatencyRegression(BEGIN + 5 * HOUR, 3.0, BEGIN + 7 * HOUR), Layer.SYSTEM, "MLLatencyHigh"),

@@ -27,6 +27,7 @@ NOON = BEGIN + timedelta(hours=12)
 EVENING = BEGIN + timedelta(hours=18)
 TRAFFIC = Traffic(mean_per_hour=600)
 STALE = "item_popularity_features"
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -137,5 +137,5 @@ def test_no_script_in_a_text_imports_what_only_a_checkout_has():
     name = r"(?:generator|exporters|evaluation|incidents|verification)"
     wrong = re.compile(rf"\bfrom {name}(?:\.\w+)* import\b|\bimport {name}\s*(?:[.,;]|$)", re.MULTILINE)
     roots = ("benchmarks", "examples", "exporters", "generator", "mlvitals", "tests")
-    files = [file for root in roots for file in (REPOSITORY / root).rglob("*.py")]
-    assert [str(file) for file in files if wrong.search(file.read_text("utf-8"))] == []
+    texts = {file: file.read_text("utf-8") for root in roots for file in (REPOSITORY / root).rglob("*.py")}
+    assert [str(file) for file, text in texts.items() if wrong.search(text) and "ruff: noqa: TID251" not in text] == []

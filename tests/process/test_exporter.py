@@ -21,7 +21,7 @@ from mlvitals.exporters.parts import Window
 from mlvitals.exporters.process.exporter import Exporter, run_exporter
 from mlvitals.exporters.process.json_log import JsonLog
 from mlvitals.exporters.publish.results import open_results
-from mlvitals.exporters.reading.log import LogError
+from mlvitals.exporters.reading.sources import LogError
 from mlvitals.exporters.reference.artifact import Reference
 from mlvitals.exporters.reference.stores import DirectoryStore, open_store
 from mlvitals.exporters.training.build import build_reference

@@ -1,15 +1,23 @@
 import re
 import subprocess
 from collections import Counter
+from collections.abc import Iterable
 from datetime import timedelta
 
 import msgspec
 import pytest
 from exporter_samples import HOSTILE, NOON, OUTCOMES, SPEC, measured, report, samples_of, value
+from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from mlvitals.exporters.parts import FileProblem, Measure
-from mlvitals.exporters.publish.prometheus import RunState, render, render_window, samples_of_window
+from mlvitals.exporters.publish.prometheus import (
+    RunState,
+    families_of_window,
+    render,
+    render_window,
+    samples_of_window,
+)
 from mlvitals.exporters.sections.changes import Change, ChangeKind
 from mlvitals.exporters.sections.concept.report import ConceptReport
 from mlvitals.exporters.sections.features.report import Bin, FeatureReport
@@ -31,6 +39,17 @@ def families(page: bytes) -> set[str]:
 
 def test_every_exporter_family_of_the_contract_is_published_and_no_other() -> None:
     assert families(PAGE) == {family.name for family in CONTRACT.of(Producer.EXPORTER)}
+
+
+def test_the_families_of_a_window_hold_what_its_text_says() -> None:
+    window = report(outcomes=OUTCOMES)
+    text = render_window(CONTRACT, window).decode()
+
+    def held(found: Iterable[Metric]) -> set[tuple[str, frozenset[tuple[str, str]], float]]:
+        samples = [sample for family in found for sample in family.samples]
+        return {(one.name, frozenset(one.labels.items()), float(one.value)) for one in samples}
+
+    assert held(families_of_window(CONTRACT, window)) == held(text_string_to_metric_families(text))
 
 
 def test_every_sample_has_exactly_the_labels_of_its_family() -> None:

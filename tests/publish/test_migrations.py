@@ -222,7 +222,7 @@ from pathlib import Path
 import msgspec
 from sqlalchemy import event
 from mlvitals.exporters.publish.results import open_results
-from generator.spec.model import Results
+from mlvitals.generator.spec.model import Results
 
 store = open_results(msgspec.json.decode(sys.argv[2], type=Results), Path(sys.argv[1]))
 

@@ -1,6 +1,6 @@
 """A run without an exporter process: its page as a textfile and on a Pushgateway, stand-in and real."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -16,7 +16,6 @@ from examples.servers import free_port
 from mlvitals.exporters.publish.handover import PublishError, page_of_run, push, write_textfile
 from mlvitals.exporters.sections.freshness import Reading
 from mlvitals.generator.contract import Contract, Producer
-from tests.conftest import server
 
 CONTRACT = Contract(SPEC)
 END = NOON + timedelta(minutes=6)
@@ -61,10 +60,10 @@ def test_a_folder_that_is_not_there_is_a_message(tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_a_real_node_exporter_serves_the_textfile(tmp_path: Path):
+def test_a_real_node_exporter_serves_the_textfile(servers: Callable[..., str], tmp_path: Path):
     write_textfile(PAGE, tmp_path / "shop.prom")
     options = ["--collector.disable-defaults", "--collector.textfile", f"--collector.textfile.directory={tmp_path}"]
-    with running(server("node_exporter"), *options) as address:
+    with running(servers("node_exporter"), *options) as address:
         served = samples_of(fetch(f"{address}/metrics"))
     assert samples_of(PAGE).items() <= served.items()
     assert served[("node_textfile_scrape_error", frozenset())] == 0
@@ -157,9 +156,9 @@ def test_an_address_that_cannot_be_asked_is_a_message(address: str):
 
 
 @pytest.mark.slow
-def test_a_real_pushgateway_takes_the_page_and_the_next_one_in_its_place(tmp_path: Path):
+def test_a_real_pushgateway_takes_the_page_and_the_next_one_in_its_place(servers: Callable[..., str]):
     later = page_of_run(CONTRACT, report(features={}), {}, END, END)
-    with running(server("pushgateway")) as address:
+    with running(servers("pushgateway")) as address:
         push(PAGE, address, SPEC.exporter_job)
         first = samples_of(fetch(f"{address}/metrics"))
         push(later, address, SPEC.exporter_job)

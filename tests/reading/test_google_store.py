@@ -15,8 +15,8 @@ import pytest
 from exporter_samples import HOUR, NOON, SPEC, WINDOW, log_rows, write_parquet
 
 from mlvitals.exporters.paths import RETRY_LIMIT_SECONDS, locate
-from mlvitals.exporters.reading.files import StoredFile, walk
-from mlvitals.exporters.reading.log import LogError
+from mlvitals.exporters.reading.files import Tree
+from mlvitals.exporters.reading.sources import LogError
 from mlvitals.exporters.reference.artifact import Reference
 from mlvitals.exporters.sections.freshness import newest
 from mlvitals.exporters.training.build import build_reference
@@ -57,7 +57,7 @@ def measured(path: str, folder: Path, reference: Reference = REFERENCE, **log: o
 
 
 def names(store: str, path: str) -> list[str]:
-    return [file.path for file in walk(*locate(url(store, path), Path())) if isinstance(file, StoredFile)]
+    return [file.path for file in Tree(*locate(url(store, path), Path())).walk()]
 
 
 # ---------------------------------------------------------------- reading

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from exporter_samples import HOUR, NOON, SPEC, WINDOW, log_rows, write_parquet
 
-from mlvitals.exporters.reading.log import LogError
+from mlvitals.exporters.reading.sources import LogError
 from mlvitals.exporters.reference.artifact import Reference
 from mlvitals.exporters.sections.freshness import newest
 from mlvitals.exporters.training.build import build_reference

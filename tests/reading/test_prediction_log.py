@@ -15,16 +15,10 @@ import pytest
 from exporter_samples import HOSTILE, HOUR, NOON, WINDOW, log_rows, write_parquet
 
 from mlvitals.exporters.parts import FileProblem, Window
-from mlvitals.exporters.reading.files import StoredFile, partition_span
-from mlvitals.exporters.reading.log import (
-    BATCH_ROWS,
-    BATCH_VALUES,
-    BrokenFileError,
-    Chunk,
-    LogError,
-    files_of_window,
-    read_file,
-)
+from mlvitals.exporters.reading.files import partition_span
+from mlvitals.exporters.reading.log import Log
+from mlvitals.exporters.reading.scan import BATCH_ROWS, BATCH_VALUES, BrokenFileError, Chunk
+from mlvitals.exporters.reading.sources import LogError, LogFile
 from mlvitals.generator.spec.model import FeatureType, LogFormat, PredictionLog
 
 COLUMNS = {"age": FeatureType.INTEGER, "country": FeatureType.CATEGORICAL, "score": FeatureType.FLOAT}
@@ -34,19 +28,13 @@ def read(
     folder: Path, path: str = "log", *, window: Window = WINDOW, columns: dict[str, FeatureType] = COLUMNS, **log: Any
 ) -> tuple[list[Chunk], list[FileProblem]]:
     """What all files of a window hold, and what is wrong with some."""
-    spec = PredictionLog(path=path, **log)
     chunks, problems = [], []
-    for file in files_of_window(spec, folder, window):
-        if isinstance(file, FileProblem):
-            problems.append(file)
-            continue
+    for file in Log(PredictionLog(path=path, **log), folder).files(window):
         try:
-            items = list(read_file(file, spec.format, columns, spec.timestamp, window))
+            chunks += list(file.chunks(columns))
         except BrokenFileError as error:
             problems.append(FileProblem(path=file.path, problem=str(error)))
-            continue
-        chunks += [item for item in items if isinstance(item, Chunk)]
-        problems += [item for item in items if isinstance(item, FileProblem)]
+        problems += file.problems
     return chunks, problems
 
 
@@ -187,7 +175,7 @@ def test_only_partitions_that_may_hold_the_window_are_opened(tmp_path: Path) -> 
     ]
     for folder in opened + left_out:
         write_parquet(log_rows(*_bounds(), 1), tmp_path / "log" / folder / "a.parquet")
-    found = files_of_window(PredictionLog(path="log"), tmp_path, WINDOW)
+    found = Log(PredictionLog(path="log"), tmp_path).files(WINDOW)
     assert [str(Path(file.path).parent.relative_to(tmp_path / "log")) for file in found] == opened
 
 
@@ -195,8 +183,8 @@ def test_a_window_shorter_than_an_hour_opens_the_folder_of_its_hour(tmp_path: Pa
     table = log_rows(NOON, NOON + HOUR, 3600)
     write_parquet(table, tmp_path / "log" / f"date={NOON:%Y-%m-%d}" / f"hour={NOON:%H}" / "a.parquet")
     short = Window(NOON + timedelta(minutes=46), NOON + timedelta(minutes=46, seconds=20))
-    (file,) = files_of_window(PredictionLog(path="log"), tmp_path, short)
-    assert isinstance(file, StoredFile)
+    (file,) = Log(PredictionLog(path="log"), tmp_path).files(short)
+    assert isinstance(file, LogFile)
 
 
 def test_a_row_that_arrived_after_its_hour_is_found_in_the_next_folder(tmp_path: Path) -> None:
@@ -459,10 +447,10 @@ def test_a_file_that_cannot_be_opened_is_a_problem_and_the_others_are_read(open_
 
 def test_a_file_that_vanishes_after_it_was_listed_is_broken(tmp_path: Path) -> None:
     gone = write_parquet(log_rows(*_bounds(), 10), tmp_path / "log" / "a")
-    (file,) = files_of_window(PredictionLog(path="log"), tmp_path, WINDOW)
+    (file,) = Log(PredictionLog(path="log"), tmp_path).files(WINDOW)
     gone.unlink()
     with pytest.raises(BrokenFileError, match="cannot be opened: No such file or directory"):
-        list(read_file(file, LogFormat.PARQUET, COLUMNS, "timestamp", WINDOW))
+        list(file.chunks(COLUMNS))
 
 
 def test_rows_without_a_time_are_told_and_the_others_are_read(tmp_path: Path) -> None:

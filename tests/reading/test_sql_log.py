@@ -13,7 +13,9 @@ from exporter_samples import HOSTILE, HOUR, NOON, SPEC, WINDOW, log_rows, write_
 from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Double, Integer, MetaData, Numeric, Table, Text
 
 from mlvitals.exporters.reading import sql as sql_log
-from mlvitals.exporters.reading.log import Chunk, LogError, files_of_window, read_file
+from mlvitals.exporters.reading.log import Log
+from mlvitals.exporters.reading.scan import Chunk
+from mlvitals.exporters.reading.sources import LogError
 from mlvitals.exporters.reading.sql import SqlTable
 from mlvitals.exporters.training.build import ReferenceDataError, build_reference
 from mlvitals.exporters.training.data import build_from_table
@@ -59,9 +61,8 @@ def write(database: Database, rows: Iterable[dict[str, Any]], times: Any = WITH_
 
 def read(database: Database, columns: dict[str, FeatureType] = COLUMNS, **changes: Any) -> list[Chunk]:
     """What the table holds of the window."""
-    log = log_of(database, **changes)
-    (source,) = files_of_window(log, database.folder, WINDOW)
-    return list(read_file(source, log.format, columns, log.timestamp, WINDOW))
+    (table,) = Log(log_of(database, **changes), database.folder).files(WINDOW)
+    return list(table.chunks(columns))
 
 
 def values(chunks: list[Chunk], column: str) -> list[object]:

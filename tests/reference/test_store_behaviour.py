@@ -21,7 +21,9 @@ from mlvitals.exporters.reference.versions import ReferenceStore
 REFERENCE = reference_of(spec_of({"age": {}}), {"age": random().normal(size=500)})
 LATER = msgspec.structs.replace(REFERENCE, created=NOON + timedelta(days=1), rows=7, model_version="2026-03-01")
 URIS = {"folder": "references", "mlflow": "mlflow+sqlite:///mlflow.db"}
-PROCESS = multiprocessing.get_context("spawn")
+PROCESS = multiprocessing.get_context("forkserver")
+"""A process starts as a copy of one that has imported what all need, and nothing of what the tests did since."""
+PROCESS.set_forkserver_preload(["mlflow", "mlvitals.exporters.reference.mlflow", "drift_samples"])
 
 
 @dataclass(frozen=True)

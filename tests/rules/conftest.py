@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 import yaml
 
@@ -30,7 +31,7 @@ def hostile() -> Spec:
                     HOSTILE_FEATURE: {
                         "source": HOSTILE_TEXT,
                         "description": HOSTILE_TEXT,
-                        "thresholds": {"psi": {"critical": 0.4}},
+                        "thresholds": {"psi": {"critical": 0.4}, "wasserstein": {"warning": 0.3}},
                     },
                     "plain": {"nullable": True, "skew": "js", "source": HOSTILE_TEXT},
                 },
@@ -47,7 +48,7 @@ def hostile() -> Spec:
                     "answers": {"kind": "availability", "objective": 0.999, "description": HOSTILE_TEXT},
                     "fresh": {"kind": "freshness", "objective": 0.95, "period": "30d", "deploy_above": 0.1},
                 },
-                "alerts": {"many_features": 2},
+                "alerts": {"many_features": 2, "feature_wasserstein": {"enabled": True}},
                 "links": {"runbooks": "https://example.com/{{.Value}}/{"},
             },
             allow_unicode=True,
@@ -92,18 +93,31 @@ def tiny_spec() -> Spec:
     return tiny()
 
 
+@pytest.fixture(scope="session")
+def generated() -> Callable[[Spec], dict[str, str]]:
+    """Make the rules file of a spec, and its test files, once: name to text."""
+    files: dict[bytes, dict[str, str]] = {}
+
+    def make(spec: Spec) -> dict[str, str]:
+        key = msgspec.json.encode(spec)
+        if key not in files:
+            watched = signals(spec)
+            rules = {f"{spec.system.name}.rules.yml": rules_file(spec, watched, "A marker")}
+            files[key] = rules | test_files(spec, watched, "A marker")
+        return files[key]
+
+    return make
+
+
 @pytest.fixture
-def generate(tmp_path: Path) -> Callable[[Spec], tuple[Path, list[Path]]]:
+def generate(generated: Callable[[Spec], dict[str, str]], tmp_path: Path) -> Callable[[Spec], tuple[Path, list[Path]]]:
     """Write the rules file of a spec, and its test files; gives their paths."""
 
     def write(spec: Spec) -> tuple[Path, list[Path]]:
-        watched = signals(spec)
-        rules = tmp_path / f"{spec.system.name}.rules.yml"
-        rules.write_text(rules_file(spec, watched, "A marker"))
-        tests = [(tmp_path / name, text) for name, text in test_files(spec, watched, "A marker").items()]
-        for path, text in tests:
-            path.write_text(text)
-        return rules, [path for path, _ in tests]
+        rules, *tests = [tmp_path / name for name in generated(spec)]
+        for name, text in generated(spec).items():
+            (tmp_path / name).write_text(text)
+        return rules, tests
 
     return write
 

@@ -20,6 +20,7 @@ PARTNERS = {
     **dict.fromkeys(
         (
             "MLFeatureDrift",
+            "MLFeatureDistance",
             "MLManyFeaturesDrifting",
             "MLDriftWithBusinessImpact",
             "MLNullRateHigh",

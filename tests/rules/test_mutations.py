@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-import yaml
+from promtool_slices import read, slices, write
 
 from mlvitals.generator.spec.durations import duration, seconds
 
@@ -76,15 +76,15 @@ def failing(output: str) -> set[tuple[str, str, str]]:
 @pytest.mark.parametrize("position", [0, 1], ids=["even rules", "odd rules"])
 def test_a_changed_rule_fails_its_test(change: Callable, position, stable_promtool, hostile_spec, generate, run):
     rules, tests = generate(hostile_spec)
-    document = yaml.safe_load(rules.read_text())
+    document = read(rules)
     alerts = [rule for group in document["groups"] for rule in group["rules"] if "alert" in rule]
     changed = [rule for rule in alerts[position::2] if rule["alert"] != "MLWatchdog"]
     named = {(rule["alert"], rule["labels"]["severity"], rule["labels"]["threshold"]) for rule in changed}
     for rule in changed:
         change(rule)
-    rules.write_text(yaml.safe_dump(document))
+    write(rules, document)
 
-    tested = run(stable_promtool, "test", "rules", *tests)
+    tested = run(stable_promtool, "test", "rules", *slices(*tests))
 
     survivors = named - failing(tested.stdout + tested.stderr)
     assert survivors <= SURVIVORS.get(change.__name__, set())

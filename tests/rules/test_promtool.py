@@ -1,6 +1,8 @@
 """The generated rules and tests, judged by promtool itself."""
 
-import yaml
+import re
+
+from promtool_slices import read, slices
 
 
 def test_the_rules_pass_every_lint_of_promtool(promtool, any_spec, generate, run):
@@ -11,13 +13,36 @@ def test_the_rules_pass_every_lint_of_promtool(promtool, any_spec, generate, run
 
 def test_every_generated_test_passes(promtool, any_spec, generate, run):
     _, tests = generate(any_spec)
+    tested = run(promtool, "test", "rules", *slices(*tests))
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
+def test_the_generated_files_pass_as_they_are(promtool, flights, generate, run):
+    _, tests = generate(flights)
     tested = run(promtool, "test", "rules", *tests)
     assert tested.returncode == 0, tested.stdout + tested.stderr
 
 
+def test_slices_hold_every_case_once_with_the_rules_it_reads(streamrec, generate):
+    rules, tests = generate(streamrec)
+    all_rules = rules_of(rules)
+    cases = [case for path in tests for case in read(path)["tests"]]
+    sliced = [read(path) for path in slices(*tests)]
+    assert sorted(map(repr, cases)) == sorted(repr(case) for one in sliced for case in one["tests"])
+    for one in sliced:
+        kept = rules_of(rules.parent / one["rule_files"][0])
+        checked = {check["alertname"] for case in one["tests"] for check in case["alert_rule_test"]}
+        names = set(re.findall(r"[\w:]+", repr(kept)))
+        assert kept == [rule for rule in all_rules if rule.get("alert") in checked or rule.get("record") in names]
+
+
+def rules_of(path):
+    return [rule for group in read(path)["groups"] for rule in group["rules"]]
+
+
 def test_every_alert_has_a_case_that_fires_and_one_that_is_silent(any_spec, generate):
     rules, tests = generate(any_spec)
-    groups = yaml.safe_load(rules.read_text())["groups"]
+    groups = read(rules)["groups"]
     alerts = {
         (rule["alert"], rule["labels"]["severity"], rule["labels"]["threshold"])
         for group in groups
@@ -26,7 +51,7 @@ def test_every_alert_has_a_case_that_fires_and_one_that_is_silent(any_spec, gene
     }
     fired, silent = set(), set()
     for path in tests:
-        for test in yaml.safe_load(path.read_text())["tests"]:
+        for test in read(path)["tests"]:
             for check in test["alert_rule_test"]:
                 labels = [alert["exp_labels"] for alert in check["exp_alerts"]]
                 firing = {(check["alertname"], one["severity"], one["threshold"]) for one in labels}
@@ -41,7 +66,7 @@ def test_text_of_the_spec_reaches_people_as_it_was_written(hostile_spec, generat
     checks = [
         alert
         for path in tests
-        for test in yaml.safe_load(path.read_text())["tests"]
+        for test in read(path)["tests"]
         for check in test["alert_rule_test"]
         for alert in check["exp_alerts"]
     ]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import accumulate
 
 import pytest
-import yaml
+from promtool_slices import read, slices, write
 
 from mlvitals.generator.promql import number
 from mlvitals.generator.spec.load import parse_spec
@@ -39,7 +39,7 @@ def holds(generate: Callable, run: Callable, stable_promtool: str, tmp_path) -> 
     rules, _ = generate(parse_spec(SPEC))
 
     def check(series: Mapping[str, str], after: str, expected: Expected, within: float = 0.001) -> None:
-        groups = yaml.safe_load(rules.read_text())["groups"]
+        groups = read(rules)["groups"]
         document = {
             "rule_files": [rules.name],
             "evaluation_interval": "1m",
@@ -62,9 +62,8 @@ def holds(generate: Callable, run: Callable, stable_promtool: str, tmp_path) -> 
                 }
             ],
         }
-        path = tmp_path / "budgets.test.yml"
-        path.write_text(yaml.safe_dump(document))
-        tested = run(stable_promtool, "test", "rules", path)
+        path = write(tmp_path / "budgets.test.yml", document)
+        tested = run(stable_promtool, "test", "rules", *slices(path))
         assert tested.returncode == 0, tested.stdout + tested.stderr
 
     return check

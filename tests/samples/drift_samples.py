@@ -11,7 +11,7 @@ import pyarrow as pa
 from mlvitals.exporters.parts import Window
 from mlvitals.exporters.reading.columns import ColumnTypeError
 from mlvitals.exporters.reference.artifact import Reference
-from mlvitals.exporters.sections.features.drift import Counted
+from mlvitals.exporters.sections.features.drift import WindowCounts
 from mlvitals.exporters.sections.features.report import FeatureReport
 from mlvitals.exporters.statistics.cells import Cells, make_cells
 from mlvitals.exporters.statistics.profile import ColumnProblem, FeatureProfile, profile_column
@@ -69,7 +69,7 @@ def outcome(values: Any, cells: Cells, at: Any = None) -> FeatureProfile | Colum
 
 def compared(spec: Spec, reference: Reference, columns: Mapping[str, Any]) -> WindowReport:
     score = spec.prediction_log.score
-    counted = Counted(
+    counted = WindowCounts(
         window=WINDOW,
         profiles={
             name: outcome(columns[name], known.cells) for name, known in reference.features.items() if name in columns

@@ -96,6 +96,7 @@ def measured(psi: float = 0.4, **changes: Any) -> FeatureReport:
             "ks_pvalue": 1e-9,
             "ks_pvalue_adjusted": 3e-9,
             "js": Measure(value=0.05, critical_value=0.004),
+            "wasserstein": Measure(value=0.5, critical_value=0.02),
             "quality": QUALITY,
             "severity": Severity.CRITICAL,
             "bins": (

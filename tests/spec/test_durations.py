@@ -1,11 +1,13 @@
 """Durations as Prometheus writes them."""
 
+from datetime import UTC, datetime
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlvitals.generator.spec.durations import Duration, duration, milliseconds, seconds
+from mlvitals.generator.spec.durations import Duration, duration, milliseconds, seconds, span
 
 
 @pytest.mark.parametrize(
@@ -30,6 +32,10 @@ def test_a_length_is_written_with_the_largest_units_first():
 @given(st.integers(0, 10**12))
 def test_writing_and_reading_a_duration_loses_no_millisecond(length: int):
     assert milliseconds(duration(length / 1000)) == length
+
+
+def test_a_moment_is_moved_by_a_duration():
+    assert datetime(2026, 3, 2, tzinfo=UTC) + span("1d1h500ms") == datetime(2026, 3, 3, 1, 0, 0, 500_000, tzinfo=UTC)
 
 
 @given(st.integers(0, 10**12))

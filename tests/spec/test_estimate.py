@@ -67,6 +67,11 @@ def test_a_skew_measure_counts_the_features_that_use_it(streamrec: Spec):
     assert found["streamrec_skew_psi"] + found["streamrec_skew_ks"] == len(streamrec.features)
 
 
+@pytest.mark.parametrize("figure", ["ks", "ks_critical_value", "ks_pvalue"])
+def test_a_statistic_of_numbers_counts_no_categorical_feature(figure):
+    assert (series(SMALL, f"drift_{figure}"), series(SMALL, "drift_js")) == (1, 2)
+
+
 def test_a_metric_takes_8_bytes_a_point_of_every_series():
     found = estimate(parse_spec(SMALL), 0)
     assert storage(SMALL, "metric", 0) == found.series * 8 * 86_400 / 15

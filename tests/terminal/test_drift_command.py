@@ -1,17 +1,15 @@
 """`mlvitals drift` and `mlvitals backfill` as cron, Airflow and CI run them."""
 
 import json
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from command_line import mlvitals
 from exporter_samples import value, write_parquet
 
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
 NOON = datetime(2026, 3, 3, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 SPEC = """\
@@ -49,11 +47,6 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
     built = mlvitals("reference", "build", path, "--data", training)
     assert built.returncode == 0, built.stderr
     return path
-
-
-def mlvitals(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "mlvitals", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY)
 
 
 def test_a_measured_window_exits_with_0_whatever_was_found(spec: Path):

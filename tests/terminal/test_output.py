@@ -84,6 +84,7 @@ def test_a_finding_has_its_three_top_bins_its_mean_its_quality_and_the_action():
         "  (60, +inf): 10.0% to 40.0%",
         "  (-inf, 30]: 50.0% to 25.0%",
         "  (30, 60]: 40.0% to 35.0%",
+        "  Wasserstein distance: 0.5 standard deviations of the reference",
         "  mean: 40 to 41.5",
         "  out of range: 12.5%",
         "  quality: mean +2.5 sd, variance x0.25, new 3.0%, infinite 0.1%, without premium, without family",

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from examples.alert_conditions import AlertConditions, Page, evaluate, page_of
 from mlvitals.evaluation.expressions import UnknownSyntaxError
@@ -60,4 +61,5 @@ def test_an_expression_beyond_what_is_understood_is_an_error():
 
 
 def test_series_without_a_label_and_with_an_empty_one_are_the_same():
-    assert page_of('x{a="",b="c"} 1\n') == {"x": {frozenset({("b", "c")}): 1.0}}
+    page = text_string_to_metric_families('x{a="",b="c"} 1\n')
+    assert page_of(page) == {"x": {frozenset({("b", "c")}): 1.0}}

@@ -14,7 +14,7 @@ from mlvitals.exporters.parts import Window
 from mlvitals.exporters.process.exporter import Exporter
 from mlvitals.exporters.process.json_log import JsonLog
 from mlvitals.exporters.publish.results import open_results
-from mlvitals.exporters.reading.log import LogError
+from mlvitals.exporters.reading.sources import LogError
 from mlvitals.exporters.sections.outcomes.report import OutcomeReport
 from mlvitals.exporters.window.history import OutcomeFacts, drift_history, with_drift_type
 from mlvitals.exporters.window.report import WindowReport

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from exporter_samples import HOSTILE, HOUR, NOON, SPEC, WINDOW, log_rows, write_parquet
 
-from mlvitals.exporters.reading.log import LogError
+from mlvitals.exporters.reading.sources import LogError
 from mlvitals.exporters.reference.artifact import Reference
 from mlvitals.exporters.sections.features.report import FeatureReport
 from mlvitals.exporters.training.build import build_reference
@@ -96,7 +96,7 @@ def test_any_split_into_row_groups_and_batches_gives_the_same_counts(
     file = write("a.parquet", hour(1, 2000))
     expected = counted(run(tmp_path))
     pq.write_table(hour(1, 2000), file, row_group_size=3 * rows - 1)
-    monkeypatch.setattr("mlvitals.exporters.reading.log.BATCH_ROWS", rows)
+    monkeypatch.setattr("mlvitals.exporters.reading.scan.BATCH_ROWS", rows)
     assert counted(run(tmp_path)) == expected
 
 

@@ -17,7 +17,7 @@ from mlvitals.exporters.sections.features.views import difference, quality_findi
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.exporters.window.sections import SECTIONS, unread
 from mlvitals.exporters.wording import number, printable, sentence, share
-from mlvitals.generator.contract import DriftKind, Status
+from mlvitals.generator.contract import STATISTICS, DriftKind, Status
 from mlvitals.generator.spec.model import Severity
 
 SCORE = "Prediction score"
@@ -148,7 +148,7 @@ def _findings(rows: _Rows) -> Iterator[str]:
 def _lead(feature: FeatureReport) -> str:
     """The most important thing there is to say, in a sentence."""
     text = sentence(feature.reason)
-    if feature.bins and any(item and item.severity for item in (feature.psi, feature.ks, feature.js)):
+    if feature.bins and any(item.severity for item in feature.distances.values()):
         top = feature.top_bins(1)[0]
         text = f"Bin {top.label} held {share(top.reference)} of the reference and holds {share(top.current)} now."
     return f'<p class="lead">{_text(text)}</p>\n' if text else ""
@@ -167,10 +167,12 @@ def _plot(feature: FeatureReport) -> str:
     return f'<div class="plot"><div>{legend}{bin_chart(feature.bins)}</div>{facts}</div>\n'
 
 
+_TITLES = {statistic.name: statistic.title for statistic in STATISTICS}
+
+
 def _figures(feature: FeatureReport) -> Iterator[tuple[str, str]]:
-    for name, measure in (("PSI", feature.psi), ("KS distance D", feature.ks), ("JS divergence", feature.js)):
-        if measure:
-            yield name, f"{measure.value:.3f} <small>noise {measure.critical_value:.3f}</small>"
+    for name, measure in feature.distances.items():
+        yield _TITLES[name], f"{measure.value:.3f} <small>noise {measure.critical_value:.3f}</small>"
     if feature.mean is not None:
         was = "" if feature.reference_mean is None else f" <small>was {number(feature.reference_mean)}</small>"
         yield "Mean", f"{number(feature.mean)}{was}"
@@ -204,9 +206,7 @@ _COLUMNS = (
     ("State", ""),
     ("Feature", ""),
     ("Type", "wide"),
-    ("PSI", "number"),
-    ("D", "number"),
-    ("JS", "number"),
+    *((statistic.column, "number") for statistic in STATISTICS),
     ("Nulls", "number"),
     ("Out of range", "number wide"),
     ("Mean then", "number wide"),
@@ -227,7 +227,7 @@ def _all(rows: _Rows) -> str:
 def _row(name: str, feature: FeatureReport) -> str:
     kind = feature.urgency or ("ok" if feature.status is Status.OK else "")
     numbers = (
-        *((_measured(measure), "number") for measure in (feature.psi, feature.ks, feature.js)),
+        *((_measured(getattr(feature, statistic.name)), "number") for statistic in STATISTICS),
         (_optional(feature.null_rate, share), "number"),
         (_optional(feature.out_of_range_ratio, share), "number wide"),
         (_optional(feature.reference_mean, number), "number wide"),

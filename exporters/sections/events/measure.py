@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,13 +19,14 @@ from numpy.typing import NDArray
 
 from mlvitals.exporters.parts import FileProblem, Window
 from mlvitals.exporters.reading.columns import ColumnTypeError, comparable
-from mlvitals.exporters.reading.files import StoredFile
 from mlvitals.exporters.reading.ids import Hashes, hash_ids
-from mlvitals.exporters.reading.log import BrokenFileError, Chunk, LogError, files_of_window, read_file
-from mlvitals.exporters.reading.sql import SqlTable
+from mlvitals.exporters.reading.known import KnownFiles
+from mlvitals.exporters.reading.log import Log
+from mlvitals.exporters.reading.scan import BrokenFileError, Chunk
+from mlvitals.exporters.reading.sources import LogError, LogPart
 from mlvitals.exporters.reading.text import Column, numbers_among
 from mlvitals.exporters.sections.events.report import EventCount, EventsReport, Reject
-from mlvitals.generator.spec.durations import milliseconds
+from mlvitals.generator.spec.durations import span
 from mlvitals.generator.spec.model import Event, EventsLog, FeatureType, LogFormat, Spec
 
 TOO_LARGE = 1e9
@@ -40,13 +40,14 @@ _LONGEST_NAME = 80
 _SECTION = "business.events_log"
 
 
-def measure_events(spec: Spec, base_dir: Path, window: Window) -> EventsReport:
+def measure_events(spec: Spec, base_dir: Path, window: Window, known: KnownFiles | None = None) -> EventsReport:
     """Count the events of the step that ends with a window, or earlier by the log's delay.
 
     Args:
         spec: the system's spec, with a business.events_log.
         base_dir: where its relative paths start.
         window: the measured window.
+        known: what was learnt of files before.
 
     Raises:
         ValueError: the spec has no events log.
@@ -54,15 +55,15 @@ def measure_events(spec: Spec, base_dir: Path, window: Window) -> EventsReport:
     log = spec.business.events_log
     if log is None:
         raise ValueError("the spec has no business.events_log")
-    delay, step = (timedelta(milliseconds=milliseconds(time)) for time in (log.delay, spec.step))
+    delay, step = (span(time) for time in (log.delay, spec.step))
     looked_at = Window(window.start - delay, window.end - delay)
     last_step = Window(max(looked_at.start, looked_at.end - step), looked_at.end)
     counting = _Counting(log, spec.business.logged, last_step)
     stretch = looked_at if counting.distinct else last_step
     found = _Tally()
     try:
-        for file in files_of_window(log, base_dir, stretch, _SECTION):
-            found.merge(_tally_of(file, counting, stretch))
+        for file in Log(log, base_dir, name=_SECTION, known=known).files(stretch):
+            found.merge(_tally_of(file, counting))
     except LogError as error:
         found.problems.append(FileProblem(path=log.path, problem=str(error)))
     return _report(spec, last_step, looked_at, found)
@@ -152,21 +153,17 @@ class _Tally:
         self.problems += (problem for problem in other.problems if problem not in self.problems)
 
 
-def _tally_of(file: StoredFile | SqlTable | FileProblem, counting: _Counting, stretch: Window) -> _Tally:
+def _tally_of(file: LogPart, counting: _Counting) -> _Tally:
     """What one file holds; nothing but the problem where it breaks."""
-    if isinstance(file, FileProblem):
-        return _Tally(problems=[file])
-    tally, log = _Tally(), counting.log
+    tally = _Tally()
     try:
-        for item in read_file(file, log.format, counting.columns, log.timestamp, stretch):
-            if isinstance(item, FileProblem):
-                tally.problems.append(item)
-            else:
-                tally.merge(_tally_of_chunk(item, counting))
+        for chunk in file.chunks(counting.columns):
+            tally.merge(_tally_of_chunk(chunk, counting))
+        tally.problems += file.problems
     except BrokenFileError as error:
         return _Tally(problems=[FileProblem(path=file.path, problem=str(error))])
     except ColumnTypeError as error:
-        return _Tally(problems=[_column_problem(file.path, log.event, error)])
+        return _Tally(problems=[_column_problem(file.path, counting.log.event, error)])
     _leave_out_columns_without_numbers(tally, file.path, counting)
     return tally
 

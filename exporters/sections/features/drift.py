@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from msgspec.structs import replace
@@ -23,18 +23,17 @@ from mlvitals.exporters.sections.features.report import (
 from mlvitals.exporters.statistics.cells import NumericCells
 from mlvitals.exporters.statistics.distances import (
     Psi,
+    Sides,
     benjamini_hochberg,
-    js,
-    js_critical_value,
     ks,
-    ks_critical_value,
     ks_pvalue,
     psi,
-    psi_critical_value,
+    statistics_of,
 )
 from mlvitals.exporters.statistics.judging import MINIMUM_VALUES, LevelLimits, level_limits, measure, worst
 from mlvitals.exporters.statistics.profile import ColumnProblem, FeatureProfile
-from mlvitals.generator.contract import SchemaDifferenceKind, Status
+from mlvitals.generator.contract import STATISTICS, SchemaDifferenceKind, Status
+from mlvitals.generator.contract.statistics import PSI
 from mlvitals.generator.spec.model import Feature, FeatureType, Severity, Spec
 
 ColumnResult: TypeAlias = FeatureProfile | ColumnProblem
@@ -58,7 +57,7 @@ _ACTION_BY_STATUS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counted:
+class WindowCounts:
     """What was counted in a window."""
 
     window: Window
@@ -72,7 +71,11 @@ class Counted:
     """Columns of the log that neither the spec nor the reference knows."""
 
 
-def compare(spec: Spec, reference: Reference, reference_version: str, counted: Counted) -> FeaturesReport:
+_Limits: TypeAlias = Mapping[str, LevelLimits]
+"""By statistic, the values above which each severity holds; one that is not in here never raises an alarm."""
+
+
+def compare(spec: Spec, reference: Reference, reference_version: str, counted: WindowCounts) -> FeaturesReport:
     """Compare every feature of the spec, and the scores, with the reference."""
     window, profiles = counted.window, counted.profiles
 
@@ -102,7 +105,7 @@ def compare(spec: Spec, reference: Reference, reference_version: str, counted: C
         )
         for name, feature in spec.features.items()
     }
-    score_limits = _Limits(psi=level_limits(spec.alerts.score_psi, None), ks={}, js={})
+    score_limits = {PSI.name: level_limits(spec.alerts.score_psi, None)}
     score_report = None
     if spec.prediction_log.score is not None:
         score_report = report(FeatureType.FLOAT, score_limits, reference.score, counted.score or _MISSING)
@@ -117,7 +120,7 @@ def compare(spec: Spec, reference: Reference, reference_version: str, counted: C
     )
 
 
-def _count_window(reference: Reference, newest: NewestScores, limits: "_Limits", rows_per_bin: int) -> CountWindow:
+def _count_window(reference: Reference, newest: NewestScores, limits: _Limits, rows_per_bin: int) -> CountWindow:
     assert reference.score is not None
     expected = reference.counts_for(reference.score, newest.window)
     report = _report(FeatureType.FLOAT, reference.score, expected, newest.profile, limits, rows_per_bin)
@@ -149,7 +152,7 @@ def _report(
     normal: FeatureReference,
     expected: Counts,
     found: ColumnResult,
-    limits: "_Limits",
+    limits: _Limits,
     rows_per_bin: int,
 ) -> FeatureReport:
     if isinstance(found, ColumnProblem):
@@ -232,25 +235,27 @@ def _occupied(normal: FeatureReference, expected: Counts) -> int:
 
 
 def _with_statistics(
-    known: FeatureReport, normal: FeatureReference, expected: Counts, found: FeatureProfile, limits: "_Limits"
+    known: FeatureReport, normal: FeatureReference, expected: Counts, found: FeatureProfile, limits: _Limits
 ) -> FeatureReport:
-    before, now = normal.cells.fold(expected), normal.cells.fold(found.counts)
-    sizes = int(expected.sum()), found.values
-    cells = _occupied(normal, expected)
-    stability = psi(before, now)
-    psi_measure = measure(stability.value, psi_critical_value(*sizes, cells), limits.psi)
-    js_measure = measure(js(before, now), js_critical_value(*sizes, cells), limits.js)
-    measured = replace(known, psi=psi_measure, js=js_measure, bins=_bins(normal.cells.labels, before, now, stability))
-    if isinstance(normal.cells, NumericCells):
-        distance = ks(expected, found.counts, normal.cells.points)
-        measured = replace(
-            measured,
-            ks=measure(distance.value, ks_critical_value(*sizes), limits.ks),
-            ks_pvalue=ks_pvalue(distance.value, *sizes),
-            ks_error_bound=distance.error_bound,
-        )
-    severity = worst(item.severity for item in (measured.psi, measured.ks, measured.js) if item)
-    return replace(measured, severity=severity, action=_ACTION_BY_SEVERITY[severity])
+    sides = Sides(normal.cells, expected, found.counts, normal.summary.std)
+    measures = {
+        name: measure(statistic.value, statistic.critical_value, limits.get(name, {}))
+        for name, statistic in statistics_of(sides).items()
+    }
+    before, now = sides.folded
+    severity = worst(item.severity for item in measures.values())
+    measured = replace(
+        known,
+        **measures,
+        bins=_bins(normal.cells.labels, before, now, psi(before, now)),
+        severity=severity,
+        action=_ACTION_BY_SEVERITY[severity],
+    )
+    if not isinstance(normal.cells, NumericCells):
+        return measured
+    distance = ks(expected, found.counts, normal.cells.points)
+    pvalue = ks_pvalue(distance.value, *sides.sizes)
+    return replace(measured, ks_pvalue=pvalue, ks_error_bound=distance.error_bound)
 
 
 def _bins(labels: tuple[str, ...], before: Counts, now: Counts, stability: Psi) -> tuple[Bin, ...]:
@@ -266,18 +271,8 @@ def _with_adjusted_pvalues(features: dict[str, FeatureReport]) -> dict[str, Feat
     return {name: replace(report, ks_pvalue_adjusted=adjusted.get(name)) for name, report in features.items()}
 
 
-class _Limits(NamedTuple):
-    """The values above which each severity holds, by statistic; one that is not in here never does."""
-
-    psi: LevelLimits
-    ks: LevelLimits
-    js: LevelLimits
-
-
 def _feature_limits(spec: Spec, feature: Feature) -> _Limits:
-    own, alerts = feature.thresholds, spec.alerts
-    return _Limits(
-        psi=level_limits(alerts.feature_psi, own.psi),
-        ks=level_limits(alerts.feature_ks, own.ks),
-        js=level_limits(alerts.feature_js, own.js),
-    )
+    return {
+        statistic.name: level_limits(statistic.policy_in(spec.alerts), statistic.levels_of(feature))
+        for statistic in STATISTICS
+    }

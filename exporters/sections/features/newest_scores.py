@@ -1,12 +1,12 @@
 """The count window of the prediction monitor: the newest scores up to a moment, however long ago they were given.
 
 Where traffic is low an hour holds too few scores to judge; where it is high, 10,000 scores are minutes. The window is
-read back from the log in steps that double, so that a quiet system costs few more walks than a busy one.
+read back from the log in steps that double, so that a quiet system costs few more walks than a busy one. A file that a
+step opens is read for all steps to come.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from mlvitals.exporters.parts import FileProblem, Window
 from mlvitals.exporters.reading.columns import ColumnTypeError, epoch_microseconds, numbers
-from mlvitals.exporters.reading.files import StoredFile
-from mlvitals.exporters.reading.log import BrokenFileError, Chunk, files_of_window, read_file
-from mlvitals.exporters.reading.sql import SqlTable
+from mlvitals.exporters.reading.log import Plan
+from mlvitals.exporters.reading.scan import Chunk
+from mlvitals.exporters.reading.sources import Reader
 from mlvitals.exporters.statistics.cells import Cells
 from mlvitals.exporters.statistics.profile import FeatureProfile, profile_column
-from mlvitals.generator.spec.model import FeatureType, PredictionLog
+from mlvitals.generator.spec.model import FeatureType
 
 LOOK_BACK = 32
 """How many lengths of the time window are searched at most."""
@@ -35,51 +35,36 @@ class NewestScores(NamedTuple):
     profile: FeatureProfile
 
 
-def newest_scores(log: PredictionLog, base_dir: Path, cells: Cells, window: Window, count: int) -> NewestScores | None:
+def newest_scores(score: str, cells: Cells, window: Window, count: int) -> Plan[NewestScores | None]:
     """Count the newest scores that were given before a window's end.
 
     Files that cannot be read are left out: the measurement of the time window tells them.
 
     Args:
-        log: where predictions are recorded; with a score column.
-        base_dir: where a relative path starts.
+        score: the log's column of scores.
         cells: the score's cells, from its reference.
         window: the time window.
         count: how many scores to take; rows without a score do not count.
 
     Returns:
         None where there is no score within `LOOK_BACK` windows.
-
-    Raises:
-        LogError: the log as a whole cannot be read.
     """
-    newest = _Scores(np.empty(0, np.int64), np.empty(0))
-    for part in _backwards(window):
-        for file in files_of_window(log, base_dir, part):
-            newest = _with_file(newest, file, log, part, count)
-        if newest.scores.size >= count:
+    readers = [_ScoreReader(score, part, count, patient=step > 0) for step, part in enumerate(_backwards(window))]
+    for step, reader in enumerate(readers):
+        reader.patient = False
+        # Those of older parts wait for files that are opened now; a busy window does not even need that.
+        yield readers[step:] if step else [reader]
+        if sum(len(of_part.newest.times) for of_part in readers[: step + 1]) >= count:
             break
-    if not newest.scores.size:
+    newest = [reader.newest for reader in reversed(readers)]
+    times, scores = (np.concatenate(columns)[-count:] for columns in zip(*newest, strict=True))
+    if not scores.size:
         return None
-    oldest = _EPOCH + timedelta(microseconds=int(newest.times[0]))
-    return NewestScores(count, Window(oldest, window.end), profile_column(pa.array(newest.scores), cells))
+    oldest = _EPOCH + timedelta(microseconds=int(times[0]))
+    return NewestScores(count, Window(oldest, window.end), profile_column(pa.array(scores), cells))
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class _Scores(NamedTuple):
-    """Scores in order of time."""
-
-    times: NDArray[np.int64]
-    """Microseconds since 1970."""
-    scores: NDArray[np.float64]
-
-    def merge(self, other: "_Scores", count: int) -> "_Scores":
-        """The newest of both; of equally old ones those of the other count as newer."""
-        times, scores = np.append(self.times, other.times), np.append(self.scores, other.scores)
-        order = np.argsort(times, kind="stable")[-count:]
-        return _Scores(times[order], scores[order])
 
 
 def _backwards(window: Window) -> Iterator[Window]:
@@ -91,33 +76,76 @@ def _backwards(window: Window) -> Iterator[Window]:
         searched *= 2
 
 
-def _with_file(
-    newest: _Scores, file: StoredFile | SqlTable | FileProblem, log: PredictionLog, window: Window, count: int
-) -> _Scores:
-    """Add the scores of a file; one that breaks half way counts not at all."""
-    if isinstance(file, FileProblem) or log.score is None:
-        return newest
-    merged = newest
-    try:
-        for chunk in read_file(file, log.format, {log.score: FeatureType.FLOAT}, log.timestamp, window):
-            if isinstance(chunk, Chunk):
-                merged = merged.merge(_timed_scores(chunk, log.score), count)
-    except BrokenFileError:
-        return newest
-    return merged
+class _Scores(NamedTuple):
+    """When scores were given, in microseconds since 1970, and what they are."""
+
+    times: NDArray[np.int64]
+    scores: NDArray[np.float64]
+
+    def joined(self, other: "_Scores") -> "_Scores":
+        """Both, one after the other."""
+        return _Scores(np.append(self.times, other.times), np.append(self.scores, other.scores))
+
+    def take(self, places: NDArray[np.intp]) -> "_Scores":
+        """Those at some places."""
+        return _Scores(self.times[places], self.scores[places])
+
+
+_NO_SCORES = _Scores(np.empty(0, np.int64), np.empty(0))
+
+
+class _ScoreReader(Reader):
+    """Keeps the newest scores of one part of the past.
+
+    Of equally old ones those of later files and rows count as newer, in the order in which folders list files: that in
+    which a patient reader gets them is another one.
+    """
+
+    def __init__(self, score: str, part: Window, count: int, *, patient: bool) -> None:
+        super().__init__({score: FeatureType.FLOAT}, part, patient=patient)
+        self._score = score
+        self._count = count
+        self._of_file = _NO_SCORES
+        self._paths: list[list[str]] = []
+        self._path = ""
+        self._files = np.empty(0, np.int64)
+        """For each score, the place of its file in `_paths`."""
+        self.newest = _NO_SCORES
+
+    def add(self, chunk: Chunk) -> None:
+        """Add the scores of some rows."""
+        self._path = chunk.path
+        both = self._of_file.joined(_timed_scores(chunk, self._score))
+        self._of_file = both.take(np.argsort(both.times, kind="stable")[-self._count :])
+
+    def end_file(self, problems: Sequence[FileProblem], *, broken: bool) -> None:
+        """Count the scores of a file, where it does not break half way."""
+        found, self._of_file = self._of_file, _NO_SCORES
+        if broken or not found.times.size:
+            return
+        self._paths.append(self._path.split("/"))
+        both = self.newest.joined(found)
+        files = np.append(self._files, np.full(found.times.size, len(self._paths) - 1))
+        newest = np.lexsort((self._ranks()[files], both.times))[-self._count :]
+        self.newest, self._files = both.take(newest), files[newest]
+
+    def _ranks(self) -> NDArray[np.int64]:
+        """The place of each file among all, as folders list them."""
+        ranks = np.empty(len(self._paths), np.int64)
+        ranks[sorted(range(len(self._paths)), key=self._paths.__getitem__)] = np.arange(len(self._paths))
+        return ranks
 
 
 def _timed_scores(chunk: Chunk, score: str) -> _Scores:
     """When each score of a chunk was given; none where the column holds something else."""
-    nothing = _Scores(np.empty(0, np.int64), np.empty(0))
     column = chunk.columns.get(score)
     if column is None or chunk.times is None:
-        return nothing
+        return _NO_SCORES
     present = column.is_valid()
     try:
         scores = numbers(column.filter(present), FeatureType.FLOAT).astype(np.float64)
     except ColumnTypeError:
-        return nothing
+        return _NO_SCORES
     times = epoch_microseconds(chunk.times.filter(present)).to_numpy()
     kept = ~np.isnan(scores)
     return _Scores(times[kept], scores[kept])

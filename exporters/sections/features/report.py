@@ -3,7 +3,8 @@
 import msgspec
 
 from mlvitals.exporters.parts import Measure, Window
-from mlvitals.generator.contract import UNMEASURABLE, SchemaDifferenceKind, Status
+from mlvitals.exporters.statistics.distances import Distances
+from mlvitals.generator.contract import STATISTICS, UNMEASURABLE, SchemaDifferenceKind, Status
 from mlvitals.generator.spec.levels import ALERTING
 from mlvitals.generator.spec.model import FeatureType, Severity
 
@@ -62,7 +63,7 @@ class Quality(msgspec.Struct, frozen=True, kw_only=True):
     """The worst of all figures here."""
 
 
-class FeatureReport(msgspec.Struct, frozen=True, kw_only=True):
+class FeatureReport(Distances[Measure], frozen=True, kw_only=True):
     """One feature (or the score) in one window.
 
     Every figure is None where it is undefined; `status` and `reason` then say why. Never NaN.
@@ -80,20 +81,23 @@ class FeatureReport(msgspec.Struct, frozen=True, kw_only=True):
     mean: float | None = None
     reference_mean: float | None = None
     out_of_range_ratio: float | None = None
-    psi: Measure | None = None
-    ks: Measure | None = None
     ks_pvalue: float | None = None
     ks_pvalue_adjusted: float | None = None
     """The p-value after Benjamini and Hochberg, over all features of the window."""
     ks_error_bound: float | None = None
     """The true D lies between ks.value and ks.value plus this."""
-    js: Measure | None = None
     quality: Quality | None = None
     severity: Severity | None = None
-    """The worst of psi, ks, js and quality."""
+    """The worst of all drift statistics and of quality."""
     action: str = ""
     bins: tuple[Bin, ...] = ()
     """Every cell, in order of the cells."""
+
+    @property
+    def distances(self) -> dict[str, Measure]:
+        """The drift statistics that are known, by name, in the order of the metrics contract."""
+        found = {statistic.name: getattr(self, statistic.name) for statistic in STATISTICS}
+        return {name: measure for name, measure in found.items() if measure is not None}
 
     @property
     def urgency(self) -> Severity | None:

@@ -1,6 +1,6 @@
 """Features and prediction scores as gauges, as SQL rows and as words for people."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +18,7 @@ from mlvitals.exporters.sections.features.report import (
     SchemaDifference,
 )
 from mlvitals.exporters.wording import printable, share
-from mlvitals.generator.contract import Contract, SchemaDifferenceKind, Status
+from mlvitals.generator.contract import STATISTICS, Contract, SchemaDifferenceKind, Statistic, Status
 
 SCORE_NAME = "prediction_score"
 """What `feature_name` holds in rows of the score."""
@@ -31,6 +31,18 @@ def _feature_key() -> tuple[Column[Any], ...]:
     )
 
 
+_FIRST = 3
+"""Statistics of the first release. Columns of later ones stand where migrations put them, at the end."""
+
+
+def _statistic_columns(statistics: Sequence[Statistic]) -> Iterator[Column[float]]:
+    for statistic in statistics:
+        yield Column(statistic.name, Float)
+        yield Column(f"{statistic.name}_critical_value", Float)
+        if statistic.pvalue_help:
+            yield Column(f"{statistic.name}_pvalue", Float)
+
+
 drift_features = Table(
     "drift_features",
     TABLES,
@@ -41,17 +53,9 @@ drift_features = Table(
     Column("null_rate", Float),
     Column("mean", Float),
     Column("out_of_range_ratio", Float),
-    Column("psi", Float),
-    Column("psi_critical_value", Float),
-    Column("ks", Float),
-    Column("ks_critical_value", Float),
-    Column("ks_pvalue", Float),
-    Column("js", Float),
-    Column("js_critical_value", Float),
+    *_statistic_columns(STATISTICS[:_FIRST]),
     Column("severity", String(16)),
-    # Columns of later versions come last, where migrations add them; null in rows of earlier ones.
-    Column("wasserstein", Float),
-    Column("wasserstein_critical_value", Float),
+    *_statistic_columns(STATISTICS[_FIRST:]),
 )
 drift_results = Table(
     "drift_results",
@@ -87,13 +91,8 @@ def _rows(feature: FeatureReport, window_end: datetime, **key: object) -> Rows:
             "null_rate": feature.null_rate,
             "mean": feature.mean,
             "out_of_range_ratio": feature.out_of_range_ratio,
-            "psi": value_of(feature.psi),
-            "psi_critical_value": critical_value_of(feature.psi),
-            "ks": value_of(feature.ks),
-            "ks_critical_value": critical_value_of(feature.ks),
+            **dict(_statistic_values(feature)),
             "ks_pvalue": feature.ks_pvalue,
-            "js": value_of(feature.js),
-            "js_critical_value": critical_value_of(feature.js),
             "severity": feature.severity and feature.severity.value,
         },
     )
@@ -112,6 +111,13 @@ def _rows(feature: FeatureReport, window_end: datetime, **key: object) -> Rows:
         )
 
 
+def _statistic_values(feature: FeatureReport) -> Iterator[tuple[str, float | None]]:
+    for statistic in STATISTICS:
+        measure = getattr(feature, statistic.name)
+        yield statistic.name, value_of(measure)
+        yield f"{statistic.name}_critical_value", critical_value_of(measure)
+
+
 def info_gauges(contract: Contract) -> Samples:
     """Return the features that the spec has, which are known without any window."""
     features = contract.spec.features.items()
@@ -124,13 +130,7 @@ _FIGURES: dict[str, Callable[[FeatureReport], float | None]] = {
     "feature_mean": lambda feature: feature.mean,
     "feature_reference_mean": lambda feature: feature.reference_mean,
     "feature_out_of_range_ratio": lambda feature: feature.out_of_range_ratio,
-    "drift_psi": lambda feature: value_of(feature.psi),
-    "drift_psi_critical_value": lambda feature: critical_value_of(feature.psi),
-    "drift_ks": lambda feature: value_of(feature.ks),
-    "drift_ks_critical_value": lambda feature: critical_value_of(feature.ks),
     "drift_ks_pvalue": lambda feature: feature.ks_pvalue_adjusted,
-    "drift_js": lambda feature: value_of(feature.js),
-    "drift_js_critical_value": lambda feature: critical_value_of(feature.js),
 }
 _QUALITY_FIGURES: dict[str, Callable[[Quality], float | None]] = {
     "feature_mean_shift": lambda quality: value_of(quality.mean_shift),
@@ -185,6 +185,10 @@ def _feature_samples(contract: Contract, report: FeaturesReport) -> dict[str, It
     samples: dict[str, Iterable[Sample]] = {
         short: [((name,), figure(feature)) for name, feature in features.items()] for short, figure in _FIGURES.items()
     }
+    for statistic in STATISTICS:
+        measures = {name: getattr(feature, statistic.name) for name, feature in features.items()}
+        samples[statistic.family] = [((name,), value_of(item)) for name, item in measures.items()]
+        samples[statistic.noise_family] = [((name,), critical_value_of(item)) for name, item in measures.items()]
     for short, of_quality in _QUALITY_FIGURES.items():
         samples[short] = [
             ((name,), of_quality(feature.quality)) for name, feature in features.items() if feature.quality

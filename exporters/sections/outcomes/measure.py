@@ -6,23 +6,25 @@ outcomes that count are then known, and a share of answered predictions means th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
+from msgspec.structs import replace
 
 from mlvitals.exporters.parts import FileProblem, Window
-from mlvitals.exporters.paths import PathError, first_line, locate
 from mlvitals.exporters.reading.columns import ColumnTypeError
-from mlvitals.exporters.reading.files import WIDEST_OFFSET, StoredFile, partition_span, walk
+from mlvitals.exporters.reading.files import WIDEST_OFFSET, Keep, partition_span
 from mlvitals.exporters.reading.ids import Hashes, hash_ids, hash_rows
 from mlvitals.exporters.reading.instants import InstantError
-from mlvitals.exporters.reading.log import BrokenFileError, Chunk, LogError, files_of_window, read_file
-from mlvitals.exporters.reading.sql import SqlTable
+from mlvitals.exporters.reading.known import KnownFiles
+from mlvitals.exporters.reading.log import ListingError, Log, Place, Plan, Task
+from mlvitals.exporters.reading.scan import BrokenFileError, Chunk
+from mlvitals.exporters.reading.sources import LogError, Reader
+from mlvitals.exporters.reading.text import Columns
 from mlvitals.exporters.reference.artifact import OutcomeReference
 from mlvitals.exporters.sections.outcomes.columns import (
     Floats,
@@ -47,24 +49,17 @@ from mlvitals.exporters.sections.outcomes.join import (
 from mlvitals.exporters.sections.outcomes.judge import OutcomeTally, judged
 from mlvitals.exporters.sections.outcomes.performance import estimated_figures, tally_for
 from mlvitals.exporters.sections.outcomes.report import EstimatedPerformance, OutcomeReport
-from mlvitals.generator.spec.durations import milliseconds
-from mlvitals.generator.spec.model import FeatureType, LogFormat, Outcome, OutcomeKind, PredictionLog, Spec
+from mlvitals.generator.spec.durations import span
+from mlvitals.generator.spec.model import FeatureType, Outcome, OutcomeKind, PredictionLog, Spec
 
 CALIBRATED = 0.05
 """Scores whose calibration error in the reference is larger promise nothing."""
-_FIRST_OUTCOME_ROW = 1 << 63
-"""Rows without an id are numbered from here on the outcomes' side, so that none meets a prediction without an id."""
-
-Files = Iterable[StoredFile | SqlTable | FileProblem]
+_FIRST_ROW_BEFORE, _FIRST_ROW_AFTER, _FIRST_OUTCOME_ROW = (part << 61 for part in (1, 2, 4))
+"""Rows without an id are numbered: those of the window from 0, others from here on, so that no two ever meet."""
 
 
 def measure_outcomes(
-    spec: Spec,
-    base_dir: Path,
-    reference: OutcomeReference | None,
-    window: Window,
-    measured_at: datetime,
-    segments: Breakdown | None = None,
+    spec: Spec, base_dir: Path, reference: OutcomeReference | None, window: Window, measured_at: datetime
 ) -> OutcomeReport:
     """Join the outcomes of the mature window that belongs to a measured one, and compare them with the reference.
 
@@ -76,31 +71,100 @@ def measure_outcomes(
         reference: the outcomes of the training data, where they are known.
         window: the measured window.
         measured_at: now, aware. Of a window that is not over at this moment nothing is said.
+    """
+    joined = Task(joined_outcomes(spec, base_dir, reference, window, measured_at))
+    estimated = Task(estimated_performance(spec, reference, window))
+    Log(spec.prediction_log, base_dir).serve(joined, estimated)
+    return replace(joined.result, estimated=estimated.result)
+
+
+def joined_outcomes(
+    spec: Spec,
+    base_dir: Path,
+    reference: OutcomeReference | None,
+    window: Window,
+    measured_at: datetime,
+    segments: Breakdown | None = None,
+    known: KnownFiles | None = None,
+) -> Plan[OutcomeReport]:
+    """As `measure_outcomes`, without the estimated performance, for who reads more of the log in the same pass.
+
+    Args:
+        spec: the system's spec, with a prediction_log.outcome.
+        base_dir: where its relative paths start.
+        reference: the outcomes of the training data, where they are known.
+        window: the measured window.
+        measured_at: now, aware.
         segments: where the outcomes are also gathered by segment.
+        known: what was learnt of files before.
     """
     log, outcome = spec.prediction_log, outcome_of(spec)
-    delay = timedelta(milliseconds=milliseconds(outcome.max_delay))
+    delay = span(outcome.max_delay)
     mature = Window(window.start - delay, window.end - delay)
-    if reference is not None and reference.kind is not outcome.kind:
-        reference = None
-    estimated = _estimated(spec, base_dir, reference, window) if outcome.kind is OutcomeKind.BINARY else None
+    reference = _of_kind(reference, outcome.kind)
     if window.end > measured_at:
-        return OutcomeReport(window=mature, kind=outcome.kind, mature=False, estimated=estimated)
+        return OutcomeReport(window=mature, kind=outcome.kind, mature=False)
     found = OutcomeTally(tally_for(outcome), segments or NoBreakdown())
     kinds = with_segments(len(found.segments.columns)), OUTCOME
     with ExitStack() as stack:
         predictions, outcomes = (stack.enter_context(Partitions(kind)) for kind in kinds)
-        sides = _Sides(spec, base_dir, found.segments, predictions, outcomes)
+        sides = _Sides(spec, found.segments, predictions, outcomes)
         try:
-            (sides.read_apart if outcome.path else sides.read_together)(mature, delay)
+            yield sides.readers_apart(mature, delay) if outcome.path else sides.readers_together(mature)
+            if outcome.path:
+                sides.read_outcomes(base_dir, mature, delay, known)
         except LogError as error:
-            sides.problems.append(FileProblem(path=outcome.path or log.path, problem=str(error)))
+            sides.failure = FileProblem(path=outcome.path or log.path, problem=str(error))
         terms = Terms(_unix(mature.start), _unix(mature.end), _microseconds(delay), timed=outcome.timestamp is not None)
         for parts in zip(predictions, outcomes, strict=True):
             found.add(join(*parts, terms))
-    return judged(
-        spec, reference, mature, found, estimated, tuple(sides.problems), outcomes_known=not sides.without_outcomes
-    )
+    return judged(spec, reference, mature, found, None, sides.problems, outcomes_known=not sides.without_outcomes)
+
+
+def estimated_performance(
+    spec: Spec, reference: OutcomeReference | None, window: Window
+) -> Plan[EstimatedPerformance | None]:
+    """Tell what the scores of the measured window promise, where they are calibrated probabilities.
+
+    Args:
+        spec: the system's spec; without binary outcomes there is nothing to tell.
+        reference: the outcomes of the training data, where they are known.
+        window: the measured window.
+    """
+    outcome = spec.prediction_log.outcome
+    if outcome is None or outcome.kind is not OutcomeKind.BINARY:
+        return None
+    reader = _ScoreReader(outcome.prediction or spec.prediction_log.score or "", window)
+    try:
+        yield [reader]
+    except LogError as error:
+        return EstimatedPerformance(window=window, scores=0, reason=str(error))
+    scores = np.concatenate(reader.scores)
+    reason = _why_not(scores, outcome, _of_kind(reference, outcome.kind))
+    figures = {} if reason else estimated_figures(scores, outcome.threshold)
+    return EstimatedPerformance(window=window, scores=len(scores), figures=figures, reason=reason)
+
+
+def _of_kind(reference: OutcomeReference | None, kind: OutcomeKind) -> OutcomeReference | None:
+    return reference if reference is not None and reference.kind is kind else None
+
+
+class _ScoreReader(Reader):
+    """Keeps the window's scores; files that cannot be read are told with the window itself."""
+
+    def __init__(self, name: str, window: Window) -> None:
+        super().__init__({name: FeatureType.FLOAT}, window)
+        self._name = name
+        self.scores: list[Floats] = [np.empty(0)]
+
+    def add(self, chunk: Chunk) -> None:
+        """Keep the scores of some rows."""
+        if self._name in chunk.columns:
+            try:
+                values = predicted_values(chunk.columns[self._name])
+            except ColumnTypeError as error:
+                raise BrokenFileError(str(error)) from error
+            self.scores.append(values[~np.isnan(values)])
 
 
 def _unix(moment: datetime) -> int:
@@ -111,151 +175,174 @@ def _microseconds(length: timedelta) -> int:
     return length // timedelta(microseconds=1)
 
 
+class _SideReader(Reader):
+    """Takes predictions or outcomes; whatever is wrong with a file is told, and its rows before that count."""
+
+    def __init__(
+        self,
+        columns: Columns,
+        window: Window | None,
+        add: Callable[[_SideReader, Chunk], None],
+        first_row: int,
+        told_elsewhere: Sequence[str] = (),
+    ) -> None:
+        super().__init__(columns, window)
+        self._add = add
+        self._told_elsewhere = told_elsewhere
+        self.row = first_row
+        """The number of the next row."""
+        self.problems: list[FileProblem] = []
+        self.told_once: set[FileProblem] = set()
+        """Those of them that are told once for all readers of a file."""
+
+    def add(self, chunk: Chunk) -> None:
+        """Add some rows to their side."""
+        if missing := chunk.missing - {*self._told_elsewhere}:
+            self.tell(chunk, f"lacks the columns {', '.join(sorted(missing))}")
+        try:
+            self._add(self, chunk)
+        except (ColumnTypeError, InstantError) as error:
+            raise BrokenFileError(str(error)) from error
+
+    def end_file(self, problems: Sequence[FileProblem], *, broken: bool) -> None:
+        """Tell the problems of a file."""
+        self.problems += problems
+
+    def tell(self, chunk: Chunk, what: str) -> None:
+        """Name a problem of a file, once for all its chunks."""
+        problem = FileProblem(path=chunk.path, problem=what)
+        if problem not in self.problems:
+            self.problems.append(problem)
+            self.told_once.add(problem)
+
+
 @dataclass(slots=True)
 class _Sides:
-    """Predictions and outcomes as they are read; whatever is wrong with a file is told, and the others still count."""
+    """Predictions and outcomes as they are read."""
 
     spec: Spec
-    base_dir: Path
     segments: Breakdown
     predictions: Partitions
     outcomes: Partitions
-    problems: list[FileProblem] = field(default_factory=list)
-    problems_before_outcomes: int = 0
-    """Those of files that hold predictions alone."""
     outcomes_read: bool = False
-    prediction_rows: int = 0
-    outcome_rows: int = _FIRST_OUTCOME_ROW
+    failure: FileProblem | None = None
+    """Why one side could not be read at all."""
+    _readers: list[_SideReader] = field(default_factory=list)
+    _first_with_outcomes: int = 0
+    """Readers before this one see predictions alone."""
+
+    @property
+    def problems(self) -> tuple[FileProblem, ...]:
+        """What is wrong with files, reader by reader."""
+        problems: list[FileProblem] = []
+        for reader in self._readers:
+            known = set(problems)
+            problems += (problem for problem in reader.problems if problem not in known & reader.told_once)
+        return (*problems, self.failure) if self.failure else tuple(problems)
 
     @property
     def without_outcomes(self) -> bool:
         """Whether something of the outcomes could not be read, and nothing could: how many there are is not known."""
-        return not self.outcomes_read and len(self.problems) > self.problems_before_outcomes
+        unread = any(reader.problems for reader in self._readers[self._first_with_outcomes :])
+        return not self.outcomes_read and (unread or self.failure is not None)
 
-    def read_together(self, window: Window, _: timedelta) -> None:
-        """The log's own rows: each is a prediction, and its outcome where it has one."""
+    def readers_together(self, window: Window) -> Sequence[Reader]:
+        """Those of the log's own rows: each is a prediction, and its outcome where it has one."""
         log, outcome = self.spec.prediction_log, outcome_of(self.spec)
 
-        def add(chunk: Chunk) -> None:
-            rows = self._predictions_of(chunk)
+        def add(reader: _SideReader, chunk: Chunk) -> None:
+            rows = self._predictions_of(chunk, reader)
             self.predictions.add(rows)
-            self._add_outcomes(chunk, rows["id"])
+            self._add_outcomes(chunk, rows["id"], reader)
 
         columns = self._predicted(log) | label_columns(log) | _times(outcome.timestamp)
-        self._read(files_of_window(log, self.base_dir, window), log.format, columns, log.timestamp, window, add)
+        self._readers = [_SideReader(columns, window, add, 0, self.segments.columns)]
+        return self._readers
 
-    def read_apart(self, window: Window, delay: timedelta) -> None:
-        """The log's predictions, and outcomes from elsewhere.
+    def readers_apart(self, window: Window, delay: timedelta) -> Sequence[Reader]:
+        """Those of the log's predictions, whose outcomes come from elsewhere.
 
         Beside the window's predictions those are read to which outcomes observed meanwhile may belong, by their ids
         alone: an outcome that belongs to none of them is an orphan.
         """
         log, timed = self.spec.prediction_log, outcome_of(self.spec).timestamp is not None
-        around = Window(window.start - delay, window.end + delay)
-        ids = _ids(log.id)
-        stretches = [(window, self._predicted(log))]
+
+        def add(reader: _SideReader, chunk: Chunk) -> None:
+            self.predictions.add(self._predictions_of(chunk, reader))
+
+        stretches = [(window, self._predicted(log), 0)]
         if timed:
-            stretches += [(Window(around.start, window.start), ids), (Window(window.end, around.end), ids)]
-        for stretch, columns in stretches:
-            files = files_of_window(log, self.base_dir, stretch)
-            self._read(
-                files,
-                log.format,
-                columns,
-                log.timestamp,
-                stretch,
-                lambda chunk: self.predictions.add(self._predictions_of(chunk)),
-            )
-        self._read_outcomes(around if timed else None)
+            before, after = Window(window.start - delay, window.start), Window(window.end, window.end + delay)
+            stretches += [(before, _ids(log.id), _FIRST_ROW_BEFORE), (after, _ids(log.id), _FIRST_ROW_AFTER)]
+        told_elsewhere = self.segments.columns
+        self._readers = [_SideReader(columns, part, add, row, told_elsewhere) for part, columns, row in stretches]
+        return self._readers
+
+    def read_outcomes(self, base_dir: Path, window: Window, delay: timedelta, known: KnownFiles | None) -> None:
+        """Outcomes from a place of their own: those observed in or around the window, or all where they have no time."""
+        log, outcome = self.spec.prediction_log, outcome_of(self.spec)
+        name, timed = outcome.id or log.id or "", outcome.timestamp is not None
+        around = Window(window.start - delay, window.end + delay) if timed else None
+
+        def add(reader: _SideReader, chunk: Chunk) -> None:
+            if name in chunk.columns:
+                ids = hash_ids(chunk.columns[name], reader.row)
+                reader.row += chunk.rows
+                self._add_outcomes(chunk, ids, reader)
+
+        place = Place(
+            outcome.path or "",
+            outcome.format or log.format,
+            outcome.timestamp or "",
+            outcome.table or "",
+            outcome.password_file,
+        )
+        columns = _ids(name) | label_columns(log) | _times(outcome.timestamp)
+        reader = _SideReader(columns, around, add, _FIRST_OUTCOME_ROW, self.segments.columns)
+        self._first_with_outcomes = len(self._readers)
+        self._readers = [*self._readers, reader]
+        try:
+            Log(place, base_dir, name="prediction_log.outcome", known=known, keep=_not_before).read(reader)
+        except ListingError as error:
+            raise LogError(f"prediction_log.outcome.path cannot be read: {error.reason}") from error
 
     def _predicted(self, log: PredictionLog) -> dict[str, FeatureType]:
         """The columns of a prediction; a segment column that is also another one is read as that."""
         segments = dict.fromkeys(self.segments.columns, FeatureType.CATEGORICAL)
         return segments | _ids(log.id) | prediction_columns(log)
 
-    def _read_outcomes(self, window: Window | None) -> None:
-        """Outcomes from a place of their own: those observed in the window, or all where they have no time."""
-        log, outcome = self.spec.prediction_log, outcome_of(self.spec)
-        name, file_format = outcome.id or log.id or "", outcome.format or log.format
-
-        def add(chunk: Chunk) -> None:
-            if name in chunk.columns:
-                ids = hash_ids(chunk.columns[name], self.outcome_rows)
-                self.outcome_rows += chunk.rows
-                self._add_outcomes(chunk, ids)
-
-        self.problems_before_outcomes = len(self.problems)
-        columns = _ids(name) | label_columns(log) | _times(outcome.timestamp)
-        files = _outcome_files(outcome, file_format, self.base_dir, window)
-        self._read(files, file_format, columns, outcome.timestamp or "", window, add)
-
-    def _read(
-        self,
-        files: Files,
-        file_format: LogFormat,
-        columns: Mapping[str, FeatureType],
-        timestamp: str,
-        window: Window | None,
-        add: Callable[[Chunk], None],
-    ) -> None:
-        """Add the chunks of files. What a file held before it turned out broken counts."""
-        for file in files:
-            if isinstance(file, FileProblem):
-                self.problems.append(file)
-                continue
-            try:
-                for item in read_file(file, file_format, columns, timestamp, window):
-                    if isinstance(item, FileProblem):
-                        self.problems.append(item)
-                    else:
-                        self._tell_of_missing(item)
-                        add(item)
-            except (BrokenFileError, ColumnTypeError, InstantError) as error:
-                self.problems.append(FileProblem(path=file.path, problem=str(error)))
-
-    def _tell_of_missing(self, chunk: Chunk) -> None:
-        """A segment column that is missing is told with the window itself."""
-        if missing := chunk.missing - {*self.segments.columns}:
-            self._tell(chunk, f"lacks the columns {', '.join(sorted(missing))}")
-
-    def _tell(self, chunk: Chunk, what: str) -> None:
-        """Name a problem of a file, once for all its chunks."""
-        problem = FileProblem(path=chunk.path, problem=what)
-        if problem not in self.problems:
-            self.problems.append(problem)
-
-    def _predictions_of(self, chunk: Chunk) -> Rows:
+    def _predictions_of(self, chunk: Chunk, reader: _SideReader) -> Rows:
         log, outcome = self.spec.prediction_log, outcome_of(self.spec)
         rows = np.zeros(chunk.rows, with_segments(len(self.segments.columns)))
         rows["segments"] = self.segments.codes(chunk.columns, chunk.rows)
-        first, ids = self.prediction_rows, chunk.columns.get(log.id or "")
+        first, ids = reader.row, chunk.columns.get(log.id or "")
         rows["id"] = hash_rows(first, chunk.rows) if ids is None else hash_ids(ids, first)
         rows["time"] = NO_TIME if chunk.times is None else microseconds(chunk.times)
-        rows["value"] = self._values_of(chunk, outcome.prediction or log.score)
+        rows["value"] = self._values_of(chunk, outcome.prediction or log.score, reader)
         for name, column in (("list", outcome.list), ("item", outcome.item)):
             if column is not None and column in chunk.columns:
                 rows[name] = hash_ids(chunk.columns[column], first)
-        self.prediction_rows += chunk.rows
+        reader.row += chunk.rows
         return rows
 
-    def _values_of(self, chunk: Chunk, prediction: str | None) -> Floats | float:
+    def _values_of(self, chunk: Chunk, prediction: str | None, reader: _SideReader) -> Floats | float:
         """Predicted values. Without any, predictions still have outcomes."""
         if prediction is None or prediction not in chunk.columns:
             return np.nan
         try:
             return predicted_values(chunk.columns[prediction])
         except ColumnTypeError as error:
-            self._tell(chunk, f"column {prediction!r} {error}")
+            reader.tell(chunk, f"column {prediction!r} {error}")
             return np.nan
 
-    def _add_outcomes(self, chunk: Chunk, ids: Hashes) -> None:
+    def _add_outcomes(self, chunk: Chunk, ids: Hashes, reader: _SideReader) -> None:
         """The rows of a chunk that have an outcome, where it has the column at all."""
         outcome = outcome_of(self.spec)
         if outcome.column not in chunk.columns:
             return
         labels = labels_of(chunk.columns[outcome.column], outcome.kind)
         if labels.mismatch:
-            self._tell(chunk, f"column {outcome.column!r} holds {labels.mismatch}")
+            reader.tell(chunk, f"column {outcome.column!r} holds {labels.mismatch}")
         else:
             self.outcomes_read = True
         rows = np.empty(chunk.rows, OUTCOME)
@@ -273,60 +360,18 @@ def _times(name: str | None) -> dict[str, FeatureType]:
     return {} if name is None else {name: FeatureType.TIMESTAMP}
 
 
-def _outcome_files(outcome: Outcome, file_format: LogFormat, base_dir: Path, window: Window | None) -> Files:
-    """Everything that may hold outcomes of the window, listed when asked for.
+def _not_before(window: Window) -> Keep:
+    """Partitions that may hold outcomes of the window.
 
     A folder may be named for the day on which outcomes happened or on which they came: days later is no reason to
     leave one out, only days before.
     """
-    path = outcome.path or ""
-    if file_format is LogFormat.SQL:
-        yield SqlTable(path, outcome.table or "", base_dir, outcome.password_file)
-        return
-    try:
-        filesystem, root = locate(path, base_dir)
-        yield from walk(filesystem, root, _not_before(window))
-    except (PathError, OSError, pa.ArrowException) as error:
-        problem = f"prediction_log.outcome.path cannot be read: {first_line(error)}"
-        yield FileProblem(path=path, problem=problem)
 
-
-def _not_before(window: Window | None) -> Callable[[Mapping[str, str]], bool]:
     def keep(partition: Mapping[str, str]) -> bool:
-        span = partition_span(partition)
-        return span is None or window is None or span.end > window.start - WIDEST_OFFSET
+        covered = partition_span(partition)
+        return covered is None or covered.end > window.start - WIDEST_OFFSET
 
     return keep
-
-
-def _estimated(
-    spec: Spec, base_dir: Path, reference: OutcomeReference | None, window: Window
-) -> EstimatedPerformance | None:
-    """What the scores of the measured window promise, where they are calibrated probabilities."""
-    outcome, log = outcome_of(spec), spec.prediction_log
-    name = outcome.prediction or log.score or ""
-    try:
-        scores = np.concatenate([np.empty(0), *_scores(spec, base_dir, name, window)])
-    except LogError as error:
-        return EstimatedPerformance(window=window, scores=0, reason=str(error))
-    reason = _why_not(scores, outcome, reference)
-    figures = {} if reason else estimated_figures(scores, outcome.threshold)
-    return EstimatedPerformance(window=window, scores=len(scores), figures=figures, reason=reason)
-
-
-def _scores(spec: Spec, base_dir: Path, name: str, window: Window) -> Iterator[Floats]:
-    """The window's scores; files that cannot be read are told with the window itself."""
-    log = spec.prediction_log
-    for file in files_of_window(log, base_dir, window):
-        if isinstance(file, FileProblem):
-            continue
-        try:
-            for item in read_file(file, log.format, {name: FeatureType.FLOAT}, log.timestamp, window):
-                if not isinstance(item, FileProblem) and name in item.columns:
-                    values = predicted_values(item.columns[name])
-                    yield values[~np.isnan(values)]
-        except (BrokenFileError, ColumnTypeError):
-            continue
 
 
 def _why_not(scores: Floats, outcome: Outcome, reference: OutcomeReference | None) -> str:

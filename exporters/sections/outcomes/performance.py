@@ -95,7 +95,7 @@ class BinaryTally:
         self.negatives.append(predictions["value"][labels == 0])
 
     def result(self) -> Performance:
-        """AUC, precision, recall and accuracy; of scores from 0 to 1 also log loss, Brier and calibration error."""
+        """AUC, precision, recall, accuracy, MCC; of scores from 0 to 1 also log loss, Brier and calibration error."""
         positives, negatives = _sorted(self.positives), _sorted(self.negatives)
         found = int(np.count_nonzero(positives >= self.threshold))
         false = int(np.count_nonzero(negatives >= self.threshold))
@@ -106,6 +106,7 @@ class BinaryTally:
             "precision": _share(found, found + false),
             "recall": _share(found, len(positives)),
             "accuracy": _share(found + len(negatives) - false, count),
+            "mcc": matthews_correlation(found, false, len(positives), len(negatives)),
         }
         calibration: tuple[CalibrationBin, ...] = ()
         if count and _are_probabilities(positives) and _are_probabilities(negatives):
@@ -120,6 +121,22 @@ class BinaryTally:
             figures |= dict.fromkeys(("log_loss", "brier", "calibration_error"))
         error = None if area is None else auc_error(area, len(positives), len(negatives))
         return Performance(figures, None if area is None else area - 0.5, error, calibration)
+
+
+def matthews_correlation(found: int, false: int, positives: int, negatives: int) -> float | None:
+    """Correlation of positive predictions and positive outcomes, -1 to 1 (Matthews 1975); None where one never varies.
+
+    Unlike accuracy it does not rise by always predicting the more frequent outcome.
+
+    Args:
+        found: positive predictions of positive outcomes.
+        false: positive predictions of negative outcomes.
+        positives: positive outcomes.
+        negatives: negative outcomes.
+    """
+    predicted, count = found + false, positives + negatives
+    spread = predicted * (count - predicted) * positives * negatives
+    return (found * (negatives - false) - false * (positives - found)) / sqrt(spread) if spread else None
 
 
 def _sorted(parts: list[Floats]) -> Floats:

@@ -9,7 +9,7 @@ from mlvitals.exporters.database import TABLES, UtcDateTime, window_key
 from mlvitals.exporters.parts import Interval, Line, Measure, Rows, Sample, Samples, Window, value_of
 from mlvitals.exporters.sections.outcomes.report import EstimatedPerformance, OutcomeReport
 from mlvitals.exporters.wording import delay, interval, judged, number, printable, sentence, share, span
-from mlvitals.generator.contract import Contract
+from mlvitals.generator.contract import PERFORMANCE_FIGURES, Contract, Rejection
 
 OUTCOME_COUNTS = (
     *("predictions", "answered", "early", "late", "duplicates", "orphans", "invalid", "untimed"),
@@ -54,24 +54,24 @@ def rows(outcomes: OutcomeReport, _: Window) -> Rows:
     )
 
 
-_WRITTEN = {"auc": "AUC", "mae": "MAE", "rmse": "RMSE", "ndcg": "NDCG", "brier": "Brier"}
+_WRITTEN = {figure.name: figure.title for figures in PERFORMANCE_FIGURES.values() for figure in figures}
 
 
 def figure_name(name: str) -> str:
     """A figure of performance as it is read: ``auc`` -> AUC, ``log_loss`` -> log loss, ``estimated_auc`` -> AUC."""
-    words = name.removeprefix("estimated_").split("_")
-    return printable(" ".join(_WRITTEN.get(word, word) for word in words))
+    name = name.removeprefix("estimated_")
+    return printable(_WRITTEN.get(name, name.replace("_", " ")))
 
 
 def counts_apart(outcomes: OutcomeReport) -> dict[str, int | None]:
     """How many outcomes were of no use, by reason; None where that cannot be told."""
     return {
-        "late": outcomes.late,
-        "early": outcomes.early,
-        "duplicate": outcomes.duplicates,
-        "orphan": outcomes.orphans,
-        "invalid": outcomes.invalid,
-        "untimed": outcomes.untimed,
+        Rejection.LATE: outcomes.late,
+        Rejection.EARLY: outcomes.early,
+        Rejection.DUPLICATE: outcomes.duplicates,
+        Rejection.ORPHAN: outcomes.orphans,
+        Rejection.INVALID: outcomes.invalid,
+        Rejection.UNTIMED: outcomes.untimed,
     }
 
 

@@ -7,9 +7,7 @@ batch by batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from datetime import timedelta
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlvitals.exporters.parts import FileProblem, Window
-from mlvitals.exporters.paths import PathError, first_line, locate
+from mlvitals.exporters.paths import first_line
 from mlvitals.exporters.reading.columns import Chunk, ColumnTypeError, comparable
-from mlvitals.exporters.reading.files import StoredFile, walk, within
 from mlvitals.exporters.reading.instants import INSTANT
-from mlvitals.exporters.reading.log import BrokenFileError, LogError, files_of_window, read_file
-from mlvitals.exporters.reading.log import Chunk as LogChunk
-from mlvitals.exporters.reading.sql import SqlTable
+from mlvitals.exporters.reading.known import KnownFiles
+from mlvitals.exporters.reading.log import ListingError, Log, Place, Plan
+from mlvitals.exporters.reading.scan import BrokenFileError
+from mlvitals.exporters.reading.scan import Chunk as LogChunk
+from mlvitals.exporters.reading.sources import LogError, Reader
 from mlvitals.exporters.reference.artifact import Reference
 from mlvitals.exporters.sections.skew.pairs import (
     Counted,
@@ -38,8 +37,8 @@ from mlvitals.exporters.sections.skew.report import FeatureSkew, SkewReport
 from mlvitals.exporters.statistics.cells import Cells
 from mlvitals.exporters.statistics.profile import FeatureProfile, profile_column
 from mlvitals.generator.contract import SkewStatus
-from mlvitals.generator.spec.durations import milliseconds
-from mlvitals.generator.spec.model import FeatureType, LogFormat, SkewJoin, Spec
+from mlvitals.generator.spec.durations import span
+from mlvitals.generator.spec.model import FeatureType, SkewJoin, Spec
 
 LARGEST_SAMPLE = 100_000
 """Predictions matched at most: a mismatch share is then known to a few tenths of a percent."""
@@ -50,35 +49,42 @@ _FEATURE = "feature "
 _GOLDEN_RATIO = 0.618_033_988_749_894_9
 
 
-def measure_skew(spec: Spec, base_dir: Path, reference: Reference, window: Window) -> SkewReport:
-    """Compare the predictions of a window with their features recomputed offline.
+def measure_skew(
+    spec: Spec, base_dir: Path, reference: Reference, window: Window, known: KnownFiles | None = None
+) -> Plan[SkewReport | None]:
+    """Compare the predictions of a window with their features recomputed offline, where the spec says where they are.
 
     Whatever is wrong with files or columns is said in the report.
 
     Args:
-        spec: the system's spec, with a skew.path.
+        spec: the system's spec.
         base_dir: where its relative paths start.
         reference: gives the cells on which distributions are compared.
         window: the measured window; with skew.delay one so much earlier is compared.
+        known: what was learnt of files before.
     """
-    delay = timedelta(milliseconds=milliseconds(spec.skew.delay))
+    if not spec.skew.path:
+        return None
+    delay = span(spec.skew.delay)
     window = Window(window.start - delay, window.end - delay)
-    sides = _serving(spec, base_dir, window), _offline(spec, base_dir, window)
+    serving, offline = _serving(spec, window), _offline(spec, window)
+    log = Log(_place(spec), base_dir, name="skew", known=known)
+    measured = _without_matches if spec.skew_join is SkewJoin.WINDOW else _by_matches
     try:
-        measured = _without_matches if spec.skew_join is SkewJoin.WINDOW else _by_matches
-        found = measured(spec, reference, window, *sides)
+        found = yield from measured(spec, reference, window, serving, offline, log)
+    except _OfflineError as error:
+        found = _nothing(spec, window, spec.skew.path, f"skew.path cannot be read: {error}")
     except LogError as error:
         found = _nothing(spec, window, spec.prediction_log.path, str(error))
-    except (PathError, OSError, pa.ArrowException) as error:
-        found = _nothing(spec, window, spec.skew.path or "", f"skew.path cannot be read: {first_line(error)}")
-    problems = (*found.problems, *(problem for side in sides for problem in side.problems))
+    except (OSError, pa.ArrowException) as error:
+        found = _nothing(spec, window, spec.skew.path, f"skew.path cannot be read: {first_line(error)}")
     return SkewReport(
         window=window,
         join=found.join,
         serving_rows=found.serving_rows,
         offline_rows=found.offline_rows,
         features=found.features,
-        problems=problems,
+        problems=(*found.problems, *serving.problems, *offline.problems),
     )
 
 
@@ -86,45 +92,45 @@ def _nothing(spec: Spec, window: Window, path: str, problem: str) -> SkewReport:
     return SkewReport(window=window, join=spec.skew_join, problems=(FileProblem(path=path, problem=problem),))
 
 
-@dataclass(slots=True)
-class _Side:
-    """Predictions, or offline rows: where they are read from, and what was found on the way."""
+class _OfflineError(Exception):
+    """The offline rows as a whole cannot be read."""
 
-    spec: Spec
-    files: Iterable[StoredFile | SqlTable | FileProblem]
-    format: LogFormat
-    timestamp: str
-    key: str | None
-    window: Window
-    rows: int = 0
-    present: set[str] = field(default_factory=set)
-    """Features that some rows have."""
-    lacking: set[str] = field(default_factory=set)
-    """Features that some rows lack."""
-    unfit: dict[str, str] = field(default_factory=dict)
-    """Features that hold something else than their type, and what."""
-    problems: list[FileProblem] = field(default_factory=list)
 
-    def parts(self) -> Iterator[pa.Table]:
-        """Batches of rows: key, time, and each feature as `columns.comparable` gives it.
+class _Side(Reader):
+    """Predictions, or offline rows: what was found on the way, and where the rows go.
 
-        What a file held before it turned out broken counts: each row is compared for itself.
-        """
-        columns = {self.spec.column(name): feature.type for name, feature in self.spec.features.items()}
-        if self.key is not None:
-            columns.setdefault(self.key, FeatureType.CATEGORICAL)
-        for file in self.files:
-            if isinstance(file, FileProblem):
-                self.problems.append(file)
-                continue
-            try:
-                for item in read_file(file, self.format, columns, self.timestamp, self.window):
-                    if isinstance(item, FileProblem):
-                        self.problems.append(item)
-                    else:
-                        yield self._part(item)
-            except (BrokenFileError, ColumnTypeError) as error:
-                self.problems.append(FileProblem(path=file.path, problem=str(error)))
+    What a file held before it turned out broken counts: each row is compared for itself.
+    """
+
+    def __init__(self, spec: Spec, window: Window, key: str | None) -> None:
+        columns = {spec.column(name): feature.type for name, feature in spec.features.items()}
+        if key is not None:
+            columns.setdefault(key, FeatureType.CATEGORICAL)
+        super().__init__(columns, window)
+        self.spec = spec
+        self.key = key
+        self.rows = 0
+        self.present: set[str] = set()
+        """Features that some rows have."""
+        self.lacking: set[str] = set()
+        """Features that some rows lack."""
+        self.unfit: dict[str, str] = {}
+        """Features that hold something else than their type, and what."""
+        self.problems: list[FileProblem] = []
+        self.send: Callable[[pa.Table], None] = lambda _: None
+        """Takes batches of rows: key, time, and each feature as `columns.comparable` gives it."""
+
+    def add(self, chunk: LogChunk) -> None:
+        """Send some rows on."""
+        try:
+            part = self._part(chunk)
+        except ColumnTypeError as error:
+            raise BrokenFileError(str(error)) from error
+        self.send(part)
+
+    def end_file(self, problems: Sequence[FileProblem], *, broken: bool) -> None:
+        """Tell the problems of a file."""
+        self.problems += problems
 
     def _part(self, chunk: LogChunk) -> pa.Table:
         self.rows += chunk.rows
@@ -152,37 +158,48 @@ class _Side:
             raise BrokenFileError(f"column {key!r}, by which rows are matched, {error}") from error
 
 
-def _serving(spec: Spec, base_dir: Path, window: Window) -> _Side:
-    log = spec.prediction_log
-    key = {SkewJoin.ID: log.id, SkewJoin.ENTITY: log.entity, SkewJoin.WINDOW: None}[spec.skew_join]
-    return _Side(spec, files_of_window(log, base_dir, window), log.format, log.timestamp, key, window)
+def _serving(spec: Spec, window: Window) -> _Side:
+    return _Side(spec, window, _key(spec))
 
 
-def _offline(spec: Spec, base_dir: Path, window: Window) -> _Side:
-    log, skew = spec.prediction_log, spec.skew
+def _offline(spec: Spec, window: Window) -> _Side:
     if spec.skew_join is SkewJoin.ENTITY:
-        window = Window(window.start - _max_age(spec), window.end)
-    key = {SkewJoin.ID: log.id, SkewJoin.ENTITY: log.entity, SkewJoin.WINDOW: None}[spec.skew_join]
-    files = _offline_files(skew.path or "", base_dir, window)
-    return _Side(spec, files, skew.format, skew.timestamp or log.timestamp, key and (skew.key or key), window)
+        window = Window(window.start - span(spec.skew.max_age), window.end)
+    key = _key(spec)
+    return _Side(spec, window, key and (spec.skew.key or key))
 
 
-def _offline_files(path: str, base_dir: Path, window: Window) -> Iterator[StoredFile | FileProblem]:
-    """Listed when asked for, so that an error meets whoever reads."""
-    filesystem, root = locate(path, base_dir)
-    yield from walk(filesystem, root, within(window))
+def _key(spec: Spec) -> str | None:
+    log = spec.prediction_log
+    return {SkewJoin.ID: log.id, SkewJoin.ENTITY: log.entity, SkewJoin.WINDOW: None}[spec.skew_join]
 
 
-def _max_age(spec: Spec) -> timedelta:
-    return timedelta(milliseconds=milliseconds(spec.skew.max_age))
+def _place(spec: Spec) -> Place:
+    """Where the features recomputed offline are."""
+    return Place(spec.skew.path or "", spec.skew.format, spec.skew.timestamp or spec.prediction_log.timestamp)
 
 
-def _by_matches(spec: Spec, reference: Reference, window: Window, serving: _Side, offline: _Side) -> SkewReport:
-    predictions = _sample(serving.parts())
-    recomputed = _of_interest(offline.parts(), predictions, window)
+def _read(log: Log, offline: _Side) -> None:
+    try:
+        log.read(offline)
+    except ListingError as error:
+        raise _OfflineError(error.reason) from error
+
+
+def _by_matches(
+    spec: Spec, reference: Reference, window: Window, serving: _Side, offline: _Side, log: Log
+) -> Plan[SkewReport]:
+    sample = _Sample()
+    serving.send = sample.add
+    yield [serving]
+    predictions = sample.rows()
+    of_interest = _OfInterest(predictions, window)
+    offline.send = of_interest.add
+    _read(log, offline)
+    recomputed = of_interest.rows()
     keys = _column(predictions, _KEY), _column(recomputed, _KEY)
     times = _column(predictions, _TIME), _column(recomputed, _TIME)
-    pairs = matched(keys, times, spec.skew_join, _max_age(spec))
+    pairs = matched(keys, times, spec.skew_join, span(spec.skew.max_age))
     matched_keys, matched_times = keys[0].take(pairs.serving), times[0].take(pairs.serving)
 
     def compared(name: str) -> FeatureSkew:
@@ -214,33 +231,50 @@ def _by_matches(spec: Spec, reference: Reference, window: Window, serving: _Side
     )
 
 
-def _sample(parts: Iterable[pa.Table]) -> pa.Table:
+class _Sample:
     """At most `LARGEST_SAMPLE` rows, evenly from all of them.
 
     A row's place is its number times the golden ratio, modulo 1: the rows placed below a share are evenly spread and
     in step with no pattern of the log. When there are too many, the share is halved.
     """
-    share, before, kept = 1.0, 0, list[pa.Table]()
-    for part in parts:
-        places = (np.arange(before, before + part.num_rows) * _GOLDEN_RATIO) % 1
-        before += part.num_rows
-        kept.append(part.append_column(_PLACE, pa.array(places)).filter(pc.field(_PLACE) < share))
-        while sum(table.num_rows for table in kept) > LARGEST_SAMPLE:
-            share /= 2
-            kept = [table.filter(pc.field(_PLACE) < share) for table in kept]
-    return _together(kept)
+
+    def __init__(self) -> None:
+        self._share = 1.0
+        self._before = 0
+        self._kept: list[pa.Table] = []
+
+    def add(self, part: pa.Table) -> None:
+        """Consider some rows."""
+        places = (np.arange(self._before, self._before + part.num_rows) * _GOLDEN_RATIO) % 1
+        self._before += part.num_rows
+        self._kept.append(part.append_column(_PLACE, pa.array(places)).filter(pc.field(_PLACE) < self._share))
+        while sum(table.num_rows for table in self._kept) > LARGEST_SAMPLE:
+            self._share /= 2
+            self._kept = [table.filter(pc.field(_PLACE) < self._share) for table in self._kept]
+
+    def rows(self) -> pa.Table:
+        """The sample of all rows so far."""
+        return _together(self._kept)
 
 
-def _of_interest(parts: Iterable[pa.Table], predictions: pa.Table, window: Window) -> pa.Table:
+class _OfInterest:
     """The offline rows of the predictions' keys; of an entity's rows before the window only the latest."""
-    wanted = pc.unique(_column(predictions, _KEY))
-    kept = list[pa.Table]()
-    for part in parts:
-        mine: Any = pc.is_in(part[_KEY], value_set=wanted)
-        kept.append(part.filter(mine))
-        if sum(table.num_rows for table in kept[1:]) > LARGEST_SAMPLE:
-            kept = [_current(_together(kept), window)]
-    return _together(kept)
+
+    def __init__(self, predictions: pa.Table, window: Window) -> None:
+        self._wanted = pc.unique(_column(predictions, _KEY))
+        self._window = window
+        self._kept: list[pa.Table] = []
+
+    def add(self, part: pa.Table) -> None:
+        """Keep those of some rows that are of interest."""
+        mine: Any = pc.is_in(part[_KEY], value_set=self._wanted)
+        self._kept.append(part.filter(mine))
+        if sum(table.num_rows for table in self._kept[1:]) > LARGEST_SAMPLE:
+            self._kept = [_current(_together(self._kept), self._window)]
+
+    def rows(self) -> pa.Table:
+        """All that were kept."""
+        return _together(self._kept)
 
 
 def _current(rows: pa.Table, window: Window) -> pa.Table:
@@ -262,8 +296,12 @@ def _column(rows: pa.Table, name: str) -> Chunk:
     return chunk
 
 
-def _without_matches(spec: Spec, reference: Reference, window: Window, serving: _Side, offline: _Side) -> SkewReport:
-    at_serving, recomputed = _profiles(reference, serving), _profiles(reference, offline)
+def _without_matches(
+    spec: Spec, reference: Reference, window: Window, serving: _Side, offline: _Side, log: Log
+) -> Plan[SkewReport]:
+    at_serving, recomputed = _profiled(reference, serving), _profiled(reference, offline)
+    yield [serving]
+    _read(log, offline)
 
     def compared(name: str) -> FeatureSkew:
         cells = _cells(reference, spec, name)
@@ -286,11 +324,12 @@ def _without_matches(spec: Spec, reference: Reference, window: Window, serving: 
     )
 
 
-def _profiles(reference: Reference, side: _Side) -> dict[str, FeatureProfile]:
-    """Each feature counted on the reference's cells, of those that the reference has."""
+def _profiled(reference: Reference, side: _Side) -> dict[str, FeatureProfile]:
+    """Each feature counted on the reference's cells, of those that the reference has, as rows come."""
     cells = {name: found for name in side.spec.features if (found := _cells(reference, side.spec, name)) is not None}
     profiles = {name: FeatureProfile.empty(of_feature) for name, of_feature in cells.items()}
-    for part in side.parts():
+
+    def add(part: pa.Table) -> None:
         for name, of_feature in cells.items():
             if _FEATURE + name in part.column_names:
                 try:
@@ -299,6 +338,8 @@ def _profiles(reference: Reference, side: _Side) -> dict[str, FeatureProfile]:
                     side.unfit[name] = f"column {side.spec.column(name)!r} {error}"
                 else:
                     profiles[name] = profiles[name].merge(counted)
+
+    side.send = add
     return profiles
 
 

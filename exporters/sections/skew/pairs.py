@@ -18,18 +18,12 @@ from numpy.typing import NDArray
 from mlvitals.exporters.parts import Measure
 from mlvitals.exporters.reading.columns import Chunk
 from mlvitals.exporters.sections.skew.report import FeatureSkew, Offender
-from mlvitals.exporters.statistics.cells import Cells, NumericCells
-from mlvitals.exporters.statistics.distances import (
-    js,
-    js_critical_value,
-    ks,
-    ks_critical_value,
-    psi,
-    psi_critical_value,
-)
+from mlvitals.exporters.statistics.cells import Cells
+from mlvitals.exporters.statistics.distances import STATISTICS, Sides
 from mlvitals.exporters.statistics.judging import MINIMUM_VALUES, level_limits, measure, worst
 from mlvitals.exporters.statistics.profile import FeatureProfile
 from mlvitals.generator.contract import SkewStatus
+from mlvitals.generator.contract.statistics import SKEW_MEASURES
 from mlvitals.generator.spec.model import AlertPolicy, Alerts, Feature, FeatureType, Severity, SkewJoin
 
 OFFENDERS = 5
@@ -168,17 +162,11 @@ def _shortage(counted: Counted, cells: Cells) -> str:
 
 def _distance(feature: Feature, alerts: Alerts, cells: Cells, counted: Counted) -> Measure:
     """How far both sides are apart by the feature's own measure."""
-    sizes = counted.offline.values, counted.serving.values
-    if feature.skew == "ks" and isinstance(cells, NumericCells):
-        value = ks(counted.offline.counts, counted.serving.counts, cells.points).value
-        return measure(value, ks_critical_value(*sizes), level_limits(alerts.skew_ks, None))
-    offline, serving = cells.fold(counted.offline.counts), cells.fold(counted.serving.counts)
-    occupied = int(np.count_nonzero(offline + serving))
-    if feature.skew == "js":
-        limits = level_limits(alerts.skew_js, None)
-        return measure(js(offline, serving), js_critical_value(*sizes, occupied), limits)
-    limits = level_limits(alerts.skew_psi, None)
-    return measure(psi(offline, serving).value, psi_critical_value(*sizes, occupied), limits)
+    sides = Sides(cells, counted.offline.counts, counted.serving.counts, symmetric=True)
+    found = STATISTICS[feature.skew](sides)
+    assert found is not None  # the spec refuses a statistic that does not suit the feature's type
+    limits = level_limits(SKEW_MEASURES[feature.skew].policy_in(alerts), None)
+    return measure(found.value, found.critical_value, limits)
 
 
 def _with_mismatches(found: FeatureSkew, matches: Matches, kind: FeatureType, tolerance: float) -> FeatureSkew:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pytest
 import yaml
 from event_samples import HOUR, MINUTE, NOON, SPEC, TEXT, events, write
+from promtool_slices import slices
 from real_servers import fetch, running
 
 from mlvitals.exporters.process.backfill import backfill
@@ -53,10 +54,11 @@ def test_the_generated_rules_pass_their_own_tests(stable_promtool: str, tmp_path
     watched = signals(SPEC)
     rules = tmp_path / "shop.rules.yml"
     rules.write_text(rules_file(SPEC, watched, "m"))
-    for name, text in generated.test_files(SPEC, watched, "m").items():
-        (tmp_path / name).write_text(text)
+    files = {tmp_path / name: text for name, text in generated.test_files(SPEC, watched, "m").items()}
+    for path, text in files.items():
+        path.write_text(text)
     lint = [stable_promtool, "check", "rules", "--lint=all", "--lint-fatal", rules]
-    tests = [stable_promtool, "test", "rules", *tmp_path.glob("*.test*.yml")]
+    tests = [stable_promtool, "test", "rules", *slices(*files)]
     for command in (lint, tests):
         run = subprocess.run(command, capture_output=True, text=True, check=False)
         assert run.returncode == 0, run.stdout + run.stderr

@@ -4,7 +4,7 @@ import pytest
 from drift_samples import NOON, WINDOW, compared, random, reference_of, report_of, spec_of
 
 from mlvitals.exporters.parts import FileProblem
-from mlvitals.exporters.sections.features.drift import Counted
+from mlvitals.exporters.sections.features.drift import WindowCounts
 from mlvitals.exporters.statistics.profile import ColumnProblem, FeatureProfile
 from mlvitals.exporters.window.measure import report_on
 from mlvitals.exporters.window.report import WindowReport
@@ -237,7 +237,7 @@ def test_the_report_carries_where_it_came_from_and_survives_json():
     spec = spec_of({"x": {}})
     reference = reference_of(spec, {"x": NORMAL})
     problem = FileProblem(path="log/a.parquet", problem="truncated")
-    counted = Counted(
+    counted = WindowCounts(
         window=WINDOW,
         profiles={"x": FeatureProfile.empty(reference.features["x"].cells)},
         score=ColumnProblem(Status.MISSING_IN_SERVING, "gone"),

@@ -11,7 +11,10 @@ from mlvitals.exporters.sections.outcomes.performance import (
     ContinuousTally,
     RankingTally,
     estimated_figures,
+    tally_for,
 )
+from mlvitals.generator.contract import PERFORMANCE_FIGURES
+from mlvitals.generator.spec.model import Outcome, OutcomeKind
 
 random = np.random.default_rng(7)
 SCORES = np.round(random.random(2000), 2)
@@ -41,6 +44,29 @@ def test_binary_figures_are_those_of_scikit_learn_ties_included():
     assert found["precision"] == metrics.precision_score(LABELS, chosen)
     assert found["recall"] == metrics.recall_score(LABELS, chosen)
     assert found["accuracy"] == metrics.accuracy_score(LABELS, chosen)
+    assert found["mcc"] == pytest.approx(metrics.matthews_corrcoef(LABELS, chosen), abs=1e-12)
+
+
+def test_matthews_correlation_is_1_for_a_perfect_model_and_minus_1_for_its_opposite():
+    assert added(BinaryTally(0.5), rows(LABELS), LABELS).figures["mcc"] == 1
+    assert added(BinaryTally(0.5), rows(1 - LABELS), LABELS).figures["mcc"] == -1
+
+
+@pytest.mark.parametrize(
+    ("scores", "labels"),
+    [([0.9, 0.9], [1, 0]), ([0.1, 0.1], [1, 0]), ([0.9, 0.1], [1, 1]), ([0.9, 0.1], [0, 0])],
+    ids=["all predicted positive", "none predicted positive", "all positive", "none positive"],
+)
+def test_matthews_correlation_is_undefined_where_predictions_or_outcomes_never_vary(scores, labels):
+    figures = added(BinaryTally(0.5), rows(np.array(scores)), np.array(labels, float)).figures
+    assert figures["mcc"] is None
+
+
+@pytest.mark.parametrize("kind", OutcomeKind)
+def test_a_tally_gives_the_figures_that_the_contract_lists_and_no_others(kind: OutcomeKind):
+    listed = {figure.name for figure in PERFORMANCE_FIGURES[kind]}
+    assert set(added(tally_for(Outcome(column="y", kind=kind)), rows(np.empty(0)), np.empty(0)).figures) == listed
+    assert set(added(tally_for(Outcome(column="y", kind=kind)), rows(SCORES), LABELS).figures) == listed
 
 
 def test_certain_scores_cost_in_log_loss_what_they_cost_in_scikit_learn():

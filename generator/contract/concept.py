@@ -1,0 +1,55 @@
+"""What the exporter publishes of the kind of drift, and of the gap between predictions and outcomes."""
+
+from collections.abc import Iterator
+from enum import StrEnum
+
+from mlvitals.generator.contract.family import Family, gauge
+from mlvitals.generator.spec.model import Spec
+
+
+class DriftKind(StrEnum):
+    """Which kind of drift a window shows."""
+
+    NONE = "none"
+    COVARIATE = "covariate"
+    PREDICTION = "prediction"
+    LABEL = "label"
+    CONCEPT = "concept"
+    UNKNOWN = "unknown"
+
+
+class ConceptStatus(StrEnum):
+    """What could be said of the gap between predictions and outcomes: charts exist only where the status is ok."""
+
+    OK = "ok"
+    LEARNING = "learning"
+    NO_OUTCOMES = "no_outcomes"
+    REFUSED = "refused"
+
+
+CUSUM_SIDES = ("upper", "lower")
+"""The sides of a CUSUM: predictions above the outcomes more than they were, and below."""
+
+
+def concept_families(spec: Spec) -> Iterator[Family]:
+    """The kind of drift, and the gap with its control charts where there is one."""
+    yield gauge("drift_type", "1 for the kind of drift that the last window shows, 0 for the others.", "type")
+    if spec.has_gap:
+        yield from _GAP
+
+
+_GAP = (
+    gauge(
+        "concept_status",
+        "1 for the status that holds for the gap between predictions and outcomes, 0 for the others.",
+        "status",
+    ),
+    gauge("concept_gap", "Mean prediction less mean outcome of the last window whose outcomes are known."),
+    gauge("concept_gap_expected", "Mean gap of the baseline: what the charts take for normal."),
+    gauge("concept_gap_noise", "Distance from the expected gap that an unchanged window exceeds once in 1000."),
+    gauge("concept_baseline_windows", "Windows that the baseline rests on, or has gathered so far."),
+    gauge("concept_ewma", "Moving average of the standardised gap, in standard deviations of a window."),
+    gauge("concept_ewma_limit", "Beyond this, to either side, the moving average signals."),
+    gauge("concept_cusum", "Cumulative sum of the standardised gap above its target or below it, 0 up.", "side"),
+    gauge("concept_cusum_limit", "Beyond this a cumulative sum signals."),
+)

@@ -1,0 +1,169 @@
+"""What the exporter publishes of features and scores: their state, values, quality and drift."""
+
+from collections.abc import Iterator
+from enum import StrEnum
+
+from mlvitals.generator.contract.family import Family, gauge
+from mlvitals.generator.contract.statistics import STATISTICS
+from mlvitals.generator.spec.model import Spec
+
+TOP_BINS_SQL = """\
+SELECT feature_name, is_score, bin, reference_ratio, current_ratio, psi_contribution, window_start, window_end
+FROM drift_results
+WHERE system = :system
+  AND window_end = (SELECT MAX(window_end) FROM drift_windows WHERE system = :system)
+ORDER BY psi_contribution DESC, feature_name, is_score, bin_index
+LIMIT :limit"""
+"""The bins that contributed most to PSI in a system's newest window, in the results database; the exporter's tables
+are in `exporters.publish.results`. Runs on SQLite and PostgreSQL. Empty where the newest window had too few rows to compare."""
+
+
+class Status(StrEnum):
+    """What could be said of a feature in a window: a number only where the status is ok."""
+
+    OK = "ok"
+    INSUFFICIENT_DATA = "insufficient_data"
+    MISSING_IN_SERVING = "missing_in_serving"
+    MISSING_IN_REFERENCE = "missing_in_reference"
+    TYPE_MISMATCH = "type_mismatch"
+    ALL_NULL = "all_null"
+
+
+UNMEASURABLE = (Status.MISSING_IN_SERVING, Status.TYPE_MISMATCH, Status.ALL_NULL, Status.MISSING_IN_REFERENCE)
+"""States in which nothing can be said of a feature although there is data; each pages."""
+
+
+class SchemaDifferenceKind(StrEnum):
+    """How a column of the log can differ from what the spec and the reference know."""
+
+    MISSING_COLUMN = "missing_column"
+    NEW_COLUMN = "new_column"
+    TYPE_CHANGED = "type_changed"
+
+
+PERCENTILES = ("5", "50", "95")
+"""The quantiles of a feature that are published."""
+
+
+def feature_families(spec: Spec) -> Iterator[Family]:
+    """The families of features, and of the scores where the spec has some."""
+    yield from _VALUES
+    yield from _QUALITY
+    for statistic in STATISTICS:
+        yield from statistic.families()
+    yield from _BINS
+    if spec.prediction_log.score is not None:
+        yield from _SCORES
+        if spec.windows.score_count:
+            yield from _NEWEST_SCORES
+
+
+_FEATURE = "feature_name"
+_TOP = ("rank", "bin")
+_EVERY = ("bin_index", "bin")
+
+_VALUES = (
+    gauge("feature_info", "A monitored feature; always 1.", _FEATURE, "feature_source", "feature_type"),
+    gauge(
+        "feature_status",
+        "1 for the status that holds for the feature in the last window, 0 for the others.",
+        _FEATURE,
+        "status",
+    ),
+    gauge("feature_rows", "Values measured in the last window, nulls excluded.", _FEATURE),
+    gauge("feature_null_rate", "Share of null or NaN values in the last window, 0 to 1.", _FEATURE),
+    gauge("feature_mean", "Mean of the finite values in the last window, in the feature's own unit.", _FEATURE),
+    gauge("feature_reference_mean", "Mean in the reference, in the feature's own unit.", _FEATURE),
+    gauge(
+        "feature_quantile",
+        "Quantiles of the values in the last window, infinite ones as the outermost, in the feature's own unit.",
+        _FEATURE,
+        "percentile",
+    ),
+    gauge("feature_reference_quantile", "The same quantiles of the reference.", _FEATURE, "percentile"),
+    gauge(
+        "feature_out_of_range_ratio",
+        "Share of values in the last window outside the sound range, 0 to 1.",
+        _FEATURE,
+    ),
+)
+
+_QUALITY = (
+    gauge(
+        "feature_mean_shift",
+        "Mean of the last window less the reference's, in standard deviations of the reference.",
+        _FEATURE,
+    ),
+    gauge(
+        "feature_mean_shift_critical_value",
+        "Mean shift that noise alone exceeds once in 1000 windows, to either side.",
+        _FEATURE,
+    ),
+    gauge(
+        "feature_median_shift",
+        "Median of the last window less the reference's, in standard deviations of the reference.",
+        _FEATURE,
+    ),
+    gauge(
+        "feature_median_shift_critical_value", "Median shift that noise alone exceeds once in 1000 windows.", _FEATURE
+    ),
+    gauge("feature_variance_ratio", "Variance of the last window over that of the reference.", _FEATURE),
+    gauge(
+        "feature_variance_ratio_critical_value", "Noise alone keeps the ratio between 1 over this and this.", _FEATURE
+    ),
+    gauge(
+        "feature_range_excess",
+        "How far values lie beyond the sound range, in widths of that range; 0 within it.",
+        _FEATURE,
+    ),
+    gauge("feature_infinite_ratio", "Share of infinite values in the last window, 0 to 1.", _FEATURE),
+    gauge(
+        "feature_cardinality_change",
+        "Distinct values over what as many rows hold without any change, less 1.",
+        _FEATURE,
+    ),
+    gauge(
+        "feature_cardinality_change_critical_value",
+        "Cardinality change that noise alone exceeds once in 1000 windows.",
+        _FEATURE,
+    ),
+    gauge("feature_new_category_ratio", "Share of values that the reference does not hold, 0 to 1.", _FEATURE),
+    gauge(
+        "feature_new_category_ratio_critical_value", "Share that noise alone exceeds once in 1000 windows.", _FEATURE
+    ),
+    gauge("feature_vanished_categories", "Categories that held 2 % or more of the reference and are gone.", _FEATURE),
+)
+
+_BINS = (
+    gauge("drift_top_bin_psi", "Contribution to PSI of the bins that contribute most.", _FEATURE, *_TOP),
+    gauge("drift_top_bin_reference_ratio", "Share of the reference in that bin, 0 to 1.", _FEATURE, *_TOP),
+    gauge("drift_top_bin_current_ratio", "Share of the last window in that bin, 0 to 1.", _FEATURE, *_TOP),
+    gauge("drift_bin_psi", "Contribution to PSI of each bin, in order of bin_index.", _FEATURE, *_EVERY),
+    gauge("drift_bin_reference_ratio", "Share of the reference in each bin, 0 to 1.", _FEATURE, *_EVERY),
+    gauge("drift_bin_current_ratio", "Share of the last window in each bin, 0 to 1.", _FEATURE, *_EVERY),
+)
+
+_SCORES = (
+    gauge(
+        "prediction_score_status",
+        "1 for the status that holds for the scores in the last window, 0 for the others.",
+        "status",
+    ),
+    gauge("prediction_score_rows", "Scores measured in the last window, nulls excluded."),
+    gauge("prediction_score_psi", "Population stability index of the scores, 0 up."),
+    gauge("prediction_score_psi_critical_value", "Score PSI that noise alone exceeds once in 1000 windows."),
+    gauge("prediction_score_js", "Jensen-Shannon divergence of the scores in nats, 0 to ln 2."),
+    gauge("prediction_score_top_bin_psi", "Contribution to the score PSI of its top bins.", *_TOP),
+    gauge("prediction_score_top_bin_reference_ratio", "Share of reference scores in that bin, 0 to 1.", *_TOP),
+    gauge("prediction_score_top_bin_current_ratio", "Share of current scores in that bin, 0 to 1.", *_TOP),
+)
+
+_NEWEST_SCORES = (
+    gauge("prediction_score_count_rows", "Scores in the count window: the newest up to its end."),
+    gauge("prediction_score_count_span_seconds", "Time from the oldest of them to the window's end."),
+    gauge("prediction_score_count_psi", "Population stability index of the newest scores, 0 up."),
+    gauge(
+        "prediction_score_count_psi_critical_value",
+        "PSI of the newest scores that noise alone exceeds once in 1000 windows.",
+    ),
+)

@@ -1,0 +1,28 @@
+"""What the exporter publishes of the age of feature sources."""
+
+from collections.abc import Iterator
+
+from mlvitals.generator.contract.family import Family, gauge
+from mlvitals.generator.spec.model import Spec
+
+
+def freshness_families(spec: Spec) -> Iterator[Family]:
+    """The families of a spec with sources."""
+    if spec.sources:
+        yield from _SOURCES
+
+
+_SOURCES = (
+    gauge("data_freshness_seconds", "Age of a feature source's newest data, at scrape.", "feature_source"),
+    gauge(
+        "data_freshness_timestamp_seconds",
+        "Unix time of a feature source's newest data; absent where it is not known.",
+        "feature_source",
+    ),
+    gauge("data_freshness_max_age_seconds", "Age up to which a source is fresh.", "feature_source"),
+    gauge(
+        "data_freshness_tolerance_seconds",
+        "How far in the future a source's newest data may be.",
+        "feature_source",
+    ),
+)

@@ -1,0 +1,115 @@
+"""What the exporter publishes of outcomes: the feedback, how often each happens, and performance."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mlvitals.generator.contract.family import Family, gauge
+from mlvitals.generator.spec.model import OutcomeKind, Spec
+
+
+class Rejection(StrEnum):
+    """Why an outcome does not count."""
+
+    EARLY = "early"
+    LATE = "late"
+    DUPLICATE = "duplicate"
+    ORPHAN = "orphan"
+    INVALID = "invalid"
+    UNTIMED = "untimed"
+
+
+class Better(StrEnum):
+    """Which values of a performance figure are the better ones."""
+
+    HIGHER = "higher"
+    LOWER = "lower"
+    NEAR_ZERO = "near_zero"
+
+
+@dataclass(frozen=True, slots=True)
+class PerformanceFigure:
+    """A figure of how well predictions agree with their outcomes."""
+
+    name: str
+    """The value of the label `figure`, and its name in reports."""
+    title: str
+    """How people write it within a sentence."""
+    better: Better
+
+
+PERFORMANCE_FIGURES: dict[OutcomeKind, tuple[PerformanceFigure, ...]] = {
+    OutcomeKind.BINARY: (
+        PerformanceFigure("auc", "AUC", Better.HIGHER),
+        PerformanceFigure("precision", "precision", Better.HIGHER),
+        PerformanceFigure("recall", "recall", Better.HIGHER),
+        PerformanceFigure("accuracy", "accuracy", Better.HIGHER),
+        PerformanceFigure("mcc", "MCC", Better.HIGHER),
+        PerformanceFigure("brier", "Brier", Better.LOWER),
+        PerformanceFigure("log_loss", "log loss", Better.LOWER),
+        PerformanceFigure("calibration_error", "calibration error", Better.LOWER),
+    ),
+    OutcomeKind.CONTINUOUS: (
+        PerformanceFigure("mae", "MAE", Better.LOWER),
+        PerformanceFigure("rmse", "RMSE", Better.LOWER),
+        PerformanceFigure("bias", "bias", Better.NEAR_ZERO),
+    ),
+    OutcomeKind.RANKING: (
+        PerformanceFigure("ndcg", "NDCG", Better.HIGHER),
+        PerformanceFigure("recall", "recall", Better.HIGHER),
+        PerformanceFigure("coverage", "coverage", Better.HIGHER),
+    ),
+}
+"""The figures of each kind of outcome, in the order in which they are drawn. The tallies compute exactly these."""
+
+
+def outcome_families(spec: Spec) -> Iterator[Family]:
+    """Families of outcomes, where the spec has some, and of the performance that their kind allows."""
+    outcome = spec.prediction_log.outcome
+    if outcome is None:
+        return
+    yield from _OUTCOMES
+    if outcome.timestamp:
+        yield gauge(
+            "feedback_delay_seconds",
+            "Time from a prediction to the outcome that counts, by percentile.",
+            "percentile",
+        )
+    if outcome.kind is OutcomeKind.BINARY:
+        yield gauge(
+            "performance_estimated",
+            "Figures estimated from the last window's scores alone, before outcomes are known.",
+            "figure",
+        )
+
+
+_OUTCOMES = (
+    gauge("feedback_predictions", "Predictions of the mature window, each id once."),
+    gauge("feedback_rate", "Share of them that received a valid outcome in time, 0 to 1."),
+    gauge("feedback_rate_upper_bound", "The true share lies below this with a confidence of 97.5 %."),
+    gauge("feedback_expected_rate", "Share that normally receives one, 0 to 1, by the spec or the reference."),
+    gauge("feedback_fall", "1 less the share over the expected one; 0 is no fall."),
+    gauge("feedback_fall_critical_value", "Fall that noise alone exceeds once in 1000 windows."),
+    gauge("feedback_rejected_ratio", "Share of the window's outcomes that were of no use, 0 to 1.", "reason"),
+    gauge("feedback_files_unreadable", "Files of predictions or outcomes that could not be read, or only in part."),
+    gauge("feedback_window_end_timestamp_seconds", "End of the mature window, in Unix time."),
+    gauge("outcome_mean", "Mean outcome of the mature window: the share of positives, or in the outcome's own unit."),
+    gauge("outcome_mean_lower_bound", "Begin of the 95 % interval of the mean outcome."),
+    gauge("outcome_mean_upper_bound", "End of the 95 % interval of the mean outcome."),
+    gauge("outcome_reference_mean", "Mean outcome of the reference."),
+    gauge("outcome_predicted_mean", "Mean prediction of the answered predictions."),
+    gauge("outcome_gap", "Mean of prediction less outcome."),
+    gauge("outcome_gap_error", "Standard error of the gap."),
+    gauge(
+        "outcome_shift",
+        "Mean outcome against the reference: relative where binary, else in reference standard deviations.",
+    ),
+    gauge("outcome_shift_critical_value", "Shift that noise alone exceeds once in 1000 windows, to either side."),
+    gauge("performance", "Figures of performance of the answered predictions of the mature window.", "figure"),
+    gauge("performance_reference", "The same figures in the reference.", "figure"),
+    gauge(
+        "performance_loss",
+        "Share of the reference's AUC above chance or NDCG that is lost, or relative rise of the error.",
+    ),
+    gauge("performance_loss_critical_value", "Loss that noise alone exceeds once in 1000 windows."),
+)

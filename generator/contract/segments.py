@@ -1,0 +1,59 @@
+"""What the exporter publishes by segment."""
+
+from collections.abc import Iterator
+
+from mlvitals.generator.contract.family import Family, gauge
+from mlvitals.generator.spec.model import Spec
+
+SEGMENT_LABELS = ("segment", "segment_value")
+"""The labels of a segment: the column, and its value."""
+
+
+def segment_families(spec: Spec) -> Iterator[Family]:
+    """Figures by segment, where the spec has segments: of the score and of the outcomes, where it has these."""
+    log = spec.prediction_log
+    if not log.segments:
+        return
+    yield gauge("segment_rows", "Rows of the segment in the last window.", *SEGMENT_LABELS)
+    if log.score:
+        yield from _SCORES
+    if log.outcome:
+        yield from _OUTCOMES
+    if spec.has_gap:
+        yield from _GAPS
+
+
+_SCORES = (
+    gauge("segment_score_mean", "Mean score of the segment.", *SEGMENT_LABELS),
+    gauge(
+        "segment_score_psi",
+        "Population stability index of the segment's scores against the reference, 0 up.",
+        *SEGMENT_LABELS,
+    ),
+    gauge(
+        "segment_score_psi_critical_value",
+        "Score PSI that noise alone exceeds in any segment once in 1000 windows.",
+        *SEGMENT_LABELS,
+    ),
+)
+_OUTCOMES = (
+    gauge(
+        "segment_feedback_rate",
+        "Share of the segment's mature predictions that received a valid outcome, 0 to 1.",
+        *SEGMENT_LABELS,
+    ),
+    gauge("segment_outcome_mean", "Mean outcome of the segment in the mature window.", *SEGMENT_LABELS),
+)
+_GAPS = (
+    gauge("segment_gap", "Mean of prediction less outcome of the segment.", *SEGMENT_LABELS),
+    gauge(
+        "segment_gap_shift",
+        "The gap less the reference's, in standard deviations of the reference's outcomes.",
+        *SEGMENT_LABELS,
+    ),
+    gauge(
+        "segment_gap_shift_critical_value",
+        "Shift that noise alone exceeds in any segment once in 1000 windows.",
+        *SEGMENT_LABELS,
+    ),
+)

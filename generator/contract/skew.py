@@ -1,0 +1,45 @@
+"""What the exporter publishes of training-serving skew."""
+
+from collections.abc import Iterator
+from enum import StrEnum
+
+from mlvitals.generator.contract.family import Family, gauge
+from mlvitals.generator.contract.statistics import SKEW_MEASURES
+from mlvitals.generator.spec.model import SkewJoin, Spec
+
+
+class SkewStatus(StrEnum):
+    """What comparing a feature's values at serving with those recomputed offline came to."""
+
+    OK = "ok"
+    INVESTIGATE = "investigate"
+    ALERT = "alert"
+    INSUFFICIENT_DATA = "insufficient_data"
+    MISSING_IN_SERVING = "missing_in_serving"
+    TYPE_MISMATCH = "type_mismatch"
+    NOT_RECOMPUTED = "not_recomputed"
+
+
+def skew_families(spec: Spec) -> Iterator[Family]:
+    """Families of training-serving skew: of the measures that features are compared by, and no others."""
+    if not spec.skew.path:
+        return
+    feature = "feature_name"
+    measures = sorted({described.skew for described in spec.features.values()})
+    yield gauge(
+        "skew_status",
+        "1 for the status that holds for the feature, serving against offline, 0 for the others.",
+        feature,
+        "status",
+    )
+    yield gauge("skew_offline_rows", "Offline rows that the predictions of the last window were compared with.")
+    for name in measures:
+        yield gauge(f"skew_{name}", SKEW_MEASURES[name].help, feature)
+    for name in measures:
+        yield gauge(f"skew_{name}_critical_value", "Skew that noise alone exceeds once in 1000 windows.", feature)
+    if spec.skew_join is not SkewJoin.WINDOW:
+        yield gauge(
+            "skew_mismatch_ratio",
+            "Share of matched predictions whose value differs from the one recomputed offline, 0 to 1.",
+            feature,
+        )

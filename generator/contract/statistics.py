@@ -1,0 +1,181 @@
+"""The statistics of drift: how far the last window is from the reference, each described in one place.
+
+Whatever a statistic has is named after it: its families ``drift_NAME`` and ``drift_NAME_critical_value``, a feature's
+own levels ``thresholds.NAME``, the field of a feature's report, and the columns of the results. To add one takes its
+policy and levels in `generator.spec.model`, an entry here, its computation, and the field of the report.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mlvitals.generator.contract.family import Family, gauge
+from mlvitals.generator.spec.model import AlertPolicy, Alerts, Feature, FeatureType, Levels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftAlert:
+    """The alert on features that are beyond their levels and beyond noise, by the policy of a statistic."""
+
+    name: str
+    summary: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorstPanel:
+    """The panel of the features that are worst by a statistic."""
+
+    id: str
+    description: str
+    on_main: bool = True
+    """On the dashboard that people open first; else among the details."""
+    alert: DriftAlert | None = None
+    """None: it confirms another statistic, and gives a severity in reports and lines in panels alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SkewMeasure:
+    """A statistic by which values at serving are compared with those recomputed offline, where a feature names it."""
+
+    help: str
+    policy: str
+    """The field of `Alerts` with its levels."""
+
+    def policy_in(self, alerts: Alerts) -> AlertPolicy:
+        """The policy that a spec has for it."""
+        policy: AlertPolicy = getattr(alerts, self.policy)
+        return policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistic:
+    """A distance between the last window and the reference, and what noise alone makes of it."""
+
+    name: str
+    title: str
+    """How people write it."""
+    column: str
+    """Its title where there is little room."""
+    help: str
+    noise_help: str
+    pvalue_help: str = ""
+    """Of the statistics that have one: what their p-value is."""
+    reading: str
+    """What the panel of one feature says of it."""
+    unit: str = ""
+    """What a value is in, as it follows the value."""
+    policy: str
+    """The field of `Alerts` with its levels."""
+    numeric: bool = False
+    """It compares numbers, and has no value for a categorical feature."""
+    worst: WorstPanel | None = None
+    """None where a signal of its own draws the features that are worst."""
+    skew: SkewMeasure | None = None
+
+    @property
+    def family(self) -> str:
+        """The short name of its family."""
+        return f"drift_{self.name}"
+
+    @property
+    def noise_family(self) -> str:
+        """The short name of the family of what noise alone exceeds."""
+        return f"{self.family}_critical_value"
+
+    @property
+    def is_primary(self) -> bool:
+        """True if people see it first: on the main dashboard, and where there is little room."""
+        return self.worst is None or self.worst.on_main
+
+    def suits(self, kind: FeatureType) -> bool:
+        """Whether a feature of this type has it."""
+        return not self.numeric or kind is not FeatureType.CATEGORICAL
+
+    def policy_in(self, alerts: Alerts) -> AlertPolicy:
+        """The policy that a spec has for it."""
+        policy: AlertPolicy = getattr(alerts, self.policy)
+        return policy
+
+    def levels_of(self, feature: Feature) -> Levels | None:
+        """The feature's own levels, where the spec gives some."""
+        levels: Levels | None = getattr(feature.thresholds, self.name)
+        return levels
+
+    def families(self) -> Iterator[Family]:
+        """What the exporter publishes of it, a series a feature each."""
+        yield gauge(self.family, self.help, "feature_name")
+        yield gauge(self.noise_family, self.noise_help, "feature_name")
+        if self.pvalue_help:
+            yield gauge(f"{self.family}_pvalue", self.pvalue_help, "feature_name")
+
+
+PSI = Statistic(
+    name="psi",
+    title="PSI",
+    column="PSI",
+    help="Population stability index of the last window against the reference, 0 up.",
+    noise_help="PSI that sampling noise alone exceeds once in 1000 windows.",
+    reading="Population stability index: alerts compare this one.",
+    policy="feature_psi",
+    skew=SkewMeasure(help="Population stability index of serving against offline, 0 up.", policy="skew_psi"),
+)
+KS = Statistic(
+    name="ks",
+    title="KS D",
+    column="KS D",
+    help="Kolmogorov-Smirnov D of the last window against the reference, 0 to 1.",
+    noise_help="D that sampling noise alone exceeds once in 1000 windows.",
+    pvalue_help="Chance that noise alone gives a D this large, adjusted for the number of features, 0 to 1.",
+    reading="Largest gap between the cumulative shares: sees the tails.",
+    policy="feature_ks",
+    numeric=True,
+    worst=WorstPanel(
+        id="feature_distance",
+        description="Kolmogorov-Smirnov D: the largest gap between the cumulative shares of window and reference, with "
+        "the highest noise floor. Confirms PSI and sees what PSI's bins are blind to, such as a longer tail.",
+    ),
+    skew=SkewMeasure(help="Kolmogorov-Smirnov D of serving against offline, 0 to 1.", policy="skew_ks"),
+)
+JS = Statistic(
+    name="js",
+    title="JS divergence",
+    column="JS",
+    help="Jensen-Shannon divergence in nats, 0 to ln 2.",
+    noise_help="Divergence that sampling noise alone exceeds once in 1000 windows.",
+    reading="In nats, 0 to 0.69: the measure for categories.",
+    policy="feature_js",
+    worst=WorstPanel(
+        id="feature_divergence",
+        description="Jensen-Shannon divergence in nats, 0 to 0.69: the measure for categorical features, with the "
+        "highest noise floor. Read it beside PSI; for a small shift it is about an eighth of it.",
+    ),
+    skew=SkewMeasure(help="Jensen-Shannon divergence of serving and offline in nats, 0 to ln 2.", policy="skew_js"),
+)
+WASSERSTEIN = Statistic(
+    name="wasserstein",
+    title="Wasserstein distance",
+    column="Wasserstein",
+    help="Wasserstein distance of the last window from the reference, in standard deviations of the reference, 0 up.",
+    noise_help="Wasserstein distance that sampling noise alone exceeds once in 1000 windows.",
+    reading="How far values moved on average, in standard deviations of the reference: sees the distance, not only the "
+    "share of values that moved.",
+    unit="standard deviations of the reference",
+    policy="feature_wasserstein",
+    numeric=True,
+    worst=WorstPanel(
+        id="feature_transport",
+        description="Wasserstein distance: how far the values of a window moved on average, in standard deviations of the "
+        "reference, with the highest noise floor. A shift of all values by half a standard deviation is 0.5, however many "
+        "bins they cross. Has lines and alerts where the spec enables alerts.feature_wasserstein.",
+        on_main=False,
+        alert=DriftAlert(
+            name="MLFeatureDistance",
+            summary="The values of a feature are far from where the model was trained.",
+        ),
+    ),
+)
+
+STATISTICS = (PSI, KS, JS, WASSERSTEIN)
+"""In the order in which they are published, drawn and reported."""
+
+SKEW_MEASURES = {statistic.name: statistic.skew for statistic in STATISTICS if statistic.skew}
+"""By name, the statistics that `features.NAME.skew` may name."""
