@@ -14,6 +14,7 @@ import msgspec
 from mlvitals.generator.contract import (
     CHANGES_SHOWN,
     CUSUM_SIDES,
+    OPEN_LABELS,
     PERCENTILES,
     STATISTICS,
     ConceptStatus,
@@ -25,6 +26,7 @@ from mlvitals.generator.contract import (
     SchemaDifferenceKind,
     SkewStatus,
     Status,
+    TelemetryFailure,
 )
 from mlvitals.generator.spec.durations import seconds
 from mlvitals.generator.spec.model import Feature, FeatureType, SignalType, Spec, TelemetrySignal
@@ -156,6 +158,8 @@ def _values(contract: Contract, family: Family, label: str) -> int:
         "error_type": len(spec.serving.error_types),
         "stage": len(spec.serving.stages) + 1,
         "gpu": GPUS,
+        "label_name": len(OPEN_LABELS),
+        "operation": len(TelemetryFailure),
         "reference_version": 1,
         "percentile": len(PERCENTILES),
         "segment": len(spec.prediction_log.segments),

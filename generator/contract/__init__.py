@@ -26,9 +26,11 @@ from mlvitals.generator.contract.outcomes import PERFORMANCE_FIGURES, Performanc
 from mlvitals.generator.contract.segments import SEGMENT_LABELS, segment_families
 from mlvitals.generator.contract.serving import (
     LATENCY_BUCKETS,
+    OPEN_LABELS,
     PROCESS_FAMILIES,
     SCORE_BUCKETS,
     TOTAL_STAGE,
+    TelemetryFailure,
     latency_buckets,
     serving_families,
 )
@@ -41,6 +43,7 @@ __all__ = (
     "CUSUM_SIDES",
     "LATENCY_BUCKETS",
     "MOST_TOO_SMALL",
+    "OPEN_LABELS",
     "PERCENTILES",
     "PERFORMANCE_FIGURES",
     "SCORE_BUCKETS",
@@ -62,6 +65,7 @@ __all__ = (
     "SkewStatus",
     "Statistic",
     "Status",
+    "TelemetryFailure",
     "latency_buckets",
 )
 

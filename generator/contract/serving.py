@@ -1,6 +1,7 @@
 """What a serving application publishes of its predictions and of its process."""
 
 from collections.abc import Iterator
+from enum import StrEnum
 
 from mlvitals.generator.contract.family import Family, MetricType, Producer, counter, gauge
 from mlvitals.generator.spec.model import SloKind, Spec
@@ -9,6 +10,16 @@ SCORE_BUCKETS = tuple(round(step / 10, 1) for step in range(1, 11))
 LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0)
 TOTAL_STAGE = "total"
 """The stage label of a whole request; it contains the other stages, so never sum over stage."""
+
+OPEN_LABELS = ("endpoint", "error_type", "framework", "gpu", "model_version")
+"""Labels whose values the application chooses."""
+
+
+class TelemetryFailure(StrEnum):
+    """What the instrumentation of a serving application can fail at, without the application noticing."""
+
+    STORE = "store"
+    READ = "read"
 
 
 def latency_buckets(spec: Spec) -> tuple[float, ...]:
@@ -48,6 +59,18 @@ def serving_families(spec: Spec) -> Iterator[Family]:
         "serving_feature_null_total",
         "Predictions whose feature was null, NaN or missing.",
         "feature_name",
+        producer=by,
+    )
+    yield counter(
+        "serving_label_overflow_total",
+        "Values of a label counted as other, for the spec names them not and there is no room for more.",
+        "label_name",
+        producer=by,
+    )
+    yield counter(
+        "serving_telemetry_failures_total",
+        "Series that a worker could not store, and stored ones that could not be read.",
+        "operation",
         producer=by,
     )
     yield gauge("model_info", "The model being served; always 1.", version, "framework", producer=by)

@@ -42,6 +42,8 @@ def monitoring_signals(spec: Spec) -> Iterator[Signal]:
     yield _watchdog(spec)
     yield _published(spec)
     yield _scrapes(spec)
+    if spec.serving.enabled:
+        yield _telemetry(spec, contract)
 
 
 def _exporter(spec: Spec) -> Signal:
@@ -298,7 +300,7 @@ def _published(spec: Spec) -> Signal:
         "Normal: flat; it grows with features, their bins and model versions. An endless climb is a label with "
         "unbounded values.",
         queries=(Query(f"sum by (job) ({matching('scrape_samples_scraped', _jobs(spec))})", "{{job}}"),),
-        width=12,
+        width=_width_of_targets(spec),
         height=7,
     )
 
@@ -311,6 +313,32 @@ def _scrapes(spec: Spec) -> Signal:
         "that takes longer loses samples.",
         unit="s",
         queries=(Query(f"max by (job) ({matching('scrape_duration_seconds', _jobs(spec))})", "{{job}}"),),
-        width=12,
+        width=_width_of_targets(spec),
+        height=7,
+    )
+
+
+def _width_of_targets(spec: Spec) -> int:
+    """The width of each panel of what is scraped; the application's own telemetry is the third, where there is one."""
+    return 8 if spec.serving.enabled else 12
+
+
+def _telemetry(spec: Spec, contract: Contract) -> Signal:
+    overflow, failures = (
+        contract.name("serving_label_overflow_total"),
+        contract.name("serving_telemetry_failures_total"),
+    )
+    window = spec.telemetry.rate_window
+    return _panel(
+        id="telemetry",
+        title="Telemetry that was cut",
+        description="Values that the application's telemetry counts as other, by label, and what it could not store or read "
+        "in the folder of its workers. Normal: 0. A label: name the value in the spec, or find out who invents such values. "
+        "Store or read: the disk of the folder is full, or its files are damaged.",
+        queries=(
+            Query(f"sum by (label_name) (increase({overflow}[{window}]))", "{{label_name}} as other"),
+            Query(f"sum by (operation) (increase({failures}[{window}]))", "cannot {{operation}}"),
+        ),
+        width=_width_of_targets(spec),
         height=7,
     )

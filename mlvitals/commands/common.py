@@ -1,5 +1,6 @@
 """What the commands share: arguments, loading, writing, and errors as messages."""
 
+import io
 import math
 import sys
 from datetime import UTC, datetime, timedelta
@@ -53,10 +54,13 @@ class Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an error that is the user's to fix becomes a message and exit code 1."""
-        from mlvitals.generator.errors import UserError
+        from mlvitals.generator.errors import UserError, without_secrets
 
         try:
             return super().invoke(ctx)
+        except click.ClickException as error:
+            error.message = without_secrets(error.message)  # type: ignore[misc]  # what click shows
+            raise
         except UserError as error:
             fail(str(error))
         except ModuleNotFoundError as error:
@@ -68,6 +72,12 @@ class Group(click.Group):
             sys.exit(1)
         except OSError as error:
             fail(f"{error.filename or 'system'}: {error.strerror or error}")
+
+
+def replace_unprintable() -> None:
+    """Print characters that standard output's encoding lacks as question marks: none is worth losing a result for."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="replace")
 
 
 def fail(message: str) -> NoReturn:

@@ -68,7 +68,6 @@ def drift(
     Exits with 0 once the window is measured, whatever the result, unless --fail-on is given. If nothing could be read,
     nothing was measured: exits with 1.
     """
-    from mlvitals.exporters.publish.results import open_results
     from mlvitals.exporters.window.history import drift_history, judge
     from mlvitals.exporters.window.measure import measure_window
     from mlvitals.generator.spec.model import Severity
@@ -86,19 +85,13 @@ def drift(
     report = judge(spec, report, drift_history(spec, report, past))
     if save and report.events:
         report = _with_totals(spec, spec_path.parent, report)
-    if as_json:
-        click.echo(report.to_json())
-    else:
-        drift_table(report, console())
-    if html:
-        from mlvitals.exporters.publish.html.page import html_page
-
-        write(html, html_page(report).encode())
-    if save:
-        with closing(open_results(spec.results, spec_path.parent)) as results:
-            results.save(report)
-    if textfile or pushgateway:
-        _publish(spec, spec_path.parent, report, begin, textfile, pushgateway)
+    try:  # files first: whoever reads them must not depend on what a terminal can show
+        _hand_over(spec, spec_path.parent, report, begin, html=html, save=save, textfile=textfile, gateway=pushgateway)
+    finally:
+        if as_json:
+            click.echo(report.to_json())
+        else:
+            drift_table(report, console())
     if not report.is_measured:
         fail(f"nothing was measured: no row of the window {_unread(report)}")
     if fail_on and report.is_at_least(Severity(fail_on)):
@@ -129,6 +122,31 @@ def _with_totals(spec: "Spec", base_dir: Path, report: "WindowReport") -> "Windo
 
     with closing(open_results(spec.results, base_dir)) as results:
         return with_totals(spec, report, results)
+
+
+def _hand_over(
+    spec: "Spec",
+    base_dir: Path,
+    report: "WindowReport",
+    begin: datetime,
+    *,
+    html: Path | None,
+    save: bool,
+    textfile: Path | None,
+    gateway: str | None,
+) -> None:
+    """Write, store and push the report, whatever was asked for."""
+    if html:
+        from mlvitals.exporters.publish.html.page import html_page
+
+        write(html, html_page(report).encode())
+    if save:
+        from mlvitals.exporters.publish.results import open_results
+
+        with closing(open_results(spec.results, base_dir)) as results:
+            results.save(report)
+    if textfile or gateway:
+        _publish(spec, base_dir, report, begin, textfile, gateway)
 
 
 def _publish(

@@ -33,6 +33,7 @@ def _system_name(_ctx: click.Context, _param: click.Parameter, text: str) -> str
 def init_command(paths: tuple[str, ...], name: str, out: Path | None, force: bool) -> None:
     """Write a first spec from training data: features with their types, and guesses to check."""
     from mlvitals.exporters.training.first_look import first_look
+    from mlvitals.generator.errors import without_secrets
     from mlvitals.generator.spec.first_spec import first_spec
     from mlvitals.generator.spec.load import load_spec
 
@@ -46,10 +47,8 @@ def init_command(paths: tuple[str, ...], name: str, out: Path | None, force: boo
     # Of very many columns a spec breaks its series budget: it is there to be cut down, and the error says so.
     spec = load_spec(path)
     click.echo(f"wrote {path}: {len(spec.features)} features")
-    click.echo(
-        f"check it, add the location of the predictions, then run: mlvitals reference build {path} --data {paths[0]}",
-        err=True,
-    )
+    build = without_secrets(f"mlvitals reference build {path} --data {paths[0]}")
+    click.echo(f"check it, add the location of the predictions, then run: {build}", err=True)
 
 
 @click.command("compile")
