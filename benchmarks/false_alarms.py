@@ -1,0 +1,140 @@
+"""How often chance alone exceeds what statistics say it exceeds once in a thousand windows.
+
+`python -m benchmarks.false_alarms` prints the table that docs/truth.md shows; `--windows` and `--only` make it shorter.
+Each window, and each reference where it is no larger than ten windows, is a new draw from one population.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binom
+
+from mlvitals.exporters.statistics.distances import NOISE
+from mlvitals.exporters.statistics.distinct import LevelSamples, level_change, new_row_noise
+
+Trial: TypeAlias = Callable[[np.random.Generator], bool]
+"""Draws one window without change and tells whether a statistic exceeds its noise."""
+UNLUCKY = 0.0005
+"""How often a statistic that keeps its promise exceeds `most`."""
+
+
+class Case(NamedTuple):
+    """A statistic of windows from a population."""
+
+    statistic: str
+    population: str
+    reference: int
+    """Rows of the reference."""
+    rows: int
+    """Rows of a window."""
+    trial: Trial
+
+    def exceedances(self, windows: int, seed: int = 0) -> int:
+        """Return how many windows exceed the noise."""
+        random = np.random.default_rng((seed, self.reference, self.rows))
+        return sum(self.trial(random) for _ in range(windows))
+
+    @property
+    def name(self) -> str:
+        """What the case is called in tests."""
+        return f"{self.statistic}: {self.population}, {self.rows} of {self.reference}"
+
+
+def most(windows: int) -> int:
+    """Return the exceedances that so many windows stay at or below, but for chance."""
+    return int(binom.ppf(1 - UNLUCKY, windows, NOISE))
+
+
+def _shares(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    return weights / weights.sum()
+
+
+def _poisson(mean: float) -> NDArray[np.float64]:
+    numbers = np.arange(30)
+    return _shares(np.exp(numbers * np.log(mean) - np.array([np.log(np.arange(1, n + 1)).sum() for n in numbers])))
+
+
+LEVELS = {
+    "Poisson(1)": _poisson(1),
+    "Poisson(3)": _poisson(3),
+    "geometric(1/2)": _shares(0.5 ** np.arange(60)),
+    "3,393 equal levels": _shares(np.ones(3393)),
+    "400 levels, 1/rank": _shares(1 / np.arange(1, 401)),
+    "4 levels and 3 very rare": _shares(np.array([1, 1, 1, 1, 1e-3, 1e-4, 3e-5])),
+}
+"""Shares of the levels of categories and of whole numbers."""
+_LEVEL_SIZES = ((1_000, 300), (1_000, 1_000), (1_000, 5_000), (10_000, 1_000), (10_000, 10_000), (40_000, 100_000))
+
+
+def level_samples(
+    random: np.random.Generator,
+    before: NDArray[np.float64],
+    reference: int,
+    now: NDArray[np.float64],
+    rows: int,
+) -> LevelSamples:
+    """Draw a reference and a window of levels with given shares, and keep what the exporter keeps of them."""
+    expected, found = random.multinomial(reference, before), random.multinomial(rows, now)
+    known = expected > 0
+    return LevelSamples(expected[known], found[known], float(np.count_nonzero(found[~known])), int(found[~known].sum()))
+
+
+def cardinality_exceeds(levels: LevelSamples) -> bool:
+    """Tell whether the number of distinct values is beyond its noise."""
+    found = level_change(levels)
+    return found is not None and abs(found.change) > found.noise
+
+
+def new_rows_exceed(levels: LevelSamples) -> bool:
+    """Tell whether the share of rows with new levels is beyond its noise."""
+    return levels.new_rows / (levels.window.sum() + levels.new_rows) > new_row_noise(levels)
+
+
+def _level_cases() -> Iterator[Case]:
+    for statistic, exceeds in (("cardinality change", cardinality_exceeds), ("new categories", new_rows_exceed)):
+        for name, shares in LEVELS.items():
+            for reference, rows in _LEVEL_SIZES:
+                yield Case(statistic, name, reference, rows, _levels_trial(exceeds, shares, reference, rows))
+
+
+def _levels_trial(
+    exceeds: Callable[[LevelSamples], bool], shares: NDArray[np.float64], reference: int, rows: int
+) -> Trial:
+    return lambda random: exceeds(level_samples(random, shares, reference, shares, rows))
+
+
+CASES = (*_level_cases(),)
+
+
+def table(cases: Iterable[Case], windows: int) -> Iterator[str]:
+    """Yield the lines of the table, one for each statistic and population: the worst of the sizes, and all of them."""
+    yield "| statistic | population | promised | seen | at worst, rows of reference | windows |"
+    yield "|---|---|---:|---:|---|---:|"
+    groups: dict[tuple[str, str], list[Case]] = {}
+    for case in cases:
+        groups.setdefault((case.statistic, case.population), []).append(case)
+    for (statistic, population), group in groups.items():
+        counts = {case: case.exceedances(windows) for case in group}
+        worst = max(group, key=lambda case: counts[case])
+        total = 1000 * sum(counts.values()) / windows / len(group)
+        at_worst = f"{1000 * counts[worst] / windows:.1f} at {worst.rows:,} of {worst.reference:,}"
+        yield f"| {statistic} | {population} | 1 | {total:.2f} | {at_worst} | {windows * len(group):,} |"
+
+
+def main() -> None:
+    """Print the table, in exceedances per thousand windows."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.false_alarms", description=__doc__)
+    parser.add_argument("--windows", type=int, default=4_000, help="windows of each case")
+    parser.add_argument("--only", default="", help="statistics whose names begin with this")
+    options = parser.parse_args()
+    for line in table((case for case in CASES if case.statistic.startswith(options.only)), options.windows):
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
