@@ -16,6 +16,8 @@ from scipy.stats import binom
 
 from mlvitals.exporters.statistics.distances import NOISE
 from mlvitals.exporters.statistics.distinct import LevelSamples, level_change, new_row_noise
+from mlvitals.exporters.statistics.moments import Moments
+from mlvitals.exporters.statistics.noise import mean_noise
 
 Trial: TypeAlias = Callable[[np.random.Generator], bool]
 """Draws one window without change and tells whether a statistic exceeds its noise."""
@@ -108,7 +110,42 @@ def _levels_trial(
     return lambda random: exceeds(level_samples(random, shares, reference, shares, rows))
 
 
-CASES = (*_level_cases(),)
+Draw: TypeAlias = Callable[[np.random.Generator, int], NDArray[np.float64]]
+
+NUMBERS: dict[str, Draw] = {
+    "true in 0.03 %": lambda random, rows: (random.random(rows) < 0.0003).astype(float),
+    "true in 0.3 %": lambda random, rows: (random.random(rows) < 0.003).astype(float),
+    "true in 3 %": lambda random, rows: (random.random(rows) < 0.03).astype(float),
+    "97 % zeros": lambda random, rows: np.where(random.random(rows) < 0.97, 0.0, random.exponential(size=rows)),
+    "lognormal, sigma 1": lambda random, rows: random.lognormal(0, 1, rows),
+    "lognormal, sigma 2": lambda random, rows: random.lognormal(0, 2, rows),
+    "Student's t, 3 degrees": lambda random, rows: random.standard_t(3, rows),
+    "normal": lambda random, rows: random.normal(size=rows),
+}
+_NUMBER_SIZES = ((100, 100), (1_000, 100), (20_000, 100), (1_000, 1_000), (300, 1_000))
+
+
+def moments(values: NDArray[np.float64]) -> Moments:
+    """Return the moments of values in any order."""
+    return Moments.of(np.sort(values))
+
+
+def mean_exceeds(before: Moments, now: Moments) -> bool:
+    """Tell whether the distance of two means is beyond its noise."""
+    return abs(now.mean - before.mean) > mean_noise(before, now)
+
+
+def _mean_cases() -> Iterator[Case]:
+    for name, draw in NUMBERS.items():
+        for reference, rows in _NUMBER_SIZES:
+            yield Case("mean shift", name, reference, rows, _mean_trial(draw, reference, rows))
+
+
+def _mean_trial(draw: Draw, reference: int, rows: int) -> Trial:
+    return lambda random: mean_exceeds(moments(draw(random, reference)), moments(draw(random, rows)))
+
+
+CASES = (*_level_cases(), *_mean_cases())
 
 
 def table(cases: Iterable[Case], windows: int) -> Iterator[str]:

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.special import chndtr, ndtri, pdtrik
 
 from mlvitals.exporters.statistics.distances import NOISE
+from mlvitals.exporters.statistics.moments import Moments
 
 TAIL = NOISE / 2
 """How often chance alone exceeds a floor on one side."""
@@ -68,3 +69,29 @@ def balance_reach(up: float, down: float, tail: float = TAIL) -> float:
         chndtr(2 * up, np.maximum(2.0 * sums + 2, 2.0), 2 * down),
     )
     return float(sums[np.argmax(exceeded <= tail)] + 0.5 - mean)
+
+
+def mean_noise(reference: Moments, window: Moments, tail: float = TAIL) -> float:
+    """Return how far apart, to either side, chance alone puts the means of two samples.
+
+    Mean and higher moments of a sample drawn without replacement from the pooled values are Fisher's (1928; the
+    corrections of order 1/N are left out but for the variance). The jump is matched to the skewness or to the kurtosis,
+    whichever is the larger: rare large values to one side, or to both.
+
+    Args:
+        reference: moments of one sample, of at least one value.
+        window: moments of the other.
+        tail: probability of either side.
+    """
+    pooled = reference.merge(window)
+    size, drawn = pooled.count, window.count
+    share = drawn / size
+    if not pooled.squares or not pooled.is_finite:
+        return 0.0 if pooled.is_finite else inf
+    second, third, fourth = (total / size for total in (pooled.squares, pooled.cubes, pooled.fourths))
+    left = (1 - share) / drawn
+    variance = second * left * size / (size - 1)
+    skewness = abs(third * (1 - 2 * share)) * left / drawn
+    excess = max(0.0, (fourth - 3 * second * second) * (1 - 6 * share * (1 - share))) * left / drawn / drawn
+    jump = max(skewness / variance, sqrt(excess / variance))
+    return reach(variance, jump, tail) / (1 - share)

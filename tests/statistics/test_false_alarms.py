@@ -5,7 +5,19 @@ from itertools import groupby
 import numpy as np
 import pytest
 
-from benchmarks.false_alarms import CASES, LEVELS, Case, cardinality_exceeds, level_samples, most, new_rows_exceed
+from benchmarks.false_alarms import (
+    CASES,
+    LEVELS,
+    NUMBERS,
+    Case,
+    cardinality_exceeds,
+    level_samples,
+    mean_exceeds,
+    moments,
+    most,
+    new_rows_exceed,
+)
+from mlvitals.exporters.statistics.noise import mean_noise
 
 WINDOWS = 250
 STATISTICS = {name: list(cases) for name, cases in groupby(CASES, key=lambda case: case.statistic)}
@@ -58,3 +70,34 @@ def test_new_values_that_are_all_different_are_found():
     now = np.append(np.full(4, 0.97 / 4), np.full(3000, 0.03 / 3000))
     assert found_in(new_rows_exceed, before, 10_000, now, 1_000) == 1
     assert found_in(cardinality_exceeds, before, 10_000, now, 1_000) == 1
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize(("reference", "rows"), [(20_000, 100), (1_000, 1_000), (300, 1_000)])
+def test_a_mean_that_moves_two_standard_deviations_is_found_whatever_the_population(name, reference, rows):
+    random, draw = np.random.default_rng(2), NUMBERS[name]
+    before = draw(random, reference)
+    moved = moments(draw(random, rows) + 2 * max(before.std(), 0.01))
+    assert mean_exceeds(moments(before), moved)
+
+
+def test_a_flag_that_is_true_ten_times_as_often_is_found():
+    random = np.random.default_rng(3)
+    before, now = (
+        moments((random.random(rows) < rate).astype(float)) for rows, rate in ((20_000, 0.003), (1000, 0.03))
+    )
+    assert mean_exceeds(before, now)
+
+
+def test_one_absurd_value_is_within_the_noise_of_the_mean_and_fifty_are_not():
+    values = np.random.default_rng(4).normal(size=25_000)
+    one, fifty = values[20_000:].copy(), values[20_000:].copy()
+    one[0], fifty[:50] = 1e9, 1e9
+    assert not mean_exceeds(moments(values[:20_000]), moments(one))
+    assert mean_exceeds(moments(values[:20_000]), moments(fifty))
+
+
+def test_a_constant_has_no_noise_and_a_sum_that_overflows_no_bound():
+    constant = moments(np.full(1000, 3.0))
+    assert mean_noise(constant, constant) == 0
+    assert mean_noise(constant, moments(np.array([1e200, 2e200]))) == np.inf

@@ -20,6 +20,7 @@ from mlvitals.exporters.statistics.distances import NOISE, TWO_SIDED
 from mlvitals.exporters.statistics.distinct import LevelSamples, level_change, new_row_noise
 from mlvitals.exporters.statistics.judging import LevelLimits, level_limits, measure, severity_of, worst
 from mlvitals.exporters.statistics.moments import Moments
+from mlvitals.exporters.statistics.noise import mean_noise
 from mlvitals.exporters.statistics.profile import FeatureProfile
 from mlvitals.exporters.statistics.quantiles import Median, median_of, quantiles_of
 from mlvitals.generator.contract import PERCENTILES
@@ -149,9 +150,7 @@ def _location_and_spread(
 
 
 def _mean_shift(before: Moments, now: Moments, limits: LevelLimits) -> Measure | None:
-    """The noise is that of Welch's test: each side's own variance over its own size."""
-    noise = TWO_SIDED * sqrt(now.variance / now.count + before.variance / before.count)
-    return _in_deviations(now.mean - before.mean, noise, before, limits)
+    return _in_deviations(now.mean - before.mean, mean_noise(before, now), before, limits)
 
 
 def _in_deviations(distance: float, noise: float, before: Moments, limits: LevelLimits) -> Measure | None:
