@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from itertools import product
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom
 
+from mlvitals.exporters.sections.outcomes.judge import MINIMUM_OF_A_KIND
+from mlvitals.exporters.sections.outcomes.performance import Classes, auc, lowest_area
 from mlvitals.exporters.statistics.distances import NOISE
 from mlvitals.exporters.statistics.distinct import LevelSamples, level_change, new_row_noise
 from mlvitals.exporters.statistics.moments import Moments
-from mlvitals.exporters.statistics.noise import mean_noise
+from mlvitals.exporters.statistics.noise import Share, mean_noise, share_noise
 
 Trial: TypeAlias = Callable[[np.random.Generator], bool]
 """Draws one window without change and tells whether a statistic exceeds its noise."""
@@ -145,7 +149,95 @@ def _mean_trial(draw: Draw, reference: int, rows: int) -> Trial:
     return lambda random: mean_exceeds(moments(draw(random, reference)), moments(draw(random, rows)))
 
 
-CASES = (*_level_cases(), *_mean_cases())
+def share_exceeds(before: Share, now: Share) -> bool:
+    """Tell whether the change of a share is beyond its noise."""
+    return abs(now.hits / now.rows / (before.hits / before.rows) - 1) > share_noise(before, now)
+
+
+def fall_exceeds(before: Share, now: Share) -> bool:
+    """Tell the same of a fall alone."""
+    return now.hits / now.rows < before.hits / before.rows and share_exceeds(before, now)
+
+
+_LABEL_RATES = (0.002, 0.01, 0.05, 0.3)
+_LABEL_SIZES = ((100_000, 100), (100_000, 1_000), (1_000, 100), (1_000, 1_000), (300, 3_000))
+_FEEDBACK_RATES = (0.05, 0.5, 0.9, 0.99)
+_FEEDBACK_SIZES = ((100_000, 1_000), (1_000, 1_000), (200, 1_000), (1_000, 100_000))
+
+
+def _share_cases() -> Iterator[Case]:
+    for rate, (reference, rows) in product(_LABEL_RATES, _LABEL_SIZES):
+        yield Case("label shift", f"rate {rate}", reference, rows, _share_trial(share_exceeds, rate, reference, rows))
+    for rate, (reference, rows) in product(_FEEDBACK_RATES, _FEEDBACK_SIZES):
+        yield Case("feedback fall", f"rate {rate}", reference, rows, _share_trial(fall_exceeds, rate, reference, rows))
+
+
+def _share_trial(exceeds: Callable[[Share, Share], bool], rate: float, reference: int, rows: int) -> Trial:
+    def trial(random: np.random.Generator) -> bool:
+        before, now = (Share(int(random.binomial(size, rate)), size) for size in (reference, rows))
+        return before.hits > 0 and exceeds(before, now)
+
+    return trial
+
+
+class Scores(NamedTuple):
+    """How scores of positive and of negative outcomes are distributed."""
+
+    positives: Draw
+    negatives: Draw
+
+    def sample(self, random: np.random.Generator, rows: int, rate: float) -> tuple[float, Classes] | None:
+        """Return the area under the ROC curve of so many scores, and how many of each kind; None without five of each."""
+        hits = int(random.binomial(rows, rate))
+        if min(hits, rows - hits) < MINIMUM_OF_A_KIND:
+            return None
+        positives, negatives = np.sort(self.positives(random, hits)), np.sort(self.negatives(random, rows - hits))
+        area = auc(positives, negatives)
+        assert area is not None
+        return area, Classes(hits, rows - hits)
+
+
+def _normal(mean: float) -> Draw:
+    return lambda random, rows: random.normal(mean, 1, rows)
+
+
+def _mixed(share: float) -> Draw:
+    return lambda random, rows: random.normal(0, 1, rows) + 5 * (random.random(rows) < share)
+
+
+SCORES = {
+    "normal scores, AUC 0.6": Scores(_normal(0.36), _normal(0)),
+    "normal scores, AUC 0.76": Scores(_normal(1), _normal(0)),
+    "normal scores, AUC 0.92": Scores(_normal(2), _normal(0)),
+    "4 in 10 positives certain, AUC 0.7": Scores(_mixed(0.4), _normal(0)),
+    "8 in 10 positives certain, AUC 0.9": Scores(_mixed(0.8), _normal(0)),
+}
+_AREA_SIZES = ((20_000, 100, 0.03), (20_000, 500, 0.01), (1_000, 1_000, 0.01), (20_000, 200, 0.97), (1_000, 300, 0.3))
+
+
+def area_exceeds(before: tuple[float, Classes] | None, now: tuple[float, Classes] | None) -> bool:
+    """Tell whether an area lies below what chance alone makes of another; not where either is of too few outcomes."""
+    return before is not None and now is not None and now[0] < lowest_area(*before, now[1])
+
+
+def _area_cases() -> Iterator[Case]:
+    for (name, scores), (reference, rows, rate) in product(SCORES.items(), _AREA_SIZES):
+        population = f"{name}, rate {rate}"
+        yield Case("AUC loss", population, reference, rows, _area_trial(scores, rate, reference, rows))
+
+
+def _area_trial(scores: Scores, rate: float, reference: int, rows: int) -> Trial:
+    shared = cache(lambda: scores.sample(np.random.default_rng(0), reference, rate))
+
+    def trial(random: np.random.Generator) -> bool:
+        # A large reference is the same for all windows: sorting its scores would take nearly all of the time.
+        before = shared() if reference > 10 * rows else scores.sample(random, reference, rate)
+        return area_exceeds(before, scores.sample(random, rows, rate))
+
+    return trial
+
+
+CASES = (*_level_cases(), *_mean_cases(), *_share_cases(), *_area_cases())
 
 
 def table(cases: Iterable[Case], windows: int) -> Iterator[str]:

@@ -39,6 +39,8 @@ class OutcomeReference(msgspec.Struct, frozen=True, kw_only=True):
     """As `mlvitals.exporters.sections.outcomes.performance` names them."""
     quality: float | None = None
     quality_error: float | None = None
+    quality_parts: Moments = NO_MOMENTS
+    """Of what the quality is the mean of, see `Performance.parts`; references built before it have none."""
 
     @property
     def feedback_rate(self) -> float | None:

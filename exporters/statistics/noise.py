@@ -9,9 +9,11 @@ small exactly where a window happens to lack what is rare, and then calls the la
 from __future__ import annotations
 
 from math import ceil, floor, inf, log1p, sqrt
+from typing import NamedTuple
 
 import numpy as np
-from scipy.special import chndtr, ndtri, pdtrik
+from numpy.typing import NDArray
+from scipy.special import bdtrik, chndtr, gammaln, ndtri, pdtrik
 
 from mlvitals.exporters.statistics.distances import NOISE
 from mlvitals.exporters.statistics.moments import Moments
@@ -21,7 +23,7 @@ TAIL = NOISE / 2
 _MANY_JUMPS = 1000.0
 """From so many jumps on the expansion about the normal law is as good as Poisson's law."""
 _FARTHEST = 15
-"""Standard deviations, and jumps, from the mean beyond which a tail holds nothing."""
+"""Standard deviations, jumps or hits, from the mean beyond which a tail holds nothing."""
 
 
 def reach(variance: float, jump: float, tail: float = TAIL) -> float:
@@ -95,3 +97,77 @@ def mean_noise(reference: Moments, window: Moments, tail: float = TAIL) -> float
     excess = max(0.0, (fourth - 3 * second * second) * (1 - 6 * share * (1 - share))) * left / drawn / drawn
     jump = max(skewness / variance, sqrt(excess / variance))
     return reach(variance, jump, tail) / (1 - share)
+
+
+class Limits(NamedTuple):
+    """Between which numbers, these included, chance alone keeps a count."""
+
+    low: int
+    high: int
+
+
+def drawn_hits(hits: int, size: int, drawn: int, tail: float = TAIL) -> Limits:
+    """Return how many of a population's hits are drawn: fewer, or more, with probability `tail` at most.
+
+    This is Fisher's exact test (1935): the hits of two samples are pooled, and one sample is `drawn` of the rows.
+
+    Args:
+        hits: how many there are in all.
+        size: rows in all.
+        drawn: rows drawn without replacement.
+        tail: probability of either side.
+    """
+    mean = drawn * hits / size
+    deviation = sqrt(mean * (1 - hits / size) * (size - drawn) / max(size - 1, 1))
+    around = ceil(_FARTHEST * (deviation + 1))
+    first = max(0, hits + drawn - size, floor(mean) - around)
+    counts = np.arange(first, min(hits, drawn, ceil(mean) + around) + 1)
+    logarithms = _ways(hits, counts) + _ways(size - hits, drawn - counts)
+    chances = np.exp(logarithms - logarithms.max())
+    chances /= chances.sum()
+    below, above = np.cumsum(chances), np.cumsum(chances[::-1])
+    return Limits(int(counts[np.argmax(below > tail)]), int(counts[::-1][np.argmax(above > tail)]))
+
+
+def _ways(size: int, taken: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the logarithm of how many ways there are to choose, but for what is the same for all."""
+    ways: NDArray[np.float64] = -gammaln(taken + 1) - gammaln(size - taken + 1)
+    return ways
+
+
+def binomial_hits(share: float, drawn: int, tail: float = TAIL) -> Limits:
+    """Return the same of independent rows where the population's share is known, and not estimated."""
+    if not 0 < share < 1:
+        return Limits(round(share * drawn), round(share * drawn))
+    low, high = (max(0, ceil(float(bdtrik(chance, drawn, share)))) for chance in (tail, 1 - tail))
+    return Limits(low, high)
+
+
+class Share(NamedTuple):
+    """Rows of a sample, and how many of them are hits."""
+
+    hits: int
+    rows: int
+
+
+def share_noise(reference: Share, window: Share, tail: float = TAIL) -> float:
+    """Return the relative change of a share that chance alone exceeds, on the side to which the window's lies.
+
+    Args:
+        reference: of a sample, with at least one hit.
+        window: of another.
+        tail: probability of either side.
+    """
+    hits = drawn_hits(reference.hits + window.hits, reference.rows + window.rows, window.rows, tail)
+    return _relative(hits, window, reference.hits / reference.rows)
+
+
+def known_share_noise(share: float, window: Share, tail: float = TAIL) -> float:
+    """Return the same where the share is a given one, above 0, and no sample's."""
+    return _relative(binomial_hits(share, window.rows, tail), window, share)
+
+
+def _relative(limits: Limits, window: Share, share: float) -> float:
+    """Half a hit is added: a count at the limit is not beyond it, however the division rounds."""
+    expected = window.rows * share
+    return (limits.high - expected if window.hits > expected else expected - limits.low) / expected + 0.5 / expected

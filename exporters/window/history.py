@@ -209,6 +209,8 @@ def judge_again(
 
 ONCE_IN_20 = 0.5
 """Of a two-sided 99.9 % critical value, 3.29 standard errors: what chance exceeds upwards in 5 % of the windows."""
+_ALL_LOST = 1.0
+"""The loss of scores that tell nothing any more: where chance alone gives it, whether they still do is not known."""
 
 
 def facts_of(outcomes: OutcomeReport | None) -> OutcomeFacts | None:
@@ -241,11 +243,10 @@ def outcome_facts(sample: GapSample, *, rate_shift: Measure | None, ranking_loss
             not known. How bad it is does not matter here, and chance may exceed it once in 20 windows: it does not
             raise an alarm, it tells concept from label drift once the gap has.
     """
-    return OutcomeFacts(
-        sample,
-        None if rate_shift is None else rate_shift.severity in (Severity.WARNING, Severity.CRITICAL),
-        None if ranking_loss is None else ranking_loss.value > ONCE_IN_20 * ranking_loss.critical_value,
-    )
+    rate = None if rate_shift is None else rate_shift.severity in (Severity.WARNING, Severity.CRITICAL)
+    if ranking_loss is None or ONCE_IN_20 * ranking_loss.critical_value >= _ALL_LOST:
+        return OutcomeFacts(sample, rate)
+    return OutcomeFacts(sample, rate, ranking_loss.value > ONCE_IN_20 * ranking_loss.critical_value)
 
 
 def with_totals(spec: Spec, report: WindowReport, keeper: TotalsKeeper) -> WindowReport:

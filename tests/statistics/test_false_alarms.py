@@ -4,20 +4,33 @@ from itertools import groupby
 
 import numpy as np
 import pytest
+from scipy.stats import binom, hypergeom
 
 from benchmarks.false_alarms import (
     CASES,
     LEVELS,
     NUMBERS,
     Case,
+    area_exceeds,
     cardinality_exceeds,
+    fall_exceeds,
     level_samples,
     mean_exceeds,
     moments,
     most,
     new_rows_exceed,
+    share_exceeds,
 )
-from mlvitals.exporters.statistics.noise import mean_noise
+from mlvitals.exporters.sections.outcomes.performance import Classes
+from mlvitals.exporters.statistics.distances import NOISE
+from mlvitals.exporters.statistics.noise import (
+    Share,
+    binomial_hits,
+    drawn_hits,
+    known_share_noise,
+    mean_noise,
+    share_noise,
+)
 
 WINDOWS = 250
 STATISTICS = {name: list(cases) for name, cases in groupby(CASES, key=lambda case: case.statistic)}
@@ -101,3 +114,54 @@ def test_a_constant_has_no_noise_and_a_sum_that_overflows_no_bound():
     constant = moments(np.full(1000, 3.0))
     assert mean_noise(constant, constant) == 0
     assert mean_noise(constant, moments(np.array([1e200, 2e200]))) == np.inf
+
+
+@pytest.mark.parametrize("reference", [100_000, 10_000])
+def test_outcomes_half_or_twice_as_frequent_are_found(reference):
+    before = Share(reference // 20, reference)
+    assert share_exceeds(before, Share(25, 1000))
+    assert share_exceeds(before, Share(100, 1000))
+    assert not share_exceeds(before, Share(40, 1000))
+
+
+def test_no_positives_where_ten_are_expected_are_found():
+    assert share_exceeds(Share(1_000, 100_000), Share(0, 1_000))
+    assert not share_exceeds(Share(500, 100_000), Share(0, 1_000)), "five fewer than five are chance"
+
+
+def test_a_fifth_of_the_feedback_lost_is_found_and_a_reference_of_few_rows_proves_less():
+    assert fall_exceeds(Share(90_000, 100_000), Share(720, 1000))
+    assert share_noise(Share(18, 20), Share(720, 1000)) > 2 * share_noise(Share(90_000, 100_000), Share(720, 1000))
+
+
+@pytest.mark.parametrize("share", [0.05, 0.9])
+def test_a_rate_that_the_spec_gives_is_known_better_than_one_that_a_reference_shows(share):
+    found = Share(round(700 * share), 1000)
+    assert known_share_noise(share, found) < share_noise(Share(round(2000 * share), 2000), found)
+
+
+@pytest.mark.parametrize(
+    ("area", "positives", "rows", "found"), [(0.76, 50, 1000, True), (0.92, 10, 1000, True), (0.76, 5, 1000, False)]
+)
+def test_scores_that_tell_nothing_any_more_are_found_where_there_are_positives_enough(area, positives, rows, found):
+    assert area_exceeds((area, Classes(1_000, 19_000)), (0.5, Classes(positives, rows - positives))) is found
+
+
+@pytest.mark.parametrize("hits", [0, 3, 500, 1000])
+def test_drawn_hits_are_those_of_the_hypergeometric_law(hits):
+    limits = drawn_hits(hits, 1000, 100)
+    law = hypergeom(1000, hits, 100)
+    assert law.cdf(limits.low - 1) <= NOISE / 2 < law.cdf(limits.low)
+    assert law.sf(limits.high) <= NOISE / 2
+    assert limits.high == 0 or law.sf(limits.high - 1) > NOISE / 2
+
+
+@pytest.mark.parametrize(("share", "rows"), [(0.01, 100), (0.99, 100), (0.5, 10_000)])
+def test_hits_at_a_given_rate_are_those_of_the_binomial_law(share, rows):
+    limits, law = binomial_hits(share, rows), binom(rows, share)
+    assert law.cdf(limits.low - 1) <= NOISE / 2 < law.cdf(limits.low)
+    assert law.sf(limits.high) <= NOISE / 2 < law.sf(limits.high - 1)
+
+
+def test_a_rate_of_all_or_none_leaves_no_choice():
+    assert (binomial_hits(0.0, 10), binomial_hits(1.0, 10)) == ((0, 0), (10, 10))
