@@ -15,7 +15,7 @@ from mlvitals.exporters.parts import Measure, Window
 from mlvitals.exporters.schedule import newest_end
 from mlvitals.exporters.sections.concept.kind import drift_type
 from mlvitals.exporters.sections.concept.report import ConceptReport, DriftType, Evidence, GapSample, PastWindow
-from mlvitals.exporters.sections.concept.series import GapSeries, concept_report
+from mlvitals.exporters.sections.concept.series import GapSeries, concept_report, gap_series
 from mlvitals.exporters.sections.events.report import EventCount
 from mlvitals.exporters.sections.events.totals import Counted, TotalsKeeper
 from mlvitals.exporters.sections.features.report import FeatureReport
@@ -55,7 +55,9 @@ class DriftHistory:
     def after(self, past: PastWindow) -> "DriftHistory":
         """The history after one more window; one of another reference version starts it anew."""
         if past.reference_version != self.version:
-            return DriftHistory(past.reference_version, GapSeries(self.series.plan)).after(past)
+            return DriftHistory(past.reference_version, GapSeries(self.series.plan, binary=self.series.binary)).after(
+                past
+            )
         begin = self.begin or past.window.start
         explaining = (*self.explaining, past.window) if past.explains else self.explaining
         if past.sample is None:
@@ -82,7 +84,7 @@ def drift_history(spec: Spec, report: WindowReport, past: Iterable[PastWindow]) 
         past: windows that are kept, by their end; those that ended at or after the report's are left out, so that
             measuring a window again gives what it gave before.
     """
-    history = DriftHistory(report.reference_version, GapSeries(spec.concept))
+    history = DriftHistory(report.reference_version, gap_series(spec))
     for one in past:
         if one.window.end < report.window.end and one.reference_version == history.version:
             history = history.after(one)
@@ -101,7 +103,7 @@ def with_drift_type(
         history: the windows before it.
     """
     if history.version != report.reference_version:
-        history = DriftHistory(report.reference_version, GapSeries(spec.concept))
+        history = DriftHistory(report.reference_version, gap_series(spec))
     facts = outcomes and outcomes._replace(sample=history.explained(outcomes.sample))
     found = _concept(report, facts, history) if spec.has_gap else None
     return msgspec.structs.replace(report, concept=found, drift_type=_drift_type(spec, report, facts, found))
