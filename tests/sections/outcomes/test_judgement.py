@@ -13,6 +13,7 @@ from mlvitals.exporters.sections.outcomes.views import lines
 from mlvitals.exporters.statistics.judging import wilson_interval
 from mlvitals.exporters.statistics.moments import NO_MOMENTS
 from mlvitals.exporters.training.build import build_reference
+from mlvitals.exporters.wording import interval, number
 from mlvitals.generator.spec.model import Outcome, OutcomeKind, Severity
 
 SPEC = together()
@@ -180,6 +181,14 @@ def test_wilson_agrees_with_the_textbook_and_stays_within_0_and_1():
     assert wilson_interval(0, 5).low == 0
     assert wilson_interval(5, 5).high == 1
     assert wilson_interval(0, 0) is None
+
+
+@pytest.mark.parametrize("count", [1, 7, 100, 2000, 3_000_000])
+def test_an_interval_of_no_hits_begins_at_0_and_one_of_nothing_else_ends_at_1(count):
+    none, all_of_them = wilson_interval(0, count), wilson_interval(count, count)
+    assert (none.low, all_of_them.high) == (0.0, 1.0)
+    assert interval(none, number).startswith("0 to ")
+    assert 0 < wilson_interval(1, count + 1).low < wilson_interval(1, count + 1).high < 1
 
 
 def test_the_windows_own_scores_are_estimated_before_their_outcomes_are_known(tmp_path):
