@@ -125,7 +125,7 @@ def _location_and_spread(
 ) -> Quality:
     """Shifts of mean and median in standard deviations of the reference, and the ratio of the variances."""
     now = found.moments
-    if not now.count or not before.count or not now.is_finite:
+    if not now.count or not before.count or not now.is_finite or not before.is_finite:
         return quality
     quality = replace(
         quality,
@@ -156,7 +156,7 @@ def _mean_shift(before: Moments, now: Moments, limits: LevelLimits) -> Measure |
 def _in_deviations(distance: float, noise: float, before: Moments, limits: LevelLimits) -> Measure | None:
     """A distance in standard deviations of the reference; None where that is constant, which drift tells."""
     deviation = sqrt(before.variance)
-    if not deviation or not isfinite(distance / deviation):
+    if not deviation or not isfinite(distance / deviation) or not isfinite(noise / deviation):
         return None
     return measure(distance / deviation, noise / deviation, limits)
 
