@@ -15,7 +15,7 @@ from mlvitals.exporters.parts import Measure, Window
 from mlvitals.exporters.schedule import newest_end
 from mlvitals.exporters.sections.concept.kind import drift_type
 from mlvitals.exporters.sections.concept.report import ConceptReport, DriftType, Evidence, GapSample, PastWindow
-from mlvitals.exporters.sections.concept.series import GapSeries, concept_report
+from mlvitals.exporters.sections.concept.series import GapSeries, concept_report, gap_series
 from mlvitals.exporters.sections.events.report import EventCount
 from mlvitals.exporters.sections.events.totals import Counted, TotalsKeeper
 from mlvitals.exporters.sections.features.findings import UNSOUND, feature_findings
@@ -56,7 +56,9 @@ class DriftHistory:
     def after(self, past: PastWindow) -> "DriftHistory":
         """The history after one more window; one of another reference version starts it anew."""
         if past.reference_version != self.version:
-            return DriftHistory(past.reference_version, GapSeries(self.series.plan)).after(past)
+            return DriftHistory(past.reference_version, GapSeries(self.series.plan, binary=self.series.binary)).after(
+                past
+            )
         begin = self.begin or past.window.start
         explaining = (*self.explaining, past.window) if past.explains else self.explaining
         if past.sample is None:
@@ -83,7 +85,7 @@ def drift_history(spec: Spec, report: WindowReport, past: Iterable[PastWindow]) 
         past: windows that are kept, by their end; those that ended at or after the report's are left out, so that
             measuring a window again gives what it gave before.
     """
-    history = DriftHistory(report.reference_version, GapSeries(spec.concept))
+    history = DriftHistory(report.reference_version, gap_series(spec))
     for one in past:
         if one.window.end < report.window.end and one.reference_version == history.version:
             history = history.after(one)
@@ -102,7 +104,7 @@ def with_drift_type(
         history: the windows before it.
     """
     if history.version != report.reference_version:
-        history = DriftHistory(report.reference_version, GapSeries(spec.concept))
+        history = DriftHistory(report.reference_version, gap_series(spec))
     facts = outcomes and outcomes._replace(sample=history.explained(outcomes.sample))
     found = _concept(report, facts, history) if spec.has_gap else None
     kind = _drift_type(spec, report, facts, found)
@@ -203,6 +205,8 @@ def judge_again(
 
 ONCE_IN_20 = 0.5
 """Of a two-sided 99.9 % critical value, 3.29 standard errors: what chance exceeds upwards in 5 % of the windows."""
+_ALL_LOST = 1.0
+"""The loss of scores that tell nothing any more: where chance alone gives it, whether they still do is not known."""
 
 
 def facts_of(outcomes: OutcomeReport | None) -> OutcomeFacts | None:
@@ -235,11 +239,10 @@ def outcome_facts(sample: GapSample, *, rate_shift: Measure | None, ranking_loss
             not known. How bad it is does not matter here, and chance may exceed it once in 20 windows: it does not
             raise an alarm, it tells concept from label drift once the gap has.
     """
-    return OutcomeFacts(
-        sample,
-        None if rate_shift is None else rate_shift.severity in (Severity.WARNING, Severity.CRITICAL),
-        None if ranking_loss is None else ranking_loss.value > ONCE_IN_20 * ranking_loss.critical_value,
-    )
+    rate = None if rate_shift is None else rate_shift.severity in (Severity.WARNING, Severity.CRITICAL)
+    if ranking_loss is None or ONCE_IN_20 * ranking_loss.critical_value >= _ALL_LOST:
+        return OutcomeFacts(sample, rate)
+    return OutcomeFacts(sample, rate, ranking_loss.value > ONCE_IN_20 * ranking_loss.critical_value)
 
 
 def with_totals(spec: Spec, report: WindowReport, keeper: TotalsKeeper) -> WindowReport:

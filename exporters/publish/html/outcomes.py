@@ -111,6 +111,8 @@ def _agreement_rows(outcomes: OutcomeReport) -> Iterator[tuple[str, str]]:
         yield _beside("Gap", "prediction less outcome"), _beside(f"{outcomes.gap:+.4g}", error)
     if outcomes.reference_gap is not None:
         yield "Gap, reference", f"{outcomes.reference_gap:+.4g}"
+    for name, reason in outcomes.not_judged.items():
+        yield f"Not judged: {figure_name(name)}", escape(reason)
 
 
 def _shift(shift: Measure, kind: OutcomeKind) -> str:

@@ -115,6 +115,8 @@ def _agreement(outcomes: OutcomeReport) -> Iterator[Line]:
         yield Line(_observed(outcomes), shift.severity if shift else None)
     if figures := _performance_line(outcomes):
         yield Line(figures, outcomes.performance_loss.severity if outcomes.performance_loss else None)
+    for name, reason in outcomes.not_judged.items():
+        yield Line(f"Not judged: {figure_name(name)}, {reason}.")
     if outcomes.estimated:
         yield Line(_estimate_line(outcomes.estimated))
 
