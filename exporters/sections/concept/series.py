@@ -59,8 +59,8 @@ class Baseline:
         """
         return self.stretch * sqrt(self.row_variance / sample.count + self.between**2)
 
-    def of_rarer_kind(self, count: int) -> float:
-        """Return how many positive or negative outcomes, whichever is rarer, so many predictions are to have."""
+    def of_rarer_kind(self, count: float) -> float:
+        """Return how many positive or negative outcomes, whichever is rarer, to expect among that many predictions."""
         return count * self.row_variance
 
 
