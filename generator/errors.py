@@ -3,8 +3,9 @@
 import re
 
 _SECRETS = (
-    # Whoever an address of the web or of S3 names: a user and a password, a key and its secret, or a token alone.
-    re.compile(r"(https?:/+)([^/?#\s'\"]+)(?=@)", re.IGNORECASE),
+    # On the web a password, or a token where a user would be; at S3 a key and its secret.
+    re.compile(r"(https?:/+[^/?#@:\s'\"]*:)([^/?#\s'\"]+)(?=@)", re.IGNORECASE),
+    re.compile(r"(https?:/+)([^/?#@:\s'\"]+)(?=@)", re.IGNORECASE),
     re.compile(r"(s3:/+)([^\s'\"]+)(?=@)", re.IGNORECASE),
     # Elsewhere everything up to an @ may be the password, slashes included.
     re.compile(r"(\b(?!https?:)[\w+.-]+:/+[^:/@\s]*:)([^\s'\"]+)(?=@)", re.IGNORECASE),
