@@ -22,6 +22,7 @@ from mlvitals.exporters.parts import Window
 from mlvitals.exporters.publish.migrations import newest_version, upgrade
 from mlvitals.exporters.publish.results import ResultsStore, open_results
 from mlvitals.exporters.sections.changes import ChangeKind
+from mlvitals.exporters.sections.features.report import FeatureReport
 from mlvitals.exporters.window.report import WindowReport
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -105,8 +106,16 @@ def version(database: Database) -> list[tuple[int]]:
 
 def as_first_written(found: WindowReport) -> WindowReport:
     """A report with the statistics that the first release knew."""
-    features = {name: replace(feature, wasserstein=None) for name, feature in found.features.items()}
-    return replace(found, features=features, score=found.score and replace(found.score, wasserstein=None))
+
+    def known(feature: FeatureReport) -> FeatureReport:
+        return replace(feature, wasserstein=None)
+
+    return replace(
+        found,
+        features={name: known(feature) for name, feature in found.features.items()},
+        score=known(found.score),
+        score_count=replace(found.score_count, report=known(found.score_count.report)),
+    )
 
 
 def message_of(store: ResultsStore) -> str:
@@ -230,6 +239,7 @@ from pathlib import Path
 import msgspec
 from sqlalchemy import event
 from mlvitals.exporters.publish.results import open_results
+from mlvitals.exporters.sections.features.report import FeatureReport
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.spec.model import Results
 
