@@ -19,7 +19,7 @@ help:
 	@echo "make compile  regenerate dashboards/, alert_rules/, runbooks/ and stack/ from specs/"
 	@echo "make flights  the prediction log of the flights example"
 	@echo "make stack-check  brings docker-compose.yml up and breaks it, with the Docker that is here"
-	@echo "make bench    the benchmarks beside their peers (FULL=1: at full size, written to docs/)"
+	@echo "make bench    the benchmarks compared with their peers (FULL=1: at full size, written to docs/)"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

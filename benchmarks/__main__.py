@@ -62,7 +62,7 @@ def _document(figures: Iterable[Figure], curves: Iterable[Curve], *, full: bool)
         f"Machine: {_processor()}, {usable_cores()} cores; {platform.system()}, Python {platform.python_version()}, "
         f"numpy {np.__version__}, pyarrow {pa.__version__}; load average {load:.1f} (1.0 is one busy core).",
         "",
-        "| measured | ours | beside | theirs | ratio | target |",
+        "| measured | ours | compared with | theirs | ratio | target |",
         "|---|---:|---|---:|---:|---|",
         *map(_row, figures),
         "",

@@ -22,7 +22,7 @@ from mlvitals.generator.spec.model import Spec
 
 
 def measure(spec: Spec, reference: Reference, columns: Mapping[str, Column], pool: ThreadPoolExecutor) -> WindowReport:
-    """PSI, KS, JS and the quality figures of all columns: what `measure_window` does once they are read."""
+    """PSI, KS, JS and the quality metrics of all columns: what `measure_window` does once they are read."""
     profiles = pool.map(lambda name: profile_column(columns[name], reference.features[name].cells), columns)
     counted = WindowCounts(window=WINDOW, profiles=dict(zip(columns, profiles, strict=True)))
     rows = len(next(iter(columns.values())))
@@ -59,7 +59,7 @@ def figures(*, full: bool) -> list[Figure]:
         alone = best_of(ROUNDS, lambda: task(pool), lambda: [np.sort(column) for column in values], clock=process_time)
     with ThreadPoolExecutor(cores) as pool:
         together = best_of(ROUNDS, lambda: task(pool), lambda: list(pool.map(np.sort, values)))
-    subject = f"{FEATURES} features x {rows:,} rows in memory: PSI, KS, JS, quality figures"
+    subject = f"{FEATURES} features x {rows:,} rows in memory: PSI, KS, JS, quality metrics"
     return [
         Figure(f"{subject}, one core", alone[0], "numpy.sort, one core", alone[1], target="at most 1.5"),
         Figure(

@@ -58,7 +58,7 @@ def figures(*, full: bool) -> list[Figure]:
     """Ours beside each peer with the same rows on both sides; every peer uses one core, ours one and then all."""
     rows = ROWS if full else ROWS // 10
     alone, together = seconds_alone_and_together(rows)
-    subject = f"{FEATURES} features x {rows:,} rows: PSI, KS, JS, quality figures"
+    subject = f"{FEATURES} features x {rows:,} rows: PSI, KS, JS, quality metrics"
     ours = ((f"{subject}, one core", alone), (f"{subject}, {usable_cores()} cores as the exporter runs", together))
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / name for name in ("reference.parquet", "current.parquet")]

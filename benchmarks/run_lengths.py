@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import argparse
+from datetime import UTC, datetime
 from enum import StrEnum
 from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mlvitals.exporters.sections.concept.charts import (
     Charts,
@@ -22,6 +24,9 @@ from mlvitals.exporters.sections.concept.charts import (
     ewma_limit,
     ewma_run_length,
 )
+from mlvitals.exporters.sections.concept.report import GapSample
+from mlvitals.exporters.sections.concept.series import Baseline, baseline_of, charts
+from mlvitals.generator.spec.model import Concept
 
 ALLOWANCE = 0.5
 WEIGHT = 0.2
@@ -54,26 +59,85 @@ def measured_run_length(chart: Chart, wanted: float, shift: float, series: int, 
         series: how many.
         seed: of the values.
     """
-    charts = Charts(WEIGHT, ewma_limit(wanted, WEIGHT), ALLOWANCE, cusum_limit(wanted, ALLOWANCE))
+    limits = Charts(WEIGHT, ewma_limit(wanted, WEIGHT), ALLOWANCE, cusum_limit(wanted, ALLOWANCE))
     generator = np.random.default_rng(seed)
     nothing = np.zeros(series)
     state, lengths, steps = ChartState(nothing, nothing, nothing), [np.empty(0)], 0
     while np.size(state.ewma):
         steps += 1
-        state = advance(charts, state, generator.normal(shift, 1.0, np.size(state.ewma)))
+        state = advance(limits, state, generator.normal(shift, 1.0, np.size(state.ewma)))
         if chart is Chart.CUSUM:
-            signals = np.maximum(state.upper, state.lower) > charts.cusum_limit
+            signals = np.maximum(state.upper, state.lower) > limits.cusum_limit
         else:
-            signals = np.abs(state.ewma) > charts.ewma_limit
+            signals = np.abs(state.ewma) > limits.ewma_limit
         lengths.append(np.full(np.count_nonzero(signals), float(steps)))
         left = ~signals
         state = ChartState(*(np.asarray(values)[left] for values in (state.ewma, state.upper, state.lower)))
     found = np.concatenate(lengths)
     if chart is Chart.CUSUM:
-        theory = cusum_run_length(charts.cusum_limit, ALLOWANCE, Error(shift))
+        theory = cusum_run_length(limits.cusum_limit, ALLOWANCE, Error(shift))
     else:
-        theory = ewma_run_length(charts.ewma_limit, WEIGHT, Error(shift))
+        theory = ewma_run_length(limits.ewma_limit, WEIGHT, Error(shift))
     return RunLength(float(found.mean()), float(found.std() / sqrt(series)), theory)
+
+
+class RareRuns(NamedTuple):
+    """Windows without change of many series, and how many of them ended in a signal."""
+
+    windows_to_page: int
+    pages: int
+    windows_to_warning: int
+    warnings: int
+
+
+def rare_runs(rate: float, *, rows: int = 500, baselines: int = 40, series: int = 50, windows: int = 1000) -> RareRuns:
+    """Let series of windows with rare positives run from baselines of their own, each until its first signal.
+
+    Args:
+        rate: share of positive outcomes, which the scores know.
+        rows: predictions of a window.
+        baselines: how many are learned.
+        series: how many run from each.
+        windows: after how many a series ends.
+    """
+    plan, generator = Concept(), np.random.default_rng(0)
+    learned = [_baseline(generator, rate, rows, plan.baseline_windows) for _ in range(baselines)]
+    target = np.array([found.target for found in learned])[:, None]
+    deviation = np.array([found.deviation(_gap(0.0, 0.0, rows)) for found in learned])[:, None]
+    limits, nothing = charts(plan, plan.baseline_windows), np.zeros((baselines, series))
+    state, ends = ChartState(nothing, nothing, nothing), np.full((2, baselines, series), windows + 1)
+    for window in range(1, windows + 1):
+        gaps, _ = _rare_gaps(generator, rate, rows, (baselines, series))
+        state = advance(limits, state, (gaps - target) / deviation)
+        pages = np.maximum(state.upper, state.lower) > limits.cusum_limit
+        for end, signals in zip(ends, (pages, np.abs(state.ewma) > limits.ewma_limit), strict=True):
+            end[signals & (end > windows)] = window
+    lengths, signalled = (
+        np.minimum(ends, windows).sum(axis=(1, 2)).tolist(),
+        (ends <= windows).sum(axis=(1, 2)).tolist(),
+    )
+    return RareRuns(lengths[0], signalled[0], lengths[1], signalled[1])
+
+
+def _rare_gaps(
+    generator: np.random.Generator, rate: float, rows: int, shape: int | tuple[int, ...]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Draw gaps, and their standard errors as the windows themselves estimate them; scores vary as much as their mean."""
+    hits = generator.binomial(rows, rate, shape) / rows
+    scores = generator.normal(rate, rate / sqrt(rows), shape)
+    return scores - hits, np.sqrt((hits * (1 - hits) + rate * rate) / rows)
+
+
+def _baseline(generator: np.random.Generator, rate: float, rows: int, windows: int) -> Baseline:
+    parts = zip(*(part.tolist() for part in _rare_gaps(generator, rate, rows, windows)), strict=True)
+    found = baseline_of([_gap(gap, error, rows) for gap, error in parts])
+    assert isinstance(found, Baseline)
+    return found
+
+
+def _gap(gap: float, error: float, rows: int) -> GapSample:
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    return GapSample(window_start=moment, window_end=moment, gap=gap, gap_error=error, count=rows)
 
 
 def main() -> None:
@@ -90,6 +154,13 @@ def main() -> None:
                 found = measured_run_length(chart, wanted, shift, options.series, seed=int(wanted))
                 cells = (f"{wanted:.0f}", f"{limit:.3f}", f"{shift:g}", f"{found.mean:.1f} ± {found.error:.1f}")
                 print(f"| {chart} | {' | '.join(cells)} | {found.theory:.1f} | {found.mean / found.theory:.3f} |")
+    print("\n| positives to come | windows to a page, promised | seen | to a warning, promised | seen |")
+    print("|---:|---:|---:|---:|---:|")
+    for rate in (0.01, 0.02, 0.04, 0.1, 0.3):
+        runs, plan = rare_runs(rate, baselines=100, windows=2000), Concept()
+        page, warning = runs.windows_to_page / max(runs.pages, 1), runs.windows_to_warning / max(runs.warnings, 1)
+        promised = f"{plan.critical_run_length:,.0f}", f"{plan.warning_run_length:,.0f}"
+        print(f"| {500 * rate:.0f} | {promised[0]} | {page:,.0f} | {promised[1]} | {warning:,.0f} |")
 
 
 if __name__ == "__main__":

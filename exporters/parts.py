@@ -1,7 +1,8 @@
 """The parts that every report and every view is made of: windows, judged statistics, intervals, samples, lines."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
@@ -34,6 +35,65 @@ class FileProblem(msgspec.Struct, frozen=True, kw_only=True):
     problem: str
 
 
+class FindingKind(StrEnum):
+    """What can be found wrong in a window. Most are named after the policy of `alerts` that says from where it counts."""
+
+    FEATURE_PSI = "feature_psi"
+    FEATURE_KS = "feature_ks"
+    FEATURE_JS = "feature_js"
+    NULL_RATE = "null_rate"
+    REQUIRED_NULL_RATE = "required_null_rate"
+    OUT_OF_RANGE_RATIO = "out_of_range_ratio"
+    MEAN_SHIFT = "mean_shift"
+    MEDIAN_SHIFT = "median_shift"
+    VARIANCE_RATIO = "variance_ratio"
+    RANGE_EXCESS = "range_excess"
+    INFINITE_RATIO = "infinite_ratio"
+    CARDINALITY_CHANGE = "cardinality_change"
+    NEW_CATEGORY_RATIO = "new_category_ratio"
+    VANISHED_CATEGORIES = "vanished_categories"
+    FEATURE_STATUS = "feature_status"
+    MANY_FEATURES = "many_features"
+    SCORE_PSI = "score_psi"
+    SCORE_STATUS = "score_status"
+    NEWEST_SCORE_PSI = "newest_score_psi"
+    NEW_COLUMNS = "new_columns"
+    WINDOW_TOO_SMALL = "window_too_small"
+    LOG_FILES_UNREADABLE = "log_files_unreadable"
+    CONCEPT_DRIFT = "concept_drift"
+    CONCEPT_UNWATCHED = "concept_unwatched"
+    FEEDBACK_RATE = "feedback_rate"
+    FEEDBACK_DELAY = "feedback_delay"
+    FEEDBACK_REJECTED = "feedback_rejected"
+    FEEDBACK_UNREADABLE = "feedback_unreadable"
+    LABEL_SHIFT = "label_shift"
+    PERFORMANCE_LOSS = "performance_loss"
+    SKEW = "skew"
+    SKEW_MISMATCH = "skew_mismatch"
+    SKEW_UNMEASURED = "skew_unmeasured"
+    SEGMENT_PSI = "segment_psi"
+    SEGMENT_GAP = "segment_gap"
+    KPI_FLOOR = "kpi_floor"
+    EVENTS_LOG_UNREADABLE = "events_log_unreadable"
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """Something wrong in a window, as bad as the alert that the generated rules raise of it."""
+
+    section: str
+    """The field of the report that says more, such as ``features`` or ``outcomes``; ``window`` for the window as a whole."""
+    kind: FindingKind
+    severity: Severity
+    subject: str = ""
+    """The feature, source, segment (``column=value``), KPI or reason; empty where there is only one."""
+
+
+def found(section: str, kind: FindingKind, severity: Severity | None, subject: str = "") -> Iterator[Finding]:
+    """Yield a finding; nothing where it is not bad."""
+    if severity is not None:
+        yield Finding(section=section, kind=kind, severity=severity, subject=subject)
+
+
 Sample: TypeAlias = tuple[tuple[str, ...], float | None]
 """Label values in the order of the family's labels, and the value; None where it is undefined."""
 Samples: TypeAlias = Mapping[str, Iterable[Sample]]
@@ -64,6 +124,11 @@ def value_of(measure: Measure | None) -> float | None:
 def critical_value_of(measure: Measure | None) -> float | None:
     """Return what noise alone exceeds once in 1000 windows; None where the statistic is undefined."""
     return None if measure is None else measure.critical_value
+
+
+def severity_in(measure: Measure | None) -> Severity | None:
+    """Return how bad a statistic is; None too where it is undefined."""
+    return None if measure is None else measure.severity
 
 
 def unix(moment: datetime | None) -> float | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.fs as pafs
 
-from mlvitals.generator.errors import UserError
+from mlvitals.generator.errors import UserError, without_secrets
 
 RETRY_LIMIT_SECONDS = 10
 """How long a request to Google's store is tried again."""
@@ -71,10 +71,10 @@ def read_secret(path: str, base_dir: Path) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """What an exception says, on one line."""
+    """What an exception says, on one line and without the secrets of addresses."""
     line = (str(error).strip() or type(error).__name__).splitlines()[0]
     status = _GOOGLE_STATUS.search(line)
-    return f"{status[1]}: {status[2]}" if status else line
+    return without_secrets(f"{status[1]}: {status[2]}" if status else line)
 
 
 def plain(error: BaseException) -> str:

@@ -1,8 +1,10 @@
 """Names and figures as people read them, on the terminal and on paper."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from mlvitals.exporters.parts import Interval, Measure, Window
+from mlvitals.exporters.parts import Finding, FindingKind, Interval, Measure, Window
+from mlvitals.generator.spec.levels import ALERTING
+from mlvitals.generator.spec.model import Severity
 
 
 def printable(text: str) -> str:
@@ -24,6 +26,37 @@ def number(value: float) -> str:
     """A figure in a unit of its own: four digits, or all of those before the point where they are more."""
     return f"{value:,.0f}" if 1_000 <= abs(value) < 1e15 or value == 0 else f"{value:.4g}"
 
+
+def found(findings: Iterable[Finding]) -> str:
+    """What was found, each kind once: ``PSI critical, nulls warning (2)``; empty where nothing was."""
+    by_kind: dict[str, list[Severity]] = {}
+    for finding in findings:
+        by_kind.setdefault(_WRITTEN.get(finding.kind, finding.kind.replace("_", " ")), []).append(finding.severity)
+    return ", ".join(
+        f"{kind} {max(severities, key=ALERTING.index)}" + (f" ({len(severities)})" if len(severities) > 1 else "")
+        for kind, severities in by_kind.items()
+    )
+
+
+_WRITTEN = {
+    FindingKind.FEATURE_PSI: "PSI",
+    FindingKind.FEATURE_KS: "KS D",
+    FindingKind.FEATURE_JS: "JS",
+    FindingKind.SCORE_PSI: "PSI",
+    FindingKind.NEWEST_SCORE_PSI: "PSI of the newest",
+    FindingKind.NULL_RATE: "nulls",
+    FindingKind.REQUIRED_NULL_RATE: "nulls",
+    FindingKind.OUT_OF_RANGE_RATIO: "out of range",
+    FindingKind.INFINITE_RATIO: "infinite values",
+    FindingKind.NEW_CATEGORY_RATIO: "new categories",
+    FindingKind.FEATURE_STATUS: "not measurable",
+    FindingKind.SCORE_STATUS: "not measurable",
+    FindingKind.SEGMENT_PSI: "score PSI",
+    FindingKind.SEGMENT_GAP: "gap to the outcomes",
+    FindingKind.SKEW: "distributions",
+    FindingKind.SKEW_MISMATCH: "values",
+}
+"""Kinds whose names are not words; where they stand, what they are about is known."""
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 

@@ -28,6 +28,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             os.fchmod(file.fileno(), 0o644)
             os.fsync(file.fileno())
         Path(temporary).replace(path)
-    except BaseException:
+    except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename in (None, temporary):  # which is no help to anybody
+            raise OSError(error.errno, error.strerror or str(error), str(path)) from error
         raise

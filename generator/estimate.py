@@ -14,6 +14,7 @@ import msgspec
 from mlvitals.generator.contract import (
     CHANGES_SHOWN,
     CUSUM_SIDES,
+    OPEN_LABELS,
     PERCENTILES,
     STATISTICS,
     ConceptStatus,
@@ -25,6 +26,7 @@ from mlvitals.generator.contract import (
     SchemaDifferenceKind,
     SkewStatus,
     Status,
+    TelemetryFailure,
 )
 from mlvitals.generator.spec.durations import seconds
 from mlvitals.generator.spec.model import Feature, FeatureType, SignalType, Spec, TelemetrySignal
@@ -156,6 +158,8 @@ def _values(contract: Contract, family: Family, label: str) -> int:
         "error_type": len(spec.serving.error_types),
         "stage": len(spec.serving.stages) + 1,
         "gpu": GPUS,
+        "label_name": len(OPEN_LABELS),
+        "operation": len(TelemetryFailure),
         "reference_version": 1,
         "percentile": len(PERCENTILES),
         "segment": len(spec.prediction_log.segments),
@@ -253,14 +257,14 @@ def _tier_days(spec: Spec) -> tuple[float, float, float]:
 
 def _assumptions(spec: Spec) -> Iterator[str]:
     retention = spec.telemetry.retention
-    yield f"{POINT_BYTES} B a point of a series, scraped every {spec.telemetry.scrape_interval}; no compression."
-    yield "500 B a log line, 2,000 B a trace, 4,000 B a prediction kept whole."
+    yield f"{POINT_BYTES} B per point of a series, scraped every {spec.telemetry.scrape_interval}; no compression."
+    yield "500 B per log line, 2,000 B per trace, 4,000 B per prediction kept in full."
     yield (
-        f"Telemetry is hot until it is {retention.hot} old, warm until {retention.warm}, cold until {retention.cold}; "
-        "nothing is thinned out."
+        f"Telemetry is hot until it is {retention.hot} old, warm until {retention.warm}, cold until "
+        f"{retention.cold}; nothing is downsampled."
     )
     yield (
-        f"{MODEL_VERSIONS} versions of the model at a time, {GPUS} GPUs an instance, "
-        f"{OTHER_LABEL_VALUES} values of a label that the spec says nothing of."
+        f"{MODEL_VERSIONS} versions of the model at a time, {GPUS} GPUs per instance, {OTHER_LABEL_VALUES} values "
+        "of each label that the spec does not list."
     )
     yield "Series of recording rules and of Prometheus itself are not counted."

@@ -106,7 +106,7 @@ def prometheus(url: str) -> Ask:
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
             raise UserError(f"{url}: Prometheus does not answer: {reason}") from error
         except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{url}: answers, and not as Prometheus does; is the URL right?") from error
+            raise UserError(f"{url}: the answer is not from Prometheus; is the URL right?") from error
         return list(result)
 
     return ask

@@ -8,7 +8,7 @@ import click
 from mlvitals import __version__
 from mlvitals.commands.annotate import annotate
 from mlvitals.commands.backfill import backfill
-from mlvitals.commands.common import Group
+from mlvitals.commands.common import Group, replace_unprintable
 from mlvitals.commands.drift import drift
 from mlvitals.commands.evaluate import evaluate_command
 from mlvitals.commands.export import export
@@ -23,6 +23,7 @@ from mlvitals.commands.verify import verify
 @click.version_option(__version__, prog_name="mlvitals")
 def main() -> None:
     """Monitoring as code for machine-learning systems: one spec in, a monitored system out."""
+    replace_unprintable()
 
 
 for command in (

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from mlvitals.exporters.database import DatabaseError
+from mlvitals.exporters.listener import Page, Report
 from mlvitals.exporters.parts import Window
 from mlvitals.exporters.process.json_log import JsonLog, Level
 from mlvitals.exporters.process.runs import Run, Runner, RunsApart, run_here
-from mlvitals.exporters.process.server import Page, Pages, PageServer, Report
+from mlvitals.exporters.process.server import Pages, PageServer
 from mlvitals.exporters.publish.prometheus import CONTENT_TYPE, RunState, packed, render_state, render_window
 from mlvitals.exporters.publish.results import ResultsStore, open_results
 from mlvitals.exporters.reference.stores import open_store
@@ -284,7 +285,7 @@ def run_exporter(
                 exporter.restore()
                 with PageServer(listen or spec.exporter.listen, exporter.pages(), _report_to(log)) as server:
                     log("listening", url=server.url)
-                    _watch(spec, exporter, stop)
+                    _watch(spec, exporter, partial(_look_at, server, log), stop)
                     exporter.loop(stop)
             stop.set()
         log("stopped")
@@ -294,8 +295,14 @@ def _report_to(log: JsonLog) -> Report:
     return lambda problem: log("http_failed", level=Level.ERROR, problem=problem)
 
 
-def _watch(spec: Spec, exporter: Exporter, stop: threading.Event) -> None:
-    """Keep an eye on the changes and each source from threads of their own: one that hangs does not age the others."""
+def _look_at(server: PageServer, log: JsonLog) -> None:
+    """Say in the log that nobody can be answered: where no page comes, the log is all that is left to say so."""
+    if not server.is_answering("/healthz"):
+        log("http_silent", level=Level.ERROR, problem="the process's own pages are not answered")
+
+
+def _watch(spec: Spec, exporter: Exporter, look_at_server: Callable[[], None], stop: threading.Event) -> None:
+    """Keep an eye on the server, the changes and each source from threads of their own: none that hangs ages the others."""
     interval = seconds(spec.exporter.freshness_interval)
 
     def watch(look: Callable[[], None]) -> None:
@@ -304,5 +311,5 @@ def _watch(spec: Spec, exporter: Exporter, stop: threading.Event) -> None:
             stop.wait(interval)
 
     looks = {f"freshness-{source}": partial(exporter.refresh_freshness, source) for source in spec.sources}
-    for name, look in {**looks, "changes": exporter.refresh_changes}.items():
+    for name, look in {**looks, "changes": exporter.refresh_changes, "http-watch": look_at_server}.items():
         threading.Thread(target=watch, args=(look,), name=name, daemon=True).start()

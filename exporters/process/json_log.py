@@ -14,7 +14,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Self, TextIO
 
-from mlvitals.generator.errors import UserError
+from mlvitals.generator.errors import UserError, without_secrets
 
 FILE_BYTES = 5_000_000
 """A log file that would grow beyond this is put aside, and a new one is begun."""
@@ -67,7 +67,8 @@ class JsonLog:
         """Write one event."""
         moment = self._clock().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         fields = {"time": moment, "level": level, **self._origin, "event": event, **details}
-        line = logging.makeLogRecord({"msg": json.dumps(fields, default=str, ensure_ascii=False)})
+        text = without_secrets(json.dumps(fields, default=str, ensure_ascii=False))
+        line = logging.makeLogRecord({"msg": text})
         for handler in self._handlers:
             handler.handle(line)
 

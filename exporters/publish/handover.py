@@ -10,11 +10,12 @@ from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.parse import quote
-from urllib.request import Request, build_opener
+from urllib.request import Request
 
 from mlvitals.exporters.paths import first_line
 from mlvitals.exporters.publish.prometheus import CONTENT_TYPE, RunState, render
 from mlvitals.exporters.sections.freshness import Reading
+from mlvitals.exporters.web import ask
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.atomic import replacing
 from mlvitals.generator.contract import Contract
@@ -57,7 +58,7 @@ def push(page: bytes, gateway: str, job: str) -> None:
 
     Args:
         page: the samples, without timestamps.
-        gateway: where the Pushgateway is, such as ``http://127.0.0.1:9091``.
+        gateway: where the Pushgateway is, such as ``http://127.0.0.1:9091`` or ``https://user:password@host``.
         job: the label under which the samples are grouped.
 
     Raises:
@@ -69,9 +70,18 @@ def push(page: bytes, gateway: str, job: str) -> None:
     headers = {"Content-Type": CONTENT_TYPE}
     try:
         request = Request(url, data=page, method="PUT", headers=headers)  # noqa: S310 - checked above
-        build_opener().open(request, timeout=PUSH_TIMEOUT_SECONDS).close()
+        with ask(request, PUSH_TIMEOUT_SECONDS):
+            """It is pushed."""
     except HTTPError as error:
-        said = error.read(1000).decode(errors="replace").strip().partition("\n")[0]
+        said = _said(error)
         raise PublishError(f"{url} answered {error.code}{f': {said}' if said else ''}") from error
     except (OSError, HTTPException, ValueError) as error:
         raise PublishError(f"{url} cannot be reached: {first_line(error)}") from error
+
+
+def _said(error: HTTPError) -> str:
+    """The first line of an answer that refuses; empty where it does not come."""
+    try:
+        return error.read(1000).decode(errors="replace").strip().partition("\n")[0]
+    except (OSError, HTTPException):
+        return ""

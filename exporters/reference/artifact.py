@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from functools import cached_property, reduce
+from functools import cached_property
 from typing import Literal
 
 import msgspec
@@ -39,6 +39,8 @@ class OutcomeReference(msgspec.Struct, frozen=True, kw_only=True):
     """As `mlvitals.exporters.sections.outcomes.performance` names them."""
     quality: float | None = None
     quality_error: float | None = None
+    quality_parts: Moments = NO_MOMENTS
+    """Of what the quality is the mean of, see `Performance.parts`; references built before it have none."""
 
     @property
     def feedback_rate(self) -> float | None:
@@ -118,9 +120,9 @@ class FeatureReference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def _by_key(self) -> dict[str, Counts]:
         return {key: np.array(counts, np.int64) for key, counts in self.counts.items()}
 
-    def moments_of(self, keys: Iterable[str]) -> Moments:
-        """Moments over the rows of some condition keys."""
-        return reduce(Moments.merge, (self.moments[key] for key in keys if key in self.moments), NO_MOMENTS)
+    def weighted_moments(self, weights: Mapping[str, float]) -> Moments:
+        """Moments over the rows of some condition keys, weighed as `weighted` does."""
+        return Moments.mixed((self.moments[key], weight) for key, weight in weights.items() if key in self.moments)
 
 
 def weighted_counts(by_key: Mapping[str, Counts], weights: Mapping[str, float], size: int) -> Counts:
@@ -164,22 +166,31 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
         All zero where the window covers an hour or day that the training data do not.
         """
-        if self.condition is Condition.NONE or self.span is None:
-            return feature.total
-        return feature.weighted(condition_weights(self.condition, window, self.span))
+        weights = self._weights(window)
+        return feature.total if weights is None else feature.weighted(weights)
 
     def segment_counts_for(self, segment: SegmentReference, window: Window, cells: int) -> Counts:
         """As `counts_for`, of the scores of one segment and per cell."""
         by_key = {key: np.array(counts, np.int64) for key, counts in segment.scores.items()}
-        if self.condition is Condition.NONE or self.span is None:
-            return weighted_counts(by_key, dict.fromkeys(by_key, 1.0), cells)
-        return weighted_counts(by_key, condition_weights(self.condition, window, self.span), cells)
+        weights = self._weights(window)
+        return weighted_counts(by_key, dict.fromkeys(by_key, 1.0) if weights is None else weights, cells)
 
     def moments_for(self, feature: FeatureReference, window: Window) -> Moments:
-        """The moments of the values in the hours or days that the window covers, each row weighing the same."""
+        """As `counts_for`, the moments of the values."""
+        weights = self._weights(window)
+        return feature.weighted_moments(dict.fromkeys(feature.moments, 1.0) if weights is None else weights)
+
+    def _weights(self, window: Window) -> dict[str, float] | None:
+        """What a row of each condition key weighs for a window; None where all rows weigh the same."""
         if self.condition is Condition.NONE or self.span is None:
-            return feature.moments_of(feature.moments)
-        return feature.moments_of(condition_weights(self.condition, window, self.span))
+            return None
+        return condition_weights(self.condition, window, self.span, self._keys_with_rows)
+
+    @cached_property
+    def _keys_with_rows(self) -> frozenset[str]:
+        """The condition keys of which the training data hold rows: their span may have holes."""
+        known = [*self.features.values(), *([self.score] if self.score else [])]
+        return frozenset(key for feature in known for key, counts in feature.counts.items() if any(counts))
 
     def to_json(self) -> bytes:
         """The artifact. Floats are written so that they read back bit by bit."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +13,9 @@ from mlvitals.exporters.parts import Window
 from mlvitals.generator.spec.model import Condition
 
 
-def condition_weights(condition: Condition, window: Window, span: Window) -> dict[str, float]:
+def condition_weights(
+    condition: Condition, window: Window, span: Window, with_rows: Collection[str] | None = None
+) -> dict[str, float]:
     """How much a row of each condition key weighs in what a window is compared with; the largest weight is 1.
 
     A row weighs by the time for which the window covers its key, over the hours for which the training data do.
@@ -24,6 +27,8 @@ def condition_weights(condition: Condition, window: Window, span: Window) -> dic
         condition: what the reference is conditioned on, not none.
         window: what is to be compared.
         span: the time that the training data cover; hours that it touches count in full.
+        with_rows: the keys of which the training data hold rows; default all that the span covers. A shop that is
+            closed at night has none of the night, and a window that covers all keys alike is not to expect any.
 
     Returns:
         A weight for each key the window covers; nothing where the training data lack one of them.
@@ -34,7 +39,11 @@ def condition_weights(condition: Condition, window: Window, span: Window) -> dic
     if not keys.size or not trained[keys].all():
         return {}
     weights = covered[keys] / trained[keys]
-    return dict(zip(map(str, keys.tolist()), (weights / weights.max()).tolist(), strict=True))
+    found = dict(zip(map(str, keys.tolist()), (weights / weights.max()).tolist(), strict=True))
+    covers_all_alike = len(found) == _KEYS[condition] and min(found.values()) == 1
+    if with_rows is not None and not covers_all_alike and not found.keys() <= {*with_rows}:
+        return {}
+    return found
 
 
 def _coverage(condition: Condition, window: Window) -> NDArray[np.float64]:

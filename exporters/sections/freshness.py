@@ -5,12 +5,11 @@ A time without a zone is UTC. A time in the future is passed on as it is, so tha
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from datetime import datetime
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError
-from urllib.request import build_opener
+from urllib.request import Request
 
 import msgspec
 import pyarrow as pa
@@ -26,6 +25,7 @@ from mlvitals.exporters.reading.files import StoredFile, Tree
 from mlvitals.exporters.reading.instants import InstantError, instant, instants
 from mlvitals.exporters.reading.scan import FILE_FORMATS, FORMAT_OF_SUFFIX
 from mlvitals.exporters.reading.text import schema_to_read
+from mlvitals.exporters.web import ask
 from mlvitals.generator.contract import Contract
 from mlvitals.generator.spec.durations import seconds
 from mlvitals.generator.spec.model import Source
@@ -138,7 +138,7 @@ def _from_query(url: str, password_file: str | None, query: str, base_dir: Path)
 
 def _from_endpoint(url: str, field: str | None) -> datetime:
     try:
-        with closing(build_opener().open(url, timeout=HTTP_TIMEOUT_SECONDS)) as response:
+        with ask(Request(url), HTTP_TIMEOUT_SECONDS) as response:  # noqa: S310 - the spec's rules want http
             answer = json.loads(response.read(_LARGEST_ANSWER))
     except HTTPError as error:
         raise _UnknownError(f"{url} answered {error.code}") from error

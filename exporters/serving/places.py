@@ -2,36 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+from mlvitals.exporters.serving.labels import ANNOUNCED, LabelValues
 from mlvitals.exporters.serving.tallies import Series, Tally
-from mlvitals.generator.contract import TOTAL_STAGE, Contract, Family, MetricType, Producer
+from mlvitals.generator.contract import (
+    OPEN_LABELS,
+    TOTAL_STAGE,
+    Contract,
+    Family,
+    MetricType,
+    Producer,
+    TelemetryFailure,
+)
 from mlvitals.generator.spec.model import Spec
 
+_T = TypeVar("_T")
 
-class _Labelled(dict[str, int]):
-    """Places of a family's series by their last label; one for a new label is made when it is asked for."""
 
-    def __init__(self, place: Callable[[str], int], known: Iterable[str]) -> None:
+class _ByLabel(dict[str, _T]):
+    """Places by a label whose values the application chooses; those for a new value are made when it is asked for."""
+
+    def __init__(self, make: Callable[[str], _T], values: LabelValues, known: Iterable[str] = ()) -> None:
         super().__init__()
-        self._place = place
-        for label in known:
-            self[label]  # so that its first count is seen as a rise from 0
+        self._make = make
+        self._values = values
+        for value in known:
+            self[value] = make(value)  # so that its first count is seen as a rise from 0
 
-    def __missing__(self, label: str) -> int:
-        place = self[label] = self._place(label)
-        return place
+    def __missing__(self, label: str) -> _T:
+        return self.of(self._values.admit(label))
+
+    def of(self, value: str) -> _T:
+        """The places for a value that is admitted."""
+        if value not in self:
+            self[value] = self._make(value)
+        return self[value]
 
 
 @dataclass(frozen=True, slots=True)
 class VersionPlaces:
     """Where a model version's numbers are."""
 
-    predictions: _Labelled
-    errors: _Labelled
-    latency: _Labelled
+    predictions: _ByLabel[int]
+    errors: _ByLabel[int]
+    latency: Mapping[str, int]
     scores: int
 
 
@@ -42,46 +59,51 @@ class ServingPlaces:
         self._serving = spec.serving
         self._contract = contract
         self._tally = tally
-        self._versions: dict[str, VersionPlaces] = {}
         self.processor = self._place("process_cpu_seconds_total")
         self.rows = self._place(contract.name("serving_feature_rows_total"))
         nulls = contract.name("serving_feature_null_total")
-        self._nulls = tuple((name, self._place(nulls, name)) for name in spec.features)
-        own = {family.name: family for family in contract.of(Producer.SERVING)}
-        counted = {name: own.get(contract.event(name)) for name in spec.business.events}
+        self.nulls = {name: self._place(nulls, name) for name in spec.features}
+        self._families = {family.name: family for family in contract.of(Producer.SERVING)}
+        counted = {name: self._families.get(contract.event(name)) for name in spec.business.events}
         self.events = {name: tally.place(series_of(family)) for name, family in counted.items() if family}
         """By business event that the application counts."""
+        failures = contract.name("serving_telemetry_failures_total")
+        self.failures = {failure: self._place(failures, failure) for failure in TelemetryFailure}
+        named = {"endpoint": spec.serving.endpoints, "error_type": spec.serving.error_types}
+        self.values = {label: self._label_values(label, named.get(label, ())) for label in OPEN_LABELS}
+        """By label whose values are for the application to choose."""
+        self.versions = _ByLabel(self._new_version, self.values["model_version"])
 
-    def version(self, model_version: str) -> VersionPlaces:
-        """The places of a model version."""
-        found = self._versions.get(model_version)
-        if found is None:
-            found = self._versions[model_version] = self._new_version(model_version)
-        return found
-
-    def nulls_in(self, features: Mapping[str, Any]) -> list[int]:
-        """The places of the spec's features that are null in a row: None, NaN, or not there."""
-        value_of = features.get
-        try:
-            return [
-                place
-                for name, place in self._nulls
-                if (value := value_of(name)) is None or value != value  # noqa: PLR0124  (NaN alone)
-            ]
-        except (TypeError, ValueError):
-            return [place for name, place in self._nulls if _is_null(value_of(name))]
+    def announce(self, model_version: str) -> str:
+        """Make room for a version that is going to answer; return the value of its label."""
+        value = self.values["model_version"].admit(model_version, ANNOUNCED)
+        self.versions.of(value)
+        return value
 
     def _new_version(self, version: str) -> VersionPlaces:
-        def labelled(short: str, known: Iterable[str]) -> _Labelled:
+        def place(short: str) -> Callable[[str], int]:
             name = self._contract.name(short)
-            return _Labelled(lambda label: self._place(name, version, label), known)
+            return lambda label: self._place(name, version, label)
 
+        latency = place("prediction_latency_seconds")
         return VersionPlaces(
-            labelled("predictions_total", self._serving.endpoints),
-            labelled("prediction_errors_total", self._serving.error_types),
-            labelled("prediction_latency_seconds", (*self._serving.stages, TOTAL_STAGE)),
+            _ByLabel(place("predictions_total"), self.values["endpoint"], self._serving.endpoints),
+            _ByLabel(place("prediction_errors_total"), self.values["error_type"], self._serving.error_types),
+            {stage: latency(stage) for stage in (*self._serving.stages, TOTAL_STAGE)},
             self._place(self._contract.name("prediction_score"), version),
         )
+
+    def _label_values(self, label: str, named: Iterable[str]) -> LabelValues:
+        overflow = self._place(self._contract.name("serving_label_overflow_total"), label)
+
+        def count() -> None:
+            self._tally.values[overflow] += 1
+
+        return LabelValues(named, lambda: self._in_use(label), count)
+
+    def _in_use(self, label: str) -> Iterator[str]:
+        at = {name: family.labels.index(label) for name, family in self._families.items() if label in family.labels}
+        return (series.labels[at[series.family]] for series in self._tally.all_series() if series.family in at)
 
     def _place(self, name: str, *labels: str) -> int:
         return self._tally.place(series_of(self._contract.by_name[name], *labels))
@@ -91,6 +113,19 @@ def series_of(family: Family, *labels: str) -> Series:
     """The series of a family with label values; the buckets of a histogram end with the one without bound."""
     width = {MetricType.COUNTER: 1, MetricType.GAUGE: 2, MetricType.HISTOGRAM: len(family.buckets) + 2}[family.type]
     return Series(family.name, labels, family.type, width)
+
+
+def nulls_in(names: Iterable[str], features: Mapping[str, Any]) -> list[str]:
+    """Return the names that are null in a row: None, NaN, or not there."""
+    value_of = features.get
+    try:
+        return [
+            name
+            for name in names
+            if (value := value_of(name)) is None or value != value  # noqa: PLR0124  (NaN alone)
+        ]
+    except (TypeError, ValueError):
+        return [name for name in names if _is_null(value_of(name))]
 
 
 def _is_null(value: Any) -> bool:

@@ -37,16 +37,23 @@ class Reading:
     live: bool
     """False: the process has ended. Its counts remain, its gauges say nothing any more."""
     values: Mapping[Series, tuple[float, ...]]
+    unreadable: int = 0
+    """Files and lines that could not be read, and were left out."""
 
 
 class Tally:
     """The numbers of a process that serves alone."""
+
+    name = ""
+    """Tells this process from all others of the application that are alive."""
 
     def __init__(self) -> None:
         self._memory = array("d")
         self.values: Numbers = self._memory
         """All numbers; `place` says where a series has its own. May become another object when a series is added."""
         self._places: dict[Series, int] = {}
+        self.unstored = 0
+        """Series that could not be stored where all processes see them; whoever handles it sets it to 0 again."""
 
     def place(self, series: Series) -> int:
         """Where the numbers of a series begin; a new one begins with zeros."""
@@ -70,6 +77,24 @@ class Tally:
     def readings(self) -> list[Reading]:
         """What every process of the application has counted."""
         return [Reading(True, self.own())]
+
+    def all_series(self) -> frozenset[Series]:
+        """The series that any process of the application has."""
+        return frozenset(self._places)
+
+    def problem(self) -> str:
+        """Why other processes of the application do not see what is counted here; empty while they do."""
+        return ""
+
+    def take_over(self, earlier: Mapping[Series, tuple[float, ...]]) -> None:
+        """Add what was counted in another tally, and set its gauges."""
+        for series, numbers in earlier.items():
+            if series.type is MetricType.GAUGE:
+                self.set(series, *numbers)
+                continue
+            place = self.place(series)
+            for offset, number in enumerate(numbers):
+                self.values[place + offset] += number
 
     def abandon(self) -> None:
         """Let go, in a forked process, of what the parent goes on with."""

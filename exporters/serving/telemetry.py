@@ -15,50 +15,34 @@ telemetry of its own with the same `workers` folder, and a scrape of any of them
 
 from __future__ import annotations
 
+import logging
 import os
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from http import HTTPStatus
 from math import inf
 from pathlib import Path
-from threading import Lock
+from threading import Lock, RLock
 from time import process_time, time
-from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 from weakref import WeakMethod
 
-from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.exposition import choose_encoder
 
-from mlvitals.exporters.serving.places import ServingPlaces, series_of
-from mlvitals.exporters.serving.tallies import Numbers, Reading, Series, Tally, TallyCollector
-from mlvitals.generator.contract import TOTAL_STAGE, Contract, Family, MetricType, Producer
+from mlvitals.exporters.serving.places import ServingPlaces, nulls_in, series_of
+from mlvitals.exporters.serving.tallies import Reading, Series, Tally, TallyCollector
+from mlvitals.generator.contract import TOTAL_STAGE, Contract, Family, MetricType, Producer, TelemetryFailure
 from mlvitals.generator.spec.model import Spec
 
+if TYPE_CHECKING:
+    from mlvitals.exporters.listener import Listener, Page, Request
 
-class TelemetryServer:
-    """Serves a registry under /metrics until it is closed."""
-
-    def __init__(self, registry: CollectorRegistry, host: str, port: int) -> None:
-        self._server, self._thread = start_http_server(port, host, registry)
-
-    @property
-    def port(self) -> int:
-        """The port in use, also where port 0 asked for any."""
-        return self._server.server_port
-
-    def close(self) -> None:
-        """Stop serving."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+_LOG = logging.getLogger(__name__)
+_MEMORY = "process_resident_memory_bytes"
+"""Of each worker its own: its label is the worker, and no other takes it over."""
 
 
 class PredictionTelemetry:
@@ -68,11 +52,11 @@ class PredictionTelemetry:
         spec: the system's spec.
         registry: where to register; by default a registry of its own, with the process's CPU and memory.
         workers: a folder that the processes of the application share and use for nothing else, where several answer.
+            While it cannot be written, this process counts in memory, and stores that once it can.
         clock: the Unix time.
 
     Raises:
         ValueError: the spec says that there is no serving application.
-        OSError: the folder of the workers cannot be written.
 
     """
 
@@ -94,14 +78,16 @@ class PredictionTelemetry:
         self._stages = frozenset((*spec.serving.stages, TOTAL_STAGE))
         self._latency_bounds = self._family("prediction_latency_seconds").buckets
         self._score_bounds = self._family("prediction_score").buckets
+        self._latency_sum, self._score_sum = len(self._latency_bounds) + 1, len(self._score_bounds) + 1
+        self._features = tuple(spec.features)
         self._served: tuple[Series, ...] = ()
         self._open()
         # A registry that the application brings shows its processes its own way.
         producers = (Producer.SERVING, Producer.PROCESS) if registry is None and workers else (Producer.SERVING,)
         self.registry.register(TallyCollector(self._contract.of(*producers), self._read))
-        if workers is not None:
-            os.register_at_fork(after_in_child=_if_alive(WeakMethod(self._after_fork)))
-        elif registry is None:
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=_if_alive(WeakMethod(self._forked)))
+        if workers is None and registry is None:
             ProcessCollector(registry=self.registry)
 
     def model(self, model_version: str, framework: str, trained_at: datetime) -> None:
@@ -118,15 +104,15 @@ class PredictionTelemetry:
         """
         if trained_at.tzinfo is None:
             raise ValueError("trained_at must carry a time zone, such as datetime.UTC")
-        info = self._series("model_info", model_version, framework)
-        trained = self._series("model_trained_timestamp_seconds", model_version)
         with self._lock:
+            version = self._places.announce(model_version)
+            info = self._series("model_info", version, self._places.values["framework"].admit(framework))
+            trained = self._series("model_trained_timestamp_seconds", version)
             for series in self._served:
                 self._tally.set(series, 0.0, at=0.0)
             self._tally.set(info, 1.0, self._clock())
             self._tally.set(trained, trained_at.timestamp(), self._clock())
             self._served = (info, trained)
-            self._places.version(model_version)
 
     def observe(
         self,
@@ -140,7 +126,7 @@ class PredictionTelemetry:
         """Count one request, failed or not.
 
         Args:
-            model_version: the version that answered.
+            model_version: the version that answered, as `model` announced it.
             endpoint: where it was asked; a route, never a URL with ids in it.
             latency_seconds: by stage, how long it took; `total` is the whole request.
             scores: the scores it answered, at most those that users see. NaN and infinities are left out.
@@ -150,33 +136,45 @@ class PredictionTelemetry:
 
         Raises:
             ValueError: a stage that the spec does not name. Nothing is counted then.
+            TypeError: a score or a latency is no number. Nothing is counted then either.
 
         """
         if not latency_seconds.keys() <= self._stages:
             unknown = next(stage for stage in latency_seconds if stage not in self._stages)
             known = ", ".join((*self._spec.serving.stages, TOTAL_STAGE))
             raise ValueError(f"unknown stage {unknown!r}; the spec names {known}")
-        nulls = () if features is None else self._places.nulls_in(features)
+        # All that the caller's objects do comes before the lock, and before anything is counted.
+        times, buckets = self._latency_bounds, self._score_bounds
+        taken = [
+            (stage, bisect_left(times, seconds), float(seconds))
+            for stage, seconds in latency_seconds.items()
+            if 0 <= seconds < inf
+        ]
+        answered = [(bisect_left(buckets, score), float(score)) for score in scores if -inf < score < inf]
+        nulls = () if features is None else nulls_in(self._features, features)
         with self._lock:
-            version = self._places.version(model_version)
+            places = self._places
+            version = places.versions[model_version]
             prediction = version.predictions[endpoint]
             failure = None if error_type is None else version.errors[error_type]
             values = self._tally.values  # looked up after the places: a new one may have made it another
             values[prediction] += 1
             if failure is not None:
                 values[failure] += 1
-            for stage, seconds in latency_seconds.items():
-                if 0 <= seconds < inf:
-                    _observe(values, version.latency[stage], self._latency_bounds, float(seconds))
-            for score in scores:
-                if -inf < score < inf:
-                    _observe(values, version.scores, self._score_bounds, float(score))
+            latency, scored = version.latency, version.scores
+            for stage, bucket, seconds in taken:
+                place = latency[stage]
+                values[place + bucket] += 1
+                values[place + self._latency_sum] += seconds
+            for bucket, score in answered:
+                values[scored + bucket] += 1
+                values[scored + self._score_sum] += score
             if features is not None:
-                values[self._places.rows] += 1
-                for place in nulls:
-                    values[place] += 1
+                values[places.rows] += 1
+                for name in nulls:
+                    values[places.nulls[name]] += 1
             if self._workers is not None:
-                values[self._places.processor] = self._processor_before + process_time()
+                values[places.processor] = self._processor_before + process_time()
 
     def event(self, name: str, amount: float = 1) -> None:
         """Add to a business event of the spec.
@@ -192,7 +190,7 @@ class PredictionTelemetry:
         if not 0 <= amount < inf:
             raise ValueError(f"event {name!r} cannot grow by {amount}")
         with self._lock:
-            self._tally.values[counted[name]] += float(amount)
+            self._tally.values[self._places.events[name]] += float(amount)
 
     def set_unique(self, name: str, value: float) -> None:
         """Set how many distinct items a business event of the spec stands at. It is absent until then.
@@ -219,16 +217,30 @@ class PredictionTelemetry:
         if not self._spec.serving.gpu:
             raise ValueError("the spec says that there is no GPU; set serving.gpu: true")
         with self._lock:
-            self._tally.set(self._series("gpu_utilization_ratio", gpu), ratio, self._clock())
+            series = self._series("gpu_utilization_ratio", self._places.values["gpu"].admit(gpu))
+            self._tally.set(series, ratio, self._clock())
 
-    def start_server(self, host: str = "127.0.0.1", port: int = 0) -> TelemetryServer:
-        """Serve /metrics from a thread; port 0 takes any free one.
+    def start_server(self, host: str = "127.0.0.1", port: int = 0) -> Listener:
+        """Serve /metrics from threads of its own until it is closed; port 0 takes any free one.
 
         Raises:
             OSError: the address cannot be listened on.
 
         """
-        return TelemetryServer(self.registry, host, port)
+        from mlvitals.exporters.listener import Listener  # noqa: PLC0415  (not for who has a route of their own)
+
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return Listener(address, self._page, "telemetry", _LOG.warning)
+
+    def _page(self, request: Request) -> Page:
+        from mlvitals.exporters.listener import Page  # noqa: PLC0415
+
+        if request.method not in ("GET", "HEAD") or request.path != "/metrics":
+            return Page(b"not found; here is GET /metrics\n", HTTPStatus.NOT_FOUND)
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        names = parse_qs(request.query).get("name[]")
+        shown = self.registry.restricted_registry(names) if names else self.registry
+        return Page(encode(shown), content_type=content_type)
 
     def _refuse_logged(self, name: str) -> None:
         """An event of the log has its family from the exporter: two that publish it would count it twice."""
@@ -240,30 +252,75 @@ class PredictionTelemetry:
 
     def _open(self) -> None:
         """Begin to count in this process."""
-        self._lock = Lock()
-        self._tally = Tally() if self._workers is None else _worker_tally(self._workers)
-        self._places = ServingPlaces(self._spec, self._contract, self._tally)
-        self._processor_before = self._tally.values[self._places.processor] - process_time()
+        self._lock = RLock()
+        self._healing = Lock()
+        self._count_in(Tally() if self._workers is None else _worker_tally(self._workers))
+        if problem := self._tally.problem():
+            _LOG.warning("telemetry counts in memory for now: %s", problem)
+
+    def _count_in(self, tally: Tally) -> None:
+        self._tally = tally
+        self._places = ServingPlaces(self._spec, self._contract, tally)
+        self._processor_before = tally.values[self._places.processor] - process_time()
         self._tell_memory()
 
     def _read(self) -> list[Reading]:
-        self._tell_memory()
-        return self._tally.readings()
+        self._heal()
+        readings = self._tally.readings()
+        with self._lock:
+            unreadable = sum(reading.unreadable for reading in readings)
+            self._tally.values[self._places.failures[TelemetryFailure.READ]] += unreadable
+            self._tell_memory()
+        return readings
+
+    def _heal(self) -> None:
+        """Store what could not be stored, where that has become possible."""
+        if not self._healing.acquire(blocking=False):
+            return  # another scrape does
+        try:
+            if self._workers is not None and self._tally.problem():
+                found = _worker_tally(self._workers)  # outside the lock: it may wait for another worker
+                with self._lock:
+                    if not found.problem():
+                        self._move_to(found)
+            with self._lock:
+                if self._tally.unstored:
+                    self._place_again()
+        finally:
+            self._healing.release()
+
+    def _move_to(self, tally: Tally) -> None:
+        own = self._tally
+        self._tally = tally
+        tally.unstored += own.unstored
+        tally.take_over({series: numbers for series, numbers in own.own().items() if series.family != _MEMORY})
+        self._count_in(tally)
+        own.abandon()
+
+    def _place_again(self) -> None:
+        """Count what could not be stored, and try once more to have a place for it."""
+        failed, self._tally.unstored = self._tally.unstored, 0
+        self._places = ServingPlaces(self._spec, self._contract, self._tally)
+        self._tally.values[self._places.failures[TelemetryFailure.STORE]] += failed
 
     def _tell_memory(self) -> None:
         """Say, as one of several workers, how much memory this one has: they are summed."""
         if self._workers is not None:
-            memory = series_of(self._contract.by_name["process_resident_memory_bytes"], str(os.getpid()))
+            memory = series_of(self._contract.by_name[_MEMORY], self._tally.name)
             with self._lock:
                 self._tally.set(memory, _resident_bytes(), self._clock())
 
-    def _after_fork(self) -> None:
-        """Count apart from the parent, in a forked worker that serves what the parent loaded."""
-        gauges = [(series, numbers) for series, numbers in self._tally.own().items() if series.type is MetricType.GAUGE]
-        self._tally.abandon()
+    def _forked(self) -> None:
+        """Count apart from the parent, in a forked process that serves what the parent loaded."""
+        if self._workers is None:
+            self._lock, self._healing = RLock(), Lock()  # a thread that the child has not may have held them
+            return
+        parent = self._tally
+        parent.abandon()
         self._open()
-        for series, (value, at) in gauges:
-            self._tally.set(series, value, at)
+        for series, numbers in parent.own().items():
+            if series.type is MetricType.GAUGE and series.family != _MEMORY:
+                self._tally.set(series, *numbers)
 
     def _series(self, short: str, *labels: str) -> Series:
         return series_of(self._family(short), *labels)
@@ -292,15 +349,12 @@ def _resident_bytes() -> int:
 
 
 def _worker_tally(folder: Path) -> Tally:
-    from mlvitals.exporters.serving.workers import WorkerTally  # noqa: PLC0415  (its locks are those of Unix)
+    from mlvitals.exporters.serving import workers  # noqa: PLC0415  (its locks are those of Unix)
 
-    return WorkerTally(folder)
-
-
-def _observe(values: Numbers, place: int, bounds: Sequence[float], value: float) -> None:
-    """Add a value to a histogram."""
-    values[place + bisect_left(bounds, value)] += 1
-    values[place + len(bounds) + 1] += value
+    try:
+        return workers.WorkerTally(folder)
+    except OSError as error:
+        return workers.UnstoredTally(folder, error)
 
 
 def _no_event(name: str, known: Iterable[str], instead: str | None) -> ValueError:

@@ -1,35 +1,64 @@
 """The tally of one of several worker processes: a file that the others read.
 
 The file is mapped into memory, in a folder that all workers of an application share: counting costs a store into
-memory, and nothing is lost when a worker is killed. Whoever is scraped reads the files of all. A worker holds a lock
-on its file for as long as it lives, so that the living are told from the dead whatever their process ids.
+memory, and nothing is lost when a worker is killed. Whoever is scraped reads the files of all, waiting for nobody. A
+worker holds a lock on its file for as long as it lives, so that the living are told from the dead whatever their
+process ids. A worker that starts folds the counts of the dead into one file.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
-import json
 import mmap
 import os
 from array import array
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
-from typing import IO
+from time import monotonic, sleep
+from typing import Annotated, TypeAlias
 
-from mlvitals.exporters.serving.tallies import Reading, Series, Tally
+import msgspec
+
+from mlvitals.exporters.serving.tallies import Reading, Series, Tally, merge
+from mlvitals.generator.atomic import replacing
 from mlvitals.generator.contract import MetricType
 
 _NUMBER = 8
+"""Bytes."""
 _GROWTH = 4096
 """Floats by which a worker's file grows."""
+_ENDED = "ended.msgpack"
+_SPARE = 1024
+"""Floats at the end of the file that no series has: where counts go that cannot be stored. Wider than any histogram."""
+_LONGEST_WAIT = 2.0
+"""Seconds that a worker that starts waits for another that does."""
+
+_Line: TypeAlias = tuple[
+    Annotated[int, msgspec.Meta(ge=0)], str, tuple[str, ...], MetricType, Annotated[int, msgspec.Meta(ge=1, le=_SPARE)]
+]
+"""Where a series begins, and the series. With its own place, a line is of use whatever became of those before it."""
+
+
+class _Ended(msgspec.Struct, frozen=True):
+    """What workers that have ended counted together."""
+
+    folded: tuple[str, ...] = ()
+    """Names of the files that are in it. One that is still there was not removed in time, and counts no more."""
+    counts: tuple[tuple[str, tuple[str, ...], MetricType, tuple[float, ...]], ...] = ()
+
+    def values(self) -> dict[Series, tuple[float, ...]]:
+        """The counts by series."""
+        return {Series(family, labels, kind, len(numbers)): numbers for family, labels, kind, numbers in self.counts}
 
 
 class WorkerTally(Tally):
     """The numbers of one of several processes.
 
-    A worker that starts takes over the file of one that has ended, and counts on from there: counters never fall, and
-    there are never more files than there were workers at once. Where no worker is left, it starts all anew.
+    Counts of workers that have ended stay, so that counters never fall. Where no worker is left, counting starts anew.
+    A series for which there is no room on the disk counts into nowhere, and `unstored` says so.
 
     Args:
         folder: shared by the workers of one application and used for nothing else; made where it is missing.
@@ -43,120 +72,254 @@ class WorkerTally(Tally):
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         with _alone_in(folder):
-            self._names = self._take_over() or _claimed(self._new_name())
-            self._numbers = _values_of(Path(self._names.name)).open("a+b")
-            self._places = _read_places(self._names)
-            self._names.truncate(sum(map(len, map(_line, self._places))))
-            self._map(self._next_place())
-        for series, place in self._places.items():
-            if series.type is MetricType.GAUGE:
-                self.values[place : place + 2] = array("d", (0.0, 0.0))  # what the dead said holds no more
+            self.name = _free_name(folder, _fold(folder))
+            self._path = folder / f"{self.name}.series"
+            self._end = 0
+            self._numbers = _new_file(_values_of(self._path))
+            try:
+                self._map(_SPARE)
+                self._names = _new_claimed(self._path)
+            except OSError:
+                os.close(self._numbers)
+                _values_of(self._path).unlink(missing_ok=True)
+                raise
+
+    def place(self, series: Series) -> int:
+        """Where the numbers of a series begin; nowhere that is shown, where it cannot be stored."""
+        try:
+            return super().place(series)
+        except OSError:
+            self.unstored += 1
+            return len(self.values) - _SPARE
 
     def readings(self) -> list[Reading]:
         """What this worker, every other one, and those before them have counted."""
-        with _alone_in(self._folder):
-            others = [path for path in self._folder.glob("*.series") if path != Path(self._names.name)]
-            return [Reading(True, self.own()), *map(_read, others)]
+        return [Reading(True, self.own()), *stored(self._folder, besides=self._path)]
+
+    def all_series(self) -> frozenset[Series]:
+        """The series of this worker, every other one, and those before them."""
+        return super().all_series().union(*(reading.values for reading in stored(self._folder, besides=self._path)))
+
+    def problem(self) -> str:
+        """Why the others do not see what is counted here: somebody removed the files."""
+        there = all(os.fstat(file).st_nlink for file in (self._names, self._numbers))
+        return "" if there else f"{self._path}: was removed"
 
     def abandon(self) -> None:
         """Let go of the file in a forked process; the parent keeps its lock."""
-        self._names.close()
-        self._numbers.close()
-
-    def _take_over(self) -> IO[bytes] | None:
-        """The file of a worker that has ended. Where all have, the files are of an earlier run, and go."""
-        found = [claim for path in sorted(self._folder.glob("*.series")) if (claim := _claim(path))]
-        if len(found) == sum(1 for _ in self._folder.glob("*.series")):
-            for claim in found:
-                Path(claim.name).unlink()
-                _values_of(Path(claim.name)).unlink(missing_ok=True)
-                claim.close()
-            return None
-        for claim in found[1:]:
-            _release(claim)
-        return found[0] if found else None
-
-    def _new_name(self) -> Path:
-        taken = {path.stem for path in self._folder.glob("*.series")}
-        return self._folder / f"{next(name for name in map(str, range(len(taken) + 1)) if name not in taken)}.series"
+        os.close(self._names)
+        os.close(self._numbers)
 
     def _add(self, series: Series, place: int) -> None:
-        if place + series.width > len(self.values):
-            self._map(place + series.width)
-        os.write(self._names.fileno(), _line(series))
+        if place + series.width + _SPARE > len(self.values):
+            self._map(place + series.width + _SPARE)
+        self.values[place : place + series.width] = array("d", bytes(series.width * _NUMBER))  # it may have been spare
+        self._append(msgspec.json.encode((place, *series)) + b"\n")
+
+    def _append(self, line: bytes) -> None:
+        """Write a line, whole or not at all, after the last that this worker wrote."""
+        if os.fstat(self._names).st_size != self._end:
+            os.ftruncate(self._names, self._end)
+        if (written := os.write(self._names, line)) != len(line):
+            os.ftruncate(self._names, self._end)
+            raise OSError(errno.ENOSPC, f"only {written} of {len(line)} bytes were written", str(self._path))
+        self._end += len(line)
 
     def _map(self, numbers: int) -> None:
-        """Map the file, grown so that it holds so many numbers."""
-        size = -(-max(numbers, 1) // _GROWTH) * _GROWTH * _NUMBER
+        """Map the file, grown so that it holds that many numbers."""
+        size = -(-numbers // _GROWTH) * _GROWTH * _NUMBER
         # Written and not only reserved: a full disk is an error here, and no crash at the first count.
-        self._numbers.write(bytes(max(0, size - os.fstat(self._numbers.fileno()).st_size)))
-        self._numbers.flush()
-        self.values = memoryview(mmap.mmap(self._numbers.fileno(), size)).cast("d")
+        while missing := max(0, size - os.fstat(self._numbers).st_size):
+            os.write(self._numbers, bytes(missing))
+        self.values = memoryview(mmap.mmap(self._numbers, size)).cast("d")
+
+
+class UnstoredTally(Tally):
+    """The numbers of a worker whose folder cannot be written, until it can.
+
+    It shows what the others have stored, as they do: counters that are more at one worker than at another would be seen
+    to fall and rise with each scrape. Where nothing is stored at all, it shows its own.
+    """
+
+    def __init__(self, folder: Path, error: OSError) -> None:
+        super().__init__()
+        self._folder = folder
+        self._problem = f"{folder}: {error.strerror or error}"
+        self.unstored = 1
+
+    def readings(self) -> list[Reading]:
+        """What the workers have stored, or else what this one has counted."""
+        found = stored(self._folder)
+        return found if any(reading.values for reading in found) else [*found, *super().readings()]
+
+    def problem(self) -> str:
+        """Why the folder could not be written."""
+        return self._problem
+
+
+# ---------------------------------------------------------------- reading
+
+
+def stored(folder: Path, besides: Path | None = None) -> list[Reading]:
+    """What the workers of a folder have counted, and those before them; what cannot be read is left out and counted."""
+    found = {path.stem: _try_to_read(path) for path in sorted(folder.glob("*.series")) if path != besides}
+    # After the files: one that is folded meanwhile is found there, or here, and never in both.
+    ended, unreadable = _read_ended(folder)
+    readings = [reading for name, reading in found.items() if reading is not None and name not in ended.folded]
+    return [*readings, Reading(False, ended.values(), unreadable)] if ended.counts or unreadable else readings
+
+
+def _try_to_read(path: Path) -> Reading | None:
+    """What a worker's file holds; None where it is gone."""
+    try:
+        return _read(path)
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return Reading(False, {}, unreadable=1)
 
 
 def _read(path: Path) -> Reading:
-    claim = _claim(path)
-    names = claim or path.open("a+b")
-    places = _read_places(names)
-    stored = _values_of(path).read_bytes()
-    _release(names)
-    values = memoryview(stored[: len(stored) // _NUMBER * _NUMBER]).cast("d")
-    found = {series: tuple(values[place : place + series.width]) for series, place in places.items()}
-    return Reading(
-        claim is None, {series: numbers for series, numbers in found.items() if len(numbers) == series.width}
-    )
+    with path.open("rb") as file:
+        live = _is_claimed(file.fileno())
+        lines = file.read().split(b"\n")[:-1]  # what follows the last is being written, or its writer was killed
+    numbers = _values_of(path).read_bytes()
+    values = memoryview(numbers[: len(numbers) // _NUMBER * _NUMBER]).cast("d")
+    found = dict(_series_of(lines, values))
+    return Reading(live, found, unreadable=len(lines) - len(found))
 
 
-def _read_places(names: IO[bytes]) -> dict[Series, int]:
-    """The series of a file and where each begins."""
-    names.seek(0)
-    places, place = {}, 0
-    for line in names:
-        if not line.endswith(b"\n"):  # it is being written, or its writer was killed
-            break
-        family, labels, kind, width = json.loads(line)
-        places[Series(family, tuple(labels), MetricType(kind), width)] = place
-        place += width
-    return places
+def _series_of(lines: Iterable[bytes], values: memoryview[float]) -> Iterator[tuple[Series, tuple[float, ...]]]:
+    for line in lines:
+        with suppress(msgspec.MsgspecError, ValueError):
+            place, *fields = msgspec.json.decode(line, type=_Line)
+            series = Series(*fields)
+            numbers = tuple(values[place : place + series.width])
+            if len(numbers) == series.width:
+                yield series, numbers
 
 
-def _line(series: Series) -> bytes:
-    return json.dumps([series.family, series.labels, series.type, series.width]).encode() + b"\n"
+def _read_ended(folder: Path) -> tuple[_Ended, int]:
+    """What the workers that have ended left, and 1 where it cannot be read."""
+    try:
+        return msgspec.msgpack.decode((folder / _ENDED).read_bytes(), type=_Ended), 0
+    except (FileNotFoundError, NotADirectoryError):
+        return _Ended(), 0
+    except (OSError, msgspec.MsgspecError, ValueError):
+        return _Ended(), 1
 
 
 def _values_of(names: Path) -> Path:
     return names.with_suffix(".values")
 
 
-def _claimed(path: Path) -> IO[bytes]:
-    claim = _claim(path)
-    assert claim is not None, "a new file is nobody's"
-    return claim
+# ---------------------------------------------------------------- starting
 
 
-def _claim(path: Path) -> IO[bytes] | None:
-    """The file, locked for as long as it is open; None where a living worker has it."""
-    file = path.open("a+b")
+def _fold(folder: Path) -> tuple[str, ...]:
+    """Fold the files of workers that have ended, and say which names are used up. Where all have, all files go."""
+    _remove_unfinished(folder)
+    paths = sorted(folder.glob("*.series"))
+    dead = [path for path in paths if _is_dead(path)]
+    if len(dead) == len(paths):
+        _remove(dead)
+        (folder / _ENDED).unlink(missing_ok=True)
+        return ()
+    ended, _ = _read_ended(folder)
+    new = {path: reading for path in dead if path.stem not in ended.folded and (reading := _try_to_read(path))}
+    _remove(path for path in dead if path not in new)
+    if not new:
+        return ended.folded
+    names = tuple(path.stem for path in new)
+    try:
+        _write_ended(folder, names, merge([Reading(False, ended.values()), *new.values()]))
+    except OSError:  # no room: the files stay as they are, and are read as before
+        return ended.folded
+    _remove(new)
+    return names
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove what workers that were killed while they started left behind."""
+    for pattern in ("*.new", f".{_ENDED}.*.tmp"):
+        for path in folder.glob(pattern):
+            path.unlink(missing_ok=True)
+
+
+def _write_ended(folder: Path, folded: tuple[str, ...], values: Mapping[Series, tuple[float, ...]]) -> None:
+    counts = tuple((series.family, series.labels, series.type, numbers) for series, numbers in values.items())
+    with replacing(folder / _ENDED) as file:
+        file.write(msgspec.msgpack.encode(_Ended(folded, counts)))
+
+
+def _remove(files: Iterable[Path]) -> None:
+    for path in files:
+        path.unlink(missing_ok=True)
+        _values_of(path).unlink(missing_ok=True)
+
+
+def _free_name(folder: Path, used_up: Iterable[str]) -> str:
+    taken = {*used_up, *(path.stem for path in folder.glob("*.series"))}
+    return next(name for name in map(str, count()) if name not in taken)
+
+
+def _is_dead(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return not _is_claimed(file.fileno())
+    except OSError:
+        return False
+
+
+def _is_claimed(file: int) -> bool:
+    """Whether a living worker has the file. To ask disturbs nobody: the lock that tries is a shared one."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    fcntl.flock(file, fcntl.LOCK_UN)  # also where a process forked meanwhile has it open too
+    return False
+
+
+def _new_file(path: Path) -> int:
+    """A new file to append to, in place of one that somebody may still have mapped."""
+    path.unlink(missing_ok=True)
+    return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o666)
+
+
+def _new_claimed(path: Path) -> int:
+    """A new file, locked for as long as it is open; nobody sees it before it is."""
+    unseen = path.with_suffix(".new")
+    file = _new_file(unseen)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
+        unseen.replace(path)
+    except OSError:
+        os.close(file)
+        raise
     return file
-
-
-def _release(file: IO[bytes]) -> None:
-    """Close a file and unlock it, also where a process forked meanwhile has it open too."""
-    fcntl.flock(file, fcntl.LOCK_UN)
-    file.close()
 
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    """Wait until no other worker starts or reads."""
-    file = (folder / "lock").open("a+b")
+    """Wait until no other worker starts.
+
+    Raises:
+        OSError: that takes too long, or the folder cannot be written.
+    """
+    deadline = monotonic() + _LONGEST_WAIT
+    file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if monotonic() > deadline:
+                    raise
+                sleep(0.005)
         yield
     finally:
-        _release(file)
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_UN)  # also where a process forked meanwhile has it open too
+        os.close(file)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
-from math import sqrt
+from math import exp, log, sqrt
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln, pdtrik
+from scipy.special import gammaln, lambertw
 
 from mlvitals.exporters.reading.columns import Counts
-from mlvitals.exporters.statistics.distances import NOISE, TWO_SIDED
+from mlvitals.exporters.statistics.noise import TAIL, balance_reach, reach
 
 CAPACITY = 1024
 """Hashes kept. Up to here the count is exact, beyond it about 1 / sqrt(CAPACITY), 3 %, is its standard error."""
@@ -51,68 +52,168 @@ class DistinctValues:
 NO_VALUES = DistinctValues(np.empty(0, np.uint64))
 
 
-def expected_levels(reference: Counts, rows: int) -> float | None:
-    """How many distinct levels a sample of so many rows holds where nothing changed.
+class Abundances(NamedTuple):
+    """How many levels have so many rows each."""
 
-    Up to the reference's own size N this is rarefaction (Hurlbert 1971): the sum over levels of
-    1 - C(N - N_i, n) / C(N, n). A larger sample holds every level, provided that the reference met all there are: it
-    met none just once. Otherwise nobody knows, and the answer is None.
+    rows: NDArray[np.float64]
+    levels: NDArray[np.float64]
+
+    def plus(self, other: Abundances) -> Abundances:
+        """The levels of both."""
+        return Abundances(np.concatenate((self.rows, other.rows)), np.concatenate((self.levels, other.levels)))
+
+    def sum(self, of_a_level: NDArray[np.float64]) -> float:
+        """Sum over all levels of a figure that each number of rows has."""
+        return float(self.levels @ of_a_level)
+
+
+_NOTHING = Abundances(np.empty(0), np.empty(0))
+_FREQUENT = 500.0
+"""Rows of a new level from which its number of rows is as good as its mean."""
+_SELDOM = 1e-6
+"""Share of new levels with a second row below which each has one."""
+
+
+def _abundances(counts: Counts) -> Abundances:
+    rows, levels = np.unique(counts[counts > 0], return_counts=True)
+    return Abundances(rows.astype(np.float64), levels.astype(np.float64))
+
+
+class LevelSamples(NamedTuple):
+    """How often each level of the reference occurs in reference and window, and what only the window holds."""
+
+    reference: Counts
+    """Counts per level, not all zero."""
+    window: Counts
+    """Of the same levels."""
+    new_levels: float
+    """Distinct values of the window that the reference lacks; beyond `CAPACITY` they are estimated."""
+    new_rows: int
+    """Rows that hold them."""
+
+    @property
+    def distinct(self) -> float:
+        """Distinct values of the window."""
+        return int(np.count_nonzero(self.window)) + self.new_levels
+
+    @property
+    def pooled(self) -> Abundances:
+        """Rows per level on both sides together."""
+        return _abundances(self.reference + self.window).plus(self._new)
+
+    @property
+    def whole_window(self) -> Abundances:
+        """Rows per level of the window."""
+        return _abundances(self.window).plus(self._new)
+
+    @property
+    def _new(self) -> Abundances:
+        """Rows per new level, of which only the sum is known: they are taken to be equally frequent where they come from.
+
+        Sampled, such levels have a Poisson number of rows, given that it is not 0; its rate follows from the mean.
+        """
+        if not self.new_rows:
+            return _NOTHING
+        mean = self.new_rows / self.new_levels
+        if mean > _FREQUENT or mean < 1 + _SELDOM:
+            return Abundances(np.array([mean]), np.array([self.new_levels]))
+        rate = mean + float(lambertw(-mean * exp(-mean)).real)
+        counts = np.arange(1.0, rate + 10 * sqrt(rate) + 10)
+        chances = np.exp(counts * log(rate) - gammaln(counts + 1))
+        return Abundances(counts, self.new_levels * chances / chances.sum())
+
+
+class LevelChange(NamedTuple):
+    """Distinct values of a window against what as many rows of the reference hold."""
+
+    expected: float
+    """Distinct values where nothing changed."""
+    change: float
+    """Distinct values over the expected ones, less 1."""
+    noise: float
+    """The change, to either side, that chance alone exceeds once in 1000 windows."""
+
+
+def level_change(levels: LevelSamples, tail: float = TAIL) -> LevelChange | None:
+    """Compare the numbers of distinct values of two samples at the size of the smaller one.
+
+    The larger sample is rarefied (Hurlbert 1971): its expected number of levels in n of its N rows is the sum over
+    levels of 1 - C(N - N_i, n) / C(N, n). Chance is what exchanging the rows of both samples does: given the pooled
+    count T of a level its contribution to the difference has mean 0 and a variance that follows from T alone, so that
+    a level that neither sample was bound to meet counts as the coin toss that it is, and a level that the reference
+    should have met does not. That rare levels exist that nobody has seen is thereby allowed for; that the reference
+    knows all levels is not assumed.
+
+    Returns:
+        None where the window is the larger one and the reference met a level just once: it may lack any number.
+    """
+    size, rows = int(levels.reference.sum()), int(levels.window.sum()) + levels.new_rows
+    if rows > size and (levels.reference == 1).any():
+        return None
+    met, smaller, larger = int(np.count_nonzero(levels.reference)), min(size, rows), max(size, rows)
+    more, fewer = _jumps(levels.pooled, smaller, larger)
+    if levels.new_levels >= CAPACITY:  # then it is an estimate
+        more, fewer = (jumps + levels.new_levels**2 / CAPACITY for jumps in (more, fewer))
+    if rows <= size:
+        unit = expected = rarefied(_abundances(levels.reference), rows)
+        change = levels.distinct / expected - 1
+    else:
+        unit, change = met, rarefied(levels.whole_window, size) / met - 1
+        expected, more, fewer = levels.distinct / (1 + change), fewer, more
+    noise = balance_reach(more, fewer, tail) if change > 0 else balance_reach(fewer, more, tail)
+    return LevelChange(expected, change, noise / unit)
+
+
+def rarefied(levels: Abundances, rows: int) -> float:
+    """Return how many distinct levels so many rows hold, drawn from counted ones without putting back.
 
     Args:
-        reference: counts per level, not all zero.
-        rows: n, at least 1.
+        levels: at least one.
+        rows: at least 1, and no more than were counted.
     """
-    counts = reference[reference > 0]
-    size = int(counts.sum())
-    if rows <= size:
-        return float((1 - _absence(counts, size, rows)).sum())
-    return None if (counts == 1).any() else float(len(counts))
-
-
-def _extrapolated_levels(reference: Counts, rows: int) -> float:
-    """The same up to twice the reference's size, the levels not met estimated from those met once and twice.
-
-    Chao et al. 2014, with the Chao1 estimate of the unmet. It is a lower bound: good for a variance, not for an alarm.
-    """
-    known = expected_levels(reference, rows)
-    if known is not None:
-        return known
-    size, once, twice = int(reference.sum()), int((reference == 1).sum()), int((reference == 2).sum())
-    unmet = (size - 1) / size * (once * once / (2 * twice) if twice else once * (once - 1) / 2)
-    found = int(np.count_nonzero(reference))
-    return found + unmet * (1 - (1 - once / (size * unmet + once)) ** (rows - size))
-
-
-def _absence(counts: Counts, size: int, rows: int) -> NDArray[np.float64]:
-    """How likely each level is in none of `rows` rows drawn from the reference without putting back."""
-    others = size - counts
+    size = levels.sum(levels.rows)
+    others = size - levels.rows
     possible = others >= rows
     left = np.where(possible, others - rows, 0)
     logarithms = gammaln(others + 1) - gammaln(left + 1) - gammaln(size + 1) + gammaln(size - rows + 1)
-    return np.where(possible, np.exp(np.minimum(logarithms, 0.0)), 0.0)
+    return levels.sum(1 - np.where(possible, np.exp(np.minimum(logarithms, 0.0)), 0.0))
 
 
-def levels_noise(reference: Counts, rows: int) -> float:
-    """By how many levels noise alone moves the count of distinct levels once in 1000 windows.
+def _jumps(pooled: Abundances, rows: int, size: int) -> tuple[float, float]:
+    """Return by how many levels a sample gains and loses against a larger one that is rarefied to its size.
 
-    The variance of the count S(n) is at most E S(2n) - E S(n): levels are present or absent, and the presence of one
-    makes that of another less likely. The reference's own share of the noise is at most n/N of the window's
-    (Hoeffding 1948: rarefaction is a U-statistic). Few levels are uncertain where that variance is small, so a Poisson
-    law gives the quantile.
+    Both are variances of unit jumps. A level's rows are shared out by tosses of a coin, f = n / (N + n), on condition
+    that the tosses of all levels sum to n. Of the contribution D = [n_i > 0] - 1 + (1 - n/N)^N_i of a level the mean is
+    0. It is below 0 where the sample lacks the level, and its squares there and elsewhere have the means
+    (1 - f)^T (1 - (1 - n/N)^T)^2 and (1 - 2f + f n/N)^T - (1 - f)^T (1 - n/N)^2T. The condition takes away the square
+    of Cov(D, n_i) = T f (1 - f)^(T - 1), summed over levels, over the variance of the sum of tosses.
+
+    Args:
+        pooled: levels of both samples.
+        rows: of the smaller sample, n.
+        size: of the larger sample, N.
     """
-    variance = _extrapolated_levels(reference, 2 * rows) - _extrapolated_levels(reference, rows)
-    variance = max(0.0, variance) * (1 + rows / int(reference.sum()))
-    if variance <= NOISE / 2:
-        return 0.5  # not even one level more or less
-    return float(np.ceil(pdtrik(1 - NOISE / 2, variance)) - np.floor(variance))
+    share, ratio = rows / (rows + size), rows / size
+    absent, found = (1 - share) ** pooled.rows, (1 - ratio) ** pooled.rows
+    fewer = pooled.sum(absent * (1 - found) ** 2)
+    more = pooled.sum(np.maximum((1 - 2 * share + share * ratio) ** pooled.rows - absent * found**2, 0.0))
+    together = pooled.sum(pooled.rows * absent) * share / (1 - share)
+    taken = together**2 / (pooled.sum(pooled.rows) * share * (1 - share))
+    left = max(0.0, 1 - taken / (more + fewer)) if more + fewer else 0.0
+    return more * left, fewer * left
 
 
-def unseen_ratio_noise(reference: Counts, rows: int) -> float:
-    """The share of rows with levels that the reference has not met, that noise alone exceeds about once in 1000 windows.
+def new_row_noise(levels: LevelSamples, tail: float = TAIL) -> float:
+    """Return the share of the window's rows with new levels that chance alone exceeds once in 1000 windows.
 
-    Expected is the share that the reference met once (Good 1953; one row more is allowed for), with the variance
-    (f1 + 2 f2) / N^2 of that estimate (Esty 1983; f1 and f2 levels were met once and twice) and that of n rows.
+    Given the pooled count T of a level all of its rows are the window's with probability f^T, f the window's share of
+    all rows; then T rows hold a new level at once. The sum of such jumps is taken for a Poisson number of jumps of
+    one size that has the same mean, variance and third moment.
     """
-    size, once, twice = int(reference.sum()), int((reference == 1).sum()), int((reference == 2).sum())
-    expected = (once + 1) / size
-    return expected + TWO_SIDED * sqrt(expected / rows + (once + 2 * twice) / size**2)
+    size, rows = int(levels.reference.sum()), int(levels.window.sum()) + levels.new_rows
+    pooled = levels.pooled
+    chances = (rows / (size + rows)) ** pooled.rows
+    mean, variance, third = (pooled.sum(pooled.rows**power * chances) for power in (1, 2, 3))
+    if not variance:
+        return 0.0
+    return (mean + reach(variance, third / variance, tail)) / rows

@@ -48,7 +48,8 @@ def wilson_interval(hits: float, count: int) -> Interval | None:
     share = hits / count
     centre = (share + z2 / (2 * count)) / (1 + z2 / count)
     reach = CONFIDENCE * sqrt(share * (1 - share) / count + z2 / (4 * count * count)) / (1 + z2 / count)
-    return Interval(low=max(0.0, centre - reach), high=min(1.0, centre + reach))
+    # Of no hits the interval begins at 0 and of nothing else it ends at 1, where rounding would leave 1e-19 of it.
+    return Interval(low=centre - reach if hits > 0 else 0.0, high=centre + reach if hits < count else 1.0)
 
 
 MINIMUM_VALUES = 100

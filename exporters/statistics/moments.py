@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import reduce
 from math import isfinite
 
 import msgspec
@@ -63,6 +65,35 @@ class Moments(msgspec.Struct, frozen=True, kw_only=True):
             + 6 * share * share * (m * m * other.squares + n * n * self.squares)
             + 4 * share * (m * other.cubes - n * self.cubes),
         )
+
+    @classmethod
+    def mixed(cls, parts: Iterable[tuple[Moments, float]]) -> Moments:
+        """The moments of parts whose values weigh differently, for as many values as they say as much as.
+
+        That is Kish's effective sample size (1965): (sum of w)^2 / sum of w^2 over the values.
+
+        Args:
+            parts: each with the weight of a value of it, above 0.
+        """
+        known = [(part, weight) for part, weight in parts if part.count]
+        if all(weight == 1 for _, weight in known):
+            return reduce(cls.merge, (part for part, _ in known), NO_MOMENTS)
+        counts, weights, means, squares, cubes, fourths = np.array(
+            [(part.count, weight, part.mean, part.squares, part.cubes, part.fourths) for part, weight in known]
+        ).T
+        with np.errstate(over="ignore", invalid="ignore"):
+            shares = weights * counts
+            mean = float(shares @ means / shares.sum())
+            count = round(float(shares.sum() ** 2 / (weights @ shares)))
+            scale = weights * count / shares.sum()
+            gaps = means - mean
+            sums = (
+                squares + counts * gaps**2,
+                cubes + 3 * gaps * squares + counts * gaps**3,
+                fourths + 4 * gaps * cubes + 6 * gaps**2 * squares + counts * gaps**4,
+            )
+            second, third, fourth = (float(scale @ part) for part in sums)
+        return cls(count=count, mean=mean, squares=second, cubes=third, fourths=fourth)
 
     @property
     def is_finite(self) -> bool:

@@ -15,16 +15,17 @@ from mlvitals.exporters.parts import Measure, Window
 from mlvitals.exporters.schedule import newest_end
 from mlvitals.exporters.sections.concept.kind import drift_type
 from mlvitals.exporters.sections.concept.report import ConceptReport, DriftType, Evidence, GapSample, PastWindow
-from mlvitals.exporters.sections.concept.series import GapSeries, concept_report
+from mlvitals.exporters.sections.concept.series import GapSeries, concept_report, gap_series
 from mlvitals.exporters.sections.events.report import EventCount
 from mlvitals.exporters.sections.events.totals import Counted, TotalsKeeper
+from mlvitals.exporters.sections.features.findings import UNSOUND, feature_findings
 from mlvitals.exporters.sections.features.report import FeatureReport
 from mlvitals.exporters.sections.outcomes.report import OutcomeReport
+from mlvitals.exporters.window.findings import with_findings
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import UNMEASURABLE, Contract, Status
 from mlvitals.generator.spec.durations import span
-from mlvitals.generator.spec.levels import level_in_force
-from mlvitals.generator.spec.model import AlertPolicy, Levels, OutcomeKind, Severity, Spec
+from mlvitals.generator.spec.model import OutcomeKind, Severity, Spec
 
 MOSTLY = 0.5
 """A gap is explained where more than this share of its excess was gathered while inputs or scores drifted."""
@@ -55,7 +56,9 @@ class DriftHistory:
     def after(self, past: PastWindow) -> "DriftHistory":
         """The history after one more window; one of another reference version starts it anew."""
         if past.reference_version != self.version:
-            return DriftHistory(past.reference_version, GapSeries(self.series.plan)).after(past)
+            return DriftHistory(past.reference_version, GapSeries(self.series.plan, binary=self.series.binary)).after(
+                past
+            )
         begin = self.begin or past.window.start
         explaining = (*self.explaining, past.window) if past.explains else self.explaining
         if past.sample is None:
@@ -82,7 +85,7 @@ def drift_history(spec: Spec, report: WindowReport, past: Iterable[PastWindow]) 
         past: windows that are kept, by their end; those that ended at or after the report's are left out, so that
             measuring a window again gives what it gave before.
     """
-    history = DriftHistory(report.reference_version, GapSeries(spec.concept))
+    history = DriftHistory(report.reference_version, gap_series(spec))
     for one in past:
         if one.window.end < report.window.end and one.reference_version == history.version:
             history = history.after(one)
@@ -101,10 +104,11 @@ def with_drift_type(
         history: the windows before it.
     """
     if history.version != report.reference_version:
-        history = DriftHistory(report.reference_version, GapSeries(spec.concept))
+        history = DriftHistory(report.reference_version, gap_series(spec))
     facts = outcomes and outcomes._replace(sample=history.explained(outcomes.sample))
     found = _concept(report, facts, history) if spec.has_gap else None
-    return msgspec.structs.replace(report, concept=found, drift_type=_drift_type(spec, report, facts, found))
+    kind = _drift_type(spec, report, facts, found)
+    return with_findings(spec, msgspec.structs.replace(report, concept=found, drift_type=kind))
 
 
 def _concept(report: WindowReport, facts: OutcomeFacts | None, history: DriftHistory) -> ConceptReport:
@@ -135,7 +139,11 @@ def _drift_type(
 
 def _drifted(report: WindowReport, unsound: tuple[str, ...]) -> Iterator[str]:
     ranked = sorted(report.features.items(), key=lambda item: item[1].rank)
-    return (name for name, feature in ranked if feature.severity in _BAD or name in unsound)
+    return (
+        name
+        for name, feature in ranked
+        if name in unsound or (feature.severity in _BAD and feature.status not in UNMEASURABLE)
+    )
 
 
 def _any_compared(report: WindowReport) -> bool:
@@ -150,23 +158,11 @@ def _prediction_moved(report: WindowReport) -> bool | None:
 
 def _is_unsound(spec: Spec, name: str, report: FeatureReport) -> bool:
     """Whether a feature's values look broken rather than different."""
-    feature = spec.features.get(name)
-    if feature is None or report.status is Status.MISSING_IN_REFERENCE:
+    if name not in spec.features or report.status is Status.MISSING_IN_REFERENCE:
         return False
-    if report.status in UNMEASURABLE:
-        return True
-    alerts, own = spec.alerts, feature.thresholds
-    infinite = report.quality.infinite_ratio if report.quality else None
-    return (
-        _above(report.null_rate, alerts.null_rate if feature.nullable else alerts.required_null_rate, own.null_rate)
-        or _above(report.out_of_range_ratio, alerts.out_of_range_ratio, own.out_of_range_ratio)
-        or _above(infinite, alerts.infinite_ratio, own.infinite_ratio)
+    return report.status in UNMEASURABLE or any(
+        finding.kind in UNSOUND and finding.severity in _BAD for finding in feature_findings(spec, name, report)
     )
-
-
-def _above(value: float | None, policy: AlertPolicy, own: Levels | None) -> bool:
-    level = level_in_force(policy, own, Severity.WARNING)
-    return policy.enabled and value is not None and level is not None and value > level
 
 
 def judge(spec: Spec, report: WindowReport, history: DriftHistory, totals: TotalsKeeper | None = None) -> WindowReport:
@@ -209,6 +205,8 @@ def judge_again(
 
 ONCE_IN_20 = 0.5
 """Of a two-sided 99.9 % critical value, 3.29 standard errors: what chance exceeds upwards in 5 % of the windows."""
+_ALL_LOST = 1.0
+"""The loss of scores that tell nothing any more: where chance alone gives it, whether they still do is not known."""
 
 
 def facts_of(outcomes: OutcomeReport | None) -> OutcomeFacts | None:
@@ -241,11 +239,10 @@ def outcome_facts(sample: GapSample, *, rate_shift: Measure | None, ranking_loss
             not known. How bad it is does not matter here, and chance may exceed it once in 20 windows: it does not
             raise an alarm, it tells concept from label drift once the gap has.
     """
-    return OutcomeFacts(
-        sample,
-        None if rate_shift is None else rate_shift.severity in (Severity.WARNING, Severity.CRITICAL),
-        None if ranking_loss is None else ranking_loss.value > ONCE_IN_20 * ranking_loss.critical_value,
-    )
+    rate = None if rate_shift is None else rate_shift.severity in (Severity.WARNING, Severity.CRITICAL)
+    if ranking_loss is None or ONCE_IN_20 * ranking_loss.critical_value >= _ALL_LOST:
+        return OutcomeFacts(sample, rate)
+    return OutcomeFacts(sample, rate, ranking_loss.value > ONCE_IN_20 * ranking_loss.critical_value)
 
 
 def with_totals(spec: Spec, report: WindowReport, keeper: TotalsKeeper) -> WindowReport:

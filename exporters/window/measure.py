@@ -36,6 +36,7 @@ from mlvitals.exporters.sections.skew.measure import measure_skew
 from mlvitals.exporters.sections.skew.report import SkewReport
 from mlvitals.exporters.statistics.cells import Cells
 from mlvitals.exporters.statistics.profile import ColumnProblem, FeatureProfile, profile_column
+from mlvitals.exporters.window.findings import with_findings
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import Status
 from mlvitals.generator.spec.model import FeatureType, Spec
@@ -183,7 +184,7 @@ def report_on(
         events: the report of that section.
     """
     comparison = compare(spec, reference, reference_version, counted)
-    return WindowReport(
+    report = WindowReport(
         system=spec.system.name,
         window=counted.window,
         measured_at=measured_at,
@@ -195,12 +196,12 @@ def report_on(
         score_count=comparison.score_count,
         schema_differences=comparison.schema_differences,
         problems=problems,
-        severity=comparison.severity,
         skew=skew,
         outcomes=outcomes,
         segments=dict(segments),
         events=events,
     )
+    return with_findings(spec, report)
 
 
 def _newest_scores(spec: Spec, reference: Reference, window: Window) -> Plan[NewestScores | None]:

@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from mlvitals.exporters.parts import FileProblem, Window
+from mlvitals.exporters.parts import FileProblem, Finding, Window
 from mlvitals.exporters.sections.concept.report import ConceptReport, DriftType, PastWindow, Verdict
 from mlvitals.exporters.sections.events.report import EventsReport
 from mlvitals.exporters.sections.features.report import (
@@ -38,7 +38,9 @@ class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
     schema_differences: tuple[SchemaDifference, ...] = ()
     problems: tuple[FileProblem, ...] = ()
     severity: Severity | None = None
-    """The worst of all features and the scores."""
+    """The worst of all that was found, in any section."""
+    findings: tuple[Finding, ...] = ()
+    """All that was found wrong, section by section; empty in reports older than this field."""
     skew: SkewReport | None = None
     """None where the spec has no skew.path."""
     concept: ConceptReport | None = None
@@ -76,25 +78,29 @@ class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
         """What the window says of concept drift and of the kind of drift."""
         return Verdict(self.past, self.drift_type, self.concept)
 
-    @property
-    def urgency(self) -> Severity | None:
-        """The worst urgency of the features and the scores, of the window and the newest."""
-        found = {report.urgency for _, report in self.worst_first("score")}
-        return next((severity for severity in SEVERITIES if severity in found), None)
-
     def worst_first(self, score_name: str) -> list[tuple[str, FeatureReport]]:
         """Names and reports of all features, and of the scores under the name given, as people should read them.
 
         The newest scores appear only when they are to be told: mostly they are those of the window.
         """
         scores = [(score_name, self.score)] if self.score else []
-        if self.score_count and self.score_count.report.urgency:
+        if self.score_count and self.score_count.report.severity:
             scores.append((f"{score_name} newest {self.score_count.wanted:,}", self.score_count.report))
         return sorted([*self.features.items(), *scores], key=lambda item: item[1].rank)
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether anything was read: rows of the log, or, where it is sound and holds none, business events."""
+        return bool(self.rows or (self.events and self.events.rows and not self.problems))
+
+    def found_in(self, section: str, subject: str | None = None) -> tuple[Finding, ...]:
+        """What was found wrong in a section, or with one subject of it."""
+        of_section = (item for item in self.findings if item.section == section)
+        return tuple(item for item in of_section if subject is None or item.subject == subject)
+
     def is_at_least(self, severity: Severity) -> bool:
         """Whether anything was found that is as bad as this, or worse."""
-        return self.urgency is not None and SEVERITIES.index(self.urgency) <= SEVERITIES.index(severity)
+        return self.severity is not None and SEVERITIES.index(self.severity) <= SEVERITIES.index(severity)
 
     def to_json(self) -> bytes:
         """The stable JSON form."""

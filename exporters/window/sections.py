@@ -1,19 +1,27 @@
 """The sections of a window's report, in the order in which they are read: the one list that every view goes through."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from mlvitals.exporters.parts import FileProblem, Line, Rows, Samples, Window
+from mlvitals.exporters.parts import FileProblem, Finding, Line, Rows, Samples, Window
+from mlvitals.exporters.sections.concept import findings as concept_findings
 from mlvitals.exporters.sections.concept import views as concept
+from mlvitals.exporters.sections.events import findings as events_findings
 from mlvitals.exporters.sections.events import views as events
+from mlvitals.exporters.sections.features import findings as features_findings
 from mlvitals.exporters.sections.features import views as features
+from mlvitals.exporters.sections.outcomes import findings as outcomes_findings
 from mlvitals.exporters.sections.outcomes import views as outcomes
+from mlvitals.exporters.sections.segments import findings as segments_findings
 from mlvitals.exporters.sections.segments import views as segments
+from mlvitals.exporters.sections.skew import findings as skew_findings
 from mlvitals.exporters.sections.skew import views as skew
+from mlvitals.exporters.statistics.judging import worst
 from mlvitals.exporters.window.report import WindowReport
-from mlvitals.exporters.wording import printable
+from mlvitals.exporters.wording import found, printable
 from mlvitals.generator.contract import Contract
+from mlvitals.generator.spec.model import Spec
 
 R = TypeVar("R")
 
@@ -26,7 +34,13 @@ class Section(Generic[R]):
     title: str
     part: Callable[[WindowReport], R | None]
     """None where the window's report has nothing of this section."""
+    noun: str
+    """What a headline calls it."""
     gauges: Callable[[Contract, R], Samples]
+    findings: Callable[[Spec, R], Iterable[Finding]]
+    """What is wrong with the part, by the policies that the rules alert by."""
+    unmeasured: Callable[[R], Iterable[str]] = lambda _: ()
+    """What could not be measured, hence is not known to be well; features have their own status instead."""
     rows: Callable[[R, Window], Rows] = lambda _part, _window: ()
     tables: tuple[str, ...] = ()
     """The tables of `rows`."""
@@ -39,6 +53,16 @@ class Section(Generic[R]):
         part = self.part(report)
         return {} if part is None else self.gauges(contract, part)
 
+    def findings_of(self, spec: Spec, report: WindowReport) -> Iterable[Finding]:
+        """Return what is wrong with the section of a report."""
+        part = self.part(report)
+        return () if part is None else self.findings(spec, part)
+
+    def unmeasured_of(self, report: WindowReport) -> Iterable[str]:
+        """Return what the section could not measure."""
+        part = self.part(report)
+        return () if part is None else self.unmeasured(part)
+
     def rows_of(self, report: WindowReport) -> Rows:
         """Return the section's SQL rows of a report."""
         part = self.part(report)
@@ -46,8 +70,11 @@ class Section(Generic[R]):
 
     def lines_of(self, report: WindowReport) -> list[Line]:
         """Return the section's lines of a report, the first of which continues the title."""
-        part = self.part(report)
-        return [] if part is None else self.lines(part)
+        part, findings = self.part(report), report.found_in(self.name)
+        lines = [] if part is None else self.lines(part)
+        if lines and findings:
+            lines.append(Line(f"Found: {found(findings)}.", worst(item.severity for item in findings)))
+        return lines
 
     def problems_of(self, report: WindowReport) -> tuple[FileProblem, ...]:
         """Return the files that the section could not read in full."""
@@ -58,26 +85,34 @@ class Section(Generic[R]):
 SECTIONS: tuple[Section[Any], ...] = (
     Section(
         name="features",
+        noun="features",
         title="Features",
         part=lambda report: report.comparison,
         gauges=features.gauges,
+        findings=features_findings.findings,
         rows=features.rows,
         tables=("drift_features", "drift_results"),
     ),
     Section(
         name="concept",
+        noun="gap to the outcomes",
         title="Kind of drift",
         part=lambda report: report.verdict,
         gauges=concept.gauges,
+        findings=concept_findings.findings,
+        unmeasured=concept.unmeasured,
         rows=concept.rows,
         tables=("drift_gaps",),
         lines=concept.lines,
     ),
     Section(
         name="outcomes",
+        noun="outcomes",
         title="Outcomes",
         part=lambda report: report.outcomes,
         gauges=outcomes.gauges,
+        findings=outcomes_findings.findings,
+        unmeasured=outcomes.unmeasured,
         rows=outcomes.rows,
         tables=("drift_outcomes",),
         lines=outcomes.lines,
@@ -85,24 +120,33 @@ SECTIONS: tuple[Section[Any], ...] = (
     ),
     Section(
         name="skew",
+        noun="training-serving skew",
         title="Serving against offline",
         part=lambda report: report.skew,
         gauges=skew.gauges,
+        findings=skew_findings.findings,
+        unmeasured=skew.unmeasured,
         lines=skew.lines,
         problems=lambda report: report.problems,
     ),
     Section(
         name="segments",
+        noun="segments",
         title="Segments",
         part=lambda report: report.segments or None,
         gauges=segments.gauges,
+        findings=segments_findings.findings,
+        unmeasured=segments.unmeasured,
         lines=segments.lines,
     ),
     Section(
         name="events",
+        noun="business events",
         title="Business events",
         part=lambda report: report.events,
         gauges=events.gauges,
+        findings=events_findings.findings,
+        unmeasured=events.unmeasured,
         lines=events.lines,
         problems=lambda report: report.problems,
     ),

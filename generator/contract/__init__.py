@@ -11,7 +11,7 @@ from itertools import chain
 
 from mlvitals.generator.contract.concept import CUSUM_SIDES, ConceptStatus, DriftKind, concept_families
 from mlvitals.generator.contract.events import event_counter, event_families, events_log_families
-from mlvitals.generator.contract.exporter import CHANGES_SHOWN, EXPORTER_FAMILIES, PROMETHEUS_FAMILIES
+from mlvitals.generator.contract.exporter import CHANGES_SHOWN, EXPORTER_FAMILIES, MOST_TOO_SMALL, PROMETHEUS_FAMILIES
 from mlvitals.generator.contract.family import Family, MetricType, Producer
 from mlvitals.generator.contract.features import (
     PERCENTILES,
@@ -26,13 +26,15 @@ from mlvitals.generator.contract.outcomes import PERFORMANCE_FIGURES, Performanc
 from mlvitals.generator.contract.segments import SEGMENT_LABELS, segment_families
 from mlvitals.generator.contract.serving import (
     LATENCY_BUCKETS,
+    OPEN_LABELS,
     PROCESS_FAMILIES,
     SCORE_BUCKETS,
     TOTAL_STAGE,
+    TelemetryFailure,
     latency_buckets,
     serving_families,
 )
-from mlvitals.generator.contract.skew import SkewStatus, skew_families
+from mlvitals.generator.contract.skew import SKEW_ROWS, SkewStatus, skew_families
 from mlvitals.generator.contract.statistics import STATISTICS, Statistic
 from mlvitals.generator.spec.model import Spec
 
@@ -40,10 +42,13 @@ __all__ = (
     "CHANGES_SHOWN",
     "CUSUM_SIDES",
     "LATENCY_BUCKETS",
+    "MOST_TOO_SMALL",
+    "OPEN_LABELS",
     "PERCENTILES",
     "PERFORMANCE_FIGURES",
     "SCORE_BUCKETS",
     "SEGMENT_LABELS",
+    "SKEW_ROWS",
     "STATISTICS",
     "TOP_BINS_SQL",
     "TOTAL_STAGE",
@@ -60,6 +65,7 @@ __all__ = (
     "SkewStatus",
     "Statistic",
     "Status",
+    "TelemetryFailure",
     "latency_buckets",
 )
 

@@ -33,7 +33,7 @@ CUSUM_SIDES = ("upper", "lower")
 
 def concept_families(spec: Spec) -> Iterator[Family]:
     """The kind of drift, and the gap with its control charts where there is one."""
-    yield gauge("drift_type", "1 for the kind of drift that the last window shows, 0 for the others.", "type")
+    yield gauge("drift_type", "1 for the drift type of the last window, 0 for the others.", "type")
     if spec.has_gap:
         yield from _GAP
 
@@ -41,15 +41,15 @@ def concept_families(spec: Spec) -> Iterator[Family]:
 _GAP = (
     gauge(
         "concept_status",
-        "1 for the status that holds for the gap between predictions and outcomes, 0 for the others.",
+        "1 for the current status of the gap between predictions and outcomes, 0 for the others.",
         "status",
     ),
-    gauge("concept_gap", "Mean prediction less mean outcome of the last window whose outcomes are known."),
-    gauge("concept_gap_expected", "Mean gap of the baseline: what the charts take for normal."),
+    gauge("concept_gap", "Mean prediction minus mean outcome of the last window whose outcomes are known."),
+    gauge("concept_gap_expected", "Mean gap of the baseline, which the charts expect."),
     gauge("concept_gap_noise", "Distance from the expected gap that an unchanged window exceeds once in 1000."),
-    gauge("concept_baseline_windows", "Windows that the baseline rests on, or has gathered so far."),
+    gauge("concept_baseline_windows", "Windows in the baseline, or collected for it so far."),
     gauge("concept_ewma", "Moving average of the standardised gap, in standard deviations of a window."),
-    gauge("concept_ewma_limit", "Beyond this, to either side, the moving average signals."),
-    gauge("concept_cusum", "Cumulative sum of the standardised gap above its target or below it, 0 up.", "side"),
-    gauge("concept_cusum_limit", "Beyond this a cumulative sum signals."),
+    gauge("concept_ewma_limit", "Limit beyond which, on either side, the moving average signals."),
+    gauge("concept_cusum", "Cumulative sum of the standardised gap above or below its target, 0 and up.", "side"),
+    gauge("concept_cusum_limit", "Limit beyond which a cumulative sum signals."),
 )

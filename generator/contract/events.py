@@ -35,4 +35,4 @@ def events_log_families(spec: Spec) -> Iterator[Family]:
             "Rows of the last step that a business event could not count, by reason.",
             "reason",
         )
-        yield gauge("events_log_files_unreadable", "Files of the events log that could not be read, or only in part.")
+        yield gauge("events_log_files_unreadable", "Files of the events log that could not be read in full.")

@@ -5,45 +5,48 @@ from mlvitals.generator.contract.family import Producer, counter, gauge
 CHANGES_SHOWN = 50
 """Deployments and pipeline changes that the exporter shows: the newest ones. Prometheus remembers those before."""
 
+MOST_TOO_SMALL = 0.5
+"""Where a larger share of the features has too few rows, the window itself is too small."""
+
 EXPORTER_FAMILIES = (
-    gauge("window_start_timestamp_seconds", "Begin of the last measured window, in Unix time."),
-    gauge("window_end_timestamp_seconds", "End of the last measured window, in Unix time."),
-    gauge("window_rows", "Rows of the last measured window."),
+    gauge("window_start_timestamp_seconds", "Start of the last measured window, as a Unix timestamp."),
+    gauge("window_end_timestamp_seconds", "End of the last measured window, as a Unix timestamp."),
+    gauge("window_rows", "Rows in the last measured window."),
     gauge(
         "schema_differences",
-        "Columns of the last window that differ from what the spec and the reference know.",
+        "Columns of the last window that differ from the spec and the reference.",
         "kind",
     ),
     gauge("log_files_unreadable", "Files of the last window that could not be read."),
     gauge(
         "change_timestamp_seconds",
-        "When a deployment or a pipeline change that was noted happened, in Unix time.",
+        "Time of a recorded deployment or pipeline change, as a Unix timestamp.",
         "kind",
         "name",
         "version",
         "author",
     ),
-    gauge("reference_info", "The reference in force; always 1.", "reference_version"),
-    gauge("reference_created_timestamp_seconds", "When the reference was built, in Unix time."),
-    counter("exporter_runs_total", "Windows the exporter tried to measure."),
-    counter("exporter_run_failures_total", "Windows it failed to measure."),
-    gauge("exporter_last_run_timestamp_seconds", "End of the last try, in Unix time."),
-    gauge("exporter_last_success_timestamp_seconds", "End of the last measurement that succeeded, in Unix time."),
-    gauge("exporter_run_duration_seconds", "How long the last measurement took."),
+    gauge("reference_info", "The active reference; always 1.", "reference_version"),
+    gauge("reference_created_timestamp_seconds", "Time when the reference was built, as a Unix timestamp."),
+    counter("exporter_runs_total", "Windows that the exporter tried to measure."),
+    counter("exporter_run_failures_total", "Windows that the exporter failed to measure."),
+    gauge("exporter_last_run_timestamp_seconds", "End of the last attempt to measure a window, as a Unix timestamp."),
+    gauge("exporter_last_success_timestamp_seconds", "End of the last successful measurement, as a Unix timestamp."),
+    gauge("exporter_run_duration_seconds", "Duration of the last measurement."),
 )
 
 PROMETHEUS_FAMILIES = (
-    gauge("up", "1 where the last scrape succeeded.", "job", "instance", producer=Producer.PROMETHEUS),
+    gauge("up", "1 if the last scrape succeeded.", "job", "instance", producer=Producer.PROMETHEUS),
     gauge(
         "scrape_samples_scraped",
-        "Samples that the last scrape gave.",
+        "Samples that the last scrape returned.",
         "job",
         "instance",
         producer=Producer.PROMETHEUS,
     ),
     gauge(
         "scrape_duration_seconds",
-        "How long the last scrape took.",
+        "Duration of the last scrape.",
         "job",
         "instance",
         producer=Producer.PROMETHEUS,
@@ -51,7 +54,7 @@ PROMETHEUS_FAMILIES = (
     gauge("ALERTS", "Pending and firing alerts.", "alertname", "alertstate", producer=Producer.PROMETHEUS),
     gauge(
         "ALERTS_FOR_STATE",
-        "Unix time since which an alert's condition holds.",
+        "Time since which an alert's condition holds, as a Unix timestamp.",
         "alertname",
         producer=Producer.PROMETHEUS,
     ),

@@ -66,7 +66,7 @@ _VALUES = (
     gauge("feature_info", "A monitored feature; always 1.", _FEATURE, "feature_source", "feature_type"),
     gauge(
         "feature_status",
-        "1 for the status that holds for the feature in the last window, 0 for the others.",
+        "1 for the status of the feature in the last window, 0 for the others.",
         _FEATURE,
         "status",
     ),
@@ -83,7 +83,7 @@ _VALUES = (
     gauge("feature_reference_quantile", "The same quantiles of the reference.", _FEATURE, "percentile"),
     gauge(
         "feature_out_of_range_ratio",
-        "Share of values in the last window outside the sound range, 0 to 1.",
+        "Share of values in the last window outside the valid range, 0 to 1.",
         _FEATURE,
     ),
 )
@@ -91,35 +91,37 @@ _VALUES = (
 _QUALITY = (
     gauge(
         "feature_mean_shift",
-        "Mean of the last window less the reference's, in standard deviations of the reference.",
+        "Mean of the last window minus the reference's, in standard deviations of the reference.",
         _FEATURE,
     ),
     gauge(
         "feature_mean_shift_critical_value",
-        "Mean shift that noise alone exceeds once in 1000 windows, to either side.",
+        "Mean shift that noise alone exceeds once in 1000 windows, on either side.",
         _FEATURE,
     ),
     gauge(
         "feature_median_shift",
-        "Median of the last window less the reference's, in standard deviations of the reference.",
+        "Median of the last window minus the reference's, in standard deviations of the reference.",
         _FEATURE,
     ),
     gauge(
         "feature_median_shift_critical_value", "Median shift that noise alone exceeds once in 1000 windows.", _FEATURE
     ),
-    gauge("feature_variance_ratio", "Variance of the last window over that of the reference.", _FEATURE),
+    gauge("feature_variance_ratio", "Variance of the last window divided by that of the reference.", _FEATURE),
     gauge(
-        "feature_variance_ratio_critical_value", "Noise alone keeps the ratio between 1 over this and this.", _FEATURE
+        "feature_variance_ratio_critical_value",
+        "Noise alone keeps the variance ratio between 1 divided by this and this.",
+        _FEATURE,
     ),
     gauge(
         "feature_range_excess",
-        "How far values lie beyond the sound range, in widths of that range; 0 within it.",
+        "Distance of the extreme values from the valid range, in widths of that range; 0 within it.",
         _FEATURE,
     ),
     gauge("feature_infinite_ratio", "Share of infinite values in the last window, 0 to 1.", _FEATURE),
     gauge(
         "feature_cardinality_change",
-        "Distinct values over what as many rows hold without any change, less 1.",
+        "Distinct values divided by the number expected in that many unchanged rows, minus 1.",
         _FEATURE,
     ),
     gauge(
@@ -127,11 +129,17 @@ _QUALITY = (
         "Cardinality change that noise alone exceeds once in 1000 windows.",
         _FEATURE,
     ),
-    gauge("feature_new_category_ratio", "Share of values that the reference does not hold, 0 to 1.", _FEATURE),
+    gauge("feature_new_category_ratio", "Share of values that are not in the reference, 0 to 1.", _FEATURE),
     gauge(
-        "feature_new_category_ratio_critical_value", "Share that noise alone exceeds once in 1000 windows.", _FEATURE
+        "feature_new_category_ratio_critical_value",
+        "Share of new values that noise alone exceeds once in 1000 windows.",
+        _FEATURE,
     ),
-    gauge("feature_vanished_categories", "Categories that held 2 % or more of the reference and are gone.", _FEATURE),
+    gauge(
+        "feature_vanished_categories",
+        "Categories that made up 2% or more of the reference and are missing from the window.",
+        _FEATURE,
+    ),
 )
 
 _BINS = (
@@ -146,22 +154,22 @@ _BINS = (
 _SCORES = (
     gauge(
         "prediction_score_status",
-        "1 for the status that holds for the scores in the last window, 0 for the others.",
+        "1 for the status of the scores in the last window, 0 for the others.",
         "status",
     ),
     gauge("prediction_score_rows", "Scores measured in the last window, nulls excluded."),
-    gauge("prediction_score_psi", "Population stability index of the scores, 0 up."),
+    gauge("prediction_score_psi", "Population stability index of the scores, 0 and up."),
     gauge("prediction_score_psi_critical_value", "Score PSI that noise alone exceeds once in 1000 windows."),
     gauge("prediction_score_js", "Jensen-Shannon divergence of the scores in nats, 0 to ln 2."),
     gauge("prediction_score_top_bin_psi", "Contribution to the score PSI of its top bins.", *_TOP),
-    gauge("prediction_score_top_bin_reference_ratio", "Share of reference scores in that bin, 0 to 1.", *_TOP),
-    gauge("prediction_score_top_bin_current_ratio", "Share of current scores in that bin, 0 to 1.", *_TOP),
+    gauge("prediction_score_top_bin_reference_ratio", "Share of the reference's scores in that bin, 0 to 1.", *_TOP),
+    gauge("prediction_score_top_bin_current_ratio", "Share of the last window's scores in that bin, 0 to 1.", *_TOP),
 )
 
 _NEWEST_SCORES = (
-    gauge("prediction_score_count_rows", "Scores in the count window: the newest up to its end."),
-    gauge("prediction_score_count_span_seconds", "Time from the oldest of them to the window's end."),
-    gauge("prediction_score_count_psi", "Population stability index of the newest scores, 0 up."),
+    gauge("prediction_score_count_rows", "Scores in the count window: the newest scores up to its end."),
+    gauge("prediction_score_count_span_seconds", "Time from the oldest score of the count window to its end."),
+    gauge("prediction_score_count_psi", "Population stability index of the newest scores, 0 and up."),
     gauge(
         "prediction_score_count_psi_critical_value",
         "PSI of the newest scores that noise alone exceeds once in 1000 windows.",

@@ -13,16 +13,16 @@ def freshness_families(spec: Spec) -> Iterator[Family]:
 
 
 _SOURCES = (
-    gauge("data_freshness_seconds", "Age of a feature source's newest data, at scrape.", "feature_source"),
+    gauge("data_freshness_seconds", "Age of a feature source's newest data at scrape time.", "feature_source"),
     gauge(
         "data_freshness_timestamp_seconds",
-        "Unix time of a feature source's newest data; absent where it is not known.",
+        "Time of a feature source's newest data, as a Unix timestamp; absent if unknown.",
         "feature_source",
     ),
-    gauge("data_freshness_max_age_seconds", "Age up to which a source is fresh.", "feature_source"),
+    gauge("data_freshness_max_age_seconds", "Age up to which a feature source is fresh.", "feature_source"),
     gauge(
         "data_freshness_tolerance_seconds",
-        "How far in the future a source's newest data may be.",
+        "Tolerated distance of a feature source's newest data into the future.",
         "feature_source",
     ),
 )

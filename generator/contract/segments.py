@@ -27,7 +27,7 @@ _SCORES = (
     gauge("segment_score_mean", "Mean score of the segment.", *SEGMENT_LABELS),
     gauge(
         "segment_score_psi",
-        "Population stability index of the segment's scores against the reference, 0 up.",
+        "Population stability index of the segment's scores against the reference, 0 and up.",
         *SEGMENT_LABELS,
     ),
     gauge(
@@ -45,10 +45,10 @@ _OUTCOMES = (
     gauge("segment_outcome_mean", "Mean outcome of the segment in the mature window.", *SEGMENT_LABELS),
 )
 _GAPS = (
-    gauge("segment_gap", "Mean of prediction less outcome of the segment.", *SEGMENT_LABELS),
+    gauge("segment_gap", "Mean of prediction minus outcome of the segment.", *SEGMENT_LABELS),
     gauge(
         "segment_gap_shift",
-        "The gap less the reference's, in standard deviations of the reference's outcomes.",
+        "The segment's gap minus the reference's, in standard deviations of the reference's outcomes.",
         *SEGMENT_LABELS,
     ),
     gauge(

@@ -7,6 +7,9 @@ from mlvitals.generator.contract.family import Family, gauge
 from mlvitals.generator.contract.statistics import SKEW_MEASURES
 from mlvitals.generator.spec.model import SkewJoin, Spec
 
+SKEW_ROWS = 100
+"""Rows of a window from which it can be compared with offline rows at all."""
+
 
 class SkewStatus(StrEnum):
     """What comparing a feature's values at serving with those recomputed offline came to."""
@@ -28,7 +31,7 @@ def skew_families(spec: Spec) -> Iterator[Family]:
     measures = sorted({described.skew for described in spec.features.values()})
     yield gauge(
         "skew_status",
-        "1 for the status that holds for the feature, serving against offline, 0 for the others.",
+        "1 for the status of the feature, serving compared with offline, 0 for the others.",
         feature,
         "status",
     )

@@ -112,11 +112,11 @@ PSI = Statistic(
     name="psi",
     title="PSI",
     column="PSI",
-    help="Population stability index of the last window against the reference, 0 up.",
+    help="Population stability index of the last window against the reference, 0 and up.",
     noise_help="PSI that sampling noise alone exceeds once in 1000 windows.",
-    reading="Population stability index: alerts compare this one.",
+    reading="Population stability index: the statistic that alerts compare.",
     policy="feature_psi",
-    skew=SkewMeasure(help="Population stability index of serving against offline, 0 up.", policy="skew_psi"),
+    skew=SkewMeasure(help="Population stability index of serving against offline, 0 and up.", policy="skew_psi"),
 )
 KS = Statistic(
     name="ks",
@@ -124,14 +124,15 @@ KS = Statistic(
     column="KS D",
     help="Kolmogorov-Smirnov D of the last window against the reference, 0 to 1.",
     noise_help="D that sampling noise alone exceeds once in 1000 windows.",
-    pvalue_help="Chance that noise alone gives a D this large, adjusted for the number of features, 0 to 1.",
-    reading="Largest gap between the cumulative shares: sees the tails.",
+    pvalue_help="Probability that noise alone gives a D this large, adjusted for the number of features, 0 to 1.",
+    reading="Largest gap between the cumulative distributions: detects changes in the tails.",
     policy="feature_ks",
     numeric=True,
     worst=WorstPanel(
         id="feature_distance",
-        description="Kolmogorov-Smirnov D: the largest gap between the cumulative shares of window and reference, with "
-        "the highest noise floor. Confirms PSI and sees what PSI's bins are blind to, such as a longer tail.",
+        description="Kolmogorov-Smirnov D: the largest gap between the cumulative distributions of window and "
+        "reference, with the highest noise floor. Confirms PSI and detects what PSI's bins cannot show, such as a "
+        "longer tail.",
     ),
     skew=SkewMeasure(help="Kolmogorov-Smirnov D of serving against offline, 0 to 1.", policy="skew_ks"),
 )
@@ -141,12 +142,12 @@ JS = Statistic(
     column="JS",
     help="Jensen-Shannon divergence in nats, 0 to ln 2.",
     noise_help="Divergence that sampling noise alone exceeds once in 1000 windows.",
-    reading="In nats, 0 to 0.69: the measure for categories.",
+    reading="In nats, 0 to 0.69: the statistic for categorical features.",
     policy="feature_js",
     worst=WorstPanel(
         id="feature_divergence",
-        description="Jensen-Shannon divergence in nats, 0 to 0.69: the measure for categorical features, with the "
-        "highest noise floor. Read it beside PSI; for a small shift it is about an eighth of it.",
+        description="Jensen-Shannon divergence in nats, 0 to 0.69: the statistic for categorical features, with "
+        "the highest noise floor. Read it together with PSI; for a small shift it is about an eighth of the PSI.",
     ),
     skew=SkewMeasure(help="Jensen-Shannon divergence of serving and offline in nats, 0 to ln 2.", policy="skew_js"),
 )
@@ -154,18 +155,20 @@ WASSERSTEIN = Statistic(
     name="wasserstein",
     title="Wasserstein distance",
     column="Wasserstein",
-    help="Wasserstein distance of the last window from the reference, in standard deviations of the reference, 0 up.",
+    help="Wasserstein distance of the last window from the reference, in standard deviations of the reference, 0 "
+    "and up.",
     noise_help="Wasserstein distance that sampling noise alone exceeds once in 1000 windows.",
-    reading="How far values moved on average, in standard deviations of the reference: sees the distance, not only the "
-    "share of values that moved.",
+    reading="How far values moved on average, in standard deviations of the reference: measures the distance, not "
+    "only the share of values that moved.",
     unit="standard deviations of the reference",
     policy="feature_wasserstein",
     numeric=True,
     worst=WorstPanel(
         id="feature_transport",
-        description="Wasserstein distance: how far the values of a window moved on average, in standard deviations of the "
-        "reference, with the highest noise floor. A shift of all values by half a standard deviation is 0.5, however many "
-        "bins they cross. Has lines and alerts where the spec enables alerts.feature_wasserstein.",
+        description="Wasserstein distance: how far the values of a window moved on average, in standard deviations "
+        "of the reference, with the highest noise floor. A shift of all values by half a standard deviation is "
+        "0.5, however many bins they cross. Has thresholds and alerts if the spec enables "
+        "alerts.feature_wasserstein.",
         on_main=False,
         alert=DriftAlert(
             name="MLFeatureDistance",

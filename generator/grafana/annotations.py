@@ -29,7 +29,7 @@ def _new_versions(contract: Contract) -> dict[str, Any]:
 
 def _noted_deployments(contract: Contract) -> dict[str, Any]:
     return {
-        **_common("Noted deployments", _DEPLOYMENT_COLOUR),
+        **_common("Recorded deployments", _DEPLOYMENT_COLOUR),
         **_at_noted_time(contract, "deployment"),
         "titleFormat": "Model {{version}} deployed",
     }

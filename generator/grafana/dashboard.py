@@ -66,7 +66,8 @@ def _main(spec: Spec, signals: tuple[Signal, ...]) -> Page:
     return Page(
         Board.MAIN,
         "ML health",
-        "Is anything wrong, in which layer, since when. The strip at the top answers; a click on a feature leads on.",
+        "Shows if anything is wrong, in which layer, and since when. Start with the strip at the top; click a "
+        "feature for details.",
         _with_logs(spec, _layers(signals, Place.MAIN)),
         (*chosen_servers(contract), *chosen_features(contract)),
         strip.strip(spec, frame_of(spec, contract)),
@@ -85,8 +86,8 @@ def _details(spec: Spec, signals: tuple[Signal, ...]) -> Page:
     contract = Contract(spec)
     return Page(
         Board.DETAILS,
-        "all figures",
-        "The figures that the main dashboard leaves out, for whoever looks for a cause.",
+        "all metrics",
+        "The metrics that the main dashboard leaves out, for finding a cause.",
         _layers(signals, Place.DETAIL),
         (*chosen_servers(contract), *chosen_features(contract)),
         annotations=annotations(contract),
@@ -97,7 +98,7 @@ def _monitoring(spec: Spec, signals: tuple[Signal, ...]) -> Page:
     return Page(
         Board.MONITORING,
         "monitoring",
-        "Can the other dashboards be believed: is everything measured, in time, against the right reference.",
+        "Shows if the other dashboards can be trusted: everything measured, on time, against the right reference.",
         [Row("", [signal for signal in signals if signal.layer is Layer.MONITORING])],
     )
 

@@ -14,7 +14,7 @@ from mlvitals.generator.signals.signal import Incident, Layer, Query, Signal, Vi
 from mlvitals.generator.spec.model import AlertPolicy, Spec
 
 _NONE = AlertPolicy()
-_NOT_MEASURED = "Not measured: too few rows, or the wrong kind of feature for this figure."
+_NOT_MEASURED = "Not measured: too few rows, or this metric does not apply to this type of feature."
 
 
 def page(spec: Spec) -> Page:
@@ -24,13 +24,14 @@ def page(spec: Spec) -> Page:
     return Page(
         Board.FEATURE,
         "one feature",
-        "What moved in this feature, in which bins, since when, and whether its source and neighbours moved with it.",
+        "What changed in this feature, in which bins, since when, and if its source and neighbouring features "
+        "changed too.",
         [
             Row("", tuple(_now(spec, contract))),
-            Row("Last window against the reference", tuple(_bins(spec, contract))),
-            Row("Drift, with what noise alone exceeds once in 1000 windows", tuple(_drift(spec, contract))),
+            Row("Last window compared with the reference", tuple(_bins(spec, contract))),
+            Row("Drift, with the noise floor (exceeded once in 1000 windows)", tuple(_drift(spec, contract))),
             Row("Values", (*_values(spec, contract), *_skew(contract), *_shares(spec, contract))),
-            Row("Where it comes from", tuple(_origin(spec, contract, chosen)), restricted=False),
+            Row("Source and neighbouring features", tuple(_origin(spec, contract, chosen)), restricted=False),
         ],
         variables,
     )
@@ -77,8 +78,8 @@ def _now(spec: Spec, contract: Contract) -> Iterator[Signal]:
     for title, short, unit, policy in shown:
         yield _signal(
             title,
-            "The figure of the last window, in the colour of the severity that would hold by the general thresholds; "
-            "the feature's own thresholds are in the spec. Normal: green.",
+            "The value in the last window, in the colour of its severity by the general thresholds; the feature's "
+            "own thresholds are in the spec. Normal: green.",
             Query(f"max({contract.name(short)})", instant=True),
             unit=unit,
             policy=policy,
@@ -89,7 +90,7 @@ def _now(spec: Spec, contract: Contract) -> Iterator[Signal]:
         )
     yield _signal(
         "Status, type and source",
-        "What could be said of the feature in the last window, its type, and the pipeline that delivers it. Normal: ok.",
+        "Status of the feature in the last window, its type, and the pipeline that delivers it. Normal: ok.",
         Query(
             f"max by ({FEATURE}, status) ({contract.name('feature_status')} == 1) * on ({FEATURE}) "
             f"group_left (feature_type, {SOURCE}) max by ({FEATURE}, feature_type, {SOURCE}) ({contract.name('feature_info')})",
@@ -108,8 +109,8 @@ def _bins(spec: Spec, contract: Contract) -> Iterator[Signal]:
 
     yield _signal(
         "Share by bin",
-        "Share of the reference and of the last window in each bin; bins are the reference's and never move. Normal: pairs "
-        "of equal height. Mass in the outermost bins is a changed unit or default value.",
+        "Share of the reference and of the last window in each bin; the bins are fixed by the reference. Normal: "
+        "pairs of equal height. Many values in the outermost bins are a changed unit or default value.",
         Query(each("reference_ratio"), "Reference", instant=True, dimmed=True),
         Query(each("current_ratio"), "Last window", instant=True),
         unit="percentunit",
@@ -120,8 +121,8 @@ def _bins(spec: Spec, contract: Contract) -> Iterator[Signal]:
     )
     yield _signal(
         "Contribution to PSI by bin",
-        "What each bin adds to the PSI of the last window. Normal: near 0. The highest bar is the bin that an alert names; "
-        "the axis reaches to where their sum would be critical.",
+        "Contribution of each bin to the PSI of the last window. Normal: near 0. The highest bar is the bin that "
+        "an alert names; the axis ends where the sum would be critical.",
         Query(each("psi"), "PSI", instant=True),
         policy=spec.alerts.feature_psi,
         view=View.BAR_CHART,
@@ -130,7 +131,8 @@ def _bins(spec: Spec, contract: Contract) -> Iterator[Signal]:
     )
     yield _signal(
         "Share of each bin over time",
-        "How the last windows spread over the bins. Normal: flat bands. The moment a band widens is when it began.",
+        "Distribution of recent windows over the bins. Normal: flat bands. A change started when a band began to "
+        "widen.",
         Query(each("current_ratio"), "{{bin}}"),
         unit="percentunit",
         width=6,
@@ -143,8 +145,8 @@ def _drift(spec: Spec, contract: Contract) -> Iterator[Signal]:
     for statistic in STATISTICS:
         yield _signal(
             statistic.title,
-            f"{statistic.reading} Normal: below the first line, or below the dashed noise floor, where nothing can be "
-            "concluded.",
+            f"{statistic.reading} Normal: below the first line, or below the dashed noise floor, where nothing can "
+            "be concluded.",
             Query(f"max({contract.name(statistic.family)})", statistic.title),
             Query(f"max({contract.name(statistic.noise_family)})", "Noise floor", dimmed=True),
             policy=statistic.policy_in(spec.alerts),
@@ -156,7 +158,7 @@ def _values(spec: Spec, contract: Contract) -> Iterator[Signal]:
     alerts = spec.alerts
     yield _signal(
         "Mean",
-        "Mean of each window beside the reference's, in the feature's own unit. A step is a changed unit or default "
+        "Mean of each window and of the reference, in the feature's own unit. A step is a changed unit or default "
         "value; a slope is a changing population.",
         Query(f"max({contract.name('feature_mean')})", "Window"),
         Query(f"max({contract.name('feature_reference_mean')})", "Reference", dimmed=True),
@@ -165,9 +167,10 @@ def _values(spec: Spec, contract: Contract) -> Iterator[Signal]:
         decimals=None,
     )
     yield _signal(
-        "Quantiles against the reference",
-        "5th, 50th and 95th percentile of each window, beside the band of the reference's. Normal: on top of it. One edge "
-        "that leaves the band is a tail that grew or was cut; all three are a new unit or another population.",
+        "Quantiles compared with the reference",
+        "5th, 50th and 95th percentile of each window, and those of the reference as a band. Normal: on the band. "
+        "One edge that leaves the band is a tail that grew or was cut off; all three leaving it are a new unit or "
+        "a different population.",
         *(
             Query(f"max({selector(contract.name('feature_quantile'), percentile=percentile)})", f"p{percentile}")
             for percentile in PERCENTILES
@@ -187,8 +190,8 @@ def _values(spec: Spec, contract: Contract) -> Iterator[Signal]:
     )
     shift = contract.name("feature_mean_shift")
     yield _signal(
-        "Mean and median off the reference",
-        "In standard deviations of the reference. Normal: within the lines. Where the mean alone moved it was a few rows.",
+        "Distance of mean and median from the reference",
+        "In standard deviations of the reference. Normal: within the lines. If only the mean moved, a few rows did.",
         Query(f"max({shift})", "Mean"),
         Query(f"max({contract.name('feature_median_shift')})", "Median"),
         Query(f"max({shift}_critical_value)", "Noise floor of the mean", dimmed=True),
@@ -199,10 +202,10 @@ def _values(spec: Spec, contract: Contract) -> Iterator[Signal]:
     )
     ratio = contract.name("feature_variance_ratio")
     yield _signal(
-        "Variance over the reference's",
+        "Variance relative to the reference",
         "Normal: 0.5 to 2. Near 0 the feature has become constant.",
         Query(f"max({ratio})", "Variance ratio"),
-        Query(f"max({ratio}_critical_value)", "Noise alone, at most", dimmed=True),
+        Query(f"max({ratio}_critical_value)", "Noise floor", dimmed=True),
         unit="short",
         decimals=None,
     )
@@ -216,25 +219,25 @@ def _shares(spec: Spec, contract: Contract) -> Iterator[Signal]:
             "Out of range",
             "feature_out_of_range_ratio",
             alerts.out_of_range_ratio,
-            "Share of values outside the sound range.",
+            "Share of values outside the valid range.",
         ),
         (
             "New categories",
             "feature_new_category_ratio",
             alerts.new_category_ratio,
-            "Share of values that the reference does not hold.",
+            "Share of values that are not in the reference.",
         ),
         (
             "Cardinality change",
             "feature_cardinality_change",
             alerts.cardinality_change,
-            "Distinct values against what so many rows hold.",
+            "Distinct values compared with the number expected for that many rows.",
         ),
     )
     for title, short, policy, text in shares:
         yield _signal(
             title,
-            f"{text} Normal: near 0. A jump is a change of the pipeline: see what was deployed then.",
+            f"{text} Normal: near 0. A jump is a pipeline change: see what was deployed at that time.",
             Query(f"max({contract.name(short)})", title),
             unit="percentunit",
             policy=policy,
@@ -249,8 +252,9 @@ def _skew(contract: Contract) -> Iterator[Signal]:
     known = [(key, metric) for key, metric in measures if metric in contract.by_name]
     if known:
         yield _signal(
-            "Serving against offline",
-            "Distance between the values at serving and those recomputed offline. Normal: near 0, whatever the world does.",
+            "Serving compared with offline",
+            "Distance between the values at serving and those recomputed offline. Normal: near 0, even if the "
+            "population changes.",
             *(Query(f"max({metric})", key.upper()) for key, metric in known),
             *(
                 Query(f"max({metric}_critical_value)", f"Noise floor of {key.upper()}", dimmed=True)
@@ -270,7 +274,8 @@ def _origin(spec: Spec, contract: Contract, chosen: str) -> Iterator[Signal]:
     of_all, of_chosen = (f"last_over_time({series}[1h] @ end())" for series in (info, matching(info, chosen)))
     yield _signal(
         "Drift (PSI) of the features from the same source",
-        "Neighbours that moved at the same moment point at the source; a feature that moved alone points at itself.",
+        "If neighbouring features moved at the same time, suspect the source; if the feature moved alone, suspect "
+        "the feature.",
         Query(
             f"{drift} and on ({FEATURE}) ({of_all} and on ({SOURCE}) {of_chosen})",
             f"{{{{{FEATURE}}}}}",
@@ -283,7 +288,8 @@ def _origin(spec: Spec, contract: Contract, chosen: str) -> Iterator[Signal]:
         age, limit = contract.name("data_freshness_seconds"), contract.name("data_freshness_max_age_seconds")
         yield _signal(
             "Freshness of the source, share of the limit",
-            "Age of the source's newest data as a share of its limit. Normal: under 100 %; beyond, the feature is old.",
+            "Age of the source's newest data as a share of its limit. Normal: under 100%; above it, the feature is "
+            "stale.",
             Query(
                 f"max by ({SOURCE}) ({age}) / max by ({SOURCE}) ({limit}) and on ({SOURCE}) {of_chosen}",
                 f"{{{{{SOURCE}}}}}",
@@ -293,5 +299,5 @@ def _origin(spec: Spec, contract: Contract, chosen: str) -> Iterator[Signal]:
             view=View.TIME_SERIES,
             height=8,
             decimals=0,
-            empty="The spec names no source for this feature, or its age is not known.",
+            empty="The spec names no source for this feature, or the source's age is unknown.",
         )

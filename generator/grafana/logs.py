@@ -27,11 +27,12 @@ _OPTIONS: Json = {
     "wrapLogMessage": True,
 }
 _DESCRIPTION = (
-    "What the exporter and the serving application say, newest first, coloured by level: who says it, the event and what "
-    "belongs to it; click a line for its fields. Normal: info, one `window_measured` a window. Look here when a layer is "
-    "blind or a source tells no age: `run_failed`, `schema_differences` and `source_age_unknown` name the reason. "
-    "Lines are kept only while Loki runs: `docker compose --profile logs up -d --wait` starts it. Without it this panel "
-    "has a red mark that says so, nothing else is missing, and `docker compose logs exporter` shows the same lines."
+    "Log lines of the exporter and the serving application, newest first, coloured by level: the program, the "
+    "event and its details; click a line for its fields. Normal: info, one `window_measured` per window. Look here "
+    "when a layer is blind or the age of a source is unknown: `run_failed`, `schema_differences` and "
+    "`source_age_unknown` give the reason. Lines are kept only while Loki runs: `docker compose --profile logs up "
+    "-d --wait` starts it. Without it, this panel shows a red error mark and nothing else is affected; `docker "
+    "compose logs exporter` shows the same lines."
 )
 _FIELDS: Json = {"id": "extractFields", "options": {"source": "Line", "format": "json"}}
 """What a line holds, as fields that a click shows. Here and not in the query, so that the lines stay as they are."""
@@ -43,7 +44,7 @@ def source_variable() -> Json:
         "type": "datasource",
         "name": "logs",
         "label": "Log store",
-        "description": "The Loki that keeps the log lines.",
+        "description": "The Loki instance that keeps the log lines.",
         "query": "loki",
         "refresh": 1,
         "hide": 0,

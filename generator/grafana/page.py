@@ -157,7 +157,7 @@ def _runbooks(spec: Spec) -> core.DashboardLink:
     return core.DashboardLink(
         type="link",
         title="Runbooks",
-        tooltip="What to do, by kind of incident",
+        tooltip="Runbooks by incident type",
         icon="doc",
         uri=literal_url(spec.links.runbooks),
         targetBlank=True,

@@ -11,7 +11,7 @@ from mlvitals.generator.spec.model import Severity, Spec
 _BY = "by (sloth_slo)"
 _OBJECTIVE = "{{sloth_slo}}"
 _WINDOWS = ("5m", "1h", "6h", "1d", "3d")
-_EMPTY = "No data: the rules have not recorded any budget yet, or nothing was asked of the system."
+_EMPTY = "No data: the rules have not recorded any budget yet, or the system has received no requests."
 
 
 def budgets_left(spec: Spec, width: int, height: int) -> Signal:
@@ -20,9 +20,9 @@ def budgets_left(spec: Spec, width: int, height: int) -> Signal:
     return Signal(
         id="budgets_left",
         layer=Layer.SYSTEM,
-        title="Error budgets left",
-        description="Share of each error budget that is left of its period. Normal: above 25 %. Below 0 % the promise is "
-        "broken: deploy nothing but repairs until it recovers.",
+        title="Error budgets remaining",
+        description="Share of each error budget that remains in its period. Normal: above 25%. Below 0% the "
+        "objective is missed: deploy only fixes until it recovers.",
         unit="percentunit",
         decimals=0,
         queries=(Query(f"max {_BY} ({remaining})", _OBJECTIVE, instant=True),),
@@ -42,10 +42,10 @@ def page(spec: Spec, signals: Sequence[Signal]) -> Page:
     return Page(
         Board.SLO,
         "objectives and budgets",
-        "How much may still go wrong before a promise is broken, and when that will be at the present rate.",
+        "How much may still go wrong before an objective is missed, and when that will be at the current rate.",
         [
             Row("", (_objectives(spec), *signals)),
-            Row("How fast it goes", tuple(_burning(spec))),
+            Row("How fast the budgets are spent", tuple(_burning(spec))),
         ],
     )
 
@@ -73,14 +73,14 @@ def _signal(title: str, description: str, *queries: Query, unit: str, view: View
 def _objectives(spec: Spec) -> Signal:
     return _signal(
         "Objectives",
-        "What was promised over the period, and the share that kept the promise over it. Normal: at or above the promise.",
+        "The objective over the period, and the share of events that met it. Normal: at or above the objective.",
         Query(_of(spec, "slo:objective:ratio"), "Promised", instant=True),
         Query(
             f"1 - {_of(spec, 'slo:error_budget:ratio')} * {_of(spec, 'slo:period_burn_rate:ratio')}",
             "Kept",
             instant=True,
         ),
-        Query(_of(spec, "slo:period_error_budget_remaining:ratio"), "Budget left", instant=True),
+        Query(_of(spec, "slo:period_error_budget_remaining:ratio"), "Remaining budget", instant=True),
         Query(_of(spec, "slo:current_burn_rate:ratio"), "Burn rate", instant=True),
         unit="none",
         view=View.TABLE,
@@ -91,8 +91,8 @@ def _objectives(spec: Spec) -> Signal:
 
 def _burning(spec: Spec) -> Iterator[Signal]:
     yield _signal(
-        "Budget left over time",
-        "Share of each error budget that was left. Normal: a slow fall and rise. A cliff is an incident.",
+        "Remaining budget over time",
+        "Share of each error budget that remained. Normal: a slow fall and rise. A cliff is an incident.",
         Query(_of(spec, "slo:period_error_budget_remaining:ratio"), _OBJECTIVE),
         unit="percentunit",
         view=View.TIME_SERIES,
@@ -103,8 +103,8 @@ def _burning(spec: Spec) -> Iterator[Signal]:
     )
     yield _signal(
         "Burn rate",
-        "How many times faster than evenly over the period each budget is spent now. Normal: below 1. At 1 the budget is "
-        "gone exactly at the period's end.",
+        "How many times faster than evenly over the period each budget is being spent. Normal: below 1. At 1 the "
+        "budget lasts exactly until the end of the period.",
         Query(_of(spec, "slo:current_burn_rate:ratio"), _OBJECTIVE),
         unit="none",
         view=View.TIME_SERIES,
@@ -117,7 +117,8 @@ def _burning(spec: Spec) -> Iterator[Signal]:
         budget = selector("slo:error_budget:ratio", sloth_service=spec.system.name)
         yield _signal(
             f"Burn rate over {window}",
-            f"The share that broke each promise over {window}, in multiples of the share that may. Normal: below 1.",
+            f"The share of events that missed each objective over {window}, in multiples of the share that may. "
+            "Normal: below 1.",
             Query(f"max {_BY} ({errors}) / max {_BY} ({budget})", _OBJECTIVE),
             unit="none",
             view=View.TIME_SERIES,

@@ -75,15 +75,15 @@ def _figures(spec: Spec) -> Iterator[Signal]:
     limit = stale_after(spec)
     yield _figure(
         "Age",
-        "Time since the exporter last measured a window. Normal: less than a window and its grace. Red: the rows below "
-        "show old figures; see the dashboard of the monitoring.",
+        "Time since the exporter last measured a window. Normal: less than a window and its grace. Red: the rows "
+        "below show old values; see the monitoring dashboard.",
         f"time() - max({success})",
         "s",
         Level(Severity.CRITICAL, limit),
     )
     yield _figure(
         "Lag",
-        "Windows that have ended, with their grace, and are not measured yet. Normal: 0, and 1 for a moment.",
+        "Windows that have ended, including their grace, but are not measured yet. Normal: 0, and briefly 1.",
         f"clamp_min(floor((time() - {grace} - max({end})) / {step}), 0)",
         "none",
         Level(Severity.WARNING, 1),
@@ -91,7 +91,7 @@ def _figures(spec: Spec) -> Iterator[Signal]:
     )
     yield _figure(
         "Rows",
-        "Predictions in the last window. Normal: follows the traffic. 0 is a prediction log that nobody writes.",
+        "Predictions in the last window. Normal: follows the traffic. 0 is a prediction log that is not being written.",
         f"max({contract.name('window_rows')})",
         "short",
     )
@@ -188,8 +188,9 @@ def _states(spec: Spec, *, instant: bool) -> list[core.Target]:
 def _health(spec: Spec, frame: Frame) -> core.Panel:
     config = _state_config()
     description = (
-        "The worst alert that fires now in each layer. Blind: nothing can be said, because what the layer is watched "
-        "through is down, its results are old, or the rules are not evaluated. Start with the monitoring dashboard then."
+        "The worst alert firing now in each layer. Blind: the state is unknown, because the monitoring of the "
+        "layer is down, its results are out of date, or the rules are not being evaluated. In that case start with "
+        "the monitoring dashboard."
     )
     return core.Stat(
         **_common(spec, 1, "Health now", description, Box(0, 0, _HEALTH_WIDTH, 3), frame),
@@ -207,7 +208,7 @@ def _health(spec: Spec, frame: Frame) -> core.Panel:
 def _history(spec: Spec, frame: Frame) -> core.Panel:
     options = {"legend": {"showLegend": False, "calcs": []}, "tooltip": {"sort": "none"}}
     config = _state_config()
-    description = "When each layer was in which state: what broke first is the place to look."
+    description = "The state of each layer over time. Look first at the layer that broke first."
     common = _common(spec, 2, "Health over time", description, Box(0, 3, _HEALTH_WIDTH, _HEALTH_HEIGHT - 3), frame)
     return core.StateTimeline(
         **common,
@@ -223,7 +224,8 @@ def _firing(spec: Spec, frame: Frame) -> core.Panel:
         spec,
         3,
         "Firing alerts",
-        "Alerts that fire now, critical first, and since when their condition holds. A click opens the runbook.",
+        "Alerts firing now, critical ones first, and the time since which their condition holds. Click an alert to "
+        "open its runbook.",
         Box(_HEALTH_WIDTH, 0, COLUMNS - _HEALTH_WIDTH, _HEALTH_HEIGHT),
         frame,
     )

@@ -67,7 +67,7 @@ def data_source_variable() -> Json:
         "type": "datasource",
         "name": "datasource",
         "label": "Data source",
-        "description": "The Prometheus that scrapes the system.",
+        "description": "The Prometheus server that scrapes the system.",
         "query": "prometheus",
         "refresh": 1,
         "hide": 0,
@@ -82,11 +82,11 @@ def chosen_features(contract: Contract) -> tuple[Variable, ...]:
     source = Variable(
         "feature_source",
         "Feature source",
-        "The pipeline that delivers features. Choosing one leaves its features to choose from.",
+        "The pipeline that delivers features. Choosing one limits the features to choose from.",
         f"label_values({info}, feature_source)",
         everything=_ANY,
     )
-    described = "Restricts the panels about features."
+    described = "Filters the panels about features."
     if not contract.spec.sources:
         return (Variable("feature_name", "Feature", described, f"label_values({info}, feature_name)"),)
     of_source = f"label_values({info}{{{source.matcher}}}, feature_name)"
@@ -96,7 +96,7 @@ def chosen_features(contract: Contract) -> tuple[Variable, ...]:
 def chosen_feature(contract: Contract) -> tuple[Variable, ...]:
     """The variable by which one feature is chosen."""
     query = f"label_values({contract.name('feature_info')}, feature_name)"
-    return (Variable("feature_name", "Feature", "The feature this page is about.", query, single=True),)
+    return (Variable("feature_name", "Feature", "The feature that this page shows.", query, single=True),)
 
 
 def chosen_servers(contract: Contract) -> tuple[Variable, ...]:
@@ -108,14 +108,14 @@ def chosen_servers(contract: Contract) -> tuple[Variable, ...]:
         Variable(
             "model_version",
             "Model version",
-            "Restricts scores, model age, and what is shown by version; totals that alerts read are over all versions.",
+            "Filters scores, model age, and panels by version; totals that alerts read are over all versions.",
             f"label_values({contract.name('model_info')}, model_version)",
             everything=_ANY,
         ),
         Variable(
             "instance",
             "Serving instance",
-            "Restricts scores, processor, memory and GPU; totals that alerts read are over all instances.",
+            "Filters scores, CPU, memory and GPU; totals that alerts read are over all instances.",
             f"label_values({up}, instance)",
             everything=_ANY,
         ),

@@ -35,7 +35,7 @@ def levels(rules: Iterable[Mapping[str, Any]]) -> Sequence[Sequence[Mapping[str,
         waiting = {rule["record"] for rule in left}
         ready = [rule for rule in left if not metric_names(rule["expr"]) & waiting]
         if not ready:
-            raise ValueError(f"recording rules read each other in a circle: {', '.join(sorted(waiting))}")
+            raise ValueError(f"recording rules depend on each other in a cycle: {', '.join(sorted(waiting))}")
         found.append(ready)
         left = [rule for rule in left if rule not in ready]
     return found

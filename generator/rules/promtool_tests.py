@@ -130,7 +130,7 @@ def _silent_values(alert: Alert) -> Iterator[tuple[str, float]]:
         yield "off", 0.0 if alert.threshold else 1.0
         return
     if alert.threshold:
-        yield "just short of", _near(alert, 1 if alert.comparison == "<" else -1)
+        yield "just below", _near(alert, 1 if alert.comparison == "<" else -1)
     if alert.comparison != ">=" and (not alert.threshold or _is_carried(alert)):
         yield "exactly at", alert.threshold
 

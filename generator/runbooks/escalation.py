@@ -27,9 +27,9 @@ def escalation_page(spec: Spec, marker: str) -> str:
     parts = [
         f"<!-- {marker} -->",
         f"# {escape(spec.title)}: escalation and on-call",
-        "A critical alert pages. Whoever is told acknowledges it in PagerDuty; as long as nobody has, the next level is "
-        f"told at its time. {LAST_LEVEL_MINUTES} minutes after the last level it begins again, {LOOPS} times. A warning "
-        "goes to chat and escalates only by hand.",
+        "A critical alert pages. Whoever is paged acknowledges it in PagerDuty; until somebody does, each next "
+        f"level is paged at its time. {LAST_LEVEL_MINUTES} minutes after the last level the escalation starts over, "
+        f"{LOOPS} times. A warning goes to chat and is escalated only by hand.",
         "## Levels",
         levels_table(spec),
         *(_rotation(spec) if spec.on_call.rotation else ()),
@@ -42,17 +42,18 @@ def escalation_page(spec: Spec, marker: str) -> str:
 
 
 _HAND_OVER = (
-    "Before a shift ends, tell the next responder which alerts fire, which are silenced and why, and which mitigations "
-    "are temporary.",
-    "To swap a shift, add an override to the PagerDuty schedule: this page and the spec state the rule, not exceptions.",
-    "A new responder first follows a shift of somebody else and takes part in a tabletop exercise.",
+    "Before a shift ends, brief the next responder: which alerts are firing, which are silenced and why, and which "
+    "mitigations are temporary.",
+    "To swap a shift, add an override to the PagerDuty schedule: this page and the spec describe the regular "
+    "rotation, not exceptions.",
+    "A new responder first shadows a shift and takes part in a tabletop exercise.",
 )
 
 
 def levels_table(spec: Spec) -> str:
     """Who is told when nobody has answered, and how."""
     return table(
-        ("Level", "Who", "When nobody has answered for", "How", "Contacts"),
+        ("Level", "Who", "Unacknowledged for", "How", "Contacts"),
         (
             (str(number), escape(level.role), level.after, ", ".join(map(_WAYS.__getitem__, level.via)), _who(level))
             for number, level in enumerate(spec.escalation, start=1)
@@ -82,12 +83,14 @@ def _rotation(spec: Spec) -> Iterator[str]:
     turns = list(shifts(spec, TURNS_SHOWN))
     yield "## On call"
     yield (
-        f"{len(on_call.rotation)} responders take turns of {on_call.shift}, beginning {turns[0][0]:%A %Y-%m-%d %H:%M} "
-        f"{escape(on_call.timezone)}: {', '.join(map(escape, on_call.rotation))}, then from the start again."
+        f"{len(on_call.rotation)} responders take turns of {on_call.shift}, starting "
+        f"{turns[0][0]:%A %Y-%m-%d %H:%M} {escape(on_call.timezone)}: {', '.join(map(escape, on_call.rotation))}, "
+        "then from the start again."
     )
     yield (
-        "Who is on call at another time: count the whole shifts since that beginning, divide by "
-        f"{len(on_call.rotation)}; the remainder is the place in the list, counted from 0. The first {TURNS_SHOWN} shifts:"
+        "To find who is on call at another time, count the complete shifts since that start and divide by "
+        f"{len(on_call.rotation)}; the remainder is the position in the list, counted from 0. The first "
+        f"{TURNS_SHOWN} shifts:"
     )
     yield table(
         ("Shift", f"From ({escape(on_call.timezone)})", "On call"),

@@ -15,9 +15,9 @@ def index_page(spec: Spec, signals: Sequence[Signal], marker: str) -> str:
     """All signals with their alerts, each linked to its runbook entry, as Markdown."""
     parts = [
         f"<!-- {marker} -->",
-        f"# {escape(spec.title)}: what is watched",
-        "One row a signal. A signal is a panel of the dashboard; where it names alerts, they compare the very figure "
-        "that the panel shows, at the very thresholds that it draws.",
+        f"# {escape(spec.title)}: signals",
+        "One row per signal. A signal is a panel of the dashboard; its alerts, if any, compare exactly the metric "
+        "that the panel shows with exactly the thresholds that it draws.",
         *_layers(signals),
     ]
     return "\n\n".join(parts) + "\n"

@@ -47,16 +47,14 @@ def page(spec: Spec, incident: Incident, signals: Sequence[Signal], marker: str)
         *_commands(spec, guide, watched),
         "## Mitigation",
         table(
-            ("Option", "When to use it", "How long it takes"),
+            ("Option", "When to use it", "Takes"),
             ((option.action, option.when, option.takes) for option in guide.mitigations),
         ),
         "## Root cause",
-        "Usual for this incident:",
+        "Common causes of this incident:",
         bullets(guide.root_causes),
-        "By category, which the post-mortem asks for:",
-        table(
-            ("Category", "What speaks for it", "How to make sure"), ((c.name, c.signs, c.check) for c in ROOT_CAUSES)
-        ),
+        "By category, as required by the post-mortem:",
+        table(("Category", "Evidence", "How to verify"), ((c.name, c.signs, c.check) for c in ROOT_CAUSES)),
         "## Escalation",
         *_escalation(spec, guide),
         "## Communication",
@@ -99,10 +97,10 @@ def _runnable(spec: Spec, query: Query) -> str:
 
 
 def _bins(spec: Spec) -> Iterator[str]:
-    yield "### Bins that moved most"
+    yield "### Bins that changed most"
     yield "In the results database (`results.url` of the spec), the top contributing bins of the last window:"
     yield block(_top_bins(spec), "sql")
-    yield "And how one bin came there, window by window:"
+    yield "The history of one bin, window by window:"
     yield block(_HISTORY_OF_BIN.replace("SYSTEM", spec.system.name), "sql")
 
 
@@ -131,21 +129,24 @@ def _dashboard(spec: Spec, start: str, feature: str | None = None) -> str:
 
 def _commands(spec: Spec, guide: Guide, signals: Sequence[Signal]) -> Iterator[str]:
     yield "### Commands"
-    yield "`SPEC` is the spec file named in the first line of this page, `ALERTMANAGER` the address of Alertmanager."
+    yield "`SPEC` is the spec file named in the first line of this page; `ALERTMANAGER` is Alertmanager's address."
     lines = [("mlvitals drift SPEC", "measure the last window now, without the exporter")]
     if guide.in_windows:
         lines += [
-            ("mlvitals drift SPEC --start TIME --end TIME --json", "any other window, every figure and every bin"),
-            ("mlvitals reference list SPEC", "the references, and which is in force"),
+            (
+                "mlvitals drift SPEC --start TIME --end TIME --json",
+                "measure any other window, with every statistic and every bin",
+            ),
+            ("mlvitals reference list SPEC", "list the references and the active one"),
         ]
     names = "|".join(dict.fromkeys(alert.name for signal in signals for alert in signal.alerts))
     chosen = f"system={spec.system.name} 'alertname=~{names}'"
     lines += [
-        (f"curl http://{exporter_addresses(spec)[0]}/healthz", "does the exporter measure?"),
-        (f"amtool alert query --alertmanager.url=ALERTMANAGER {chosen}", "what fires now"),
+        (f"curl http://{exporter_addresses(spec)[0]}/healthz", "check that the exporter is measuring"),
+        (f"amtool alert query --alertmanager.url=ALERTMANAGER {chosen}", "list the firing alerts"),
         (
             f"amtool silence add --alertmanager.url=ALERTMANAGER --duration=2h --comment=REASON {chosen}",
-            "quiet while it is repaired",
+            "silence the alert during the repair",
         ),
     ]
     yield block("\n".join(f"# {purpose}\n{command}" for command, purpose in lines), "sh")
@@ -158,9 +159,9 @@ def _escalation(spec: Spec, guide: Guide) -> Iterator[str]:
     yield bullets(_criteria(spec, guide))
     if spec.escalation:
         yield levels_table(spec)
-        yield f"Who is on call, and how to reach them: [{ESCALATION}]({ESCALATION})."
+        yield f"Who is on call and how to reach them: [{ESCALATION}]({ESCALATION})."
     else:
-        yield f"The spec names no escalation levels: call on {escape(spec.system.team)}, the owning team."
+        yield f"The spec defines no escalation levels: contact {escape(spec.system.team)}, the owning team."
 
 
 def _criteria(spec: Spec, guide: Guide) -> Iterator[str]:
@@ -168,17 +169,17 @@ def _criteria(spec: Spec, guide: Guide) -> Iterator[str]:
         next_figures = duration(seconds(spec.step) + seconds(spec.windows.grace))
         two_windows = duration(2 * seconds(spec.step) + seconds(spec.windows.grace))
         yield (
-            f"Figures change once a window: a mitigation shows after up to {next_figures}. Before that, an alert that "
-            "still fires says nothing about it."
+            f"Results change once per window: a mitigation takes up to {next_figures} to show. Until then, an alert "
+            "that still fires says nothing about the mitigation."
         )
-        yield f"Escalate when the alert still fires {two_windows} after the mitigation, which is two windows."
+        yield f"Escalate if the alert still fires {two_windows} after the mitigation, which is two windows."
     else:
-        yield "Escalate when the alert still fires 30m after the mitigation."
+        yield "Escalate if the alert still fires 30m after the mitigation."
     if guide.in_sources:
         limits = ", ".join(f"{escape(name)} {source.max_age}" for name, source in spec.sources.items())
         yield f"Count from the end of the job that writes the source, not from its start. Limits of the sources: {limits}."
-    yield f"Escalate at once when {guide.page_at_once}"
-    yield "Escalate at once when no mitigation above applies."
+    yield f"Escalate immediately if {guide.page_at_once}"
+    yield "Escalate immediately if no mitigation above applies."
 
 
 def _message(spec: Spec, guide: Guide) -> str:
@@ -187,7 +188,7 @@ def _message(spec: Spec, guide: Guide) -> str:
             f"[{' '.join(spec.title.split())}] {guide.title}: INVESTIGATING | MITIGATED | RESOLVED",
             "Since: TIME (UTC). Detected by: ALERT at TIME.",
             "What users see: ...",
-            "How many are affected: ... % of requests (share of the affected bin, source or endpoint).",
+            "How many are affected: ...% of requests (share of the affected bin, source or endpoint).",
             "What we know: ... What we do not know: ...",
             "What we are doing: ... Decided by: NAME.",
             "Next update: TIME.",
@@ -214,7 +215,7 @@ def _advice(signals: Sequence[Signal]) -> str:
     if len(signals) == 1:
         return escape(signals[0].description)
     panels = ", ".join(escape(signal.title) for signal in signals)
-    return f"open the panel of the figure that the alert names, then follow the diagnosis above. Panels: {panels}."
+    return f"open the panel of the metric that the alert names, then follow the diagnosis above. Panels: {panels}."
 
 
 def _row(alert: Alert) -> tuple[str, ...]:

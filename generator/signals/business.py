@@ -77,8 +77,9 @@ def _kpi(spec: Spec, contract: Contract, name: str, kpi: Kpi) -> Signal:
         id=f"kpi_{name}",
         layer=Layer.BUSINESS,
         title=title,
-        description=f"{(kpi.description or title).rstrip('.')}, {over}. The dashed line is the same figure {before} "
-        "earlier. Normal: close to it. A gap that opens without an alert below is a model that answers, and answers wrongly.",
+        description=f"{(kpi.description or title).rstrip('.')}, {over}. The dashed line is the same KPI {before} "
+        "earlier. Normal: close to it. If the two part and no lower layer alerts, the model is answering, but with "
+        "wrong answers.",
         unit=_UNITS[kpi.unit],
         queries=(
             Query(rolling, over.capitalize()),
@@ -122,7 +123,7 @@ def _drop_alerts(spec: Spec, title: str, recent: str, drop: str, kpi: Kpi) -> tu
         AlertPolicy(**asdict(spec.alerts.business_drop), **asdict(kpi.drop)),
         name="MLBusinessMetricDrop",
         expression=drop,
-        summary="A business figure has fallen against the same time before.",
+        summary="A KPI has fallen compared with the same time in the past.",
         describe=lambda exceeds: (
             f"{title} of {spec.title} is ",
             Value(Format.PERCENT),
@@ -145,7 +146,7 @@ def _floor_alerts(spec: Spec, title: str, recent: str, kpi: Kpi) -> tuple[Alert,
         expression=recent,
         comparison="<",
         threshold=kpi.floor,
-        summary="A business figure is below its floor.",
+        summary="A KPI is below its floor.",
         description=text(
             f"{title} of {spec.title} is ", Value(form), f", below its floor of {threshold(kpi.floor, form)}."
         ),
@@ -174,11 +175,11 @@ def _uncounted(spec: Spec) -> Signal:
         resolution=1,
         gate=f"and on () {predictions} > 0" if spec.serving.enabled else f"and on () max({predictions}) > 0",
         gated=lambda value: scenario(value, traffic=0),
-        summary="Predictions are made and the events of a business figure are not counted.",
+        summary="Predictions are being made, but the events of a KPI are not counted.",
         description=text(
             Value(Format.NUMBER),
-            f" of the business figures of {spec.title} have no value although predictions are made: their events are not "
-            "counted any more, and nobody would see them fall. Their panels on the dashboard are empty.",
+            f" of the KPIs of {spec.title} have no value although predictions are being made: their events are no "
+            "longer counted, so a fall would go unnoticed. Their panels on the dashboard are empty.",
         ),
         timing=spec.alerts.business_drop,
         scenario=scenario,
@@ -186,9 +187,9 @@ def _uncounted(spec: Spec) -> Signal:
     return _panel(
         id="figures_uncounted",
         layer=Layer.MONITORING,
-        title="Uncounted figures",
-        description="Figures whose events were not counted lately. Normal: 0. Above 0 while predictions are made: the "
-        "tracking is broken, and a fall would go unseen.",
+        title="Uncounted KPIs",
+        description="KPIs whose events were not counted recently. Normal: 0. Above 0 while predictions are being "
+        "made: the tracking is broken, and a fall would go unnoticed.",
         unit="short",
         decimals=0,
         queries=(Query(expression, "Figures", instant=True),),
@@ -203,7 +204,7 @@ def _events(contract: Contract, events: list[str]) -> Signal:
         id="business_events",
         layer=Layer.BUSINESS,
         title="Other business events",
-        description="Events a second that no KPI above uses. Normal: the daily and weekly rhythm.",
+        description="Events per second that no KPI above uses. Normal: the daily and weekly rhythm.",
         unit="cps",
         queries=tuple(Query(_rate(contract, event), event) for event in events),
         place=Place.DETAIL,
@@ -227,11 +228,11 @@ def _events_log(contract: Contract) -> Signal:
         expression=f"max({unreadable})",
         threshold=0,
         resolution=1,
-        summary="Files of the events log cannot be read, or only in part; business figures lack their events.",
+        summary="Some files of the events log cannot be read in full, so KPIs lack their events.",
         description=text(
             Value(Format.NUMBER),
-            f" files of the last step of the events log of {contract.spec.title} could not be read in full; the report of "
-            "the window names them. Once they are mended, measure the window again.",
+            f" files of the last step of the events log of {contract.spec.title} could not be read in full; the "
+            "report of the window names them. Once they are fixed, measure the window again.",
         ),
         timing=timing,
         scenario=lambda value: Scenario((Input(unreadable, {}, value),)),
@@ -240,14 +241,14 @@ def _events_log(contract: Contract) -> Signal:
         id="events_log",
         layer=Layer.MONITORING,
         title="Events log",
-        description="Rows of the last step, those that no business figure could count by reason, and files that could not "
-        "be read. Normal: the daily rhythm, few rows left out, no files. The report of a window names them.",
+        description="Rows of the last step, rows that no KPI could count, by reason, and files that could not be "
+        "read. Normal: the daily rhythm, few rows left out, no files. The report of the window names them.",
         unit="short",
         decimals=0,
         queries=(
             Query(f"max({rows})", "Rows"),
             Query(f"max by (reason) ({rejected})", "{{reason}}"),
-            Query(f"max({unreadable})", "Files unreadable"),
+            Query(f"max({unreadable})", "Unreadable files"),
         ),
         alerts=(alert,),
     )

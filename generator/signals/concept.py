@@ -39,11 +39,11 @@ def _kind(contract: Contract) -> Signal:
     shown = matching(contract.name("drift_type"), one_of("type", [DriftKind.NONE], negate=True))
     return _panel(
         id="drift_type",
-        title="Kind of drift",
-        description="Covariate: the inputs changed; retrain on the new population, or repair what feeds them. Prediction: "
-        "the scores alone changed; investigate the model. Label: outcomes became more or less frequent; recalibrate. "
-        "Concept: the same inputs lead to other outcomes; retrain with recent data. Unknown: outcomes are missing. Normal: "
-        "no square is marked. The window's report has the evidence.",
+        title="Drift type",
+        description="Covariate: the inputs changed; retrain on the new population, or fix the pipeline that feeds "
+        "them. Prediction: only the scores changed; investigate the model. Label: outcomes became more or less "
+        "frequent; recalibrate. Concept: the same inputs lead to different outcomes; retrain on recent data. "
+        "Unknown: outcomes are missing. Normal: no square is marked. The window's report has the evidence.",
         queries=(Query(f"max by (type) ({shown})", "{{type}}"),),
         view=View.STATE_TIMELINE,
         width=12,
@@ -56,9 +56,9 @@ def _gap(contract: Contract) -> Signal:
     gap, expected, noise = (f"max({contract.name(name)})" for name in ("concept_gap", *_BAND))
     return _panel(
         id="concept_gap",
-        title="Predicted less observed",
-        description="Mean prediction less mean outcome of the last window whose outcomes are known, and the band that an "
-        "unchanged window leaves once in 1000. Normal: within the band. Outside: see the kind of drift.",
+        title="Predicted minus observed",
+        description="Mean prediction minus mean outcome of the last window whose outcomes are known, and the band "
+        "that an unchanged window leaves once in 1000. Normal: within the band. Outside: see the drift type.",
         decimals=3,
         queries=(
             Query(gap, "Gap"),
@@ -67,7 +67,7 @@ def _gap(contract: Contract) -> Signal:
             Query(f"{expected} - {noise}", "Lowest", dimmed=True),
         ),
         minimum=None,
-        empty="No outcomes yet: they come up to the maximal delay after their prediction. See the feedback panels.",
+        empty="No outcomes yet: they arrive up to the maximum delay after their prediction. See the feedback panels.",
     )
 
 
@@ -108,10 +108,11 @@ def _charts(spec: Spec, contract: Contract) -> Signal:
     alerts = [alert(spec, contract, chart) for chart in (ewma, cusum) for alert in (_concept_alert, _harm_alert)]
     return _panel(
         id="concept_charts",
-        title="Control charts of the gap, by their limit",
-        description="Moving average (EWMA) and cumulative sums (CUSUM) of the standardised gap, as a share of their limits. "
-        "Normal: below 1. The moving average finds large shifts and warns; a cumulative sum finds small ones that last, "
-        "and pages. Beyond 1 predictions miss the outcomes: see the kind of drift for what to do.",
+        title="Control charts of the gap, as a share of their limits",
+        description="Moving average (EWMA) and cumulative sums (CUSUM) of the standardised gap, as a share of "
+        "their limits. Normal: below 1. The moving average detects large shifts and warns; a cumulative sum "
+        "detects small ones that last, and pages. Above 1, predictions miss the outcomes: see the drift type for "
+        "what to do.",
         decimals=2,
         queries=(
             Query(ewma.expression, "EWMA, either side"),
@@ -120,7 +121,7 @@ def _charts(spec: Spec, contract: Contract) -> Signal:
         ),
         place=Place.DETAIL,
         levels=(Level(Severity.CRITICAL, _AT_THE_LIMIT),),
-        empty="No charts yet: they need a baseline of windows with outcomes. See the status beside.",
+        empty="No charts yet: they need a baseline of windows with outcomes. See the status in the next panel.",
         alerts=tuple(alerts),
     )
 
@@ -136,7 +137,8 @@ def _concept_alert(spec: Spec, contract: Contract, chart: _Chart) -> Alert:
         chart,
         "MLConceptDrift",
         _OF_THE_RELATION,
-        "Outcomes left the predictions although inputs and scores stayed: what the model learned no longer holds.",
+        "Outcomes moved away from the predictions although inputs and scores are unchanged: what the model learned "
+        "no longer holds.",
     )
 
 
@@ -147,7 +149,7 @@ def _harm_alert(spec: Spec, contract: Contract, chart: _Chart) -> Alert:
         chart,
         "MLHarmfulDrift",
         _OF_INPUTS_OR_MODEL,
-        "Inputs or scores drifted, and predictions miss the outcomes: the drift does harm.",
+        "Inputs or scores drifted, and predictions miss the outcomes: the drift does damage.",
     )
 
 
@@ -178,7 +180,7 @@ def _alert(
             f"Predictions of {spec.title} miss their outcomes: the {chart.title} of the gap is at ",
             Value(Format.NUMBER),
             " times its limit.",
-            _found(contract, "concept_gap", " Predicted less observed: "),
+            _found(contract, "concept_gap", " Predicted minus observed: "),
             _found(contract, "concept_gap_expected", " Expected: "),
             drift_kind_text(contract),
             *(_advice(contract, one) for one in kinds),
@@ -193,10 +195,10 @@ def _found(contract: Contract, family: str, words: str) -> Found:
 
 
 _ADVICE = {
-    DriftKind.CONCEPT: " Retrain with recent data.",
+    DriftKind.CONCEPT: " Retrain on recent data.",
     DriftKind.LABEL: " Recalibrate the scores to the new rate of outcomes.",
-    DriftKind.COVARIATE: " Repair the inputs if they are broken, else retrain on the new population.",
-    DriftKind.PREDICTION: " Investigate the model, and roll it back if it is new.",
+    DriftKind.COVARIATE: " Fix the inputs if they are broken; otherwise retrain on the new population.",
+    DriftKind.PREDICTION: " Investigate the model; roll it back if it is new.",
 }
 
 
@@ -213,9 +215,9 @@ def _status(spec: Spec, contract: Contract) -> Signal:
         expression=f"max by (status) ({matching(metric, one_of('status', [ConceptStatus.REFUSED]))})",
         threshold=0,
         resolution=1,
-        summary="The gap between predictions and outcomes gives no baseline, so concept drift goes unseen.",
+        summary="The gap between predictions and outcomes gives no baseline, so concept drift goes undetected.",
         description=text(
-            f"The first windows of the reference in force of {spec.title} cannot serve as a baseline of the gap. The "
+            f"The first windows of the active reference of {spec.title} cannot serve as a baseline of the gap. The "
             "window's JSON report says why, under concept."
         ),
         timing=spec.alerts.monitoring,
@@ -223,10 +225,10 @@ def _status(spec: Spec, contract: Contract) -> Signal:
     )
     return _panel(
         id="concept_status",
-        title="Concept drift watched",
-        description="Whether the gap between predictions and outcomes is watched. Normal: ok. Learning: the baseline of the "
-        "reference in force is still being gathered. No outcomes: too few predictions have one. Refused: the baseline is "
-        "of no use, and the report says why.",
+        title="Concept drift monitoring",
+        description="Status of the watch on the gap between predictions and outcomes. Normal: ok. Learning: the "
+        "baseline of the active reference is still being collected. No outcomes: too few predictions have one. "
+        "Refused: the baseline is unusable, and the report says why.",
         queries=(Query(f"max by (status) ({metric}) == 1", instant=True),),
         view=View.TABLE,
         width=6,
@@ -240,8 +242,8 @@ def _baseline(spec: Spec, contract: Contract) -> Signal:
     return _panel(
         id="concept_baseline",
         title="Windows in the baseline",
-        description=f"Windows that the control charts learned from. Normal: {spec.concept.baseline_windows}; fewer while "
-        "the charts are still learning, after a new reference was promoted.",
+        description=f"Windows that the control charts learned from. Normal: {spec.concept.baseline_windows}; fewer "
+        "while the charts are still learning after a new reference was promoted.",
         unit="short",
         queries=(Query(f"max({contract.name('concept_baseline_windows')})", instant=True),),
         view=View.STAT,

@@ -67,8 +67,8 @@ def _drift_map(spec: Spec, contract: Contract) -> Signal:
     return _panel(
         id="drift_map",
         title="Drift of the ten worst features over time",
-        description="One row a feature, coloured by its PSI: a row that turns red at a moment is a change of the pipeline, "
-        "all rows paling together is a change of the population.",
+        description="One row per feature, coloured by its PSI. One row that turns red at once is a pipeline "
+        "change; all rows changing colour together is a change of the population.",
         unit="none",
         decimals=2,
         queries=(ranking.query,),
@@ -111,9 +111,9 @@ def _null_rate(spec: Spec, contract: Contract) -> Signal:
     return _panel(
         id="null_rate",
         title="Null rate, ten worst",
-        description="Share of null or NaN values in the last window. Normal: 0 for required features, under 5 % for "
-        "nullable ones. A jump is an upstream job that failed or a join that lost its keys. The lines are the general "
-        "thresholds: a feature to which the spec gives its own may lie above them.",
+        description="Share of null or NaN values in the last window. Normal: 0 for required features, under 5% for "
+        "nullable ones. A jump is an upstream job that failed or a join that lost its keys. The lines are the "
+        "general thresholds; a feature with its own thresholds in the spec may lie above them.",
         unit="percentunit",
         queries=(ranking.query,),
         width=6,
@@ -133,7 +133,7 @@ def _null_rate(spec: Spec, contract: Contract) -> Signal:
                 own,
                 required,
                 "MLRequiredFeatureNull",
-                "A feature that must never be null is null.",
+                "A feature that must never be null has null values.",
             ),
         ),
     )
@@ -145,8 +145,8 @@ def _out_of_range(spec: Spec, contract: Contract) -> Signal:
     return _panel(
         id="out_of_range",
         title="Out of range, ten worst",
-        description="Share of values outside the sound range: the spec's, else the reference's minimum and maximum. "
-        "Normal: near 0. A jump is a changed unit, a changed encoding or a broken parser.",
+        description="Share of values outside the valid range: the spec's, or else the reference's minimum and "
+        "maximum. Normal: near 0. A jump is a changed unit, a changed encoding or a broken parser.",
         unit="percentunit",
         queries=(ranking.query,),
         width=6,
@@ -159,8 +159,8 @@ def _out_of_range(spec: Spec, contract: Contract) -> Signal:
             lambda feature: feature.thresholds.out_of_range_ratio,
             tuple(spec.features),
             "MLFeatureOutOfRange",
-            "A feature takes values outside its sound range.",
-            "of its values are outside the sound range",
+            "A feature has values outside its valid range.",
+            "of its values are outside the valid range",
         ),
     )
 
@@ -208,8 +208,9 @@ def _freshness(spec: Spec, contract: Contract) -> Signal:
     return _of_sources(
         id="freshness",
         title="Freshness of sources, share of the limit",
-        description="Age of each source's newest data as a share of its own limit. Normal: under 100 %. Over 100 % it is "
-        "stale, over 200 % critical: features are computed from old data, although nothing fails.",
+        description="Age of each source's newest data as a share of the source's own limit. Normal: under 100%. "
+        "Above 100% the source is stale, above 200% critical: features are computed from old data although nothing "
+        "fails.",
         unit="percentunit",
         decimals=0,
         queries=(Query(f"max by ({SOURCE}) ({age}) / max by ({SOURCE}) ({limit})", f"{{{{{SOURCE}}}}}", instant=True),),
@@ -236,7 +237,7 @@ def _unknown_freshness(spec: Spec, contract: Contract) -> Signal:
         expression=expression,
         threshold=0,
         resolution=1,
-        summary="The age of a feature source is not known, which is as bad as being stale.",
+        summary="The age of a feature source is unknown, which is as bad as being stale.",
         description=text(
             "No timestamp could be read for source ",
             LabelOf(SOURCE),
@@ -248,7 +249,7 @@ def _unknown_freshness(spec: Spec, contract: Contract) -> Signal:
     return _of_sources(
         id="unknown_freshness",
         title="Age unknown",
-        description="Sources whose newest timestamp cannot be read. Normal: none.",
+        description="Sources whose newest timestamp cannot be read. Normal: 0.",
         unit="short",
         queries=(Query(f"count({expression}) or vector(0)", "Sources", instant=True),),
         place=Place.DETAIL,
@@ -278,15 +279,15 @@ def _future_sources(spec: Spec, contract: Contract) -> Signal:
         expression=f"({ahead}) - max by ({SOURCE}) ({limit})",
         threshold=0,
         resolution=1,
-        summary="A feature source claims to be from the future, so nobody knows whether it is stale.",
+        summary="A feature source's timestamp is in the future, so its age cannot be determined.",
         description=text(
             "The newest timestamp of source ",
             LabelOf(SOURCE),
-            f" of {spec.title} lies in the future, ",
+            f" of {spec.title} is in the future, ",
             Value(Format.DURATION),
             " beyond its tolerance of ",
             Found(limit, (SOURCE,), {}, (FoundValue(Format.DURATION),)),
-            ": a clock is wrong, or times without a zone are not UTC.",
+            ": a clock is wrong, or times without a time zone are not in UTC.",
         ),
         timing=spec.alerts.freshness,
         scenario=scenario,
@@ -294,8 +295,8 @@ def _future_sources(spec: Spec, contract: Contract) -> Signal:
     return _of_sources(
         id="future_sources",
         title="Sources ahead of the clock",
-        description="How far a source's newest timestamp lies in the future. Normal: 0. Beyond the source's tolerance its "
-        "age means nothing: set the clock right, or write times in UTC.",
+        description="How far a source's newest timestamp is in the future. Normal: 0. Beyond the source's "
+        "tolerance its age cannot be determined: correct the clock, or write times in UTC.",
         unit="s",
         queries=(Query(f"clamp_min({ahead}, 0)", f"{{{{{SOURCE}}}}}", instant=True),),
         place=Place.DETAIL,
@@ -339,14 +340,14 @@ def _status(spec: Spec, contract: Contract) -> Signal:
     return _panel(
         id="feature_status",
         title="Unmeasured features",
-        description="Features whose last window gave no drift figures, and why. Normal: empty. Insufficient data means "
-        "too few rows for a figure that could be trusted.",
+        description="Features without drift statistics in the last window, and why. Normal: empty. Insufficient "
+        "data means too few rows for a reliable statistic.",
         unit="none",
         queries=(Query(f'max by ({FEATURE}, {status}) ({metric}{{{status}!="ok"}}) == 1', instant=True),),
         view=View.TABLE,
         width=6,
         height=7,
-        empty="Every feature is measured, unless the layer is blind.",
+        empty="Every feature is measured, unless the data layer is blind.",
         alerts=(alert,),
     )
 
@@ -357,9 +358,9 @@ def _mean(contract: Contract) -> Signal:
     ranking = Ranking(ratio, "abs({series} - 1)")
     return _panel(
         id="mean",
-        title="Mean against the reference, ten farthest",
-        description="Mean of the last window as a share of the reference mean: 100 % is unchanged. Drawn from -100 % to "
-        "300 % at most. A step is a changed unit or default value; a slope is a changing population.",
+        title="Mean compared with the reference, ten farthest",
+        description="Mean of the last window as a share of the reference mean: 100% is unchanged. The panel is cut "
+        "off at -100% and 300%. A step is a changed unit or default value; a slope is a changing population.",
         unit="percentunit",
         minimum=None,
         queries=(Query(f"clamp({ranking.worst}, -1, 3)", f"{{{{{FEATURE}}}}}"),),
@@ -378,8 +379,8 @@ def _rows(contract: Contract) -> Signal:
     return _panel(
         id="rows",
         title="Rows measured",
-        description="Rows of the last window, its scores, and the fewest values any feature had. Normal: follows the "
-        "traffic. A gap between rows and values is nulls; zero is a prediction log that is not written.",
+        description="Rows of the last window, its scores, and the fewest values of any feature. Normal: follows "
+        "the traffic. A gap between rows and values is nulls; zero is a prediction log that is not being written.",
         unit="short",
         queries=(
             Query(f"max({contract.name('window_rows')})", "Rows in the window"),

@@ -50,9 +50,9 @@ def _by_source(spec: Spec, record: Record) -> Signal:
     return Signal(
         id="drifting_sources",
         layer=Layer.MODEL,
-        title="Features drifting critically, by source",
-        description=f"How many features of each source drift critically. Normal: none. {many} or more of one source are one "
-        "broken pipeline, not many drifts: start at the source.",
+        title="Critically drifting features, by source",
+        description=f"Number of features of each source that drift critically. Normal: 0. {many} or more of one "
+        "source are one broken pipeline, not many drifts: start at the source.",
         unit="short",
         decimals=0,
         queries=(Query(f"count by ({SOURCE}) ({record.name})", f"{{{{{SOURCE}}}}}"),),
@@ -61,7 +61,7 @@ def _by_source(spec: Spec, record: Record) -> Signal:
         width=8,
         place=Place.DETAIL,
         levels=(Level(Severity.CRITICAL, many),),
-        empty="No feature drifts critically, unless the layer is blind.",
+        empty="No feature is drifting critically, unless the data layer is blind.",
         records=(record,),
         alerts=(_many(spec, record, largest),) if reachable and largest else (),
     )
@@ -84,12 +84,12 @@ def _many(spec: Spec, record: Record, source: str) -> Alert:
         comparison=">=",
         threshold=many,
         resolution=1 / many,
-        summary="Many features of one source drift together: one broken pipeline.",
+        summary="Many features of one source are drifting together: one broken pipeline.",
         description=text(
             Value(Format.NUMBER),
             " features of source ",
             LabelOf(SOURCE),
-            f" of {spec.title} drift critically at once, {many} or more are one incident: ",
+            f" of {spec.title} are drifting critically at once; {many} or more are one incident: ",
             Listed(record.name, (SOURCE,), FEATURE),
             ".",
         ),
@@ -104,16 +104,16 @@ def _felt(spec: Spec, record: Record) -> Signal:
     return Signal(
         id="drift_impact",
         layer=Layer.BUSINESS,
-        title=f"Fall of the figures against {before} before",
-        description=f"How much lower each figure is than {before} ago, 0 where it is not. Normal: near 0. A fall while "
-        "features drift critically is drift that users feel: it has an alert of its own.",
+        title=f"Fall of the KPIs compared with {before} ago",
+        description=f"How much lower each KPI is than {before} ago; 0 if it is not lower. Normal: near 0. A fall "
+        "while features drift critically is drift that affects users: it has an alert of its own.",
         unit="percentunit",
         queries=tuple(Query(f"clamp_min({drop_record(spec, name)}, 0)", kpi_title(spec, name)) for name in falling),
         incident=Incident.FEATURE_DRIFT,
         width=8,
         place=Place.DETAIL,
         height=6,
-        empty=f"No data: there is no figure from {before} ago yet.",
+        empty=f"No data: the KPIs have no value from {before} ago yet.",
         records=(record,),
         alerts=(_impact(spec, record),),
     )
@@ -155,10 +155,10 @@ def _impact(spec: Spec, record: Record) -> Alert:
         resolution=1,
         gate=f"and on () ({falls})",
         gated=lambda value: scenario(value, fall=limit / 2),
-        summary="Features drift critically while a business figure falls: users feel it.",
+        summary="Features are drifting critically while a KPI falls: the drift affects users.",
         description=text(
             Value(Format.NUMBER),
-            f" features of {spec.title} drift critically: ",
+            f" features of {spec.title} are drifting critically: ",
             Listed(record.name, (), FEATURE),
             ".",
             *felt,

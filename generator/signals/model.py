@@ -67,9 +67,9 @@ def _scores(contract: Contract) -> Signal:
     return Signal(
         id="prediction_scores",
         layer=Layer.MODEL,
-        title="Scores answered",
-        description="How many answers fell into each score range. Normal: the same bands every day. "
-        "A band that appears or vanishes is a changed model or changed inputs: look at feature drift.",
+        title="Scores returned",
+        description="Number of predictions in each score range. Normal: the same bands every day. A band that "
+        "appears or disappears is a changed model or changed inputs: look at feature drift.",
         unit="short",
         queries=(Query(f"sum by (le) (increase({buckets}[$__rate_interval]))", "{{le}}"),),
         incident=Incident.PREDICTION_DRIFT,
@@ -85,9 +85,9 @@ def _score_drift(spec: Spec, contract: Contract) -> Signal:
     return _of_scores(
         id="score_drift",
         title="Score drift (PSI)",
-        description="Population stability index of the scores against the validation scores, and the value that noise "
-        "alone exceeds once in 1000 windows. Normal: below the first line. Above: see which features drift, then decide "
-        "between rollback and retraining.",
+        description="Population stability index of the scores against the validation scores, and the value that "
+        "noise alone exceeds once in 1000 windows. Normal: below the first line. Above it: see which features "
+        "drift, then decide between rollback and retraining.",
         decimals=3,
         queries=with_noise(psi, PSI.title),
         width=8,
@@ -114,8 +114,8 @@ def _newest_score_drift(spec: Spec, contract: Contract) -> Signal:
     return _of_scores(
         id="newest_score_drift",
         title=f"Drift of the newest {spec.windows.score_count} scores (PSI)",
-        description="The same as the score drift above, over a fixed number of scores instead of a window of time: it "
-        "stays measurable where traffic is low. Normal: below the first line.",
+        description="The same as the score drift above, over a fixed number of scores instead of a time window: it "
+        "stays measurable at low traffic. Normal: below the first line.",
         decimals=3,
         queries=with_noise(psi, PSI.title),
         place=Place.DETAIL,
@@ -142,7 +142,7 @@ def _newest_score_drift(spec: Spec, contract: Contract) -> Signal:
 def _newest_score_span(spec: Spec, contract: Contract) -> Signal:
     return _of_scores(
         id="newest_score_span",
-        title="They reach back",
+        title="Time span of the newest scores",
         description=f"Time from the oldest of the newest {spec.windows.score_count} scores to the end of the last window. "
         "Normal: follows the traffic.",
         unit="s",
@@ -158,7 +158,7 @@ def _score_divergence(spec: Spec, contract: Contract) -> Signal:
     return _of_scores(
         id="score_divergence",
         title="Score divergence (JS)",
-        description="Jensen-Shannon divergence of the scores in nats, 0 to 0.69. Confirms the PSI beside it.",
+        description="Jensen-Shannon divergence of the scores in nats, 0 to 0.69. Confirms the PSI next to it.",
         decimals=3,
         queries=(Query(f"max({contract.name('prediction_score_js')})", "JS divergence"),),
         place=Place.DETAIL,
@@ -172,7 +172,7 @@ def _score_bins(contract: Contract) -> Signal:
     prefix = contract.name("prediction_score_top_bin")
     return _of_scores(
         id="score_bins",
-        title="Score ranges that moved most",
+        title="Score ranges that changed most",
         description="The score ranges that contribute most to the score PSI of the last window, with their share of the "
         "reference and of the window. Normal: contributions near 0.",
         decimals=3,
@@ -204,9 +204,9 @@ def _score_status(spec: Spec, contract: Contract) -> Signal:
     )
     return _of_scores(
         id="score_status",
-        title="Scores measured",
-        description="What could be said of the scores in the last window. Normal: ok. Insufficient data means too few rows "
-        "for a figure that could be trusted.",
+        title="Score status",
+        description="Status of the scores in the last window. Normal: ok. Insufficient data means too few rows for "
+        "a reliable statistic.",
         queries=(Query(f"max by ({status}) ({metric}) == 1", instant=True),),
         place=Place.DETAIL,
         view=View.TABLE,
@@ -234,7 +234,7 @@ def _feature_drift(spec: Spec, contract: Contract) -> Signal:
         policy,
         feature_thresholds(spec, policy, PSI.levels_of, spec.features),
         name="MLFeatureDrift",
-        summary="A feature's distribution has moved away from what the model was trained on.",
+        summary="A feature's distribution has moved away from the training data.",
         describe=lambda exceeds: (
             " drifted: PSI ",
             Value(Format.NUMBER),
@@ -254,9 +254,9 @@ def _feature_drift(spec: Spec, contract: Contract) -> Signal:
     return _of_features(
         id="feature_drift",
         title="Feature drift (PSI), ten worst",
-        description="Population stability index of each feature's last window against the training reference. Normal: "
-        "below 0.10. From 0.10 investigate, from 0.25 act: the alert names the bin that moved. An alert also needs the "
-        "PSI to exceed its own noise floor.",
+        description="Population stability index of each feature's last window against the training reference. "
+        "Normal: below 0.10. From 0.10 investigate, from 0.25 act: the alert names the bin that changed most. An "
+        "alert also requires the PSI to exceed its own noise floor.",
         queries=(ranking.query,),
         width=12,
         levels=levels(policy),
@@ -298,9 +298,9 @@ def _feature_confirmation(contract: Contract) -> Signal:
     return _of_features(
         id="feature_confirmation",
         title="Confirmation (KS), ten farthest",
-        description="For the features with the largest D: D, its noise floor, and the p-value after Benjamini and Hochberg "
-        "over all features. A p near 0 confirms that something moved and does not say that it matters: with many rows "
-        "every trifle has one. It confirms an alert and never is one.",
+        description="For the features with the largest D: D, its noise floor, and the p-value adjusted over all "
+        "features (Benjamini-Hochberg). A p-value near 0 confirms that something changed, not that it matters: "
+        "with many rows even a trivial change has one. It confirms alerts and raises none.",
         queries=(
             Query(f"topk(10, {by_feature(ks)})", KS.title, instant=True),
             Query(by_feature(f"{ks}_critical_value"), "Noise floor", instant=True),
@@ -321,9 +321,9 @@ def _top_bins(contract: Contract) -> Signal:
 
     return _of_features(
         id="top_bins",
-        title="Bins that moved most",
-        description="For each feature the bin that contributes most to its PSI in the last window, with its share of the "
-        "reference and of the window. The first rows say what changed.",
+        title="Bins that changed most",
+        description="For each feature, the bin that contributes most to its PSI in the last window, with its share "
+        "of the reference and of the window. The first rows show what changed.",
         queries=(
             Query(f"topk(10, {of_first('psi')})", "PSI", instant=True),
             Query(of_first("reference_ratio"), "Reference", instant=True),

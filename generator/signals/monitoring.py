@@ -5,7 +5,7 @@ from functools import partial
 
 import msgspec
 
-from mlvitals.generator.contract import Contract, Status
+from mlvitals.generator.contract import MOST_TOO_SMALL, Contract, Status
 from mlvitals.generator.promql import matching, one_of, selector
 from mlvitals.generator.signals.signal import (
     THINNED,
@@ -42,6 +42,8 @@ def monitoring_signals(spec: Spec) -> Iterator[Signal]:
     yield _watchdog(spec)
     yield _published(spec)
     yield _scrapes(spec)
+    if spec.serving.enabled:
+        yield _telemetry(spec, contract)
 
 
 def _exporter(spec: Spec) -> Signal:
@@ -50,13 +52,14 @@ def _exporter(spec: Spec) -> Signal:
         spec,
         name="MLExporterDown",
         job=spec.exporter_job,
-        summary="The exporter cannot be reached: drift is not being watched.",
+        summary="The exporter cannot be reached: drift is not being monitored.",
         what="the exporter",
     )
     return _panel(
         id="exporter",
         title="Exporter up",
-        description="Whether Prometheus reaches the exporter. Normal: 1. While it is down no drift alert can fire.",
+        description="1 if Prometheus reaches the exporter. Normal: 1. While the exporter is down, no drift alert "
+        "can fire.",
         queries=(Query(f"max({up}) or vector(0)", "Up", instant=True),),
         view=View.STAT,
         levels=(Level(Severity.CRITICAL, 1),),
@@ -79,11 +82,11 @@ def _last_success(spec: Spec, contract: Contract) -> Signal:
         severity=Severity.CRITICAL,
         expression=f"time() - max({success})",
         threshold=limit,
-        summary="No window has been measured for too long: the drift figures shown are old.",
+        summary="No window has been measured for too long: the drift results shown are out of date.",
         description=text(
             f"The last successful measurement of {spec.title} was ",
             Value(Format.DURATION),
-            f" ago, above the limit of {threshold(limit, Format.DURATION)}.",
+            f" ago, longer than the limit of {threshold(limit, Format.DURATION)}.",
         ),
         timing=spec.alerts.monitoring,
         scenario=lambda value: Scenario((Input(success, {}, -value, slope=1),)),
@@ -93,12 +96,12 @@ def _last_success(spec: Spec, contract: Contract) -> Signal:
     return _panel(
         id="last_success",
         title="Time since the last measurement",
-        description="Time since the last try and since the last success. Normal: below one step of the window. Apart from "
-        "each other: runs fail.",
+        description="Time since the last attempt and since the last success. Normal: below one step of the window. "
+        "If the two differ, measurements are failing.",
         unit="s",
         queries=(
             Query(f"time() - max({success})", "Last success"),
-            Query(f"time() - max({run})", "Last try", dimmed=True),
+            Query(f"time() - max({run})", "Last attempt", dimmed=True),
         ),
         width=6,
         levels=(Level(Severity.CRITICAL, limit),),
@@ -119,15 +122,17 @@ def _runs(spec: Spec, contract: Contract) -> Signal:
         description=text(
             f"The exporter of {spec.title} failed ",
             Value(Format.NUMBER),
-            f" times within {window}; its log names the reason. The figures shown are those of the last good window.",
+            f" times within {window}; its log gives the reason. The results shown are those of the last window "
+            "measured successfully.",
         ),
         timing=spec.alerts.monitoring,
         scenario=lambda value: Scenario((Input(failures, {}, slope=value / seconds(window)),)),
     )
     return _panel(
         id="runs",
-        title="Measurements tried and failed",
-        description="Windows measured and windows that failed. Normal: one a step, none failed.",
+        title="Measurements attempted and failed",
+        description="Windows that the exporter tried to measure, and those that failed. Normal: one per step, none "
+        "failed.",
         queries=(
             Query(f"max(increase({runs}[{window}]))", "Tried"),
             Query(f"max(increase({failures}[{window}]))", "Failed"),
@@ -140,8 +145,8 @@ def _runs(spec: Spec, contract: Contract) -> Signal:
 def _duration(spec: Spec, contract: Contract) -> Signal:
     return _panel(
         id="run_duration",
-        title="Run duration",
-        description=f"How long the last measurement took. Normal: far below the step of {spec.step}.",
+        title="Measurement duration",
+        description=f"Duration of the last measurement. Normal: far below the step of {spec.step}.",
         unit="s",
         queries=(Query(f"max({contract.name('exporter_run_duration_seconds')})", "Duration"),),
     )
@@ -152,10 +157,11 @@ def _window(spec: Spec, contract: Contract) -> Signal:
     return _panel(
         id="window",
         title="Last window",
-        description=f"How long ago the last measured window ended, and how much it covers (by the spec {spec.windows.length}).",
+        description="Time since the last measured window ended, and how long it is (according to the spec, "
+        f"{spec.windows.length}).",
         unit="s",
         queries=(
-            Query(f"time() - max({end})", "Ended ago", instant=True),
+            Query(f"time() - max({end})", "Time since its end", instant=True),
             Query(f"max({end} - {start})", "Length", instant=True),
         ),
         view=View.STAT,
@@ -172,13 +178,13 @@ def _thin_windows(spec: Spec, contract: Contract) -> Signal:
         name="MLWindowTooSmall",
         severity=Severity.WARNING,
         expression=expression,
-        threshold=0.5,
-        summary="The window holds too few rows to measure most features.",
+        threshold=MOST_TOO_SMALL,
+        summary="The window has too few rows to measure most features.",
         description=text(
             "For ",
             Value(Format.PERCENT),
-            f" of the features of {spec.title} the last window is too small; lengthen windows.length, or find out why "
-            "predictions are not logged.",
+            f" of the features of {spec.title} the last window is too small: increase windows.length, or find out "
+            "why predictions are not logged.",
         ),
         timing=spec.alerts.monitoring,
         scenario=lambda value: Scenario(
@@ -196,13 +202,13 @@ def _thin_windows(spec: Spec, contract: Contract) -> Signal:
     return _panel(
         id="thin_windows",
         title="Features with too few rows",
-        description="Share of features for which the last window was too small to say anything. Normal: 0.",
+        description="Share of features for which the last window had too few rows. Normal: 0.",
         unit="percentunit",
         maximum=1,
         queries=(Query(record.name, "Too few rows"),),
         records=(record,),
         view=View.STEPS,
-        levels=(Level(Severity.WARNING, 0.5),),
+        levels=(Level(Severity.WARNING, MOST_TOO_SMALL),),
         alerts=(alert,),
     )
 
@@ -215,7 +221,7 @@ def _unreadable_files(spec: Spec, contract: Contract) -> Signal:
         expression=f"max({metric})",
         threshold=0,
         resolution=1,
-        summary="Files of the prediction log cannot be read; the rest of the window was measured.",
+        summary="Some files of the prediction log cannot be read; the rest of the window was measured.",
         description=text(
             Value(Format.NUMBER),
             f" files of the last window of {spec.title} could not be read; the exporter's log names them.",
@@ -226,7 +232,8 @@ def _unreadable_files(spec: Spec, contract: Contract) -> Signal:
     return _panel(
         id="unreadable_files",
         title="Unreadable log files",
-        description="Files of the last window that could not be read. Normal: 0. The exporter's log names each with its reason.",
+        description="Files of the last window that could not be read. Normal: 0. The exporter's log names each "
+        "file and the reason.",
         decimals=0,
         queries=(Query(f"max({metric})", "Files", instant=True),),
         view=View.STAT,
@@ -239,9 +246,9 @@ def _reference(contract: Contract) -> Signal:
     info, created = contract.name("reference_info"), contract.name("reference_created_timestamp_seconds")
     return _panel(
         id="reference",
-        title="Reference in force, and its age",
-        description="The version of the reference and the time since it was built. It should be as old as the model being "
-        "served, no older.",
+        title="Active reference and its age",
+        description="The version of the reference and the time since it was built. It should be as old as the "
+        "model being served, and no older.",
         unit="s",
         decimals=0,
         queries=(
@@ -262,7 +269,7 @@ def _watchdog(spec: Spec) -> Signal:
         expression="vector(1)",
         comparison="==",
         threshold=1,
-        summary="This alert always fires, so that its absence shows that alerting is broken.",
+        summary="This alert always fires; if it stops arriving, alerting is broken.",
         description=text(f"Alerting of {spec.title} works. Route this alert to a dead man's switch."),
         timing=msgspec.structs.replace(spec.alerts.monitoring, enabled=True, for_="0s"),  # it has nothing to wait for
         scenario=lambda _: Scenario(()),
@@ -271,9 +278,9 @@ def _watchdog(spec: Spec) -> Signal:
     firing = selector("ALERTS", alertstate="firing", system=spec.system.name)
     return _panel(
         id="watchdog",
-        title="Alerts firing, watchdog included",
-        description="Firing alerts of this system by severity. The watchdog (severity none) fires always: without it, "
-        "rules are not being evaluated.",
+        title="Firing alerts, including the watchdog",
+        description="Firing alerts of this system by severity. The watchdog (severity none) always fires: if it is "
+        "missing, rules are not being evaluated.",
         decimals=0,
         queries=(Query(f"count by (severity) ({firing})", "{{severity}}"),),
         alerts=(alert,),
@@ -289,10 +296,11 @@ def _published(spec: Spec) -> Signal:
     return _panel(
         id="published",
         title="Series published",
-        description="Series that each target gave at its last scrape: what the monitoring costs Prometheus. Normal: flat; it "
-        "grows with features, their bins and model versions. A climb without end is a label that should not be one.",
+        description="Series that each target exposed at its last scrape: the load of the monitoring on Prometheus. "
+        "Normal: flat; it grows with features, their bins and model versions. An endless climb is a label with "
+        "unbounded values.",
         queries=(Query(f"sum by (job) ({matching('scrape_samples_scraped', _jobs(spec))})", "{{job}}"),),
-        width=12,
+        width=_width_of_targets(spec),
         height=7,
     )
 
@@ -301,10 +309,36 @@ def _scrapes(spec: Spec) -> Signal:
     return _panel(
         id="scrapes",
         title="Scrape duration",
-        description="How long the last scrape of each target took. Normal: far below the scrape interval, beyond which "
-        "samples are missing.",
+        description="Duration of the last scrape of each target. Normal: far below the scrape interval. A scrape "
+        "that takes longer loses samples.",
         unit="s",
         queries=(Query(f"max by (job) ({matching('scrape_duration_seconds', _jobs(spec))})", "{{job}}"),),
-        width=12,
+        width=_width_of_targets(spec),
+        height=7,
+    )
+
+
+def _width_of_targets(spec: Spec) -> int:
+    """The width of each panel of what is scraped; the application's own telemetry is the third, where there is one."""
+    return 8 if spec.serving.enabled else 12
+
+
+def _telemetry(spec: Spec, contract: Contract) -> Signal:
+    overflow, failures = (
+        contract.name("serving_label_overflow_total"),
+        contract.name("serving_telemetry_failures_total"),
+    )
+    window = spec.telemetry.rate_window
+    return _panel(
+        id="telemetry",
+        title="Telemetry that was cut",
+        description="Values that the application's telemetry counts as other, by label, and what it could not store or read "
+        "in the folder of its workers. Normal: 0. A label: name the value in the spec, or find out who invents such values. "
+        "Store or read: the disk of the folder is full, or its files are damaged.",
+        queries=(
+            Query(f"sum by (label_name) (increase({overflow}[{window}]))", "{{label_name}} as other"),
+            Query(f"sum by (operation) (increase({failures}[{window}]))", "cannot {{operation}}"),
+        ),
+        width=_width_of_targets(spec),
         height=7,
     )

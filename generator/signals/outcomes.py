@@ -28,7 +28,7 @@ _WEEK = "7d"
 _REASON, _FIGURE, _PERCENTILE = "reason", "figure", "percentile"
 _LOSS = {
     OutcomeKind.BINARY: "of the reference's AUC above chance is lost",
-    OutcomeKind.CONTINUOUS: "is what the mean absolute error rose by, relative to the reference,",
+    OutcomeKind.CONTINUOUS: "is the rise of the mean absolute error relative to the reference",
     OutcomeKind.RANKING: "of the reference's NDCG is lost",
 }
 _panel = partial(Signal, layer=Layer.MODEL, view=View.STEPS, width=8, height=7)
@@ -64,16 +64,16 @@ def _feedback(spec: Spec, contract: Contract, outcome: Outcome) -> Signal:
     return _feedback_panel(
         id="feedback_rate",
         title="Feedback rate",
-        description=f"Share of the predictions older than {outcome.max_delay} that received an outcome in time, with what "
-        "is normal and how far below it the rate is. Normal: near the dashed line. A fall is a logging failure before it "
-        "is anything else: look at the job that brings outcomes, then at the ids.",
+        description=f"Share of the predictions older than {outcome.max_delay} that received an outcome in time, the "
+        "expected rate, and how far the rate is below it. Normal: near the dashed line. Treat a fall as a logging "
+        "failure first: check the job that delivers outcomes, then the ids.",
         unit="percentunit",
         queries=(
             Query(f"max({rate})", "Feedback rate"),
             Query(f"max({expected})", "Expected", dimmed=True),
             Query(f"max({fall})", "Fall below expected", dimmed=True),
         ),
-        empty="No mature predictions: outcomes are looked at once they had their maximal delay to come.",
+        empty="No mature predictions: outcomes are evaluated once their maximum delay has passed.",
         alerts=(*_fall_alerts(spec, contract), *_week_alerts(spec, contract, outcome)),
     )
 
@@ -85,7 +85,7 @@ def _fall_alerts(spec: Spec, contract: Contract) -> tuple[Alert, ...]:
         spec.alerts.feedback_rate,
         contract.name("feedback_fall"),
         name="MLFeedbackRateFall",
-        summary="Fewer predictions receive an outcome than normally.",
+        summary="Fewer predictions than usual receive an outcome.",
         describe=lambda exceeds: (
             f"Outcomes of {spec.title} are ",
             Value(Format.PERCENT),
@@ -119,7 +119,7 @@ def _week_alerts(spec: Spec, contract: Contract, outcome: Outcome) -> tuple[Aler
         expression=f"1 - max({rate}) / ({before} > 0)",
         gate=f"and max({upper}) < {before}\n  and {enough}\n  unless max({expected})",
         gated=expected_elsewhere,
-        summary="Fewer predictions receive an outcome than normally.",
+        summary="Fewer predictions than usual receive an outcome.",
         describe=lambda exceeds: (
             f"Outcomes of {spec.title} are ",
             Value(Format.PERCENT),
@@ -137,8 +137,8 @@ def _delay(spec: Spec, contract: Contract, outcome: Outcome) -> Signal:
     return _feedback_panel(
         id="feedback_delay",
         title="Feedback delay",
-        description="Time from a prediction to its outcome, half of them and 95 % of them. Normal: steady, and well below "
-        f"the maximal delay of {outcome.max_delay}. A rise is a slow pipeline of outcomes.",
+        description="Time from a prediction to its outcome: median and 95th percentile. Normal: steady, and well "
+        f"below the maximum delay of {outcome.max_delay}. A rise is a slow outcome pipeline.",
         unit="s",
         queries=(Query(f"max by ({_PERCENTILE}) ({metric})", f"p{{{{{_PERCENTILE}}}}}"),),
         place=Place.DETAIL,
@@ -147,9 +147,9 @@ def _delay(spec: Spec, contract: Contract, outcome: Outcome) -> Signal:
             policy,
             name="MLFeedbackDelay",
             expression=f"max({selector(metric, **labels)})",
-            summary="Outcomes come so late that some may miss their maximal delay.",
+            summary="Outcomes arrive so late that some may exceed their maximum delay.",
             describe=lambda exceeds: (
-                f"Outcomes of {spec.title}: 95 % come within ",
+                f"Outcomes of {spec.title}: 95% arrive within ",
                 Value(Format.DURATION),
                 f", {exceeds}; those later than {outcome.max_delay} do not count.",
             ),
@@ -170,10 +170,10 @@ def _rejected(spec: Spec, contract: Contract) -> Signal:
     labels = {_REASON: Rejection.EARLY.value}
     return _feedback_panel(
         id="feedback_rejected",
-        title="Outcomes of no use",
-        description="Share of the window's outcomes that do not count, by reason: early (before the prediction: the clocks "
-        "disagree), late, duplicate, orphan (no such prediction), invalid (no label), untimed. Normal: near 0; late ones "
-        "show in the delay and the feedback rate and raise no alert here.",
+        title="Rejected outcomes",
+        description="Share of the window's outcomes that were rejected, by reason: early (before the prediction: "
+        "two clocks disagree), late, duplicate, orphan (no such prediction), invalid (no label), untimed. Normal: "
+        "near 0; late ones show in the delay and the feedback rate and raise no alert here.",
         unit="percentunit",
         queries=(Query(f"max by ({_REASON}) ({metric})", f"{{{{{_REASON}}}}}"),),
         place=Place.DETAIL,
@@ -182,14 +182,15 @@ def _rejected(spec: Spec, contract: Contract) -> Signal:
             policy,
             name="MLFeedbackRejected",
             expression=f'max by ({_REASON}) ({metric}{{{_REASON}!="{Rejection.LATE}"}})',
-            summary="Outcomes arrive that are of no use.",
+            summary="Some outcomes were rejected.",
             describe=lambda exceeds: (
                 f"Outcomes of {spec.title}: ",
                 Value(Format.PERCENT),
-                " are of no use: ",
+                " were rejected: ",
                 LabelOf(_REASON),
-                f". That is {exceeds}. Early ones come before their prediction: two clocks disagree. Orphans have an id "
-                "that no prediction has. Invalid ones have a label of another type. Duplicates are sent twice.",
+                f". That is {exceeds}. Early outcomes precede their prediction: two clocks disagree. Orphans have "
+                "an id that no prediction has. Invalid ones have a label of the wrong type. Duplicates were sent "
+                "twice.",
             ),
             scenario=lambda value: Scenario((Input(metric, labels, value),), labels),
             form=Format.PERCENT,
@@ -206,12 +207,12 @@ def _readable(spec: Spec, contract: Contract) -> Signal:
         expression=f"max({metric})",
         threshold=0,
         resolution=1,
-        summary="Outcomes or their predictions cannot be read, so the feedback figures miss some.",
+        summary="Outcomes or their predictions cannot be read in full, so the feedback metrics are incomplete.",
         description=text(
             f"{spec.title}: ",
             Value(Format.NUMBER),
-            " files of predictions or outcomes could not be read, or only in part; the window's report names them. A low "
-            "feedback rate may be no more than this.",
+            " files of predictions or outcomes could not be read in full; the window's report names them. This "
+            "alone may explain a low feedback rate.",
         ),
         timing=spec.alerts.monitoring,
         scenario=lambda value: Scenario((Input(metric, {}, value),)),
@@ -219,8 +220,8 @@ def _readable(spec: Spec, contract: Contract) -> Signal:
     return _feedback_panel(
         id="feedback_window",
         title="Mature window",
-        description="The newest window whose outcomes are all in: its end, its predictions, and the files that could not be "
-        "read. Normal: the end follows the clock at the maximal delay, and no file is unreadable.",
+        description="The newest window whose outcomes have all arrived: its end, its predictions, and the files "
+        "that could not be read. Normal: the end trails the clock by the maximum delay, and no file is unreadable.",
         unit="none",
         decimals=0,
         queries=(
@@ -242,16 +243,16 @@ def _observed(contract: Contract, outcome: Outcome) -> Signal:
     return _drift_panel(
         id="outcome_mean",
         title="Outcomes and predictions",
-        description="Mean outcome of the mature window with its 95 % interval, the mean of the predictions that it answers, "
-        "and the reference. Normal: all close together. Outcomes that leave the predictions are concept drift; both "
-        "leaving the reference is another population.",
+        description="Mean outcome of the mature window with its 95% interval, the mean of the matching "
+        "predictions, and the reference. Normal: all close together. Outcomes that move away from the predictions "
+        "are concept drift; both moving away from the reference is a different population.",
         unit="percentunit" if binary else "none",
         queries=(
             Query(f"max({mean})", "Observed"),
             Query(f"max({contract.name('outcome_predicted_mean')})", "Predicted"),
             Query(f"max({contract.name('outcome_reference_mean')})", "Reference", dimmed=True),
-            Query(f"max({mean}_lower_bound)", "95 % from", dimmed=True),
-            Query(f"max({mean}_upper_bound)", "95 % to", dimmed=True),
+            Query(f"max({mean}_lower_bound)", "95% interval, lower end", dimmed=True),
+            Query(f"max({mean}_upper_bound)", "95% interval, upper end", dimmed=True),
         ),
         place=Place.DETAIL,
         minimum=0 if binary else None,
@@ -267,11 +268,12 @@ def _shift(spec: Spec, contract: Contract, outcome: Outcome) -> Signal:
         id="label_drift",
         title="Label drift",
         description=(
-            "Share of positive outcomes relative to the reference, less 1. "
+            "Relative change of the share of positive outcomes against the reference. "
             if binary
-            else "Mean outcome less the reference's, in standard deviations of the reference. "
+            else "Mean outcome minus the reference's, in standard deviations of the reference. "
         )
-        + "Normal: near 0. An alert also needs it to exceed its own noise. Where the outcomes are right, recalibrate.",
+        + "Normal: near 0. An alert also requires it to exceed its own noise floor. If the outcomes are right, "
+        "recalibrate.",
         unit="percentunit" if binary else "none",
         queries=with_noise(metric, "Shift"),
         minimum=None,
@@ -280,7 +282,7 @@ def _shift(spec: Spec, contract: Contract, outcome: Outcome) -> Signal:
             policy,
             metric,
             name="MLLabelDrift",
-            summary="Outcomes happen more or less often than in the reference.",
+            summary="The mean outcome has moved away from the reference.",
             describe=lambda exceeds: (
                 f"The mean outcome of {spec.title} is ",
                 Value(form),
@@ -297,8 +299,8 @@ def _gap(contract: Contract) -> Signal:
     return _drift_panel(
         id="outcome_gap",
         title="Prediction-outcome gap",
-        description="Mean of prediction less outcome, with its standard error. Normal: as in the reference, give or take "
-        "three standard errors. A gap that stays is concept drift or a model that is out of scale.",
+        description="Mean of prediction minus outcome, with its standard error. Normal: as in the reference, give "
+        "or take three standard errors. A lasting gap is concept drift or a badly calibrated model.",
         unit="none",
         decimals=3,
         queries=(Query(f"max({gap})", "Gap"), Query(f"max({gap}_error)", "Standard error", dimmed=True)),
@@ -316,8 +318,9 @@ def _performance(contract: Contract, outcome: Outcome) -> Signal:
     return _drift_panel(
         id="performance",
         title="Performance",
-        description=f"Measured on the predictions whose outcome is known: {', '.join(figures)}; beside each its "
-        "value in the reference. Normal: close to it; that of training rows is better than any window will be.",
+        description=f"Measured on the predictions whose outcome is known: {', '.join(figures)}; each with its value "
+        "in the reference. Normal: close to it. A reference built from training rows is better than any window "
+        "will be.",
         unit="none",
         decimals=3,
         queries=(
@@ -341,9 +344,10 @@ def _loss(spec: Spec, contract: Contract, outcome: Outcome) -> Signal:
     return _drift_panel(
         id="performance_loss",
         title="Performance lost",
-        description="How much of the reference's quality is gone: of the AUC above chance, of the NDCG, or the relative rise "
-        "of the mean absolute error, with its noise floor. Normal: near 0, below the first line. Above: see whether inputs "
-        "drift (covariate), the gap opens (concept), or outcomes became rarer (label).",
+        description="Performance lost since the reference: share of the AUC above chance, share of the NDCG, or "
+        "relative rise of the mean absolute error, with its noise floor. Normal: near 0, below the first line. "
+        "Above it: see whether inputs drift (covariate), the gap widens (concept), or outcomes became rarer "
+        "(label).",
         unit="percentunit",
         queries=with_noise(metric, "Lost"),
         width=12,
@@ -354,7 +358,7 @@ def _loss(spec: Spec, contract: Contract, outcome: Outcome) -> Signal:
             policy,
             metric,
             name="MLPerformanceLoss",
-            summary="The model is worse than in the reference.",
+            summary="The model performs worse than in the reference.",
             describe=lambda exceeds: (
                 f"Performance of {spec.title}: ",
                 Value(Format.PERCENT),
@@ -370,8 +374,9 @@ def _estimated(contract: Contract) -> Signal:
     return _drift_panel(
         id="performance_estimated",
         title="Estimated performance (no outcomes yet)",
-        description="An estimate, not a measurement: what the last window's scores promise if they are calibrated. It moves "
-        "with the inputs and is blind to concept drift. Compare it with the measured figures a maximal delay later.",
+        description="An estimate, not a measurement: the performance that the last window's scores imply if they "
+        "are calibrated. It follows the inputs and cannot see concept drift. Compare it with the measured "
+        "performance once the outcomes are known.",
         unit="none",
         decimals=3,
         queries=(Query(f"max by ({_FIGURE}) ({metric})", f"estimated {{{{{_FIGURE}}}}}"),),
@@ -379,5 +384,6 @@ def _estimated(contract: Contract) -> Signal:
         height=8,
         place=Place.DETAIL,
         maximum=1,
-        empty="No estimate: scores are not calibrated probabilities, or too few. The window's report says why.",
+        empty="No estimate: the scores are not calibrated probabilities, or there are too few. The window's report "
+        "says why.",
     )

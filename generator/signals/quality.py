@@ -39,7 +39,7 @@ _panel = partial(
     width=6,
     height=7,
     minimum=None,
-    empty="No feature has this figure: see which could not be measured.",
+    empty="No feature has this metric: see which features could not be measured.",
 )
 
 
@@ -112,10 +112,11 @@ _LOCATION = (
         family="feature_mean_shift",
         policy="mean_shift",
         title="Mean shift, ten farthest",
-        description="Mean of the last window less the reference's, in standard deviations of the reference. Normal: "
-        "within 2 of 0. Beyond: a changed unit, a changed default value, or a few absurd values; look at the extremes.",
+        description="Mean of the last window minus the reference's, in standard deviations of the reference. "
+        "Normal: between -2 and 2. Beyond: a changed unit, a changed default value, or a few extreme values; look "
+        "at the minimum and maximum.",
         alert="MLFeatureMeanShift",
-        summary="A feature's mean is far from the reference.",
+        summary="A feature's mean is far from the reference mean.",
         said=("has a mean", "standard deviations of the reference away"),
         noisy=True,
     ),
@@ -123,10 +124,10 @@ _LOCATION = (
         family="feature_median_shift",
         policy="mean_shift",
         title="Median shift, ten farthest",
-        description="Median of the last window less the reference's, in standard deviations of the reference. Normal: "
-        "within 2 of 0. Beyond, most rows moved; where the mean alone moved it was a few rows.",
+        description="Median of the last window minus the reference's, in standard deviations of the reference. "
+        "Normal: between -2 and 2. Beyond, most rows changed; if only the mean moved, a few rows did.",
         alert="MLFeatureMedianShift",
-        summary="A feature's median is far from the reference.",
+        summary="A feature's median is far from the reference median.",
         said=("has a median", "standard deviations of the reference away"),
         noisy=True,
     ),
@@ -136,20 +137,20 @@ _VALUES = (
         family="feature_range_excess",
         policy="range_excess",
         title="Beyond the range, ten farthest",
-        description="How far the smallest or largest value lies beyond the sound range, in widths of that range. "
-        "Normal: 0. One row is enough to move it: whether it matters, the share of values out of range says.",
+        description="How far the smallest or largest value lies outside the valid range, in widths of that range. "
+        "Normal: 0. A single row is enough to change it; the share of values out of range shows if it matters.",
         alert="MLFeatureExtreme",
-        summary="A feature takes a value far outside its sound range.",
-        said=("reaches", "widths of its sound range beyond it"),
+        summary="A feature has a value far outside its valid range.",
+        said=("reaches", "widths of its valid range beyond it"),
     ),
     _Quality(
         family="feature_infinite_ratio",
         policy="infinite_ratio",
         title="Infinite values, ten worst",
-        description="Share of infinite values in the last window. Normal: 0. Any is a division by zero or an overflow "
-        "upstream.",
+        description="Share of infinite values in the last window. Normal: 0. Any other value is a division by zero "
+        "or an overflow upstream.",
         alert="MLFeatureInfinite",
-        summary="A feature takes infinite values.",
+        summary="A feature has infinite values.",
         said=("has", "infinite values"),
         form=Format.PERCENT,
     ),
@@ -157,12 +158,12 @@ _VALUES = (
         family="feature_cardinality_change",
         policy="cardinality_change",
         title="Cardinality change, ten farthest",
-        description="Distinct values of the last window against the number that as many rows of the reference hold. "
-        "Normal: near 0 %, whatever the size of the window. A rise is free text, an id or another spelling in a "
-        "category; a fall is a filter or a default value.",
+        description="Distinct values of the last window compared with the number expected in that many rows of the "
+        "reference. Normal: near 0%, whatever the size of the window. A rise is free text, an id or another "
+        "spelling in a category; a fall is a filter or a default value.",
         alert="MLFeatureCardinality",
-        summary="A feature has more or fewer distinct values than so many rows should hold.",
-        said=("has a count of distinct values", "off what so many rows should hold"),
+        summary="A feature has an unusual number of distinct values for this many rows.",
+        said=("has a count of distinct values", "away from the number expected for this many rows"),
         form=Format.PERCENT,
         noisy=True,
     ),
@@ -170,23 +171,23 @@ _VALUES = (
         family="feature_new_category_ratio",
         policy="new_category_ratio",
         title="New categories, ten worst",
-        description="Share of values that the reference does not hold, of features with few distinct values. Normal: "
-        "near 0. The model has never seen them: it answers by chance.",
+        description="Share of values that are not in the reference, for features with few distinct values. Normal: "
+        "near 0. The model has never seen them, so its answers are guesses.",
         alert="MLFeatureNewCategory",
-        summary="A feature takes values that the model was never trained on.",
-        said=("has", "values that the reference does not hold"),
+        summary="A feature has values that the model was never trained on.",
+        said=("has", "values that are not in the reference"),
         form=Format.PERCENT,
         noisy=True,
     ),
     _Quality(
         family="feature_vanished_categories",
         policy="vanished_categories",
-        title="Vanished categories",
-        description="Categories that held 2 % or more of the reference and are not in the last window, although so many "
-        "rows should hold one. Normal: 0. `mlvitals drift` names them.",
+        title="Missing categories",
+        description="Categories that made up 2% or more of the reference and are not in the last window, although "
+        "that many rows should contain them. Normal: 0. `mlvitals drift` names them.",
         alert="MLFeatureCategoryVanished",
-        summary="A frequent category of a feature is gone.",
-        said=("lacks", "categories that held 2 % or more of the reference"),
+        summary="A frequent category of a feature has disappeared.",
+        said=("lacks", "categories that made up 2% or more of the reference"),
         resolution=1,
     ),
 )
@@ -221,7 +222,7 @@ def _variance_ratio(spec: Spec, contract: Contract) -> Signal:
                     expression=by_feature(figure.metric, group.matcher),
                     gate=gate,
                     name="MLFeatureVariance",
-                    summary="A feature spreads far more or far less than in the reference.",
+                    summary="A feature's variance is far larger or far smaller than in the reference.",
                     describe=lambda exceeds: (
                         " has ",
                         Value(Format.NUMBER),
@@ -236,8 +237,8 @@ def _variance_ratio(spec: Spec, contract: Contract) -> Signal:
         figure,
         "abs(ln({series}))",
         "Variance ratio, ten farthest",
-        "Variance of the last window over that of the reference. Normal: 0.5 to 2. Near 0 the feature has "
-        "become constant: a default value. Far above, values of another unit are mixed in.",
+        "Variance of the last window divided by that of the reference. Normal: 0.5 to 2. Near 0, the feature has "
+        "become constant: a default value. Far above 2, values in another unit are mixed in.",
         AlertPolicy(warning=high),
         (
             *alerts(high, bound(1), ">", noise_within, lambda value: 2 * value),
@@ -252,8 +253,9 @@ def _schema(spec: Spec, contract: Contract) -> Signal:
         id="schema_differences",
         layer=Layer.DATA,
         title="Schema differences",
-        description="Columns of the log that are missing, new, or of another type than the spec and the reference say. "
-        "Normal: none. Missing and changed ones have an alert for each feature; new ones may be features to come.",
+        description="Columns of the log that are missing, new, or of a different type than in the spec and the "
+        "reference. Normal: 0. Missing and changed columns have an alert for each feature; new ones may be future "
+        "features.",
         unit="short",
         decimals=0,
         queries=(Query(f"max by ({_KIND}) ({metric})", f"{{{{{_KIND}}}}}", instant=True),),
@@ -266,12 +268,12 @@ def _schema(spec: Spec, contract: Contract) -> Signal:
             spec.alerts.new_columns,
             name="MLLogNewColumn",
             expression=f"max({selector(metric, **labels)})",
-            summary="The prediction log has a column that nothing knows.",
+            summary="The prediction log has an unknown column.",
             describe=lambda _: (
                 f"The prediction log of {spec.title} has ",
                 Value(Format.NUMBER),
-                " columns that neither the spec nor the reference knows; the exporter's log names them. Make them features "
-                "or list them in prediction_log.other_columns.",
+                " columns that are in neither the spec nor the reference; the exporter's log names them. Make them "
+                "features or list them in prediction_log.other_columns.",
             ),
             scenario=lambda value: Scenario((Input(metric, labels, value),)),
             resolution=1,

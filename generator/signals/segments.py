@@ -66,15 +66,15 @@ def _scores(spec: Spec, contract: Contract) -> Signal:
     return _panel(
         id="segment_score_drift",
         title="Score drift by segment (PSI)",
-        description="Population stability index of the scores of each segment against the same segment in the reference, or "
-        "against all its rows where it has too few of the segment. The worst are shown. Normal: below the line. Above: "
-        "compare with the score drift of all; one segment alone points at what is peculiar to it, such as one client's "
-        "release.",
+        description="Population stability index of the scores of each segment against the same segment in the "
+        "reference, or against all rows of the reference where it has too few of the segment. The worst are shown. "
+        "Normal: below the line. Above it: compare with the score drift of all rows; one segment alone points to "
+        "something specific to it, such as a release of one client.",
         decimals=3,
         queries=(ranking.query,),
         levels=levels(policy),
         records=ranking.records,
-        empty="No segment has scores enough on both sides.",
+        empty="No segment has enough scores on both sides.",
         alerts=_alerts(
             contract,
             metric,
@@ -92,22 +92,23 @@ def _gaps(spec: Spec, contract: Contract) -> Signal:
     return _panel(
         id="segment_gap",
         title="Gap by segment",
-        description="Prediction less outcome of each segment, less what it is in the reference, in standard deviations of "
-        "the reference's outcomes. The worst are shown. Normal: near 0, within the line to either side. Beyond: the model "
-        "misses the outcomes of this segment, which the figures of all may hide.",
+        description="Prediction minus outcome of each segment, compared with its value in the reference, in "
+        "standard deviations of the reference's outcomes. The worst are shown. Normal: near 0, within the line on "
+        "either side. Beyond: the model misses the outcomes of this segment, which metrics over all rows may hide.",
         decimals=3,
         minimum=None,
         queries=(ranking.query,),
         levels=levels(policy),
         records=ranking.records,
-        empty="No segment has outcomes enough, or the reference has none.",
+        empty="No segment has enough outcomes, or the reference has none.",
         alerts=_alerts(
             contract,
             metric,
             policy,
             "MLSegmentGap",
             "Predictions miss the outcomes of one segment.",
-            ": prediction less outcome left the reference by, in standard deviations of its outcomes, ",
+            ": change of prediction minus outcome since the reference, in standard deviations of the reference's "
+            "outcomes: ",
         ),
     )
 
@@ -156,8 +157,8 @@ def _table(spec: Spec, contract: Contract) -> Signal:
     return _panel(
         id="segments",
         title="Segments",
-        description="The last window by segment: rows, mean score, and what became of the predictions of the mature window. "
-        f"Of each column {log.max_segments} values are kept; the rest is other.",
+        description="The last window by segment: rows, mean score, and the outcomes of the predictions of the "
+        f"mature window. For each column {log.max_segments} values are kept; the rest count as other.",
         queries=tuple(
             Query(_by_segment(contract.name(short)), heading, instant=True) for short, heading in figures.items()
         ),

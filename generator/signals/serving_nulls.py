@@ -43,17 +43,17 @@ def serving_null_rate(spec: Spec, contract: Contract) -> Signal:
         id="serving_null_rate",
         layer=Layer.DATA,
         title="Null rate at serving, ten worst",
-        description="Share of the predictions just made whose feature was null, NaN or missing, as the application "
-        "itself counts them. Normal: as the null rate of the windows, which it precedes. A jump is a feature store "
-        "that does not answer, or lost keys. The lines are the general thresholds: a feature to which the spec gives its "
-        "own may lie above them.",
+        description="Share of recent predictions whose feature was null, NaN or missing, counted by the "
+        "application itself. Normal: like the null rate of the windows, which follows it. A jump is a feature "
+        "store that does not answer, or lost keys. The lines are the general thresholds; a feature with its own "
+        "thresholds in the spec may lie above them.",
         unit="percentunit",
         queries=(ranking.query,),
         incident=Incident.FEATURE_DRIFT,
         width=12,
         place=Place.DETAIL,
         levels=levels(policy),
-        empty="No predictions, or the application does not hand over its features (observe(..., features=...)).",
+        empty="No predictions, or the application does not pass its features (observe(..., features=...)).",
         records=(
             Record(
                 record,

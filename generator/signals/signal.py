@@ -199,7 +199,7 @@ class Signal:
     minimum: float | None = 0
     maximum: float | None = None
     decimals: int | None = None
-    empty: str = "No data: no traffic, or the exporter is down. See the monitoring dashboard."
+    empty: str = "No data: there is no traffic, or the exporter is down. See the monitoring dashboard."
     records: tuple[Record, ...] = ()
     alerts: tuple[Alert, ...] = ()
 

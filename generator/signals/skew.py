@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 
-from mlvitals.generator.contract import STATISTICS, Contract, SkewStatus, Statistic
+from mlvitals.generator.contract import SKEW_ROWS, STATISTICS, Contract, SkewStatus, Statistic
 from mlvitals.generator.promql import matching, one_of
 from mlvitals.generator.signals.building import FEATURE, FeatureFigure, same_for_all, thinned_highest
 from mlvitals.generator.signals.signal import (
@@ -21,8 +21,6 @@ from mlvitals.generator.signals.signal import (
 from mlvitals.generator.signals.text import Format, Value, text
 from mlvitals.generator.spec.model import AlertPolicy, Severity, SkewJoin, Spec
 
-_ENOUGH_ROWS = 100
-"""Rows of a window from which it can be compared at all."""
 _FINE = (SkewStatus.OK, SkewStatus.NOT_RECOMPUTED)
 _panel = partial(
     Signal, layer=Layer.DATA, incident=Incident.FEATURE_DRIFT, place=Place.DETAIL, view=View.STEPS, width=8
@@ -47,8 +45,9 @@ def _distribution(contract: Contract, measure: Statistic, policy: AlertPolicy, e
     return _panel(
         id=figure.family,
         title=f"Training-serving skew ({measure.title}), ten worst",
-        description="How far a feature's values at serving are from those recomputed offline, with the highest noise "
-        "floor. Normal: near 0. Unlike drift this is never the world: two pipelines compute one feature in two ways.",
+        description="Distance between a feature's values at serving and those recomputed offline, with the highest "
+        "noise floor. Normal: near 0. Unlike drift, skew never comes from a changed population: two pipelines "
+        "compute the same feature in different ways.",
         unit="none",
         decimals=3,
         queries=(ranking.query, Query(highest.name, "Noise floor", dimmed=True)),
@@ -58,7 +57,7 @@ def _distribution(contract: Contract, measure: Statistic, policy: AlertPolicy, e
             policy,
             same_for_all(policy, example),
             name="MLTrainingServingSkew",
-            summary="A feature is distributed differently at serving than when it is recomputed offline.",
+            summary="A feature's distribution at serving differs from the one recomputed offline.",
             describe=lambda exceeds: (
                 f" differs between serving and offline: {measure.title} ",
                 Value(Format.NUMBER),
@@ -75,9 +74,10 @@ def _mismatches(spec: Spec, contract: Contract) -> Signal:
     return _panel(
         id="skew_mismatches",
         title="Serving differs from offline, ten worst",
-        description="Share of the predictions whose feature had another value at serving than is recomputed offline. "
-        "Normal: near 0, even where the distributions agree. Defaults after a timeout, stale caches and time travel in "
-        "the training data show here first; the window's JSON report names the largest differences.",
+        description="Share of the predictions whose feature had a different value at serving than the one "
+        "recomputed offline. Normal: near 0, even where the distributions agree. Defaults after a timeout, stale "
+        "caches and future values leaking into the training data show here first; the window's JSON report names "
+        "the largest differences.",
         unit="percentunit",
         queries=(ranking.query,),
         levels=levels(policy),
@@ -86,12 +86,12 @@ def _mismatches(spec: Spec, contract: Contract) -> Signal:
             policy,
             same_for_all(policy, next(iter(spec.features))),
             name="MLTrainingServingMismatch",
-            summary="Predictions were made from other values of a feature than are recomputed offline.",
+            summary="Predictions used values of a feature that differ from those recomputed offline.",
             describe=lambda exceeds: (
                 ": in ",
                 Value(Format.PERCENT),
-                f" of the predictions the value at serving is not the one recomputed offline, {exceeds}. The window's "
-                "report names the largest differences.",
+                f" of the predictions the value at serving differs from the one recomputed offline, {exceeds}. The "
+                "window's report names the largest differences.",
             ),
         ),
     )
@@ -102,7 +102,7 @@ def _status(contract: Contract) -> Signal:
     return _panel(
         id="skew_status",
         title="Features with skew",
-        description="Features whose values at serving and offline do not agree, or could not be compared, and why. "
+        description="Features whose values at serving and offline disagree or could not be compared, and why. "
         "Normal: empty. Features that are not recomputed offline are left out.",
         unit="none",
         queries=(Query(f"max by ({FEATURE}, status) ({strange}) == 1", instant=True),),
@@ -123,12 +123,12 @@ def _offline_rows(spec: Spec, contract: Contract) -> Signal:
         comparison="<",
         threshold=1,
         resolution=1,
-        gate=f"and max({rows}) >= {_ENOUGH_ROWS}",
+        gate=f"and max({rows}) >= {SKEW_ROWS}",
         gated=lambda value: Scenario((Input(metric, {}, value), Input(rows, {}, 0))),
-        summary="No offline row was found to compare the predictions with, so skew goes unseen.",
+        summary="No offline rows were found to compare the predictions with, so skew goes undetected.",
         description=text(
-            f"The last window of {spec.title} has predictions, and none of them has features recomputed offline at "
-            "skew.path. The exporter's JSON report says why."
+            f"The last window of {spec.title} has predictions, but none of them has features recomputed offline at "
+            "skew.path. The window's JSON report says why."
         ),
         timing=spec.alerts.monitoring,
         scenario=lambda value: Scenario((Input(metric, {}, value), Input(rows, {}, 1000))),
@@ -136,8 +136,8 @@ def _offline_rows(spec: Spec, contract: Contract) -> Signal:
     return _panel(
         id="skew_rows",
         title="Rows compared with offline",
-        description="Offline rows that the predictions of the last window were compared with. Normal: follows the rows "
-        "measured. Zero is an offline recomputation that did not run.",
+        description="Offline rows that the predictions of the last window were compared with. Normal: follows the "
+        "rows measured. Zero means that the offline recomputation did not run.",
         unit="short",
         queries=(Query(f"max({metric})", "Offline rows"),),
         height=7,

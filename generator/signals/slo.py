@@ -106,7 +106,7 @@ def _freshness(spec: Spec, _: Slo) -> _Sli:
         events,
         Layer.DATA,
         Incident.STALE_DATA,
-        "a source of features is no older than it may be",
+        "a feature source is no older than its limit",
     )
 
 
@@ -232,9 +232,10 @@ def _budgets(spec: Spec) -> Signal:
     return _panel(
         id="error_budgets",
         layer=Layer.SYSTEM if spec.serving.enabled else Layer.MODEL,
-        title="Error budgets left",
-        description="Share of each objective's error budget that is left of its period. Normal: above 0, and falling no "
-        "faster than the period passes. Below 0 the promise is broken: stop risky changes until it recovers.",
+        title="Error budgets remaining",
+        description="Share of each objective's error budget that remains in its period. Normal: above 0, and "
+        "falling no faster than the period passes. Below 0 the objective is missed: stop risky changes until it "
+        "recovers.",
         unit="percentunit",
         decimals=0,
         queries=(Query(_of(spec, names.BUDGET_REMAINING, spec.slos), f"{{{{{names.SLO}}}}}", instant=True),),
@@ -245,7 +246,7 @@ def _budgets(spec: Spec) -> Signal:
         maximum=1,
         levels=(Level(Severity.CRITICAL, 0),),
         below=True,
-        empty="No data: nothing has been counted yet, or the rules are not evaluated.",
+        empty="No data: nothing has been counted yet, or the rules are not being evaluated.",
         records=_records(spec),
         alerts=(_unknown(spec),),
     )
@@ -257,8 +258,8 @@ def _deployments(spec: Spec) -> Signal:
         id="deploy_gate",
         layer=Layer.SYSTEM if spec.serving.enabled else Layer.MODEL,
         title="Deployments allowed",
-        description="1 where an objective has budget enough left for a deployment. Normal: 1. At 0 only what restores the "
-        f"objective should go out. A CI job asks {Contract(spec).deploy_allowed}, or runs mlvitals slo.",
+        description="1 if the objective has enough budget left for a deployment. Normal: 1. At 0, deploy only "
+        f"changes that restore the objective. A CI job queries {Contract(spec).deploy_allowed} or runs mlvitals slo.",
         unit="bool_yes_no",
         queries=(Query(gates, f"{{{{{names.SLO}}}}}", instant=True),),
         incident=Incident.HIGH_LATENCY if spec.serving.enabled else Incident.FEATURE_DRIFT,
@@ -277,9 +278,10 @@ def _burn_rate(spec: Spec, name: str, slo: Slo) -> Signal:
         id=f"slo_{name}",
         layer=sli.layer,
         title=f"Burn rate: {slo_title(name).lower()}",
-        description=f"{slo.description.rstrip('.') + '. ' if slo.description else ''}Kept where {sli.promise}; promised for "
-        f"{figure(slo.objective, Format.PERCENT)} over {slo.period}. The line says how many times faster than evenly the "
-        "error budget is spent. Normal: below 1. Above: the alert says how long what is left lasts at this pace.",
+        description=f"{slo.description.rstrip('.') + '. ' if slo.description else ''}Met when {sli.promise}; the "
+        f"objective is {figure(slo.objective, Format.PERCENT)} over {slo.period}. The line shows how many times "
+        "faster than evenly the error budget is being spent. Normal: below 1. Above 1, the alert says how long the "
+        "rest of the budget lasts at this rate.",
         unit="none",
         decimals=2,
         queries=(
@@ -289,7 +291,7 @@ def _burn_rate(spec: Spec, name: str, slo: Slo) -> Signal:
         incident=sli.incident,
         width=6,
         levels=(Level(Severity.WARNING, 1),),
-        empty="No data: nothing was counted, so nothing can be said of the promise.",
+        empty="No data: nothing was counted, so the objective cannot be evaluated.",
         alerts=tuple(_burn_alerts(spec, name, slo)),
     )
 
@@ -335,8 +337,8 @@ def _burn_alert(
         description=text(
             f"{slo_title(name)} of {spec.title}: ",
             Value(Format.PERCENT),
-            f" of what counts broke the promise, where {figure(float(names.error_budget(slo)), Format.PERCENT)} may. The "
-            f"budget of {slo.period} is being spent faster than {limits}.",
+            f" of events missed the objective, and {figure(float(names.error_budget(slo)), Format.PERCENT)} may. "
+            f"The error budget for {slo.period} is being spent faster than {limits}.",
             Found(
                 names.BUDGET_REMAINING,
                 (),
@@ -369,10 +371,10 @@ def _unknown(spec: Spec) -> Alert:
         expression=f"{objectives} - ({remaining} or vector(0))",
         threshold=0,
         resolution=1,
-        summary="Nothing was counted for an objective, so nobody knows whether its promise is kept.",
+        summary="Nothing was counted for an objective, so it is unknown if it is met.",
         description=text(
-            f"An objective of {spec.title} has had no event within its period: no traffic, or the series that it is counted "
-            "from are missing. The error budgets on the dashboard, and mlvitals slo, show which."
+            f"An objective of {spec.title} has had no events within its period: there is no traffic, or the series "
+            "that it is computed from are missing. The error budgets on the dashboard and mlvitals slo show which."
         ),
         timing=spec.alerts.monitoring,
         scenario=scenario,

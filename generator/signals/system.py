@@ -87,8 +87,8 @@ def _latency(spec: Spec, contract: Contract) -> Signal:
     return _panel(
         id="latency",
         title="Prediction latency",
-        description="Time from request to answer. Normal: p99 below the first line. Above: see which stage grew in the "
-        "panel beside, and whether traffic or a deployment grew with it.",
+        description="Time from request to response. Normal: p99 below the first line. Above it: see in the next "
+        "panel which stage became slower, and check for a rise in traffic or a deployment at the same time.",
         unit="s",
         queries=tuple(Query(record, label) for label, record in records.items()),
         width=7,
@@ -101,7 +101,7 @@ def _latency(spec: Spec, contract: Contract) -> Signal:
             policy,
             name="MLLatencyHigh",
             expression=records["p99"],
-            summary="Predictions take too long at the 99th percentile.",
+            summary="The 99th percentile of prediction latency is too high.",
             describe=lambda exceeds: (
                 f"The p99 latency of {spec.title} is ",
                 Value(Format.DURATION),
@@ -122,8 +122,8 @@ def _stage_latency(spec: Spec, contract: Contract) -> Signal:
     return _panel(
         id="stage_latency",
         title="Latency by stage (p99)",
-        description="The 99th percentile of each stage of a prediction. Normal: flat. The stage that grows is where to "
-        "look; percentiles of stages do not add up to the total's.",
+        description="The 99th percentile of each stage of a prediction. Normal: flat. Look at the stage that "
+        "grows; the percentiles of the stages do not add up to that of the total.",
         unit="s",
         queries=(Query(record, "{{stage}}"),),
         width=7,
@@ -139,8 +139,9 @@ def _latency_by_version(spec: Spec, contract: Contract) -> Signal:
         Record(f"{_VERSION}:{family}:p99_rate{window}", _quantile(0.99, buckets, counts, window, _VERSION)),
         id="latency_by_version",
         title="Latency by model version (p99)",
-        description="The 99th percentile of a whole prediction, by the version that answered. Normal: versions alike, below "
-        "the first line. A version that is slower than the one before it: roll it back before it takes all traffic.",
+        description="The 99th percentile of a whole prediction, by the version that served it. Normal: similar for "
+        "all versions, below the first line. If a version is slower than the one before it, roll it back before it "
+        "takes all traffic.",
         unit="s",
         levels=levels(spec.alerts.latency_p99),
     )
@@ -152,8 +153,8 @@ def _throughput_by_version(spec: Spec, contract: Contract) -> Signal:
         Record(f"{_VERSION}:{family}:rate{window}", f"sum by ({_VERSION}) (rate({family}_total[{window}]))"),
         id="throughput_by_version",
         title="Throughput by model version",
-        description="Predictions a second that each version was asked for. Normal: one version, or two in the shares that "
-        "the deployment wants.",
+        description="Predictions per second requested from each version. Normal: one version, or two in the shares "
+        "that the deployment intends.",
         unit="reqps",
     )
 
@@ -168,8 +169,8 @@ def _errors_by_version(spec: Spec, contract: Contract) -> Signal:
         Record(f"{_VERSION}:{family}:ratio_rate{window}", f"{failed} / ({asked} > 0)"),
         id="errors_by_version",
         title="Error rate by model version",
-        description="Share of predictions that failed, by the version that was asked. Normal: versions alike, below the "
-        "first line.",
+        description="Share of predictions that failed, by the version requested. Normal: similar for all versions, "
+        "below the first line.",
         unit="percentunit",
         decimals=2,
         levels=levels(spec.alerts.error_rate),
@@ -211,10 +212,10 @@ def _throughput(spec: Spec, contract: Contract) -> Signal:
         threshold=1,
         gate=f"and on () max({up}) == 1",
         gated=lambda value: scenario(value, reached=0),
-        summary="The serving application is up and publishes no predictions: its latency and errors go unseen.",
+        summary="The serving application is up but exposes no predictions: its latency and errors go undetected.",
         description=text(
-            f"Prometheus reaches the serving application of {spec.title} and finds no {family}: it is not instrumented, or "
-            "its model was never named to PredictionTelemetry."
+            f"Prometheus reaches the serving application of {spec.title} but finds no {family}: the application is "
+            "not instrumented, or never passed its model to PredictionTelemetry."
         ),
         timing=spec.alerts.monitoring,
         scenario=scenario,
@@ -222,7 +223,8 @@ def _throughput(spec: Spec, contract: Contract) -> Signal:
     return _panel(
         id="throughput",
         title="Throughput",
-        description="Predictions a second. Normal: the daily and weekly rhythm. A drop to zero is an outage upstream or here.",
+        description="Predictions per second. Normal: the daily and weekly rhythm. A drop to zero is an outage here "
+        "or upstream.",
         unit="reqps",
         queries=(Query(record, "Predictions"),),
         width=5,
@@ -248,8 +250,8 @@ def _error_rate(spec: Spec, contract: Contract) -> Signal:
     return _panel(
         id="error_rate",
         title="Error rate",
-        description="Share of predictions that failed. Normal: below the first line. Above: the error types say whether "
-        "inputs, a dependency or the model itself fails.",
+        description="Share of predictions that failed. Normal: below the first line. Above it: the error types "
+        "show if the inputs, a dependency or the model itself is at fault.",
         unit="percentunit",
         decimals=2,
         queries=(Query(record, "Failed"),),
@@ -286,7 +288,7 @@ def up_alert(spec: Spec, *, name: str, job: str, summary: str, what: str) -> Ale
         threshold=1,
         resolution=1,
         summary=summary,
-        description=text(f"Prometheus reaches no instance of {what} of {spec.title} (job {job})."),
+        description=text(f"Prometheus cannot reach any instance of {what} of {spec.title} (job {job})."),
         timing=spec.alerts.monitoring,
         scenario=lambda value: Scenario((Input("up", {"job": job, "instance": "localhost"}, value),)),
         fires_without_data=True,
@@ -305,7 +307,7 @@ def _availability(spec: Spec) -> Signal:
     return _panel(
         id="availability",
         title="Instances up",
-        description="Instances of the serving application that Prometheus reaches. Normal: all of them.",
+        description="Instances of the serving application that Prometheus can reach. Normal: all of them.",
         unit="short",
         queries=(Query(f"sum({up}) or vector(0)", "Up", instant=True),),
         view=View.STAT,
@@ -325,8 +327,8 @@ def _model(contract: Contract) -> Signal:
     return _panel(
         id="model",
         title="Model",
-        description="The versions that answer now and the time since each was trained. Two versions at once are a "
-        "deployment under way.",
+        description="The versions being served and the time since each was trained. Two versions at once are a "
+        "deployment in progress.",
         unit="s",
         decimals=0,
         queries=(Query(joined, "{{model_version}} ({{framework}})", instant=True),),
@@ -342,8 +344,8 @@ def _gpu(spec: Spec, contract: Contract) -> Signal:
     return _panel(
         id="gpu",
         title="GPU utilisation",
-        description="Share of time each GPU was busy. Normal: follows traffic. Full for long means queueing, idle under "
-        "traffic means the work runs elsewhere.",
+        description="Share of time each GPU was busy. Normal: follows traffic. Sustained full load means that "
+        "requests queue; idle under traffic means that the work runs elsewhere.",
         unit="percentunit",
         maximum=1,
         queries=(Query(f"max by (gpu) ({metric})", "GPU {{gpu}}"),),
@@ -353,7 +355,7 @@ def _gpu(spec: Spec, contract: Contract) -> Signal:
             policy,
             name="MLGpuSaturated",
             expression=f"max by (gpu) ({metric})",
-            summary="A GPU has no time left: requests queue behind it.",
+            summary="A GPU is saturated: requests are queueing.",
             describe=lambda exceeds: (
                 "GPU ",
                 LabelOf("gpu"),
@@ -371,8 +373,8 @@ def _processor(spec: Spec) -> Signal:
     used = selector("process_cpu_seconds_total", job=spec.serving_job)
     return _panel(
         id="processor",
-        title="Processor cores",
-        description="Processor cores that each serving process uses. Normal: follows traffic.",
+        title="CPU cores",
+        description="CPU cores that each serving process uses. Normal: follows traffic.",
         unit="short",
         queries=(Query(f"sum by (instance) (rate({used}[$__rate_interval]))", "{{instance}}"),),
         width=6,

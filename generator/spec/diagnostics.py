@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from mlvitals.generator.errors import UserError
+from mlvitals.generator.errors import UserError, without_secrets
 
 KeyPath = tuple[str | int, ...]
 """Where a value stands in a spec: keys of mappings and indices of lists, outermost first."""
@@ -19,7 +19,6 @@ MERGE_KEY = "<<"
 """The key that stands for keys from elsewhere. Specs may not use it, but what it would bring is not missing."""
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-_URL_PASSWORD = re.compile(r"(://[^:/@\s]*:)([^@\s]+)(?=@)")
 _COLUMNS_BEFORE, _COLUMNS_SHOWN = 60, 110
 _LONGEST_QUOTE = 60
 
@@ -109,8 +108,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def printable(text: str) -> str:
     """Text that changes nothing but what it shows: control, format and unassigned characters become escapes."""
-    masked = _URL_PASSWORD.sub(lambda found: found[1] + "*" * len(found[2]), text)
-    return "".join(map(_printable_character, masked))
+    return "".join(map(_printable_character, without_secrets(text)))
 
 
 def _printable_character(character: str) -> str:
@@ -136,7 +134,7 @@ def _excerpt(diagnostic: Diagnostic, line: str) -> tuple[str, str]:
     start = min(diagnostic.position.column - 1, len(line))
     first = max(0, start - _COLUMNS_BEFORE)
     last = first + _COLUMNS_SHOWN
-    masked = _URL_PASSWORD.sub(lambda found: found[1] + "*" * len(found[2]), line)
+    masked = without_secrets(line)
     before = ("…" if first else "") + _shown(masked[first:start])
     marked = _shown(masked[start : min(start + diagnostic.length, last)])
     after = _shown(masked[start + diagnostic.length : last]) + ("…" if len(line) > last else "")

@@ -120,7 +120,7 @@ def parse(raw: bytes, file: str) -> Document:
     text = _decoded(raw, file)
     lines = tuple(_LINE_BREAK.split(text))
     if found := _UNREADABLE.search(text):
-        message = f"the character U+{ord(found[0]):04X} may not stand in YAML"
+        message = f"the character U+{ord(found[0]):04X} is not allowed in YAML"
         hint = "remove it, or write it as an escape in double quotes"
         raise _error(file, _position(text, found.start()), message, "syntax", hint, lines)
     root = _Composer(file, lines).compose(text)
@@ -145,7 +145,7 @@ def _position(text: str, index: int) -> Position:
 
 
 def _too_large(file: str) -> SpecError:
-    message = f"the file is larger than the {MAX_BYTES:,} bytes a spec may hold"
+    message = f"the file is larger than {MAX_BYTES:,} bytes, the limit for a spec"
     return _error(file, Position(1, 1), message, "too-large")
 
 
@@ -203,13 +203,13 @@ class _Composer:
         except (yaml.YAMLError, ValueError, OverflowError) as error:
             self._refuse(_at(last.end_mark) if last else None, f"this is not YAML: {error}", "syntax")
         if self._root is None:
-            self._refuse(None, "the file is empty", "syntax", "a spec begins with version: 1")
+            self._refuse(None, "the file is empty", "syntax", "a spec starts with version: 1")
         return self._root
 
     def _take(self, event: yaml.Event) -> None:
         if isinstance(event, yaml.DocumentStartEvent):
             if self._root:
-                self._refuse(_at(event.start_mark), "a second document begins here; a file holds one spec", "syntax")
+                self._refuse(_at(event.start_mark), "a second document starts here; a file holds one spec", "syntax")
         elif isinstance(event, yaml.AliasEvent):
             self._attach(self._aliased(event))
         elif isinstance(event, yaml.ScalarEvent):
@@ -245,7 +245,9 @@ class _Composer:
         if node is None:
             self._refuse(_at(event.start_mark), f"the alias *{event.anchor} has no anchor before it", "alias")
         if not node.closed:
-            self._refuse(_at(event.start_mark), f"the alias *{event.anchor} stands inside what it names", "alias")
+            self._refuse(
+                _at(event.start_mark), f"the alias *{event.anchor} is inside the value that it refers to", "alias"
+            )
         self._count(node.size, _at(event.start_mark))
         self._check_depth(len(self._open) + node.height, _at(event.start_mark))
         return replace(node, start=_at(event.start_mark), end=_at(event.end_mark), block=False)
@@ -259,7 +261,7 @@ class _Composer:
     def _count(self, values: int, position: Position) -> None:
         self._values += values
         if self._values > MAX_VALUES:
-            message = f"with its aliases written out the spec holds more than {MAX_VALUES:,} values"
+            message = f"with its aliases expanded, the spec holds more than {MAX_VALUES:,} values"
             self._refuse(position, message, "too-large")
 
     def _check_depth(self, depth: int, position: Position) -> None:
@@ -274,7 +276,7 @@ class _Composer:
         if mark and any(line[mark.column : mark.column + 1] == "\t" for line in self._lines[mark.line : mark.line + 1]):
             return "indent with spaces, not tabs"
         if "mapping values are not allowed" in str(error.problem):
-            return "text that holds a colon and a space goes in quotes"
+            return "put text that contains a colon and a space in quotes"
         return ""
 
     def _refuse(self, position: Position | None, message: str, rule: str, hint: str = "") -> NoReturn:
@@ -375,7 +377,7 @@ class _Reader:
             if node.kind != "scalar":
                 self._note(node, f"a key must be text, not a {node.kind}", "key")
             elif node.plain and node.text == MERGE_KEY:
-                advice = "write the keys out, or give the whole value as an alias"
+                advice = "write the keys out, or use an alias for the whole value"
                 self._note(node, "merge keys are not supported", "key", advice)
             elif not isinstance(_scalar(node), str):
                 self._note(node, f"a key must be text; {quoted(node.text)} is not", "key", hint)
@@ -406,14 +408,14 @@ def _scalar(node: _Node) -> str | int | float | bool | None:
     text = node.text
     if not node.plain:
         if _SURROGATE.search(text):
-            raise _UnusableError("an escape in this text is half a character")
+            raise _UnusableError("an escape in this text is half of a surrogate pair")
         return text
     if text in _NULL:
         return None
     if text in _BOOLEANS:
         return _BOOLEANS[text]
     if _NOT_FINITE.fullmatch(text):
-        raise _UnusableError(f"{text} is no number a spec can use")
+        raise _UnusableError(f"{text} is not a number that a spec can use")
     for form, base in ((_DECIMAL, 10), (_OCTAL, 8), (_HEXADECIMAL, 16)):
         if form.fullmatch(text):
             return _integer(text, base)
@@ -425,12 +427,12 @@ def _scalar(node: _Node) -> str | int | float | bool | None:
 def _integer(text: str, base: int) -> int:
     value = int(text[2:] if base != 10 else text, base) if len(text) <= 70 else 1 << 64
     if not -(1 << 63) <= value < 1 << 63:
-        raise _UnusableError("this whole number needs more than 64 bits")
+        raise _UnusableError("this integer needs more than 64 bits")
     return value
 
 
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise _UnusableError("this number is beyond what a computer's number holds")
+        raise _UnusableError("this number is out of the range of a 64-bit float")
     return value

@@ -19,8 +19,8 @@ def check_events(spec: Spec) -> Iterator[Problem]:
     if log is not None:
         yield from _events_log(log)
         if not logged:
-            hint = "write source: log at the events that it holds"
-            yield Problem((_LOG,), "is read for no event", "consistency", hint, at_key=True)
+            hint = "add source: log to the events that it holds"
+            yield Problem((_LOG,), "is not read for any event", "consistency", hint, at_key=True)
     for name, event in spec.business.events.items():
         yield from _from_log(spec, name, event) if name in logged else _from_application(name, event)
     if log is not None:
@@ -33,7 +33,7 @@ def _events_log(log: EventsLog) -> Iterator[Problem]:
         yield Problem(((*_LOG, "format"), (*_LOG, "table")), "sql needs business.events_log.table", "consistency")
     for key in ("table", "password_file"):
         if getattr(log, key) is not None and log.format is not LogFormat.SQL:
-            yield Problem(((*_LOG, key), (*_LOG, "format")), "has no meaning without format: sql", "consistency")
+            yield Problem(((*_LOG, key), (*_LOG, "format")), "has no effect without format: sql", "consistency")
     for key, other in (("event", "timestamp"), ("amount", "timestamp"), ("amount", "event")):
         if getattr(log, key) == getattr(log, other):
             message = f"is {quoted(getattr(log, key))}, the log's {other} column"
@@ -51,7 +51,7 @@ def _roles(log: EventsLog, logged: Mapping[str, Event]) -> Iterator[Problem]:
     summed = {event.amount or log.amount for event in logged.values() if event.unit} if log.format in _UNTYPED else ()
     for name, event in logged.items():
         if event.distinct is not None and event.distinct in summed:
-            message = f"is {quoted(event.distinct)}, a column of amounts; {log.format} has no types to count them by"
+            message = f"is {quoted(event.distinct)}, a column of amounts; {log.format} has no types to keep them apart"
             yield Problem((("business", "events", name, "distinct"),), message, "column-clash")
 
 
@@ -59,7 +59,7 @@ def _from_application(name: str, event: Event) -> Iterator[Problem]:
     for key in _OF_THE_LOG:
         if getattr(event, key) is not None:
             path: KeyPath = ("business", "events", name, key)
-            yield Problem((path,), "has a meaning only with source: log", "consistency")
+            yield Problem((path,), "has an effect only with source: log", "consistency")
 
 
 def _from_log(spec: Spec, name: str, event: Event) -> Iterator[Problem]:
@@ -68,19 +68,19 @@ def _from_log(spec: Spec, name: str, event: Event) -> Iterator[Problem]:
     if log is None:
         yield Problem(((*path, "source"),), "is log, which needs business.events_log", "consistency")
     elif event.unit is not None and event.amount is None and log.amount is None:
-        message = f"is {quoted(event.unit)}, and no column holds the amounts"
+        message = f"is {quoted(event.unit)}, but no column holds the amounts"
         hint = "name it in business.events_log.amount or in the event's own amount"
         yield Problem(((*path, "unit"), (*_LOG, "amount")), message, "consistency", hint)
     if event.amount is not None and event.unit is None:
-        yield Problem(((*path, "amount"), (*path, "unit")), "is added up, which needs a unit", "consistency")
+        yield Problem(((*path, "amount"), (*path, "unit")), "is summed, which needs a unit", "consistency")
     if name in spec.business.unique and event.distinct is None:
         message = "is of a KPI of kind unique, which needs distinct: the column whose values are counted"
         yield Problem(((*path, "distinct"), path), message, "consistency")
     elif event.distinct is not None and name not in spec.business.unique:
-        message = "counts distinct values, and no KPI of kind unique asks for them"
+        message = "counts distinct values, but no KPI of kind unique uses them"
         yield Problem(((*path, "distinct"),), message, "consistency")
     elif event.distinct is not None and event.unit is not None:
-        yield Problem(((*path, "unit"), (*path, "distinct")), "has no meaning beside distinct", "consistency")
+        yield Problem(((*path, "unit"), (*path, "distinct")), "has no effect together with distinct", "consistency")
 
 
 def _stretches(spec: Spec) -> Iterator[Problem]:
@@ -105,5 +105,7 @@ def _stretch(spec: Spec, name: str, path: KeyPath, stretch: str) -> Iterator[Pro
         message = f"{stretch} is not longer than a step of {spec.step}, after which events of the log are counted"
         yield Problem(paths, message, "consistency", "make it two steps or more")
     elif not all(logged) and milliseconds(stretch) % step:
-        message = f"{stretch} is no multiple of the step {spec.step}, and the KPI {name} takes one event from the log"
+        message = (
+            f"{stretch} is not a multiple of the step {spec.step}, and the KPI {name} takes one event from the log"
+        )
         yield Problem(paths, message, "consistency")

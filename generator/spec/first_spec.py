@@ -119,7 +119,7 @@ def first_spec(system: str, columns: Sequence[SeenColumn], log_format: LogFormat
     features = [column for column in free if column.type is not None and _has_room(column)]
     others = [column for column in free if column.type is None and _has_room(column)]
     if not features:
-        raise NoFeatureError("none of the columns of the training data can be a feature")
+        raise NoFeatureError("no column of the training data can be a feature")
     return "\n".join(
         (
             *_head(system, rows),
@@ -192,7 +192,7 @@ def _judgeable(outcome: SeenColumn, score: SeenColumn | None) -> bool:
 
 def _head(system: str, rows: int) -> Iterator[str]:
     yield f"# A first spec of {system}, from {rows:,} rows of training data. Read it, correct it, commit it."
-    yield "# What mlvitals guessed says so; everything that is not here has a default. All sections: docs/spec.md"
+    yield "# Guesses are marked as such; everything that is not here has a default. All sections: docs/spec.md"
     yield ""
     yield "version: 1"
     yield ""
@@ -202,11 +202,11 @@ def _head(system: str, rows: int) -> Iterator[str]:
 
 
 def _log(roles: _Roles, log_format: LogFormat, time_name: str) -> Iterator[str]:
-    yield "# Where every prediction is recorded with the features it was made from."
+    yield "# Where every prediction is recorded, with the features it was made from."
     yield "prediction_log:"
-    yield "  path: predictions  # write here where the log is: a folder, a file or a URL, relative to this file"
-    yield f"  format: {log_format.value}  # guessed: that of the training data"
-    found = "guessed by name and type" if roles.timestamp else "no such column in the training data; the log needs one"
+    yield "  path: predictions  # put the location of the log here: a folder, a file or a URL, relative to this file"
+    yield f"  format: {log_format.value}  # guessed: the format of the training data"
+    found = "guessed by name and type" if roles.timestamp else "not found in the training data; the log needs one"
     yield f"  timestamp: {scalar(time_name)}  # when the prediction was made; {found}"
     parts = (("id", roles.id), ("entity", roles.entity), ("score", roles.score))
     for role, column in (*parts, ("model_version", roles.model_version), ("endpoint", roles.endpoint)):
@@ -224,7 +224,7 @@ def _outcome(roles: _Roles) -> Iterator[str]:
         yield "  # outcome: what really happened; no column was recognised. See docs/outcomes.md"
         return
     kind = "binary" if outcome.type is FeatureType.BOOLEAN else "continuous"
-    yield "  outcome:  # what really happened, known later; where it stands in files of its own, add path and id"
+    yield "  outcome:  # what really happened, known later; if it is in separate files, add path and id"
     yield f"    column: {scalar(outcome.name)}  # guessed by name and type"
     yield f"    kind: {kind}"
     if roles.outcome_timestamp:
@@ -236,12 +236,12 @@ def _others(others: Sequence[SeenColumn], nameless: int) -> Iterator[str]:
         yield "  other_columns:  # known, and not measured"
         yield from (f"    - {scalar(column.name)}  # {column.remark}" for column in others)
     if nameless:
-        yield f"  # left out, for their names are empty or longer than {MAX_NAME} characters: {nameless} columns"
+        yield f"  # left out because their names are empty or longer than {MAX_NAME} characters: {nameless} columns"
     yield ""
 
 
 def _features(features: Sequence[SeenColumn]) -> Iterator[str]:
-    yield "# The inputs of the model. Nullable are those that had nulls; any other alerts on its first null."
+    yield "# The inputs of the model. Features that had nulls are nullable; any other feature alerts on its first null."
     yield "features:"
     for column in features:
         nullable = ", nullable: true" if column.nullable else ""

@@ -91,7 +91,7 @@ def _follows(problem: Problem, doubtful: frozenset[KeyPath], outer: set[KeyPath]
 def _refusal(document: "Document", problems: Iterable[Problem]) -> SpecError:
     diagnostics = sorted({*document.problems, *map(document.diagnostic, problems)}, key=lambda item: item.position)
     if len(diagnostics) > MAX_SHOWN:
-        message = f"there are more than these {MAX_SHOWN} problems"
+        message = f"there are more problems than these {MAX_SHOWN}"
         rest = Diagnostic(document.file, diagnostics[MAX_SHOWN].position, message, "too-many")
         diagnostics = [*diagnostics[:MAX_SHOWN], rest]
     return SpecError(diagnostics, document.lines)

@@ -35,7 +35,7 @@ Name = Annotated[
 Text = Annotated[str, Meta(max_length=2000)]
 Label = Annotated[str, Meta(min_length=1, max_length=200)]
 Path = Annotated[
-    str, Meta(min_length=1, description="A file, folder or URL; a relative one starts at the spec's folder.")
+    str, Meta(min_length=1, description="A file, folder or URL. A relative path starts at the spec's folder.")
 ]
 Column = Annotated[str, Meta(min_length=1, max_length=200, description="A column of the prediction log.")]
 Ratio = Annotated[float, Meta(ge=0, le=1, description="A share between 0 and 1.")]
@@ -57,15 +57,15 @@ HttpUrl = Annotated[
         pattern=r"^https?://[^\s]+$(?!\n)",
         max_length=2000,
         description="An http or https URL.",
-        extra_json_schema={"patternErrorMessage": "must be a URL that begins with http:// or https://"},
+        extra_json_schema={"patternErrorMessage": "must be a URL that starts with http:// or https://"},
     ),
 ]
 UtcTime = Annotated[
     str,
     Meta(
         pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?Z$(?!\n)",
-        description="A moment in UTC, like 2026-03-03T08:00Z.",
-        extra_json_schema={"patternErrorMessage": "must be a moment in UTC such as 2026-03-03T08:00Z"},
+        description="A time in UTC, such as 2026-03-03T08:00Z.",
+        extra_json_schema={"patternErrorMessage": "must be a time in UTC such as 2026-03-03T08:00Z"},
     ),
 ]
 ClockTime = Annotated[
@@ -96,8 +96,8 @@ class Severity(StrEnum):
 class System(Part, frozen=True, kw_only=True):
     """What is monitored and who owns it."""
 
-    name: Annotated[Name, Meta(description="Identifies the system; also the prefix of all its metrics.")]
-    title: Annotated[Label, Meta(description="The name people use. Default: the name.")] | None = None
+    name: Annotated[Name, Meta(description="Identifies the system, and prefixes all its metrics.")]
+    title: Annotated[Label, Meta(description="The display name. Default: the name.")] | None = None
     description: Text = ""
     team: Annotated[Label, Meta(description="The owning team; a label of every alert.")] = "ml-platform"
     environment: Label = "production"
@@ -107,18 +107,18 @@ class Serving(Part, frozen=True, kw_only=True):
     """The application that answers with predictions, instrumented with `PredictionTelemetry`."""
 
     enabled: Annotated[
-        bool, Meta(description="False: predictions are made in batches, there is nothing to scrape.")
+        bool, Meta(description="False if predictions are made in batches, so that there is nothing to scrape.")
     ] = True
     job: Annotated[Label, Meta(description="The Prometheus job of the application. Default: NAME-serving.")] | None = (
         None
     )
     targets: Annotated[tuple[Port, ...], Meta(description="Where Prometheus scrapes the application.")] = ()
     stages: Annotated[
-        tuple[Name, ...], Meta(description="Parts of a request whose latency is measured, besides the total.")
+        tuple[Name, ...], Meta(description="Parts of a request whose latency is measured, in addition to the total.")
     ] = ("feature_retrieval", "inference")
     endpoints: tuple[Label, ...] = ("/predict",)
     error_types: Annotated[
-        tuple[Label, ...], Meta(description="Kinds of failed prediction, exported as 0 up front.")
+        tuple[Label, ...], Meta(description="Error types of failed predictions, exported as 0 from the start.")
     ] = (
         "timeout",
         "invalid_input",
@@ -153,37 +153,39 @@ class Outcome(Part, frozen=True, kw_only=True):
 
     column: Column
     kind: OutcomeKind = OutcomeKind.BINARY
-    path: Annotated[Path, Meta(description="Where outcomes are, when not in the prediction log.")] | None = None
-    format: Annotated[LogFormat, Meta(description="Of what is at path. Default: the log's.")] | None = None
-    table: Annotated[Label, Meta(description="The table, where path is a SQLAlchemy URL.")] | None = None
-    password_file: Annotated[Path, Meta(description="Holds the password of that database.")] | None = None
+    path: (
+        Annotated[Path, Meta(description="The location of outcomes, if they are not in the prediction log.")] | None
+    ) = None
+    format: Annotated[LogFormat, Meta(description="The format of the data at path. Default: the log's.")] | None = None
+    table: Annotated[Label, Meta(description="The table, if path is a SQLAlchemy URL.")] | None = None
+    password_file: Annotated[Path, Meta(description="File that contains the password of that database.")] | None = None
     id: (
         Annotated[Column, Meta(description="The prediction's id in the outcome file. Default: the log's id column.")]
         | None
     ) = None
     timestamp: Annotated[Column, Meta(description="When the outcome was observed.")] | None = None
     prediction: Annotated[Column, Meta(description="The predicted value. Default: the score column.")] | None = None
-    max_delay: Annotated[Duration, Meta(description="An outcome later than this does not count.")] = "24h"
+    max_delay: Annotated[Duration, Meta(description="An outcome that arrives later than this is rejected.")] = "24h"
     threshold: Annotated[Ratio, Meta(description="A binary score at or above this is a positive prediction.")] = 0.5
     expected_rate: (
         Annotated[
             Objective,
             Meta(
-                description="Share of mature predictions that normally receive an outcome. Default: that of the "
-                "reference where some of its rows have none, else that of the week before."
+                description="Expected share of mature predictions that receive an outcome. Default: the share in "
+                "the reference if some of its rows have no outcome, otherwise the share of the week before."
             ),
         ]
         | None
     ) = None
     minimum_rows: Annotated[
-        int, Meta(ge=2, description="Fewer outcomes than this in a window are shown and not judged.")
+        int, Meta(ge=2, description="With fewer outcomes than this, a window is shown but not judged.")
     ] = 100
-    list: Annotated[Column, Meta(description="For ranking: the list that a row was shown in.")] | None = None
-    item: Annotated[Column, Meta(description="For ranking: what was shown, for the coverage.")] | None = None
-    catalogue: Annotated[int, Meta(ge=1, description="For ranking: how many items there are to be shown.")] | None = (
+    list: Annotated[Column, Meta(description="For ranking: the list in which a row was shown.")] | None = None
+    item: Annotated[Column, Meta(description="For ranking: the item that was shown, for the coverage.")] | None = None
+    catalogue: Annotated[int, Meta(ge=1, description="For ranking: the number of items that can be shown.")] | None = (
         None
     )
-    top: Annotated[int, Meta(ge=1, le=1000, description="For ranking: the first places that count, k.")] = 10
+    top: Annotated[int, Meta(ge=1, le=1000, description="For ranking: the number of top positions that count, k.")] = 10
 
 
 class PredictionLog(Part, frozen=True, kw_only=True):
@@ -191,11 +193,11 @@ class PredictionLog(Part, frozen=True, kw_only=True):
 
     path: Path
     format: LogFormat = LogFormat.PARQUET
-    table: Annotated[Label, Meta(description="The table, where path is a SQLAlchemy URL.")] | None = None
-    password_file: Annotated[Path, Meta(description="Holds the database's password.")] | None = None
-    timestamp: Annotated[Column, Meta(description="When the prediction was made (UTC unless it carries a zone).")] = (
-        "timestamp"
-    )
+    table: Annotated[Label, Meta(description="The table, if path is a SQLAlchemy URL.")] | None = None
+    password_file: Annotated[Path, Meta(description="File that contains the database's password.")] | None = None
+    timestamp: Annotated[
+        Column, Meta(description="When the prediction was made (UTC unless a time zone is given).")
+    ] = "timestamp"
     id: Annotated[Column, Meta(description="Identifies one prediction; outcomes are joined by it.")] | None = None
     entity: Annotated[Column, Meta(description="The user or item predicted for; needed for row-level skew.")] | None = (
         None
@@ -204,9 +206,9 @@ class PredictionLog(Part, frozen=True, kw_only=True):
     model_version: Column | None = None
     endpoint: Column | None = None
     outcome: Outcome | None = None
-    segments: Annotated[tuple[Column, ...], Meta(description="Columns by which figures are also broken down.")] = ()
+    segments: Annotated[tuple[Column, ...], Meta(description="Columns by which results are also broken down.")] = ()
     other_columns: Annotated[
-        tuple[Column, ...], Meta(description="Further columns of the log, which are known and not measured.")
+        tuple[Column, ...], Meta(description="Other columns of the log, known but not measured.")
     ] = ()
     max_segments: Annotated[
         int, Meta(ge=1, le=1000, description="Values kept per segment column; the rest is 'other'.")
@@ -217,17 +219,18 @@ class Windows(Part, frozen=True, kw_only=True):
     """Which stretch of the log is one measurement, and how often."""
 
     length: Annotated[Duration, Meta(description="How much of the log one measurement covers.")] = "1h"
-    step: Annotated[Duration, Meta(description="How often a window ends. Default: its length.")] | None = None
+    step: Annotated[Duration, Meta(description="How often a window ends. Default: the length.")] | None = None
     grace: Annotated[Duration, Meta(description="How long after its end a window is measured, for late rows.")] = "5m"
     catch_up: Annotated[
         int,
         Meta(
-            ge=0, le=10_000, description="Missed windows measured after a stop: the newest ones, oldest of them first."
+            ge=0,
+            le=10_000,
+            description="Number of missed windows measured after an interruption: the newest ones, in order of time.",
         ),
     ] = 24
     score_count: (
-        Annotated[int, Meta(ge=100, description="Newest scores that the prediction monitor also looks at; null: none.")]
-        | None
+        Annotated[int, Meta(ge=100, description="Number of newest scores that are also monitored; null: none.")] | None
     ) = 10_000
 
 
@@ -246,7 +249,7 @@ class Reference(Part, frozen=True, kw_only=True):
     store: Annotated[str, Meta(min_length=1, description="A folder, or an MLflow tracking URI as mlflow+URI.")] = (
         "references"
     )
-    alias: Annotated[Name, Meta(description="The alias whose version is in force.")] = "production"
+    alias: Annotated[Name, Meta(description="The alias that marks the active version.")] = "production"
     condition: Condition = Condition.NONE
     bins: Annotated[int, Meta(ge=2, le=100, description="Quantile cells of a feature.")] = 10
     score_bins: Annotated[int, Meta(ge=2, le=100, description="Quantile cells of the score.")] = 20
@@ -254,7 +257,7 @@ class Reference(Part, frozen=True, kw_only=True):
         int, Meta(ge=100, le=100_000, description="Knots of the stored ECDF; D is exact to about 1/knots.")
     ] = 1000
     min_rows_per_bin: Annotated[
-        int, Meta(ge=1, description="Fewer rows than this times the cells: PSI counts only above its noise floor.")
+        int, Meta(ge=1, description="With fewer rows than this times the cells, PSI counts only above its noise floor.")
     ] = 100
     timestamp: Annotated[Column, Meta(description="The training data's time column. Default: the log's.")] | None = None
 
@@ -290,7 +293,7 @@ class FeatureThresholds(Part, frozen=True, kw_only=True):
         Annotated[Levels, Meta(description="Distance of the means in reference standard deviations.")] | None
     ) = None
     variance_ratio: (
-        Annotated[tuple[NonNegative, NonNegative], Meta(description="Lowest and highest sound ratio.")] | None
+        Annotated[tuple[NonNegative, NonNegative], Meta(description="Lowest and highest valid ratio.")] | None
     ) = None
     cardinality_change: Levels | None = None
     new_category_ratio: Levels | None = None
@@ -307,17 +310,19 @@ class Feature(Part, frozen=True, kw_only=True):
     source: Annotated[Label, Meta(description="The freshness source that supplies it.")] | None = None
     column: Annotated[Column, Meta(description="Its column in the log. Default: the feature's name.")] | None = None
     description: Text = ""
-    minimum: Annotated[float, Meta(description="Smallest sound value. Default: the reference's.")] | None = None
-    maximum: Annotated[float, Meta(description="Largest sound value. Default: the reference's.")] | None = None
+    minimum: Annotated[float, Meta(description="Smallest valid value. Default: the reference's.")] | None = None
+    maximum: Annotated[float, Meta(description="Largest valid value. Default: the reference's.")] | None = None
     bins: Annotated[int, Meta(ge=2, le=100)] | None = None
-    skew: Annotated[Literal["psi", "ks", "js"], Meta(description="The measure of training-serving skew.")] = "psi"
+    skew: Annotated[
+        Literal["psi", "ks", "js"], Meta(description="The statistic that measures training-serving skew.")
+    ] = "psi"
     thresholds: FeatureThresholds = FeatureThresholds()
 
 
 class Source(Part, frozen=True, kw_only=True):
     """An upstream source of features, and how its age is known."""
 
-    max_age: Annotated[Duration, Meta(description="Older is stale; older than twice this is critical.")]
+    max_age: Annotated[Duration, Meta(description="Data older than this is stale; older than twice this is critical.")]
     description: Text = ""
     path: Annotated[Path, Meta(description="Age of the newest file or object here.")] | None = None
     column: Annotated[Column, Meta(description="With path: the newest value of this column instead.")] | None = None
@@ -327,8 +332,8 @@ class Source(Part, frozen=True, kw_only=True):
         Annotated[str, Meta(min_length=1, description="With database: a query that returns one timestamp.")] | None
     ) = None
     url: Annotated[HttpUrl, Meta(description="A JSON health endpoint.")] | None = None
-    field: Annotated[str, Meta(min_length=1, description="With url: the timestamp's place, dotted.")] | None = None
-    tolerance: Annotated[Duration, Meta(description="A timestamp this far in the future is still sound.")] = "1m"
+    field: Annotated[str, Meta(min_length=1, description="With url: the dotted path of the timestamp.")] | None = None
+    tolerance: Annotated[Duration, Meta(description="A timestamp this far in the future is still valid.")] = "1m"
 
 
 class SkewJoin(StrEnum):
@@ -342,15 +347,17 @@ class SkewJoin(StrEnum):
 class Skew(Part, frozen=True, kw_only=True):
     """Training-serving skew: what was logged at serving against what is recomputed offline."""
 
-    path: Annotated[Path, Meta(description="Features recomputed offline, one row an entity and time.")] | None = None
-    format: Annotated[LogFormat, Meta(description="Of its files; sql is not read here.")] = LogFormat.PARQUET
+    path: Annotated[Path, Meta(description="Features recomputed offline, one row per entity and time.")] | None = None
+    format: Annotated[LogFormat, Meta(description="Format of its files; sql is not supported here.")] = (
+        LogFormat.PARQUET
+    )
     join: (
         Annotated[
             SkewJoin,
             Meta(
                 description="id: the row of the same prediction. entity: the entity's latest row at or before the "
-                "prediction. window: no rows are matched, only distributions are compared. Default: by entity where "
-                "the log names one, else by id, else window."
+                "prediction. window: no rows are matched, only distributions are compared. Default: entity if the "
+                "log names one, otherwise id if the log names one, otherwise window."
             ),
         ]
         | None
@@ -362,19 +369,18 @@ class Skew(Part, frozen=True, kw_only=True):
         Annotated[
             Column,
             Meta(
-                description="Since when an offline row holds; with id or window, of which prediction. Default: the log's."
+                description="The time from which an offline row is valid; with id or window, the time of its "
+                "prediction. Default: the log's."
             ),
         ]
         | None
     ) = None
-    max_age: Annotated[Duration, Meta(description="With entity: an older row is no match for a prediction.")] = "48h"
+    max_age: Annotated[Duration, Meta(description="With entity: an older row does not match a prediction.")] = "48h"
     delay: Annotated[
         Duration,
-        Meta(description="How long after a window its offline rows are complete; skew is measured so much later."),
+        Meta(description="How long after a window its offline rows are complete; skew is measured that much later."),
     ] = "0s"
-    tolerance: Annotated[float, Meta(ge=0, description="Relative difference of floats that still counts as equal.")] = (
-        1e-6
-    )
+    tolerance: Annotated[float, Meta(ge=0, description="Relative difference up to which floats count as equal.")] = 1e-6
 
 
 class Concept(Part, frozen=True, kw_only=True):
@@ -382,19 +388,24 @@ class Concept(Part, frozen=True, kw_only=True):
 
     warning_run_length: Annotated[
         float,
-        Meta(ge=50, le=1_000_000, description="Windows without change from one false alarm of the EWMA to the next."),
+        Meta(ge=50, le=1_000_000, description="Average number of unchanged windows between false alarms of the EWMA."),
     ] = 2000.0
     critical_run_length: Annotated[
         float,
-        Meta(ge=50, le=1_000_000, description="Windows without change from one false alarm of the CUSUM to the next."),
+        Meta(ge=50, le=1_000_000, description="Average number of unchanged windows between false alarms of the CUSUM."),
     ] = 20_000.0
     ewma_weight: Annotated[float, Meta(ge=0.05, le=1, description="Weight of the newest window in the EWMA.")] = 0.2
     shift: Annotated[
         float,
-        Meta(ge=0.5, le=4, description="Shift that the CUSUM finds soonest, in standard deviations of a window's gap."),
+        Meta(
+            ge=0.5, le=4, description="Shift that the CUSUM detects fastest, in standard deviations of a window's gap."
+        ),
     ] = 1.0
     baseline_windows: Annotated[
-        int, Meta(ge=30, le=10_000, description="First windows of a reference version, from which the charts learn.")
+        int,
+        Meta(
+            ge=30, le=10_000, description="Number of first windows of a reference version from which the charts learn."
+        ),
     ] = 100
 
 
@@ -416,7 +427,7 @@ class Exporter(Part, frozen=True, kw_only=True):
     job: Annotated[Label, Meta(description="Its Prometheus job. Default: NAME-exporter.")] | None = None
     listen: Port = "127.0.0.1:9108"
     targets: Annotated[tuple[Port, ...], Meta(description="Where Prometheus scrapes it. Default: listen.")] = ()
-    top_bins: Annotated[int, Meta(ge=1, le=10, description="Contributing bins published per feature.")] = 3
+    top_bins: Annotated[int, Meta(ge=1, le=10, description="Number of contributing bins published per feature.")] = 3
     freshness_interval: Duration = "1m"
 
 
@@ -437,9 +448,9 @@ class TelemetrySignal(Part, frozen=True, kw_only=True):
 
     type: SignalType
     interval: (
-        Annotated[Duration, Meta(description="How often it is collected. Default: the scrape interval.")] | None
+        Annotated[Duration, Meta(description="How often the metric is collected. Default: the scrape interval.")] | None
     ) = None
-    series: Annotated[int, Meta(ge=1, description="Label sets of a metric.")] = 1
+    series: Annotated[int, Meta(ge=1, description="Number of label sets of the metric.")] = 1
     sample_rate: Ratio | None = None
     description: Text = ""
 
@@ -458,14 +469,16 @@ class Telemetry(Part, frozen=True, kw_only=True):
     scrape_interval: Duration = "15s"
     evaluation_interval: Duration = "15s"
     rate_window: Annotated[
-        Duration, Meta(description="The range over which rules take rates; at least four scrapes.")
+        Duration, Meta(description="The range over which rules compute rates; at least four scrapes.")
     ] = "5m"
     retention: Retention = Retention()
     prediction_sample_rate: Ratio = 0.01
     trace_sample_rate: Ratio = 0.001
     log_sample_rate: Ratio = 0.1
     predictions_per_day: Annotated[int, Meta(ge=0)] = 1_000_000
-    series_budget: Annotated[int, Meta(ge=1, description="Exported series beyond which compilation refuses.")] = 200_000
+    series_budget: Annotated[
+        int, Meta(ge=1, description="Number of exported series above which compilation fails.")
+    ] = 200_000
     signals: dict[Label, TelemetrySignal] = {}
 
 
@@ -484,19 +497,21 @@ class EventsLog(Part, frozen=True, kw_only=True):
 
     path: Path
     format: LogFormat = LogFormat.PARQUET
-    table: Annotated[Label, Meta(description="The table, where path is a SQLAlchemy URL.")] | None = None
-    password_file: Annotated[Path, Meta(description="Holds the database's password.")] | None = None
+    table: Annotated[Label, Meta(description="The table, if path is a SQLAlchemy URL.")] | None = None
+    password_file: Annotated[Path, Meta(description="File that contains the database's password.")] | None = None
     timestamp: Annotated[
         str,
-        Meta(min_length=1, max_length=200, description="When the event happened (UTC unless it carries a zone)."),
+        Meta(min_length=1, max_length=200, description="When the event happened (UTC unless a time zone is given)."),
     ] = "timestamp"
     event: Annotated[str, Meta(min_length=1, max_length=200, description="The column that names the event.")] = "event"
     amount: (
-        Annotated[str, Meta(min_length=1, max_length=200, description="The column that events with a unit add up.")]
+        Annotated[
+            str, Meta(min_length=1, max_length=200, description="The column that is summed for events with a unit.")
+        ]
         | None
     ) = None
     delay: Annotated[
-        Duration, Meta(description="How long after a step its events are complete; they are counted so much later.")
+        Duration, Meta(description="How long after a step its events are complete; they are counted that much later.")
     ] = "0s"
 
 
@@ -507,11 +522,15 @@ class Event(Part, frozen=True, kw_only=True):
     source: Annotated[
         EventSource, Meta(description="application: `PredictionTelemetry`. log: business.events_log.")
     ] = EventSource.APPLICATION
-    logged_as: Annotated[Label, Meta(description="What the log calls it. Default: the event's name.")] | None = None
+    logged_as: Annotated[Label, Meta(description="Its name in the log. Default: the event's name.")] | None = None
     amount: (
         Annotated[
             str,
-            Meta(min_length=1, max_length=200, description="The column added up. Default: business.events_log.amount."),
+            Meta(
+                min_length=1,
+                max_length=200,
+                description="The column that is summed. Default: business.events_log.amount.",
+            ),
         ]
         | None
     ) = None
@@ -527,7 +546,7 @@ class Event(Part, frozen=True, kw_only=True):
         | None
     ) = None
     unit: (
-        Annotated[Name, Meta(description="Unit of what is added, plural: dollars, seconds. Default: none, a count.")]
+        Annotated[Name, Meta(description="Unit of the sum, in the plural: dollars, seconds. Default: none, a count.")]
         | None
     ) = None
 
@@ -544,28 +563,28 @@ class Kpi(Part, frozen=True, kw_only=True):
     """A business figure: events over events, on a rolling window."""
 
     kind: KpiKind = KpiKind.RATIO
-    numerator: Annotated[Name, Meta(description="An event. For unique: what distinct items are counted of.")]
-    denominator: Annotated[Name, Meta(description="An event. For unique: the catalogue they are a share of.")]
+    numerator: Annotated[Name, Meta(description="An event. For unique: the event whose distinct items are counted.")]
+    denominator: Annotated[Name, Meta(description="An event. For unique: the catalogue that they are a share of.")]
     title: Label | None = None
     description: Text = ""
     window: Duration = "7d"
-    unit: Annotated[Literal["ratio", "seconds", "dollars", "count"], Meta(description="What the figure is in.")] = (
-        "ratio"
-    )
-    drop: Annotated[Levels, Meta(description="Relative fall against the same hour a week before.")] = Levels(
+    unit: Annotated[Literal["ratio", "seconds", "dollars", "count"], Meta(description="The unit of the KPI.")] = "ratio"
+    drop: Annotated[Levels, Meta(description="Relative fall compared with the same hour a week before.")] = Levels(
         warning=0.05, critical=0.10
     )
-    floor: Annotated[float, Meta(gt=0, description="Below this it is critical whatever the week before.")] | None = None
+    floor: Annotated[float, Meta(gt=0, description="Below this it is critical, whatever the week before.")] | None = (
+        None
+    )
 
 
 class Business(Part, frozen=True, kw_only=True):
     """What the system is for, in figures."""
 
-    events_log: Annotated[EventsLog, Meta(description="Where events with `source: log` are.")] | None = None
+    events_log: Annotated[EventsLog, Meta(description="The location of events with `source: log`.")] | None = None
     events: dict[Name, Event] = {}
     kpis: dict[Name, Kpi] = {}
     compare_with: Annotated[Duration, Meta(description="How far back the comparison is.")] = "7d"
-    compare_window: Annotated[Duration, Meta(description="The stretch that is compared, now and then.")] = "1h"
+    compare_window: Annotated[Duration, Meta(description="The interval that is compared, now and then.")] = "1h"
 
     @property
     def logged(self) -> dict[str, Event]:
@@ -615,14 +634,19 @@ class Slo(Part, frozen=True, kw_only=True):
     threshold: (
         Annotated[
             NonNegative,
-            Meta(description="Seconds (latency), days (model staleness) or PSI (drift) that still keep the promise."),
+            Meta(
+                description="Seconds (latency), days (model staleness) or PSI (drift) up to which the objective is met."
+            ),
         ]
         | None
     ) = None
-    stage: Annotated[Name, Meta(description="The latency stage meant. Default: the total.")] | None = None
+    stage: Annotated[Name, Meta(description="The latency stage. Default: the total.")] | None = None
     direction: Annotated[
         Direction,
-        Meta(description="With model_staleness: whether the threshold is the highest or the lowest sound age."),
+        Meta(
+            description="With model_staleness: at_most if the threshold is the highest valid age, at_least if it "
+            "is the lowest."
+        ),
     ] = Direction.AT_MOST
     burn_alerts: Annotated[
         tuple[BurnTier, ...], Meta(description="The tiers of alerts.burn_rate that watch this budget.")
@@ -630,7 +654,7 @@ class Slo(Part, frozen=True, kw_only=True):
     deploy_above: (
         Annotated[
             Ratio,
-            Meta(description="Deployments need more of the budget left than this; null: it holds none back."),
+            Meta(description="Deployments are allowed while more than this share of the budget is left; null: always."),
         ]
         | None
     ) = 0.0
@@ -671,7 +695,7 @@ class AlertPolicy(Timing, frozen=True, kw_only=True):
 class BurnRate(Part, frozen=True, kw_only=True):
     """Spending this share of an error budget within the long window alerts, while the short one still sees it."""
 
-    budget: Annotated[float, Meta(gt=0, le=1, description="The share of the period's budget.")] = 0.02
+    budget: Annotated[float, Meta(gt=0, le=1, description="Share of the period's budget.")] = 0.02
     short: Duration = "5m"
     long: Duration = "1h"
 
@@ -702,62 +726,72 @@ class Alerts(Part, frozen=True, kw_only=True):
         ),
     ] = AlertPolicy(enabled=False, warning=0.25, critical=0.5)
     score_psi: AlertPolicy = AlertPolicy(warning=0.15, critical=0.25, cooldown=Cooldown(warning="6h", critical="6h"))
-    segment_psi: Annotated[AlertPolicy, Meta(description="Of the scores of one segment.")] = AlertPolicy(warning=0.25)
+    segment_psi: Annotated[AlertPolicy, Meta(description="PSI of the scores of one segment.")] = AlertPolicy(
+        warning=0.25
+    )
     segment_gap: Annotated[
         AlertPolicy,
         Meta(
-            description="Change of one segment's prediction less outcome against the reference, in standard deviations "
-            "of the reference's outcomes."
+            description="Change of one segment's prediction minus outcome against the reference, in standard "
+            "deviations of the reference's outcomes."
         ),
     ] = AlertPolicy(warning=0.25)
-    null_rate: Annotated[AlertPolicy, Meta(description="Of nullable features.")] = AlertPolicy(
+    null_rate: Annotated[AlertPolicy, Meta(description="Null rate of nullable features.")] = AlertPolicy(
         warning=0.05, critical=0.25
     )
-    required_null_rate: Annotated[AlertPolicy, Meta(description="Of features that are not nullable.")] = AlertPolicy(
-        warning=0.0, critical=0.05
+    required_null_rate: Annotated[AlertPolicy, Meta(description="Null rate of features that are not nullable.")] = (
+        AlertPolicy(warning=0.0, critical=0.05)
     )
     out_of_range_ratio: AlertPolicy = AlertPolicy(warning=0.01, critical=0.05)
-    skew_psi: Annotated[AlertPolicy, Meta(description="Serving against offline, where the feature's skew is psi.")] = (
-        AlertPolicy(warning=0.10, critical=0.25)
+    skew_psi: Annotated[
+        AlertPolicy, Meta(description="PSI of serving against offline, if the feature's skew is psi.")
+    ] = AlertPolicy(warning=0.10, critical=0.25)
+    skew_ks: Annotated[AlertPolicy, Meta(description="D of serving against offline, if the feature's skew is ks.")] = (
+        AlertPolicy(warning=0.10, critical=0.20)
     )
-    skew_ks: Annotated[
-        AlertPolicy, Meta(description="D of serving against offline, where the feature's skew is ks.")
-    ] = AlertPolicy(warning=0.10, critical=0.20)
-    skew_js: Annotated[AlertPolicy, Meta(description="In nats, where the feature's skew is js.")] = AlertPolicy(
-        warning=0.05, critical=0.15
-    )
+    skew_js: Annotated[
+        AlertPolicy, Meta(description="JS divergence of serving against offline in nats, if the feature's skew is js.")
+    ] = AlertPolicy(warning=0.05, critical=0.15)
     skew_mismatch: Annotated[
         AlertPolicy, Meta(description="Share of predictions whose value differs from the one recomputed offline.")
     ] = AlertPolicy(warning=0.01, critical=0.10)
     mean_shift: Annotated[
-        AlertPolicy, Meta(description="Of the mean and the median, in reference standard deviations.")
+        AlertPolicy, Meta(description="Shift of the mean and of the median, in reference standard deviations.")
     ] = AlertPolicy(warning=2.0)
     variance_ratio: (
         Annotated[
             tuple[NonNegative, NonNegative],
             Meta(
-                description="Lowest and highest sound ratio to the reference, with the timing of mean_shift; null: none."
+                description="Lowest and highest valid ratio to the reference, with the timing of mean_shift; null: "
+                "none."
             ),
         ]
         | None
     ) = (0.5, 2.0)
     cardinality_change: Annotated[
-        AlertPolicy, Meta(description="Relative, of the distinct values that as many rows should hold.")
+        AlertPolicy,
+        Meta(
+            description="Relative change of the number of distinct values against the number "
+            "expected for that many rows."
+        ),
     ] = AlertPolicy(warning=0.10)
-    new_category_ratio: Annotated[AlertPolicy, Meta(description="Share of values unseen in the reference.")] = (
+    new_category_ratio: Annotated[AlertPolicy, Meta(description="Share of values that are not in the reference.")] = (
         AlertPolicy(warning=0.01)
     )
     vanished_categories: Annotated[
-        AlertPolicy, Meta(description="Categories that held 2 % or more of the reference and are gone.")
+        AlertPolicy,
+        Meta(
+            description="Number of categories that made up 2% or more of the reference and are missing from the window."
+        ),
     ] = AlertPolicy(warning=0.0)
     infinite_ratio: Annotated[AlertPolicy, Meta(description="Share of values that are infinite.")] = AlertPolicy(
         warning=0.0, critical=0.05
     )
     range_excess: Annotated[
-        AlertPolicy, Meta(description="Distance of the extremes from the sound range, in widths of it.")
+        AlertPolicy, Meta(description="Distance of the extreme values from the valid range, in widths of that range.")
     ] = AlertPolicy(info=10.0)
     new_columns: Annotated[
-        AlertPolicy, Meta(description="Columns of the log that neither spec nor reference knows.")
+        AlertPolicy, Meta(description="Columns of the log that are in neither the spec nor the reference.")
     ] = AlertPolicy(info=0.0)
     freshness: Annotated[AlertPolicy, Meta(description="Age in multiples of the source's max_age.")] = AlertPolicy(
         warning=1.0, critical=2.0, cooldown=Cooldown(warning="1h", critical="1h")
@@ -774,18 +808,21 @@ class Alerts(Part, frozen=True, kw_only=True):
     )
     error_rate_minimum: Annotated[
         int,
-        Meta(ge=1, description="Fewer failures, or nulls at serving, within the rate window than this are no rate."),
+        Meta(
+            ge=1,
+            description="With fewer failures, or nulls at serving, within the rate window than this, no rate alerts.",
+        ),
     ] = 5
     feedback_rate: Annotated[AlertPolicy, Meta(description="Relative fall of the share of outcomes received.")] = (
         AlertPolicy(warning=0.2, critical=0.5)
     )
     concept_drift: Annotated[Timing, Meta(description="The limits follow from the run lengths in concept.")] = Timing()
     feedback_delay: Annotated[
-        AlertPolicy, Meta(description="95 % of the outcomes come within this share of their maximal delay.")
+        AlertPolicy, Meta(description="95th percentile of the delay of outcomes, as a share of their maximum delay.")
     ] = AlertPolicy(warning=0.8)
     feedback_rejected: Annotated[
         AlertPolicy,
-        Meta(description="Share of outcomes of no use: early, late, duplicate, orphaned, invalid, untimed."),
+        Meta(description="Share of outcomes that are rejected: early, late, duplicate, orphaned, invalid, untimed."),
     ] = AlertPolicy(warning=0.02)
     label_shift: Annotated[
         AlertPolicy,
@@ -797,13 +834,11 @@ class Alerts(Part, frozen=True, kw_only=True):
     performance_loss: Annotated[
         AlertPolicy,
         Meta(
-            description="Share of the reference's quality that is lost: of the AUC above chance, of the NDCG; for "
-            "continuous outcomes the relative rise of the mean absolute error."
+            description="Lost share of the reference's performance: of the AUC above chance, or of the NDCG; for "
+            "continuous outcomes, the relative rise of the mean absolute error."
         ),
     ] = AlertPolicy(warning=0.25, critical=0.5)
-    business_drop: Annotated[Timing, Meta(description="The levels and the floor are each KPI's own.")] = Timing(
-        for_="30m"
-    )
+    business_drop: Annotated[Timing, Meta(description="Each KPI has its own levels and floor.")] = Timing(for_="30m")
     gpu_utilization: Annotated[AlertPolicy, Meta(description="Share of time a GPU is busy.")] = AlertPolicy(
         warning=0.95, for_="15m"
     )
@@ -811,7 +846,7 @@ class Alerts(Part, frozen=True, kw_only=True):
     feature_status: Annotated[Timing, Meta(description="A feature that is missing, of another type or all null.")] = (
         Timing()
     )
-    monitoring: Annotated[Timing, Meta(description="The monitoring's own health.")] = Timing(
+    monitoring: Annotated[Timing, Meta(description="Health of the monitoring itself.")] = Timing(
         for_="5m", keep_firing_for="5m"
     )
     many_features: Annotated[
@@ -833,20 +868,22 @@ class Slack(Part, frozen=True, kw_only=True):
             extra_json_schema={"patternErrorMessage": "must be #channel or @person"},
         ),
     ]
-    webhook_file: Annotated[Path, Meta(description="File that holds the webhook URL.")]
+    webhook_file: Annotated[Path, Meta(description="File that contains the webhook URL.")]
 
 
 class PagerDuty(Part, frozen=True, kw_only=True):
     """A PagerDuty service reached by Events v2."""
 
-    routing_key_file: Annotated[Path, Meta(description="File that holds the integration key.")]
+    routing_key_file: Annotated[Path, Meta(description="File that contains the integration key.")]
     url: HttpUrl | None = None
 
 
 class Webhook(Part, frozen=True, kw_only=True):
     """Any endpoint that takes Alertmanager's own JSON: by an address in a file, or by one that is no secret."""
 
-    url_file: Annotated[Path, Meta(description="File that holds the URL; Alertmanager 0.26 and newer.")] | None = None
+    url_file: (
+        Annotated[Path, Meta(description="File that contains the URL; for Alertmanager 0.26 and newer.")] | None
+    ) = None
     url: HttpUrl | None = None
 
 
@@ -882,10 +919,12 @@ class Routing(Part, frozen=True, kw_only=True):
     info: Annotated[Label, Meta(description="A receiver. Default: nobody.")] | None = None
     warning: Label | None = None
     critical: Label | None = None
-    watchdog: Annotated[Label, Meta(description="The dead man's receiver of the Watchdog alert.")] | None = None
+    watchdog: Annotated[Label, Meta(description="The receiver of the Watchdog alert (dead man's switch).")] | None = (
+        None
+    )
     group_wait: Duration = "30s"
     group_interval: Duration = "5m"
-    quiet_hours: Annotated[tuple[WeeklyTime, ...], Meta(description="When warnings wait.")] = ()
+    quiet_hours: Annotated[tuple[WeeklyTime, ...], Meta(description="Times when warnings are held back.")] = ()
     maintenance: tuple[Maintenance, ...] = ()
 
 
@@ -936,7 +975,7 @@ class Links(Part, frozen=True, kw_only=True):
     """Where people are sent."""
 
     grafana: HttpUrl = "http://localhost:3000"
-    runbooks: Annotated[HttpUrl, Meta(description="Folder under which the generated runbooks are served.")] = (
+    runbooks: Annotated[HttpUrl, Meta(description="URL of the folder in which the generated runbooks are served.")] = (
         "https://example.com/runbooks"
     )
 

@@ -30,24 +30,24 @@ def receivers(spec: Spec) -> Iterator[Problem]:
     for name, receiver in spec.routing.receivers.items():
         path: KeyPath = ("routing", "receivers", name)
         if name == NOBODY:
-            message = "is the name of the receiver that tells nobody, which is always there"
+            message = "is the name of the built-in receiver that notifies nobody"
             yield Problem((path,), message, "reserved-name", "call it something else", at_key=True)
         if name not in used:
             hint = f"name it under one of {', '.join(_ROLES)}, or remove it"
             paths = (path, *(("routing", role) for role in _ROLES))
-            yield Problem(paths, "is told of nothing", "unused", hint, at_key=True)
+            yield Problem(paths, "receives no notifications", "unused", hint, at_key=True)
         if receiver.pagerduty:
             yield from _url((*path, "pagerduty", "url"), receiver.pagerduty.url)
         if webhook := receiver.webhook:
             yield from _url((*path, "webhook", "url"), webhook.url)
             if (webhook.url is None) == (webhook.url_file is None):
-                message = "needs either url_file, or url for an address that is no secret"
+                message = "needs either url_file, or url for an address that is not secret"
                 yield Problem(((*path, "webhook"),), message, "consistency")
 
 
 def _url(path: KeyPath, url: str | None) -> Iterator[Problem]:
     if url is not None and not _URL.fullmatch(url):
-        yield Problem((path,), "is no URL that Alertmanager accepts", "url", "escape odd characters as %XX")
+        yield Problem((path,), "is not a URL that Alertmanager accepts", "url", "escape odd characters as %XX")
 
 
 def cooldowns(spec: Spec) -> Iterator[Problem]:
@@ -66,20 +66,22 @@ def cooldowns(spec: Spec) -> Iterator[Problem]:
 def escalation(spec: Spec) -> Iterator[Problem]:
     """Somebody is told at once, at every level, and by ways that reach them."""
     if spec.escalation and milliseconds(spec.escalation[0].after):
-        message = f"is {spec.escalation[0].after}: until then nobody would be told"
-        yield Problem((("escalation", 0, "after"), ("escalation",)), message, "gap", "begin with 0m")
+        message = f"is {spec.escalation[0].after}: until then nobody would be notified"
+        yield Problem((("escalation", 0, "after"), ("escalation",)), message, "gap", "start with 0m")
     for index, level in enumerate(spec.escalation):
         path: KeyPath = ("escalation", index)
         if milliseconds(level.after) % _MINUTE:
-            yield Problem(((*path, "after"),), "is no whole number of minutes, in which PagerDuty escalates", "range")
+            yield Problem(
+                ((*path, "after"),), "is not a whole number of minutes, which is what PagerDuty counts in", "range"
+            )
         if not (level.contacts or spec.on_call.rotation):
-            hint = "give it contacts, or name who takes turns under on_call.rotation"
+            hint = "give it contacts, or list responders under on_call.rotation"
             paths = (path, (*path, "contacts"), ("on_call", "rotation"))
             yield Problem(paths, "reaches nobody: it has no contacts, and nobody is on call", "consistency", hint)
         yield from _reachable(spec, path, level)
     if spec.on_call.rotation and spec.escalation and all(level.contacts for level in spec.escalation):
-        message = "is called by no level of escalation: each has contacts of its own"
-        hint = "leave the contacts of one level empty"
+        message = "is not used by any escalation level: each has its own contacts"
+        hint = "remove the contacts of one level"
         yield Problem((("on_call", "rotation"), ("escalation",)), message, "unused", hint)
 
 
@@ -92,14 +94,14 @@ def _reachable(spec: Spec, path: KeyPath, level: EscalationLevel) -> Iterator[Pr
             if responder and needed and getattr(responder, needed) is None:
                 paths: tuple[KeyPath, ...] = ((*path, "via", position), ("responders", name))
                 message = f"is {method}, but responders.{quoted(name)} has no {needed}"
-                yield Problem(paths, message, "consistency", f"add {needed}, or take {method} out")
+                yield Problem(paths, message, "consistency", f"add {needed}, or remove {method}")
 
 
 def responders(spec: Spec) -> Iterator[Problem]:
     """A telephone number can be dialled from anywhere."""
     for name, responder in spec.responders.items():
         if not _dialled(responder):
-            message = f"is {quoted(responder.phone or '')}, which lacks the country's code"
+            message = f"is {quoted(responder.phone or '')}, which lacks the country code"
             hint = "write it as +1-555-0100: a plus, the code, a dash or space, digits"
             yield Problem((("responders", name, "phone"),), message, "range", hint)
 
@@ -111,7 +113,7 @@ def _dialled(responder: Responder) -> bool:
 def shift(spec: Spec) -> Iterator[Problem]:
     """PagerDuty counts a turn of the rotation in whole seconds, of an hour or more."""
     if milliseconds(spec.on_call.shift) < 60 * _MINUTE:
-        message = f"is {spec.on_call.shift}; a shift lasts an hour or more"
+        message = f"is {spec.on_call.shift}; a shift lasts at least an hour"
         yield Problem((("on_call", "shift"),), message, "range")
 
 

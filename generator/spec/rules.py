@@ -76,11 +76,11 @@ def _serving(spec: Spec) -> Iterator[Problem]:
     enabled = ("serving", "enabled")
     if not spec.serving.enabled:
         for name in (event for event in spec.business.events if event not in spec.business.logged):
-            message = "is counted by the serving application, which serving.enabled: false says there is none of"
+            message = "is counted by the serving application, which serving.enabled: false turns off"
             yield Problem((("business", "events", name), enabled), message, "consistency")
     elif spec.serving_job == spec.exporter_job:
         message = f"is {quoted(spec.serving_job)}, the Prometheus job of the serving application"
-        yield Problem((("exporter", "job"), ("serving", "job")), message, "duplicate", "give each its own job")
+        yield Problem((("exporter", "job"), ("serving", "job")), message, "duplicate", "give each a job of its own")
 
 
 def _dangling(path: KeyPath, name: str, known: Collection[str], section: KeyPath) -> Iterator[Problem]:
@@ -100,7 +100,7 @@ def _stages(spec: Spec) -> Iterator[Problem]:
         path = ("slos", name, "stage")
         if slo.stage is not None and slo.kind is not SloKind.LATENCY:
             kind = ("slos", name, "kind")
-            yield Problem((path, kind), "has a meaning only where kind is latency", "consistency")
+            yield Problem((path, kind), "has an effect only if kind is latency", "consistency")
         elif slo.stage is not None and slo.stage not in known:
             message = f"is {quoted(slo.stage)}, which {dotted(stages)} does not list"
             yield Problem((path, stages), message, "dangling-reference", did_you_mean(slo.stage, known))
@@ -116,7 +116,7 @@ def _levels(spec: Spec) -> Iterator[Problem]:
             given = [(severity, level) for severity, level in levels if level is not None]
             for (low, lower), (high, higher) in pairwise(given):
                 if lower > higher:
-                    message = f"{lower} is beyond {high} {higher}"
+                    message = f"{lower} is above {high} {higher}"
                     yield Problem(((*path, low), (*path, high)), message, "order")
 
 
@@ -164,8 +164,8 @@ def _series_budget(spec: Spec) -> Iterator[Problem]:
     total = sum(family.series for family in families)
     if total > budget:
         most = ", ".join(f"{family.family} {family.series:,} ({family.counted})" for family in families[:_DEAREST])
-        message = f"is {budget:,}, and up to {total:,} series would be exported; most: {most}"
-        hint = "have fewer features, top_bins or endpoints, or raise the budget"
+        message = f"is {budget:,}, and up to {total:,} series would be exported; the largest families: {most}"
+        hint = "reduce features, top_bins or endpoints, or raise the budget"
         paths: tuple[KeyPath, ...] = (("telemetry", "series_budget"), ("features",))
         yield Problem(paths, message, "series-budget", hint)
 
@@ -174,7 +174,7 @@ def _escalation(spec: Spec) -> Iterator[Problem]:
     for index, (before, level) in enumerate(pairwise(spec.escalation), start=1):
         if milliseconds(level.after) <= milliseconds(before.after):
             path, previous = ("escalation", index, "after"), ("escalation", index - 1, "after")
-            message = f"{level.after} is not later than the {before.after} of the level before"
+            message = f"{level.after} is not later than the {before.after} of the previous level"
             yield Problem((path, previous), message, "order")
 
 
@@ -202,8 +202,8 @@ def _source(path: KeyPath, source: Source) -> Iterator[Problem]:
     """A source's age is known from files, from a database or from a URL, or not at all."""
     ways = [way for way in ("path", "database", "url") if getattr(source, way) is not None]
     if len(ways) > 1:
-        message = f"is one of several ways to know the age of the source: {', '.join(ways)}"
-        yield Problem(tuple((*path, way) for way in reversed(ways)), message, "consistency", "keep one of them")
+        message = f"is one of several ways to determine the age of the source: {', '.join(ways)}"
+        yield Problem(tuple((*path, way) for way in reversed(ways)), message, "consistency", "keep only one of them")
     for key, needed in (
         ("column", "path"),
         ("query", "database"),
@@ -213,7 +213,7 @@ def _source(path: KeyPath, source: Source) -> Iterator[Problem]:
         ("url", "field"),
     ):
         if getattr(source, key) is not None and getattr(source, needed) is None:
-            message = f"has no meaning without {needed}"
+            message = f"has no effect without {needed}"
             yield Problem(((*path, key), (*path, needed)), message, "consistency")
 
 
@@ -248,8 +248,8 @@ def _secrets(spec: Spec) -> Iterator[Problem]:
             urls["routing", "receivers", name, "webhook", "url"] = receiver.webhook.url
     for path, url in urls.items():
         if url and _URL_WITH_PASSWORD.match(url):
-            hint = "take it out; use a password_file, a credentials file or the environment"
-            yield Problem((path,), "holds a password, and specs are committed", "secret", hint)
+            hint = "remove it; use a password_file, a credentials file or the environment"
+            yield Problem((path,), "contains a password, and specs are committed", "secret", hint)
 
 
 def _columns(spec: Spec) -> Iterator[Problem]:
@@ -280,7 +280,7 @@ def _log(spec: Spec) -> Iterator[Problem]:
         yield Problem(paths, "sql needs prediction_log.table", "consistency")
     if log.password_file is not None and log.format is not LogFormat.SQL:
         paths = (("prediction_log", "password_file"), ("prediction_log", "format"))
-        yield Problem(paths, "has no meaning without format: sql", "consistency")
+        yield Problem(paths, "has no effect without format: sql", "consistency")
     if outcome is None:
         return
     where = ("prediction_log", "outcome")
@@ -304,7 +304,7 @@ def _outcome(log: PredictionLog, outcome: Outcome, where: KeyPath) -> Iterator[P
     needs = {"format": "path", "table": "path", "password_file": "path", "id": "path", "catalogue": "item"}
     for key, needed in needs.items():
         if getattr(outcome, key) is not None and getattr(outcome, needed) is None:
-            message = f"has no meaning without {needed}"
+            message = f"has no effect without {needed}"
             yield Problem(((*where, key), where), message, "consistency")
 
 
@@ -318,11 +318,11 @@ def _skew(spec: Spec) -> Iterator[Problem]:
             (join, ("prediction_log", "entity")), "is entity, which needs prediction_log.entity", "consistency"
         )
     if skew.path is not None and skew.format is LogFormat.SQL:
-        yield Problem((("skew", "format"),), "sql cannot be read here; write the rows to files", "consistency")
+        yield Problem((("skew", "format"),), "sql is not supported here; write the rows to files", "consistency")
     for name, feature in spec.features.items():
         suitable = [other.name for other in STATISTICS if other.skew and other.suits(feature.type)]
         if feature.skew not in suitable:
-            message = f"{feature.skew} compares numbers, and this feature is {feature.type}"
+            message = f"{feature.skew} compares numbers, but this feature is {feature.type}"
             yield Problem((("features", name, "skew"),), message, "consistency", f"use {' or '.join(suitable)}")
 
 
@@ -333,8 +333,8 @@ def _event_names(spec: Spec) -> Iterator[Problem]:
         taken = [name for name in (contract.event(event), contract.name(event)) if uses[name] > 1]
         if taken:
             path = ("business", "events", event)
-            message = f"would be the metric {taken[0]}, which there is already"
-            yield Problem((path,), message, "reserved-name", "call it something else", at_key=True)
+            message = f"would become the metric {taken[0]}, which already exists"
+            yield Problem((path,), message, "reserved-name", "choose another name", at_key=True)
 
 
 def _repetitions(spec: Spec) -> Iterator[Problem]:
@@ -346,7 +346,7 @@ def _repetitions(spec: Spec) -> Iterator[Problem]:
                     if isinstance(value, str) and value in values[:index]:
                         where = (*path, name, index)
                         first = (*path, name, values.index(value))
-                        yield Problem((where, first), f"lists {quoted(value)} again", "duplicate")
+                        yield Problem((where, first), f"lists {quoted(value)} twice", "duplicate")
 
 
 def _ports(spec: Spec) -> Iterator[Problem]:
@@ -364,7 +364,7 @@ def _ports(spec: Spec) -> Iterator[Problem]:
 def _people(spec: Spec) -> Iterator[Problem]:
     rotation = set(spec.on_call.rotation)
     if 0 < len(rotation) < SMALLEST_ROTATION:
-        message = f"needs at least {SMALLEST_ROTATION} responders, or they burn out; it has {len(rotation)}"
+        message = f"needs at least {SMALLEST_ROTATION} responders, so that nobody burns out; it has {len(rotation)}"
         yield Problem((("on_call", "rotation"),), message, "range")
     for name, receiver in spec.routing.receivers.items():
         if not (receiver.slack or receiver.pagerduty or receiver.webhook):
@@ -389,7 +389,7 @@ def _times(spec: Spec) -> Iterator[Problem]:
     for index, hours in enumerate(spec.routing.quiet_hours):
         if hours.start in {hours.end, "24:00"}:
             path = ("routing", "quiet_hours", index)
-            message = f"{hours.start} leaves nothing before the end {hours.end}"
+            message = f"{hours.start} leaves no time before the end {hours.end}"
             yield Problem(((*path, "start"), (*path, "end")), message, "order")
 
 
@@ -420,7 +420,7 @@ def _timezone(path: KeyPath, name: str) -> Iterator[Problem]:
         zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         hint = did_you_mean(name, zoneinfo.available_timezones())
-        yield Problem((path,), f"is {quoted(name)}, which is no time zone", "timezone", hint)
+        yield Problem((path,), f"is {quoted(name)}, which is not a time zone", "timezone", hint)
 
 
 _RULES = (

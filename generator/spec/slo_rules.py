@@ -35,16 +35,16 @@ def _kind(spec: Spec, path: KeyPath, slo: Slo) -> Iterator[Problem]:
         message = f"is {slo.kind}, which needs a threshold above 0 in {_THRESHOLDS[slo.kind]}"
         yield Problem((kind, threshold), message, "consistency")
     elif slo.kind not in _THRESHOLDS and slo.threshold is not None:
-        message = f"has no meaning where kind is {slo.kind}"
+        message = f"has no effect if kind is {slo.kind}"
         yield Problem((threshold, kind), message, "consistency")
     if slo.direction is Direction.AT_LEAST and slo.kind is not SloKind.MODEL_STALENESS:
-        message = "at_least has a meaning only where kind is model_staleness"
+        message = "at_least has an effect only if kind is model_staleness"
         yield Problem(((*path, "direction"), kind), message, "consistency")
     if slo.kind in _OF_SERVING and not spec.serving.enabled:
-        message = f"is {slo.kind}, which is measured at the serving application that serving.enabled: false says there is none of"
+        message = f"is {slo.kind}, measured at the serving application, which serving.enabled: false turns off"
         yield Problem((kind, ("serving", "enabled")), message, "consistency")
     if slo.kind is SloKind.FRESHNESS and not spec.sources:
-        yield Problem((kind,), "is freshness, and no sources are defined", "consistency")
+        yield Problem((kind,), "is freshness, but no sources are defined", "consistency")
 
 
 def _tiers(spec: Spec, path: KeyPath, slo: Slo) -> Iterator[Problem]:
@@ -61,4 +61,4 @@ def _tiers(spec: Spec, path: KeyPath, slo: Slo) -> Iterator[Problem]:
 
 def _never(slo: Slo, found: Burn) -> str:
     factor, budget, needed = (number(float(x)) for x in (found.factor, error_budget(slo), found.error_ratio))
-    return f"lets {found.tier} never fire: it needs more than {factor} x {budget} = {needed} of all events to fail"
+    return f"never lets {found.tier} fire: it needs more than {factor} x {budget} = {needed} of all events to fail"

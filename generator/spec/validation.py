@@ -17,7 +17,7 @@ MAX_VIOLATIONS = 2000
 _DURATION_PATTERN = get_args(Duration)[1].pattern
 _KINDS = {
     "string": "text",
-    "integer": "a whole number",
+    "integer": "an integer",
     "number": "a number",
     "boolean": "true or false",
     "array": "a list",

@@ -17,14 +17,16 @@ if TYPE_CHECKING:
 
 @click.group(cls=Group)
 def annotate() -> None:
-    """Note a deployment or a change of a pipeline, for the dashboards to mark."""
+    """Record a deployment or a pipeline change, to be marked on the dashboards."""
 
 
-version_option = click.option("--version", type=label, required=True, metavar="V", help="What it is now.")
+version_option = click.option("--version", type=label, required=True, metavar="V", help="The new version.")
 author_option = click.option(
-    "--author", type=label, envvar="USER", default="unknown", metavar="WHO", help="Who did it.  [default: you]"
+    "--author", type=label, envvar="USER", default="unknown", metavar="WHO", help="The author.  [default: you]"
 )
-at_option = click.option("--at", "moment", callback=instant, metavar="TIME", help="When.  [default: now]")
+at_option = click.option(
+    "--at", "moment", callback=instant, metavar="TIME", help="The time of the change.  [default: now]"
+)
 
 
 @annotate.command("deployment")
@@ -33,7 +35,7 @@ at_option = click.option("--at", "moment", callback=instant, metavar="TIME", hel
 @author_option
 @at_option
 def annotate_deployment(spec_path: Path, version: str, author: str, moment: datetime | None) -> None:
-    """Note that a model was deployed.
+    """Record that a model was deployed.
 
     The serving instrumentation tells of new model versions by itself; this is for what it cannot see, such as a
     rollback of configuration.
@@ -50,7 +52,7 @@ def annotate_deployment(spec_path: Path, version: str, author: str, moment: date
 @author_option
 @at_option
 def annotate_pipeline(spec_path: Path, name: str, version: str, author: str, moment: datetime | None) -> None:
-    """Note that the pipeline NAME was changed: a source of the spec, or any other that matters to it."""
+    """Record that the pipeline NAME was changed: a source of the spec, or any other relevant pipeline."""
     from mlvitals.exporters.sections.changes import ChangeKind
 
     spec = load(spec_path)
@@ -76,4 +78,4 @@ def _note(
     change = Change(kind, name, moment or datetime.now(UTC), version, author)
     with closing(open_results(spec.results, base_dir)) as results:
         results.note(spec.system.name, change)
-    click.echo(f"noted {kind} {name} {version} at {change.moment:%Y-%m-%dT%H:%M:%SZ}")
+    click.echo(f"recorded {kind} {name} {version} at {change.moment:%Y-%m-%dT%H:%M:%SZ}")

@@ -14,26 +14,30 @@ def _within_lookback(_ctx: click.Context, _param: click.Parameter, spacing: time
     from mlvitals.exporters.publish.openmetrics import LOOKBACK
 
     if not timedelta(seconds=1) <= spacing < LOOKBACK:
-        raise click.BadParameter("give from 1s to below 5m; Prometheus finds a sample for 5 minutes")
+        raise click.BadParameter("must be at least 1s and below 5m; Prometheus looks back 5 minutes for a sample")
     return spacing
 
 
 @click.command()
 @spec_argument
-@click.option("--start", callback=instant, required=True, metavar="TIME", help="Windows that end after this time,")
-@click.option("--end", callback=instant, required=True, metavar="TIME", help="and not after this one, are measured.")
-@click.option("--openmetrics", type=OUTPUT, metavar="FILE", help="Write their metrics for promtool.")
+@click.option(
+    "--start", callback=instant, required=True, metavar="TIME", help="Measure windows that end after this time,"
+)
+@click.option("--end", callback=instant, required=True, metavar="TIME", help="and no later than this time.")
+@click.option("--openmetrics", type=OUTPUT, metavar="FILE", help="Write the metrics for promtool.")
 @click.option(
     "--every",
     type=duration,
     callback=_within_lookback,
     default="4m",
     show_default=True,
-    help="Time between samples of a series.",
+    help="Time between the samples of a series.",
 )
 @click.option("--save", is_flag=True, help="Store the results in the results database.")
-@click.option("--reference", "version", help="A version or alias. Default: the one in force.")
-@click.option("--instance", metavar="HOST:PORT", help="Label instance of the samples. Default: the exporter's address.")
+@click.option("--reference", "version", help="A version or alias. Default: the active one.")
+@click.option(
+    "--instance", metavar="HOST:PORT", help="The instance label of the samples. Default: the exporter's address."
+)
 def backfill(
     spec_path: Path,
     start: datetime,
@@ -44,9 +48,9 @@ def backfill(
     version: str | None,
     instance: str | None,
 ) -> None:
-    """Measure the windows of the past, for Prometheus and for the results database.
+    """Measure past windows for Prometheus and the results database.
 
-    Prometheus takes the file with: promtool tsdb create-blocks-from openmetrics FILE DATA_DIRECTORY
+    Import the file into Prometheus with: promtool tsdb create-blocks-from openmetrics FILE DATA_DIRECTORY
     """
     from rich.progress import track
 
@@ -61,7 +65,7 @@ def backfill(
     from mlvitals.terminal.drift import backfill_summary
 
     if not (openmetrics or save):
-        raise click.UsageError("say where the results go: --openmetrics FILE, --save or both")
+        raise click.UsageError("choose where the results go: --openmetrics FILE, --save or both")
     spec, now = load(spec_path), datetime.now(UTC)
     length, step, grace = window_times(spec)
     newest = newest_end(now, step, grace)
@@ -81,7 +85,7 @@ def backfill(
             results = stack.enter_context(closing(open_results(spec.results, spec_path.parent)))
         reports = measured(spec, spec_path.parent, loaded, windows, measured_at=now, history=history, results=results)
         shown = track(reports, "Measuring", len(windows), console=told, transient=True, disable=not told.is_terminal)
-        found = Counter(report.urgency for report in shown)
+        found = Counter(report.severity for report in shown)
         backfill_summary(found, told)
         if history and openmetrics:
             with replacing(openmetrics) as file:

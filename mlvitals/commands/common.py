@@ -1,5 +1,6 @@
 """What the commands share: arguments, loading, writing, and errors as messages."""
 
+import io
 import math
 import sys
 from datetime import UTC, datetime, timedelta
@@ -21,7 +22,7 @@ class _Output(click.Path):
         """Take a path."""
         path: Any = super().convert(value, param, ctx)
         if not path.parent.is_dir():
-            self.fail(f"there is no folder {str(path.parent)!r}; make it first", param, ctx)
+            self.fail(f"the folder {str(path.parent)!r} does not exist; create it first", param, ctx)
         return path
 
 
@@ -44,7 +45,7 @@ compress_option = click.option(
     default=1.0,
     callback=_finite,
     metavar="FACTOR",
-    help="Divide every duration of the spec: 180 plays an hour in 20 seconds.",
+    help="Divide every duration of the spec by FACTOR: with 180, an hour takes 20 seconds.",
 )
 
 
@@ -53,10 +54,13 @@ class Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an error that is the user's to fix becomes a message and exit code 1."""
-        from mlvitals.generator.errors import UserError
+        from mlvitals.generator.errors import UserError, without_secrets
 
         try:
             return super().invoke(ctx)
+        except click.ClickException as error:
+            error.message = without_secrets(error.message)  # type: ignore[misc]  # what click shows
+            raise
         except UserError as error:
             fail(str(error))
         except ModuleNotFoundError as error:
@@ -68,6 +72,12 @@ class Group(click.Group):
             sys.exit(1)
         except OSError as error:
             fail(f"{error.filename or 'system'}: {error.strerror or error}")
+
+
+def replace_unprintable() -> None:
+    """Print characters that standard output's encoding lacks as question marks: none is worth losing a result for."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="replace")
 
 
 def fail(message: str) -> NoReturn:
@@ -117,16 +127,18 @@ def duration(text: str) -> timedelta:
     except msgspec.ValidationError:
         raise click.BadParameter(f"{text!r} is not a duration such as 300ms, 1h or 30d") from None
     except OverflowError:
-        raise click.BadParameter(f"{text} is longer than time is counted") from None
+        raise click.BadParameter(f"{text} is too long") from None
     if not length:
-        raise click.BadParameter(f"{text} is no time at all")
+        raise click.BadParameter(f"{text} is zero; give a longer duration")
     return length
 
 
 def label(text: str) -> str:
     """Take a text that is shown in one line and may be a label of a metric."""
     if not (0 < len(text) <= 200 and text.isprintable() and text == text.strip()):
-        raise click.BadParameter("give a printable text of 1 to 200 characters, without white space around it")
+        raise click.BadParameter(
+            "must be a printable text of 1 to 200 characters without leading or trailing white space"
+        )
     return text
 
 
@@ -158,7 +170,7 @@ def instant(_ctx: click.Context, _param: click.Parameter, text: str | None) -> d
         raise click.BadParameter(f"{text!r} is not a time such as 2013-07-01 or 2013-07-01T12:00Z") from None
     # Zones and what reads a little around a window need room at both ends of the calendar.
     if not 1900 <= instant.year <= 2900:
-        raise click.BadParameter(f"{text!r} is not within the years 1900 to 2900")
+        raise click.BadParameter(f"{text!r} is not between the years 1900 and 2900")
     return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 

@@ -11,6 +11,7 @@ import click
 from mlvitals.commands.common import (
     OUTPUT,
     compress_option,
+    fail,
     http_url,
     instant,
     load,
@@ -29,19 +30,23 @@ if TYPE_CHECKING:
 
 @click.command()
 @spec_argument
-@click.option("--start", callback=instant, metavar="TIME", help="Begin of the window, UTC unless it has a zone.")
+@click.option("--start", callback=instant, metavar="TIME", help="Start of the window. UTC unless a time zone is given.")
 @click.option("--end", callback=instant, metavar="TIME", help="End of the window. Default: the last complete window.")
-@click.option("--data", type=click.Path(path_type=Path, exists=True), help="Read this instead of the prediction log.")
-@click.option("--reference", "version", help="A version or alias. Default: the one in force.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True),
+    help="Read this file or folder instead of the prediction log.",
+)
+@click.option("--reference", "version", help="A version or alias. Default: the active one.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON (schema mlvitals.drift/1).")
-@click.option("--html", type=OUTPUT, metavar="FILE", help="Write the report as one self-contained page.")
+@click.option("--html", type=OUTPUT, metavar="FILE", help="Write the report as a self-contained HTML page.")
 @click.option("--save", is_flag=True, help="Store the result in the results database.")
-@click.option("--textfile", type=OUTPUT, metavar="FILE", help="Write the metrics for node_exporter, to a file *.prom.")
+@click.option("--textfile", type=OUTPUT, metavar="FILE", help="Write the metrics for node_exporter to a *.prom file.")
 @click.option("--pushgateway", type=http_url, metavar="URL", help="Push the metrics to a Pushgateway.")
 @click.option(
     "--fail-on",
     type=click.Choice(["info", "warning", "critical"]),
-    help="Exit with 1 when anything at least this bad was found.",
+    help="Exit with 1 if anything of at least this severity was found.",
 )
 @compress_option
 def drift(
@@ -60,9 +65,9 @@ def drift(
 ) -> None:
     """Measure one window of the prediction log against the reference.
 
-    Exits with 0 once the window is measured, whatever was found, unless --fail-on says otherwise.
+    Exits with 0 once the window is measured, whatever the result, unless --fail-on is given. If nothing could be read,
+    nothing was measured: exits with 1.
     """
-    from mlvitals.exporters.publish.results import open_results
     from mlvitals.exporters.window.history import drift_history, judge
     from mlvitals.exporters.window.measure import measure_window
     from mlvitals.generator.spec.model import Severity
@@ -80,21 +85,22 @@ def drift(
     report = judge(spec, report, drift_history(spec, report, past))
     if save and report.events:
         report = _with_totals(spec, spec_path.parent, report)
-    if as_json:
-        click.echo(report.to_json())
-    else:
-        drift_table(report, console())
-    if html:
-        from mlvitals.exporters.publish.html.page import html_page
-
-        write(html, html_page(report).encode())
-    if save:
-        with closing(open_results(spec.results, spec_path.parent)) as results:
-            results.save(report)
-    if textfile or pushgateway:
-        _publish(spec, spec_path.parent, report, begin, textfile, pushgateway)
+    try:  # files first: whoever reads them must not depend on what a terminal can show
+        _hand_over(spec, spec_path.parent, report, begin, html=html, save=save, textfile=textfile, gateway=pushgateway)
+    finally:
+        if as_json:
+            click.echo(report.to_json())
+        else:
+            drift_table(report, console())
+    if not report.is_measured:
+        fail(f"nothing was measured: no row of the window {_unread(report)}")
     if fail_on and report.is_at_least(Severity(fail_on)):
         sys.exit(1)
+
+
+def _unread(report: "WindowReport") -> str:
+    files = len({problem.path for problem in report.problems})
+    return f"could be read, and {files} of its files could not be read in full" if files else "is in the log"
 
 
 def _past_windows(spec: "Spec", base_dir: Path, report: "WindowReport") -> "list[PastWindow]":
@@ -116,6 +122,31 @@ def _with_totals(spec: "Spec", base_dir: Path, report: "WindowReport") -> "Windo
 
     with closing(open_results(spec.results, base_dir)) as results:
         return with_totals(spec, report, results)
+
+
+def _hand_over(
+    spec: "Spec",
+    base_dir: Path,
+    report: "WindowReport",
+    begin: datetime,
+    *,
+    html: Path | None,
+    save: bool,
+    textfile: Path | None,
+    gateway: str | None,
+) -> None:
+    """Write, store and push the report, whatever was asked for."""
+    if html:
+        from mlvitals.exporters.publish.html.page import html_page
+
+        write(html, html_page(report).encode())
+    if save:
+        from mlvitals.exporters.publish.results import open_results
+
+        with closing(open_results(spec.results, base_dir)) as results:
+            results.save(report)
+    if textfile or gateway:
+        _publish(spec, base_dir, report, begin, textfile, gateway)
 
 
 def _publish(
@@ -146,7 +177,7 @@ def _window(spec: "Spec", start: datetime | None, end: datetime | None) -> "Wind
 
     if start and end:
         if end <= start:
-            raise click.BadParameter("the window must end after it begins", param_hint="--end")
+            raise click.BadParameter("the window must end after it starts", param_hint="--end")
         return Window(start, end)
     if start or end:
         raise click.UsageError("give both --start and --end, or neither")

@@ -12,13 +12,25 @@ from mlvitals.commands.common import FILE, OUTPUT, load, reference_store, spec_a
 @click.command("evaluate")
 @spec_argument
 @click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True, metavar="DIR")
-@click.option("--truth", "truth_path", type=FILE, required=True, metavar="FILE", help="What was wrong, and when.")
-@click.option("--reference", "version", help="A version or alias. Default: built from DIR/training, else in force.")
 @click.option(
-    "--json", "json_path", type=OUTPUT, metavar="FILE", help="Write it as JSON (schema mlvitals.evaluation/1)."
+    "--truth", "truth_path", type=FILE, required=True, metavar="FILE", help="The known faults and their times."
 )
-@click.option("--html", "html_path", type=OUTPUT, metavar="FILE", help="Write it as one self-contained page.")
-@click.option("--strict", is_flag=True, help="Exit with 1 when a fault was missed or a page was false.")
+@click.option(
+    "--reference",
+    "version",
+    help="A version or alias. Default: built from DIR/training if it exists, otherwise the active one.",
+)
+@click.option(
+    "--json",
+    "json_path",
+    type=OUTPUT,
+    metavar="FILE",
+    help="Write the evaluation as JSON (schema mlvitals.evaluation/1).",
+)
+@click.option(
+    "--html", "html_path", type=OUTPUT, metavar="FILE", help="Write the evaluation as a self-contained HTML page."
+)
+@click.option("--strict", is_flag=True, help="Exit with 1 if a fault was missed or there was a false page.")
 def evaluate_command(
     spec_path: Path,
     data: Path,
@@ -28,9 +40,9 @@ def evaluate_command(
     html_path: Path | None,
     strict: bool,
 ) -> None:
-    """Replay a history with known faults: what would have caught each, how fast, and what would have cried wolf.
+    """Replay a history with known faults: which alerts would have caught each, how fast, and which would have been false.
 
-    DIR holds predictions/ and, where there are any, outcomes/, recomputed/, events/, training/, metrics/ and
+    DIR contains predictions/ and, if available, outcomes/, recomputed/, events/, training/, metrics/ and
     sources.parquet; python -m examples.streamrec history --faults all writes such a folder.
     """
     from tempfile import TemporaryDirectory

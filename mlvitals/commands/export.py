@@ -11,11 +11,15 @@ from mlvitals.commands.common import OUTPUT, compress_option, load, spec_argumen
 
 @click.command()
 @spec_argument
-@click.option("--listen", metavar="HOST:PORT", help="Where to serve /metrics. Default: the spec's exporter.listen.")
-@click.option("--log-file", type=OUTPUT, metavar="FILE", help="Write the log there too; at 5 MB it becomes FILE.1.")
+@click.option(
+    "--listen", metavar="HOST:PORT", help="The address to serve /metrics on. Default: the spec's exporter.listen."
+)
+@click.option(
+    "--log-file", type=OUTPUT, metavar="FILE", help="Write the log to this file too; at 5 MB it is renamed to FILE.1."
+)
 @compress_option
 def export(spec_path: Path, listen: str | None, log_file: Path | None, compress_time: float) -> None:
-    """Measure every window as it ends, and serve the figures to Prometheus."""
+    """Measure every window when it ends, and serve the metrics to Prometheus."""
     from mlvitals.exporters.process.exporter import run_exporter
 
     spec = load(spec_path, compress_time)

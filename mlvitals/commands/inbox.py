@@ -10,10 +10,14 @@ from mlvitals.commands.common import OUTPUT
 
 
 @click.command()
-@click.option("--listen", default="127.0.0.1:9110", show_default=True, metavar="HOST:PORT", help="Where to listen.")
-@click.option("--keep", type=OUTPUT, metavar="FILE", help="Keep the messages here, as JSON lines, over restarts.")
+@click.option(
+    "--listen", default="127.0.0.1:9110", show_default=True, metavar="HOST:PORT", help="The address to listen on."
+)
+@click.option(
+    "--keep", type=OUTPUT, metavar="FILE", help="Keep the messages in this file across restarts, as JSON lines."
+)
 def inbox(listen: str, keep: Path | None) -> None:
-    """Play Slack, PagerDuty and a webhook for a local Alertmanager, and show what arrives."""
+    """Emulate Slack, PagerDuty and a webhook for a local Alertmanager, and show the messages that arrive."""
     import signal
 
     from mlvitals.incidents.inbox.mailbox import Mailbox

@@ -11,11 +11,16 @@ from mlvitals.commands.common import http_url, load, spec_argument
 @click.command()
 @spec_argument
 @click.option(
-    "--prometheus", "url", type=http_url, metavar="URL", required=True, help="The Prometheus that runs the rules."
+    "--prometheus",
+    "url",
+    type=http_url,
+    metavar="URL",
+    required=True,
+    help="URL of the Prometheus that evaluates the rules.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON (schema mlvitals.slo/1).")
 def slo(spec_path: Path, url: str, as_json: bool) -> None:
-    """Show the error budgets; exit 1 unless they are known and allow a deployment."""
+    """Show the error budgets. Exits with 1 unless all are known and allow a deployment."""
     import msgspec
 
     from mlvitals.budgets import prometheus, read_budgets

@@ -10,22 +10,22 @@ from mlvitals.commands.common import Group, label, load, reference_store, spec_a
 
 @click.group(cls=Group)
 def reference() -> None:
-    """Build, list and promote references: what normal is."""
+    """Build, list, compare and promote references, the baselines of drift."""
 
 
 @reference.command("build")
 @spec_argument
 @click.option(
-    "--data", "paths", multiple=True, required=True, metavar="PATH", help="A file, a folder, or a URL of one."
+    "--data", "paths", multiple=True, required=True, metavar="PATH", help="Training data: a file, a folder or a URL."
 )
 @click.option("--table", help="A table of training data; --data is then the database's SQLAlchemy URL.")
-@click.option("--password-file", type=click.Path(exists=True), help="Holds the database's password.")
-@click.option("--promote", is_flag=True, help="Put the new version in force at once.")
+@click.option("--password-file", type=click.Path(exists=True), help="File that contains the database's password.")
+@click.option("--promote", is_flag=True, help="Activate the new version immediately.")
 @click.option(
     "--model-version",
     type=label,
     metavar="V",
-    help="The model's version: any text; with MLflow NAME/NUMBER or a run id, which is then tagged.",
+    help="The model's version: any text; with MLflow, NAME/NUMBER or a run id, which is then tagged.",
 )
 def build_command(
     spec_path: Path,
@@ -40,7 +40,7 @@ def build_command(
     from mlvitals.exporters.training.data import build_from_files, build_from_table
 
     if table is not None and len(paths) > 1:
-        raise click.UsageError("--table takes one --data, the URL of its database")
+        raise click.UsageError("--table needs exactly one --data, the URL of its database")
     spec, now = load(spec_path), datetime.now(UTC)
     if table is not None:
         built = build_from_table(spec, SqlTable(paths[0], table, Path.cwd(), password_file), now, model_version)
@@ -52,13 +52,13 @@ def build_command(
     click.echo(version)
     if spec.prediction_log.score and built.score is None:
         click.echo(
-            f"the training data has no column {spec.prediction_log.score!r}: scores will not be watched", err=True
+            f"the training data has no column {spec.prediction_log.score!r}: scores will not be monitored", err=True
         )
     if promote or not in_force:
         store.promote(version, spec.reference.alias)
         click.echo(f"{spec.reference.alias} is now {version}", err=True)
     else:
-        click.echo(f"not in force yet: mlvitals reference promote {spec_path} {version}", err=True)
+        click.echo(f"not active yet; to activate it: mlvitals reference promote {spec_path} {version}", err=True)
 
 
 @reference.command("list")
@@ -77,7 +77,9 @@ def list_command(spec_path: Path, as_json: bool) -> None:
         model = [f"model {item.model_version}"] if item.model_version else []
         click.echo("  ".join((item.version, described, *model, *item.aliases)))
     if not found:
-        click.echo(f"no references yet: mlvitals reference build {spec_path} --data TRAINING_DATA", err=True)
+        click.echo(
+            f"no references yet; to build one: mlvitals reference build {spec_path} --data TRAINING_DATA", err=True
+        )
 
 
 @reference.command()
@@ -85,7 +87,7 @@ def list_command(spec_path: Path, as_json: bool) -> None:
 @click.argument("version", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print the whole artifact as JSON (schema mlvitals.reference/1).")
 def show(spec_path: Path, version: str | None, as_json: bool) -> None:
-    """Show a version or alias (default: the one in force)."""
+    """Show a version or alias (default: the active one)."""
     from mlvitals.terminal.console import console
     from mlvitals.terminal.reference import reference_table
 
@@ -103,7 +105,7 @@ def show(spec_path: Path, version: str | None, as_json: bool) -> None:
 @click.argument("new")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON (schema mlvitals.reference-diff/1).")
 def diff_command(spec_path: Path, old: str, new: str, as_json: bool) -> None:
-    """Show what changed between two versions or aliases. In parentheses: what noise alone can give."""
+    """Show what changed between two versions or aliases. Values in parentheses may be noise alone."""
     import msgspec
 
     from mlvitals.exporters.reference.diff import diff_references
@@ -122,7 +124,7 @@ def diff_command(spec_path: Path, old: str, new: str, as_json: bool) -> None:
 @spec_argument
 @click.argument("version")
 def promote(spec_path: Path, version: str) -> None:
-    """Put a version in force."""
+    """Activate a version."""
     spec = load(spec_path)
     reference_store(spec, spec_path).promote(version, spec.reference.alias)
     click.echo(f"{spec.reference.alias} is now {version}")

@@ -18,26 +18,28 @@ def _system_name(_ctx: click.Context, _param: click.Parameter, text: str) -> str
         return msgspec.convert(text, Name)
     except msgspec.ValidationError:
         raise click.BadParameter(
-            f"{text!r} is not a lower-case letter, then lower-case letters, digits or underscores, 40 at most"
+            f"{text!r} must be a lower-case letter followed by lower-case letters, digits or underscores, at most "
+            "40 characters"
         ) from None
 
 
 @click.command("init")
 @click.option(
-    "--data", "paths", multiple=True, required=True, metavar="PATH", help="Training data: a file, a folder, or a URL."
+    "--data", "paths", multiple=True, required=True, metavar="PATH", help="Training data: a file, a folder or a URL."
 )
-@click.option("--name", callback=_system_name, required=True, help="The system's name, the prefix of its metrics.")
+@click.option("--name", callback=_system_name, required=True, help="The system's name, which prefixes its metrics.")
 @click.option("--out", type=FILE, metavar="FILE", help="The spec to write. Default: specs/NAME.yaml.")
-@click.option("--force", is_flag=True, help="Overwrite the file.")
+@click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
 def init_command(paths: tuple[str, ...], name: str, out: Path | None, force: bool) -> None:
-    """Write a first spec from training data: features with their types, and guesses to be read."""
+    """Write a first spec from training data: features with their types, and guesses to check."""
     from mlvitals.exporters.training.first_look import first_look
+    from mlvitals.generator.errors import without_secrets
     from mlvitals.generator.spec.first_spec import first_spec
     from mlvitals.generator.spec.load import load_spec
 
     path = out or Path("specs") / f"{name}.yaml"
     if path.exists() and not force:
-        fail(f"{path} exists; give another --out, or --force to overwrite it")
+        fail(f"{path} exists; choose another --out, or overwrite it with --force")
     columns, log_format, rows = first_look(paths, Path.cwd())
     text = first_spec(name, columns, log_format, rows)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,16 +47,14 @@ def init_command(paths: tuple[str, ...], name: str, out: Path | None, force: boo
     # Of very many columns a spec breaks its series budget: it is there to be cut down, and the error says so.
     spec = load_spec(path)
     click.echo(f"wrote {path}: {len(spec.features)} features")
-    click.echo(
-        f"read it, write down where the predictions are, then: mlvitals reference build {path} --data {paths[0]}",
-        err=True,
-    )
+    build = without_secrets(f"mlvitals reference build {path} --data {paths[0]}")
+    click.echo(f"check it, add the location of the predictions, then run: {build}", err=True)
 
 
 @click.command("compile")
 @click.argument("spec_paths", metavar="SPEC...", nargs=-1, required=True, type=SPEC)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="Folder to write into.")
-@click.option("--check", is_flag=True, help="Write nothing; exit 1 and show the diff when a file is out of date.")
+@click.option("--check", is_flag=True, help="Write nothing; show the diff and exit with 1 if a file is out of date.")
 @click.option("--diff", is_flag=True, help="Write nothing; show the diff.")
 @click.option("--force", is_flag=True, help="Overwrite files that mlvitals did not write.")
 @compress_option
@@ -81,7 +81,7 @@ def compile_command(
         sys.exit(1 if changes and check else 0)
     foreign = [change.path for change in changes if change.kind is ChangeKind.FOREIGN]
     if foreign and not force:
-        fail(f"not written by mlvitals, move away or use --force: {', '.join(foreign)}")
+        fail(f"not written by mlvitals; move them away or use --force: {', '.join(foreign)}")
     write(changes, out)
     for change in changes:
         click.echo(f"{'removed' if change.kind is ChangeKind.ORPHANED else 'wrote'} {out / change.path}")
@@ -91,10 +91,14 @@ def compile_command(
 @click.command()
 @click.argument("spec_paths", metavar="SPEC...", nargs=-1, required=True, type=SPEC)
 @click.option(
-    "--format", "form", type=click.Choice(["text", "json", "github"]), default="text", help="Form of findings."
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "github"]),
+    default="text",
+    help="Output format of the problems.",
 )
 def lint(spec_paths: tuple[Path, ...], form: str) -> None:
-    """Name every problem of specs, with file, line and column."""
+    """Report every problem of specs, with file, line and column."""
     from mlvitals.generator.spec.diagnostics import SpecError, render_github, render_json
     from mlvitals.generator.spec.load import load_spec
 
@@ -118,11 +122,11 @@ def lint(spec_paths: tuple[Path, ...], form: str) -> None:
     "--predictions-per-day",
     type=click.IntRange(0),
     metavar="N",
-    help="Default: the spec's telemetry.predictions_per_day.",
+    help="Number of predictions per day. Default: the spec's telemetry.predictions_per_day.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON (schema mlvitals.estimate/1).")
 def estimate_command(spec_path: Path, predictions_per_day: int | None, as_json: bool) -> None:
-    """Show what the telemetry of a spec costs: series, and storage a day and on each tier."""
+    """Show what the telemetry of a spec costs: series, and storage per day and per tier."""
     import msgspec
 
     from mlvitals.generator.estimate import estimate

@@ -11,7 +11,7 @@ from mlvitals.commands.common import duration, http_url, load, spec_argument
 
 @click.command()
 @spec_argument
-@click.option("--prometheus", "url", type=http_url, metavar="URL", required=True, help="Where Prometheus is.")
+@click.option("--prometheus", "url", type=http_url, metavar="URL", required=True, help="URL of Prometheus.")
 @click.option(
     "--range",
     "ranges",
@@ -19,15 +19,17 @@ from mlvitals.commands.common import duration, http_url, load, spec_argument
     multiple=True,
     default=("1h",),
     show_default=True,
-    help="Time range of the dashboards; may be given several times.",
+    help="Time range of the dashboards; may be repeated.",
 )
-@click.option("--slow", type=duration, default="300ms", show_default=True, help="A query that takes longer is slow.")
+@click.option(
+    "--slow", type=duration, default="300ms", show_default=True, help="A query that takes longer than this is slow."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON (schema mlvitals.verify/1).")
 def verify(spec_path: Path, url: str, ranges: tuple[timedelta, ...], slow: timedelta, as_json: bool) -> None:
     """Run every query of dashboards, rules and runbooks against a live Prometheus.
 
-    Exits with 1 where one fails, finds nothing, finds only NaN, or is slow. A query that is empty because all is well
-    is none of these.
+    Exits with 1 if a query fails, returns nothing, returns only NaN, or is slow. A query that is empty because all is well
+    does not count.
     """
     import msgspec
 

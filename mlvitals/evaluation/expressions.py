@@ -150,7 +150,7 @@ class Evaluator:
     def _steps(self, length: Any, node: Any) -> int:
         steps = length / self.store.step
         if steps != int(steps) or steps < 0:
-            raise UnknownSyntaxError(f"{node}: {length} is no number of steps of {self.store.step}")
+            raise UnknownSyntaxError(f"{node}: {length} is not a multiple of the step {self.store.step}")
         return int(steps)
 
     def _range(self, node: Any) -> tuple[Vector, int]:
@@ -163,7 +163,7 @@ class Evaluator:
             return self._selected(node.vector_selector), self._steps(length, node)
         if isinstance(node, promql_parser.SubqueryExpr) and node.offset is None and node.at is None:
             return self._vector(node.expr), self._steps(node.range, node)
-        raise UnknownSyntaxError(f"{node} is no range that can be evaluated here")
+        raise UnknownSyntaxError(f"{node} is not a range that can be evaluated here")
 
     # ---------------------------------------------------------------- functions
 
@@ -187,7 +187,7 @@ class Evaluator:
         if name == "absent_over_time":
             vector, steps = self._range(arguments[0])
             return self._absent(arguments[0], {key: _last(values, steps) for key, values in vector.items()})
-        raise UnknownSyntaxError(f"the function {name} is not known here")
+        raise UnknownSyntaxError(f"the function {name} is not supported here")
 
     def _over_time(self, name: str, node: Any) -> Vector:
         vector, steps = self._range(node)
@@ -254,7 +254,7 @@ def _calculated(symbol: str, one: Floats, other: Floats, kept: Floats, *, as_boo
     if symbol in _ARITHMETIC:
         return _ARITHMETIC[symbol](one, other)
     if symbol not in _COMPARISONS:
-        raise UnknownSyntaxError(f"the operator {symbol} is not known here")
+        raise UnknownSyntaxError(f"the operator {symbol} is not supported here")
     holds = _COMPARISONS[symbol](one, other)
     if as_bool:
         return np.where(np.isnan(one) | np.isnan(other), np.nan, holds.astype(float))
@@ -309,7 +309,7 @@ def _joined(node: Any, left: Vector, right: Vector, calculated: Callable[[Floats
     """One-to-one and group_left; that each step has at most one partner is held."""
     card = None if node.modifier is None else node.modifier.card
     if card is not None and card not in _CARDS:
-        raise UnknownSyntaxError(f"{node}: only one-to-one and group_left are known here")
+        raise UnknownSyntaxError(f"{node}: only one-to-one and group_left are supported here")
     grouped = card == promql_parser.VectorMatchCardinality.ManyToOne
     signature = _signature(node)
     partners: dict[Labels, dict[Labels, Floats]] = {}
@@ -340,13 +340,13 @@ def _put(result: Vector, labels: Labels, values: Floats, node: Any) -> None:
         result[labels] = values
         return
     if (~np.isnan(known) & ~np.isnan(values)).any():
-        raise UnknownSyntaxError(f"many series match one in {node}")
+        raise UnknownSyntaxError(f"several series match one in {node}")
     result[labels] = np.where(np.isnan(known), values, known)
 
 
 def _text(node: Any) -> str:
     if not isinstance(node, promql_parser.StringLiteral):
-        raise UnknownSyntaxError(f"{node} is no text")
+        raise UnknownSyntaxError(f"{node} is not a string")
     return str(node.val)
 
 

@@ -185,7 +185,7 @@ def _read(text: str) -> Labels:
     try:
         return labels_of(text)
     except ValueError as error:
-        raise HistoryError(f"the metrics hold labels that are none: {error}") from error
+        raise HistoryError(f"the metrics contain invalid labels: {error}") from error
 
 
 def _labels(named: Mapping[str, str]) -> Labels:
@@ -203,7 +203,7 @@ def spec_of_folder(spec: Spec, folder: Path) -> Spec:
     """
     root = folder.absolute()
     if not (root / "predictions").is_dir():
-        raise HistoryError(f"{folder} holds no folder predictions with the log")
+        raise HistoryError(f"{folder} has no folder predictions with the log")
     log = msgspec.structs.replace(spec.prediction_log, path=str(root / "predictions"))
     if log.outcome and (root / "outcomes").is_dir():
         log = msgspec.structs.replace(log, outcome=msgspec.structs.replace(log.outcome, path=str(root / "outcomes")))

@@ -33,5 +33,5 @@ def labels_of(text: str) -> frozenset[tuple[str, str]]:
     """
     labels = json.loads(text)
     if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
-        raise ValueError(f"{text!r} is no JSON object of texts")
+        raise ValueError(f"{text!r} is not a JSON object of strings")
     return frozenset((name, value) for name, value in labels.items() if value)

@@ -63,7 +63,7 @@ def _timeline(found: Evaluation) -> str:
     height = _HEAD + _ROW * (len(found.faults) + len(names)) + 30
     elements = "".join((*_weeks(found, height), *_bands(found, height), *_firings(found, names)))
     return (
-        '<h2>What was wrong, and what fired</h2>\n<div class="card table">'
+        '<h2>Faults and alerts</h2>\n<div class="card table">'
         f'<svg class="time" viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="Faults and alerts over time">'
         f"{elements}</svg></div>\n"
     )
@@ -135,8 +135,8 @@ def _table(title: str, heads: tuple[str, ...], rows: Iterator[str]) -> str:
 
 
 def _faults(found: Evaluation) -> str:
-    heads = ("Fault", "Layer", "Verdict", "First at its layer", "First of all", "First page", "Kind of drift")
-    return _table("Every fault", heads, map(_fault_row, found.faults))
+    heads = ("Fault", "Layer", "Verdict", "First at its layer", "First of all", "First page", "Drift type")
+    return _table("All faults", heads, map(_fault_row, found.faults))
 
 
 def _fault_row(result: FaultResult) -> str:
@@ -167,19 +167,19 @@ def _catch(catch: Catch | None) -> str:
 
 def _alarms(found: Evaluation) -> str:
     if not found.false_alarms:
-        return '<h2>False alarms</h2>\n<div class="card remarks"><p>Nothing fired while nothing was wrong.</p></div>\n'
+        return '<h2>False alarms</h2>\n<div class="card remarks"><p>No alert fired while nothing was wrong.</p></div>\n'
     rows = (
         f'<tr><td><span class="{alarm.severity}">{_text(alarm.alert)}</span></td><td>{alarm.severity}</td>'
         f"<td>{_text(alarm.layer)}</td><td>{alarm.times}</td><td>{alarm.per_day:.2f}</td>"
         f"<td>{alarm.first:%Y-%m-%d %H:%M} {_text(subject(alarm.labels))}</td></tr>\n"
         for alarm in found.false_alarms
     )
-    return _table("False alarms", ("Alert", "Severity", "Layer", "Times", "A day", "First"), rows)
+    return _table("False alarms", ("Alert", "Severity", "Layer", "Times", "Per day", "First"), rows)
 
 
 def _remarks(found: Evaluation) -> str:
     lines = [f"Not evaluated: {alert}: {reason}" for alert, reason in found.not_understood.items()]
     if found.without_data:
-        lines.append(f"Without data in this history, hence not put to the test: {', '.join(found.without_data)}.")
+        lines.append(f"Not tested, for lack of data in this history: {', '.join(found.without_data)}.")
     items = "".join(f"<p>{_text(line)}</p>" for line in lines)
-    return f'<h2>Not judged</h2>\n<div class="card remarks">{items}</div>\n' if items else ""
+    return f'<h2>Not evaluated</h2>\n<div class="card remarks">{items}</div>\n' if items else ""

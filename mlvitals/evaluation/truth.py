@@ -60,10 +60,10 @@ def read_truth(path: Path) -> Truth:
     except OSError as error:
         raise TruthError(f"{path}: {error.strerror}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:  # a ValidationError is one
-        raise TruthError(f"{path} is no ground truth ({TRUTH_SCHEMA}): {error}") from error
+        raise TruthError(f"{path} is not a ground truth ({TRUTH_SCHEMA}): {error}") from error
     moments = [truth.start, truth.end, *(time for fault in truth.faults for time in _times(fault))]
     if any(moment.tzinfo is None for moment in moments):
-        raise TruthError(f"{path}: every time needs a zone, such as 2026-03-03T08:00:00Z")
+        raise TruthError(f"{path}: every time needs a time zone, such as 2026-03-03T08:00:00Z")
     if truth.end <= truth.start:
         raise TruthError(f"{path}: the end {truth.end} is not after the start {truth.start}")
     for number, fault in enumerate(truth.faults):
@@ -71,7 +71,7 @@ def read_truth(path: Path) -> Truth:
             raise TruthError(f"{path}: faults[{number}] {fault.name!r} must have start < end <= settled")
     repeated = {fault.name for fault in truth.faults if [other.name for other in truth.faults].count(fault.name) > 1}
     if repeated:
-        raise TruthError(f"{path}: two faults are called {min(repeated)!r}; give each a name of its own")
+        raise TruthError(f"{path}: two faults are named {min(repeated)!r}; give each a unique name")
     return truth
 
 

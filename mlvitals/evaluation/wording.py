@@ -18,5 +18,5 @@ def verdict(result: FaultResult) -> str:
     if not result.caught:
         return "caught elsewhere only" if result.first else "missed"
     if result.false_page:
-        return "caught, paged in vain"
+        return "caught, but with a false page"
     return "caught" if result.as_expected else "caught by another alert"

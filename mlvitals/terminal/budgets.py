@@ -6,7 +6,7 @@ from rich.text import Text
 
 from mlvitals.budgets import Budget, Budgets
 
-_UNKNOWN = "not known"
+_UNKNOWN = "unknown"
 
 
 def budget_table(budgets: Budgets, console: Console) -> None:
@@ -21,7 +21,7 @@ def budget_table(budgets: Budgets, console: Console) -> None:
         burning = "" if budget.burn_rate is None else f"{budget.burn_rate:.2f}"
         cells = (
             Text(budget.slo),
-            f"{100 * budget.objective:.6g} %",
+            f"{100 * budget.objective:.6g}%",
             budget.period,
             Text(left, _style(budget)),
             burning,
@@ -34,8 +34,8 @@ def budget_table(budgets: Budgets, console: Console) -> None:
 
 _VERDICT = {
     True: Text("deployments allowed", "green"),
-    False: Text("deployments held back: an error budget is spent", "bold red"),
-    None: Text("deployments held back: not all error budgets are known", "yellow"),
+    False: Text("deployments blocked: an error budget is spent", "bold red"),
+    None: Text("deployments blocked: not all error budgets are known", "yellow"),
 }
 
 
@@ -47,7 +47,7 @@ def _style(budget: Budget) -> str:
 
 def _gate(budget: Budget) -> str:
     if budget.deploy_above is None:
-        return "not asked"
+        return "not gating"
     if budget.deploy_allowed is None:
         return _UNKNOWN
-    return "allowed" if budget.deploy_allowed else f"held back: needs more than {budget.deploy_above:.0%}"
+    return "allowed" if budget.deploy_allowed else f"blocked: needs more than {budget.deploy_above:.0%}"

@@ -11,10 +11,11 @@ from rich.text import Text
 from mlvitals.exporters.parts import Line, Measure
 from mlvitals.exporters.sections.features.report import SEVERITIES, FeatureReport
 from mlvitals.exporters.sections.features.views import difference, quality_findings, shift, state
+from mlvitals.exporters.window.headline import headline
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.exporters.window.sections import SECTIONS, unread
-from mlvitals.exporters.wording import number, printable, sentence, share
-from mlvitals.generator.contract import STATISTICS, Status
+from mlvitals.exporters.wording import found, number, printable, sentence, share
+from mlvitals.generator.contract import STATISTICS
 from mlvitals.generator.spec.model import Severity
 
 SCORE = "(score)"
@@ -33,9 +34,9 @@ def drift_table(report: WindowReport, console: Console) -> None:
     console.print(_headline(report))
     console.print(_table(rows, wide=console.width >= WIDE))
     for name, feature in rows:
-        if feature.urgency or feature.reason:
+        if feature.severity or feature.reason:
             console.print()
-            console.print(_finding(name, feature))
+            console.print(_finding(name, feature, found(report.found_in("features", name))))
     for section in SECTIONS:
         _section(console, section.title, section.lines_of(report))
     remarks = [*map(difference, report.schema_differences), *unread(report)]
@@ -52,7 +53,7 @@ def _section(console: Console, title: str, lines: Sequence[Line]) -> None:
     console.print()
     for index, line in enumerate(lines):
         text = line.text if index else f"{title}: {line.text}"
-        console.print(Text(text, _STYLE[line.severity] if line.severity else ""))
+        console.print(_styled(line._replace(text=text)))
 
 
 def backfill_summary(found: Counter[Severity | None], console: Console) -> None:
@@ -67,16 +68,19 @@ def _counted(found: Counter[Severity | None]) -> str:
 
 def _headline(report: WindowReport) -> Text:
     start, end = (f"{time:%Y-%m-%d %H:%M}" for time in (report.window.start, report.window.end))
-    rows = report.worst_first(SCORE)
-    found = Counter(feature.urgency for _, feature in rows)
-    thin = sum(feature.status is Status.INSUFFICIENT_DATA for _, feature in rows)
-    quiet = ("nothing found", "green") if thin < len(rows) else ("nothing could be compared", "yellow")
+    wrong, unmeasured = headline(report)
+    quiet = Text("nothing found", "" if unmeasured else "green")
+    told = [*map(_styled, wrong)] or [quiet]
     return Text.assemble(
         (report.system, "bold"),
         f"  {start} to {end} UTC\n{report.rows:,} rows against reference {report.reference_version}: ",
-        (_counted(found), _STYLE[report.urgency]) if report.urgency else quiet,
-        f", {thin} with too few rows\n" if thin else "\n",
+        Text(", ").join((*told, *map(_styled, unmeasured))),
+        "\n",
     )
+
+
+def _styled(line: Line) -> Text:
+    return Text(line.text, _STYLE[line.severity] if line.severity else "")
 
 
 def _table(rows: Iterable[tuple[str, FeatureReport]], *, wide: bool) -> Table:
@@ -91,7 +95,7 @@ def _table(rows: Iterable[tuple[str, FeatureReport]], *, wide: bool) -> Table:
         table.add_column("top bin", overflow="fold")
     for name, feature in rows:
         cells = [*_cells(name, feature), *(_wide_cells(feature) if wide else ())]
-        table.add_row(*cells, style="" if feature.urgency else "dim")
+        table.add_row(*cells, style="" if feature.severity else "dim")
     return table
 
 
@@ -110,11 +114,16 @@ def _wide_cells(feature: FeatureReport) -> Iterator[Text]:
     yield Text(shift(feature.top_bins(1)[0]) if feature.severity and feature.bins else "")
 
 
-def _finding(name: str, feature: FeatureReport) -> Group:
-    """A feature's state, its top bins and what to do, the way one reads them out."""
-    mark = "bold" if feature.urgency else ""
+def _finding(name: str, feature: FeatureReport, findings: str) -> Group:
+    """A feature's state, its top bins, what was found and what to do, the way one reads them out."""
+    mark = "bold" if feature.severity else ""
     heading = Text.assemble(_state(feature), "  ", (printable(name), mark))
-    lines = [Text(sentence(printable(feature.reason))), *_shifts(feature), Text(printable(feature.action), mark)]
+    lines = [
+        Text(sentence(printable(feature.reason))),
+        *_shifts(feature),
+        Text(f"found: {findings}" if findings else ""),
+        Text(printable(feature.action), mark),
+    ]
     return Group(heading, *(Padding(line, (0, 0, 0, 2), expand=False) for line in lines if line))
 
 
@@ -135,7 +144,7 @@ def _shifts(feature: FeatureReport) -> Iterator[Text]:
 
 
 def _state(feature: FeatureReport) -> Text:
-    return Text(state(feature), _STYLE[feature.urgency] if feature.urgency else "")
+    return Text(state(feature), _STYLE[feature.severity] if feature.severity else "")
 
 
 def _measure(measure: Measure | None) -> Text:

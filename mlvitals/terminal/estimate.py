@@ -13,7 +13,7 @@ _THOUSAND = 1000
 
 def estimate_table(found: Estimate, console: Console) -> None:
     """Print an estimate: storage by stream and tier, the families with most series, the assumptions."""
-    console.print(Text(f"{found.system}: {found.predictions_per_day:,} predictions a day\n", "bold"))
+    console.print(Text(f"{found.system}: {found.predictions_per_day:,} predictions per day\n", "bold"))
     console.print(_storage(found))
     left = "" if found.series <= found.series_budget else ", which it exceeds"
     console.print(f"\n{found.series:,} series at most, of a budget of {found.series_budget:,}{left}")
@@ -35,9 +35,9 @@ def size(count: float) -> str:
 def _storage(found: Estimate) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", show_footer=True)
     totals = [sum(getattr(item, tier) for item in found.storage) for tier in ("per_day", "hot", "warm", "cold")]
-    table.add_column("type", "in all", no_wrap=True)
+    table.add_column("type", "total", no_wrap=True)
     table.add_column("stream", overflow="fold")
-    for title, total in zip(("a day", "hot", "warm", "cold"), totals, strict=True):
+    for title, total in zip(("per day", "hot", "warm", "cold"), totals, strict=True):
         table.add_column(title, size(total), justify="right", no_wrap=True)
     table.add_column("how", overflow="fold", style="dim")
     for item in found.storage:

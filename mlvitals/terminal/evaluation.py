@@ -31,7 +31,7 @@ def evaluation_table(found: Evaluation, console: Console) -> None:
 def _faults(found: Evaluation, *, wide: bool) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     wider = ("first of all",) if wide else ()
-    for title in ("fault", "layer", "verdict", "first at its layer", *wider, "first page", "kind of drift"):
+    for title in ("fault", "layer", "verdict", "first at its layer", *wider, "first page", "drift type"):
         table.add_column(title, overflow="fold")
     for result in found.faults:
         table.add_row(
@@ -67,8 +67,8 @@ def _kind(result: FaultResult) -> Text:
 
 def _false_alarms(found: Evaluation) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", title_justify="left")
-    for title in ("false alarm", "severity", "times", "a day", "first"):
-        table.add_column(title, justify="right" if title in {"times", "a day"} else "left")
+    for title in ("false alarm", "severity", "times", "per day", "first"):
+        table.add_column(title, justify="right" if title in {"times", "per day"} else "left")
     for alarm in found.false_alarms:
         about = subject(alarm.labels)
         first = f"{alarm.first:%Y-%m-%d %H:%M}" + (f" {about}" if about else "")

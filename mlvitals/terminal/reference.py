@@ -66,7 +66,7 @@ def _table(titles: tuple[str, ...], texts: int) -> Table:
 
 def _span(span: Window | None) -> str:
     return (
-        "not known: no time column" if span is None else f"{span.start:%Y-%m-%d %H:%M} to {span.end:%Y-%m-%d %H:%M} UTC"
+        "unknown: no time column" if span is None else f"{span.start:%Y-%m-%d %H:%M} to {span.end:%Y-%m-%d %H:%M} UTC"
     )
 
 

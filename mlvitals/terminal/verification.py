@@ -16,7 +16,7 @@ def verification_text(done: "Verification") -> str:
         for finding in done.findings
     ]
     summary = (
-        f"{done.queries} queries, {len(done.findings)} findings; {done.calm} are empty because all is well;"
-        f" the slowest took {1000 * done.slowest_seconds:.0f} ms"
+        f"{done.queries} queries, {len(done.findings)} problems; {done.calm} are empty because all is well; the "
+        f"slowest took {1000 * done.slowest_seconds:.0f} ms"
     )
     return "\n".join((*paragraphs, summary))

@@ -33,7 +33,7 @@ class Prometheus:
 
     def __init__(self, url: str) -> None:
         if not url.startswith(("http://", "https://")):
-            raise ServerError(f"{url}: the address of a Prometheus looks like http://127.0.0.1:9090")
+            raise ServerError(f"{url}: a Prometheus address looks like http://127.0.0.1:9090")
         self._url = url.rstrip("/")
 
     def at(self, query: str, moment: float) -> Answer:
@@ -78,7 +78,7 @@ class Prometheus:
         try:
             answered: dict[str, Any] = json.loads(body)
         except ValueError as error:
-            raise ServerError(f"{self._url} is no Prometheus: /api/v1/{path.partition('?')[0]} is not JSON") from error
+            raise ServerError(f"{self._url} is not Prometheus: /api/v1/{path.partition('?')[0]} is not JSON") from error
         return answered
 
 

@@ -161,8 +161,8 @@ def _problem(answer: Answer, slow_seconds: float) -> Problem | None:
 def _detail(problem: Problem, answer: Answer) -> str:
     return {
         Problem.ERROR: answer.error or "",
-        Problem.EMPTY: "finds nothing",
-        Problem.NAN: "finds only NaN",
+        Problem.EMPTY: "returns nothing",
+        Problem.NAN: "returns only NaN",
         Problem.SLOW: f"takes {1000 * answer.seconds:.0f} ms",
     }[problem]
 

@@ -52,7 +52,7 @@ def test_wrong_usage_exits_with_2():
 def test_a_time_at_the_end_of_the_calendar_is_wrong_usage_not_a_traceback(start: str):
     done = mlvitals("drift", STREAMREC, "--start", start, "--end", "9999-12-31")
     assert done.returncode == 2
-    assert "not within the years 1900 to 2900" in done.stderr
+    assert "not between the years 1900 and 2900" in done.stderr
 
 
 def test_a_store_without_references_says_so(tmp_path: Path):
@@ -60,7 +60,7 @@ def test_a_store_without_references_says_so(tmp_path: Path):
     spec.write_text(BROKEN.replace("tilte", "title").replace("flot, source: nowhere", "float"))
     done = mlvitals("reference", "list", spec)
     assert (done.returncode, done.stdout) == (0, "")
-    assert "no references yet: mlvitals reference build" in done.stderr
+    assert "no references yet; to build one: mlvitals reference build" in done.stderr
 
 
 def test_compile_writes_and_then_finds_nothing_to_do(tmp_path: Path):

@@ -128,7 +128,7 @@ def test_an_answer_of_something_else_is_said_so(prometheus, body: bytes):
     fake.body = body
     done = slo(url)
     assert done.exit_code == 1
-    assert "not as Prometheus does" in done.stderr
+    assert "the answer is not from Prometheus" in done.stderr
 
 
 def test_a_prometheus_that_is_no_url_is_wrong_usage():

@@ -180,8 +180,8 @@ def test_a_truth_comes_back_as_it_was_written(tmp_path):
         ('"data"', '"fifth"', "Invalid enum value"),
         ("2026-03-01T12:00:00Z", "2026-03-01T09:00:00Z", "must have start < end <= settled"),
         ("mlvitals.truth/1", "mlvitals.truth/9", "Invalid enum value"),
-        ("2026-03-01T12:00:00Z", "2026-03-01T12:00:00", "needs a zone"),
-        ("{", "[", "no ground truth"),
+        ("2026-03-01T12:00:00Z", "2026-03-01T12:00:00", "needs a time zone"),
+        ("{", "[", "not a ground truth"),
     ],
 )
 def test_a_truth_that_makes_no_sense_is_refused(tmp_path, old, new, message):

@@ -107,7 +107,7 @@ def test_without_objectives_there_are_no_budgets(hostile):
 
 
 def test_without_objectives_the_strip_has_no_budgets(hostile):
-    assert "Error budgets left" not in {panel["title"] for panel in dashboard(hostile, signals(hostile))["panels"]}
+    assert "Error budgets remaining" not in {panel["title"] for panel in dashboard(hostile, signals(hostile))["panels"]}
 
 
 def test_its_address_is_the_name_of_the_system(shown):
@@ -143,7 +143,7 @@ def test_panels_about_features_follow_the_chosen_features(shown):
 
 def test_deployments_and_pipeline_changes_are_marked(shown):
     marked = [item["name"] for item in shown["annotations"]["list"]]
-    assert marked == ["Deployments", "Noted deployments", "Pipeline changes"]
+    assert marked == ["Deployments", "Recorded deployments", "Pipeline changes"]
 
 
 def test_the_same_spec_gives_the_same_bytes(streamrec):

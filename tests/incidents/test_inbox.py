@@ -1,18 +1,20 @@
 """The inbox: answers as Slack, PagerDuty and a webhook do, keeps what arrives, and shows it without running it."""
 
 import json
+import socket
 import subprocess
 import sys
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from real_servers import fetch
 
 from examples.servers import free_port
-from mlvitals.incidents.inbox.mailbox import KEPT, Mailbox, MailboxError
+from mlvitals.incidents.inbox.mailbox import KEPT, KEPT_BYTES, Mailbox, MailboxError
 from mlvitals.incidents.inbox.messages import Link, Message, Service
 from mlvitals.incidents.inbox.page import inbox_page
 from mlvitals.incidents.inbox.server import LARGEST_BODY, Inbox
@@ -134,6 +136,55 @@ def test_a_body_too_large_is_refused(inbox):
     assert refusal.value.code == 413
 
 
+@pytest.mark.parametrize("path", ["/slack", "/v2/enqueue", "/alertmanager"])
+@pytest.mark.parametrize("text", [r"\ud800", r"\udfff and more", r"a\ud83d\ud83d"])
+def test_half_a_character_is_refused_with_an_answer(inbox, path, text):
+    body = json.dumps({**EVENT, **SLACK}).replace('"the-secret-key"', f'"the-secret-key{text}"').encode()
+    assert post(inbox.url + path, body)[0] == 400
+    assert post(inbox.url + path, json.dumps({text: 1}).replace(r"\\", "\\").encode())[0] == 400
+    assert messages(inbox) == []
+
+
+@pytest.mark.parametrize("length", ["9" * 5000, "-1", "1e3", "", "0x10", "2, 3", "\u0662"])
+def test_a_length_that_is_none_is_refused_with_an_answer(inbox, length):
+    address = inbox.url.removeprefix("http://").split(":")
+    with socket.create_connection((address[0], int(address[1])), timeout=60) as connection:
+        connection.sendall(f"POST /slack HTTP/1.1\r\nContent-Length: {length}\r\n\r\n{{}}".encode())
+        assert connection.recv(12) == b"HTTP/1.1 400"
+
+
+def test_without_a_length_no_body_is_read(inbox):
+    address = inbox.url.removeprefix("http://").split(":")
+    with socket.create_connection((address[0], int(address[1])), timeout=60) as connection:
+        connection.sendall(b"POST /slack HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n")
+        assert connection.recv(12) == b"HTTP/1.1 411"
+
+
+def test_a_client_that_waits_to_be_told_so_may_send_its_body(inbox):
+    address = inbox.url.removeprefix("http://").split(":")
+    body = json.dumps(SLACK).encode()
+    with socket.create_connection((address[0], int(address[1])), timeout=60) as connection:
+        head = f"POST /slack HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n"
+        connection.sendall(head.encode())
+        assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(body)
+        assert connection.recv(15) == b"HTTP/1.1 200 OK"
+
+
+def test_clients_that_drip_do_not_shut_out_a_page(inbox):
+    address = inbox.url.removeprefix("http://").split(":")
+    dripping = [socket.create_connection((address[0], int(address[1])), timeout=60) for _ in range(100)]
+    try:
+        for connection in dripping:
+            with suppress(ConnectionError):
+                connection.sendall(b"POST /slack HTTP/1.1\r\nContent-Length: 1000\r\n\r\n{")
+        assert post(f"{inbox.url}/slack", SLACK) == (200, "ok")
+        assert fetch(f"{inbox.url}/healthz") == b"ok\n"
+    finally:
+        for connection in dripping:
+            connection.close()
+
+
 def test_it_says_that_it_is_well(inbox):
     assert fetch(f"{inbox.url}/healthz") == b"ok\n"
 
@@ -161,7 +212,7 @@ def test_a_line_that_a_crash_cut_off_is_left_out(tmp_path):
 def test_a_file_of_something_else_is_not_overwritten(tmp_path):
     file = tmp_path / "notes.txt"
     file.write_text("my notes\n")
-    with pytest.raises(MailboxError, match="holds no messages"):
+    with pytest.raises(MailboxError, match="does not contain messages"):
         Mailbox(file)
     assert file.read_text() == "my notes\n"
 
@@ -173,6 +224,36 @@ def test_heartbeats_do_not_push_out_pages():
         mailbox.add(lambda number: message(number, service=Service.WEBHOOK))
     assert mailbox.messages()[0].service is Service.PAGERDUTY
     assert len(mailbox.messages()) == KEPT + 1
+
+
+def test_of_large_messages_the_newest_are_kept():
+    mailbox = Mailbox()
+    large = msgspec.Raw(json.dumps({"text": "x" * 1_000_000}).encode())
+    for _ in range(40):
+        mailbox.add(lambda number: message(number, sent=large))
+    mailbox.add(lambda number: message(number, service=Service.PAGERDUTY))
+    assert [kept.id for kept in mailbox.messages()] == [37, 38, 39, 40, 41]
+    assert KEPT_BYTES >> 20 == 4
+
+
+def test_forty_large_messages_take_little_memory():
+    program = """
+import resource
+from datetime import UTC, datetime
+from mlvitals.incidents.inbox.mailbox import Mailbox
+from mlvitals.incidents.inbox.messages import webhook_message
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+mailbox, body = Mailbox(), b'{"a":[' + b",".join([b"{}"] * 273_000) + b"]}"
+assert 810_000 < len(body) < 830_000
+webhook_message(body, 0, datetime.now(UTC))
+before = peak()
+for _ in range(40):
+    mailbox.add(lambda number: webhook_message(body, number, datetime.now(UTC)))
+print(peak() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert int(done.stdout) < 30
 
 
 def test_a_message_that_cannot_be_written_is_not_acknowledged(tmp_path):

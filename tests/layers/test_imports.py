@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "exporters"
 LAYERS = (
-    {"parts", "paths"},
+    {"parts", "paths", "listener", "web"},
     {"schedule", "database", "wording"},
     {"reading"},
     {"statistics"},

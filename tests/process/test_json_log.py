@@ -121,4 +121,4 @@ def test_a_log_file_whose_folder_is_missing_asks_for_it(tmp_path: Path) -> None:
     file = tmp_path / "missing" / "log.jsonl"
     ran = CliRunner().invoke(main, ["export", str(tmp_path / "spec.yaml"), "--log-file", str(file)])
     assert ran.exit_code == 2
-    assert f"Invalid value for '--log-file': there is no folder '{file.parent}'; make it first" in ran.output
+    assert f"Invalid value for '--log-file': the folder '{file.parent}' does not exist; create it first" in ran.output

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from exporter_samples import HOUR, NOON, SPEC, WINDOW, log_rows, spoil, value, write_parquet
 
+from mlvitals.exporters.listener import Page
 from mlvitals.exporters.process.runs import Run, RunsApart, run_here
-from mlvitals.exporters.process.server import Page
 from mlvitals.exporters.publish.results import open_results
 from mlvitals.exporters.reference.stores import DirectoryStore, open_store
 from mlvitals.exporters.training.build import build_reference

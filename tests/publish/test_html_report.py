@@ -24,7 +24,11 @@ SVG = re.compile(r"<svg.*?</svg>", re.DOTALL)
 
 def gone() -> FeatureReport:
     return FeatureReport(
-        type=FeatureType.FLOAT, status=Status.MISSING_IN_SERVING, reason="no such column", action="Restore it."
+        type=FeatureType.FLOAT,
+        status=Status.MISSING_IN_SERVING,
+        reason="no such column",
+        severity=Severity.CRITICAL,
+        action="Restore it.",
     )
 
 

@@ -1,10 +1,14 @@
 """A run without an exporter process: its page as a textfile and on a Pushgateway, stand-in and real."""
 
+from base64 import b64encode
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from socket import create_server
 from threading import Thread
+from time import monotonic, sleep
 from typing import NamedTuple
 
 import pytest
@@ -13,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from real_servers import fetch, running
 
 from examples.servers import free_port
+from mlvitals.exporters.publish import handover
 from mlvitals.exporters.publish.handover import PublishError, page_of_run, push, write_textfile
 from mlvitals.exporters.sections.freshness import Reading
 from mlvitals.generator.contract import Contract, Producer
@@ -87,6 +92,7 @@ class Gateway(HTTPServer):
     def __init__(self, status: int) -> None:
         self.status = status
         self.received: list[Put] = []
+        self.authorized: list[str | None] = []
         super().__init__(("127.0.0.1", 0), GatewayHandler)
 
     @property
@@ -100,6 +106,7 @@ class GatewayHandler(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.received.append(Put("PUT", self.path, self.headers["Content-Type"], body))
+        self.server.authorized.append(self.headers["Authorization"])
         self.send_response(self.server.status)
         self.end_headers()
         self.wfile.write(b"pushed metrics are invalid\nmore")
@@ -125,6 +132,36 @@ def test_a_push_replaces_the_group_of_the_job(gateway: Gateway):
     assert (put.method, put.path) == ("PUT", "/metrics/job/shop-exporter")
     assert put.content_type.startswith("text/plain; version=0.0.4")
     assert samples_of(put.body) == samples_of(PAGE)
+
+
+def test_a_gateway_behind_a_password_is_pushed_to_and_the_password_never_shown(gateway: Gateway):
+    address = gateway.url.replace("//", "//me:s3cret@")
+    push(PAGE, address, "shop")
+    assert [put.path for put in gateway.received] == ["/metrics/job/shop"]
+    assert gateway.authorized == ["Basic " + b64encode(b"me:s3cret").decode()]
+    gateway.status = 500
+    with pytest.raises(PublishError, match=r"answered 500") as refusal:
+        push(PAGE, address, "shop")
+    assert "s3cret" not in str(refusal.value)
+
+
+def test_a_gateway_whose_answer_drips_is_given_up_at_the_deadline(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(handover, "PUSH_TIMEOUT_SECONDS", 0.5)
+    with create_server(("127.0.0.1", 0)) as listening:
+
+        def drip() -> None:
+            with suppress(OSError):
+                connection, _ = listening.accept()
+                connection.sendall(b"HTTP/1.1 500 Oh\r\n\r\n")
+                for _ in range(1000):
+                    connection.sendall(b"x")
+                    sleep(0.05)
+
+        Thread(target=drip, daemon=True).start()
+        begun = monotonic()
+        with pytest.raises(PublishError, match=r"answered 500$"):
+            push(PAGE, f"http://127.0.0.1:{listening.getsockname()[1]}", "shop")
+    assert monotonic() - begun < 5
 
 
 def test_a_job_with_odd_characters_stays_one_part_of_the_path(gateway: Gateway):

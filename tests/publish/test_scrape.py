@@ -12,7 +12,8 @@ import pytest
 from exporter_samples import HOSTILE, NOON, SPEC, report
 
 from examples.servers import free_port
-from mlvitals.exporters.process.server import Page, PageServer
+from mlvitals.exporters.listener import Page
+from mlvitals.exporters.process.server import PageServer
 from mlvitals.exporters.publish.prometheus import CONTENT_TYPE, RunState, packed, render_state, render_window
 from mlvitals.generator.contract import Contract
 

@@ -210,6 +210,55 @@ def test_a_day_that_was_not_trained_on_leaves_nothing_to_compare_with():
     assert weights(Condition.DAY_OF_WEEK, hours(4 * 24 + 12, 5 * 24 + 12), five_days) == {}
 
 
+def without_hour(hour, rows=2016):
+    data = training(rows)
+    kept = np.arange(rows) // 6 % 24 != hour
+    return {name: pa.array(values).filter(pa.array(kept)) for name, values in data.items()}
+
+
+def test_a_window_over_an_hour_of_which_the_training_data_hold_nothing_is_not_compared():
+    reference = conditioned("hour_of_day", without_hour(3))
+    age = reference.features["age"]
+    for window in (hours(2, 5), hours(3, 4), hours(2.5, 3.1)):
+        assert reference.counts_for(age, window).sum() == 0
+        assert reference.moments_for(age, window).count == 0
+    assert reference.counts_for(age, hours(4, 6)).sum() == 2 * 84
+
+
+def test_a_whole_day_expects_nothing_of_the_hours_in_which_a_shop_is_closed():
+    reference = conditioned("hour_of_day", without_hour(3))
+    age = reference.features["age"]
+    for window in (hours(0, 24), hours(7.5, 31.5)):
+        assert reference.counts_for(age, window).tolist() == age.total.tolist()
+
+
+def test_moments_weigh_rows_as_the_counts_do():
+    data = training(2016)
+    data["age"] = np.arange(2016) // 6 % 24 * 100.0 + random(3).normal(size=2016)
+    reference = conditioned("hour_of_day", data)
+    age, window = reference.features["age"], hours(11.5, 13)
+    eleven, twelve = (data["age"][np.arange(2016) // 6 % 24 == hour] for hour in (11, 12))
+    values, shares = np.append(eleven, twelve), np.repeat([0.5, 1.0], 84)
+    mean = np.average(values, weights=shares)
+    found = reference.moments_for(age, window)
+    assert found.count == reference.counts_for(age, window).sum()
+    assert found.mean == pytest.approx(mean)
+    assert [found.squares, found.cubes, found.fourths] == pytest.approx(
+        [found.count * np.average((values - mean) ** power, weights=shares) for power in (2, 3, 4)]
+    )
+    assert reference.moments_for(age, hours(0, 24)) == reference.moments_for(age, hours(0, 48))
+
+
+def test_a_window_that_is_not_on_whole_hours_has_the_variance_of_its_own_mix():
+    data = training(2016)
+    data["age"] = np.arange(2016) // 6 % 24 * 100.0
+    reference = conditioned("hour_of_day", data)
+    for minutes in (1, 10, 50):
+        window = hours(11 + minutes / 60, 13)
+        now = np.repeat([1100.0, 1200.0], [60 - minutes, 60])
+        assert reference.moments_for(reference.features["age"], window).variance == pytest.approx(now.var(), rel=0.02)
+
+
 def test_condition_keys_are_utc_whatever_zone_the_window_is_in():
     start = datetime(2026, 1, 5, 9, tzinfo=timezone(timedelta(hours=9)))
     assert set(weights(Condition.HOUR_OF_DAY, Window(start, start + timedelta(hours=1)))) == {"0"}

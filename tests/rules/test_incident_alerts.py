@@ -18,7 +18,7 @@ def test_five_features_of_one_source_are_one_incident_that_lists_them(streamrec)
     samples = tuple(Sample(item.metric, item.labels, item.value) for item in scenario.inputs)
     said = alert.description.rendered(Situation(5, scenario.labels, samples))
     assert said == (
-        "5 features of source user_batch_features of StreamRec drift critically at once, 5 or more are one incident: "
+        "5 features of source user_batch_features of StreamRec are drifting critically at once; 5 or more are one incident: "
         "account_age_days, country, days_since_last_interaction, preferred_language, user_age_years."
     )
 
@@ -34,7 +34,7 @@ def test_drift_that_users_feel_names_the_figure_that_falls(streamrec):
     samples = tuple(Sample(item.metric, item.labels, item.value) for item in scenario.inputs)
     said = alert.description.rendered(Situation(1, scenario.labels, samples))
     assert said == (
-        "1 features of StreamRec drift critically: days_since_last_interaction. "
+        "1 features of StreamRec are drifting critically: days_since_last_interaction. "
         "Click-through rate is 20% lower than 7d ago."
     )
 

@@ -21,7 +21,7 @@ def test_levels_say_who_when_and_how(page):
 
 
 def test_the_rotation_begins_where_the_spec_says(page):
-    assert "3 responders take turns of 1w, beginning Monday 2026-01-05 10:00 Europe/Berlin" in page
+    assert "3 responders take turns of 1w, starting Monday 2026-01-05 10:00 Europe/Berlin" in page
     assert "| 3 | Mon 2026-01-26 10:00 | amara |" in page
 
 

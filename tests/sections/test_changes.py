@@ -53,7 +53,7 @@ def annotate(tmp_path, *arguments: str, sources: str = ""):
 
 def test_a_noted_pipeline_change_is_in_the_results_database(tmp_path):
     done = annotate(tmp_path, "pipeline", "user features", "--version", "7", "--author", "amara", "--at", "2026-03-03")
-    assert done.output == "noted pipeline user features 7 at 2026-03-03T00:00:00Z\n"
+    assert done.output == "recorded pipeline user features 7 at 2026-03-03T00:00:00Z\n"
     [found] = noted(tmp_path)
     assert found == Change(ChangeKind.PIPELINE, "user features", datetime(2026, 3, 3, tzinfo=UTC), "7", "amara")
 

@@ -3,7 +3,9 @@ import os
 import socket
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -238,3 +240,23 @@ def test_an_endpoint_that_never_answers_is_given_up(tmp_path: Path, monkeypatch:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         reading = newest(source(url=f"http://127.0.0.1:{silent.getsockname()[1]}/"), tmp_path)
     assert "timed out" in reading.reason
+
+
+def test_an_endpoint_that_drips_is_given_up_at_the_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(freshness, "HTTP_TIMEOUT_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def drip() -> None:
+            with suppress(OSError):
+                connection, _ = listening.accept()
+                connection.sendall(b"HTTP/1.1 200 OK\r\n")
+                for number in range(1000):
+                    connection.sendall(b"X-%d: y\r\n" % number)
+                    time.sleep(0.05)
+
+        threading.Thread(target=drip, daemon=True).start()
+        begun = time.monotonic()
+        reading = newest(source(url=f"http://me:s3cret@127.0.0.1:{listening.getsockname()[1]}/"), tmp_path)
+    assert time.monotonic() - begun < 5
+    assert "cannot be reached" in reading.reason
+    assert "s3cret" not in reading.reason

@@ -1,9 +1,12 @@
 import decimal
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from urllib.request import urlopen
+from pathlib import Path
+from urllib.request import Request, urlopen
 
 import msgspec
 import numpy as np
@@ -11,6 +14,7 @@ import pytest
 from exporter_samples import HOSTILE, SPEC, samples_of, value
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 
+from mlvitals.exporters.serving.labels import ANNOUNCED, UNNAMED
 from mlvitals.exporters.serving.telemetry import PredictionTelemetry
 from mlvitals.generator.contract import Contract, Producer
 
@@ -219,9 +223,184 @@ def test_the_server_shows_the_process_too_and_can_be_closed() -> None:
         urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60)
 
 
+def test_five_hundred_scrapes_at_once_are_all_answered() -> None:
+    telemetry = PredictionTelemetry(SPEC, CollectorRegistry())
+    serve_everything(telemetry)
+    with telemetry.start_server() as server:
+        clients = [socket.create_connection(("127.0.0.1", server.port), timeout=60) for _ in range(500)]
+        for client in clients:
+            client.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+        assert [client.recv(15) for client in clients] == [b"HTTP/1.1 200 OK"] * 500
+        for client in clients:
+            client.close()
+
+
+def test_a_scrape_gets_the_format_and_the_families_it_asks_for() -> None:
+    telemetry = PredictionTelemetry(SPEC, CollectorRegistry())
+    serve_everything(telemetry)
+    with telemetry.start_server() as server:
+        asked = Request(
+            f"{server.url}/metrics?name[]=shop_clicks_total&name[]=shop_items",
+            headers={"Accept": "application/openmetrics-text; version=1.0.0"},
+        )
+        with urlopen(asked, timeout=60) as answer:
+            assert answer.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
+            page = answer.read()
+    assert [line.split()[2] for line in page.splitlines() if line.startswith(b"# TYPE")] == [
+        b"shop_clicks",
+        b"shop_items",
+    ]
+    assert page.endswith(b"# EOF\n")
+
+
+def test_an_address_that_is_taken_is_an_error_of_the_system() -> None:
+    telemetry = PredictionTelemetry(SPEC, CollectorRegistry())
+    with telemetry.start_server() as server, pytest.raises(OSError, match="Address already in use"):
+        telemetry.start_server(port=server.port)
+
+
 def test_a_serving_application_needs_no_numpy() -> None:
     heavy = (
-        "import sys, mlvitals.exporters.serving.telemetry; "
+        "import sys, mlvitals.exporters.serving.telemetry, mlvitals.exporters.listener; "
         "print([name for name in ('numpy', 'pyarrow', 'scipy') if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", heavy], capture_output=True, check=True).stdout == b"[]\n"
+
+
+# ---------------------------------------------------------------- what the application is asked makes no series for ever
+
+
+def series_with(page: bytes, family: str, label: str) -> set[str]:
+    return {labels[label] for name, labels in named_samples(page) if name == family}
+
+
+def named_samples(page: bytes) -> list[tuple[str, dict[str, str]]]:
+    return [(name, dict(labels)) for name, labels in samples_of(page)]
+
+
+def test_invented_endpoints_share_one_series_beyond_a_cap_and_a_counter_says_how_many(
+    telemetry: PredictionTelemetry,
+) -> None:
+    for number in range(300):
+        telemetry.observe("v1", f"/wp-admin/{number}", {})
+    found = page(telemetry)
+    endpoints = series_with(found, "shop_predictions_total", "endpoint")
+    assert endpoints == {"/home", "/search", "other"} | {f"/wp-admin/{number}" for number in range(UNNAMED)}
+    assert value(found, "shop_predictions_total", model_version="v1", endpoint="other") == 300 - UNNAMED
+    assert value(found, "shop_serving_label_overflow_total", label_name="endpoint") == 300 - UNNAMED
+
+
+def test_what_the_spec_names_has_its_own_series_whatever_came_before(telemetry: PredictionTelemetry) -> None:
+    for number in range(300):
+        telemetry.observe("v1", f"/wp-admin/{number}", {}, error_type=f"error {number}")
+    telemetry.observe("v1", "/search", {}, error_type="timeout")
+    found = page(telemetry)
+    assert value(found, "shop_predictions_total", model_version="v1", endpoint="/search") == 1
+    assert value(found, "shop_prediction_errors_total", model_version="v1", error_type="timeout") == 1
+
+
+def test_many_error_types_do_not_make_a_long_page(telemetry: PredictionTelemetry) -> None:
+    telemetry.observe("v1", "/home", {}, error_type="timeout")
+    before = len(page(telemetry))
+    for number in range(50_000):
+        telemetry.observe("v1", "/home", {}, error_type=f"KeyError: user {number}")
+    assert len(page(telemetry)) < before + 100 * (UNNAMED + 1)
+    assert value(page(telemetry), "shop_serving_label_overflow_total", label_name="error_type") == 50_000 - UNNAMED
+
+
+def test_invented_model_versions_leave_room_for_those_that_are_announced(telemetry: PredictionTelemetry) -> None:
+    for number in range(300):
+        telemetry.observe(f"guess {number}", "/home", {})
+    telemetry.model("v2", "lightgbm", TRAINED)
+    telemetry.observe("v2", "/home", {})
+    found = page(telemetry)
+    assert len(series_with(found, "shop_predictions_total", "model_version")) == UNNAMED + 2
+    assert value(found, "shop_predictions_total", model_version="v2", endpoint="/home") == 1
+    assert value(found, "shop_model_info", model_version="v2", framework="lightgbm") == 1
+
+
+def test_models_frameworks_and_gpus_are_bounded_too(telemetry: PredictionTelemetry) -> None:
+    for number in range(300):
+        telemetry.model(f"v{number}", f"framework {number}", TRAINED)
+        telemetry.gpu(str(number), 0.5)
+    found = page(telemetry)
+    assert len(series_with(found, "shop_gpu_utilization_ratio", "gpu")) == UNNAMED + 1
+    assert value(found, "shop_serving_label_overflow_total", label_name="model_version") == 300 - ANNOUNCED
+    assert value(found, "shop_serving_label_overflow_total", label_name="framework") == 300 - UNNAMED
+
+
+@pytest.mark.parametrize("label", [7, "\ud800", "x" * 100_000, ("a", "b")])
+def test_a_label_that_cannot_be_published_as_it_is_does_not_spoil_the_page(
+    telemetry: PredictionTelemetry, label: object
+) -> None:
+    telemetry.observe(label, label, {}, error_type=label)  # type: ignore[arg-type]
+    telemetry.observe("v1", "/home", {})
+    assert value(page(telemetry), "shop_predictions_total", model_version="v1", endpoint="/home") == 1
+    assert len(page(telemetry)) < 50_000
+
+
+# ---------------------------------------------------------------- the caller's own objects
+
+
+def test_scores_may_come_from_a_generator_that_counts_too(telemetry: PredictionTelemetry) -> None:
+    def scores() -> Iterator[float]:
+        telemetry.event("clicks")
+        yield 0.5
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(telemetry.observe, "v1", "/home", {}, scores()).result(timeout=60)
+    assert value(page(telemetry), "shop_clicks_total") == 1
+    assert value(page(telemetry), "shop_prediction_score_count", model_version="v1") == 1
+
+
+@pytest.mark.parametrize(
+    ("latency", "scores"),
+    [({"total": 0.1}, [0.5, None]), ({"total": None, "inference": 0.1}, [0.5]), ({"total": 0.1}, ["0.5"])],
+)
+def test_a_request_with_a_value_that_is_no_number_is_refused_and_nothing_of_it_counted(
+    telemetry: PredictionTelemetry, latency: dict[str, float], scores: list[float]
+) -> None:
+    telemetry.model("v1", "lightgbm", TRAINED)
+    before = page(telemetry)
+    with pytest.raises(TypeError):
+        telemetry.observe("v1", "/home", latency, scores, error_type="timeout", features={})
+    assert page(telemetry) == before
+
+
+def test_scores_that_break_off_are_not_counted_at_all(telemetry: PredictionTelemetry) -> None:
+    def scores() -> Iterator[float]:
+        yield 0.5
+        raise RuntimeError("the model ended")
+
+    telemetry.model("v1", "lightgbm", TRAINED)
+    before = page(telemetry)
+    with pytest.raises(RuntimeError):
+        telemetry.observe("v1", "/home", {"total": 0.1}, scores())
+    assert page(telemetry) == before
+
+
+FORKED_WHILE_COUNTING = """
+import os, sys, threading
+sys.path.insert(0, "tests/samples")
+from pathlib import Path
+from exporter_samples import SPEC
+from mlvitals.exporters.serving.labels import ANNOUNCED, UNNAMED
+from mlvitals.exporters.serving.telemetry import PredictionTelemetry
+telemetry = PredictionTelemetry(SPEC, workers=Path(sys.argv[1]) if len(sys.argv) > 1 else None)
+def requests():
+    while True:
+        telemetry.observe("v1", "/home", {"total": 0.02, "inference": 0.01}, scores=[0.5] * 200, features={"age": 1})
+threading.Thread(target=requests, daemon=True).start()
+for _ in range(30):
+    if not (child := os.fork()):
+        telemetry.observe("v1", "/home", {"total": 0.02})
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("with_workers", [False, True])
+def test_a_fork_while_another_thread_counts_leaves_a_child_that_can_count(with_workers: bool, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FORKED_WHILE_COUNTING, *([str(tmp_path)] if with_workers else [])]
+    assert subprocess.run(command, timeout=120, check=False).returncode == 0

@@ -125,7 +125,7 @@ def test_the_command_shows_storage_series_and_assumptions(spec_file):
     result = CliRunner().invoke(main, ["estimate", spec_file, "--predictions-per-day", "1000000"])
     assert result.exit_code == 0, result.output
     assert "50 MB" in result.output
-    assert "assumed: 8 B a point" in result.output
+    assert "assumed: 8 B per point" in result.output
 
 
 def test_off_a_terminal_no_word_is_broken(spec_file):

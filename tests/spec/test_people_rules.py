@@ -36,14 +36,14 @@ def routing(receiver: str) -> str:
 
 def test_a_receiver_that_nothing_names_is_told_of_nothing():
     assert errors("routing: {receivers: {team: {webhook: {url: 'http://x/y'}}}}") == [
-        "5:23 routing.receivers.team is told of nothing; name it under one of info, warning, critical, watchdog, "
+        "5:23 routing.receivers.team receives no notifications; name it under one of info, warning, critical, watchdog, "
         "or remove it"
     ]
 
 
 def test_a_receiver_cannot_have_the_name_of_the_one_that_tells_nobody():
     (error,) = errors("routing: {info: nobody, receivers: {nobody: {webhook: {url: 'http://x/y'}}}}")
-    assert error.startswith("5:37 routing.receivers.nobody is the name of the receiver that tells nobody")
+    assert error.startswith("5:37 routing.receivers.nobody is the name of the built-in receiver that notifies nobody")
 
 
 @pytest.mark.parametrize("webhook", ["{}", "{url: 'http://x/y', url_file: f}"])
@@ -55,7 +55,7 @@ def test_a_webhook_has_one_address(webhook):
 @pytest.mark.parametrize("url", ["http://[x", "http://x:port/", "http://x/%zz", "http://x/{{.Value}}", 'http://x/"'])
 def test_a_url_that_alertmanager_would_not_take_is_refused(url):
     (error,) = errors(routing(f"{{webhook: {{url: '{url}'}}}}"))
-    assert error.startswith("5:60 routing.receivers.team.webhook.url is no URL that Alertmanager accepts")
+    assert error.startswith("5:60 routing.receivers.team.webhook.url is not a URL that Alertmanager accepts")
 
 
 @pytest.mark.parametrize("url", ["http://x", "https://inbox:9110/v2/a_b?c=d&e=%20", "http://[::1]:80/"])
@@ -64,7 +64,7 @@ def test_an_ordinary_url_is_fine(url):
 
 
 def test_a_secret_in_a_webhook_url_is_refused():
-    assert "holds a password" in errors(routing("{webhook: {url: 'http://me:secret@x/'}}"))[0]
+    assert "contains a password" in errors(routing("{webhook: {url: 'http://me:secret@x/'}}"))[0]
 
 
 def test_a_cooldown_lasts_at_least_a_group_interval():
@@ -82,21 +82,21 @@ def test_a_group_interval_beyond_a_default_cooldown_is_to_blame_itself():
 
 def test_the_first_level_is_told_at_once():
     assert errors(TEAM + "escalation: [{role: r, after: 5m, via: [phone], contacts: [ann]}]") == [
-        "9:31 escalation[0].after is 5m: until then nobody would be told; begin with 0m"
+        "9:31 escalation[0].after is 5m: until then nobody would be notified; start with 0m"
     ]
 
 
 def test_levels_follow_in_whole_minutes():
     level = "{role: r, after: 0m, via: [phone], contacts: [ann]}"
     (error,) = errors(TEAM + f"escalation: [{level}, {level.replace('0m', '90s')}]")
-    assert error.startswith("9:84 escalation[1].after is no whole number of minutes")
+    assert error.startswith("9:84 escalation[1].after is not a whole number of minutes")
 
 
 def test_a_level_reaches_its_contacts_or_whoever_is_on_call():
     level = "escalation: [{role: r, after: 0m, via: [email]}]"
     assert errors(TEAM + level) == [
         "9:14 escalation[0] reaches nobody: it has no contacts, and nobody is on call; "
-        "give it contacts, or name who takes turns under on_call.rotation"
+        "give it contacts, or list responders under on_call.rotation"
     ]
     assert is_sound(TEAM + level + "\non_call: {rotation: [ann, bob, cho]}")
 
@@ -104,8 +104,7 @@ def test_a_level_reaches_its_contacts_or_whoever_is_on_call():
 @pytest.mark.parametrize(("method", "needed"), [("phone", "phone"), ("sms", "phone"), ("slack_dm", "slack")])
 def test_a_contact_has_what_each_way_needs(method, needed):
     assert errors(TEAM + f"escalation: [{{role: r, after: 0m, via: [email, {method}], contacts: [cho]}}]") == [
-        f'9:48 escalation[0].via[1] is {method}, but responders."cho" has no {needed}; '
-        f"add {needed}, or take {method} out"
+        f'9:48 escalation[0].via[1] is {method}, but responders."cho" has no {needed}; add {needed}, or remove {method}'
     ]
 
 
@@ -117,8 +116,8 @@ def test_everybody_who_takes_turns_has_what_each_way_needs():
 def test_a_rotation_that_no_level_calls_is_idle():
     level = "escalation: [{role: r, after: 0m, via: [email], contacts: [ann]}]"
     assert errors(TEAM + level + "\non_call: {rotation: [ann, bob, cho]}") == [
-        "10:21 on_call.rotation is called by no level of escalation: each has contacts of its own; "
-        "leave the contacts of one level empty"
+        "10:21 on_call.rotation is not used by any escalation level: each has its own contacts; "
+        "remove the contacts of one level"
     ]
 
 
@@ -128,4 +127,4 @@ def test_a_telephone_number_has_its_country():
 
 
 def test_a_shift_lasts_an_hour_or_more():
-    assert errors("on_call: {shift: 30m}") == ["5:18 on_call.shift is 30m; a shift lasts an hour or more"]
+    assert errors("on_call: {shift: 30m}") == ["5:18 on_call.shift is 30m; a shift lasts at least an hour"]

@@ -78,7 +78,7 @@ def test_an_objective_on_the_whole_request_may_say_total():
 
 def test_only_latency_objectives_have_a_stage():
     assert errors(SMALL + "slos: {a: {kind: drift, objective: 0.99, threshold: 0.2, stage: inference}}") == [
-        "5:65 slos.a.stage has a meaning only where kind is latency"
+        "5:65 slos.a.stage has an effect only if kind is latency"
     ]
 
 
@@ -92,16 +92,16 @@ def test_no_stage_is_called_total():
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("alerts: {error_rate: {warning: 0.1}}", "5:32 alerts.error_rate.warning 0.1 is beyond critical 0.005"),
-        ("alerts: {error_rate: {critical: 0.0001}}", "5:33 alerts.error_rate.warning 0.001 is beyond critical 0.0001"),
-        ("alerts: {error_rate: {info: 0.002}}", "5:29 alerts.error_rate.info 0.002 is beyond warning 0.001"),
+        ("alerts: {error_rate: {warning: 0.1}}", "5:32 alerts.error_rate.warning 0.1 is above critical 0.005"),
+        ("alerts: {error_rate: {critical: 0.0001}}", "5:33 alerts.error_rate.warning 0.001 is above critical 0.0001"),
+        ("alerts: {error_rate: {info: 0.002}}", "5:29 alerts.error_rate.info 0.002 is above warning 0.001"),
         (
             "alerts: {error_rate: {info: 0.02, warning: null}}",
-            "5:29 alerts.error_rate.info 0.02 is beyond critical 0.005",
+            "5:29 alerts.error_rate.info 0.02 is above critical 0.005",
         ),
         (
             "business: {events: {a: {}, b: {}}, kpis: {k: {numerator: a, denominator: b, drop: {warning: 0.2}}}}",
-            "5:93 business.kpis.k.drop.warning 0.2 is beyond critical 0.1",
+            "5:93 business.kpis.k.drop.warning 0.2 is above critical 0.1",
         ),
     ],
 )
@@ -111,7 +111,7 @@ def test_a_level_beyond_the_next_worse_one_is_refused(text: str, expected: str):
 
 def test_the_levels_of_one_feature_are_in_order_too():
     assert errors(with_feature("thresholds: {ks: {warning: 0.3, critical: 0.2}}")) == [
-        "4:48 features.amount.thresholds.ks.warning 0.3 is beyond critical 0.2"
+        "4:48 features.amount.thresholds.ks.warning 0.3 is above critical 0.2"
     ]
 
 
@@ -172,15 +172,15 @@ def test_the_age_of_a_source_is_known_in_one_way_or_none(ways: str):
 @pytest.mark.parametrize(
     ("ways", "expected"),
     [
-        ("column: c", "5:36 sources.s.column has no meaning without path"),
-        ("query: q", "5:35 sources.s.query has no meaning without database"),
-        ("database: d", "5:38 sources.s.database has no meaning without query"),
-        ("field: f", "5:35 sources.s.field has no meaning without url"),
-        ("url: http://x", "5:33 sources.s.url has no meaning without field"),
-        ("password_file: f", "5:43 sources.s.password_file has no meaning without database"),
+        ("column: c", "5:36 sources.s.column has no effect without path"),
+        ("query: q", "5:35 sources.s.query has no effect without database"),
+        ("database: d", "5:38 sources.s.database has no effect without query"),
+        ("field: f", "5:35 sources.s.field has no effect without url"),
+        ("url: http://x", "5:33 sources.s.url has no effect without field"),
+        ("password_file: f", "5:43 sources.s.password_file has no effect without database"),
         (
             "path: p, url: http://x, field: f",
-            "5:42 sources.s.url is one of several ways to know the age of the source: path, url; keep one of them",
+            "5:42 sources.s.url is one of several ways to determine the age of the source: path, url; keep only one of them",
         ),
     ],
 )
@@ -201,7 +201,7 @@ def test_a_way_to_know_an_age_is_complete_and_the_only_one(ways: str, expected: 
 )
 def test_a_password_in_a_url_is_refused(text: str, path: str):
     (error,) = errors(text)
-    assert f"{path} holds a password, and specs are committed" in error
+    assert f"{path} contains a password, and specs are committed" in error
 
 
 @pytest.mark.parametrize("url", ["https://grafana:3000/d/a@b", "http://me@grafana", "https://x/a:b@c"])
@@ -266,7 +266,7 @@ def test_outcomes_in_a_database_need_its_table():
 @pytest.mark.parametrize("key", ["format: csv", "table: t", "password_file: p", "id: i"])
 def test_how_outcomes_elsewhere_are_read_means_nothing_where_they_are_in_the_log(key):
     [problem] = errors(with_log(f"score: s, outcome: {{column: y, {key}}}"))
-    assert problem.endswith("has no meaning without path")
+    assert problem.endswith("has no effect without path")
 
 
 def test_a_binary_outcome_needs_a_score():
@@ -283,15 +283,15 @@ def test_a_log_in_a_database_needs_a_table():
 
 def test_a_password_of_a_log_that_is_no_database_has_no_meaning():
     assert errors(with_log("password_file: p")) == [
-        "3:44 prediction_log.password_file has no meaning without format: sql"
+        "3:44 prediction_log.password_file has no effect without format: sql"
     ]
     assert is_sound(with_log("format: sql, table: t, password_file: p"))
 
 
 def test_an_event_whose_metric_there_is_already_is_refused():
     assert errors(SMALL + "business: {events: {predictions: {}}}") == [
-        "5:21 business.events.predictions would be the metric shop_predictions_total, which there is already; "
-        "call it something else"
+        "5:21 business.events.predictions would become the metric shop_predictions_total, which already exists; "
+        "choose another name"
     ]
 
 
@@ -311,12 +311,12 @@ def test_escalation_reaches_later_levels_later():
         + f"escalation: [{{role: a, after: 0m, {called}}}, {{role: b, after: 5m, {called}}},\n"
         + f"  {{role: c, after: 300s, {called}}}]"
     )
-    assert errors(text) == ["7:20 escalation[2].after 300s is not later than the 5m of the level before"]
+    assert errors(text) == ["7:20 escalation[2].after 300s is not later than the 5m of the previous level"]
 
 
 def test_a_rotation_has_three_responders():
     text = SMALL + "responders: {a: {email: a@x}, b: {email: b@x}}\non_call: {rotation: [a, b, a]}"
-    assert errors(text) == ["6:21 on_call.rotation needs at least 3 responders, or they burn out; it has 2"]
+    assert errors(text) == ["6:21 on_call.rotation needs at least 3 responders, so that nobody burns out; it has 2"]
 
 
 def test_a_receiver_reaches_someone():
@@ -339,13 +339,13 @@ def test_a_day_that_does_not_exist_is_refused():
 
 def test_quiet_hours_last():
     text = SMALL + "routing: {quiet_hours: [{days: [sat], start: 22:00, end: 22:00}]}"
-    assert errors(text) == ["5:46 routing.quiet_hours[0].start 22:00 leaves nothing before the end 22:00"]
+    assert errors(text) == ["5:46 routing.quiet_hours[0].start 22:00 leaves no time before the end 22:00"]
 
 
 @pytest.mark.parametrize("zone", ["Europe/Nowhere", "../etc/passwd", "Europe", "/etc/localtime", "a\\u0000b"])
 def test_a_time_zone_exists(zone: str):
     (error,) = errors(SMALL + f'on_call: {{timezone: "{zone}"}}')
-    assert error.startswith(f'5:21 on_call.timezone is "{zone}", which is no time zone')
+    assert error.startswith(f'5:21 on_call.timezone is "{zone}", which is not a time zone')
 
 
 def test_a_mistyped_time_zone_suggests_the_nearest():
@@ -377,7 +377,7 @@ def test_a_length_beyond_a_century_is_refused():
 
 
 def test_a_list_names_nothing_twice():
-    assert errors(SMALL + "serving: {endpoints: [/a, /b, /a]}") == ['5:31 serving.endpoints[2] lists "/a" again']
+    assert errors(SMALL + "serving: {endpoints: [/a, /b, /a]}") == ['5:31 serving.endpoints[2] lists "/a" twice']
 
 
 def test_a_port_exists():
@@ -392,7 +392,7 @@ def test_a_default_is_not_blamed_where_a_written_value_can_be():
 
 def test_business_events_without_a_serving_application_are_refused():
     assert errors(SMALL + "serving: {enabled: false}\nbusiness: {events: {clicks: {}}}\n") == [
-        "6:29 business.events.clicks is counted by the serving application, which serving.enabled: false says there is none of"
+        "6:29 business.events.clicks is counted by the serving application, which serving.enabled: false turns off"
     ]
 
 
@@ -403,7 +403,7 @@ def test_two_processes_with_the_same_prometheus_job_are_refused():
 
 def test_the_skew_of_a_category_is_not_measured_by_ks():
     assert errors(with_feature("type: categorical, skew: ks")) == [
-        "4:46 features.amount.skew ks compares numbers, and this feature is categorical; use psi or js"
+        "4:46 features.amount.skew ks compares numbers, but this feature is categorical; use psi or js"
     ]
 
 
@@ -415,7 +415,7 @@ def test_rows_are_joined_by_a_column_that_the_log_names(join: str, log: str):
 
 def test_offline_features_are_read_from_files():
     assert errors(SMALL + "skew: {path: offline, format: sql}") == [
-        "5:31 skew.format sql cannot be read here; write the rows to files"
+        "5:31 skew.format sql is not supported here; write the rows to files"
     ]
 
 

@@ -11,7 +11,7 @@ QUICK = "it needs more than 13.44 x 0.1 = 1.344 of all events to fail"
     [
         (
             "{kind: availability, objective: 0.9}",
-            f"5:43 slos.a.objective 0.9 lets page_quick never fire: {QUICK}; "
+            f"5:43 slos.a.objective 0.9 never lets page_quick fire: {QUICK}; "
             "leave page_quick out of burn_alerts, or change alerts.burn_rate.page_quick",
         ),
         (
@@ -26,17 +26,16 @@ QUICK = "it needs more than 13.44 x 0.1 = 1.344 of all events to fail"
         ("{kind: drift, objective: 0.99}", "5:18 slos.a.kind is drift, which needs a threshold above 0 in PSI"),
         (
             "{kind: availability, objective: 0.99, threshold: 2}",
-            "5:60 slos.a.threshold has no meaning where kind is availability",
+            "5:60 slos.a.threshold has no effect if kind is availability",
         ),
-        ("{kind: freshness, objective: 0.99}", "5:18 slos.a.kind is freshness, and no sources are defined"),
+        ("{kind: freshness, objective: 0.99}", "5:18 slos.a.kind is freshness, but no sources are defined"),
         (
             "{kind: drift, objective: 0.99, threshold: 0.2, direction: at_least}",
-            "5:69 slos.a.direction at_least has a meaning only where kind is model_staleness",
+            "5:69 slos.a.direction at_least has an effect only if kind is model_staleness",
         ),
         (
             "{kind: availability, objective: 0.99}}\nserving: {enabled: false",
-            "5:18 slos.a.kind is availability, which is measured at the serving application that serving.enabled: false "
-            "says there is none of",
+            "5:18 slos.a.kind is availability, measured at the serving application, which serving.enabled: false turns off",
         ),
         ("{kind: availability, objective: 1}", "5:43 slos.a.objective must be above 0 and below 1, not the number 1"),
         (

@@ -22,7 +22,7 @@ def test_records_of_one_name_with_several_labels_stay_together():
 
 
 def test_a_circle_is_refused():
-    with pytest.raises(ValueError, match="in a circle: a:x, b:x"):
+    with pytest.raises(ValueError, match="in a cycle: a:x, b:x"):
         levels([rule("a:x", "b:x"), rule("b:x", "a:x")])
 
 

@@ -1,6 +1,9 @@
 """`mlvitals drift` and `mlvitals backfill` as cron, Airflow and CI run them."""
 
 import json
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -89,11 +92,59 @@ def test_a_page_that_cannot_be_written_is_a_message_that_names_it(spec: Path):
     assert done.stderr == "error: /proc/drift.html: No such file or directory\n"
 
 
+IN_PROCESS = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+if sys.argv[1] == "full":
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+from mlvitals.cli import main
+main(sys.argv[2:])
+"""
+
+
+def drift_as(disk: str, *options: object, encoding: str = "utf-8") -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-c", IN_PROCESS, disk, "drift", *map(str, options)]
+    return subprocess.run(
+        command, env={**os.environ, "PYTHONIOENCODING": encoding}, capture_output=True, check=False, timeout=120
+    )
+
+
+@pytest.mark.parametrize("option", ["--html", "--textfile"])
+def test_a_full_disk_is_a_message_that_names_the_file(spec: Path, tmp_path: Path, option: str):
+    target = tmp_path / "drift.prom"
+    done = drift_as("full", spec, *CALM, option, target)
+    assert done.returncode == 1
+    assert str(target) in done.stderr.decode()
+    assert "drift.prom." not in done.stderr.decode()  # the temporary file, which nobody knows
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp437"])
+@pytest.mark.parametrize("log", ["log", "lög-☃"])
+def test_a_terminal_that_is_not_utf_8_gets_files_and_a_report(spec: Path, tmp_path: Path, encoding: str, log: str):
+    page, textfile, data = tmp_path / "drift.html", tmp_path / "shop.prom", tmp_path / log
+    data.mkdir()
+    (data / "broken.parquet").write_text("none")
+    write_parquet(rows(NOON + HOUR, 0.2), data / "rows.parquet")
+    options = ("--data", data, "--html", page, "--textfile", textfile)
+    done = drift_as("roomy", spec, *DRIFTING, *options, encoding=encoding)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert "height" in done.stdout.decode(encoding)
+    assert page.exists()
+    assert textfile.exists()
+
+
+def test_a_report_is_printed_although_it_could_not_be_pushed(spec: Path):
+    done = mlvitals("drift", spec, *DRIFTING, "--pushgateway", "http://127.0.0.1:9")
+    assert done.returncode == 1
+    assert "critical  height" in done.stdout
+
+
 @pytest.mark.parametrize("option", ["--html", "--textfile"])
 def test_a_folder_that_is_missing_is_told_before_anything_is_measured(spec: Path, tmp_path: Path, option: str):
     done = mlvitals("drift", spec, *CALM, option, tmp_path / "nowhere" / "drift.prom")
     assert done.returncode == 2
-    assert f"Invalid value for '{option}': there is no folder" in done.stderr
+    assert f"Invalid value for '{option}': the folder '{tmp_path / 'nowhere'}' does not exist" in done.stderr
     assert done.stdout == ""
 
 

@@ -57,7 +57,12 @@ def test_a_window_with_too_few_rows_is_not_called_quiet():
 
 
 def test_the_worst_comes_first_and_the_unmeasurable_before_it():
-    gone = FeatureReport(type=FeatureType.FLOAT, status=Status.MISSING_IN_SERVING, reason="no such column")
+    gone = FeatureReport(
+        type=FeatureType.FLOAT,
+        status=Status.MISSING_IN_SERVING,
+        reason="no such column",
+        severity=Severity.CRITICAL,
+    )
     features = {"well": measured(0.01, severity=None), "mild": measured(0.2, severity=Severity.WARNING)}
     features |= {"bad": measured(0.4), "gone": gone}
     table = lines_of(report(features=features, score=None))[4:8]

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from mlvitals.exporters.parts import FileProblem, Interval, Measure, Window
+from mlvitals.exporters.parts import FileProblem, Finding, FindingKind, Interval, Measure, Window
 from mlvitals.exporters.sections.concept.report import ConceptReport, DriftType, Evidence, GapSample
 from mlvitals.exporters.sections.features.report import Bin, CountWindow, FeatureReport, Quality, SchemaDifference
 from mlvitals.exporters.sections.outcomes.report import CalibrationBin, EstimatedPerformance, Figure, OutcomeReport
@@ -28,6 +28,7 @@ DESCRIPTIONS = {
     CountWindow: WINDOW,
     SchemaDifference: WINDOW,
     FileProblem: WINDOW,
+    Finding: WINDOW,
     FeatureReport: FEATURE,
     Measure: FEATURE,
     Bin: FEATURE,
@@ -63,6 +64,10 @@ def test_every_kind_of_drift_and_status_of_the_gap_is_described(values: type[Str
     assert not [item for item in values if f"`{item.value}`" not in CONCEPT]
 
 
+def test_every_kind_of_finding_is_described():
+    assert not [kind for kind in FindingKind if f"`{kind.value}`" not in WINDOW]
+
+
 @pytest.mark.parametrize(("values", "section"), [(Status, FEATURE), (SkewStatus, SKEW), (SchemaDifferenceKind, WINDOW)])
 def test_every_status_and_kind_is_described(values: type[StrEnum], section: str):
     assert not [item for item in values if f"| `{item.value}` |" not in section]
@@ -78,6 +83,7 @@ def test_the_example_is_a_report():
     assert set(written) == fields_of(WindowReport)
     assert set(written["features"]["days_since_last_interaction"]) == fields_of(FeatureReport)
     assert set(written["features"]["days_since_last_interaction"]["quality"]) == fields_of(Quality)
+    assert set(written["findings"][0]) == fields_of(Finding)
     assert set(written["segments"]["device"]) == fields_of(SegmentsReport)
     assert set(written["segments"]["device"]["values"][0]) == fields_of(SegmentReport)
     assert set(written["concept"]) == fields_of(ConceptReport)

@@ -20,17 +20,18 @@ _MEANING = {
 }
 
 
-def outcome_section(outcomes: OutcomeReport) -> str:
-    """The section: feedback, agreement, performance, estimate and calibration, as far as each is known."""
+def outcome_section(outcomes: OutcomeReport, found: str = "") -> str:
+    """The section: what was found wrong, feedback, agreement, performance, estimate and calibration, as far as known."""
+    wrong = f"<p>Found: {escape(found)}.</p>" if found else ""
     if not outcomes.mature or not outcomes.predictions:
         why = "there were none" if outcomes.mature else "not mature, more may come"
         told = f"Of the predictions of {span(outcomes.window)}: {why}."
-        return f'<h2>Outcomes</h2>\n<div class="card remarks"><p>{told}</p></div>\n'
+        return f'<h2>Outcomes</h2>\n<div class="card remarks"><p>{told}</p>{wrong}</div>\n'
     blocks = filter(None, (_feedback(outcomes), _calibration(outcomes), _agreement(outcomes), _performance(outcomes)))
     return (
         '<h2>Outcomes</h2>\n<section class="card outcomes">\n'
         f'<p class="soft">Predictions of {span(outcomes.window)}, whose outcomes are all in. Ranges in parentheses hold '
-        f'the true figure with a confidence of 95%.</p>\n<div class="blocks">{"".join(blocks)}</div>\n</section>\n'
+        f'the true figure with a confidence of 95%.</p>\n{wrong}<div class="blocks">{"".join(blocks)}</div>\n</section>\n'
     )
 
 
@@ -110,6 +111,8 @@ def _agreement_rows(outcomes: OutcomeReport) -> Iterator[tuple[str, str]]:
         yield _beside("Gap", "prediction less outcome"), _beside(f"{outcomes.gap:+.4g}", error)
     if outcomes.reference_gap is not None:
         yield "Gap, reference", f"{outcomes.reference_gap:+.4g}"
+    for name, reason in outcomes.not_judged.items():
+        yield f"Not judged: {figure_name(name)}", escape(reason)
 
 
 def _shift(shift: Measure, kind: OutcomeKind) -> str:

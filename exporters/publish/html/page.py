@@ -1,6 +1,5 @@
 """A report as one page to read, send or print: no script, no request to anywhere, light or dark as the reader has it."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from functools import cache
@@ -12,11 +11,12 @@ from mlvitals.exporters.publish.html.charts import bin_chart
 from mlvitals.exporters.publish.html.outcomes import outcome_section
 from mlvitals.exporters.sections.concept.report import DriftType
 from mlvitals.exporters.sections.concept.views import evidence_facts, gap_lines
-from mlvitals.exporters.sections.features.report import SEVERITIES, FeatureReport
+from mlvitals.exporters.sections.features.report import FeatureReport
 from mlvitals.exporters.sections.features.views import difference, quality_findings, shift, state
+from mlvitals.exporters.window.headline import headline
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.exporters.window.sections import SECTIONS, unread
-from mlvitals.exporters.wording import number, printable, sentence, share
+from mlvitals.exporters.wording import found, number, printable, sentence, share
 from mlvitals.generator.contract import STATISTICS, DriftKind, Status
 from mlvitals.generator.spec.model import Severity
 
@@ -34,7 +34,7 @@ def html_page(report: WindowReport) -> str:
     rows = report.worst_first(SCORE)
     title = f"{printable(report.system)}: drift {_time(report.window.start)} to {_time(report.window.end)} UTC"
     body = "".join(
-        (_header(report, rows), *_kind(report), *_findings(rows), *_outcomes(report), *_remarks(report), _all(rows))
+        (_header(report), *_kind(report), *_findings(report, rows), *_outcomes(report), *_remarks(report), _all(rows))
     )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -67,14 +67,12 @@ def _time(time: datetime) -> str:
 _Rows = list[tuple[str, FeatureReport]]
 
 
-def _header(report: WindowReport, rows: _Rows) -> str:
-    found = Counter(feature.urgency for _, feature in rows)
-    thin = sum(feature.status is Status.INSUFFICIENT_DATA for _, feature in rows)
-    pills = [(severity.value, f"{found[severity]} {severity}") for severity in SEVERITIES if found[severity]]
-    pills += _outcome_pills(report)
-    pills = pills or ([("ok", "nothing drifted")] if thin < len(rows) else [("warning", "nothing could be compared")])
-    pills += [("", f"{thin} with too few rows")] if thin else []
-    verdict = "".join(f'<span class="pill {kind}">{text}</span>' for kind, text in pills)
+def _header(report: WindowReport) -> str:
+    wrong, unmeasured = headline(report)
+    quiet = ("" if unmeasured else "ok", "nothing drifted")
+    pills = [(line.severity or "", line.text) for line in wrong] or [quiet]
+    pills += [(line.severity or "", line.text) for line in unmeasured]
+    verdict = "".join(f'<span class="pill {kind}">{_text(text)}</span>' for kind, text in pills)
     facts = {
         "Rows": f"{report.rows:,}",
         "Features": f"{len(report.features)}{' and the score' if report.score else ''}",
@@ -85,14 +83,6 @@ def _header(report: WindowReport, rows: _Rows) -> str:
         f'<header>\n<h1>{_text(report.system)}</h1>\n<p class="window">{_time(report.window.start)} to '
         f'{_time(report.window.end)} UTC</p>\n<p class="verdict">{verdict}</p>\n{_facts(facts, "card")}</header>\n'
     )
-
-
-def _outcome_pills(report: WindowReport) -> Iterator[tuple[str, str]]:
-    """What is wrong although no feature may have drifted."""
-    if report.outcomes and report.outcomes.severity:
-        yield report.outcomes.severity.value, f"outcomes {report.outcomes.severity}"
-    if report.concept and report.concept.severity:
-        yield report.concept.severity.value, f"gap to the outcomes {report.concept.severity}"
 
 
 def _facts(facts: dict[str, str], kind: str = "") -> str:
@@ -117,11 +107,7 @@ def _kind(report: WindowReport) -> Iterator[str]:
 
 def _kind_class(found: DriftType, report: WindowReport) -> str:
     """How bad the page shows it: as bad as the worst that was found, or well."""
-    if found.kind in _QUIET:
-        return _QUIET[found.kind]
-    concept = report.concept.severity if report.concept else None
-    worst = {report.urgency, concept, report.outcomes.severity if report.outcomes else None}
-    return next((severity for severity in SEVERITIES if severity in worst), Severity.WARNING).value
+    return _QUIET.get(found.kind, report.severity or Severity.WARNING)
 
 
 _QUIET = {DriftKind.NONE: "ok", DriftKind.UNKNOWN: ""}
@@ -129,18 +115,18 @@ _QUIET = {DriftKind.NONE: "ok", DriftKind.UNKNOWN: ""}
 
 def _outcomes(report: WindowReport) -> Iterator[str]:
     if report.outcomes is not None:
-        yield outcome_section(report.outcomes)
+        yield outcome_section(report.outcomes, found(report.found_in("outcomes")))
 
 
-def _findings(rows: _Rows) -> Iterator[str]:
-    urgent = [(name, feature) for name, feature in rows if feature.urgency]
+def _findings(report: WindowReport, rows: _Rows) -> Iterator[str]:
+    urgent = [(name, feature) for name, feature in rows if feature.severity]
     if urgent:
         yield "<h2>What needs attention</h2>\n"
     for name, feature in urgent:
         yield (
-            f'<section class="card finding {feature.urgency}">\n<div class="name"><span class="pill">'
+            f'<section class="card finding {feature.severity}">\n<div class="name"><span class="pill">'
             f'{state(feature)}</span><h3>{_name(name)}</h3><span class="soft">{feature.type}</span></div>\n'
-            f'{_lead(feature)}{_quality(feature)}<p class="action">{_text(feature.action)}</p>\n'
+            f'{_lead(feature)}{_quality(feature)}{_found(report, name)}<p class="action">{_text(feature.action)}</p>\n'
             f"{_plot(feature)}</section>\n"
         )
 
@@ -152,6 +138,11 @@ def _lead(feature: FeatureReport) -> str:
         top = feature.top_bins(1)[0]
         text = f"Bin {top.label} held {share(top.reference)} of the reference and holds {share(top.current)} now."
     return f'<p class="lead">{_text(text)}</p>\n' if text else ""
+
+
+def _found(report: WindowReport, name: str) -> str:
+    findings = found(report.found_in("features", name))
+    return f"<p>Found: {_text(findings)}.</p>\n" if findings else ""
 
 
 def _quality(feature: FeatureReport) -> str:
@@ -225,7 +216,7 @@ def _all(rows: _Rows) -> str:
 
 
 def _row(name: str, feature: FeatureReport) -> str:
-    kind = feature.urgency or ("ok" if feature.status is Status.OK else "")
+    kind = feature.severity or ("ok" if feature.status is Status.OK else "")
     numbers = (
         *((_measured(getattr(feature, statistic.name)), "number") for statistic in STATISTICS),
         (_optional(feature.null_rate, share), "number"),

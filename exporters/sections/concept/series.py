@@ -1,8 +1,9 @@
 """Concept drift: the gap between predictions and outcomes as a series, on control charts against its own baseline.
 
-The first windows of a reference version are the baseline. What a window's gap deviates by without any change is its
-sampling error and what else varies between windows; a value is standardised by both. The charts' limits allow for the
-baseline being an estimate. Nothing is kept but the samples: the same samples always give the same state.
+The first windows of a reference version are the baseline. What a window's gap deviates by without any change is the
+sampling error of so many predictions and what else varies between windows; a value is standardised by both. The charts'
+limits allow for the baseline being an estimate. Nothing is kept but the samples: the same samples always give the same
+state.
 """
 
 from collections.abc import Sequence
@@ -24,10 +25,14 @@ from mlvitals.exporters.sections.concept.charts import (
 )
 from mlvitals.exporters.sections.concept.report import ConceptReport, GapSample
 from mlvitals.generator.contract import ConceptStatus
-from mlvitals.generator.spec.model import Concept, Severity
+from mlvitals.generator.spec.model import Concept, OutcomeKind, Severity, Spec
 
 MINIMUM_ANSWERS = 100
 """A gap of fewer predictions with outcomes is no sample."""
+MINIMUM_OF_RARER_KIND = 5.0
+"""Where a window is to hold fewer positive, or negative, outcomes than this, its gap is too skewed for the charts: they
+are designed for the normal law. What is expected counts, not what came: else a window in which all are missing is left
+out."""
 STRONGEST_CORRELATION = 0.9
 """A baseline whose neighbours agree more than this moves too slowly to be told from a drift."""
 
@@ -41,24 +46,37 @@ class Baseline:
     """Its mean."""
     between: float
     """Standard deviation between windows, beyond that of sampling."""
+    row_variance: float
+    """Variance of a single prediction less its outcome."""
     stretch: float = 1.0
     """What the deviation is multiplied by because neighbouring windows resemble each other."""
 
     def deviation(self, sample: GapSample) -> float:
-        """Standard deviation of a sample's gap about the target."""
-        return self.stretch * sqrt(sample.gap_error**2 + self.between**2)
+        """Standard deviation of a sample's gap about the target.
+
+        Its sampling error is that of so many predictions without change. The window's own would be small exactly where
+        few of a rare kind of outcome came, which is where the gap is wide.
+        """
+        return self.stretch * sqrt(self.row_variance / sample.count + self.between**2)
+
+    def of_rarer_kind(self, count: float) -> float:
+        """Return how many positive or negative outcomes, whichever is rarer, to expect among that many predictions."""
+        return count * self.row_variance
 
 
 def baseline_of(samples: Sequence[GapSample]) -> Baseline | str:
     """The baseline that samples give, or why they give none.
 
-    The variance between windows is the method of moments' (DerSimonian and Laird 1986); windows are weighed by their
-    variances. Where neighbours resemble each other, sums grow faster than those of independent values: the deviation
-    is stretched by sqrt((1 + r) / (1 - r)), r the correlation of neighbours, which holds for a first-order
-    autoregression.
+    A prediction's error has one variance in all windows, the mean of theirs. The variance between windows is the method
+    of moments' (DerSimonian and Laird 1986); windows are weighed by their variances. Where neighbours resemble each
+    other, sums grow faster than those of independent values: the deviation is stretched by sqrt((1 + r) / (1 - r)), r the
+    correlation of neighbours, which holds for a first-order autoregression.
     """
     gaps = np.array([sample.gap for sample in samples])
-    squares = np.array([sample.gap_error for sample in samples]) ** 2
+    counts = np.array([sample.count for sample in samples], np.float64)
+    rows = counts * np.array([sample.gap_error for sample in samples]) ** 2
+    row_variance = float(np.average(rows, weights=counts))
+    squares = row_variance / counts
     between = _variance_between(gaps, squares)
     total = squares + between
     if not total.all():
@@ -67,7 +85,8 @@ def baseline_of(samples: Sequence[GapSample]) -> Baseline | str:
     correlation = _neighbours((gaps - target) / np.sqrt(total))
     if correlation > STRONGEST_CORRELATION:
         return f"neighbouring windows of the baseline agree so much ({correlation:.2f}) that drift cannot be told"
-    return Baseline(len(samples), target, sqrt(between), sqrt((1 + correlation) / (1 - correlation)))
+    stretch = sqrt((1 + correlation) / (1 - correlation))
+    return Baseline(len(samples), target, sqrt(between), row_variance, stretch)
 
 
 def _variance_between(gaps: NDArray[np.float64], squares: NDArray[np.float64]) -> float:
@@ -119,6 +138,8 @@ class GapSeries:
     """The gaps of one reference version, up to a window."""
 
     plan: Concept
+    binary: bool = False
+    """Whether outcomes are positive or negative: then there must be enough of both."""
     learned: Learning = ()
     """Samples of the baseline while it grows."""
     baseline: Baseline | None = None
@@ -132,7 +153,23 @@ class GapSeries:
     def counts(self, sample: GapSample) -> bool:
         """Whether a sample is a new one: enough outcomes, and no prediction in it that an earlier one held."""
         fresh = self.last_end is None or sample.window_start >= self.last_end
-        return fresh and sample.count >= MINIMUM_ANSWERS
+        return fresh and not self.shortage(sample)
+
+    def shortage(self, sample: GapSample | None) -> str:
+        """Return of what a sample has too few to be one, or nothing."""
+        count = 0 if sample is None else sample.count
+        if count < MINIMUM_ANSWERS:
+            return f"{count} predictions have an outcome; at least {MINIMUM_ANSWERS} are needed"
+        return "" if self.baseline is None else self._rarity(self.baseline, count)
+
+    def _rarity(self, baseline: Baseline, count: float) -> str:
+        expected = baseline.of_rarer_kind(count)
+        if not self.binary or expected >= MINIMUM_OF_RARER_KIND:
+            return ""
+        return (
+            f"{count:.0f} predictions have about {expected:.2g} outcomes of the rarer kind; at least "
+            f"{MINIMUM_OF_RARER_KIND:g} are needed: lengthen the window"
+        )
 
     def after(self, sample: GapSample) -> "GapSeries":
         """The series after one more sample; unchanged where it does not count."""
@@ -150,6 +187,9 @@ class GapSeries:
         if len(learned) < self.plan.baseline_windows:
             return replace(self, learned=learned)
         found = baseline_of(learned)
+        if isinstance(found, Baseline):
+            rarity = self._rarity(found, sum(one.count for one in learned) / len(learned))
+            found = rarity or found
         if isinstance(found, str):
             return replace(self, learned=(), refused=found)
         return replace(self, learned=(), baseline=found)
@@ -165,6 +205,12 @@ class GapSeries:
         )
 
 
+def gap_series(spec: Spec) -> GapSeries:
+    """Return the series of a system before its first window."""
+    outcome = spec.prediction_log.outcome
+    return GapSeries(spec.concept, binary=outcome is not None and outcome.kind is OutcomeKind.BINARY)
+
+
 def charts(plan: Concept, baseline_windows: int) -> Charts:
     """The charts that keep a plan's run lengths with a baseline of so many windows."""
     error, allowance = estimation_error(baseline_windows), plan.shift / 2
@@ -178,13 +224,9 @@ def charts(plan: Concept, baseline_windows: int) -> Charts:
 
 def concept_report(series: GapSeries, sample: GapSample | None) -> ConceptReport:
     """What is known after a window: `series` holds its sample already, `sample` is None where it has none."""
-    if sample is None or sample.count < MINIMUM_ANSWERS:
-        count = 0 if sample is None else sample.count
-        return ConceptReport(
-            status=ConceptStatus.NO_OUTCOMES,
-            reason=f"{count} predictions have an outcome; at least {MINIMUM_ANSWERS} are needed",
-            baseline_windows=_gathered(series),
-        )
+    shortage = series.shortage(sample)
+    if sample is None or shortage:
+        return ConceptReport(status=ConceptStatus.NO_OUTCOMES, reason=shortage, baseline_windows=_gathered(series))
     if series.refused:
         return ConceptReport(status=ConceptStatus.REFUSED, reason=series.refused, sample=sample)
     if series.baseline is None:

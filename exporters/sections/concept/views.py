@@ -1,6 +1,6 @@
 """Concept drift and the kind of drift as gauges, as an SQL row and as lines for people."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sqlalchemy import Boolean, Column, Float, String, Table, Text
@@ -138,3 +138,9 @@ def _inputs(evidence: Evidence) -> str:
 
 def _changed(known: bool | None) -> str:
     return {True: "changed", False: "as before", None: "not known"}[known]
+
+
+def unmeasured(verdict: Verdict) -> Iterator[str]:
+    """Yield that the gap is not watched, or not yet."""
+    if verdict.concept is not None and verdict.concept.status is not ConceptStatus.OK:
+        yield "gap to the outcomes not judged"

@@ -76,3 +76,9 @@ def total_samples(contract: Contract, totals: Mapping[str, float | None]) -> Sam
     """Return running totals by event, where they are known."""
     prefix = contract.name("")
     return {contract.event(name).removeprefix(prefix): [((), total)] for name, total in totals.items()}
+
+
+def unmeasured(found: EventsReport) -> Iterator[str]:
+    """Yield that no event could be counted."""
+    if not found.events:
+        yield "business events not counted"

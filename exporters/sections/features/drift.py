@@ -7,9 +7,10 @@ from typing import TypeAlias
 import numpy as np
 from msgspec.structs import replace
 
-from mlvitals.exporters.parts import Window
+from mlvitals.exporters.parts import Finding, Window
 from mlvitals.exporters.reading.columns import Counts
 from mlvitals.exporters.reference.artifact import FeatureReference, Reference
+from mlvitals.exporters.sections.features.findings import feature_findings, score_findings
 from mlvitals.exporters.sections.features.newest_scores import NewestScores
 from mlvitals.exporters.sections.features.quality import QualityLimits, assess
 from mlvitals.exporters.sections.features.report import (
@@ -17,7 +18,6 @@ from mlvitals.exporters.sections.features.report import (
     CountWindow,
     FeatureReport,
     FeaturesReport,
-    Quality,
     SchemaDifference,
 )
 from mlvitals.exporters.statistics.cells import NumericCells
@@ -32,7 +32,7 @@ from mlvitals.exporters.statistics.distances import (
 )
 from mlvitals.exporters.statistics.judging import MINIMUM_VALUES, LevelLimits, level_limits, measure, worst
 from mlvitals.exporters.statistics.profile import ColumnProblem, FeatureProfile
-from mlvitals.generator.contract import STATISTICS, SchemaDifferenceKind, Status
+from mlvitals.generator.contract import STATISTICS, UNMEASURABLE, SchemaDifferenceKind, Status
 from mlvitals.generator.contract.statistics import PSI
 from mlvitals.generator.spec.model import Feature, FeatureType, Severity, Spec
 
@@ -93,22 +93,20 @@ def compare(spec: Spec, reference: Reference, reference_version: str, counted: W
             return drift
         expected, before = reference.counts_for(normal, window), reference.moments_for(normal, window)
         limits = QualityLimits.of(spec.alerts, feature)
-        return _with_quality(drift, assess(normal, expected, before, found, limits, MINIMUM_VALUES))
+        return replace(drift, quality=assess(normal, expected, before, found, limits, MINIMUM_VALUES))
 
-    features = {
-        name: with_quality(
-            report(
-                feature.type, _feature_limits(spec, feature), reference.features.get(name), profiles.get(name, _MISSING)
-            ),
-            name,
-            feature,
-        )
-        for name, feature in spec.features.items()
-    }
+    def judged(name: str, feature: Feature) -> FeatureReport:
+        limits, normal = _feature_limits(spec, feature), reference.features.get(name)
+        drift = report(feature.type, limits, normal, profiles.get(name, _MISSING))
+        known = with_quality(drift, name, feature)
+        return _as_bad_as(known, feature_findings(spec, name, known))
+
+    features = {name: judged(name, feature) for name, feature in spec.features.items()}
     score_limits = {PSI.name: level_limits(spec.alerts.score_psi, None)}
     score_report = None
     if spec.prediction_log.score is not None:
-        score_report = report(FeatureType.FLOAT, score_limits, reference.score, counted.score or _MISSING)
+        known = report(FeatureType.FLOAT, score_limits, reference.score, counted.score or _MISSING)
+        score_report = _as_bad_as(known, score_findings(spec, known))
     newest = None
     if counted.newest_scores is not None and reference.score is not None:
         newest = _count_window(reference, counted.newest_scores, score_limits, spec.reference.min_rows_per_bin)
@@ -176,11 +174,11 @@ def _report(
     return measured
 
 
-def _with_quality(drift: FeatureReport, quality: Quality) -> FeatureReport:
-    """Add the quality figures; the worse of both is what to act on."""
-    severity = worst((drift.severity, quality.severity))
-    action = drift.action if severity is drift.severity else _ACTION_BY_SEVERITY[severity]
-    return replace(drift, quality=quality, severity=severity, action=action)
+def _as_bad_as(known: FeatureReport, findings: Iterable[Finding]) -> FeatureReport:
+    """Judge a feature by the worst that was found of it; a state that has a remedy of its own keeps it."""
+    severity = worst(finding.severity for finding in findings)
+    keeps = severity is known.severity or known.status in UNMEASURABLE
+    return replace(known, severity=severity, action=known.action if keeps else _ACTION_BY_SEVERITY[severity])
 
 
 def _state(kind: FeatureType, status: Status, reason: str) -> FeatureReport:

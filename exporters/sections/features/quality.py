@@ -17,9 +17,10 @@ from mlvitals.exporters.reference.artifact import FeatureReference
 from mlvitals.exporters.sections.features.report import Quality
 from mlvitals.exporters.statistics.cells import OWN_CELL_SHARE, CategoricalCells, NumericCells
 from mlvitals.exporters.statistics.distances import NOISE, TWO_SIDED
-from mlvitals.exporters.statistics.distinct import expected_levels, levels_noise, unseen_ratio_noise
+from mlvitals.exporters.statistics.distinct import LevelSamples, level_change, new_row_noise
 from mlvitals.exporters.statistics.judging import LevelLimits, level_limits, measure, severity_of, worst
 from mlvitals.exporters.statistics.moments import Moments
+from mlvitals.exporters.statistics.noise import mean_noise
 from mlvitals.exporters.statistics.profile import FeatureProfile
 from mlvitals.exporters.statistics.quantiles import Median, median_of, quantiles_of
 from mlvitals.generator.contract import PERCENTILES
@@ -124,7 +125,7 @@ def _location_and_spread(
 ) -> Quality:
     """Shifts of mean and median in standard deviations of the reference, and the ratio of the variances."""
     now = found.moments
-    if not now.count or not before.count or not now.is_finite:
+    if not now.count or not before.count or not now.is_finite or not before.is_finite:
         return quality
     quality = replace(
         quality,
@@ -149,15 +150,13 @@ def _location_and_spread(
 
 
 def _mean_shift(before: Moments, now: Moments, limits: LevelLimits) -> Measure | None:
-    """The noise is that of Welch's test: each side's own variance over its own size."""
-    noise = TWO_SIDED * sqrt(now.variance / now.count + before.variance / before.count)
-    return _in_deviations(now.mean - before.mean, noise, before, limits)
+    return _in_deviations(now.mean - before.mean, mean_noise(before, now), before, limits)
 
 
 def _in_deviations(distance: float, noise: float, before: Moments, limits: LevelLimits) -> Measure | None:
     """A distance in standard deviations of the reference; None where that is constant, which drift tells."""
     deviation = sqrt(before.variance)
-    if not deviation or not isfinite(distance / deviation):
+    if not deviation or not isfinite(distance / deviation) or not isfinite(noise / deviation):
         return None
     return measure(distance / deviation, noise / deviation, limits)
 
@@ -214,32 +213,29 @@ def _categories(
     unseen = normal.cells.unseen
     if unseen is None or normal.total[unseen].any():
         return quality
-    before, now = expected[~unseen], found.counts[~unseen]
+    levels = LevelSamples(
+        reference=expected[~unseen],
+        window=found.counts[~unseen],
+        new_levels=found.unseen.count,
+        new_rows=int(found.counts[unseen].sum()),
+    )
     vanished = _vanished(normal, unseen, expected, found)
-    new_rows = int(found.counts[unseen].sum())
     quality = replace(
         quality,
         vanished=vanished,
-        new_category_ratio=measure(
-            new_rows / found.values,
-            unseen_ratio_noise(before, found.values),
-            limits.new_category_ratio,
-        ),
+        new_category_ratio=measure(levels.new_rows / found.values, new_row_noise(levels), limits.new_category_ratio),
         severity=worst((quality.severity, severity_of(len(vanished), limits.vanished_categories))),
     )
     if normal.type is FeatureType.BOOLEAN:
         return quality
-    distinct = int(np.count_nonzero(now)) + found.unseen.count
-    wanted = expected_levels(before, found.values)
-    if wanted is None:
-        return replace(quality, distinct=distinct)
+    compared = level_change(levels)
+    if compared is None:
+        return replace(quality, distinct=levels.distinct)
     return replace(
         quality,
-        distinct=distinct,
-        expected_distinct=wanted,
-        cardinality_change=measure(
-            distinct / wanted - 1, levels_noise(before, found.values) / wanted, limits.cardinality_change
-        ),
+        distinct=levels.distinct,
+        expected_distinct=compared.expected,
+        cardinality_change=measure(compared.change, compared.noise, limits.cardinality_change),
     )
 
 

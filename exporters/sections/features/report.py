@@ -4,7 +4,7 @@ import msgspec
 
 from mlvitals.exporters.parts import Measure, Window
 from mlvitals.exporters.statistics.distances import Distances
-from mlvitals.generator.contract import STATISTICS, UNMEASURABLE, SchemaDifferenceKind, Status
+from mlvitals.generator.contract import STATISTICS, SchemaDifferenceKind, Status
 from mlvitals.generator.spec.levels import ALERTING
 from mlvitals.generator.spec.model import FeatureType, Severity
 
@@ -88,7 +88,7 @@ class FeatureReport(Distances[Measure], frozen=True, kw_only=True):
     """The true D lies between ks.value and ks.value plus this."""
     quality: Quality | None = None
     severity: Severity | None = None
-    """The worst of all drift statistics and of quality."""
+    """The worst of all that was found of it: drift, quality, nulls, values out of range, that it cannot be measured."""
     action: str = ""
     bins: tuple[Bin, ...] = ()
     """Every cell, in order of the cells."""
@@ -100,15 +100,10 @@ class FeatureReport(Distances[Measure], frozen=True, kw_only=True):
         return {name: measure for name, measure in found.items() if measure is not None}
 
     @property
-    def urgency(self) -> Severity | None:
-        """How bad it is that this was found: the severity, or critical where the feature cannot be measured."""
-        return Severity.CRITICAL if self.status in UNMEASURABLE else self.severity
-
-    @property
     def rank(self) -> tuple[int, float]:
-        """Sorts reports worst first: by urgency, then by PSI; those without a figure before those below thresholds."""
+        """Sorts reports worst first: by severity, then by PSI; those without a figure before those below thresholds."""
         psi = self.psi.value if self.psi else float("inf")
-        return (SEVERITIES.index(self.urgency) if self.urgency else len(SEVERITIES), -psi)
+        return (SEVERITIES.index(self.severity) if self.severity else len(SEVERITIES), -psi)
 
     def top_bins(self, count: int) -> tuple[Bin, ...]:
         """The bins that contribute most to PSI, largest first; ties in cell order."""
@@ -140,10 +135,3 @@ class FeaturesReport(msgspec.Struct, frozen=True, kw_only=True):
     score: FeatureReport | None = None
     score_count: CountWindow | None = None
     schema_differences: tuple[SchemaDifference, ...] = ()
-
-    @property
-    def severity(self) -> Severity | None:
-        """The worst of all features and the scores."""
-        newest = self.score_count.report if self.score_count else None
-        found = {one.severity for one in (*self.features.values(), self.score, newest) if one}
-        return next((severity for severity in SEVERITIES if severity in found), None)

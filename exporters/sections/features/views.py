@@ -18,7 +18,7 @@ from mlvitals.exporters.sections.features.report import (
     SchemaDifference,
 )
 from mlvitals.exporters.wording import printable, share
-from mlvitals.generator.contract import STATISTICS, Contract, SchemaDifferenceKind, Statistic, Status
+from mlvitals.generator.contract import STATISTICS, UNMEASURABLE, Contract, SchemaDifferenceKind, Statistic, Status
 
 SCORE_NAME = "prediction_score"
 """What `feature_name` holds in rows of the score."""
@@ -257,8 +257,9 @@ def shift(item: Bin) -> str:
 
 
 def state(feature: FeatureReport) -> str:
-    """The severity, else the status in words."""
-    return feature.severity or feature.status.value.replace("_", " ")
+    """The severity, or the status in words where that is what is wrong or all there is to say."""
+    severity = None if feature.status in UNMEASURABLE else feature.severity
+    return severity or feature.status.value.replace("_", " ")
 
 
 def quality_findings(quality: Quality | None) -> str:

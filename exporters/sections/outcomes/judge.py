@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import hypot, isfinite, sqrt
+from math import isfinite, sqrt
 
 import numpy as np
 from msgspec.structs import replace
@@ -13,12 +14,23 @@ from mlvitals.exporters.parts import FileProblem, Interval, Measure, Window
 from mlvitals.exporters.reference.artifact import OutcomeReference
 from mlvitals.exporters.sections.outcomes.columns import outcome_of
 from mlvitals.exporters.sections.outcomes.join import NO_COUNTS, Breakdown, JoinCounts, Joined
-from mlvitals.exporters.sections.outcomes.performance import Performance, PerformanceTally, moments_of, standard_error
+from mlvitals.exporters.sections.outcomes.performance import (
+    Classes,
+    Performance,
+    PerformanceTally,
+    lowest_area,
+    moments_of,
+    standard_error,
+)
 from mlvitals.exporters.sections.outcomes.report import EstimatedPerformance, Figure, OutcomeReport
 from mlvitals.exporters.statistics.distances import TWO_SIDED
 from mlvitals.exporters.statistics.judging import CONFIDENCE, level_limits, measure, wilson_interval, worst
 from mlvitals.exporters.statistics.moments import NO_MOMENTS, Moments
+from mlvitals.exporters.statistics.noise import Share, known_share_noise, mean_noise, share_noise
 from mlvitals.generator.spec.model import Outcome, OutcomeKind, Spec
+
+MINIMUM_OF_A_KIND = 5
+"""With fewer positive, or negative, outcomes the area under the ROC curve has no law to speak of."""
 
 
 def judged(
@@ -46,9 +58,20 @@ def judged(
     performance, delays = found.performance.result(), found.delays()
     expected = outcome.expected_rate or (reference.feedback_rate if reference else None)
     asked = counts.predictions if outcomes_known else 0
-    fall = _feedback_fall(spec, asked, counts.answered, expected)
-    shift = _label_shift(spec, reference, found.observed)
-    loss = _performance_loss(spec, reference, performance, counts.answered)
+    fall = _feedback_fall(spec, asked, counts.answered, reference, expected)
+    not_judged: dict[str, str] = {}
+
+    def unless_undefined(name: str, measured: Callable[[], Measure | None]) -> Measure | None:
+        try:
+            return measured()
+        except NotJudgedError as error:
+            not_judged[name] = str(error)
+            return None
+
+    shift = unless_undefined("label_shift", lambda: _label_shift(spec, reference, found.observed))
+    loss = unless_undefined(
+        "performance_loss", lambda: _performance_loss(spec, reference, performance, counts.answered)
+    )
     return OutcomeReport(
         window=window,
         kind=outcome.kind,
@@ -84,6 +107,7 @@ def judged(
         performance_loss=loss,
         calibration=performance.calibration,
         estimated=estimated,
+        not_judged=not_judged,
         problems=problems,
         severity=worst(measure.severity for measure in (fall, shift, loss) if measure),
     )
@@ -127,40 +151,86 @@ def _observed_interval(outcome: Outcome, observed: Moments) -> Interval | None:
     return Interval(low=observed.mean - CONFIDENCE * error, high=observed.mean + CONFIDENCE * error)
 
 
-def _feedback_fall(spec: Spec, asked: int, answered: int, expected: float | None) -> Measure | None:
-    """How much of the expected feedback is missing; noise is that of a share of so many predictions."""
-    if not expected or asked < outcome_of(spec).minimum_rows:
+def _feedback_fall(
+    spec: Spec, asked: int, answered: int, reference: OutcomeReference | None, expected: float | None
+) -> Measure | None:
+    """How much of the expected feedback is missing; a rate of the reference is an estimate, one of the spec is none."""
+    outcome = outcome_of(spec)
+    if not expected or asked < outcome.minimum_rows:
         return None
-    error = sqrt((1 - expected) / expected / asked)
+    found = Share(answered, asked)
+    if outcome.expected_rate or reference is None:
+        noise = known_share_noise(expected, found)
+    else:
+        noise = share_noise(Share(reference.answered, reference.rows), found)
     fall = 1 - answered / asked / expected
-    return _only_above(measure(fall, TWO_SIDED * error, level_limits(spec.alerts.feedback_rate, None)))
+    return _only_above(measure(fall, noise, level_limits(spec.alerts.feedback_rate, None)))
+
+
+class NotJudgedError(Exception):
+    """A statistic is undefined; the message says why."""
 
 
 def _label_shift(spec: Spec, reference: OutcomeReference | None, observed: Moments) -> Measure | None:
-    """The mean outcome against the reference's, in shares of it (binary) or in its standard deviations."""
+    """The mean outcome against the reference's, in shares of it (binary) or in its standard deviations.
+
+    Raises:
+        NotJudgedError: the reference has nothing to count in.
+    """
     if reference is None or observed.count < outcome_of(spec).minimum_rows or not isfinite(observed.mean):
         return None
-    normal = reference.observed
-    unit = normal.mean if reference.kind is OutcomeKind.BINARY else sqrt(normal.variance)
+    normal, limits = reference.observed, level_limits(spec.alerts.label_shift, None)
+    if reference.kind is OutcomeKind.BINARY:
+        if not normal.mean:
+            raise NotJudgedError("the reference holds no positive outcome")
+        shift = observed.mean / normal.mean - 1
+        return measure(shift, share_noise(_positives(normal), _positives(observed)), limits)
+    unit = sqrt(normal.variance)
     if not unit:
-        return None
-    error = sqrt(normal.variance * (1 / observed.count + 1 / normal.count)) / unit
-    limits = level_limits(spec.alerts.label_shift, None)
-    return measure((observed.mean - normal.mean) / unit, TWO_SIDED * error, limits)
+        raise NotJudgedError("the outcomes of the reference are all alike")
+    return measure((observed.mean - normal.mean) / unit, mean_noise(normal, observed) / unit, limits)
+
+
+def _positives(observed: Moments) -> Share:
+    return Share(round(observed.mean * observed.count), observed.count)
 
 
 def _performance_loss(
     spec: Spec, reference: OutcomeReference | None, performance: Performance, answered: int
 ) -> Measure | None:
-    """The share of the reference's quality that is lost; of an error, its relative rise."""
-    if answered < outcome_of(spec).minimum_rows or reference is None or not reference.quality:
+    """The share of the reference's quality that is lost; of an error, its relative rise.
+
+    Raises:
+        NotJudgedError: too few outcomes of a kind.
+    """
+    if answered < outcome_of(spec).minimum_rows or reference is None or reference.quality is None:
         return None
-    if performance.quality is None or performance.quality_error is None or reference.quality <= 0:
+    if performance.quality is None or reference.quality <= 0:
         return None
     ratio = performance.quality / reference.quality
     loss = ratio - 1 if reference.kind is OutcomeKind.CONTINUOUS else 1 - ratio
-    error = hypot(performance.quality_error, ratio * (reference.quality_error or 0.0)) / reference.quality
-    return _only_above(measure(loss, TWO_SIDED * error, level_limits(spec.alerts.performance_loss, None)))
+    noise = _quality_noise(reference, performance) / reference.quality
+    return _only_above(measure(loss, noise, level_limits(spec.alerts.performance_loss, None)))
+
+
+def _quality_noise(reference: OutcomeReference, performance: Performance) -> float:
+    """How far from the reference's quality chance alone puts a window's, to its worse side."""
+    assert reference.quality is not None
+    if reference.kind is OutcomeKind.BINARY:
+        found = Classes(performance.positives, performance.negatives)
+        if min(found) < MINIMUM_OF_A_KIND:
+            raise NotJudgedError(
+                f"{found.positives} positive and {found.negatives} negative outcomes; at least {MINIMUM_OF_A_KIND} of "
+                "each are needed"
+            )
+        hits, rows = _positives(reference.observed)
+        area = reference.quality + 0.5
+        return area - lowest_area(area, Classes(hits, rows - hits), found)
+    if reference.quality_parts.count:
+        return mean_noise(reference.quality_parts, performance.parts)
+    # A reference built before it kept these: the spread of a part follows from the error, and the law is the normal one.
+    error = reference.quality_error or 0.0
+    return TWO_SIDED * error * sqrt(1 + reference.errors.count / max(performance.parts.count, 1))
 
 
 def _only_above(found: Measure) -> Measure:

@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import isfinite, log2, sqrt
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import trapezoid
+from scipy.special import betaincinv
 
 from mlvitals.exporters.sections.outcomes.join import Partitions, Rows
 from mlvitals.exporters.sections.outcomes.report import CalibrationBin
 from mlvitals.exporters.statistics.moments import NO_MOMENTS, Moments
+from mlvitals.exporters.statistics.noise import TAIL
 from mlvitals.generator.spec.model import Outcome, OutcomeKind
 
 Floats = NDArray[np.float64]
@@ -39,6 +41,11 @@ class Performance:
     quality_error: float | None = None
     """Its standard error."""
     calibration: tuple[CalibrationBin, ...] = ()
+    parts: Moments = NO_MOMENTS
+    """Of what the quality is the mean of: absolute errors, or the lists' NDCG. None of an AUC, which is no mean."""
+    positives: int = 0
+    negatives: int = 0
+    """Of binary outcomes, as are the positives."""
 
 
 class PerformanceTally(Protocol):
@@ -120,7 +127,14 @@ class BinaryTally:
         else:
             figures |= dict.fromkeys(("log_loss", "brier", "calibration_error"))
         error = None if area is None else auc_error(area, len(positives), len(negatives))
-        return Performance(figures, None if area is None else area - 0.5, error, calibration)
+        return Performance(
+            figures,
+            None if area is None else area - 0.5,
+            error,
+            calibration,
+            positives=len(positives),
+            negatives=len(negatives),
+        )
 
 
 def matthews_correlation(found: int, false: int, positives: int, negatives: int) -> float | None:
@@ -172,6 +186,42 @@ def auc_error(area: float, positives: int, negatives: int) -> float:
     return sqrt(max(variance, 0.0))
 
 
+class Classes(NamedTuple):
+    """How many outcomes of each kind a sample holds."""
+
+    positives: int
+    negatives: int
+
+
+def lowest_area(area: float, reference: Classes, window: Classes, tail: float = TAIL) -> float:
+    """Return the area under the ROC curve that a window falls below by chance alone with probability `tail`.
+
+    The variance is that of the reference's area and not of the window's own, which is small exactly where a few
+    positives happen to lie alike. It is Hanley and McNeil's (1982), of whose two terms the larger stands for both
+    kinds of outcomes: their law of scores gives rare negatives less than real scores have. The law is a beta with that
+    mean and variance: exactly theirs for one positive among many negatives, and normal where there are many of both.
+
+    Args:
+        area: of the reference, above 0.5.
+        reference: its outcomes, at least one of each kind.
+        window: the outcomes of the window, at least one of each kind.
+        tail: the probability.
+    """
+    fewest = min(reference)
+    expected = (area * fewest + 0.5) / (fewest + 1)  # few outcomes may all have been told apart by luck
+    variance = _area_variance(expected, reference) + _area_variance(expected, window)
+    precision = expected * (1 - expected) / variance - 1
+    if precision <= 0:
+        return 0.0
+    return float(betaincinv(expected * precision, (1 - expected) * precision, tail))
+
+
+def _area_variance(area: float, classes: Classes) -> float:
+    spread = 2 * area * area / (1 + area) - area * area
+    positives, negatives = classes
+    return (area * (1 - area) + (positives + negatives - 2) * spread) / (positives * negatives)
+
+
 def _log_loss(positives: Floats, negatives: Floats) -> float:
     """Mean negative logarithm of the probability that the outcome was given; certain scores are clipped as usual."""
     losses = -np.log(np.clip(positives, _EPSILON, 1 - _EPSILON)).sum()
@@ -216,7 +266,7 @@ class ContinuousTally:
         bias, error = _finite(self.errors.mean), _finite(self.distances.mean)
         square = _finite(self.errors.variance + self.errors.mean * self.errors.mean)
         figures = {"bias": bias, "mae": error, "rmse": None if square is None else sqrt(square)}
-        return Performance(figures, error, standard_error(self.distances))
+        return Performance(figures, error, standard_error(self.distances), parts=self.distances)
 
 
 class RankingTally:
@@ -253,7 +303,7 @@ class RankingTally:
         recall_mean, gain_mean = (moments.mean if moments.count else None for moments in (recalls, gains))
         coverage = _share(len(items), self._catalogue) if self._catalogue and len(items) else None
         figures = {"recall": recall_mean, "ndcg": gain_mean, "coverage": coverage}
-        return Performance(figures, gain_mean, standard_error(gains))
+        return Performance(figures, gain_mean, standard_error(gains), parts=gains)
 
     def _lists(self, rows: Rows) -> tuple[Floats, Floats, NDArray[np.uint64]]:
         """Recall and NDCG of each list with a relevant item, and the items in the first places of all lists."""

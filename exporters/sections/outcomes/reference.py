@@ -13,6 +13,7 @@ from mlvitals.exporters.reference.artifact import OutcomeReference
 from mlvitals.exporters.sections.outcomes.columns import Floats, labels_of, predicted_values
 from mlvitals.exporters.sections.outcomes.join import PREDICTION, Rows
 from mlvitals.exporters.sections.outcomes.performance import moments_of, tally_for
+from mlvitals.exporters.statistics.moments import NO_MOMENTS
 from mlvitals.generator.spec.model import Outcome, OutcomeKind, PredictionLog
 
 
@@ -47,7 +48,12 @@ def outcome_reference(log: PredictionLog, columns: Mapping[str, Column]) -> Outc
     if not errors.is_finite:
         return counted
     return msgspec.structs.replace(
-        counted, errors=errors, figures=found.figures, quality=found.quality, quality_error=found.quality_error
+        counted,
+        errors=errors,
+        figures=found.figures,
+        quality=found.quality,
+        quality_error=found.quality_error,
+        quality_parts=found.parts if found.parts.is_finite else NO_MOMENTS,
     )
 
 

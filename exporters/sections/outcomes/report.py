@@ -96,6 +96,8 @@ class OutcomeReport(msgspec.Struct, frozen=True, kw_only=True):
     calibration: tuple[CalibrationBin, ...] = ()
     """For binary outcomes: ten score ranges of equal width, those without scores left out."""
     estimated: EstimatedPerformance | None = None
+    not_judged: dict[str, str] = {}
+    """By name of a statistic that is None for want of information, the reason."""
     problems: tuple[FileProblem, ...] = ()
     """What could not be read; then a missing outcome may be a missing file."""
     severity: Severity | None = None

@@ -115,6 +115,8 @@ def _agreement(outcomes: OutcomeReport) -> Iterator[Line]:
         yield Line(_observed(outcomes), shift.severity if shift else None)
     if figures := _performance_line(outcomes):
         yield Line(figures, outcomes.performance_loss.severity if outcomes.performance_loss else None)
+    for name, reason in outcomes.not_judged.items():
+        yield Line(f"Not judged: {figure_name(name)}, {reason}.")
     if outcomes.estimated:
         yield Line(_estimate_line(outcomes.estimated))
 
@@ -210,3 +212,9 @@ def _measure(short: str, measure: Measure | None) -> dict[str, float | None]:
 
 def _by_label(values: Mapping[str, float | None]) -> list[Sample]:
     return [((label,), value) for label, value in values.items()]
+
+
+def unmeasured(outcomes: OutcomeReport) -> Iterator[str]:
+    """Yield that nothing is known of the outcomes."""
+    if not outcomes.mature or outcomes.feedback_rate is None:
+        yield "outcomes not measured"

@@ -1,6 +1,6 @@
 """Segments as gauges and as lines for people."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from mlvitals.exporters.parts import Line, Samples, critical_value_of, value_of
 from mlvitals.exporters.sections.segments.report import SegmentReport, SegmentsReport
@@ -58,3 +58,10 @@ def _line(column: str, segment: SegmentReport) -> str:
     if gap and gap.severity and segment.gap is not None and segment.expected_gap is not None:
         parts.append(f"predicted less observed {segment.gap:+.3g}, expected {segment.expected_gap:+.3g}")
     return f"{segment.severity}: {printable(column)} {printable(segment.value)}: {', '.join(parts)}"
+
+
+def unmeasured(segments: Mapping[str, SegmentsReport]) -> Iterator[str]:
+    """Yield the columns that could not be measured, or only in part."""
+    for column, report in segments.items():
+        if report.problem:
+            yield f"segments by {printable(column)} not measured in full"

@@ -1,6 +1,6 @@
 """Training-serving skew as gauges and as lines for people."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from mlvitals.exporters.parts import Line, Sample, Samples, critical_value_of, single_sample, value_of
 from mlvitals.exporters.sections.skew.report import FeatureSkew, SkewReport
@@ -52,3 +52,16 @@ def _line(name: str, feature: FeatureSkew) -> str:
     if feature.reason:
         parts.append(printable(feature.reason))
     return f"{printable(name)}: {', '.join(parts)}"
+
+
+_COMPARED = frozenset({SkewStatus.OK, SkewStatus.INVESTIGATE, SkewStatus.ALERT, SkewStatus.NOT_RECOMPUTED})
+"""States in which a feature was compared, or is not to be."""
+
+
+def unmeasured(skew: SkewReport) -> Iterator[str]:
+    """Yield that nothing could be compared, or how many features could not."""
+    missed = sum(feature.status not in _COMPARED for feature in skew.features.values())
+    if not skew.offline_rows or missed == len(skew.features):
+        yield "training-serving skew not measured"
+    elif missed:
+        yield f"training-serving skew not measured in {missed} of {len(skew.features)} features"

@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -13,6 +13,8 @@ from mlvitals.incidents.inbox.messages import Message, Service
 
 KEPT = 1000
 """Messages kept of each service, so that heartbeats do not push out pages."""
+KEPT_BYTES = 4 << 20
+"""Bytes that the messages kept of each service take, as JSON; the newest is kept however large it is."""
 
 
 class MailboxError(UserError):
@@ -30,10 +32,10 @@ class Mailbox:
     def __init__(self, keep: Path | None = None) -> None:
         self._keep = keep
         self._lock = threading.Lock()
-        self._messages: dict[Service, deque[Message]] = {service: deque(maxlen=KEPT) for service in Service}
+        self._shelves = {service: _Shelf() for service in Service}
         if keep:
-            for message in _read(keep):
-                self._messages[message.service].append(message)
+            for message, line in _read(keep):
+                self._shelves[message.service].add(message, len(line))
             with replacing(keep) as file:
                 file.writelines(map(_line, self.messages()))
         self._last = max((message.id for message in self.messages()), default=0)
@@ -46,16 +48,32 @@ class Mailbox:
         """
         with self._lock:
             message = arrived(self._last + 1)
+            line = _line(message)
             if self._keep:
-                _append(self._keep, _line(message))
+                _append(self._keep, line)
             self._last = message.id
-            self._messages[message.service].append(message)
+            self._shelves[message.service].add(message, len(line))
             return message
 
     def messages(self) -> tuple[Message, ...]:
         """All messages kept, oldest first."""
         with self._lock:
-            return tuple(sorted((m for kept in self._messages.values() for m in kept), key=lambda message: message.id))
+            kept = (message for shelf in self._shelves.values() for message, _ in shelf.kept)
+            return tuple(sorted(kept, key=lambda message: message.id))
+
+
+class _Shelf:
+    """The newest messages of a service, with the size of each."""
+
+    def __init__(self) -> None:
+        self.kept: deque[tuple[Message, int]] = deque()
+        self._bytes = 0
+
+    def add(self, message: Message, size: int) -> None:
+        self.kept.append((message, size))
+        self._bytes += size
+        while len(self.kept) > KEPT or (self._bytes > KEPT_BYTES and len(self.kept) > 1):
+            self._bytes -= self.kept.popleft()[1]
 
 
 def _append(path: Path, line: bytes) -> None:
@@ -70,12 +88,14 @@ def _line(message: Message) -> bytes:
     return msgspec.json.encode(message) + b"\n"
 
 
-def _read(path: Path) -> list[Message]:
-    """The messages of a file; a last line that a crash cut off is left out."""
+def _read(path: Path) -> Iterator[tuple[Message, bytes]]:
+    """The messages of a file, and their lines; a last line that a crash cut off is left out."""
     if not path.exists():
-        return []
-    *whole, _ = path.read_bytes().split(b"\n")
+        return
     try:
-        return [msgspec.json.decode(line, type=Message) for line in whole]
+        with path.open("rb") as file:
+            for line in file:
+                if line.endswith(b"\n"):
+                    yield msgspec.json.decode(line, type=Message), line
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise MailboxError(f"{path} holds no messages of mlvitals inbox: {error}; move it away") from error
+        raise MailboxError(f"{path} does not contain messages of mlvitals inbox: {error}; move it away") from error

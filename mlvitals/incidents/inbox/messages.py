@@ -1,6 +1,5 @@
 """What people are sent, whichever service it was meant for. Pure: a request's body in, a message or a refusal out."""
 
-import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
@@ -28,7 +27,7 @@ class Link(msgspec.Struct, frozen=True):
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """A message as it arrived. `body` is what was sent, without the secret that addressed it."""
+    """A message as it arrived; what was sent is without the secret that addressed it."""
 
     id: int
     received_at: datetime
@@ -41,7 +40,13 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     links: tuple[Link, ...] = ()
     key: str = ""
     """What further messages about the same incident carry as well."""
-    body: dict[str, Any] = {}
+    sent: msgspec.Raw = msgspec.field(default=msgspec.Raw(b"{}"), name="body")
+    """The body as JSON: taken to pieces it would be up to thirty times as large."""
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """What was sent, taken to pieces."""
+        return msgspec.json.decode(self.sent, type=dict[str, Any])
 
 
 class BadRequestError(UserError):
@@ -75,7 +80,7 @@ def slack_message(body: bytes, content_type: str, number: int, now: datetime) ->
         title=_text(first, "title") or _text(first, "fallback"),
         text="\n".join(filter(None, (_text(sent, "text"), *(_text(part, "text") for part in attachments)))),
         links=_usable(links),
-        body=sent,
+        sent=_raw(sent),
     )
 
 
@@ -105,7 +110,7 @@ def pagerduty_message(body: bytes, new_key: str, number: int, now: datetime) -> 
         text="\n".join(f"{name}: {str(value).strip()}" for name, value in lines if str(value).strip()),
         links=_usable(links),
         key=_text(sent, "dedup_key") or new_key,
-        body={name: value for name, value in sent.items() if name != "routing_key"},
+        sent=_raw({name: value for name, value in sent.items() if name != "routing_key"}),
     )
 
 
@@ -132,7 +137,7 @@ def webhook_message(body: bytes, number: int, now: datetime) -> Message:
     Raises:
         BadRequestError: no JSON object.
     """
-    sent = _json(body, "the body is no JSON object")
+    sent = _json(body, "the body is not a JSON object")
     labels, annotations = (_mapping(sent.get(name)) for name in ("commonLabels", "commonAnnotations"))
     return Message(
         id=number,
@@ -144,7 +149,7 @@ def webhook_message(body: bytes, number: int, now: datetime) -> Message:
         text=_text(annotations, "summary"),
         links=_usable([Link("Runbook", _text(annotations, "runbook_url"))]),
         key=_text(sent, "groupKey"),
-        body=sent,
+        sent=_raw(sent),
     )
 
 
@@ -153,12 +158,13 @@ def webhook_message(body: bytes, number: int, now: datetime) -> Message:
 
 def _json(body: bytes, otherwise: str) -> dict[str, Any]:
     try:
-        sent = json.loads(body)
-    except (ValueError, RecursionError):
-        sent = None
-    if not isinstance(sent, dict):
-        raise BadRequestError(otherwise)
-    return sent
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise BadRequestError(otherwise) from error
+
+
+def _raw(sent: Mapping[str, Any]) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(sent))
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -1,16 +1,13 @@
 """The inbox's endpoints: what Slack, PagerDuty and a webhook answer, and the pages that show what arrived."""
 
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler
 from uuid import uuid4
 
 import msgspec
 
-from mlvitals.exporters.process.listener import Listener, ListeningServer
+from mlvitals.exporters.listener import PLAIN_TEXT, Limits, Listener, Page, Request
 from mlvitals.incidents.inbox.mailbox import Mailbox, MailboxError
 from mlvitals.incidents.inbox.messages import (
     BadRequestError,
@@ -27,8 +24,13 @@ SLACK, PAGERDUTY, WEBHOOK = "/slack", "/v2/enqueue", "/alertmanager"
 SCHEMA = "mlvitals.inbox/1"
 LARGEST_BODY = 1 << 20
 """Bytes."""
-CLIENT_TIMEOUT_SECONDS = 10.0
-_TEXT, _JSON, _HTML = "text/plain; charset=utf-8", "application/json", "text/html; charset=utf-8"
+_LIMITS = Limits(connections=32, body=LARGEST_BODY, threads=2)
+"""At most this many bodies are in memory at once, and this many taken to pieces."""
+_JSON, _HTML = "application/json", "text/html; charset=utf-8"
+_NOTHING_RUNS = (
+    ("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"),
+    ("X-Content-Type-Options", "nosniff"),
+)
 
 
 class Inbox(Listener):
@@ -39,69 +41,51 @@ class Inbox(Listener):
     """
 
     def __init__(self, listen: str, mailbox: Mailbox) -> None:
-        super().__init__(listen, lambda host, port: _Server(host, port, partial(_Handler, mailbox)), "inbox")
-
-
-class _Server(ListeningServer):
-    def handle_error(self, *_: object) -> None:
-        """Say nothing of a client that hung up."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    timeout = CLIENT_TIMEOUT_SECONDS
-    server_version, sys_version = "mlvitals-inbox", ""
-
-    def __init__(self, mailbox: Mailbox, *connection: object) -> None:
         self._mailbox = mailbox
-        super().__init__(*connection)  # type: ignore[arg-type]
+        super().__init__(listen, self._page, "inbox", limits=_LIMITS)
+
+    def _page(self, request: Request) -> Page:
+        if request.method in ("GET", "HEAD"):
+            return self._shown(request.path)
+        if request.method != "POST":
+            return _page(b"only GET, HEAD and POST are answered here\n", status=HTTPStatus.NOT_IMPLEMENTED)
+        try:
+            return self._taken(request)
+        except MailboxError as error:
+            return _page(f"{error}\n".encode(errors="replace"), status=HTTPStatus.SERVICE_UNAVAILABLE)
 
     # -------------------------------------------------------- what people look at
 
-    def do_GET(self) -> None:
-        """Show the page, the messages as JSON, or that all is well."""
-        path = self.path.partition("?")[0]
+    def _shown(self, path: str) -> Page:
+        """The page, the messages as JSON, or that all is well."""
         if path == "/":
-            self._answer(inbox_page(self._mailbox.messages(), datetime.now(UTC)), _HTML)
-        elif path == "/messages":
+            return _page(inbox_page(self._mailbox.messages(), datetime.now(UTC)).encode(), _HTML)
+        if path == "/messages":
             document = {"schema": SCHEMA, "messages": self._mailbox.messages()}
-            self._answer(msgspec.json.encode(document).decode(), _JSON)
-        elif path == "/healthz":
-            self._answer("ok\n", _TEXT)
-        else:
-            self._answer("not found: try /, /messages or /healthz\n", _TEXT, HTTPStatus.NOT_FOUND)
+            return _page(msgspec.json.encode(document), _JSON)
+        if path == "/healthz":
+            return _page(b"ok\n")
+        return _page(b"not found: try /, /messages or /healthz\n", status=HTTPStatus.NOT_FOUND)
 
     # -------------------------------------------------------- what is sent
 
-    def do_POST(self) -> None:
-        """Take a message."""
-        body = self._body()
-        if body is None:
-            return
-        try:
-            self._take(self.path.partition("?")[0], body)
-        except MailboxError as error:
-            self._answer(f"{error}\n", _TEXT, HTTPStatus.SERVICE_UNAVAILABLE)
+    def _taken(self, request: Request) -> Page:
+        if request.path == SLACK or request.path.startswith(f"{SLACK}/"):
+            return self._slack(request.body, request.headers.get("content-type", ""))
+        if request.path == PAGERDUTY:
+            return self._pagerduty(request.body)
+        if request.path == WEBHOOK:
+            return self._webhook(request.body)
+        return _page(b"not found\n", status=HTTPStatus.NOT_FOUND)
 
-    def _take(self, path: str, body: bytes) -> None:
-        if path == SLACK or path.startswith(f"{SLACK}/"):
-            self._slack(body)
-        elif path == PAGERDUTY:
-            self._pagerduty(body)
-        elif path == WEBHOOK:
-            self._webhook(body)
-        else:
-            self._answer("not found\n", _TEXT, HTTPStatus.NOT_FOUND)
-
-    def _slack(self, body: bytes) -> None:
-        kind = self.headers.get("Content-Type", "")
+    def _slack(self, body: bytes, kind: str) -> Page:
         try:
             self._keep(lambda number, now: slack_message(body, kind, number, now))
         except BadRequestError as problem:
-            self._answer(str(problem), _TEXT, HTTPStatus.BAD_REQUEST)
-        else:
-            self._answer("ok", _TEXT)
+            return _page(str(problem).encode(), status=HTTPStatus.BAD_REQUEST)
+        return _page(b"ok")
 
-    def _pagerduty(self, body: bytes) -> None:
+    def _pagerduty(self, body: bytes) -> Page:
         try:
             kept = self._keep(lambda number, now: pagerduty_message(body, uuid4().hex, number, now))
         except BadRequestError as problem:
@@ -110,45 +94,20 @@ class _Handler(BaseHTTPRequestHandler):
                 "message": "Event object is invalid",
                 "errors": str(problem).split("; "),
             }
-            self._answer(json.dumps(refusal), _JSON, HTTPStatus.BAD_REQUEST)
-        else:
-            answer = {"status": "success", "message": "Event processed", "dedup_key": kept.key}
-            self._answer(json.dumps(answer), _JSON, HTTPStatus.ACCEPTED)
+            return _page(msgspec.json.encode(refusal), _JSON, HTTPStatus.BAD_REQUEST)
+        answer = {"status": "success", "message": "Event processed", "dedup_key": kept.key}
+        return _page(msgspec.json.encode(answer), _JSON, HTTPStatus.ACCEPTED)
 
-    def _webhook(self, body: bytes) -> None:
+    def _webhook(self, body: bytes) -> Page:
         try:
             self._keep(lambda number, now: webhook_message(body, number, now))
         except BadRequestError as problem:
-            self._answer(f"{problem}\n", _TEXT, HTTPStatus.BAD_REQUEST)
-        else:
-            self._answer("ok\n", _TEXT)
+            return _page(f"{problem}\n".encode(), status=HTTPStatus.BAD_REQUEST)
+        return _page(b"ok\n")
 
     def _keep(self, arrived: Callable[[int, datetime], Message]) -> Message:
         return self._mailbox.add(lambda number: arrived(number, datetime.now(UTC)))
 
-    # -------------------------------------------------------- bytes
 
-    def _body(self) -> bytes | None:
-        """The body of the request; None where that was refused."""
-        length = self.headers.get("Content-Length", "")
-        if not length.isdecimal():
-            self._answer("say how long the body is\n", _TEXT, HTTPStatus.LENGTH_REQUIRED)
-        elif int(length) > LARGEST_BODY:
-            self._answer("too large\n", _TEXT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-        else:
-            return self.rfile.read(int(length))
-        self.close_connection = True
-        return None
-
-    def _answer(self, text: str, content_type: str, status: HTTPStatus = HTTPStatus.OK) -> None:
-        body = text.encode()
-        self.send_response(status)
-        self.send_header("Content-Type", content_type)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-        self.send_header("X-Content-Type-Options", "nosniff")
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing: what arrives is on the page."""
+def _page(text: bytes, content_type: str = PLAIN_TEXT, status: HTTPStatus = HTTPStatus.OK) -> Page:
+    return Page(text, status, content_type, headers=_NOTHING_RUNS)

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from concept_samples import HOUR, gap, quiet_gaps, shifted, window
 from msgspec.structs import replace
+from scipy.stats import poisson
 
+from benchmarks.run_lengths import rare_runs
 from mlvitals.exporters.sections.concept.series import Baseline, GapSeries, baseline_of, concept_report
 from mlvitals.generator.contract import ConceptStatus
 from mlvitals.generator.spec.model import Concept, Severity
@@ -15,9 +17,9 @@ PLAN = Concept()
 BASELINE = quiet_gaps(100)
 
 
-def gap_series(plan, samples):
+def gap_series(plan, samples, *, binary=False):
     """The series that samples make, oldest first."""
-    return reduce(GapSeries.after, samples, GapSeries(plan))
+    return reduce(GapSeries.after, samples, GapSeries(plan, binary=binary))
 
 
 def reported(samples):
@@ -38,8 +40,61 @@ def test_what_varies_beyond_sampling_is_the_variance_between_windows():
 
 
 def test_windows_with_more_outcomes_are_trusted_more():
-    found = Baseline(100, 0.0, 0.01)
-    assert found.deviation(gap(0, 0.0, error=0.001)) < found.deviation(gap(0, 0.0, error=0.02))
+    found = Baseline(100, 0.0, 0.01, row_variance=0.1)
+    assert found.deviation(gap(0, 0.0, count=10_000)) < found.deviation(gap(0, 0.0, count=100))
+
+
+def test_the_sampling_error_is_that_of_no_change_and_not_the_windows_own():
+    found = baseline_of(BASELINE)
+    assert found.row_variance == pytest.approx(1000 * 0.01**2)
+    assert found.deviation(gap(0, 0.0, error=0.001)) == found.deviation(gap(0, 0.0, error=0.02))
+
+
+def rare_gaps(count, rate, *, rows=500, first=0, seed=0):
+    """Gaps of windows of rows whose outcomes are positive at a rate that the scores know."""
+    hits = np.random.default_rng(seed).binomial(rows, rate, count) / rows
+    errors = np.sqrt((hits * (1 - hits) + rate**2) / rows)
+    parts = zip((rate - hits).tolist(), errors.tolist(), strict=True)
+    return [gap(first + hour, value, error=error, count=rows) for hour, (value, error) in enumerate(parts)]
+
+
+@pytest.mark.parametrize(("rate", "status"), [(0.006, ConceptStatus.REFUSED), (0.02, ConceptStatus.OK)])
+def test_windows_that_are_to_hold_a_handful_of_positives_are_refused_and_say_so(rate, status):
+    samples = rare_gaps(100, rate)
+    found = concept_report(gap_series(PLAN, samples, binary=True), samples[-1])
+    assert found.status is status
+    assert ("outcomes of the rarer kind; at least 5 are needed" in found.reason) is (status is ConceptStatus.REFUSED)
+
+
+def test_a_window_smaller_than_the_baselines_is_skipped_where_it_is_to_hold_few_positives():
+    series = gap_series(PLAN, rare_gaps(100, 0.02), binary=True)
+    [small] = rare_gaps(1, 0.02, rows=200, first=100)
+    assert series.after(small) == series
+    assert "about 4.2 outcomes of the rarer kind" in concept_report(series, small).reason
+
+
+def test_a_window_without_any_positive_counts_where_ten_were_to_come():
+    series = gap_series(PLAN, rare_gaps(100, 0.02), binary=True)
+    for hour in range(100, 106):
+        series = series.after(gap(hour, 0.02, error=0.001, count=500))
+    assert concept_report(series, gap(106, 0.02, count=500)).severity is Severity.CRITICAL
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.02, 0.1])
+def test_rare_positives_page_no_more_often_than_promised(rate):
+    found = rare_runs(rate)
+    assert found.pages <= poisson.ppf(0.9995, found.windows_to_page / PLAN.critical_run_length)
+    assert found.warnings <= poisson.ppf(0.9995, found.windows_to_warning / PLAN.warning_run_length)
+
+
+def test_twice_as_many_positives_are_found_within_a_dozen_windows():
+    series = gap_series(PLAN, rare_gaps(100, 0.02), binary=True)
+    severities = []
+    for sample in rare_gaps(12, 0.04, first=100, seed=1):
+        moved = shifted(sample, -0.02)
+        series = series.after(moved)
+        severities.append(concept_report(series, moved).severity)
+    assert Severity.CRITICAL in severities
 
 
 def test_neighbours_that_resemble_each_other_stretch_the_deviation():

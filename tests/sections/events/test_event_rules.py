@@ -39,19 +39,19 @@ def test_a_log_that_no_event_comes_from_is_told():
     assert errors(
         "version: 1\nsystem: {name: shop}\nprediction_log: {path: log}\nfeatures: {age: {}}\n"
         "business:\n  events_log: {path: e}\n"
-    ) == ["6:3 business.events_log is read for no event; write source: log at the events that it holds"]
+    ) == ["6:3 business.events_log is not read for any event; add source: log to the events that it holds"]
 
 
 def test_an_amount_needs_a_column():
     assert errors(changed(", amount: euros", "")) == [
-        '13:55 business.events.revenue.unit is "euros", and no column holds the amounts; '
+        '13:55 business.events.revenue.unit is "euros", but no column holds the amounts; '
         "name it in business.events_log.amount or in the event's own amount"
     ]
 
 
 def test_a_column_of_amounts_needs_a_unit():
     assert errors(changed("logged_as: click}", "logged_as: click, amount: euros}")) == [
-        "12:53 business.events.clicks.amount is added up, which needs a unit"
+        "12:53 business.events.clicks.amount is summed, which needs a unit"
     ]
 
 
@@ -63,7 +63,7 @@ def test_a_unique_kpi_needs_the_column_whose_values_are_counted():
 
 def test_distinct_values_that_no_kpi_asks_for_are_told():
     (found,) = errors(changed("logged_as: click}", "logged_as: click, distinct: item}"))
-    assert "business.events.clicks.distinct counts distinct values, and no KPI of kind unique asks for them" in found
+    assert "business.events.clicks.distinct counts distinct values, but no KPI of kind unique uses them" in found
 
 
 @pytest.mark.parametrize("setting", ["logged_as: buy", "amount: euros", "distinct: item"])
@@ -73,15 +73,15 @@ def test_an_event_of_the_application_has_no_columns(setting: str):
         f"business: {{events: {{clicks: {{{setting}}}}}}}\n"
     )
     (found,) = errors(text)
-    assert f"business.events.clicks.{setting.partition(':')[0]} has a meaning only with source: log" in found
+    assert f"business.events.clicks.{setting.partition(':')[0]} has an effect only with source: log" in found
 
 
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
         ("format: sql", "sql needs business.events_log.table"),
-        ("table: events", "business.events_log.table has no meaning without format: sql"),
-        ("password_file: secret", "business.events_log.password_file has no meaning without format: sql"),
+        ("table: events", "business.events_log.table has no effect without format: sql"),
+        ("password_file: secret", "business.events_log.password_file has no effect without format: sql"),
     ],
 )
 def test_a_table_and_the_format_sql_belong_together(settings: str, expected: str):
@@ -128,7 +128,7 @@ def test_amounts_of_a_format_without_types_are_no_distinct_values_too(text_forma
 
 def test_a_password_in_the_path_of_the_log_is_refused():
     (found,) = errors(changed("path: events,", "path: 'postgresql://a:b@c/d',"))
-    assert "business.events_log.path holds a password" in found
+    assert "business.events_log.path contains a password" in found
 
 
 def test_stretches_must_be_longer_than_a_step_for_a_total_that_rises_once_a_step():
@@ -144,7 +144,7 @@ def test_a_figure_of_the_log_and_the_application_compares_whole_steps():
     mixed = changed("clicks: {source: log, logged_as: click}", "clicks: {}").replace("{enabled: false}", "{}")
     assert parse_spec(mixed).business.logged.keys() == {"impressions", "revenue", "shown_items", "listed_items"}
     (found,) = errors(mixed.replace("compare_window: 2h", "compare_window: 150m"))
-    assert "business.compare_window 150m is no multiple of the step 1h" in found
+    assert "business.compare_window 150m is not a multiple of the step 1h" in found
 
 
 def test_without_a_serving_application_only_the_log_can_count():

@@ -8,7 +8,7 @@ import pytest
 from drift_samples import NOON, WINDOW, compared, random, reference_of, report_of, spec_of
 
 from mlvitals.exporters.sections.features.report import Quality
-from mlvitals.exporters.statistics.distinct import expected_levels
+from mlvitals.exporters.statistics.distinct import Abundances, rarefied
 from mlvitals.exporters.statistics.moments import PIECE, Moments
 from mlvitals.generator.contract import Contract
 from mlvitals.generator.spec.model import FeatureType, Severity
@@ -176,8 +176,9 @@ def test_rarefaction_is_what_drawing_without_putting_back_gives():
     counts = np.array([50, 30, 15, 4, 1])
     rows = np.repeat(np.arange(5), counts)
     drawn = [len(set(random(seed).choice(rows, 20, replace=False).tolist())) for seed in range(3000)]
-    assert expected_levels(counts, 20) == pytest.approx(np.mean(drawn), abs=0.05)
-    assert expected_levels(counts, 100) == pytest.approx(5)
+    levels = Abundances(counts.astype(float), np.ones(5))
+    assert rarefied(levels, 20) == pytest.approx(np.mean(drawn), abs=0.05)
+    assert rarefied(levels, 100) == pytest.approx(5)
 
 
 def test_a_window_larger_than_a_reference_that_may_not_know_every_level_has_no_cardinality():

@@ -9,8 +9,11 @@ import pytest
 from outcome_samples import MATURE, NOON, measured, spec_with, together, write
 
 from mlvitals.exporters.reference.artifact import Reference
+from mlvitals.exporters.sections.outcomes.views import lines
 from mlvitals.exporters.statistics.judging import wilson_interval
+from mlvitals.exporters.statistics.moments import NO_MOMENTS
 from mlvitals.exporters.training.build import build_reference
+from mlvitals.exporters.wording import interval, number
 from mlvitals.generator.spec.model import Outcome, OutcomeKind, Severity
 
 SPEC = together()
@@ -100,6 +103,42 @@ def test_fewer_outcomes_than_the_spec_wants_are_shown_and_not_judged(tmp_path):
     assert (report.label_shift, report.performance_loss, report.severity) == (None, None, None)
 
 
+def test_a_loss_that_a_few_positives_cannot_show_is_not_judged_and_says_why(tmp_path):
+    report = window(tmp_path, reference=training(SPEC), clicked=np.arange(2000) < 4)
+    assert report.performance["auc"].value is not None
+    assert report.performance_loss is None
+    reason = "4 positive and 1996 negative outcomes; at least 5 of each are needed"
+    assert report.not_judged == {"performance_loss": reason}
+    assert f"Not judged: performance loss, {reason}." in [line.text for line in lines(report)]
+
+
+def test_training_data_without_a_positive_outcome_give_no_rate_to_shift_from(tmp_path):
+    report = window(tmp_path, reference=training(SPEC, chance=0.0))
+    assert report.label_shift is None
+    assert report.not_judged == {"label_shift": "the reference holds no positive outcome"}
+
+
+def test_the_rate_of_a_small_reference_is_not_taken_for_exact(tmp_path):
+    few, many = (training(SPEC, rows=rows, answered=0.5, seed=7) for rows in (100, 20_000))
+    falls = [window(tmp_path, reference=reference, answered=0.4).feedback_fall for reference in (few, many)]
+    assert falls[0].critical_value > 1.5 * falls[1].critical_value
+    assert (falls[0].severity, falls[1].severity) == (None, Severity.WARNING)
+
+
+def test_a_reference_built_before_it_kept_the_parts_of_its_quality_still_judges_errors(tmp_path):
+    spec = spec_with(Outcome(column="clicked", kind=OutcomeKind.CONTINUOUS, timestamp="seen", max_delay="1h"))
+    values = np.random.default_rng(5).random(3000)
+    reference = training(spec, 3000, score=values, clicked=values + 0.1 * values**2)
+    older = msgspec.structs.replace(reference, quality_parts=NO_MOMENTS)
+    reports = [
+        window(tmp_path, spec, one, clicked=values[:2000], score=values[:2000] + 0.2) for one in (reference, older)
+    ]
+    assert [report.performance_loss.severity for report in reports] == [Severity.CRITICAL] * 2
+    assert reports[1].performance_loss.critical_value == pytest.approx(
+        reports[0].performance_loss.critical_value, rel=1
+    )
+
+
 def test_errors_that_double_are_a_loss_of_a_continuous_model(tmp_path):
     spec = spec_with(Outcome(column="clicked", kind=OutcomeKind.CONTINUOUS, timestamp="seen", max_delay="1h"))
     random = np.random.default_rng(5)
@@ -142,6 +181,14 @@ def test_wilson_agrees_with_the_textbook_and_stays_within_0_and_1():
     assert wilson_interval(0, 5).low == 0
     assert wilson_interval(5, 5).high == 1
     assert wilson_interval(0, 0) is None
+
+
+@pytest.mark.parametrize("count", [1, 7, 100, 2000, 3_000_000])
+def test_an_interval_of_no_hits_begins_at_0_and_one_of_nothing_else_ends_at_1(count):
+    none, all_of_them = wilson_interval(0, count), wilson_interval(count, count)
+    assert (none.low, all_of_them.high) == (0.0, 1.0)
+    assert interval(none, number).startswith("0 to ")
+    assert 0 < wilson_interval(1, count + 1).low < wilson_interval(1, count + 1).high < 1
 
 
 def test_the_windows_own_scores_are_estimated_before_their_outcomes_are_known(tmp_path):

@@ -10,7 +10,7 @@ from exporter_samples import CONCEPT, DRIFT_TYPE, HOUR, NOON, measured, report
 from msgspec.structs import replace
 from rich.console import Console
 
-from mlvitals.exporters.parts import Interval, Measure, Window
+from mlvitals.exporters.parts import Finding, FindingKind, Interval, Measure, Window
 from mlvitals.exporters.publish.html.calibration import calibration_chart
 from mlvitals.exporters.publish.html.page import html_page
 from mlvitals.exporters.sections.concept.report import Evidence
@@ -141,7 +141,8 @@ def test_a_system_without_outcomes_has_no_section():
 
 
 def test_bad_outcomes_are_told_at_the_top_though_no_feature_drifted():
-    html = html_page(report(**QUIET, drift_type=None, concept=None, outcomes=OUTCOMES))
+    found = (Finding(section="outcomes", kind=FindingKind.LABEL_SHIFT, severity=Severity.CRITICAL),)
+    html = html_page(report(**QUIET, drift_type=None, concept=None, outcomes=OUTCOMES, findings=found))
     assert '<span class="pill critical">outcomes critical</span>' in html
     assert "nothing drifted" not in html
 
@@ -251,7 +252,8 @@ def test_no_drift_is_shown_as_well():
 
 def test_concept_drift_is_as_bad_as_its_chart():
     found = replace(DRIFT_TYPE, kind=DriftKind.CONCEPT)
-    html = html_page(report(**QUIET, drift_type=found, concept=CONCEPT))
+    gap = Finding(section="concept", kind=FindingKind.CONCEPT_DRIFT, severity=Severity.WARNING)
+    html = html_page(report(**QUIET, drift_type=found, concept=CONCEPT, findings=(gap,)))
     assert '<section class="card finding warning">\n<div class="name"><span class="pill">concept</span>' in html
     assert "gap to the outcomes warning" in html
 

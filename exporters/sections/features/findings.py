@@ -1,0 +1,105 @@
+"""What is wrong with features, scores and columns, by the policies that the generated rules alert by.
+
+KS and JS confirm what PSI finds: they make a feature's severity, as the levels of their policies say, and raise no alert.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+
+from mlvitals.exporters.parts import Finding, FindingKind, found, severity_in
+from mlvitals.exporters.sections.features.quality import QualityLimits
+from mlvitals.exporters.sections.features.report import FeatureReport, FeaturesReport, Quality
+from mlvitals.exporters.statistics.judging import level_limits, severity_of
+from mlvitals.generator.contract import MOST_TOO_SMALL, UNMEASURABLE, SchemaDifferenceKind, Status
+from mlvitals.generator.spec.model import AlertPolicy, Levels, Severity, Spec
+
+UNSOUND = frozenset(
+    {
+        FindingKind.NULL_RATE,
+        FindingKind.REQUIRED_NULL_RATE,
+        FindingKind.OUT_OF_RANGE_RATIO,
+        FindingKind.INFINITE_RATIO,
+    }
+)
+"""Findings of a feature whose values look broken rather than different."""
+
+_of_feature, _of_score, _of_window = (partial(found, section) for section in ("features", "score", "window"))
+
+
+def findings(spec: Spec, report: FeaturesReport) -> Iterator[Finding]:
+    """Yield what is wrong with the features that the spec still has (a stored report may be older), and the scores."""
+    features = {name: report.features[name] for name in spec.features if name in report.features}
+    for name, feature in features.items():
+        yield from feature_findings(spec, name, feature)
+    yield from _many_of_a_source(spec, features)
+    if report.score is not None:
+        yield from score_findings(spec, report.score)
+    if report.score_count is not None:
+        yield from found("score_count", FindingKind.NEWEST_SCORE_PSI, severity_in(report.score_count.report.psi))
+    unknown = sum(item.kind is SchemaDifferenceKind.NEW_COLUMN for item in report.schema_differences)
+    yield from found("schema_differences", FindingKind.NEW_COLUMNS, _beyond(unknown, spec.alerts.new_columns))
+    thin = sum(feature.status is Status.INSUFFICIENT_DATA for feature in features.values())
+    if spec.alerts.monitoring.enabled and thin > MOST_TOO_SMALL * len(features):
+        yield from _of_window(FindingKind.WINDOW_TOO_SMALL, Severity.WARNING)
+
+
+def feature_findings(spec: Spec, name: str, report: FeatureReport) -> Iterator[Finding]:
+    """Yield what is wrong with a feature of the spec."""
+    alerts, feature = spec.alerts, spec.features[name]
+    own = feature.thresholds
+    nulls = (
+        (FindingKind.NULL_RATE, alerts.null_rate)
+        if feature.nullable
+        else (FindingKind.REQUIRED_NULL_RATE, alerts.required_null_rate)
+    )
+    severities = {
+        FindingKind.FEATURE_STATUS: _status(spec, report),
+        FindingKind.FEATURE_PSI: severity_in(report.psi),
+        FindingKind.FEATURE_KS: severity_in(report.ks),
+        FindingKind.FEATURE_JS: severity_in(report.js),
+        nulls[0]: _beyond(report.null_rate, nulls[1], own.null_rate),
+        FindingKind.OUT_OF_RANGE_RATIO: _beyond(
+            report.out_of_range_ratio, alerts.out_of_range_ratio, own.out_of_range_ratio
+        ),
+        **(_of_quality(report.quality, QualityLimits.of(alerts, feature)) if report.quality else {}),
+    }
+    for kind, severity in severities.items():
+        yield from _of_feature(kind, severity, name)
+
+
+def score_findings(spec: Spec, score: FeatureReport) -> Iterator[Finding]:
+    """Yield what is wrong with the scores of the window."""
+    yield from _of_score(FindingKind.SCORE_STATUS, _status(spec, score))
+    yield from _of_score(FindingKind.SCORE_PSI, severity_in(score.psi))
+
+
+def _of_quality(quality: Quality, limits: QualityLimits) -> dict[FindingKind, Severity | None]:
+    return {
+        FindingKind.MEAN_SHIFT: severity_in(quality.mean_shift),
+        FindingKind.MEDIAN_SHIFT: severity_in(quality.median_shift),
+        FindingKind.VARIANCE_RATIO: severity_in(quality.variance_ratio),
+        FindingKind.RANGE_EXCESS: severity_of(quality.range_excess or 0.0, limits.range_excess),
+        FindingKind.INFINITE_RATIO: severity_of(quality.infinite_ratio or 0.0, limits.infinite_ratio),
+        FindingKind.CARDINALITY_CHANGE: severity_in(quality.cardinality_change),
+        FindingKind.NEW_CATEGORY_RATIO: severity_in(quality.new_category_ratio),
+        FindingKind.VANISHED_CATEGORIES: severity_of(len(quality.vanished or ()), limits.vanished_categories),
+    }
+
+
+def _many_of_a_source(spec: Spec, features: dict[str, FeatureReport]) -> Iterator[Finding]:
+    """Many features of one source that drift critically are one broken pipeline."""
+    drifting = (name for name, report in features.items() if severity_in(report.psi) is Severity.CRITICAL)
+    for source, count in Counter(spec.features[name].source for name in drifting).items():
+        if source and count >= spec.alerts.many_features:
+            yield from _of_window(FindingKind.MANY_FEATURES, Severity.CRITICAL, source)
+
+
+def _status(spec: Spec, report: FeatureReport) -> Severity | None:
+    """A feature of which nothing can be said although there is data is as bad as one can be."""
+    counts = spec.alerts.feature_status.enabled and report.status in UNMEASURABLE
+    return Severity.CRITICAL if counts else None
+
+
+def _beyond(value: float | None, policy: AlertPolicy, own: Levels | None = None) -> Severity | None:
+    return None if value is None else severity_of(value, level_limits(policy, own))
