@@ -24,7 +24,7 @@ from mlvitals.exporters.reading.log import Log, Plan, Task
 from mlvitals.exporters.reading.scan import BrokenFileError, Chunk, OpenFile
 from mlvitals.exporters.reading.sources import Reader
 from mlvitals.exporters.training.build import build_reference
-from mlvitals.exporters.window.measure import measure
+from mlvitals.exporters.window.measure import measure_window
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.spec.model import FeatureType, LogFormat, Outcome, PredictionLog, Skew, Spec, Windows
 
@@ -110,7 +110,7 @@ def test_a_window_opens_each_file_of_the_log_twice_at_most_however_much_it_needs
     rows = log_rows(NOON - 40 * HOUR, NOON, 4000, id=ids, clicked=clicked)
     write(rows, tmp_path / "log" / "whole", file_format)
     write(rows, tmp_path / "offline" / "recomputed", file_format)
-    found = measure(demanding(file_format), tmp_path, REFERENCE, "v1", WINDOW, NOON)
+    found = measure_window(demanding(file_format), tmp_path, REFERENCE, "v1", WINDOW, NOON)
     assert (found.rows, found.outcomes.answered, found.skew.serving_rows) == (100, 100, 100)
     assert found.score_count.report.rows == 3200
     assert opened == {"whole": 2, "recomputed": 1}
@@ -344,7 +344,7 @@ def test_the_memory_is_bounded_and_what_is_beyond_it_is_read(tmp_path: Path, mon
 
 def measured(folder: Path, window: Window, known: KnownFiles | None = None) -> WindowReport:
     rows = msgspec.structs.replace(SPEC, windows=Windows(score_count=250))
-    return measure(rows, folder, REFERENCE, "v1", window, NOON, known=known)
+    return measure_window(rows, folder, REFERENCE, "v1", window, NOON, known=known)
 
 
 def test_a_window_finds_the_same_whatever_is_known(tmp_path: Path) -> None:
@@ -376,7 +376,7 @@ def test_equally_old_scores_count_in_the_order_of_files_however_they_are_read(tm
         rows = log_rows(NOON - 6 * HOUR, NOON, len(column), score=scores)
         write(rows.set_column(rows.schema.get_field_index("timestamp"), "timestamp", column), tmp_path / "log" / name)
     spec = msgspec.structs.replace(SPEC, windows=Windows(score_count=130))
-    newest = measure(spec, tmp_path, REFERENCE, "v1", WINDOW, NOON).score_count
+    newest = measure_window(spec, tmp_path, REFERENCE, "v1", WINDOW, NOON).score_count
     assert newest.report.rows == 130
     # 120 scores of the last second: all of c, all of b, and 40 of a; then 9 of c a second before.
     expected = (0.2 + 40 * 0.3 + 40 * 0.2 + 40 * 0.1 + 9 * 0.3) / 130
