@@ -1,5 +1,6 @@
 """What tests share: the repository's specs, and the real servers, whose absence is said loudly."""
 
+import gc
 import importlib.util
 import os
 import subprocess
@@ -141,6 +142,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if hasattr(config, "workerinput"):
         long = {item.path for item in items if item.get_closest_marker("slow")}
         items.sort(key=lambda item: item.path not in long)
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector forget what lives as long as the run: it walked modules and tests over and over."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -7,6 +7,8 @@ import pytest
 from examples.flights.outcomes import WEEK, weeks
 from mlvitals.generator.spec.model import Severity
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def found():

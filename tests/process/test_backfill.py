@@ -65,6 +65,7 @@ def test_every_window_is_measured_in_order(place: Path, reference: Reference):
     assert [report.features["age"].psi.value > 0.25 for report in found] == [False, False, True, True]
 
 
+@pytest.mark.slow
 def test_processes_find_what_one_finds(place: Path, reference: Reference, monkeypatch: pytest.MonkeyPatch):
     alone = reports(place, reference)
     monkeypatch.setattr(module, "WINDOWS_PER_PROCESS", 2)

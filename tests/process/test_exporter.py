@@ -494,6 +494,7 @@ def event(process: subprocess.Popen[bytes], name: str) -> dict[str, str]:
     raise AssertionError(f"the process ended without the event {name}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_process_serves_and_ends_cleanly_on_a_signal(
     process: subprocess.Popen[bytes], number: signal.Signals

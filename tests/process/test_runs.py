@@ -17,6 +17,7 @@ from mlvitals.exporters.reference.stores import DirectoryStore, open_store
 from mlvitals.exporters.training.build import build_reference
 
 MEASURED_AT = NOON + timedelta(minutes=5)
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

@@ -110,6 +110,7 @@ store.save(WindowReport.from_json(sys.stdin.read()))
 """
 
 
+@pytest.mark.slow
 def test_a_process_killed_while_saving_leaves_the_window_as_it_was(store: ResultsStore, database: Database) -> None:
     store.save(report())
     arguments = [database.folder, msgspec.json.encode(database.results)]
@@ -265,6 +266,7 @@ for _ in range(20):
 """
 
 
+@pytest.mark.slow
 def test_processes_that_save_the_same_window_at_once_leave_one_whole_report(database: Database) -> None:
     arguments = [sys.executable, "-c", SAVED_BY_MANY, database.folder, msgspec.json.encode(database.results)]
     sizes = {1000: {"age": measured()}, 2000: {"age": measured(), "country": measured()}, 3000: {"country": measured()}}

@@ -198,6 +198,7 @@ def save_and_promote_often(place: Place, own: Reference, other: Reference) -> No
         assert store.load("production") in (own, other)
 
 
+@pytest.mark.slow
 def test_writers_at_the_same_time_never_disturb_each_other_not_even_where_there_was_no_store(place):
     place = Place(place.base / "new", place.uri)
     writers = [
@@ -232,6 +233,7 @@ KILLED_AT = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("place", "victim", "name"),
     [pytest.param(kind, *at, id=f"{kind}-{at[1]}") for kind, moments in KILLED_AT.items() for at in moments],

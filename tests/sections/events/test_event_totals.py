@@ -168,6 +168,7 @@ store.forget_before("shop", datetime.fromisoformat(sys.argv[3]))
 """
 
 
+@pytest.mark.slow
 def test_a_process_killed_while_it_forgets_changes_no_total(store: ResultsStore, database: Database):
     for hour in range(4):
         add(store, NOON + hour * HOUR, 10)
@@ -193,6 +194,7 @@ for step in msgspec.json.decode(sys.stdin.read(), type=list[Window]):
 """
 
 
+@pytest.mark.slow
 def test_processes_that_count_the_same_steps_at_once_count_each_once(database: Database):
     arguments = [sys.executable, "-c", COUNTED_BY_MANY, database.folder, msgspec.json.encode(database.results)]
     counters = [subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(3)]
