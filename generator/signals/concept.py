@@ -131,7 +131,8 @@ def _charts(spec: Spec, contract: Contract) -> Signal:
     )
 
 
-_OF_THE_RELATION = (DriftKind.CONCEPT, DriftKind.LABEL)
+_OF_THE_RELATION = (DriftKind.CONCEPT, DriftKind.LABEL, DriftKind.UNKNOWN)
+"""A gap of unknown kind does the same harm: that inputs or scores could not be compared silences nobody."""
 _OF_INPUTS_OR_MODEL = (DriftKind.COVARIATE, DriftKind.PREDICTION)
 
 
@@ -142,7 +143,7 @@ def _concept_alert(spec: Spec, contract: Contract, chart: _Chart) -> Alert:
         chart,
         "MLConceptDrift",
         _OF_THE_RELATION,
-        "Outcomes left the predictions although inputs and scores stayed: what the model learned no longer holds.",
+        "Outcomes left the predictions, and no drift of inputs or scores is known that explains it.",
     )
 
 
@@ -202,6 +203,7 @@ def _found(contract: Contract, family: str, words: str) -> Found:
 _ADVICE = {
     DriftKind.CONCEPT: " Retrain with recent data.",
     DriftKind.LABEL: " Recalibrate the scores to the new rate of outcomes.",
+    DriftKind.UNKNOWN: " Find out why inputs or scores cannot be compared: whether model or world changed is open.",
     DriftKind.COVARIATE: " Repair the inputs if they are broken, else retrain on the new population.",
     DriftKind.PREDICTION: " Investigate the model, and roll it back if it is new.",
 }
