@@ -115,14 +115,14 @@ def psi_critical_value(reference_size: int, current_size: int, cells: int, compa
     return _noise_scale(reference_size, current_size) * float(chdtri(max(cells - 1, 1), NOISE / comparisons))
 
 
-def js_critical_value(reference_size: int, current_size: int, cells: int) -> float:
+def js_critical_value(reference_size: int, current_size: int, cells: int, comparisons: int = 1) -> float:
     """Divergence that noise alone exceeds once in 1000 windows: for small changes JS is an eighth of PSI."""
-    return psi_critical_value(reference_size, current_size, cells) / 8
+    return psi_critical_value(reference_size, current_size, cells, comparisons) / 8
 
 
-def ks_critical_value(reference_size: int, current_size: int) -> float:
+def ks_critical_value(reference_size: int, current_size: int, comparisons: int = 1) -> float:
     """D that noise alone exceeds once in 1000 windows, by the leading term of the Kolmogorov distribution."""
-    return sqrt(-log(NOISE / 2) / 2 * _noise_scale(reference_size, current_size))
+    return sqrt(-log(NOISE / comparisons / 2) / 2 * _noise_scale(reference_size, current_size))
 
 
 def _noise_scale(reference_size: int, current_size: int) -> float:

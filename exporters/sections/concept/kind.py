@@ -2,10 +2,10 @@
 
 P(X) is what features show, P(Y^) the scores, P(Y) the rate of outcomes, P(Y|X) the gap between scores and outcomes. A
 kind is named by the earliest of them that moved: what comes later follows from it. What is not known is never taken for
-unmoved. docs/concept-drift.md shows the table as `markdown` writes it.
+unmoved. docs/concept-drift.md shows the table, by test.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
@@ -375,22 +375,3 @@ RULES = (
     ),
 )
 """The first that holds decides. Every situation has one, and every rule a situation (by test)."""
-
-
-def markdown() -> Iterator[str]:
-    """Yield the lines of the table as the documentation shows it."""
-    yield "| # | inputs | scores | gap | outcomes | kind | what to do | why |"
-    yield "|---|---|---|---|---|---|---|---|"
-    for number, rule in enumerate(RULES, 1):
-        states = (
-            _cell(rule.inputs, Inputs),
-            _cell(rule.scores, Scores),
-            _cell(rule.gap, Gap),
-            "rate moved" if rule.outcomes == _RATE_MOVED else _cell(rule.outcomes, Outcomes),
-        )
-        cells = (str(number), *states, f"**{rule.kind}**", rule.to_do, rule.why)
-        yield f"| {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |")
-
-
-def _cell(states: frozenset[StrEnum], names: type[StrEnum]) -> str:
-    return "any" if states == frozenset(names) else " or ".join(name for name in names if name in states)

@@ -59,7 +59,7 @@ class Baseline:
         """
         return self.stretch * sqrt(self.row_variance / sample.count + self.between**2)
 
-    def of_rarer_kind(self, count: int) -> float:
+    def of_rarer_kind(self, count: float) -> float:
         """Return how many positive or negative outcomes, whichever is rarer, so many predictions are to have."""
         return count * self.row_variance
 

@@ -35,7 +35,7 @@ from mlvitals.exporters.statistics.distances import (
 from mlvitals.exporters.statistics.judging import MINIMUM_VALUES, LevelLimits, level_limits, measure, worst
 from mlvitals.exporters.statistics.profile import ColumnProblem, FeatureProfile
 from mlvitals.generator.contract import SchemaDifferenceKind, Status
-from mlvitals.generator.spec.model import Feature, FeatureType, Severity, Spec
+from mlvitals.generator.spec.model import Feature, FeatureType, NoisePer, Severity, Spec
 
 ColumnResult: TypeAlias = FeatureProfile | ColumnProblem
 """What became of a column: counts, or why it could not be counted."""
@@ -75,6 +75,7 @@ class Counted:
 def compare(spec: Spec, reference: Reference, reference_version: str, counted: Counted) -> FeaturesReport:
     """Compare every feature of the spec, and the scores, with the reference."""
     window, profiles = counted.window, counted.profiles
+    comparisons = len(spec.features) if spec.alerts.noise_per is NoisePer.WINDOW else 1
 
     def report(
         kind: FeatureType, limits: _Limits, normal: FeatureReference | None, found: ColumnResult
@@ -89,20 +90,15 @@ def compare(spec: Spec, reference: Reference, reference_version: str, counted: C
         if normal is None or normal.type is not feature.type or not isinstance(found, FeatureProfile):
             return drift
         expected, before = reference.counts_for(normal, window), reference.moments_for(normal, window)
-        limits = QualityLimits.of(spec.alerts, feature)
+        limits = QualityLimits.of(spec.alerts, feature, comparisons)
         return _with_quality(drift, assess(normal, expected, before, found, limits, MINIMUM_VALUES))
 
-    features = {
-        name: with_quality(
-            report(
-                feature.type, _feature_limits(spec, feature), reference.features.get(name), profiles.get(name, _MISSING)
-            ),
-            name,
-            feature,
-        )
-        for name, feature in spec.features.items()
-    }
-    score_limits = _Limits(psi=level_limits(spec.alerts.score_psi, None), ks={}, js={})
+    def drift(name: str, feature: Feature) -> FeatureReport:
+        limits = _feature_limits(spec, feature, comparisons)
+        return report(feature.type, limits, reference.features.get(name), profiles.get(name, _MISSING))
+
+    features = {name: with_quality(drift(name, feature), name, feature) for name, feature in spec.features.items()}
+    score_limits = _Limits(psi=level_limits(spec.alerts.score_psi, None), ks={}, js={}, comparisons=1)
     score_report = None
     if spec.prediction_log.score is not None:
         score_report = report(FeatureType.FLOAT, score_limits, reference.score, counted.score or _MISSING)
@@ -238,14 +234,14 @@ def _with_statistics(
     sizes = int(expected.sum()), found.values
     cells = _occupied(normal, expected)
     stability = psi(before, now)
-    psi_measure = measure(stability.value, psi_critical_value(*sizes, cells), limits.psi)
-    js_measure = measure(js(before, now), js_critical_value(*sizes, cells), limits.js)
+    psi_measure = measure(stability.value, psi_critical_value(*sizes, cells, limits.comparisons), limits.psi)
+    js_measure = measure(js(before, now), js_critical_value(*sizes, cells, limits.comparisons), limits.js)
     measured = replace(known, psi=psi_measure, js=js_measure, bins=_bins(normal.cells.labels, before, now, stability))
     if isinstance(normal.cells, NumericCells):
         distance = ks(expected, found.counts, normal.cells.points)
         measured = replace(
             measured,
-            ks=measure(distance.value, ks_critical_value(*sizes), limits.ks),
+            ks=measure(distance.value, ks_critical_value(*sizes, limits.comparisons), limits.ks),
             ks_pvalue=ks_pvalue(distance.value, *sizes),
             ks_error_bound=distance.error_bound,
         )
@@ -272,12 +268,15 @@ class _Limits(NamedTuple):
     psi: LevelLimits
     ks: LevelLimits
     js: LevelLimits
+    comparisons: int
+    """How many features are looked at together, of which chance may move one once in 1000 windows."""
 
 
-def _feature_limits(spec: Spec, feature: Feature) -> _Limits:
+def _feature_limits(spec: Spec, feature: Feature, comparisons: int) -> _Limits:
     own, alerts = feature.thresholds, spec.alerts
     return _Limits(
         psi=level_limits(alerts.feature_psi, own.psi),
         ks=level_limits(alerts.feature_ks, own.ks),
         js=level_limits(alerts.feature_js, own.js),
+        comparisons=comparisons,
     )
