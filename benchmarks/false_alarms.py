@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
+from functools import cache, partial
 from itertools import product
 from typing import NamedTuple, TypeAlias
 
@@ -18,7 +18,7 @@ from scipy.stats import binom
 
 from mlvitals.exporters.sections.outcomes.judge import MINIMUM_OF_A_KIND
 from mlvitals.exporters.sections.outcomes.performance import Classes, auc, lowest_area
-from mlvitals.exporters.statistics.distances import NOISE
+from mlvitals.exporters.statistics.distances import NOISE, psi, psi_critical_value
 from mlvitals.exporters.statistics.distinct import LevelSamples, level_change, new_row_noise
 from mlvitals.exporters.statistics.moments import Moments
 from mlvitals.exporters.statistics.noise import Share, mean_noise, share_noise
@@ -237,7 +237,27 @@ def _area_trial(scores: Scores, rate: float, reference: int, rows: int) -> Trial
     return trial
 
 
-CASES = (*_level_cases(), *_mean_cases(), *_share_cases(), *_area_cases())
+FEATURES = 100
+_CELLS = {"10 equal cells": _shares(np.ones(10)), "cells of 62 % to 1 %": _shares(np.array([62, 20, 10, 5, 2, 1.0]))}
+_CELL_SIZES = ((100_000, 300), (100_000, 3_000), (1_000, 1_000))
+
+
+def any_psi_exceeds(
+    random: np.random.Generator, shares: NDArray[np.float64], reference: int, rows: int, comparisons: int
+) -> bool:
+    """Tell whether in a window of unchanged features the PSI of any exceeds its noise."""
+    before, now = (random.multinomial(size, shares, FEATURES) for size in (reference, rows))
+    limits = psi_critical_value(reference, rows, len(shares), comparisons)
+    return any(psi(*counts).value > limits for counts in zip(before, now, strict=True))
+
+
+def _family_cases() -> Iterator[Case]:
+    for (name, shares), (reference, rows) in product(_CELLS.items(), _CELL_SIZES):
+        trial = partial(any_psi_exceeds, shares=shares, reference=reference, rows=rows, comparisons=FEATURES)
+        yield Case(f"PSI of any of {FEATURES} features, noise_per: window", name, reference, rows, trial)
+
+
+CASES = (*_level_cases(), *_mean_cases(), *_share_cases(), *_area_cases(), *_family_cases())
 
 
 def table(cases: Iterable[Case], windows: int) -> Iterator[str]:

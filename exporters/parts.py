@@ -38,9 +38,6 @@ class FileProblem(msgspec.Struct, frozen=True, kw_only=True):
 class FindingKind(StrEnum):
     """What can be found wrong in a window. Most are named after the policy of `alerts` that says from where it counts."""
 
-    FEATURE_PSI = "feature_psi"
-    FEATURE_KS = "feature_ks"
-    FEATURE_JS = "feature_js"
     NULL_RATE = "null_rate"
     REQUIRED_NULL_RATE = "required_null_rate"
     OUT_OF_RANGE_RATIO = "out_of_range_ratio"
@@ -82,13 +79,14 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     section: str
     """The field of the report that says more, such as ``features`` or ``outcomes``; ``window`` for the window as a whole."""
-    kind: FindingKind
+    kind: str
+    """A `FindingKind`; of a drift statistic its policy in `alerts`, such as ``feature_psi``."""
     severity: Severity
     subject: str = ""
     """The feature, source, segment (``column=value``), KPI or reason; empty where there is only one."""
 
 
-def found(section: str, kind: FindingKind, severity: Severity | None, subject: str = "") -> Iterator[Finding]:
+def found(section: str, kind: str, severity: Severity | None, subject: str = "") -> Iterator[Finding]:
     """Yield a finding; nothing where it is not bad."""
     if severity is not None:
         yield Finding(section=section, kind=kind, severity=severity, subject=subject)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from mlvitals.exporters.parts import Finding, FindingKind, Interval, Measure, Window
+from mlvitals.generator.contract import STATISTICS
 from mlvitals.generator.spec.levels import ALERTING
 from mlvitals.generator.spec.model import Severity
 
@@ -38,10 +39,8 @@ def found(findings: Iterable[Finding]) -> str:
     )
 
 
-_WRITTEN = {
-    FindingKind.FEATURE_PSI: "PSI",
-    FindingKind.FEATURE_KS: "KS D",
-    FindingKind.FEATURE_JS: "JS",
+_WRITTEN: dict[str, str] = {
+    **{statistic.policy: statistic.column for statistic in STATISTICS},
     FindingKind.SCORE_PSI: "PSI",
     FindingKind.NEWEST_SCORE_PSI: "PSI of the newest",
     FindingKind.NULL_RATE: "nulls",

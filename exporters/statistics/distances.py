@@ -45,6 +45,8 @@ class Sides(NamedTuple):
     """Standard deviation of the reference's finite values; None where it is not known."""
     symmetric: bool = False
     """Neither sample is the norm: what only the other one holds is a cell in use too."""
+    comparisons: int = 1
+    """Features that are looked at together; then any of them exceeds its critical value as rarely (Bonferroni)."""
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -169,14 +171,14 @@ def psi_critical_value(reference_size: int, current_size: int, cells: int, compa
     return _noise_scale(reference_size, current_size) * float(chdtri(max(cells - 1, 1), NOISE / comparisons))
 
 
-def js_critical_value(reference_size: int, current_size: int, cells: int) -> float:
+def js_critical_value(reference_size: int, current_size: int, cells: int, comparisons: int = 1) -> float:
     """Divergence that noise alone exceeds once in 1000 windows: for small changes JS is an eighth of PSI."""
-    return psi_critical_value(reference_size, current_size, cells) / 8
+    return psi_critical_value(reference_size, current_size, cells, comparisons) / 8
 
 
-def ks_critical_value(reference_size: int, current_size: int) -> float:
+def ks_critical_value(reference_size: int, current_size: int, comparisons: int = 1) -> float:
     """D that noise alone exceeds once in 1000 windows, by the leading term of the Kolmogorov distribution."""
-    return sqrt(-log(NOISE / 2) / 2 * _noise_scale(reference_size, current_size))
+    return sqrt(-log(NOISE / comparisons / 2) / 2 * _noise_scale(reference_size, current_size))
 
 
 def _noise_scale(reference_size: int, current_size: int) -> float:
@@ -209,7 +211,9 @@ _GRID = 32
 """Points at which the noise of the Wasserstein distance is looked at."""
 
 
-def wasserstein_critical_value(reference: Counts, current: Counts, edges: NDArray[np.float64]) -> float:
+def wasserstein_critical_value(
+    reference: Counts, current: Counts, edges: NDArray[np.float64], comparisons: int = 1
+) -> float:
     """Wasserstein-1 distance that noise alone exceeds once in 1000 windows, in the unit of the values.
 
     Without change sqrt(nm / (n + m)) W follows the integral of |B(F(x))| dx, B a Brownian bridge and F the distribution
@@ -222,6 +226,7 @@ def wasserstein_critical_value(reference: Counts, current: Counts, edges: NDArra
         reference: counts per fine interval, not all zero.
         current: counts per fine interval, not all zero.
         edges: the inner bounds of the intervals.
+        comparisons: how many distances are looked at together.
     """
     if len(edges) < 2:
         return 0.0
@@ -239,8 +244,11 @@ def wasserstein_critical_value(reference: Counts, current: Counts, edges: NDArra
     variance = float(weights @ (of_products - 2 / pi) @ weights)
     noise = sqrt(_noise_scale(int(reference.sum()), int(current.sum())))
     skewness = _skewness(pooled, edges) * noise
-    shift = (TWO_SIDED + (TWO_SIDED**2 - 1) * skewness / 6) * sqrt(float(weights @ correlation @ weights))
-    quantile = variance / mean * float(gammaincinv(mean * mean / variance, 1 - NOISE)) if variance > 0 else mean
+    errors = two_sided(comparisons)
+    shift = (errors + (errors**2 - 1) * skewness / 6) * sqrt(float(weights @ correlation @ weights))
+    quantile = (
+        variance / mean * float(gammaincinv(mean * mean / variance, 1 - NOISE / comparisons)) if variance > 0 else mean
+    )
     return max(quantile, shift) * noise
 
 
@@ -267,18 +275,18 @@ def _on_grid(
 
 
 def _psi(sides: Sides) -> Statistic:
-    return Statistic(psi(*sides.folded).value, psi_critical_value(*sides.sizes, sides.occupied))
+    return Statistic(psi(*sides.folded).value, psi_critical_value(*sides.sizes, sides.occupied, sides.comparisons))
 
 
 def _ks(sides: Sides) -> Statistic | None:
     if not isinstance(sides.cells, NumericCells):
         return None
     distance = ks(sides.reference, sides.current, sides.cells.points)
-    return Statistic(distance.value, ks_critical_value(*sides.sizes))
+    return Statistic(distance.value, ks_critical_value(*sides.sizes, sides.comparisons))
 
 
 def _js(sides: Sides) -> Statistic:
-    return Statistic(js(*sides.folded), js_critical_value(*sides.sizes, sides.occupied))
+    return Statistic(js(*sides.folded), js_critical_value(*sides.sizes, sides.occupied, sides.comparisons))
 
 
 def _wasserstein(sides: Sides) -> Statistic | None:
@@ -286,7 +294,7 @@ def _wasserstein(sides: Sides) -> Statistic | None:
         return None
     edges = np.asarray(sides.cells.edges, np.float64)
     value = wasserstein(sides.reference, sides.current, edges)
-    critical_value = wasserstein_critical_value(sides.reference, sides.current, edges)
+    critical_value = wasserstein_critical_value(sides.reference, sides.current, edges, sides.comparisons)
     return Statistic(float(value / sides.deviation), float(critical_value / sides.deviation))
 
 

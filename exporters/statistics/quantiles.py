@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mlvitals.exporters.reading.columns import Counts
 from mlvitals.exporters.statistics.cells import NumericCells
-from mlvitals.exporters.statistics.distances import TWO_SIDED
+from mlvitals.exporters.statistics.distances import two_sided
 
 
 class Median(NamedTuple):
@@ -24,11 +24,17 @@ class Median(NamedTuple):
 
 
 def median_of(
-    counts: Counts, cells: NumericCells, minimum: float, maximum: float, *, reference_size: int | None = None
+    counts: Counts,
+    cells: NumericCells,
+    minimum: float,
+    maximum: float,
+    *,
+    reference_size: int | None = None,
+    comparisons: int = 1,
 ) -> Median:
     """The median of counted values.
 
-    The rank of the population's median in a sample of n is n/2 within `TWO_SIDED` times sqrt(n)/2, whatever the
+    The rank of the population's median in a sample of n is n/2 within `two_sided` times sqrt(n)/2, whatever the
     distribution; a reference of m values widens that by sqrt(1 + n/m).
 
     Args:
@@ -37,6 +43,7 @@ def median_of(
         minimum: smallest finite value counted; the outer intervals end here and at `maximum`.
         maximum: largest finite value counted.
         reference_size: values of the sample that it is compared with.
+        comparisons: how many medians are looked at together, see `two_sided`.
     """
     size, reached = int(counts.sum()), np.cumsum(counts)
     lower, upper = _bounds(cells, minimum, maximum)
@@ -47,7 +54,7 @@ def median_of(
     middle = place(size / 2)
     low, high = float(lower[middle]), float(upper[middle])
     [value] = quantiles_of(counts, cells, minimum, maximum, [0.5])
-    spread = TWO_SIDED * sqrt(size) / 2 * sqrt(1 + size / reference_size if reference_size else 1.0)
+    spread = two_sided(comparisons) * sqrt(size) / 2 * sqrt(1 + size / reference_size if reference_size else 1.0)
     farthest = float(lower[place(size / 2 - spread)]), float(upper[place(size / 2 + spread)])
     return Median(value, max(high - value, value - low), max(farthest[1] - value, value - farthest[0]))
 

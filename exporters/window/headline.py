@@ -53,7 +53,7 @@ def _wrong(report: WindowReport) -> Iterator[Line]:
 def _unmeasured(report: WindowReport) -> Iterator[Line]:
     compared = [feature for _, feature in report.worst_first(_SCORE)]
     if thin := sum(feature.status is Status.INSUFFICIENT_DATA for feature in compared):
-        too_small = any(item.kind is FindingKind.WINDOW_TOO_SMALL for item in report.findings)
+        too_small = any(item.kind == FindingKind.WINDOW_TOO_SMALL for item in report.findings)
         yield Line(f"{thin} with too few rows", Severity.WARNING if too_small else None)
     known = (Status.OK, Status.INSUFFICIENT_DATA)
     if untold := sum(feature.status not in known and feature.severity is None for feature in compared):

@@ -126,7 +126,8 @@ def _charts(spec: Spec, contract: Contract) -> Signal:
     )
 
 
-_OF_THE_RELATION = (DriftKind.CONCEPT, DriftKind.LABEL)
+_OF_THE_RELATION = (DriftKind.CONCEPT, DriftKind.LABEL, DriftKind.UNKNOWN)
+"""A gap of unknown kind does the same harm: that inputs or scores could not be compared silences nobody."""
 _OF_INPUTS_OR_MODEL = (DriftKind.COVARIATE, DriftKind.PREDICTION)
 
 
@@ -137,8 +138,7 @@ def _concept_alert(spec: Spec, contract: Contract, chart: _Chart) -> Alert:
         chart,
         "MLConceptDrift",
         _OF_THE_RELATION,
-        "Outcomes moved away from the predictions although inputs and scores are unchanged: what the model learned "
-        "no longer holds.",
+        "Outcomes moved away from the predictions, and no drift of inputs or scores is known that explains it.",
     )
 
 
@@ -197,6 +197,7 @@ def _found(contract: Contract, family: str, words: str) -> Found:
 _ADVICE = {
     DriftKind.CONCEPT: " Retrain on recent data.",
     DriftKind.LABEL: " Recalibrate the scores to the new rate of outcomes.",
+    DriftKind.UNKNOWN: " Find out why inputs or scores cannot be compared: it is open whether the model or the world changed.",
     DriftKind.COVARIATE: " Fix the inputs if they are broken; otherwise retrain on the new population.",
     DriftKind.PREDICTION: " Investigate the model; roll it back if it is new.",
 }

@@ -709,9 +709,25 @@ class BurnRates(Timing, frozen=True, kw_only=True):
     ticket_slow: BurnRate = BurnRate(budget=0.10, short="6h", long="3d")
 
 
+class NoisePer(StrEnum):
+    """Of what chance alone exceeds the noise once in 1000 windows."""
+
+    FEATURE = "feature"
+    """Of each statistic of each feature: the more features, the more windows in which one of them does."""
+    WINDOW = "window"
+    """Of each statistic in any feature (Bonferroni): floors rise with the number of features."""
+
+
 class Alerts(Part, frozen=True, kw_only=True):
     """The alert policies; each default is the requirements' own figure."""
 
+    noise_per: Annotated[
+        NoisePer,
+        Meta(
+            description="Chance alone exceeds the noise floor of a drift or quality statistic once in 1000 windows: of each "
+            "feature, or of the window, in any of its features."
+        ),
+    ] = NoisePer.FEATURE
     feature_psi: AlertPolicy = AlertPolicy(warning=0.10, critical=0.25)
     feature_ks: Annotated[AlertPolicy, Meta(description="Kolmogorov-Smirnov D.")] = AlertPolicy(
         info=0.05, warning=0.10, critical=0.20

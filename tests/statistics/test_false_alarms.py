@@ -11,6 +11,7 @@ from benchmarks.false_alarms import (
     LEVELS,
     NUMBERS,
     Case,
+    any_psi_exceeds,
     area_exceeds,
     cardinality_exceeds,
     fall_exceeds,
@@ -165,3 +166,9 @@ def test_hits_at_a_given_rate_are_those_of_the_binomial_law(share, rows):
 
 def test_a_rate_of_all_or_none_leaves_no_choice():
     assert (binomial_hits(0.0, 10), binomial_hits(1.0, 10)) == ((0, 0), (10, 10))
+
+
+def test_a_hundred_unchanged_features_exceed_their_own_noise_in_one_window_of_ten():
+    random, shares = np.random.default_rng(5), np.full(10, 0.1)
+    found = sum(any_psi_exceeds(random, shares, 100_000, 300, comparisons=1) for _ in range(100))
+    assert 3 <= found <= 20

@@ -81,7 +81,8 @@ HOUR = timedelta(hours=1)
 FEATURE = ("feature_name",)
 
 FINDING_OF = {
-    "MLFeatureDrift": (FindingKind.FEATURE_PSI, FEATURE),
+    "MLFeatureDrift": ("feature_psi", FEATURE),
+    "MLFeatureDistance": ("feature_wasserstein", FEATURE),
     "MLNullRateHigh": (FindingKind.NULL_RATE, FEATURE),
     "MLRequiredFeatureNull": (FindingKind.REQUIRED_NULL_RATE, FEATURE),
     "MLFeatureOutOfRange": (FindingKind.OUT_OF_RANGE_RATIO, FEATURE),
@@ -120,7 +121,8 @@ FINDING_OF = {
 }
 """Each alert that one window decides: the finding it is about, and the labels that name the finding's subject."""
 
-CONFIRMING = {FindingKind.FEATURE_KS, FindingKind.FEATURE_JS}
+KINDS = {*FindingKind, *(statistic.policy for statistic in STATISTICS)}
+CONFIRMING = {"feature_ks", "feature_js"}
 """Findings that confirm the PSI and have no alert of their own."""
 
 NOT_OF_ONE_WINDOW = {
@@ -211,7 +213,7 @@ def spec_of(features: dict[str, Any], alerts: dict[str, Any]) -> Spec:
                 },
             },
         },
-        "alerts": alerts,
+        "alerts": {"feature_wasserstein": {"enabled": True}} | alerts,
     }
     return msgspec.convert(completed(data), Spec)
 
@@ -258,7 +260,7 @@ def features(draw: st.DrawFn, spec: Spec, name: str) -> FeatureReport:
     distances = {
         statistic.name: draw(measures(statistic.policy_in(spec.alerts), statistic.levels_of(feature)))
         for statistic in STATISTICS
-        if status is Status.OK
+        if status is Status.OK and statistic.suits(feature.type)
     }
     return FeatureReport(
         type=feature.type,
@@ -499,6 +501,7 @@ def wrong(spec: Spec) -> WindowReport:
         psi=far,
         ks=far,
         js=far,
+        wasserstein=far,
         quality=quality,
     )
     scored = FeatureReport(type=FeatureType.FLOAT, status=Status.TYPE_MISMATCH, psi=far)
@@ -571,7 +574,7 @@ def test_every_kind_is_found_where_it_is_wrong_and_alerts():
     found = [with_findings(spec, report) for report in (wrong(spec), unmeasured(spec))]
     for report in found:
         assert_agree(spec, report)
-    assert {item.kind for report in found for item in report.findings} == set(FindingKind)
+    assert {item.kind for report in found for item in report.findings} == KINDS
 
 
 def exporter_alerts(spec: Spec) -> Iterator[Alert]:
@@ -596,4 +599,4 @@ def test_every_alert_on_what_the_exporter_publishes_has_its_finding_or_a_reason_
 
 
 def test_every_kind_of_finding_has_an_alert_or_confirms_one():
-    assert {kind for kind, _ in FINDING_OF.values()} | CONFIRMING == set(FindingKind)
+    assert {kind for kind, _ in FINDING_OF.values()} | CONFIRMING == KINDS

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from msgspec.structs import replace
@@ -34,7 +34,7 @@ from mlvitals.exporters.statistics.judging import MINIMUM_VALUES, LevelLimits, l
 from mlvitals.exporters.statistics.profile import ColumnProblem, FeatureProfile
 from mlvitals.generator.contract import STATISTICS, UNMEASURABLE, SchemaDifferenceKind, Status
 from mlvitals.generator.contract.statistics import PSI
-from mlvitals.generator.spec.model import Feature, FeatureType, Severity, Spec
+from mlvitals.generator.spec.model import Feature, FeatureType, NoisePer, Severity, Spec
 
 ColumnResult: TypeAlias = FeatureProfile | ColumnProblem
 """What became of a column: counts, or why it could not be counted."""
@@ -71,13 +71,19 @@ class WindowCounts:
     """Columns of the log that neither the spec nor the reference knows."""
 
 
-_Limits: TypeAlias = Mapping[str, LevelLimits]
-"""By statistic, the values above which each severity holds; one that is not in here never raises an alarm."""
+class _Limits(NamedTuple):
+    """Above which values a feature's statistics have a severity."""
+
+    levels: Mapping[str, LevelLimits]
+    """By statistic; one that is not in here never raises an alarm."""
+    comparisons: int = 1
+    """How many features are looked at together, of which chance may move one once in 1000 windows."""
 
 
 def compare(spec: Spec, reference: Reference, reference_version: str, counted: WindowCounts) -> FeaturesReport:
     """Compare every feature of the spec, and the scores, with the reference."""
     window, profiles = counted.window, counted.profiles
+    comparisons = len(spec.features) if spec.alerts.noise_per is NoisePer.WINDOW else 1
 
     def report(
         kind: FeatureType, limits: _Limits, normal: FeatureReference | None, found: ColumnResult
@@ -92,17 +98,17 @@ def compare(spec: Spec, reference: Reference, reference_version: str, counted: W
         if normal is None or normal.type is not feature.type or not isinstance(found, FeatureProfile):
             return drift
         expected, before = reference.counts_for(normal, window), reference.moments_for(normal, window)
-        limits = QualityLimits.of(spec.alerts, feature)
+        limits = QualityLimits.of(spec.alerts, feature, comparisons)
         return replace(drift, quality=assess(normal, expected, before, found, limits, MINIMUM_VALUES))
 
     def judged(name: str, feature: Feature) -> FeatureReport:
-        limits, normal = _feature_limits(spec, feature), reference.features.get(name)
+        limits, normal = _feature_limits(spec, feature, comparisons), reference.features.get(name)
         drift = report(feature.type, limits, normal, profiles.get(name, _MISSING))
         known = with_quality(drift, name, feature)
         return _as_bad_as(known, feature_findings(spec, name, known))
 
     features = {name: judged(name, feature) for name, feature in spec.features.items()}
-    score_limits = {PSI.name: level_limits(spec.alerts.score_psi, None)}
+    score_limits = _Limits({PSI.name: level_limits(spec.alerts.score_psi, None)})
     score_report = None
     if spec.prediction_log.score is not None:
         known = report(FeatureType.FLOAT, score_limits, reference.score, counted.score or _MISSING)
@@ -235,9 +241,9 @@ def _occupied(normal: FeatureReference, expected: Counts) -> int:
 def _with_statistics(
     known: FeatureReport, normal: FeatureReference, expected: Counts, found: FeatureProfile, limits: _Limits
 ) -> FeatureReport:
-    sides = Sides(normal.cells, expected, found.counts, normal.summary.std)
+    sides = Sides(normal.cells, expected, found.counts, normal.summary.std, comparisons=limits.comparisons)
     measures = {
-        name: measure(statistic.value, statistic.critical_value, limits.get(name, {}))
+        name: measure(statistic.value, statistic.critical_value, limits.levels.get(name, {}))
         for name, statistic in statistics_of(sides).items()
     }
     before, now = sides.folded
@@ -269,8 +275,9 @@ def _with_adjusted_pvalues(features: dict[str, FeatureReport]) -> dict[str, Feat
     return {name: replace(report, ks_pvalue_adjusted=adjusted.get(name)) for name, report in features.items()}
 
 
-def _feature_limits(spec: Spec, feature: Feature) -> _Limits:
-    return {
+def _feature_limits(spec: Spec, feature: Feature, comparisons: int) -> _Limits:
+    levels = {
         statistic.name: level_limits(statistic.policy_in(spec.alerts), statistic.levels_of(feature))
         for statistic in STATISTICS
     }
+    return _Limits(levels, comparisons)

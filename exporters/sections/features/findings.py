@@ -11,7 +11,7 @@ from mlvitals.exporters.parts import Finding, FindingKind, found, severity_in
 from mlvitals.exporters.sections.features.quality import QualityLimits
 from mlvitals.exporters.sections.features.report import FeatureReport, FeaturesReport, Quality
 from mlvitals.exporters.statistics.judging import level_limits, severity_of
-from mlvitals.generator.contract import MOST_TOO_SMALL, UNMEASURABLE, SchemaDifferenceKind, Status
+from mlvitals.generator.contract import MOST_TOO_SMALL, STATISTICS, UNMEASURABLE, SchemaDifferenceKind, Status
 from mlvitals.generator.spec.model import AlertPolicy, Levels, Severity, Spec
 
 UNSOUND = frozenset(
@@ -55,9 +55,7 @@ def feature_findings(spec: Spec, name: str, report: FeatureReport) -> Iterator[F
     )
     severities = {
         FindingKind.FEATURE_STATUS: _status(spec, report),
-        FindingKind.FEATURE_PSI: severity_in(report.psi),
-        FindingKind.FEATURE_KS: severity_in(report.ks),
-        FindingKind.FEATURE_JS: severity_in(report.js),
+        **{statistic.policy: severity_in(getattr(report, statistic.name)) for statistic in STATISTICS},
         nulls[0]: _beyond(report.null_rate, nulls[1], own.null_rate),
         FindingKind.OUT_OF_RANGE_RATIO: _beyond(
             report.out_of_range_ratio, alerts.out_of_range_ratio, own.out_of_range_ratio
@@ -74,7 +72,7 @@ def score_findings(spec: Spec, score: FeatureReport) -> Iterator[Finding]:
     yield from _of_score(FindingKind.SCORE_PSI, severity_in(score.psi))
 
 
-def _of_quality(quality: Quality, limits: QualityLimits) -> dict[FindingKind, Severity | None]:
+def _of_quality(quality: Quality, limits: QualityLimits) -> dict[str, Severity | None]:
     return {
         FindingKind.MEAN_SHIFT: severity_in(quality.mean_shift),
         FindingKind.MEDIAN_SHIFT: severity_in(quality.median_shift),

@@ -16,11 +16,11 @@ from mlvitals.exporters.reading.columns import Counts
 from mlvitals.exporters.reference.artifact import FeatureReference
 from mlvitals.exporters.sections.features.report import Quality
 from mlvitals.exporters.statistics.cells import OWN_CELL_SHARE, CategoricalCells, NumericCells
-from mlvitals.exporters.statistics.distances import NOISE, TWO_SIDED
+from mlvitals.exporters.statistics.distances import NOISE, two_sided
 from mlvitals.exporters.statistics.distinct import LevelSamples, level_change, new_row_noise
 from mlvitals.exporters.statistics.judging import LevelLimits, level_limits, measure, severity_of, worst
 from mlvitals.exporters.statistics.moments import Moments
-from mlvitals.exporters.statistics.noise import mean_noise
+from mlvitals.exporters.statistics.noise import TAIL, mean_noise
 from mlvitals.exporters.statistics.profile import FeatureProfile
 from mlvitals.exporters.statistics.quantiles import Median, median_of, quantiles_of
 from mlvitals.generator.contract import PERCENTILES
@@ -37,9 +37,16 @@ class QualityLimits(NamedTuple):
     cardinality_change: LevelLimits
     new_category_ratio: LevelLimits
     vanished_categories: LevelLimits
+    comparisons: int
+    """How many features are looked at together, of which chance may move one once in 1000 windows."""
+
+    @property
+    def tail(self) -> float:
+        """How often chance alone may exceed the noise on one side."""
+        return TAIL / self.comparisons
 
     @classmethod
-    def of(cls, alerts: Alerts, feature: Feature) -> "QualityLimits":
+    def of(cls, alerts: Alerts, feature: Feature, comparisons: int = 1) -> "QualityLimits":
         """The feature's own limits where it has them, else the system's."""
         own = feature.thresholds
         return cls(
@@ -50,6 +57,7 @@ class QualityLimits(NamedTuple):
             cardinality_change=level_limits(alerts.cardinality_change, own.cardinality_change),
             new_category_ratio=level_limits(alerts.new_category_ratio, own.new_category_ratio),
             vanished_categories=level_limits(alerts.vanished_categories, own.vanished_categories),
+            comparisons=comparisons,
         )
 
 
@@ -131,11 +139,11 @@ def _location_and_spread(
         quality,
         standard_deviation=sqrt(now.variance),
         reference_standard_deviation=sqrt(before.variance),
-        mean_shift=_mean_shift(before, now, limits.mean_shift),
+        mean_shift=_mean_shift(before, now, limits),
     )
     if normal.type is FeatureType.BOOLEAN:
         return quality  # its mean says it all
-    median, reference = _medians(normal, expected, found)
+    median, reference = _medians(normal, expected, found, limits.comparisons)
     quantiles, reference_quantiles = _quantiles(normal, expected, found)
     return replace(
         quality,
@@ -145,12 +153,12 @@ def _location_and_spread(
         median_error=median.error,
         reference_median=reference.value,
         median_shift=_in_deviations(median.value - reference.value, median.noise, before, limits.mean_shift),
-        variance_ratio=_variance_ratio(before, now, limits.variance_ratio),
+        variance_ratio=_variance_ratio(before, now, limits),
     )
 
 
-def _mean_shift(before: Moments, now: Moments, limits: LevelLimits) -> Measure | None:
-    return _in_deviations(now.mean - before.mean, mean_noise(before, now), before, limits)
+def _mean_shift(before: Moments, now: Moments, limits: QualityLimits) -> Measure | None:
+    return _in_deviations(now.mean - before.mean, mean_noise(before, now, limits.tail), before, limits.mean_shift)
 
 
 def _in_deviations(distance: float, noise: float, before: Moments, limits: LevelLimits) -> Measure | None:
@@ -161,14 +169,16 @@ def _in_deviations(distance: float, noise: float, before: Moments, limits: Level
     return measure(distance / deviation, noise / deviation, limits)
 
 
-def _medians(normal: FeatureReference, expected: Counts, found: FeatureProfile) -> tuple[Median, Median]:
+def _medians(
+    normal: FeatureReference, expected: Counts, found: FeatureProfile, comparisons: int
+) -> tuple[Median, Median]:
     """Of window and reference, both from the same fine intervals."""
     cells, summary = normal.cells, normal.summary
     assert isinstance(cells, NumericCells)
     assert summary.minimum is not None
     assert summary.maximum is not None
     size = int(expected.sum())
-    now = median_of(found.counts, cells, found.minimum, found.maximum, reference_size=size)
+    now = median_of(found.counts, cells, found.minimum, found.maximum, reference_size=size, comparisons=comparisons)
     return now, median_of(expected, cells, summary.minimum, summary.maximum)
 
 
@@ -186,7 +196,7 @@ def _quantiles(
     return dict(zip(PERCENTILES, now, strict=True)), dict(zip(PERCENTILES, before, strict=True))
 
 
-def _variance_ratio(before: Moments, now: Moments, sound: tuple[float, float] | None) -> Measure | None:
+def _variance_ratio(before: Moments, now: Moments, limits: QualityLimits) -> Measure | None:
     """The ratio of the variances, and the factor by which noise alone moves it about once in 1000 windows.
 
     A sample's variance has a relative error of sqrt((kurtosis - 1) / n) (Layard 1973). The window is given the larger
@@ -197,11 +207,11 @@ def _variance_ratio(before: Moments, now: Moments, sound: tuple[float, float] | 
         return None
     ratio = now.variance / before.variance
     kurtosis = max(now.kurtosis, before.kurtosis)
-    uncertain = TWO_SIDED * sqrt((kurtosis - 1) / now.count + (before.kurtosis - 1) / before.count)
+    uncertain = two_sided(limits.comparisons) * sqrt((kurtosis - 1) / now.count + (before.kurtosis - 1) / before.count)
     if uncertain >= 1:
         return None
     factor = 1 / (1 - uncertain)
-    low, high = sound or (0.0, inf)
+    low, high = limits.variance_ratio or (0.0, inf)
     beyond = (ratio > high and ratio > factor) or (ratio < low and ratio * factor < 1)
     return Measure(value=ratio, critical_value=factor, severity=Severity.WARNING if beyond else None)
 
@@ -219,16 +229,18 @@ def _categories(
         new_levels=found.unseen.count,
         new_rows=int(found.counts[unseen].sum()),
     )
-    vanished = _vanished(normal, unseen, expected, found)
+    vanished = _vanished(normal, unseen, expected, found, NOISE / limits.comparisons)
     quality = replace(
         quality,
         vanished=vanished,
-        new_category_ratio=measure(levels.new_rows / found.values, new_row_noise(levels), limits.new_category_ratio),
+        new_category_ratio=measure(
+            levels.new_rows / found.values, new_row_noise(levels, limits.tail), limits.new_category_ratio
+        ),
         severity=worst((quality.severity, severity_of(len(vanished), limits.vanished_categories))),
     )
     if normal.type is FeatureType.BOOLEAN:
         return quality
-    compared = level_change(levels)
+    compared = level_change(levels, limits.tail)
     if compared is None:
         return replace(quality, distinct=levels.distinct)
     return replace(
@@ -240,14 +252,14 @@ def _categories(
 
 
 def _vanished(
-    normal: FeatureReference, unseen: NDArray[np.bool_], expected: Counts, found: FeatureProfile
+    normal: FeatureReference, unseen: NDArray[np.bool_], expected: Counts, found: FeatureProfile, chance: float
 ) -> tuple[str, ...]:
-    """Values that held `OWN_CELL_SHARE` of the reference, of which so many rows would hold one but once in 1000."""
+    """Values that held `OWN_CELL_SHARE` of the reference, and that so many rows lack by chance less often than given."""
     size = int(expected.sum())
     labels = normal.cells.labels
     places = np.flatnonzero(~unseen & (expected >= OWN_CELL_SHARE * size) & (found.counts == 0))
     return tuple(
         labels[normal.cells.cell_of[place]]
         for place in places.tolist()
-        if (1 - expected[place] / size) ** found.values < NOISE
+        if (1 - expected[place] / size) ** found.values < chance
     )

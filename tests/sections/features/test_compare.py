@@ -5,6 +5,7 @@ from drift_samples import NOON, WINDOW, compared, random, reference_of, report_o
 
 from mlvitals.exporters.parts import FileProblem
 from mlvitals.exporters.sections.features.drift import WindowCounts
+from mlvitals.exporters.statistics.distances import ks_critical_value, psi_critical_value
 from mlvitals.exporters.statistics.profile import ColumnProblem, FeatureProfile
 from mlvitals.exporters.window.measure import report_on
 from mlvitals.exporters.window.report import WindowReport
@@ -246,3 +247,32 @@ def test_the_report_carries_where_it_came_from_and_survives_json():
     assert (report.system, report.reference_version, report.rows, report.problems) == ("shop", "abc", 0, (problem,))
     assert (report.window, report.measured_at, report.reference_created) == (WINDOW, NOON, reference.created)
     assert WindowReport.from_json(report.to_json()) == report
+
+
+def test_floors_are_those_of_each_feature_or_of_the_whole_window_as_the_spec_says():
+    names = [f"f{number}" for number in range(20)]
+    reports = {}
+    for per in ("feature", "window"):
+        spec = spec_of({name: {} for name in names}, alerts={"noise_per": per})
+        found = compared(spec, reference_of(spec, dict.fromkeys(names, NORMAL)), dict.fromkeys(names, SAME))
+        reports[per] = found.features["f7"]
+    each, all_of_them = reports["feature"], reports["window"]
+    assert each.js.critical_value < all_of_them.js.critical_value
+    assert all_of_them.psi.critical_value == psi_critical_value(10_000, 10_000, 10, 20)
+    assert all_of_them.ks.critical_value == ks_critical_value(10_000, 10_000, 20)
+    for name in ("mean_shift", "median_shift", "variance_ratio"):
+        floors = [getattr(report.quality, name).critical_value for report in (each, all_of_them)]
+        assert floors[0] < floors[1], name
+
+
+def test_the_noise_is_that_of_each_feature_unless_the_spec_says_otherwise():
+    assert report_of(NORMAL, SAME).psi.critical_value == psi_critical_value(10_000, 10_000, 10)
+
+
+def test_a_feature_that_moved_is_found_among_a_hundred_that_did_not():
+    names = [f"f{number}" for number in range(100)]
+    spec = spec_of({name: {} for name in names}, alerts={"noise_per": "window"})
+    reference = reference_of(spec, dict.fromkeys(names, NORMAL))
+    now = dict.fromkeys(names, SAME[:1000]) | {"f42": SHIFTED[:1000]}
+    severities = {name: report.severity for name, report in compared(spec, reference, now).features.items()}
+    assert severities == dict.fromkeys(names) | {"f42": Severity.CRITICAL}
