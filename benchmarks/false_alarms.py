@@ -222,8 +222,7 @@ def area_exceeds(before: tuple[float, Classes] | None, now: tuple[float, Classes
 
 def _area_cases() -> Iterator[Case]:
     for (name, scores), (reference, rows, rate) in product(SCORES.items(), _AREA_SIZES):
-        population = f"{name}, rate {rate}"
-        yield Case("AUC loss", population, reference, rows, _area_trial(scores, rate, reference, rows))
+        yield Case("AUC loss", name, reference, rows, _area_trial(scores, rate, reference, rows))
 
 
 def _area_trial(scores: Scores, rate: float, reference: int, rows: int) -> Trial:

@@ -479,6 +479,10 @@ def test_a_report_that_was_stored_before_there_were_findings_is_read_with_its_se
     assert old.is_at_least(Severity.CRITICAL)
 
 
+def _unsuited(kind: FeatureType) -> dict[str, None]:
+    return {statistic.name: None for statistic in STATISTICS if not statistic.suits(kind)}
+
+
 def wrong(spec: Spec) -> WindowReport:
     """A window in which everything that can be measured is wrong."""
     far, broken = Measure(value=9.0, critical_value=0.1, severity=Severity.CRITICAL), FileProblem(path="a", problem="b")
@@ -513,7 +517,10 @@ def wrong(spec: Spec) -> WindowReport:
         reference_version="v1",
         reference_created=NOON,
         rows=5000,
-        features={**dict.fromkeys(spec.features, bad), "height": replace(bad, status=Status.MISSING_IN_REFERENCE)},
+        features={
+            **{name: replace(bad, **_unsuited(feature.type)) for name, feature in spec.features.items()},
+            "height": replace(bad, status=Status.MISSING_IN_REFERENCE),
+        },
         score=scored,
         score_count=CountWindow(wanted=10, window=WINDOW, report=scored),
         schema_differences=(SchemaDifference(kind=SchemaDifferenceKind.NEW_COLUMN, column="arm"),),

@@ -8,9 +8,6 @@ from mlvitals.exporters.sections.concept.report import Verdict
 from mlvitals.generator.contract import ConceptStatus, DriftKind
 from mlvitals.generator.spec.model import Severity, Spec
 
-_QUIET = (DriftKind.NONE, DriftKind.UNKNOWN)
-"""Kinds of drift under which a chart that is beyond its limit alerts nobody: what it shows is over."""
-
 _found = partial(found, "concept")
 
 
@@ -19,7 +16,8 @@ def findings(spec: Spec, verdict: Verdict) -> Iterator[Finding]:
     concept, drift = verdict.concept, verdict.drift_type
     if concept is None or not spec.has_gap:
         return
-    if spec.alerts.concept_drift.enabled and drift is not None and drift.kind not in _QUIET:
+    # With drift type none, what a chart beyond its limit shows is over.
+    if spec.alerts.concept_drift.enabled and drift is not None and drift.kind is not DriftKind.NONE:
         yield from _found(FindingKind.CONCEPT_DRIFT, concept.severity)
     if spec.alerts.monitoring.enabled and concept.status is ConceptStatus.REFUSED:
         yield from _found(FindingKind.CONCEPT_UNWATCHED, Severity.WARNING)
