@@ -1,7 +1,7 @@
 """Run all tests: those that wait for the clock in the background, with the right of way, and all others meanwhile.
 
-What the tests of the marker `realtime` measure passes on the clock; they are idle most of the time. The others run at
-the lowest priority, so that these find a core whenever they need one.
+What the tests of the marker `realtime` measure passes on the clock; they are idle most of the time. The others run at a
+lower priority, so that these find a core whenever they need one.
 """
 
 import os
@@ -20,7 +20,7 @@ def main() -> int:
     with TemporaryFile() as output:
         clock = subprocess.Popen([*_PYTEST, "-m", "realtime"], stdout=output, stderr=subprocess.STDOUT)
         try:
-            rest = subprocess.run(["nice", "-n", "19", *_PYTEST, *_REST], check=False).returncode
+            rest = subprocess.run(["nice", "-n", "10", *_PYTEST, *_REST], check=False).returncode
         finally:
             # An interrupt from the terminal reaches both.
             on_time = clock.wait()
