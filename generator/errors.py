@@ -1,5 +1,5 @@
-"""Errors that are the user's to mend: shown as a message, never as a traceback."""
+"""Errors the user can fix. The CLI shows the message, never a traceback."""
 
 
 class UserError(Exception):
-    """Something the user gave is wrong; the text says what, where and what to do."""
+    """A problem with the user's input; the text says what is wrong, where, and what to do."""

@@ -1,7 +1,7 @@
 """Quiet hours and maintenance windows as Alertmanager's time intervals.
 
-Alertmanager knows stretches of one day: what runs over midnight is cut there. It counts in whole minutes, and the end
-does not belong to a stretch.
+Alertmanager's intervals are within one day: an interval that runs past midnight is split there. It counts in minutes,
+and the end is not part of an interval.
 """
 
 from collections.abc import Iterable, Iterator
@@ -25,7 +25,7 @@ _MINUTE = timedelta(minutes=1)
 
 
 def quiet_times(hours: Iterable[WeeklyTime]) -> list[dict[str, Any]]:
-    """The stretches of the week that quiet hours cover. Their days are those on which they begin."""
+    """Return the intervals of the week that quiet hours cover. Their days are those on which they start."""
     return [interval for stretch in hours for interval in _weekly(stretch)]
 
 
@@ -48,7 +48,7 @@ def _on_days(stretch: WeeklyTime, days: Iterable[str], start: str, end: str) -> 
 
 
 def maintenance_times(windows: Iterable[Maintenance]) -> list[dict[str, Any]]:
-    """The stretches of single days that maintenance windows cover, in UTC; part of a minute counts as all of it."""
+    """Return the intervals of single days that maintenance windows cover, in UTC; part of a minute counts as a full minute."""
     return [interval for window in windows for interval in _dated(window)]
 
 
@@ -68,7 +68,7 @@ def _dated(window: Maintenance) -> Iterator[dict[str, Any]]:
 
 
 def _whole_days(day: datetime, end: datetime) -> int:
-    """How many whole days from one on lie before the end and in the same month."""
+    """Return the number of full days from one on that are before the end and in the same month."""
     days = 0
     while (following := day + timedelta(days=days + 1)) <= end:
         days += 1

@@ -1,4 +1,4 @@
-"""Training-serving skew: what the model was given at serving against what is recomputed offline."""
+"""Training-serving skew: the model's inputs at serving compared with those recomputed offline."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -22,7 +22,7 @@ from mlvitals.generator.signals.text import Format, Value, text
 from mlvitals.generator.spec.model import AlertPolicy, Severity, SkewJoin, Spec
 
 _ENOUGH_ROWS = 100
-"""Rows of a window from which it can be compared at all."""
+"""The minimum number of rows of a window for a comparison."""
 _FINE = (SkewStatus.OK, SkewStatus.NOT_RECOMPUTED)
 _panel = partial(
     Signal, layer=Layer.DATA, incident=Incident.FEATURE_DRIFT, place=Place.DETAIL, view=View.STEPS, width=8
@@ -30,7 +30,7 @@ _panel = partial(
 
 
 def skew_signals(spec: Spec, contract: Contract) -> Iterator[Signal]:
-    """The signals of training-serving skew, for a spec that has a skew.path."""
+    """Yield the signals of training-serving skew, for a spec that has a skew.path."""
     for statistic in STATISTICS:
         example = next((name for name, feature in spec.features.items() if feature.skew == statistic.name), None)
         if statistic.skew and example is not None:

@@ -1,4 +1,4 @@
-"""The windows of the past."""
+"""Measuring past windows."""
 
 from collections import Counter
 from contextlib import ExitStack, closing

@@ -102,7 +102,7 @@ def drift(
 
 
 def _past_windows(spec: "Spec", base_dir: Path, report: "WindowReport") -> "list[PastWindow]":
-    """What the results database has of earlier windows; nothing where it cannot be read, for a window needs none."""
+    """Return earlier windows from the results database; empty if it cannot be read, because a window does not need them."""
     from mlvitals.exporters.database import DatabaseError
     from mlvitals.exporters.publish.results import open_results
 
@@ -114,7 +114,7 @@ def _past_windows(spec: "Spec", base_dir: Path, report: "WindowReport") -> "list
 
 
 def _with_totals(spec: "Spec", base_dir: Path, report: "WindowReport") -> "WindowReport":
-    """The report with the running totals of its business events, to which its step is added."""
+    """Return the report with the running totals of its business events, including its own step."""
     from mlvitals.exporters.publish.results import open_results
     from mlvitals.exporters.window.history import with_totals
 

@@ -1,4 +1,4 @@
-"""An evaluation as one page: no script, no request to anywhere, light or dark as the reader has it."""
+"""An evaluation as one page: no scripts, no external requests, light or dark by the reader's setting."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -23,7 +23,7 @@ svg.time .warning { fill: #d99a00; } svg.time .critical { fill: #d03a3a; }
 
 
 def evaluation_page(found: Evaluation) -> str:
-    """The page of an evaluation, as a whole HTML document."""
+    """Render an evaluation as a complete HTML document."""
     title = escape(f"{printable(found.system)}: evaluation {found.start:%Y-%m-%d} to {found.end:%Y-%m-%d}")
     style = files("mlvitals.exporters.publish.html").joinpath("page.css").read_text("utf-8") + _STYLE
     body = "".join((_header(found), _timeline(found), _faults(found), _alarms(found), _remarks(found)))
@@ -58,7 +58,7 @@ def _header(found: Evaluation) -> str:
 
 
 def _timeline(found: Evaluation) -> str:
-    """Faults as bands, and below them what fired, a row for each alert."""
+    """Draw faults as bands, and below them the firings, one row for each alert."""
     names = sorted({firing.alert for firing in found.firings if firing.severity in _SHOWN})
     height = _HEAD + _ROW * (len(found.faults) + len(names)) + 30
     elements = "".join((*_weeks(found, height), *_bands(found, height), *_firings(found, names)))
@@ -107,7 +107,7 @@ def _firings(found: Evaluation, names: list[str]) -> Iterator[str]:
 
 
 def _merged(found: Evaluation, firings: list[Firing]) -> Iterator[tuple[float, float, str]]:
-    """Stretches in which an alert fires for any labels."""
+    """Yield the intervals in which an alert fires for any labels."""
     open_ones: dict[str, tuple[int, int]] = {}
     for firing in firings:
         begin, end = open_ones.get(firing.alert, (firing.start, firing.start))

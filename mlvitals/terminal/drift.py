@@ -1,4 +1,4 @@
-"""What people read on the terminal."""
+"""The drift report on the terminal."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,7 +19,7 @@ from mlvitals.generator.spec.model import Severity
 
 SCORE = "(score)"
 WIDE = 110
-"""Columns of a terminal from which on there is room for every figure."""
+"""Minimum width of a terminal for all columns."""
 _NAME_WIDTH = 32
 _TOP_BINS = 3
 _PRIMARY = tuple(statistic for statistic in STATISTICS if statistic.is_primary)
@@ -28,7 +28,7 @@ _STYLE = {Severity.CRITICAL: "bold red", Severity.WARNING: "yellow", Severity.IN
 
 
 def drift_table(report: WindowReport, console: Console) -> None:
-    """Print a report: the worst features first, then for each that needs it the bins that moved and what to do."""
+    """Print a report: the worst features first, then the changed bins and what to do for each feature that needs it."""
     rows = report.worst_first(SCORE)
     console.print(_headline(report))
     console.print(_table(rows, wide=console.width >= WIDE))
@@ -56,7 +56,7 @@ def _section(console: Console, title: str, lines: Sequence[Line]) -> None:
 
 
 def backfill_summary(found: Counter[Severity | None], console: Console) -> None:
-    """Print how many windows were measured, and how bad they were."""
+    """Print the number of measured windows, by severity."""
     windows = "1 window" if found.total() == 1 else f"{found.total()} windows"
     console.print(f"{windows} measured: {_counted(found) or 'nothing found'}")
 
@@ -111,7 +111,7 @@ def _wide_cells(feature: FeatureReport) -> Iterator[Text]:
 
 
 def _finding(name: str, feature: FeatureReport) -> Group:
-    """A feature's state, its top bins and what to do, the way one reads them out."""
+    """Describe a feature: its state, its top bins and what to do."""
     mark = "bold" if feature.urgency else ""
     heading = Text.assemble(_state(feature), "  ", (printable(name), mark))
     lines = [Text(sentence(printable(feature.reason))), *_shifts(feature), Text(printable(feature.action), mark)]

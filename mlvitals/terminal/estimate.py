@@ -1,4 +1,4 @@
-"""What people read of an estimate on the terminal."""
+"""An estimate on the terminal."""
 
 from rich.console import Console
 from rich.table import Table
@@ -12,7 +12,7 @@ _THOUSAND = 1000
 
 
 def estimate_table(found: Estimate, console: Console) -> None:
-    """Print an estimate: storage by stream and tier, the families with most series, the assumptions."""
+    """Print an estimate: storage by stream and tier, the families with the most series, the assumptions."""
     console.print(Text(f"{found.system}: {found.predictions_per_day:,} predictions per day\n", "bold"))
     console.print(_storage(found))
     left = "" if found.series <= found.series_budget else ", which it exceeds"
@@ -24,7 +24,7 @@ def estimate_table(found: Estimate, console: Console) -> None:
 
 
 def size(count: float) -> str:
-    """A number of bytes as people say it: 1.5 GB."""
+    """Format a number of bytes: 1.5 GB."""
     for unit in _UNITS[:-1]:
         if count < _THOUSAND:
             return f"{count:.3g} {unit}"

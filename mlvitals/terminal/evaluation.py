@@ -1,4 +1,4 @@
-"""What people read of an evaluation on the terminal."""
+"""An evaluation on the terminal."""
 
 from rich.console import Console
 from rich.table import Table
@@ -9,12 +9,12 @@ from mlvitals.evaluation.wording import after, verdict
 from mlvitals.generator.spec.model import Severity
 
 WIDE = 170
-"""Columns of a terminal from which on there is room for what an alert is about."""
+"""Minimum width of a terminal for showing the subject of an alert."""
 _STYLE = {Severity.CRITICAL: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
 
 
 def evaluation_table(found: Evaluation, console: Console) -> None:
-    """Print an evaluation: a line for each fault, then what fired although nothing was wrong."""
+    """Print an evaluation: a line for each fault, then the false alarms."""
     console.print(
         Text(f"{found.system}: {found.start:%Y-%m-%d} to {found.end:%Y-%m-%d}, {found.windows:,} windows\n", "bold")
     )

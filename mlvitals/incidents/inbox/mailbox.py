@@ -1,4 +1,4 @@
-"""Keeping messages: the newest of each service in memory, and in a file of JSON lines where one is given."""
+"""Storage of messages: the newest of each service in memory, and in a file of JSON lines if one is given."""
 
 import threading
 from collections import deque
@@ -12,7 +12,7 @@ from mlvitals.generator.errors import UserError
 from mlvitals.incidents.inbox.messages import Message, Service
 
 KEPT = 1000
-"""Messages kept of each service, so that heartbeats do not push out pages."""
+"""Number of messages kept per service, so that heartbeats do not push out pages."""
 
 
 class MailboxError(UserError):
@@ -20,10 +20,10 @@ class MailboxError(UserError):
 
 
 class Mailbox:
-    """Messages in order of arrival. With a file, they are there again after a restart; many threads may use it.
+    """Messages in order of arrival. With a file, they survive a restart. Safe for many threads.
 
     Raises:
-        MailboxError: the file holds something else than messages.
+        MailboxError: the file contains something other than messages.
         OSError: the file cannot be read or written.
     """
 
@@ -39,7 +39,7 @@ class Mailbox:
         self._last = max((message.id for message in self.messages()), default=0)
 
     def add(self, arrived: Callable[[int], Message]) -> Message:
-        """Keep the message that `arrived` makes with the next number. It is in the file when this returns.
+        """Store the message that `arrived` makes with the next number. It is in the file when this returns.
 
         Raises:
             MailboxError: the file cannot be written; the message is not kept.
@@ -53,7 +53,7 @@ class Mailbox:
             return message
 
     def messages(self) -> tuple[Message, ...]:
-        """All messages kept, oldest first."""
+        """Return all messages kept, oldest first."""
         with self._lock:
             return tuple(sorted((m for kept in self._messages.values() for m in kept), key=lambda message: message.id))
 
@@ -71,7 +71,7 @@ def _line(message: Message) -> bytes:
 
 
 def _read(path: Path) -> list[Message]:
-    """The messages of a file; a last line that a crash cut off is left out."""
+    """Return the messages of a file; a last line that was cut off by a crash is left out."""
     if not path.exists():
         return []
     *whole, _ = path.read_bytes().split(b"\n")

@@ -1,4 +1,4 @@
-"""The inbox's endpoints: what Slack, PagerDuty and a webhook answer, and the pages that show what arrived."""
+"""The inbox's endpoints: the answers of Slack, PagerDuty and a webhook, and the pages with the messages."""
 
 import json
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from mlvitals.incidents.inbox.messages import (
 from mlvitals.incidents.inbox.page import inbox_page
 
 SLACK, PAGERDUTY, WEBHOOK = "/slack", "/v2/enqueue", "/alertmanager"
-"""Where to send to. What follows SLACK in a path is ignored, as it is a secret in Slack's own addresses."""
+"""Paths to send to. The rest of a path after SLACK is ignored, as it is a secret in Slack's own addresses."""
 
 SCHEMA = "mlvitals.inbox/1"
 LARGEST_BODY = 1 << 20
@@ -32,7 +32,7 @@ _TEXT, _JSON, _HTML = "text/plain; charset=utf-8", "application/json", "text/htm
 
 
 class Inbox(Listener):
-    """Takes messages from the moment it is made until it is closed.
+    """Accepts messages from its creation until it is closed.
 
     Raises:
         ListenError: the address is taken, not this machine's, or not HOST:PORT.
@@ -44,7 +44,7 @@ class Inbox(Listener):
 
 class _Server(ListeningServer):
     def handle_error(self, *_: object) -> None:
-        """Say nothing of a client that hung up."""
+        """Ignore a client that hung up."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -55,10 +55,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._mailbox = mailbox
         super().__init__(*connection)  # type: ignore[arg-type]
 
-    # -------------------------------------------------------- what people look at
+    # -------------------------------------------------------- pages
 
     def do_GET(self) -> None:
-        """Show the page, the messages as JSON, or that all is well."""
+        """Answer with the page, the messages as JSON, or the health."""
         path = self.path.partition("?")[0]
         if path == "/":
             self._answer(inbox_page(self._mailbox.messages(), datetime.now(UTC)), _HTML)
@@ -70,10 +70,10 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer("not found: try /, /messages or /healthz\n", _TEXT, HTTPStatus.NOT_FOUND)
 
-    # -------------------------------------------------------- what is sent
+    # -------------------------------------------------------- incoming messages
 
     def do_POST(self) -> None:
-        """Take a message."""
+        """Accept a message."""
         body = self._body()
         if body is None:
             return
@@ -129,7 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
     # -------------------------------------------------------- bytes
 
     def _body(self) -> bytes | None:
-        """The body of the request; None where that was refused."""
+        """Return the body of the request, or None if it was refused."""
         length = self.headers.get("Content-Length", "")
         if not length.isdecimal():
             self._answer("Content-Length is missing or invalid\n", _TEXT, HTTPStatus.LENGTH_REQUIRED)
@@ -151,4 +151,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing: what arrives is on the page."""
+        """Log nothing: messages are on the page."""
