@@ -26,24 +26,24 @@ _MINUTE = timedelta(minutes=1)
 
 def quiet_times(hours: Iterable[WeeklyTime]) -> list[dict[str, Any]]:
     """Return the intervals of the week that quiet hours cover. Their days are those on which they start."""
-    return [interval for stretch in hours for interval in _weekly(stretch)]
+    return [interval for quiet in hours for interval in _weekly(quiet)]
 
 
-def _weekly(stretch: WeeklyTime) -> Iterator[dict[str, Any]]:
-    if stretch.start < stretch.end:
-        yield _on_days(stretch, stretch.days, stretch.start, stretch.end)
+def _weekly(quiet: WeeklyTime) -> Iterator[dict[str, Any]]:
+    if quiet.start < quiet.end:
+        yield _on_days(quiet, quiet.days, quiet.start, quiet.end)
         return
-    yield _on_days(stretch, stretch.days, stretch.start, _MIDNIGHT)
-    if stretch.end != "00:00":
-        following = [_WEEK[(_WEEK.index(day) + 1) % len(_WEEK)] for day in stretch.days]
-        yield _on_days(stretch, following, "00:00", stretch.end)
+    yield _on_days(quiet, quiet.days, quiet.start, _MIDNIGHT)
+    if quiet.end != "00:00":
+        following = [_WEEK[(_WEEK.index(day) + 1) % len(_WEEK)] for day in quiet.days]
+        yield _on_days(quiet, following, "00:00", quiet.end)
 
 
-def _on_days(stretch: WeeklyTime, days: Iterable[str], start: str, end: str) -> dict[str, Any]:
+def _on_days(quiet: WeeklyTime, days: Iterable[str], start: str, end: str) -> dict[str, Any]:
     return {
         "times": [{"start_time": start, "end_time": end}],
         "weekdays": [_DAYS[day] for day in sorted(days, key=_WEEK.index)],
-        "location": stretch.timezone,
+        "location": quiet.timezone,
     }
 
 

@@ -130,14 +130,14 @@ def _schedule(spec: Spec, ids: dict[str, str]) -> dict[str, Any]:
 
 
 def _policy(spec: Spec, ids: dict[str, str]) -> dict[str, Any]:
-    begins = [-(-milliseconds(level.after) // _MINUTE) for level in spec.escalation]
-    ends = [*begins[1:], begins[-1] + LAST_LEVEL_MINUTES]
+    starts = [-(-milliseconds(level.after) // _MINUTE) for level in spec.escalation]
+    ends = [*starts[1:], starts[-1] + LAST_LEVEL_MINUTES]
     return {
         "name": literal(f"{spec.title} escalation"),
         "num_loops": LOOPS,
         "rule": [
-            {"escalation_delay_in_minutes": max(1, end - begin), "target": _targets(level, ids)}
-            for level, begin, end in zip(spec.escalation, begins, ends, strict=True)
+            {"escalation_delay_in_minutes": max(1, end - start), "target": _targets(level, ids)}
+            for level, start, end in zip(spec.escalation, starts, ends, strict=True)
         ],
     }
 

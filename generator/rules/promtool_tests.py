@@ -51,7 +51,7 @@ class _Subject:
         return seconds(self.alert.timing.for_)
 
     @property
-    def begin(self) -> float:
+    def changed_at(self) -> float:
         """The time when the inputs change, or 0 if they do not."""
         changes = (item.change[0] for item in self.alert.scenario(beyond(self.alert)).inputs if item.change)
         return max(changes, default=0.0)
@@ -59,7 +59,7 @@ class _Subject:
     @property
     def horizon(self) -> float:
         """The earliest time at which the alert fires."""
-        return self.begin + self.warm_up + self.lasting
+        return self.changed_at + self.warm_up + self.lasting
 
 
 def test_files(spec: Spec, signals: Sequence[Signal], marker: str) -> dict[str, str]:
@@ -107,7 +107,7 @@ def _step(subjects: Sequence[_Subject]) -> int:
     longest = max(subject.horizon for subject in subjects)
     shortest_affordable = longest / _MOST_EVALUATIONS[longest <= WITHIN_HOURS]
     ranges = [subject.warm_up for subject in subjects if subject.warm_up]
-    meeting = [step for step in _STEPS if all(subject.begin % step == 0 for subject in subjects)] or [1]
+    meeting = [step for step in _STEPS if all(subject.changed_at % step == 0 for subject in subjects)] or [1]
     affordable = [step for step in meeting if step >= shortest_affordable] or meeting[:1]
     sampling = [step for step in affordable if all(4 * step <= length for length in ranges)] or affordable[-1:]
     exact = [step for step in sampling if all(subject.lasting % step == 0 for subject in subjects)]
@@ -175,12 +175,12 @@ def _tests(subject: _Subject, subjects: Sequence[_Subject], step: int) -> Iterat
     title = f"{alert.name} {alert.severity}, threshold {number(alert.threshold)}"
     family = tuple(other for other in subjects if _is_sibling(other.alert, alert, firing))
     values = [*_silent_values(alert), ("beyond", beyond(alert))]
-    lasting, begin = _whole(subject.lasting, step), _whole(subject.begin, step)
+    lasting, changed_at = _whole(subject.lasting, step), _whole(subject.changed_at, step)
     # A comparison with the time before the change must not read the change itself.
-    fits = not begin or len(values) * (lasting + step) <= begin
+    fits = not changed_at or len(values) * (lasting + step) <= changed_at
     if fits and not subject.warm_up and _keep_their_series([alert.scenario(value) for _, value in values]):
         phases = [
-            _Phase(begin + position * (lasting + step), alert.scenario(value), value)
+            _Phase(changed_at + position * (lasting + step), alert.scenario(value), value)
             for position, (_, value) in enumerate(values)
         ]
         waiting = _before(phases[-1].start + subject.lasting, step)
@@ -191,8 +191,8 @@ def _tests(subject: _Subject, subjects: Sequence[_Subject], step: int) -> Iterat
     else:
         yield from _separate_tests(title, subject, family, values, step)
     if alert.gated:
-        phase = _Phase(begin, alert.gated(beyond(alert)), None)
-        fired = _whole(subject.begin + subject.warm_up + step, step) + lasting
+        phase = _Phase(changed_at, alert.gated(beyond(alert)), None)
+        fired = _whole(subject.changed_at + subject.warm_up + step, step) + lasting
         yield _test(f"{title}: silent beyond it where its gate holds it back", [phase], family, step, [fired])
 
 
@@ -203,8 +203,8 @@ def _separate_tests(
     alert = subject.alert
     firing = alert.scenario(beyond(alert))
     counting = any(_is_counter(item) for item in firing.inputs)
-    earliest = subject.begin or (step if counting else 0)
-    steady = _whole(max(subject.begin + subject.warm_up, earliest), step)
+    earliest = subject.changed_at or (step if counting else 0)
+    steady = _whole(max(subject.changed_at + subject.warm_up, earliest), step)
     fired = steady + _whole(subject.lasting, step)
     waiting = _before(earliest + subject.lasting, step)
     for place, value in values:

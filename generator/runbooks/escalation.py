@@ -108,5 +108,7 @@ def shifts(spec: Spec, count: int) -> Iterator[tuple[datetime, str]]:
     zone, length = ZoneInfo(on_call.timezone), span(on_call.shift)
     for turn in range(count):
         same_time_of_day = not length % _DAY
-        begin = start.astimezone(zone) + turn * length if same_time_of_day else (start + turn * length).astimezone(zone)
-        yield begin, on_call.rotation[turn % len(on_call.rotation)]
+        shift_start = (
+            start.astimezone(zone) + turn * length if same_time_of_day else (start + turn * length).astimezone(zone)
+        )
+        yield shift_start, on_call.rotation[turn % len(on_call.rotation)]

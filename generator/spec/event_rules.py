@@ -90,22 +90,22 @@ def _stretches(spec: Spec) -> Iterator[Problem]:
     """
     counted = {name: kpi for name, kpi in spec.business.kpis.items() if kpi.kind is not KpiKind.UNIQUE}
     for name, kpi in counted.items():
-        yield from _stretch(spec, name, ("business", "kpis", name, "window"), kpi.window)
-    compared = (_stretch(spec, name, ("business", "compare_window"), spec.business.compare_window) for name in counted)
+        yield from _interval(spec, name, ("business", "kpis", name, "window"), kpi.window)
+    compared = (_interval(spec, name, ("business", "compare_window"), spec.business.compare_window) for name in counted)
     yield from islice(chain.from_iterable(compared), 1)
 
 
-def _stretch(spec: Spec, name: str, path: KeyPath, stretch: str) -> Iterator[Problem]:
+def _interval(spec: Spec, name: str, path: KeyPath, interval: str) -> Iterator[Problem]:
     kpi, step = spec.business.kpis[name], milliseconds(spec.step)
     logged = [event in spec.business.logged for event in (kpi.numerator, kpi.denominator)]
     paths = (path, ("windows", "step"), ("business", "kpis", name))
     if not any(logged) or not step:
         return
-    if milliseconds(stretch) <= step:
-        message = f"{stretch} is not longer than a step of {spec.step}, after which events of the log are counted"
+    if milliseconds(interval) <= step:
+        message = f"{interval} is not longer than a step of {spec.step}, after which events of the log are counted"
         yield Problem(paths, message, "consistency", "make it two steps or more")
-    elif not all(logged) and milliseconds(stretch) % step:
+    elif not all(logged) and milliseconds(interval) % step:
         message = (
-            f"{stretch} is not a multiple of the step {spec.step}, and the KPI {name} takes one event from the log"
+            f"{interval} is not a multiple of the step {spec.step}, and the KPI {name} takes one event from the log"
         )
         yield Problem(paths, message, "consistency")

@@ -379,11 +379,11 @@ def _times(spec: Spec) -> Iterator[Problem]:
         yield _no_such_day(start)
     for index, maintenance in enumerate(spec.routing.maintenance):
         path = ("routing", "maintenance", index)
-        begin, end = _moment(maintenance.start), _moment(maintenance.end)
-        for key, moment in (("start", begin), ("end", end)):
+        first, last = _moment(maintenance.start), _moment(maintenance.end)
+        for key, moment in (("start", first), ("end", last)):
             if moment is None:
                 yield _no_such_day((*path, key))
-        if begin and end and end <= begin:
+        if first and last and last <= first:
             message = f"{maintenance.end} is not after its start {maintenance.start}"
             yield Problem(((*path, "end"), (*path, "start")), message, "order")
     for index, hours in enumerate(spec.routing.quiet_hours):

@@ -78,8 +78,8 @@ def drift(
         spec = _with_log(spec, data)
     window = _window(spec, start, end)
     loaded = reference_store(spec, spec_path).load(version or spec.reference.alias)
-    begin = datetime.now(UTC)
-    report = measure_window(spec, spec_path.parent, loaded, loaded.version, window, measured_at=begin)
+    started = datetime.now(UTC)
+    report = measure_window(spec, spec_path.parent, loaded, loaded.version, window, measured_at=started)
     past = _past_windows(spec, spec_path.parent, report)
     report = judge(spec, report, drift_history(spec, report, past))
     if save and report.events:
@@ -96,7 +96,7 @@ def drift(
         with closing(open_results(spec.results, spec_path.parent)) as results:
             results.save(report)
     if textfile or pushgateway:
-        _publish(spec, spec_path.parent, report, begin, textfile, pushgateway)
+        _publish(spec, spec_path.parent, report, started, textfile, pushgateway)
     if fail_on and report.is_at_least(Severity(fail_on)):
         sys.exit(1)
 
@@ -123,14 +123,14 @@ def _with_totals(spec: "Spec", base_dir: Path, report: "WindowReport") -> "Windo
 
 
 def _publish(
-    spec: "Spec", base_dir: Path, report: "WindowReport", begin: datetime, textfile: Path | None, gateway: str | None
+    spec: "Spec", base_dir: Path, report: "WindowReport", started: datetime, textfile: Path | None, gateway: str | None
 ) -> None:
     from mlvitals.exporters.publish.handover import page_of_run, push, write_textfile
     from mlvitals.exporters.sections.freshness import newest
     from mlvitals.generator.contract import Contract
 
     freshness = {name: newest(source, base_dir) for name, source in spec.sources.items()}
-    page = page_of_run(Contract(spec), report, freshness, begin, datetime.now(UTC))
+    page = page_of_run(Contract(spec), report, freshness, started, datetime.now(UTC))
     if textfile:
         write_textfile(page, textfile)
     if gateway:

@@ -125,12 +125,12 @@ def firing_steps(holds: NDArray[np.bool_], waits: int, keeps: int) -> list[tuple
     """Return the firings for a condition that holds at these steps: from `waits` steps later until `keeps` after the last."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], holds, [False])).astype(np.int8)))
     found: list[tuple[int, int]] = []
-    for begin, end in edges.reshape(-1, 2).tolist():
+    for start, end in edges.reshape(-1, 2).tolist():
         going_on = (
-            bool(found) and begin <= found[-1][1]
+            bool(found) and start <= found[-1][1]
         )  # still kept firing from before: the alert is not pending again
         if going_on:
             found[-1] = (found[-1][0], min(len(holds), end + keeps))
-        elif begin + waits < end:
-            found.append((begin + waits, min(len(holds), end + keeps)))
+        elif start + waits < end:
+            found.append((start + waits, min(len(holds), end + keeps)))
     return found

@@ -362,8 +362,8 @@ def _delayed(values: Floats, steps: int) -> Floats:
 def _window_sum(values: Floats, steps: int) -> Floats:
     """Aggregate each step and the steps before it, over the length of a range; NaN is ignored."""
     total = np.concatenate(([0.0], np.cumsum(np.nan_to_num(values))))
-    begin = np.maximum(0, np.arange(1, len(values) + 1) - steps)
-    result: Floats = total[1:] - total[begin]
+    start = np.maximum(0, np.arange(1, len(values) + 1) - steps)
+    result: Floats = total[1:] - total[start]
     return result
 
 

@@ -76,10 +76,10 @@ class History:
     _windows: int = 0
     _last: tuple[int, Mapping[str, Iterable[Sample]]] | None = None
 
-    def hold(self, name: str, labels: Labels, begin: int, end: int, value: float) -> None:
+    def hold(self, name: str, labels: Labels, start: int, end: int, value: float) -> None:
         """Set a series to a value from one step to before another."""
-        if name in self.wanted and value is not None and np.isfinite(value) and end > max(0, begin):
-            self._of(name, labels)[max(0, begin) : end] = value
+        if name in self.wanted and value is not None and np.isfinite(value) and end > max(0, start):
+            self._of(name, labels)[max(0, start) : end] = value
 
     def _of(self, name: str, labels: Labels) -> Floats:
         found = self.series.setdefault(name, {})
@@ -106,7 +106,7 @@ class History:
         """Extend the metrics of the last window until those of the window that ends at `next_end`."""
         if self._last is None:
             return
-        begin, samples = self._last
+        start, samples = self._last
         end = min(self.steps.at(self._published(next_end)), self.steps.count)
         for short, found in samples.items():
             name = self.contract.name(short)
@@ -114,7 +114,7 @@ class History:
                 of_family = self.contract.by_name[name].labels
                 for values, value in found:
                     if value is not None:
-                        self.hold(name, _labels(dict(zip(of_family, values, strict=True))), begin, end, value)
+                        self.hold(name, _labels(dict(zip(of_family, values, strict=True))), start, end, value)
         self._last = None
 
     def _published(self, end: datetime) -> datetime:

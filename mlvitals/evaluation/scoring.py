@@ -146,7 +146,7 @@ def _result(fault: FaultRecord, steps: Steps, firings: Sequence[Firing], drift_t
     heard = [catch for catch in catches if catch.severity in _CATCHING]
     of_layer = next((catch for catch in heard if catch.layer == fault.layer), None)
     page = next((catch for catch in heard if catch.severity is Severity.CRITICAL), None)
-    told = _drift_type(fault, steps, drift_types)
+    reported = _drift_type(fault, steps, drift_types)
     return FaultResult(
         fault=fault,
         caught=of_layer is not None,
@@ -155,19 +155,19 @@ def _result(fault: FaultRecord, steps: Steps, firings: Sequence[Firing], drift_t
         first_of_layer=of_layer,
         page=page,
         catches=catches,
-        drift_type=told,
-        drift_type_right=None if told is None or not fault.drift_types else told in fault.drift_types,
+        drift_type=reported,
+        drift_type_right=None if reported is None or not fault.drift_types else reported in fault.drift_types,
         false_page=page is not None and not fault.pages,
     )
 
 
 def _catches(fault: FaultRecord, steps: Steps, firings: Iterable[Firing]) -> Iterable[Catch]:
     """Yield the first firing of each alert and severity that started between the fault's start and its settling."""
-    begin, settled = steps.at(fault.start), steps.at(fault.settled)
+    start, settled = steps.at(fault.start), steps.at(fault.settled)
     seen: set[tuple[str, Severity]] = set()
     for firing in firings:
         key = (firing.alert, firing.severity)
-        if begin <= firing.start < settled and key not in seen:
+        if start <= firing.start < settled and key not in seen:
             seen.add(key)
             at = steps.moment(firing.start)
             yield Catch(
@@ -186,12 +186,12 @@ def _drift_type(fault: FaultRecord, steps: Steps, drift_types: Vector) -> str | 
     "None" and "unknown" are the answer only if hardly anything else was reported: before a fault shows and after it is
     over, they are right.
     """
-    begin, settled = max(0, steps.at(fault.start)), max(0, steps.at(fault.settled))
-    told: Counter[str] = Counter()
+    start, settled = max(0, steps.at(fault.start)), max(0, steps.at(fault.settled))
+    reported: Counter[str] = Counter()
     for labels, values in drift_types.items():
-        told[dict(labels).get("type", "")] += int((values[begin:settled] == 1).sum())
-    kinds = Counter({kind: count for kind, count in told.items() if kind not in _NO_KIND})
-    answer = kinds if kinds.total() > _HARDLY * told.total() else told
+        reported[dict(labels).get("type", "")] += int((values[start:settled] == 1).sum())
+    kinds = Counter({kind: count for kind, count in reported.items() if kind not in _NO_KIND})
+    answer = kinds if kinds.total() > _HARDLY * reported.total() else reported
     return answer.most_common(1)[0][0] if answer.total() else None
 
 

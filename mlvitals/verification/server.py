@@ -40,17 +40,17 @@ class Prometheus:
         """Query at one time, in Unix seconds."""
         return self._answer("query", query=query, time=moment)
 
-    def over(self, query: str, begin: float, end: float, step: float) -> Answer:
+    def over(self, query: str, start: float, end: float, step: float) -> Answer:
         """Query over a range, in Unix seconds."""
-        return self._answer("query_range", query=query, start=begin, end=end, step=step)
+        return self._answer("query_range", query=query, start=start, end=end, step=step)
 
-    def label_values(self, label: str, series: str, begin: float, end: float) -> Sequence[str]:
+    def label_values(self, label: str, series: str, start: float, end: float) -> Sequence[str]:
         """Return the values of a label among some series, sorted.
 
         Raises:
             ServerError: the server cannot be queried.
         """
-        data = {"match[]": series, "start": begin, "end": end}
+        data = {"match[]": series, "start": start, "end": end}
         answered = self._ask(f"label/{label}/values?{urllib.parse.urlencode(data)}", None)
         values: Sequence[str] = answered.get("data", [])
         return values

@@ -23,10 +23,10 @@ class Server(Protocol):
     def at(self, query: str, moment: float) -> Answer:
         """Query at one time."""
 
-    def over(self, query: str, begin: float, end: float, step: float) -> Answer:
+    def over(self, query: str, start: float, end: float, step: float) -> Answer:
         """Query over a range."""
 
-    def label_values(self, label: str, series: str, begin: float, end: float) -> Sequence[str]:
+    def label_values(self, label: str, series: str, start: float, end: float) -> Sequence[str]:
         """Return the values of a label."""
 
 
