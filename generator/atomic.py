@@ -10,16 +10,16 @@ from typing import BinaryIO
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file to write that takes the place of `path` at the end of the block, or vanishes where the block fails.
+    """Open a file that replaces `path` at the end of the block, or disappears if the block fails.
 
-    It is readable for everyone, since who scrapes or opens it is often another user.
+    It is readable for everyone, because the reader is often a different user.
 
     Raises:
         OSError: the folder cannot be written.
     """
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    except OSError as error:  # it names the temporary file, which nobody knows
+    except OSError as error:  # it names the temporary file, which means nothing to the user
         raise OSError(error.errno, error.strerror, str(path)) from error
     try:
         with os.fdopen(handle, "wb") as file:

@@ -1,4 +1,4 @@
-"""The dashboards of a system and their addresses. Apart from the drawing, for alerts and runbooks lead there too."""
+"""The dashboards of a system and their addresses. Separate from the drawing, because alerts and runbooks link to them too."""
 
 from enum import StrEnum
 from hashlib import sha256
@@ -19,17 +19,17 @@ class Board(StrEnum):
 
 
 def boards(spec: Spec) -> tuple[Board, ...]:
-    """The dashboards that a system has."""
+    """Return the dashboards of a system."""
     return tuple(board for board in Board if board is not Board.SLO or spec.slos)
 
 
 def board_name(spec: Spec, board: Board) -> str:
-    """The name of a dashboard's file, without its ending."""
+    """Return the name of a dashboard's file, without its ending."""
     return f"{spec.system.name}-{board}" if board else spec.system.name
 
 
 def board_uid(spec: Spec, board: Board) -> str:
-    """The address of a dashboard, of 40 characters at most: a longer name is cut and told apart by a hash."""
+    """Return the address of a dashboard, at most 40 characters: a longer name is cut and made unique by a hash."""
     name = board_name(spec, board)
     if len(name) <= _LONGEST_UID:
         return name

@@ -1,6 +1,6 @@
 """The configuration of the Compose stack: the same system, with the addresses of the stack's own network.
 
-The services of docker-compose.yml find each other by name: the application by the system's, the others by what they do.
+The services of docker-compose.yml find each other by name: the application by the system's name, the others by their role.
 """
 
 import msgspec
@@ -20,7 +20,7 @@ SERVING_PORT = 8000
 
 
 def compose_files(spec: Spec, marker: str) -> dict[str, str]:
-    """What the services of the stack read: path below ``stack/<system>/`` to text."""
+    """Return the files that the services of the stack read: path below ``stack/<system>/`` to text."""
     inside = on_the_network(spec)
     provisioned = provisioning_files(inside, marker, prometheus_url=PROMETHEUS, loki_url=f"http://{LOKI}:{LOKI_PORT}")
     rules = f"../../../alert_rules/{spec.system.name}.rules.yml"
@@ -33,7 +33,7 @@ def compose_files(spec: Spec, marker: str) -> dict[str, str]:
 
 
 def _log_files(spec: Spec, marker: str) -> dict[str, str]:
-    """What the profile `logs` reads, where the system has logs."""
+    """Return the files that the profile `logs` reads, if the system has logs."""
     if not keeps_logs(spec):
         return {}
     return {
@@ -43,20 +43,20 @@ def _log_files(spec: Spec, marker: str) -> dict[str, str]:
 
 
 def on_the_network(spec: Spec) -> Spec:
-    """The spec as it holds within the stack: processes have the addresses of their services."""
+    """Return the spec as it is valid within the stack: processes have the addresses of their services."""
     replace = msgspec.structs.replace
     serving = replace(spec.serving, targets=(f"{service_name(spec)}:{SERVING_PORT}",))
     return replace(spec, serving=serving, exporter=replace(spec.exporter, targets=(EXPORTER,)))
 
 
 def service_name(spec: Spec) -> str:
-    """The name of the application's service: host names have no underscores."""
+    """Return the name of the application's service: host names have no underscores."""
     return spec.system.name.replace("_", "-")
 
 
 def prometheus_flags(spec: Spec, marker: str) -> str:
-    """Options that Prometheus takes on its command line alone, as ``prometheus @FILE`` reads them.
+    """Return options that Prometheus accepts only on its command line, as ``prometheus @FILE`` reads them.
 
-    One Prometheus is hot and warm storage at once: it keeps what the warm tier keeps.
+    One Prometheus is both hot and warm storage: it has the retention of the warm tier.
     """
     return f"# {marker}\n--storage.tsdb.retention.time={spec.telemetry.retention.warm}\n"

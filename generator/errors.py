@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend: shown as a message, never as a traceback, and without the secrets of addresses."""
+"""Errors the user can fix. The CLI shows the message, never a traceback, and without the secrets of addresses."""
 
 import re
 

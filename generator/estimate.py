@@ -1,7 +1,7 @@
-"""What a spec's telemetry costs: how many series it exports, and how much storage they and the rest take.
+"""The costs of a spec's telemetry: the number of exported series, and the storage of these and other telemetry.
 
 Series are counted from the label sets of the contract's families, never one for each signal. The sizes are the
-requirements' own: 8 B a point of a series, 500 B a log line, 2 kB a trace, 4 kB a prediction kept whole.
+requirements' own: 8 B per point of a series, 500 B per log line, 2 kB per trace, 4 kB per prediction kept in full.
 """
 
 from collections.abc import Iterable, Iterator
@@ -38,11 +38,11 @@ MODEL_VERSIONS = 2
 GPUS = 8
 """GPUs of an instance."""
 _BOOLEAN_CELLS = 3
-"""False, true, and whatever the reference lacks."""
+"""False, true, and values that are not in the reference."""
 _CATEGORY_CELLS = 51
-"""Levels that hold 2 % of the reference each, or fewer of them and the rare ones, and those it lacks."""
+"""Levels with a share of 2% of the reference each (or fewer of them and the rare ones), and values not in the reference."""
 OTHER_LABEL_VALUES = 10
-"""Values of a label about which neither spec nor contract says anything."""
+"""Values of a label that neither spec nor contract lists."""
 
 _DAY_SECONDS = 86_400
 _DETERMINED = {
@@ -51,11 +51,11 @@ _DETERMINED = {
     "bin_index": {"bin"},
     "model_version": {"framework"},
 }
-"""Labels that add no series beside another one, which settles them."""
+"""Labels that add no series, because another label determines them."""
 
 
 class FamilySeries(msgspec.Struct, frozen=True, kw_only=True):
-    """How many series a family has at most, over all instances, and how that number comes about."""
+    """The maximum number of series of a family, over all instances, and how it is computed."""
 
     family: str
     producer: Producer
@@ -64,7 +64,7 @@ class FamilySeries(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Storage(msgspec.Struct, frozen=True, kw_only=True):
-    """What one stream of telemetry takes, in bytes."""
+    """The storage of one stream of telemetry, in bytes."""
 
     type: SignalType
     name: str
@@ -76,7 +76,7 @@ class Storage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
-    """Series and storage of a spec at a number of predictions a day."""
+    """Series and storage of a spec at a number of predictions per day."""
 
     schema: Literal["mlvitals.estimate/1"] = "mlvitals.estimate/1"
     system: str
@@ -90,7 +90,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def estimate(spec: Spec, predictions_per_day: int) -> Estimate:
-    """What the telemetry of a spec costs; the numbers are upper bounds where a spec leaves something open."""
+    """Estimate the costs of a spec's telemetry; the numbers are upper bounds where a spec leaves something open."""
     families = family_series(spec)
     return Estimate(
         system=spec.system.name,
@@ -107,7 +107,7 @@ def estimate(spec: Spec, predictions_per_day: int) -> Estimate:
 
 
 def family_series(spec: Spec) -> tuple[FamilySeries, ...]:
-    """The series of every family that the system itself exports, largest first."""
+    """Return the series of every family that the system itself exports, largest first."""
     contract = Contract(spec)
     own = contract.of(Producer.SERVING, Producer.EXPORTER, Producer.PROCESS)
     return tuple(sorted((_of_family(contract, family) for family in own), key=lambda item: (-item.series, item.family)))
@@ -129,7 +129,7 @@ def _of_family(contract: Contract, family: Family) -> FamilySeries:
 
 
 def _label_counts(contract: Contract, family: Family) -> Iterator[tuple[str, int]]:
-    """The labels that add series, with the values each may take."""
+    """Yield the labels that add series, with the number of values of each."""
     if family.name == contract.name("change_timestamp_seconds"):
         yield "change", CHANGES_SHOWN
         return
@@ -169,10 +169,10 @@ def _values(contract: Contract, family: Family, label: str) -> int:
 
 
 def _cells(spec: Spec, feature: Feature) -> int:
-    """Cells that a feature has at most.
+    """Return the maximum number of cells of a feature.
 
-    Numbers: each of up to twice as many values as quantile cells are wanted, and the unseen ones. Of more values, those
-    that hold a cell's share alone are cells, and so is what lies between two of them: fewer than that.
+    For numbers: with up to twice as many distinct values as quantile cells, one cell per value and one for values not in
+    the reference. With more, each value that fills a cell by itself, and each range between two of these: fewer than that.
     """
     if feature.type is FeatureType.BOOLEAN:
         return _BOOLEAN_CELLS
@@ -182,12 +182,12 @@ def _cells(spec: Spec, feature: Feature) -> int:
 
 
 def _statuses(contract: Contract) -> dict[str, type[StrEnum]]:
-    """The states of those families that have others than a feature's."""
+    """Return the statuses of those families whose statuses differ from a feature's."""
     return {contract.name("skew_status"): SkewStatus, contract.name("concept_status"): ConceptStatus}
 
 
 def _features(contract: Contract, family: Family) -> int:
-    """Features that a family is of: those that a statistic suits, or that are compared by it as skew, else all."""
+    """Return the features of a family: those to which a statistic applies, or that are compared by it as skew, otherwise all."""
     features = contract.spec.features.values()
     for statistic in STATISTICS:
         if family.name in {contract.name(drift.name) for drift in statistic.families()}:
@@ -198,7 +198,7 @@ def _features(contract: Contract, family: Family) -> int:
 
 
 def _instances(spec: Spec, producer: Producer) -> int:
-    """Processes that publish; both the service and the exporter tell of their own CPU and memory."""
+    """Return the number of publishing processes; both the service and the exporter publish their own CPU and memory."""
     serving, exporter = max(1, len(spec.serving.targets)), max(1, len(spec.exporter.targets))
     return {Producer.SERVING: serving, Producer.EXPORTER: exporter}.get(producer, serving + exporter)
 
@@ -219,7 +219,7 @@ def _metrics(spec: Spec, families: Iterable[FamilySeries]) -> Iterator[Storage]:
 
 
 def _sampled(spec: Spec, predictions_per_day: int) -> Iterator[Storage]:
-    """Logs, traces and kept predictions: as the spec declares them, else one of each."""
+    """Yield logs, traces and kept predictions: as declared in the spec, otherwise one of each."""
     telemetry = spec.telemetry
     usual = {
         SignalType.LOG: telemetry.log_sample_rate,
@@ -249,7 +249,7 @@ def _storage(spec: Spec, kind: SignalType, name: str, per_day: float, counted: s
 
 
 def _tier_days(spec: Spec) -> tuple[float, float, float]:
-    """Days of telemetry that lie on each tier: what leaves one goes to the next."""
+    """Return the days of telemetry on each tier: data that leaves one moves to the next."""
     retention = spec.telemetry.retention
     hot, warm, cold = (seconds(age) / _DAY_SECONDS for age in (retention.hot, retention.warm, retention.cold))
     return hot, warm - hot, cold - warm

@@ -1,4 +1,4 @@
-"""Where log lines go: Loki, which keeps them, and Fluent Bit, which brings them there.
+"""The path of log lines: Fluent Bit delivers them to Loki, which keeps them.
 
 Processes write JSON lines to files (`exporters.process.json_log`); Fluent Bit reads the files, needs no rights over Docker for
 it, remembers how far it is, and goes on there after a restart. Labels are few and bounded; everything else stays in the line.
@@ -10,22 +10,22 @@ from mlvitals.generator.text_files import yaml_file
 
 LOKI_PORT = 3100
 LABELS = ("system", "service", "level")
-"""What Loki keeps apart: fields of every line, with a handful of values each."""
+"""The labels of Loki's streams: fields of every line, with a handful of values each."""
 _SHORTEST_RETENTION = "24h"
-"""Loki refuses less."""
+"""Loki's minimum retention."""
 _SCHEMA_SINCE = "2024-01-01"
 
 
 def keeps_logs(spec: Spec) -> bool:
-    """Whether the system has telemetry of the type log: only then is there something to keep and to show."""
+    """True if the system has telemetry of the type log: only then are there log lines to keep and to show."""
     return any(signal.type is SignalType.LOG for signal in spec.telemetry.signals.values())
 
 
 def loki_config(spec: Spec, marker: str, *, folder: str) -> str:
-    """One process, files below `folder`, lines kept as long as the warm tier; nothing is reported to anybody.
+    """Return Loki's configuration: one process, files below `folder`, the retention of the warm tier, no usage reports.
 
-    Every line that is young enough to be kept is taken, in whatever order: a collector that starts late brings the lines
-    of weeks, of several files at once. Loki takes what is less than half of `max_chunk_age` behind the newest line.
+    Every line within the retention is accepted, in any order: a collector that starts late delivers the lines of weeks,
+    from several files at once. Loki accepts lines that are less than half of `max_chunk_age` behind the newest one.
     """
     retention = max(spec.telemetry.retention.warm, _SHORTEST_RETENTION, key=seconds)
     document = {
@@ -75,10 +75,10 @@ def loki_config(spec: Spec, marker: str, *, folder: str) -> str:
 
 
 def collector_config(marker: str, *, files: str, folder: str, loki_host: str) -> str:
-    """Fluent Bit reads `files` from their beginning and sends each line to Loki, at the time that the line names.
+    """Return Fluent Bit's configuration: it reads `files` from their start and sends each line to Loki, with the line's own time.
 
     Its positions and what Loki has not taken yet are kept below `folder`, so that a restart loses nothing.
-    Files that were put aside are matched too: they are known by their inode, and read to their end.
+    Rotated files are matched too: they are identified by their inode, and read to their end.
     """
     document = {
         "service": {

@@ -24,7 +24,7 @@ def prometheus_config(
     """Write prometheus.yml for one system.
 
     Relative rule files start at the folder of prometheus.yml, ``stack/<system>/``: the default finds the generated
-    rules wherever the folders keep their places beside each other. Targets default to the spec's, the Alertmanager to
+    rules wherever the folders keep their places next to each other. Targets default to the spec's, the Alertmanager to
     one on this machine.
     """
     exporter = exporter_targets or exporter_addresses(spec)
@@ -43,7 +43,7 @@ def prometheus_config(
 
 
 def exporter_addresses(spec: Spec) -> Sequence[str]:
-    """Where Prometheus scrapes the exporter."""
+    """Return the addresses at which Prometheus scrapes the exporter."""
     return spec.exporter.targets or (_reachable(spec.exporter.listen),)
 
 
@@ -52,5 +52,5 @@ def _scrape(job: str, targets: Sequence[str]) -> dict[str, Any]:
 
 
 def _reachable(listen: str) -> str:
-    """An address to scrape: who listens on every interface is found on the local one."""
+    """Return an address to scrape: a process that listens on every interface is scraped on the local one."""
     return _ANY_ADDRESS.sub("localhost:", listen)

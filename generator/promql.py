@@ -13,7 +13,7 @@ def quote(text: str) -> str:
     r"""Quote text as a PromQL string.
 
     A dollar sign is written ``\x24``, which Prometheus reads back as a dollar, so that neither Grafana's
-    variables nor Prometheus's own templates can take text from a spec for something to expand.
+    variables nor Prometheus's own templates can expand text from a spec.
     """
     return '"' + "".join(_escaped(character) for character in text) + '"'
 
@@ -27,22 +27,22 @@ def _escaped(character: str) -> str:
 
 
 def regex(values: Iterable[str]) -> str:
-    """A regular expression (RE2) that matches exactly the given values."""
+    """Return a regular expression (RE2) that matches exactly the given values."""
     return "|".join(_REGEX_SPECIAL.sub(lambda match: "\\" + match[0], value) for value in values)
 
 
 def selector(metric: str, **labels: str) -> str:
-    """A selector with equality matchers: ``selector("up", job="a")`` is ``up{job="a"}``."""
+    """Return a selector with equality matchers: ``selector("up", job="a")`` is ``up{job="a"}``."""
     return metric + _braces(f"{name}={quote(value)}" for name, value in labels.items())
 
 
 def one_of(label: str, values: Iterable[str], *, negate: bool = False) -> str:
-    """A matcher for a label that has, or has not, one of the values."""
+    """Return a matcher for a label that has, or does not have, one of the values."""
     return f"{label}{'!~' if negate else '=~'}{quote(regex(values))}"
 
 
 def matching(metric: str, *matchers: str) -> str:
-    """A selector from ready matchers."""
+    """Return a selector from ready matchers."""
     return metric + _braces(matchers)
 
 
@@ -52,18 +52,18 @@ def _braces(matchers: Iterable[str]) -> str:
 
 
 def number(value: float) -> str:
-    """Write a number exactly as a person would: 0.999, 100, 0.075; never 0.9990000000000001 nor 1e-05."""
+    """Write a number exactly as a person would: 0.999, 100, 0.075; never 0.9990000000000001 or 1e-05."""
     text = format(Decimal(repr(value)), "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def series(name: str, labels: Mapping[str, str]) -> str:
-    """A series as promtool's input_series and alert tests write it."""
+    """Return a series as promtool's input_series and alert tests write it."""
     return selector(name, **labels)
 
 
 def metric_names(expression: str) -> frozenset[str]:
-    """The names of all metrics an expression reads.
+    """Return the names of all metrics an expression reads.
 
     Raises:
         ValueError: the expression is not PromQL.
@@ -73,7 +73,7 @@ def metric_names(expression: str) -> frozenset[str]:
 
 
 def syntax_nodes(expression: str) -> Iterator[Any]:
-    """Every node of an expression's syntax tree, as promql-parser's types.
+    """Yield every node of an expression's syntax tree, as promql-parser's types.
 
     Raises:
         ValueError: the expression is not PromQL.

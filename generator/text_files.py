@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 _ODD_BREAKS = ("\r", "\x85", "\u2028", "\u2029")
-"""Characters that YAML parsers disagree on as line breaks; text with them is always quoted."""
+"""Characters that not all YAML parsers treat as line breaks; text with them is always quoted."""
 
 
 class _Writer(yaml.SafeDumper):

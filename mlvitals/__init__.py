@@ -1,6 +1,6 @@
 """Monitoring as code for machine-learning systems.
 
-The names users import; each is loaded when it is first used, so that importing this package costs nothing.
+The names that users import; each is loaded when it is first used, so that importing this package costs nothing.
 """
 
 from typing import TYPE_CHECKING, Any

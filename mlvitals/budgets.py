@@ -1,4 +1,4 @@
-"""The error budgets of a system as Prometheus has recorded them: what `mlvitals slo` prints and decides by."""
+"""The error budgets of a system as recorded by Prometheus: printed by `mlvitals slo`, and the basis of its exit code."""
 
 import json
 import math
@@ -23,34 +23,34 @@ Ask = Callable[[str], list[dict[str, Any]]]
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
-    """How one objective stands. None where nothing was counted."""
+    """The state of one objective. Values are None if nothing was counted."""
 
     slo: str
     kind: SloKind
     objective: float
     period: str
     remaining: float | None
-    """The share of the error budget that is left; below 0 the promise is broken."""
+    """The share of the error budget that is left; below 0 the objective is missed."""
     burn_rate: float | None
-    """How many times faster than evenly the budget is being spent now."""
+    """The current burn rate, relative to spending the budget evenly over the period."""
     deploy_above: float | None
-    """What must be left for a deployment; None where this objective holds none back."""
+    """The share that must be left for a deployment; None if this objective does not gate deployments."""
     deploy_allowed: bool | None
-    """None where it is not known, or where this objective holds none back."""
+    """None if unknown, or if this objective does not gate deployments."""
 
 
 class Budgets(msgspec.Struct, frozen=True, kw_only=True):
-    """How all objectives of a system stand: the document of ``mlvitals slo --json``."""
+    """The state of all objectives of a system: the document of ``mlvitals slo --json``."""
 
     schema: Literal["mlvitals.slo/1"] = "mlvitals.slo/1"
     system: str
     deploy_allowed: bool | None
-    """False where a budget is spent; None where none is known to be and not all are known."""
+    """False if a budget is spent; None if no budget is known to be spent but not all are known."""
     slos: tuple[Budget, ...]
 
 
 def read_budgets(spec: Spec, ask: Ask) -> Budgets:
-    """Read how the objectives stand.
+    """Read the state of the objectives.
 
     Raises:
         UserError: Prometheus has recorded no objective of this system.
@@ -89,10 +89,10 @@ def _by_objective(spec: Spec, ask: Ask, metric: str) -> Mapping[str, float]:
 
 
 def prometheus(url: str) -> Ask:
-    """Ask the Prometheus at a URL.
+    """Return a function that queries the Prometheus at a URL.
 
     Raises:
-        UserError: on asking, where it does not answer, or not as Prometheus does.
+        UserError: on a query, if the server does not answer, or is not Prometheus.
     """
 
     def ask(query: str) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
-"""The command line: thin, and importing what a command needs only when it runs.
+"""The command line: thin; a command's imports happen when it runs.
 
-Results go to stdout, diagnostics to stderr. Exit codes: 0 fine, 1 findings or failure, 2 wrong usage.
+Results go to stdout, diagnostics to stderr. Exit codes: 0 success, 1 findings or failure, 2 wrong usage.
 """
 
 import click

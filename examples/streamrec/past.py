@@ -138,9 +138,9 @@ def _milliseconds(moment: datetime) -> int:
 
 
 def _scrape() -> Iterator[Metric]:
-    """What Prometheus notes of a scrape that succeeded."""
-    yield GaugeMetricFamily("up", "1 where the last scrape succeeded.", value=1)
-    yield GaugeMetricFamily("scrape_duration_seconds", "How long the last scrape took.", value=SCRAPE_SECONDS)
+    """Yield the metrics that Prometheus records of a successful scrape."""
+    yield GaugeMetricFamily("up", "1 if the last scrape succeeded.", value=1)
+    yield GaugeMetricFamily("scrape_duration_seconds", "Duration of the last scrape.", value=SCRAPE_SECONDS)
 
 
 def _samples(found: Sequence[Metric]) -> Metric:

@@ -1,7 +1,7 @@
 """The metrics contract: every metric family of a monitored system, and who publishes it.
 
 Dashboards, rules, tests and runbooks may read only families listed here, and the exporter and the serving
-instrumentation may publish only families listed here; `tests/end_to_end/test_contract.py` holds both directions.
+instrumentation may publish only families listed here; `tests/end_to_end/test_contract.py` checks both directions.
 Each section has a module with its families and with the states and labels that they have.
 """
 
@@ -78,16 +78,16 @@ class Contract:
         self.namespace = spec.system.name
 
     def name(self, short: str) -> str:
-        """The full name of a family or series: ``name("drift_psi")`` is ``streamrec_drift_psi``."""
+        """Return the full name of a family or series: ``name("drift_psi")`` is ``streamrec_drift_psi``."""
         return f"{self.namespace}_{short}"
 
     def event(self, event: str) -> str:
-        """The counter a business event adds to."""
+        """Return the name of the counter of a business event."""
         return self.name(event_counter(self.spec.business, event))
 
     @property
     def deploy_allowed(self) -> str:
-        """The recorded series by which a CI job knows whether the error budgets allow a deployment: 1, 0 or absent."""
+        """The recorded series that a CI job queries for a deployment: 1 if the error budgets allow it, 0 if not, or absent."""
         return f"system:{self.name('deploy_allowed')}:min"
 
     @cached_property
@@ -121,5 +121,5 @@ class Contract:
         return {series: family for family in self.families for series in family.series_names}
 
     def of(self, *producers: Producer) -> tuple[Family, ...]:
-        """The families that the producers publish."""
+        """Return the families that the producers publish."""
         return tuple(family for family in self.families if family.producer in producers)

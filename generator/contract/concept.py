@@ -1,4 +1,4 @@
-"""What the exporter publishes of the kind of drift, and of the gap between predictions and outcomes."""
+"""Metric families of the drift type, and of the gap between predictions and outcomes."""
 
 from collections.abc import Iterator
 from enum import StrEnum
@@ -8,7 +8,7 @@ from mlvitals.generator.spec.model import Spec
 
 
 class DriftKind(StrEnum):
-    """Which kind of drift a window shows."""
+    """The drift type of a window."""
 
     NONE = "none"
     COVARIATE = "covariate"
@@ -19,7 +19,7 @@ class DriftKind(StrEnum):
 
 
 class ConceptStatus(StrEnum):
-    """What could be said of the gap between predictions and outcomes: charts exist only where the status is ok."""
+    """The status of the gap between predictions and outcomes: charts exist only if it is ok."""
 
     OK = "ok"
     LEARNING = "learning"
@@ -28,11 +28,11 @@ class ConceptStatus(StrEnum):
 
 
 CUSUM_SIDES = ("upper", "lower")
-"""The sides of a CUSUM: predictions above the outcomes more than they were, and below."""
+"""The sides of a CUSUM: predictions further above the outcomes than before, and further below."""
 
 
 def concept_families(spec: Spec) -> Iterator[Family]:
-    """The kind of drift, and the gap with its control charts where there is one."""
+    """Yield the families of the drift type, and of the gap with its control charts if the spec has outcomes."""
     yield gauge("drift_type", "1 for the drift type of the last window, 0 for the others.", "type")
     if spec.has_gap:
         yield from _GAP

@@ -1,4 +1,4 @@
-"""What the application or the exporter counts of business events, and how sound the events log is."""
+"""Metric families of business events, counted by the application or the exporter, and of the health of the events log."""
 
 from collections.abc import Iterator
 
@@ -9,13 +9,13 @@ _PRODUCERS = {EventSource.APPLICATION: Producer.SERVING, EventSource.LOG: Produc
 
 
 def event_counter(business: Business, event: str) -> str:
-    """The short name of the counter that a business event adds to."""
+    """Return the short name of the counter that a business event adds to."""
     unit = business.events[event].unit
     return f"{event}_{unit}_total" if unit else f"{event}_total"
 
 
 def event_families(spec: Spec) -> Iterator[Family]:
-    """One family a business event: a running total, or a gauge where distinct items are counted."""
+    """Yield one family per business event: a running total, or a gauge if distinct items are counted."""
     business = spec.business
     for event, described in business.events.items():
         by = _PRODUCERS[described.source]
@@ -27,7 +27,7 @@ def event_families(spec: Spec) -> Iterator[Family]:
 
 
 def events_log_families(spec: Spec) -> Iterator[Family]:
-    """How sound the events log is, where the spec has one."""
+    """Yield the families of the health of the events log, if the spec has one."""
     if spec.business.events_log:
         yield gauge("events_log_rows", "Rows of the events log in the last step.")
         yield gauge(

@@ -1,9 +1,9 @@
-"""What the exporter publishes of its windows and of itself, and what Prometheus adds of its own."""
+"""Metric families of the exporter's windows and of the exporter itself, and those that Prometheus adds."""
 
 from mlvitals.generator.contract.family import Producer, counter, gauge
 
 CHANGES_SHOWN = 50
-"""Deployments and pipeline changes that the exporter shows: the newest ones. Prometheus remembers those before."""
+"""Number of newest deployments and pipeline changes that the exporter shows. Prometheus remembers the earlier ones."""
 
 MOST_TOO_SMALL = 0.5
 """Where a larger share of the features has too few rows, the window itself is too small."""

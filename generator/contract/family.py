@@ -1,4 +1,4 @@
-"""A metric family, and who publishes it."""
+"""A metric family and its publisher."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,7 +13,7 @@ class MetricType(StrEnum):
 
 
 class Producer(StrEnum):
-    """Who publishes a family."""
+    """The publisher of a family."""
 
     SERVING = "serving"
     EXPORTER = "exporter"
@@ -44,10 +44,10 @@ class Family:
 
 
 def gauge(name: str, text: str, *labels: str, producer: Producer = Producer.EXPORTER) -> Family:
-    """A gauge, by default of the exporter."""
+    """Return a gauge, by default of the exporter."""
     return Family(name, MetricType.GAUGE, text, labels, producer)
 
 
 def counter(name: str, text: str, *labels: str, producer: Producer = Producer.EXPORTER) -> Family:
-    """A counter, by default of the exporter."""
+    """Return a counter, by default of the exporter."""
     return Family(name, MetricType.COUNTER, text, labels, producer)

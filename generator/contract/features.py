@@ -1,4 +1,4 @@
-"""What the exporter publishes of features and scores: their state, values, quality and drift."""
+"""Metric families of features and scores: their status, values, quality and drift."""
 
 from collections.abc import Iterator
 from enum import StrEnum
@@ -15,11 +15,11 @@ WHERE system = :system
 ORDER BY psi_contribution DESC, feature_name, is_score, bin_index
 LIMIT :limit"""
 """The bins that contributed most to PSI in a system's newest window, in the results database; the exporter's tables
-are in `exporters.publish.results`. Runs on SQLite and PostgreSQL. Empty where the newest window had too few rows to compare."""
+are in `exporters.publish.results`. Runs on SQLite and PostgreSQL. Empty if the newest window had too few rows to compare."""
 
 
 class Status(StrEnum):
-    """What could be said of a feature in a window: a number only where the status is ok."""
+    """The status of a feature in a window: there are numbers only if it is ok."""
 
     OK = "ok"
     INSUFFICIENT_DATA = "insufficient_data"
@@ -30,11 +30,11 @@ class Status(StrEnum):
 
 
 UNMEASURABLE = (Status.MISSING_IN_SERVING, Status.TYPE_MISMATCH, Status.ALL_NULL, Status.MISSING_IN_REFERENCE)
-"""States in which nothing can be said of a feature although there is data; each pages."""
+"""Statuses in which a feature cannot be measured although there is data; each pages."""
 
 
 class SchemaDifferenceKind(StrEnum):
-    """How a column of the log can differ from what the spec and the reference know."""
+    """The ways in which a column of the log can differ from the spec and the reference."""
 
     MISSING_COLUMN = "missing_column"
     NEW_COLUMN = "new_column"
@@ -46,7 +46,7 @@ PERCENTILES = ("5", "50", "95")
 
 
 def feature_families(spec: Spec) -> Iterator[Family]:
-    """The families of features, and of the scores where the spec has some."""
+    """Yield the families of features, and of the scores if the spec has some."""
     yield from _VALUES
     yield from _QUALITY
     for statistic in STATISTICS:

@@ -1,4 +1,4 @@
-"""What the exporter publishes of the age of feature sources."""
+"""Metric families of the age of feature sources."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ from mlvitals.generator.spec.model import Spec
 
 
 def freshness_families(spec: Spec) -> Iterator[Family]:
-    """The families of a spec with sources."""
+    """Yield the families of a spec with sources."""
     if spec.sources:
         yield from _SOURCES
 

@@ -1,4 +1,4 @@
-"""What the exporter publishes of outcomes: the feedback, how often each happens, and performance."""
+"""Metric families of outcomes: feedback, outcome rates and performance."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from mlvitals.generator.spec.model import OutcomeKind, Spec
 
 
 class Rejection(StrEnum):
-    """Why an outcome does not count."""
+    """The reason why an outcome is rejected."""
 
     EARLY = "early"
     LATE = "late"
@@ -20,7 +20,7 @@ class Rejection(StrEnum):
 
 
 class Better(StrEnum):
-    """Which values of a performance figure are the better ones."""
+    """The direction in which a performance metric is better."""
 
     HIGHER = "higher"
     LOWER = "lower"
@@ -29,12 +29,12 @@ class Better(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PerformanceFigure:
-    """A figure of how well predictions agree with their outcomes."""
+    """A metric of how well predictions agree with their outcomes."""
 
     name: str
-    """The value of the label `figure`, and its name in reports."""
+    """The value of the label ``figure``, and its name in reports."""
     title: str
-    """How people write it within a sentence."""
+    """Its name within a sentence."""
     better: Better
 
 
@@ -60,11 +60,11 @@ PERFORMANCE_FIGURES: dict[OutcomeKind, tuple[PerformanceFigure, ...]] = {
         PerformanceFigure("coverage", "coverage", Better.HIGHER),
     ),
 }
-"""The figures of each kind of outcome, in the order in which they are drawn. The tallies compute exactly these."""
+"""The metrics of each kind of outcome, in the order in which they are drawn. The tallies compute exactly these."""
 
 
 def outcome_families(spec: Spec) -> Iterator[Family]:
-    """Families of outcomes, where the spec has some, and of the performance that their kind allows."""
+    """Yield the families of outcomes, if the spec has some, and of the performance metrics of their kind."""
     outcome = spec.prediction_log.outcome
     if outcome is None:
         return

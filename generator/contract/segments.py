@@ -1,4 +1,4 @@
-"""What the exporter publishes by segment."""
+"""Metric families by segment."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ SEGMENT_LABELS = ("segment", "segment_value")
 
 
 def segment_families(spec: Spec) -> Iterator[Family]:
-    """Figures by segment, where the spec has segments: of the score and of the outcomes, where it has these."""
+    """Yield the families by segment, if the spec has segments: of the score and of the outcomes, if it has these."""
     log = spec.prediction_log
     if not log.segments:
         return

@@ -1,4 +1,4 @@
-"""What a serving application publishes of its predictions and of its process."""
+"""Metric families of a serving application: its predictions and its process."""
 
 from collections.abc import Iterator
 from enum import StrEnum
@@ -23,19 +23,19 @@ class TelemetryFailure(StrEnum):
 
 
 def latency_buckets(spec: Spec) -> tuple[float, ...]:
-    """Bucket bounds in seconds, with a bound at every latency threshold and objective of the spec."""
+    """Return bucket bounds in seconds, with a bound at every latency threshold and objective of the spec."""
     policy = spec.alerts.latency_p99
     alerts = (policy.info, policy.warning, policy.critical)
     objectives = (slo.threshold for slo in spec.slos.values() if slo.kind is SloKind.LATENCY)
     wanted = {bound for bound in (*alerts, *objectives) if bound}
-    # A quantile is interpolated within finite buckets: one above the highest threshold lets it be exceeded.
+    # A quantile is interpolated within finite buckets: one above the highest threshold makes it possible to exceed it.
     highest = max(wanted, default=0.0)
     beyond = {2 * highest} if highest >= LATENCY_BUCKETS[-1] else set()
     return tuple(sorted({*LATENCY_BUCKETS, *wanted, *beyond}))
 
 
 def serving_families(spec: Spec) -> Iterator[Family]:
-    """The families of a system with a serving application."""
+    """Yield the families of a system with a serving application."""
     if not spec.serving.enabled:
         return
     by, version = Producer.SERVING, "model_version"
@@ -88,4 +88,4 @@ PROCESS_FAMILIES = (
     counter("process_cpu_seconds_total", "CPU time used.", producer=Producer.PROCESS),
     gauge("process_resident_memory_bytes", "Memory in use.", producer=Producer.PROCESS),
 )
-"""What the client library adds by itself; the names are the same in every system."""
+"""Families that the client library adds; the names are the same in every system."""

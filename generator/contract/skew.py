@@ -1,4 +1,4 @@
-"""What the exporter publishes of training-serving skew."""
+"""Metric families of training-serving skew."""
 
 from collections.abc import Iterator
 from enum import StrEnum
@@ -12,7 +12,7 @@ SKEW_ROWS = 100
 
 
 class SkewStatus(StrEnum):
-    """What comparing a feature's values at serving with those recomputed offline came to."""
+    """The status of comparing a feature's values at serving with those recomputed offline."""
 
     OK = "ok"
     INVESTIGATE = "investigate"
@@ -24,7 +24,7 @@ class SkewStatus(StrEnum):
 
 
 def skew_families(spec: Spec) -> Iterator[Family]:
-    """Families of training-serving skew: of the measures that features are compared by, and no others."""
+    """Yield the families of training-serving skew, only of the statistics by which features are compared."""
     if not spec.skew.path:
         return
     feature = "feature_name"

@@ -1,8 +1,8 @@
-"""The statistics of drift: how far the last window is from the reference, each described in one place.
+"""The drift statistics: the distance between the last window and the reference, each described in one place.
 
-Whatever a statistic has is named after it: its families ``drift_NAME`` and ``drift_NAME_critical_value``, a feature's
-own levels ``thresholds.NAME``, the field of a feature's report, and the columns of the results. To add one takes its
-policy and levels in `generator.spec.model`, an entry here, its computation, and the field of the report.
+Everything that belongs to a statistic is named after it: its families ``drift_NAME`` and ``drift_NAME_critical_value``,
+a feature's own levels ``thresholds.NAME``, the field of a feature's report, and the columns of the results. A new one
+needs its policy and levels in `generator.spec.model`, an entry here, its computation, and the field of the report.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from mlvitals.generator.spec.model import AlertPolicy, Alerts, Feature, FeatureT
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriftAlert:
-    """The alert on features that are beyond their levels and beyond noise, by the policy of a statistic."""
+    """The alert on features that exceed their levels and noise, by the policy of a statistic."""
 
     name: str
     summary: str
@@ -27,48 +27,48 @@ class WorstPanel:
     id: str
     description: str
     on_main: bool = True
-    """On the dashboard that people open first; else among the details."""
+    """True if it is on the main dashboard, otherwise among the details."""
     alert: DriftAlert | None = None
-    """None: it confirms another statistic, and gives a severity in reports and lines in panels alone."""
+    """None if it only confirms another statistic, with a severity in reports and lines in panels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SkewMeasure:
-    """A statistic by which values at serving are compared with those recomputed offline, where a feature names it."""
+    """A statistic that compares values at serving with those recomputed offline, if a feature names it."""
 
     help: str
     policy: str
     """The field of `Alerts` with its levels."""
 
     def policy_in(self, alerts: Alerts) -> AlertPolicy:
-        """The policy that a spec has for it."""
+        """Return its policy in a spec."""
         policy: AlertPolicy = getattr(alerts, self.policy)
         return policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statistic:
-    """A distance between the last window and the reference, and what noise alone makes of it."""
+    """A distance between the last window and the reference, with its noise floor."""
 
     name: str
     title: str
-    """How people write it."""
+    """Its display name."""
     column: str
-    """Its title where there is little room."""
+    """Its short display name."""
     help: str
     noise_help: str
     pvalue_help: str = ""
-    """Of the statistics that have one: what their p-value is."""
+    """The description of its p-value, if it has one."""
     reading: str
-    """What the panel of one feature says of it."""
+    """Its description in the panel of one feature."""
     unit: str = ""
-    """What a value is in, as it follows the value."""
+    """The unit, as it follows the value."""
     policy: str
     """The field of `Alerts` with its levels."""
     numeric: bool = False
-    """It compares numbers, and has no value for a categorical feature."""
+    """True if it compares numbers, and so has no value for a categorical feature."""
     worst: WorstPanel | None = None
-    """None where a signal of its own draws the features that are worst."""
+    """None if a separate signal draws the worst features."""
     skew: SkewMeasure | None = None
 
     @property
@@ -78,30 +78,30 @@ class Statistic:
 
     @property
     def noise_family(self) -> str:
-        """The short name of the family of what noise alone exceeds."""
+        """The short name of the family of its critical value."""
         return f"{self.family}_critical_value"
 
     @property
     def is_primary(self) -> bool:
-        """True if people see it first: on the main dashboard, and where there is little room."""
+        """True if it is shown first: on the main dashboard, and on narrow terminals."""
         return self.worst is None or self.worst.on_main
 
     def suits(self, kind: FeatureType) -> bool:
-        """Whether a feature of this type has it."""
+        """True if it applies to a feature of this type."""
         return not self.numeric or kind is not FeatureType.CATEGORICAL
 
     def policy_in(self, alerts: Alerts) -> AlertPolicy:
-        """The policy that a spec has for it."""
+        """Return its policy in a spec."""
         policy: AlertPolicy = getattr(alerts, self.policy)
         return policy
 
     def levels_of(self, feature: Feature) -> Levels | None:
-        """The feature's own levels, where the spec gives some."""
+        """Return the feature's own levels, if the spec gives some."""
         levels: Levels | None = getattr(feature.thresholds, self.name)
         return levels
 
     def families(self) -> Iterator[Family]:
-        """What the exporter publishes of it, a series a feature each."""
+        """Yield its families, with one series per feature."""
         yield gauge(self.family, self.help, "feature_name")
         yield gauge(self.noise_family, self.noise_help, "feature_name")
         if self.pvalue_help:
@@ -181,4 +181,4 @@ STATISTICS = (PSI, KS, JS, WASSERSTEIN)
 """In the order in which they are published, drawn and reported."""
 
 SKEW_MEASURES = {statistic.name: statistic.skew for statistic in STATISTICS if statistic.skew}
-"""By name, the statistics that `features.NAME.skew` may name."""
+"""The statistics that `features.NAME.skew` may name, by name."""

@@ -1,4 +1,4 @@
-"""Signals as a Grafana dashboard. Imported by the compile command alone: grafanalib takes a while to load."""
+"""Signals as a Grafana dashboard. Imported only by the compile command: grafanalib is slow to load."""
 
 from mlvitals.generator.grafana.dashboard import dashboard, dashboard_files, dashboards
 

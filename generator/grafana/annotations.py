@@ -1,4 +1,4 @@
-"""What the dashboards mark on every panel: new model versions, noted deployments, changed pipelines."""
+"""The annotations on every panel: new model versions, recorded deployments, pipeline changes."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ _PIPELINE_COLOUR = "rgba(255, 152, 48, 1)"
 
 
 def annotations(contract: Contract) -> list[dict[str, Any]]:
-    """The annotation queries that the spec asks for."""
+    """Return the annotation queries that the spec asks for."""
     wanted = contract.spec.annotations
     deployments = [_new_versions(contract), _noted_deployments(contract)] if wanted.deployments else []
     return deployments + ([_pipeline_changes(contract)] if wanted.pipeline_changes else [])
@@ -44,7 +44,7 @@ def _pipeline_changes(contract: Contract) -> dict[str, Any]:
 
 
 def _at_noted_time(contract: Contract, kind: str) -> dict[str, Any]:
-    """The change lies at the sample's value, in milliseconds, whenever the sample was scraped."""
+    """Return an annotation whose time is the sample's value, in milliseconds, not the time of the scrape."""
     changes = selector(contract.name("change_timestamp_seconds"), kind=kind)
     return {
         "expr": f"max by (name, version, author) ({changes}) * 1000",

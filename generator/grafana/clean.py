@@ -1,4 +1,4 @@
-"""The one pass after grafanalib: what it writes for Grafana 5 becomes what Grafana 11 and 12 read without migration."""
+"""The one pass after grafanalib: converts its output for Grafana 5 into JSON that Grafana 11 and 12 read without migration."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The dashboards of a system: the main one, from what the product feels to what the machines do, and those below it."""
+"""The dashboards of a system: the main one, from the product down to the machines, and the more detailed ones."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,8 +27,8 @@ def dashboard(spec: Spec, signals: Iterable[Signal], marker: str = "") -> dict[s
 
     Args:
         spec: the system.
-        signals: what is watched, in reading order within each layer.
-        marker: says where the dashboard comes from; shown in its description.
+        signals: the signals, in reading order within each layer.
+        marker: names the spec of the dashboard; shown in its description.
     """
     return drawn(spec, _main(spec, tuple(signals)), marker)
 
@@ -39,7 +39,7 @@ def dashboards(spec: Spec, signals: Iterable[Signal], marker: str = "") -> dict[
 
 
 def dashboard_files(spec: Spec, signals: Iterable[Signal], marker: str = "") -> dict[str, str]:
-    """Every dashboard as text, by file name.
+    """Return every dashboard as text, by file name.
 
     Keys are sorted, with two spaces and a newline at the end; the same spec gives the same bytes.
     """
@@ -77,7 +77,7 @@ def _main(spec: Spec, signals: tuple[Signal, ...]) -> Page:
 
 
 def _with_logs(spec: Spec, layers: Sequence[Row]) -> list[Row | Folded]:
-    """The layers, and below the data layer what the processes that measure it say, where log lines are kept."""
+    """Return the layers, with the logs of the measuring processes below the data layer if log lines are kept."""
     after = list(_LAYERS).index(Layer.DATA) + 1
     return [*layers[:after], *([logs.row(spec)] if keeps_logs(spec) else []), *layers[after:]]
 
@@ -104,7 +104,7 @@ def _monitoring(spec: Spec, signals: tuple[Signal, ...]) -> Page:
 
 
 def _layers(signals: Iterable[Signal], place: Place) -> list[Row]:
-    """A row a layer, of the signals that have their place here."""
+    """Return one row per layer, with the signals that belong on this dashboard."""
     signals = tuple(signals)
     return [
         Row(title, [signal for signal in signals if signal.layer is layer and signal.place is place])

@@ -1,4 +1,4 @@
-"""The dashboard of one feature: what moved, where, since when, and what else comes from the same source."""
+"""The dashboard of one feature: what changed, where, since when, and the other features from the same source."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ _NOT_MEASURED = "Not measured: too few rows, or this metric does not apply to th
 
 
 def page(spec: Spec) -> Page:
-    """The page; the feature is chosen at its top."""
+    """Return the page; the feature is chosen at the top."""
     contract, variables = Contract(spec), chosen_feature(Contract(spec))
     [chosen] = (variable.matcher for variable in variables)
     return Page(
@@ -131,8 +131,7 @@ def _bins(spec: Spec, contract: Contract) -> Iterator[Signal]:
     )
     yield _signal(
         "Share of each bin over time",
-        "Distribution of recent windows over the bins. Normal: flat bands. A change started when a band began to "
-        "widen.",
+        "Distribution of recent windows over the bins. Normal: flat bands. A change starts where a band widens.",
         Query(each("current_ratio"), "{{bin}}"),
         unit="percentunit",
         width=6,
@@ -265,10 +264,10 @@ def _skew(contract: Contract) -> Iterator[Signal]:
 
 
 def _origin(spec: Spec, contract: Contract, chosen: str) -> Iterator[Signal]:
-    """The source and the other features from it; `chosen` is the matcher of the feature, the others have none.
+    """Yield panels of the source and of the other features from it; `chosen` is the matcher of the feature.
 
-    What belongs together is looked up once, at the end of the range: over weeks that would be the dearest part. It is
-    looked for in the hour before, for over weeks that end may lie in a gap, such as a restart.
+    The features of the source are looked up once, at the end of the range: over weeks this would be the most expensive
+    part. The look-up covers the hour before, because the end may be in a gap, such as a restart.
     """
     info, drift = contract.name("feature_info"), thinned_by_feature(contract.name("drift_psi")).name
     of_all, of_chosen = (f"last_over_time({series}[1h] @ end())" for series in (info, matching(info, chosen)))

@@ -1,4 +1,4 @@
-"""Where panels go: a flow into lines of Grafana's 24 columns."""
+"""The layout of panels: a flow into lines of Grafana's 24 columns."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ COLUMNS = 24
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A wanted size, in columns and in grid heights of 30 pixels."""
+    """A requested size, in columns and in grid heights of 30 pixels."""
 
     width: int
     height: int
@@ -27,7 +27,7 @@ class Box:
 def flow(sizes: Iterable[Size], top: int = 0) -> Iterator[Box]:
     """Place sizes in reading order, one box each.
 
-    A line takes as many as fit. Its widths are then stretched in proportion until they fill it, and all its boxes
+    A line takes as many boxes as fit. Their widths are then scaled in proportion to fill it, and all its boxes
     get the height of the tallest, so that no hole is left.
     """
     for line in _lines(sizes):

@@ -1,4 +1,4 @@
-"""The log lines of the exporter and the service, newest first, in a row that asks Loki only when it is opened."""
+"""The log lines of the exporter and the service, newest first, in a row that queries Loki only when it is opened."""
 
 from typing import Any
 
@@ -35,11 +35,11 @@ _DESCRIPTION = (
     "compose logs exporter` shows the same lines."
 )
 _FIELDS: Json = {"id": "extractFields", "options": {"source": "Line", "format": "json"}}
-"""What a line holds, as fields that a click shows. Here and not in the query, so that the lines stay as they are."""
+"""The contents of a line, as fields that a click shows. Here and not in the query, so that the lines stay unchanged."""
 
 
 def source_variable() -> Json:
-    """The Loki that is asked; a fixed one would not exist elsewhere."""
+    """Return the variable of the Loki to query; a fixed one would not exist elsewhere."""
     return {
         "type": "datasource",
         "name": "logs",
@@ -54,7 +54,7 @@ def source_variable() -> Json:
 
 
 def row(spec: Spec) -> Folded:
-    """The closed row with the lines of a system."""
+    """Return the collapsed row with the log lines of a system."""
     query = selector("", system=spec.system.name)
 
     def lines(identity: int, box: Box) -> core.Panel:

@@ -1,4 +1,4 @@
-"""What all dashboards of a system have in common: address, time range, links, variables, rows."""
+"""Common parts of all dashboards of a system: address, time range, links, variables, rows."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -34,17 +34,17 @@ _HEADINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Signals below a heading; without a heading they follow what is above."""
+    """Signals below a heading; without a heading they continue the row above."""
 
     title: str
     signals: Sequence[Signal]
     restricted: bool = True
-    """To what is chosen at the top; signals that say themselves what they are about are not."""
+    """True if its queries are filtered by the variables at the top."""
 
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """One panel below a heading that is closed at first: it asks nothing until somebody opens it."""
+    """One panel below a heading that is closed at first: it runs no query until somebody opens it."""
 
     title: str
     size: Size
@@ -59,18 +59,18 @@ class Page:
     board: Board
     title: str
     purpose: str
-    """What question it answers; shown above the description of the system."""
+    """The question it answers; shown above the description of the system."""
     rows: Sequence[Row | Folded]
     variables: Sequence[Variable] = ()
     top: Sequence[core.Panel] = ()
     """Panels drawn by themselves, above all rows."""
     annotations: Sequence[Json] = ()
     log_store: Json | None = None
-    """The variable of a second data source, where a row asks one."""
+    """The variable of a second data source, if a row queries one."""
 
 
 def frame_of(spec: Spec, contract: Contract) -> Frame:
-    """What the panels of a system share."""
+    """Return the settings that the panels of a system share."""
     labels = sorted({label for family in contract.families for label in family.labels} - _HEADINGS.keys())
     return Frame(
         feature_uid=board_uid(spec, Board.FEATURE),
@@ -80,7 +80,7 @@ def frame_of(spec: Spec, contract: Contract) -> Frame:
 
 
 def drawn(spec: Spec, page: Page, marker: str = "") -> Json:
-    """A page as Grafana dashboard JSON, schema version 41; `marker` says where it comes from."""
+    """Return a page as Grafana dashboard JSON, schema version 41; `marker` names its spec."""
     contract = Contract(spec)
     rows = [_restricted(row, page, contract) for row in page.rows]
     top = max((panel.gridPos.y + panel.gridPos.h for panel in page.top), default=0)
@@ -111,14 +111,14 @@ def drawn(spec: Spec, page: Page, marker: str = "") -> Json:
 
 
 def _restricted(row: Row | Folded, page: Page, contract: Contract) -> Row | Folded:
-    """The row, its queries restricted to what is chosen where it wants that."""
+    """Return the row, with its queries filtered by the chosen values if the row asks for that."""
     if isinstance(row, Folded) or not row.restricted:
         return row
     return replace(row, signals=tuple(restricted(row.signals, page.variables, contract)))
 
 
 def _placed(rows: Iterable[Row | Folded], frame: Frame, top: int) -> Iterator[core.Panel]:
-    """The panels of all rows, each row's ids from a hundred of its own."""
+    """Yield the panels of all rows; each row has its own range of a hundred ids."""
     for position, row in enumerate(rows, start=1):
         identity = 100 * position
         if isinstance(row, Folded):

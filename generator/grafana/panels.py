@@ -1,4 +1,4 @@
-"""A signal as a panel: thresholds drawn are the alert's own numbers, and every look is decided here once."""
+"""A signal as a panel: the thresholds drawn are the alert's own numbers, and all appearance is decided here."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -18,11 +18,11 @@ Json = dict[str, Any]
 
 GREEN, BLUE, AMBER, RED, PURPLE, GREY = "green", "blue", "orange", "red", "purple", "#8e8e8e"
 COLOURS = {Severity.INFO: BLUE, Severity.WARNING: AMBER, Severity.CRITICAL: RED}
-"""State colours; they mean state and nothing else."""
+"""Colours of states; they have no other meaning."""
 
 _HEADROOM = 1.1
 _ROOMY, _WIDE = 7, 12
-"""Columns from which a legend has room for figures, and from which it stands beside the lines."""
+"""Minimum width in columns for a legend with values, and for a legend to the right of the plot."""
 _FEATURE = "{{feature_name}}"
 _FEATURE_GROUPS = re.compile(r"by \(feature_name\b")
 _FORMS = {View.TABLE: "table", View.BAR_CHART: "table", View.HEATMAP: "heatmap"}
@@ -33,7 +33,7 @@ _LONG = ("feature_name", "feature_source", "bin", "status", "sloth_slo", "segmen
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What panels of one dashboard share."""
+    """Settings that the panels of one dashboard share."""
 
     feature_uid: str
     """The dashboard of one feature."""
@@ -52,7 +52,7 @@ class CorePanel(core.Panel):  # type: ignore[misc]
         self.options = options
 
     def to_json_data(self) -> Json:
-        """The panel as JSON values."""
+        """Return the panel as JSON values."""
         panel: Json = self.panel_json({"type": self.kind, "options": self.options})
         return panel
 
@@ -63,12 +63,12 @@ def panel(signal: Signal, identity: int, box: Box, frame: Frame) -> core.Panel:
 
 
 def grid(box: Box) -> core.GridPos:
-    """A box as grafanalib has it."""
+    """Return a box as grafanalib has it."""
     return core.GridPos(h=box.height, w=box.width, x=box.x, y=box.y)
 
 
 def target(query: Query, reference: str, form: str = "time_series") -> core.Target:
-    """A Prometheus query of a panel."""
+    """Return a Prometheus query of a panel."""
     return core.Target(
         datasource=DATA_SOURCE,
         expr=literal_strings(query.expression),
@@ -80,14 +80,14 @@ def target(query: Query, reference: str, form: str = "time_series") -> core.Targ
 
 
 def threshold_steps(*steps: tuple[float | None, str]) -> Json:
-    """Colours from values on; the first value is None, from below."""
+    """Return colours by lower limit; the first limit is None."""
     return {"mode": "absolute", "steps": [{"color": colour, "value": value} for value, colour in steps]}
 
 
 def override(names: Iterable[str], properties: Mapping[str, Json | None]) -> Json:
-    """Other settings for the fields that people see under the names; None takes a default away.
+    """Return other settings for the fields with the displayed names; None removes a default.
 
-    Matched by names, and set to objects only: Grafana's published schema takes no bare text or number here.
+    Matched by names, and set to objects only: Grafana's published schema accepts no plain text or number here.
     """
     return {
         "matcher": {"id": "byNames", "options": {"mode": "include", "names": list(names)}},
@@ -95,7 +95,7 @@ def override(names: Iterable[str], properties: Mapping[str, Json | None]) -> Jso
     }
 
 
-# ---------------------------------------------------------------- what all views share
+# ---------------------------------------------------------------- common to all views
 
 
 def _common(signal: Signal, identity: int, box: Box, frame: Frame) -> Json:
@@ -129,7 +129,7 @@ def _field_config(signal: Signal, frame: Frame, thresholds: Json, **more: Any) -
 
 
 def _feature_links(signal: Signal, frame: Frame) -> list[core.DashboardLink]:
-    """From a series or a table's row to all there is about its feature, at the same time range."""
+    """Return a link from a series or a table's row to the dashboard of its feature, with the same time range."""
     if _by_feature(signal):
         name = "__field.labels.feature_name"
     elif signal.view is View.TABLE and any(_FEATURE_GROUPS.search(query.expression) for query in signal.queries):
@@ -142,7 +142,7 @@ def _feature_links(signal: Signal, frame: Frame) -> list[core.DashboardLink]:
 
 
 def _overrides(signal: Signal) -> list[Json]:
-    """Context is grey, and dashed where it is a line."""
+    """Return the style of context: grey, and dashed if it is a line."""
     context: dict[str, Json] = {"color": {"mode": "fixed", "fixedColor": GREY}}
     if signal.view in {View.TIME_SERIES, View.STEPS}:
         context["custom.lineStyle"] = {"fill": "dash", "dash": [6, 6]}
@@ -151,13 +151,13 @@ def _overrides(signal: Signal) -> list[Json]:
 
 
 def _lines(signal: Signal) -> Json:
-    """A line at each level, in the colour of the severity that begins there, whichever side is bad."""
+    """Return a line at each level, in the colour of the severity that starts there, whichever side is bad."""
     levels = sorted((level.value, COLOURS[level.severity]) for level in signal.levels)
     return threshold_steps((None, "transparent"), *levels)
 
 
 def _bands(signal: Signal) -> Json:
-    """The colour of a value: of the severity that holds there, green where none does."""
+    """Return the colours of values: that of the severity at a value, or green."""
     if not signal.levels:
         return threshold_steps((None, BLUE))
     levels = sorted((level.value, COLOURS[level.severity]) for level in signal.levels)
@@ -169,7 +169,7 @@ def _bands(signal: Signal) -> Json:
 
 
 def _many(signal: Signal) -> bool:
-    """Whether it has several series besides context."""
+    """True if it has several series besides context."""
     shown = [query for query in signal.queries if not query.dimmed]
     return len(shown) > 1 or any("{{" in query.legend for query in shown)
 
@@ -199,7 +199,7 @@ def _time_series(signal: Signal, common: Json, frame: Frame) -> core.Panel:
         fillOpacity=8 if alone else 0,
         lineInterpolation="stepAfter" if signal.view is View.STEPS else "linear",
         legendDisplayMode="table" if table else "list",
-        # Not "last": where the range ends in a gap, such as a restart, that one is empty.
+        # Not "last": it is empty if the range ends in a gap, such as a restart.
         legendCalcs=["lastNotNull", "max"] if table else [],
         legendPlacement="right" if table and columns_wide >= _WIDE else "bottom",
         showPoints="never",
@@ -213,17 +213,17 @@ def _time_series(signal: Signal, common: Json, frame: Frame) -> core.Panel:
 
 
 def _colours(signal: Signal) -> Json:
-    """A feature has one colour everywhere, that of its name; a line alone is blue."""
+    """Return the colour of a series: a feature has one colour everywhere, by its name; a single line is blue."""
     if not _many(signal):
         return {"mode": "fixed", "fixedColor": BLUE}
     return {"mode": "palette-classic-by-name" if _by_feature(signal) else "palette-classic"}
 
 
 def _soft_maximum(signal: Signal) -> float | None:
-    """A little above the worst level, so that a calm week looks calm and the line is still inside."""
+    """Return a limit slightly above the worst level, so that a calm week looks calm and the line is still visible."""
     if signal.below or not signal.levels:
         return None
-    # Where anything above 0 is too much, an axis that ends at 0 would be drawn up to 100.
+    # If anything above 0 is too much, an axis that ends at 0 would be drawn up to 100.
     return round(max(level.value for level in signal.levels) * _HEADROOM, 10) or 1
 
 
@@ -234,7 +234,7 @@ def _stat(signal: Signal, common: Json, frame: Frame) -> core.Panel:
         alignment="auto",
         colorMode="value" if signal.levels else "none",
         graphMode="none" if any(query.instant for query in signal.queries) else "area",
-        # Several stand one below another, so that no name runs into the next.
+        # Several are stacked vertically, so that names do not overlap.
         orientation="horizontal" if many else "auto",
         reduceCalc="lastNotNull",
         textMode="value_and_name" if many else "value",
@@ -246,14 +246,14 @@ def _stat(signal: Signal, common: Json, frame: Frame) -> core.Panel:
 
 
 STAT_OPTIONS = {"percentChangeColorMode": "standard", "showPercentChange": False, "wideLayout": True}
-"""What Grafana's stat panel wants and grafanalib leaves out."""
+"""Options of Grafana's stat panel that grafanalib leaves out."""
 
 
 _UNKNOWN: Json = {
     "noValue": "n/a",
     "mappings": [{"type": "special", "options": {"match": "null+nan", "result": {"text": "n/a", "color": GREY}}}],
 }
-"""A figure that is not there must not look like a good one; the whole explanation would not fit either."""
+"""Return a short text for a missing value: it must not look like a good one, and the full explanation would not fit."""
 
 
 def _bar_gauge(signal: Signal, common: Json, frame: Frame) -> core.Panel:
@@ -276,7 +276,7 @@ def _bar_gauge(signal: Signal, common: Json, frame: Frame) -> core.Panel:
 
 
 def _state_timeline(signal: Signal, common: Json, frame: Frame) -> core.Panel:
-    """Bands as fine as the lines of a time series: coarser steps would end earlier, and rank other series worst."""
+    """Return bands as fine as the lines of a time series: coarser steps would end earlier, and rank other series worst."""
     options = {
         "alignValue": "left",
         "legend": _NO_LEGEND,
@@ -363,7 +363,7 @@ _GROUPS = re.compile(r"by \((\w+), (\w+)\)")
 
 
 def _value_columns(signal: Signal) -> dict[str, str]:
-    """Columns of values after merging, by Grafana's name for them, and what people should read there."""
+    """Return the columns of values after merging: Grafana's names for them, and the displayed names."""
     if len(signal.queries) == 1:
         return {"Value": signal.queries[0].legend}
     return {f"Value #{ref}": query.legend for ref, query in zip(ascii_uppercase, signal.queries, strict=False)}
@@ -375,7 +375,7 @@ def _only_rows_with(column: str) -> Json:
 
 
 def columns(headings: Mapping[str, str], left_out: Iterable[str]) -> Json:
-    """The transformation that orders and names the columns of a table."""
+    """Return the transformation that orders and names the columns of a table."""
     options = {
         "excludeByName": dict.fromkeys(left_out, True),
         "indexByName": {name: position for position, name in enumerate(headings)},
@@ -387,15 +387,15 @@ def columns(headings: Mapping[str, str], left_out: Iterable[str]) -> Json:
 EMPTY_CELLS: list[Json] = [
     {"type": "special", "options": {"match": nothing, "result": {"text": "–"}}} for nothing in ("null", "empty")
 ]
-"""A cell without a value would say what is meant for a table without rows."""
+"""Return the override of an empty cell, which would otherwise show the text meant for a table without rows."""
 TABLE_CELLS = {"align": "auto", "filterable": False, "inspect": False, "minWidth": 110, "width": 100}
-"""Every column is narrow, but those that are `ROOMY`."""
+"""The width of a column that is not in `ROOMY`."""
 ROOMY = {"custom.width": None, "custom.cellOptions": {"type": "auto", "wrapText": True}}
-"""Of columns with long texts, such as names of features and bins: they share the room that is left, and wrap."""
+"""Columns with long texts, such as names of features and bins: they share the remaining width, and wrap."""
 
 
 def table_options(sort_by: str | None = None) -> Json:
-    """A compact table, largest first where a column is named."""
+    """Return a compact table, largest first if a column is named."""
     return {
         "cellHeight": "sm",
         "footer": {"show": False, "reducer": [], "countRows": False},

@@ -1,4 +1,4 @@
-"""What Grafana is told at its start: where its data is, and which dashboards it shows."""
+"""Grafana's provisioning: its data sources and dashboards."""
 
 from mlvitals.generator.boards import board_name, boards
 from mlvitals.generator.logs import keeps_logs
@@ -7,18 +7,18 @@ from mlvitals.generator.spec.model import Spec
 from mlvitals.generator.text_files import yaml_file
 
 PROVISIONED_DASHBOARDS = "/etc/mlvitals/dashboards"
-"""Where the folder of generated dashboards is mounted, those of other systems among them."""
+"""The mount point of the folder of generated dashboards, including those of other systems."""
 
 
 _LINES = 200
-"""Of a log panel: more than anybody reads, and still quick to draw."""
+"""Lines of a log panel: more than anybody reads, and still quick to draw."""
 
 
 def provisioning_files(spec: Spec, marker: str, *, prometheus_url: str, loki_url: str) -> dict[str, str]:
-    """Grafana's provisioning folder: path within it to text.
+    """Return Grafana's provisioning folder: path within it to text.
 
     The Prometheus data source knows the scrape interval, which decides `$__rate_interval` and the smallest step of
-    panels. Loki is a data source where the system has logs; Grafana asks it only when somebody looks at them.
+    panels. Loki is a data source if the system keeps logs; Grafana queries it only when somebody opens them.
     """
     log_store = {"datasources/loki.yml": yaml_file(_provisioned(_loki(loki_url)), marker)} if keeps_logs(spec) else {}
     return {
@@ -62,7 +62,7 @@ def _loki(url: str) -> dict[str, object]:
 
 
 def _dashboards(spec: Spec) -> dict[str, object]:
-    """A provider for each dashboard of the system, for one of the whole folder would show other systems' too.
+    """Return a provider for each dashboard of the system, because one for the whole folder would show other systems' too.
 
     Grafana walks a path, and a file is a walk of one step.
     """

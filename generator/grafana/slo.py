@@ -1,4 +1,4 @@
-"""The dashboard of objectives: what is left of each error budget, and how fast it goes. Series are named as sloth's."""
+"""The dashboard of objectives: what is left of each error budget, and how fast it is spent. Series have sloth's names."""
 
 from collections.abc import Iterator, Sequence
 
@@ -15,7 +15,7 @@ _EMPTY = "No data: the rules have not recorded any budget yet, or the system has
 
 
 def budgets_left(spec: Spec, width: int, height: int) -> Signal:
-    """What is left of every budget now, one bar an objective."""
+    """Return the panel of the remaining budgets, one bar per objective."""
     remaining = selector("slo:period_error_budget_remaining:ratio", sloth_service=spec.system.name)
     return Signal(
         id="budgets_left",
@@ -38,7 +38,7 @@ def budgets_left(spec: Spec, width: int, height: int) -> Signal:
 
 
 def page(spec: Spec, signals: Sequence[Signal]) -> Page:
-    """The page, with the signals that have their place on it."""
+    """Return the page, with the signals that belong on it."""
     return Page(
         Board.SLO,
         "objectives and budgets",

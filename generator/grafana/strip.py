@@ -1,4 +1,4 @@
-"""The top strip: is anything wrong, in which layer, since when. The first thing whoever is paged sees."""
+"""The top strip: shows if anything is wrong, in which layer, and since when. The first thing that the on-call sees."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from string import ascii_uppercase
@@ -41,14 +41,14 @@ _HEALTH_HEIGHT, _FIGURES_HEIGHT = 7, 5
 _FIGURE_WIDTH = 4
 _HEALTH_WIDTH = 10
 _STATES = (("OK", GREEN), ("Warning", AMBER), ("Blind", PURPLE), ("Critical", RED))
-"""The states of a layer, by the value that `layer_state` gives; blind outranks warning, for it may hide anything."""
+"""The states of a layer, by the value of `layer_state`; blind outranks warning, because it may hide anything."""
 _WORST_FIRST = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
 _SUBJECTS = ("feature_name", "feature_source", "kpi", "slo", "stage", "status", "job")
-"""Labels that say what an alert is about."""
+"""Labels that identify the subject of an alert."""
 
 
 def strip(spec: Spec, frame: Frame) -> Sequence[core.Panel]:
-    """The panels of the strip, with ids from 1."""
+    """Return the panels of the strip, with ids from 1."""
     health = (_health(spec, frame), _history(spec, frame), _firing(spec, frame))
     figures = tuple(_figures(spec))
     boxes = flow((Size(signal.width, signal.height) for signal in figures), _HEALTH_HEIGHT)
@@ -63,7 +63,7 @@ def strip(spec: Spec, frame: Frame) -> Sequence[core.Panel]:
 
 
 def _figures(spec: Spec) -> Iterator[Signal]:
-    """What is left of the budgets, and whether the figures below are measured."""
+    """Yield panels of the remaining budgets, and of how current the values below are."""
     if spec.slos:
         yield slo.budgets_left(spec, width=COLUMNS - 3 * _FIGURE_WIDTH, height=_FIGURES_HEIGHT)
     contract = Contract(spec)
@@ -115,7 +115,7 @@ def _figure(title: str, description: str, expression: str, unit: str, *levels: L
 
 
 def watched_layers(spec: Spec) -> tuple[Layer, ...]:
-    """The layers that have signals."""
+    """Return the layers that have signals."""
     absent = {
         *((Layer.SYSTEM,) if not spec.serving.enabled else ()),
         *((Layer.BUSINESS,) if not spec.business.events else ()),
@@ -124,10 +124,10 @@ def watched_layers(spec: Spec) -> tuple[Layer, ...]:
 
 
 def layer_state(spec: Spec, layer: Layer) -> str:
-    """PromQL for the state of a layer now: an index into OK, Warning, Blind, Critical; it always has a value.
+    """Return PromQL for the current state of a layer: an index into OK, Warning, Blind, Critical; it always has a value.
 
-    No alert says nothing where nobody looks: a layer is blind while what it is watched through is not up, its
-    results are old, or the rules are not evaluated.
+    The absence of alerts means nothing without monitoring: a layer is blind while its monitoring is not up, its results
+    are out of date, or the rules are not being evaluated.
     """
     critical, warning = (
         f"max({_firing_alerts(spec, severity, layer=layer)})" for severity in (Severity.CRITICAL, Severity.WARNING)
@@ -141,7 +141,7 @@ def _firing_alerts(spec: Spec, severity: Severity, **more: str) -> str:
 
 
 def _conditions(spec: Spec, layer: Layer) -> Iterable[str]:
-    """What must be true for the silence of a layer's alerts to mean anything."""
+    """Yield the conditions under which the silence of a layer's alerts means anything."""
     success = Contract(spec).name("exporter_last_success_timestamp_seconds")
     yield f"(max({_firing_alerts(spec, Severity.NONE)}) == 1)"
     if layer is not Layer.DATA and spec.serving.enabled:
@@ -277,7 +277,7 @@ def _severity_colour(severity: Severity, colour: str) -> Json:
 
 
 def _since(spec: Spec) -> str:
-    """Since when each alert fires, in Unix milliseconds, by what people want to read about it; worst and newest first."""
+    """Return PromQL for the start of each firing alert in Unix milliseconds, by the displayed labels, worst and newest first."""
     subjects = ", ".join(f'"{label}"' for label in _SUBJECTS)
 
     def of(severity: Severity) -> str:

@@ -1,4 +1,4 @@
-"""What can be chosen at the top of a dashboard, and expressions restricted to what is chosen."""
+"""The variables at the top of a dashboard, and expressions filtered by their values."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,7 +13,7 @@ Json = dict[str, Any]
 
 DATA_SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 _ANY = "(?s).*"
-"""Any value, one with a line break or none at all included."""
+"""Any value, including one with a line break and a missing one."""
 _ON_TIME_RANGE_CHANGE = 2
 _SCRAPED_FROM_SERVING = (Producer.SERVING, Producer.PROCESS)
 _TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|`[^`]*`|(?P<name>[A-Za-z_:][\w:]*)(?P<brace>\{)?')
@@ -30,7 +30,7 @@ class Variable:
     single: bool = False
     """One value at a time, and no "All"."""
     everything: str = ""
-    """What "All" matches; without it the values that the query found, which other variables may restrict."""
+    """The matcher of "All"; without it, "All" is the values that the query returned, which other variables may filter."""
 
     @property
     def matcher(self) -> str:
@@ -42,7 +42,7 @@ class Variable:
         return f"{self.label}=~`${{{self.label}:regex}}`"
 
     def document(self) -> Json:
-        """The variable as a dashboard has it."""
+        """Return the variable as dashboard JSON."""
         everything = {"text": "All", "value": "$__all"}
         return {
             "type": "query",
@@ -62,7 +62,7 @@ class Variable:
 
 
 def data_source_variable() -> Json:
-    """The Prometheus that is asked; a fixed one would not exist elsewhere."""
+    """Return the variable of the Prometheus to query; a fixed one would not exist elsewhere."""
     return {
         "type": "datasource",
         "name": "datasource",
@@ -77,7 +77,7 @@ def data_source_variable() -> Json:
 
 
 def chosen_features(contract: Contract) -> tuple[Variable, ...]:
-    """The variables by which several features are chosen: their source, and they themselves."""
+    """Return the variables that choose several features: their source, and the features themselves."""
     info = contract.name("feature_info")
     source = Variable(
         "feature_source",
@@ -94,13 +94,13 @@ def chosen_features(contract: Contract) -> tuple[Variable, ...]:
 
 
 def chosen_feature(contract: Contract) -> tuple[Variable, ...]:
-    """The variable by which one feature is chosen."""
+    """Return the variable that chooses one feature."""
     query = f"label_values({contract.name('feature_info')}, feature_name)"
     return (Variable("feature_name", "Feature", "The feature that this page shows.", query, single=True),)
 
 
 def chosen_servers(contract: Contract) -> tuple[Variable, ...]:
-    """The variables by which model versions and serving instances are chosen."""
+    """Return the variables that choose model versions and serving instances."""
     if not contract.spec.serving.enabled:
         return ()
     up = selector("up", job=contract.spec.serving_job)
@@ -123,7 +123,7 @@ def chosen_servers(contract: Contract) -> tuple[Variable, ...]:
 
 
 def restricted(signals: Iterable[Signal], variables: Iterable[Variable], contract: Contract) -> Iterator[Signal]:
-    """The signals, their queries restricted to what the variables choose."""
+    """Yield the signals, with their queries filtered by the variables."""
     signals, matchers = tuple(signals), {variable.label: variable.matcher for variable in variables}
     records = (record.name for signal in signals for record in signal.records)
     by_series = {
@@ -144,16 +144,16 @@ def restricted(signals: Iterable[Signal], variables: Iterable[Variable], contrac
 
 
 def _labels(family: Family) -> frozenset[str]:
-    """The labels a family's series are chosen by; `instance` means that of the serving application alone."""
+    """Return the labels by which a family's series are filtered; `instance` means only that of the serving application."""
     own = {label for label in family.labels if label != "instance"}
     return frozenset({*own, "instance"} if family.producer in _SCRAPED_FROM_SERVING else own)
 
 
 def with_matchers(expression: str, wanted: Mapping[str, str]) -> str:
-    """Add matchers to every selector of the metrics that have wanted ones.
+    """Add matchers to every selector of the given metrics.
 
-    It works on tokens: metric names are told from labels and functions by their system prefix, and what stands
-    inside a string is left alone.
+    It works on tokens: metric names are distinguished from labels and functions by their system prefix, and the contents
+    of strings are left alone.
     """
 
     def widened(token: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""Who hears of an alert, how often, and in which words: Alertmanager, PagerDuty, and the cases that test the routes."""
+"""Alert routing and messages: Alertmanager, PagerDuty, and the cases that test the routes."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ TEMPLATES = "templates/notifications.tmpl"
 
 
 def routing_files(spec: Spec, signals: Sequence[Signal], marker: str) -> dict[str, str]:
-    """The files below ``stack/<system>/`` that bring alerts to people: relative path to text."""
+    """Return the files below ``stack/<system>/`` that deliver alerts to people: relative path to text."""
     files = {
         "alertmanager.yml": alertmanager_config(spec, signals, marker, TEMPLATES),
         TEMPLATES: notification_templates(marker),

@@ -1,6 +1,6 @@
 """The configuration of the Alertmanager: routes by severity and cooldown, receivers, inhibitions, mute times.
 
-Alertmanager 0.25 and newer take it; only a webhook with a ``url_file`` needs 0.26.
+Alertmanager 0.25 and newer accept it; only a webhook with a ``url_file`` needs 0.26.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from mlvitals.generator.spec.people import NOBODY
 from mlvitals.generator.text_files import yaml_file
 
 GROUP_BY = ("system", "alertname", "feature_source")
-"""Many features of one source are one notification."""
+"""Labels of a group: many features of one source are one notification."""
 
 QUIET_HOURS, MAINTENANCE = "quiet hours", "maintenance"
 
@@ -36,7 +36,7 @@ def alertmanager_config(spec: Spec, signals: Sequence[Signal], marker: str, temp
 
 
 def receiver_of(spec: Spec, severity: Severity) -> str:
-    """The name of the receiver that hears of a severity; `Severity.NONE` is the watchdog's."""
+    """Return the name of the receiver of a severity; `Severity.NONE` is the watchdog's."""
     routing = spec.routing
     named = {
         Severity.NONE: routing.watchdog,
@@ -48,7 +48,7 @@ def receiver_of(spec: Spec, severity: Severity) -> str:
 
 
 def repeat_interval(cooldown: str, group_interval: str) -> str:
-    """The cooldown, rounded up to a multiple of the group interval: Alertmanager looks at a group no more often."""
+    """Return the cooldown, rounded up to a multiple of the group interval: Alertmanager checks a group no more often."""
     step = milliseconds(group_interval)
     return duration(-(-milliseconds(cooldown) // step) * step / 1000)
 
@@ -57,7 +57,7 @@ def repeat_interval(cooldown: str, group_interval: str) -> str:
 
 
 def _root(spec: Spec, signals: Sequence[Signal]) -> dict[str, Any]:
-    """The route of everything; an alert that no route below knows still reaches whoever hears of warnings."""
+    """Return the top route; an alert that matches no route below it still reaches the receiver of warnings."""
     routing = spec.routing
     return {
         "receiver": receiver_of(spec, Severity.WARNING),
@@ -79,13 +79,13 @@ def _watchdog(spec: Spec) -> dict[str, Any]:
 
 
 def _severity(spec: Spec, signals: Sequence[Signal], severity: Severity) -> dict[str, Any]:
-    """The route of a severity with its usual cooldown, and below it one for each other that its alerts have."""
+    """Return the route of a severity with its default cooldown, and below it one for each other cooldown of its alerts."""
     muted = {"mute_time_intervals": names} if (names := _muted(spec, severity)) else {}
     interval = spec.routing.group_interval
     usual = repeat_interval(getattr(Cooldown(), severity), interval)
     alerts = (alert for signal in signals for alert in signal.alerts if alert.severity is severity)
     cooldowns = sorted({alert.cooldown for alert in alerts}, key=lambda text: (milliseconds(text), text))
-    # Alertmanager does not hand mute times down to the routes below: each states its own.
+    # Routes do not inherit mute times from the route above in Alertmanager: each states its own.
     others = [
         {"matchers": [f'cooldown="{cooldown}"'], "repeat_interval": repeat, **muted}
         for cooldown in cooldowns
@@ -101,7 +101,7 @@ def _severity(spec: Spec, signals: Sequence[Signal], severity: Severity) -> dict
 
 
 def _muted(spec: Spec, severity: Severity) -> list[str]:
-    """Planned work silences every severity, quiet hours all but the critical one."""
+    """Return the mute times of a severity: planned work silences every severity, quiet hours all but the critical one."""
     quiet = [QUIET_HOURS] if spec.routing.quiet_hours and severity is not Severity.CRITICAL else []
     return quiet + ([MAINTENANCE] if spec.routing.maintenance else [])
 

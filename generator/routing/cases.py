@@ -1,4 +1,4 @@
-"""What must become of every alert, told from the spec alone: the cases that the generated routes are tested with.
+"""The expected routing of every alert, derived from the spec alone: the test cases of the generated routes.
 
 ``amtool config routes test`` checks the receivers; repetition, grouping and silent times are checked by our own tests.
 """
@@ -15,7 +15,7 @@ from mlvitals.generator.text_files import yaml_file
 
 @dataclass(frozen=True, slots=True)
 class RouteCase:
-    """An alert's labels, and who must hear of it, how often at most, one group a what, and when not."""
+    """An alert's labels, and its expected receivers, cooldown, grouping and mute times."""
 
     labels: dict[str, str]
     receiver: str
@@ -25,7 +25,7 @@ class RouteCase:
 
 
 def route_cases(spec: Spec, signals: Sequence[Signal]) -> Iterator[RouteCase]:
-    """One case for each name, severity and cooldown of an alert, and one for an alert that is none of ours."""
+    """Yield one case for each name, severity and cooldown of an alert, and one for a foreign alert."""
     alerts = [(signal, alert) for signal in signals for alert in signal.alerts]
     distinct = {(alert.name, alert.severity, alert.cooldown): (signal, alert) for signal, alert in alerts}
     for signal, alert in distinct.values():

@@ -1,6 +1,6 @@
-"""Which alert is silent because another one says more.
+"""Inhibitions: alerts that are silent because another alert says more.
 
-Alertmanager takes a label that both alerts lack for equal, so every label that must be equal is also demanded.
+Alertmanager treats a label that both alerts lack as equal, so every label that must be equal is also required.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from mlvitals.generator.signals.signal import Incident, Signal
 from mlvitals.generator.spec.model import Severity, Spec
 
 MANY_FEATURES = "MLManyFeaturesDrifting"
-"""The alert about a source of which many features drift: it speaks for each of them."""
+"""The alert about a source of which many features drift: it covers each of them."""
 
 _MILDER = {
     Severity.CRITICAL: (Severity.WARNING, Severity.INFO),
@@ -20,7 +20,7 @@ _MILDER = {
 
 
 def inhibit_rules(spec: Spec, signals: Sequence[Signal]) -> Iterator[dict[str, Any]]:
-    """A severity silences the milder ones of the same alert; a source's alert silences those of its features."""
+    """Yield the rules: a severity silences the milder ones of the same alert; a source's alert silences those of its features."""
     for identity, names in _alerts_by_identity(signals).items():
         alerts = f'alertname=~"{"|".join(names)}"'
         present = [_system(spec), alerts, *(f'{label}=~".+"' for label in identity)]
@@ -35,7 +35,7 @@ def inhibit_rules(spec: Spec, signals: Sequence[Signal]) -> Iterator[dict[str, A
 
 
 def _alerts_by_identity(signals: Sequence[Signal]) -> dict[tuple[str, ...], list[str]]:
-    """Alerts that come in several severities, by the labels that say what an alert is about."""
+    """Return the alerts with several severities, by the labels that identify their subject."""
     alerts = [alert for signal in signals for alert in signal.alerts]
     severities: dict[str, set[Severity]] = {}
     identities: dict[str, tuple[str, ...]] = {}
@@ -52,7 +52,7 @@ def _alerts_by_identity(signals: Sequence[Signal]) -> dict[tuple[str, ...], list
 
 
 def _source_for_its_features(spec: Spec) -> Iterator[dict[str, Any]]:
-    """Never silences what is more severe than itself."""
+    """Yield a matcher of severities: an alert never silences a more severe one."""
     source = f'{SOURCE}=~".+"'
     for severity, milder in _MILDER.items():
         yield {

@@ -1,7 +1,7 @@
 """Quiet hours and maintenance windows as Alertmanager's time intervals.
 
-Alertmanager knows stretches of one day: what runs over midnight is cut there. It counts in whole minutes, and the end
-does not belong to a stretch.
+Alertmanager's intervals are within one day: an interval that runs past midnight is split there. It counts in minutes,
+and the end is not part of an interval.
 """
 
 from collections.abc import Iterable, Iterator
@@ -25,30 +25,30 @@ _MINUTE = timedelta(minutes=1)
 
 
 def quiet_times(hours: Iterable[WeeklyTime]) -> list[dict[str, Any]]:
-    """The stretches of the week that quiet hours cover. Their days are those on which they begin."""
-    return [interval for stretch in hours for interval in _weekly(stretch)]
+    """Return the intervals of the week that quiet hours cover. Their days are those on which they start."""
+    return [interval for quiet in hours for interval in _weekly(quiet)]
 
 
-def _weekly(stretch: WeeklyTime) -> Iterator[dict[str, Any]]:
-    if stretch.start < stretch.end:
-        yield _on_days(stretch, stretch.days, stretch.start, stretch.end)
+def _weekly(quiet: WeeklyTime) -> Iterator[dict[str, Any]]:
+    if quiet.start < quiet.end:
+        yield _on_days(quiet, quiet.days, quiet.start, quiet.end)
         return
-    yield _on_days(stretch, stretch.days, stretch.start, _MIDNIGHT)
-    if stretch.end != "00:00":
-        following = [_WEEK[(_WEEK.index(day) + 1) % len(_WEEK)] for day in stretch.days]
-        yield _on_days(stretch, following, "00:00", stretch.end)
+    yield _on_days(quiet, quiet.days, quiet.start, _MIDNIGHT)
+    if quiet.end != "00:00":
+        following = [_WEEK[(_WEEK.index(day) + 1) % len(_WEEK)] for day in quiet.days]
+        yield _on_days(quiet, following, "00:00", quiet.end)
 
 
-def _on_days(stretch: WeeklyTime, days: Iterable[str], start: str, end: str) -> dict[str, Any]:
+def _on_days(quiet: WeeklyTime, days: Iterable[str], start: str, end: str) -> dict[str, Any]:
     return {
         "times": [{"start_time": start, "end_time": end}],
         "weekdays": [_DAYS[day] for day in sorted(days, key=_WEEK.index)],
-        "location": stretch.timezone,
+        "location": quiet.timezone,
     }
 
 
 def maintenance_times(windows: Iterable[Maintenance]) -> list[dict[str, Any]]:
-    """The stretches of single days that maintenance windows cover, in UTC; part of a minute counts as all of it."""
+    """Return the intervals of single days that maintenance windows cover, in UTC; part of a minute counts as a full minute."""
     return [interval for window in windows for interval in _dated(window)]
 
 
@@ -68,7 +68,7 @@ def _dated(window: Maintenance) -> Iterator[dict[str, Any]]:
 
 
 def _whole_days(day: datetime, end: datetime) -> int:
-    """How many whole days from one on lie before the end and in the same month."""
+    """Return the number of full days from one on that are before the end and in the same month."""
     days = 0
     while (following := day + timedelta(days=days + 1)) <= end:
         days += 1

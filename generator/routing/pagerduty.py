@@ -15,7 +15,7 @@ from mlvitals.generator.spec.model import ContactMethod, EscalationLevel, Respon
 from mlvitals.generator.spec.people import PHONE
 
 LAST_LEVEL_MINUTES = 30
-"""How long the last level has before the policy begins again; the spec names no level after it."""
+"""The time of the last level before the policy starts again; the spec names no level after it."""
 LOOPS = 2
 
 _ODD = re.compile(r"[^A-Za-z0-9_-]")
@@ -26,7 +26,7 @@ _ADDRESSES = {
     ContactMethod.SMS: "sms_contact_method",
     ContactMethod.EMAIL: "email_contact_method",
 }
-"""What PagerDuty dials or writes to. Its app knows itself, and a Slack message is sent by its Slack integration."""
+"""Contact methods that PagerDuty dials or writes to. Its app registers itself, and its Slack integration sends messages."""
 
 
 def pagerduty_terraform(spec: Spec, marker: str) -> str:
@@ -58,12 +58,12 @@ def pagerduty_terraform(spec: Spec, marker: str) -> str:
 
 
 def literal(text: str) -> str:
-    """Text in which Terraform expands nothing."""
+    """Return text in which Terraform expands nothing."""
     return _TERRAFORM_TEMPLATE.sub(r"\1\1", text)
 
 
 def resource_names(names: Sequence[str] | dict[str, Any]) -> dict[str, str]:
-    """For each name an identifier of Terraform's: the name itself where that is one, and no two alike."""
+    """Return a unique Terraform identifier for each name: the name itself if it is a valid one."""
     given: dict[str, str] = {}
     for position, name in enumerate(names):
         wanted = _ODD.sub("_", name)
@@ -80,7 +80,7 @@ def _user(name: str, responder: Responder) -> dict[str, Any]:
 
 
 def _contacts(spec: Spec, ids: dict[str, str]) -> Iterator[tuple[str, tuple[dict[str, Any], dict[str, Any]]]]:
-    """For each address that an escalation level uses: the contact method, and the rule that uses it at once."""
+    """Yield the contact method of each address that an escalation level uses, and the rule that uses it immediately."""
     for name, responder in spec.responders.items():
         for method in _used_methods(spec, name):
             resource, kind = f"{ids[name]}_{method}", _ADDRESSES[method]
@@ -130,14 +130,14 @@ def _schedule(spec: Spec, ids: dict[str, str]) -> dict[str, Any]:
 
 
 def _policy(spec: Spec, ids: dict[str, str]) -> dict[str, Any]:
-    begins = [-(-milliseconds(level.after) // _MINUTE) for level in spec.escalation]
-    ends = [*begins[1:], begins[-1] + LAST_LEVEL_MINUTES]
+    starts = [-(-milliseconds(level.after) // _MINUTE) for level in spec.escalation]
+    ends = [*starts[1:], starts[-1] + LAST_LEVEL_MINUTES]
     return {
         "name": literal(f"{spec.title} escalation"),
         "num_loops": LOOPS,
         "rule": [
-            {"escalation_delay_in_minutes": max(1, end - begin), "target": _targets(level, ids)}
-            for level, begin, end in zip(spec.escalation, begins, ends, strict=True)
+            {"escalation_delay_in_minutes": max(1, end - start), "target": _targets(level, ids)}
+            for level, start, end in zip(spec.escalation, starts, ends, strict=True)
         ],
     }
 

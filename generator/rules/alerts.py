@@ -15,7 +15,7 @@ from mlvitals.generator.spec.model import Spec
 
 @dataclass(frozen=True, slots=True)
 class AlertRule:
-    """An alert as Prometheus gets it. Labels and annotations are texts, so that a test knows what they render to."""
+    """An alert as Prometheus gets it. Labels and annotations are `AlertText`, so that a test can render them."""
 
     alert: Alert
     layer: Layer
@@ -23,7 +23,7 @@ class AlertRule:
     annotations: dict[str, AlertText]
 
     def document(self) -> dict[str, Any]:
-        """The rule as the rules file holds it."""
+        """Return the rule as the rules file holds it."""
         keep = self.alert.timing.keep_firing_for
         return {
             "alert": self.alert.name,
@@ -36,14 +36,14 @@ class AlertRule:
 
 
 def alert_rules(spec: Spec, signals: Iterable[Signal]) -> Iterator[AlertRule]:
-    """The rule of every alert, in order of the signals."""
+    """Yield the rule of every alert, in order of the signals."""
     for signal in signals:
         for alert in signal.alerts:
             yield AlertRule(alert, signal.layer, _labels(spec, signal, alert), _annotations(spec, signal, alert))
 
 
 def _labels(spec: Spec, signal: Signal, alert: Alert) -> dict[str, AlertText]:
-    # The threshold is part of the identity: features with thresholds of their own share an alert's name and severity.
+    # The threshold is part of the identity: features with their own thresholds share an alert's name and severity.
     labels = {
         "severity": alert.severity.value,
         "system": spec.system.name,
@@ -67,12 +67,12 @@ def _annotations(spec: Spec, signal: Signal, alert: Alert) -> dict[str, AlertTex
 
 
 def runbook_place(spec: Spec, signal: Signal, alert: Alert) -> str:
-    """Where an alert's runbook entry is, below the folder of all runbooks."""
+    """Return the path of an alert's runbook entry, below the folder of all runbooks."""
     return f"{spec.system.name}/{signal.incident}.md#{alert.name.lower()}"
 
 
 def _dashboard_url(spec: Spec, alert: Alert) -> AlertText:
-    """The dashboard that shows what the alert is about: a feature's own, opened on the feature, or the main one."""
+    """Return the dashboard about the alert's subject: that of a feature, opened on the feature, or the main one."""
     board = Board.FEATURE if FEATURE in alert.url_labels else Board.MAIN
     pieces: list[str | LabelOf] = [f"{spec.links.grafana.rstrip('/')}/d/{board_uid(spec, board)}"]
     for position, name in enumerate(alert.url_labels):

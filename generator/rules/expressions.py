@@ -1,4 +1,4 @@
-"""What an expression reads: how far back, and which series."""
+"""The inputs of an expression: its lookback and its series."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from mlvitals.generator.promql import syntax_nodes
 
 
 def longest_range(expression: str, records: Mapping[str, Sequence[str]]) -> float:
-    """Seconds of samples an expression needs, those of the records it reads included.
+    """Return the seconds of samples that an expression needs, including those of the records it reads.
 
     `records` gives the expressions of the records of each name.
     """
@@ -21,7 +21,7 @@ def longest_range(expression: str, records: Mapping[str, Sequence[str]]) -> floa
 
 
 def reads_only(expression: str, series: tuple[tuple[str, Mapping[str, str]], ...]) -> bool:
-    """Whether every selector of an expression finds one of the series, each given by name and labels."""
+    """True if every selector of an expression matches one of the series, each given by name and labels."""
     return all(
         any(selector.name == name and matches(selector, labels) for name, labels in series)
         for selector in _selectors(syntax_nodes(expression))
@@ -29,7 +29,7 @@ def reads_only(expression: str, series: tuple[tuple[str, Mapping[str, str]], ...
 
 
 def looks_back(expression: str) -> bool:
-    """Whether a selector of an expression asks for another time than now."""
+    """True if a selector of an expression reads another time than now."""
     return any(node.offset is not None or node.at is not None for node in _selectors(syntax_nodes(expression)))
 
 
@@ -38,7 +38,7 @@ def _selectors(nodes: Any) -> Iterator[Any]:
 
 
 def matches(selector: Any, labels: Mapping[str, str]) -> bool:
-    """Whether a series of a vector selector's own metric has the labels it asks for."""
+    """True if a series of a vector selector's own metric has the labels that it requires."""
     return all(_holds(matcher, labels.get(matcher.name, "")) for matcher in selector.matchers.matchers)
 
 

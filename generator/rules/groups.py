@@ -11,18 +11,18 @@ from mlvitals.generator.spec.model import Spec
 from mlvitals.generator.text_files import yaml_file
 
 MAX_RULES_A_GROUP = 10
-"""Half of what is usual: groups are evaluated side by side, and each rule may read every feature several times."""
+"""Half of the usual limit: groups are evaluated in parallel, and each rule may read every feature several times."""
 LONGEST_INTERVAL = "5m"
-"""Prometheus takes a series for gone after five minutes without a sample."""
+"""Prometheus treats a series as gone after five minutes without a sample."""
 
 
 def rules_file(spec: Spec, signals: Sequence[Signal], marker: str) -> str:
-    """The rules file of a system, `marker` its first line."""
+    """Return the rules file of a system, `marker` its first line."""
     return yaml_file({"groups": list(rule_groups(spec, signals))}, marker)
 
 
 def rule_groups(spec: Spec, signals: Sequence[Signal]) -> Iterator[dict[str, Any]]:
-    """The rule groups of a system by layer, all records before the alerts that read them."""
+    """Yield the rule groups of a system by layer, all records before the alerts that read them."""
     interval = min(spec.telemetry.evaluation_interval, LONGEST_INTERVAL, key=milliseconds)
     alerts = tuple(alert_rules(spec, signals))
     alerting = ((f"{layer}-alerts", "", [one.document() for one in alerts if one.layer is layer]) for layer in Layer)
@@ -34,7 +34,7 @@ def rule_groups(spec: Spec, signals: Sequence[Signal]) -> Iterator[dict[str, Any
 
 
 def _recording(signals: Sequence[Signal]) -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
-    """The recording rules by layer and pace: the kind of group, the pace, the rules."""
+    """Yield the recording rules by layer and pace: the kind of group, the pace, the rules."""
     for layer in Layer:
         by_pace: dict[str, list[dict[str, Any]]] = {"": []}
         for record in recorded_by(layer, signals):

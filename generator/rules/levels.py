@@ -1,6 +1,6 @@
 """Rules by level, for computing their past: recording rules by what they read, then the alerts.
 
-promtool evaluates the rules of a file beside each other: what a rule reads must have been recorded by a file before.
+promtool evaluates the rules of a file independently: the records that a rule reads must come from an earlier file.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ from mlvitals.generator.text_files import yaml_file
 
 
 def level_files(spec: Spec) -> dict[str, str]:
-    """Rule files of a spec, file name to text; sorted by name they are in order of level, the alerts last."""
+    """Return the rule files of a spec, file name to text; sorted by name they are in order of level, with the alerts last."""
     rules = [rule for group in rule_groups(spec, signals(spec)) for rule in group["rules"]]
     recording, alerting = ([rule for rule in rules if kind in rule] for kind in ("record", "alert"))
     return {
@@ -24,10 +24,10 @@ def level_files(spec: Spec) -> dict[str, str]:
 
 
 def levels(rules: Iterable[Mapping[str, Any]]) -> Sequence[Sequence[Mapping[str, Any]]]:
-    """Rules grouped so that each reads records of earlier groups only.
+    """Group rules so that each reads only records of earlier groups.
 
     Raises:
-        ValueError: records that read each other in a circle.
+        ValueError: records depend on each other in a cycle.
     """
     left = list(rules)
     found: list[list[Mapping[str, Any]]] = []

@@ -1,7 +1,7 @@
 """promtool tests: every alert fires just beyond its threshold, in time, and is silent otherwise.
 
 The tests are written from the alerts' scenarios, so that a threshold, a comparison, a duration or a label that
-changes in the rules alone fails its test. All times are seconds from the begin of a test.
+changes in the rules alone fails its test. All times are seconds from the start of a test.
 """
 
 import operator
@@ -24,13 +24,13 @@ from mlvitals.generator.spec.model import Spec
 from mlvitals.generator.text_files import yaml_file
 
 QUICK = 1500
-"""Seconds up to which a test counts as quick; longer ones have a file, hence an evaluation interval, of their own."""
+"""Seconds up to which a test counts as quick; longer ones have a separate file, and so a separate evaluation interval."""
 WITHIN_HOURS = 9000
-"""Seconds up to which a test is not about history."""
+"""Seconds up to which a test does not need history."""
 
 _STEPS = (43_200, 14_400, 3600, 1800, 900, 300, 60, 30, 20, 15, 10, 5, 2, 1)
 _MOST_EVALUATIONS = {True: 150, False: 20}
-"""How often a test within hours, or one of the others, evaluates all rules at most."""
+"""The maximum number of evaluations of all rules, for tests within hours and for the others."""
 _COMPARE = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "==": operator.eq}
 
 
@@ -47,26 +47,26 @@ class _Subject:
 
     @property
     def lasting(self) -> float:
-        """How long the condition must hold."""
+        """The time for which the condition must hold."""
         return seconds(self.alert.timing.for_)
 
     @property
-    def begin(self) -> float:
-        """When the inputs change, 0 where they do not."""
+    def changed_at(self) -> float:
+        """The time when the inputs change, or 0 if they do not."""
         changes = (item.change[0] for item in self.alert.scenario(beyond(self.alert)).inputs if item.change)
         return max(changes, default=0.0)
 
     @property
     def horizon(self) -> float:
-        """When the alert can have fired."""
-        return self.begin + self.warm_up + self.lasting
+        """The earliest time at which the alert fires."""
+        return self.changed_at + self.warm_up + self.lasting
 
 
 def test_files(spec: Spec, signals: Sequence[Signal], marker: str) -> dict[str, str]:
-    """The promtool tests of all alerts: file name to text.
+    """Return the promtool tests of all alerts: file name to text.
 
-    promtool evaluates all rules at one interval a file. Alerts that look back for hours, or for days, therefore have a
-    file of their own, whose interval is long.
+    promtool evaluates all rules of a file at one interval. Alerts that look back for hours, or for days, therefore have a
+    separate file with a long interval.
     """
     subjects = tuple(_subjects(spec, signals))
     files = {
@@ -99,7 +99,7 @@ def _subjects(spec: Spec, signals: Sequence[Signal]) -> Iterator[_Subject]:
 
 
 def _step(subjects: Sequence[_Subject]) -> int:
-    """The seconds from one evaluation to the next.
+    """Return the seconds between evaluations.
 
     The longest step that meets the inputs' changes, gives each range four samples and meets each `for`; the last
     two give way, in reverse order, where a test would take too many evaluations.
@@ -107,7 +107,7 @@ def _step(subjects: Sequence[_Subject]) -> int:
     longest = max(subject.horizon for subject in subjects)
     shortest_affordable = longest / _MOST_EVALUATIONS[longest <= WITHIN_HOURS]
     ranges = [subject.warm_up for subject in subjects if subject.warm_up]
-    meeting = [step for step in _STEPS if all(subject.begin % step == 0 for subject in subjects)] or [1]
+    meeting = [step for step in _STEPS if all(subject.changed_at % step == 0 for subject in subjects)] or [1]
     affordable = [step for step in meeting if step >= shortest_affordable] or meeting[:1]
     sampling = [step for step in affordable if all(4 * step <= length for length in ranges)] or affordable[-1:]
     exact = [step for step in sampling if all(subject.lasting % step == 0 for subject in subjects)]
@@ -118,14 +118,14 @@ def _step(subjects: Sequence[_Subject]) -> int:
 
 
 def beyond(alert: Alert) -> float:
-    """A value just beyond the threshold, at which the alert holds."""
+    """Return a value just beyond the threshold, at which the alert holds."""
     if alert.comparison in {"==", ">="}:
         return alert.threshold
     return _near(alert, 1 if alert.comparison == ">" else -1)
 
 
 def _silent_values(alert: Alert) -> Iterator[tuple[str, float]]:
-    """Values at which an alert is silent, each with its place."""
+    """Yield values at which an alert is silent, each with its place."""
     if alert.comparison == "==":
         yield "off", 0.0 if alert.threshold else 1.0
         return
@@ -136,13 +136,13 @@ def _silent_values(alert: Alert) -> Iterator[tuple[str, float]]:
 
 
 def _is_carried(alert: Alert) -> bool:
-    """Whether an input carries the value itself, so that no arithmetic can move it off the threshold."""
+    """True if an input carries the value itself, so that no arithmetic can move it off the threshold."""
     value = beyond(alert)
     return any(item.value == value and not item.slope for item in alert.scenario(value).inputs)
 
 
 def _near(alert: Alert, sign: int) -> float:
-    """A value beside the threshold that is written the same way whatever the last bits of the computed one are."""
+    """Return a value near the threshold that is written the same way whatever the last bits of the computed one are."""
     limit, resolution = Decimal(repr(alert.threshold)), Decimal(repr(alert.resolution))
     distance = sign * resolution * (abs(limit) or 1)
     candidates = [float(limit + distance * share / 10) for share in (10, 11, 12, 13, 14)]
@@ -159,7 +159,7 @@ def _is_stable(value: float, form: Format) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Phase:
-    """A stretch of a test, from `start` until the next: the inputs, and the value the alerts then see, if any."""
+    """A phase of a test, from `start` until the next one: the inputs, and the value that the alerts then see, if any."""
 
     start: int
     scenario: Scenario
@@ -167,7 +167,7 @@ class _Phase:
 
 
 def _tests(subject: _Subject, subjects: Sequence[_Subject], step: int) -> Iterator[dict[str, Any]]:
-    """The tests of one alert on its own inputs: one after the other in one test where possible, which is faster."""
+    """Yield the tests of one alert on its own inputs: combined in a single test if possible, which is faster."""
     alert = subject.alert
     firing = alert.scenario(beyond(alert))
     if not firing.inputs:
@@ -175,12 +175,12 @@ def _tests(subject: _Subject, subjects: Sequence[_Subject], step: int) -> Iterat
     title = f"{alert.name} {alert.severity}, threshold {number(alert.threshold)}"
     family = tuple(other for other in subjects if _is_sibling(other.alert, alert, firing))
     values = [*_silent_values(alert), ("beyond", beyond(alert))]
-    lasting, begin = _whole(subject.lasting, step), _whole(subject.begin, step)
-    # What is compared with the time before the change must not meet the change itself there.
-    fits = not begin or len(values) * (lasting + step) <= begin
+    lasting, changed_at = _whole(subject.lasting, step), _whole(subject.changed_at, step)
+    # A comparison with the time before the change must not read the change itself.
+    fits = not changed_at or len(values) * (lasting + step) <= changed_at
     if fits and not subject.warm_up and _keep_their_series([alert.scenario(value) for _, value in values]):
         phases = [
-            _Phase(begin + position * (lasting + step), alert.scenario(value), value)
+            _Phase(changed_at + position * (lasting + step), alert.scenario(value), value)
             for position, (_, value) in enumerate(values)
         ]
         waiting = _before(phases[-1].start + subject.lasting, step)
@@ -191,20 +191,20 @@ def _tests(subject: _Subject, subjects: Sequence[_Subject], step: int) -> Iterat
     else:
         yield from _separate_tests(title, subject, family, values, step)
     if alert.gated:
-        phase = _Phase(begin, alert.gated(beyond(alert)), None)
-        fired = _whole(subject.begin + subject.warm_up + step, step) + lasting
+        phase = _Phase(changed_at, alert.gated(beyond(alert)), None)
+        fired = _whole(subject.changed_at + subject.warm_up + step, step) + lasting
         yield _test(f"{title}: silent beyond it where its gate holds it back", [phase], family, step, [fired])
 
 
 def _separate_tests(
     title: str, subject: _Subject, family: Sequence[_Subject], values: Iterable[tuple[str, float]], step: int
 ) -> Iterator[dict[str, Any]]:
-    """Tests that each start anew, because a range would mix the samples of two values."""
+    """Yield tests that each start over, because a range would mix the samples of two values."""
     alert = subject.alert
     firing = alert.scenario(beyond(alert))
     counting = any(_is_counter(item) for item in firing.inputs)
-    earliest = subject.begin or (step if counting else 0)
-    steady = _whole(max(subject.begin + subject.warm_up, earliest), step)
+    earliest = subject.changed_at or (step if counting else 0)
+    steady = _whole(max(subject.changed_at + subject.warm_up, earliest), step)
     fired = steady + _whole(subject.lasting, step)
     waiting = _before(earliest + subject.lasting, step)
     for place, value in values:
@@ -214,29 +214,29 @@ def _separate_tests(
             yield _test(f"{title}: firing beyond it after for", [phase], family, step, times)
         else:
             yield _test(f"{title}: silent {place} it", [phase], family, step, [fired])
-    if counting and alert.threshold:  # exactly at a threshold of 0 there was none either
+    if counting and alert.threshold:  # at a threshold of exactly 0 there was no traffic either
         idle = replace(firing, inputs=tuple(_idle(item) for item in firing.inputs))
         yield _test(f"{title}: silent without traffic", [_Phase(steady, idle, None)], family, step, [fired])
 
 
 def _whole(time: float, step: int) -> int:
-    """The first evaluation at or after a time."""
+    """Return the first evaluation at or after a time."""
     return step * ceil(time / step)
 
 
 def _before(time: float, step: int) -> int:
-    """The last evaluation before a time."""
+    """Return the last evaluation before a time."""
     return max(0, _whole(time, step) - step)
 
 
 def _keep_their_series(scenarios: Sequence[Scenario]) -> bool:
-    """Whether the scenarios differ in nothing but the values of constant series."""
+    """True if the scenarios differ only in the values of constant series."""
     series_of = {tuple((item.metric, *sorted(item.labels.items())) for item in one.inputs) for one in scenarios}
     return len(series_of) == 1 and not any(item.slope for one in scenarios for item in one.inputs)
 
 
 def _is_sibling(other: Alert, alert: Alert, scenario: Scenario) -> bool:
-    """Whether another severity or threshold of the same alert sees the same value in a scenario."""
+    """True if another severity or threshold of the same alert sees the same value in a scenario."""
     if other.name != alert.name or other.expression == alert.expression:
         return other.name == alert.name
     return reads_only(other.expression, tuple((item.metric, item.labels) for item in scenario.inputs))
@@ -245,7 +245,7 @@ def _is_sibling(other: Alert, alert: Alert, scenario: Scenario) -> bool:
 def _test(
     name: str, phases: Sequence[_Phase], family: Sequence[_Subject], step: int, times: Sequence[int]
 ) -> dict[str, Any]:
-    """A test of the alerts of one name, checked at some times."""
+    """Return a test of the alerts of one name, checked at some times."""
     inputs = zip(*(phase.scenario.inputs for phase in phases), strict=True)
     starts = [phase.start for phase in phases]
     return {
@@ -260,7 +260,7 @@ def _test(
 
 
 def _without_data(subjects: Sequence[_Subject], step: int) -> dict[str, Any]:
-    """One test of all alerts: without any series only alerts about absence fire."""
+    """Return one test of all alerts: without any series, only alerts about absence fire."""
     time = _whole(max(subject.lasting for subject in subjects), step)
     families: dict[str, list[_Subject]] = {}
     for subject in subjects:
@@ -282,7 +282,7 @@ def _absent(subject: _Subject, time: float) -> dict[str, Any]:
 
 
 def _firing(family: Iterable[_Subject], phases: Sequence[_Phase], time: float) -> list[dict[str, Any]]:
-    """The alerts of a family that fire: severities and thresholds share a name, so several may."""
+    """Return the firing alerts of a family: severities and thresholds share a name, so several may fire."""
     reached = [phase for phase in phases if phase.start <= time]
     return [
         _expected(member, reached[-1].scenario, reached[-1].value, time)
@@ -295,7 +295,7 @@ def _firing(family: Iterable[_Subject], phases: Sequence[_Phase], time: float) -
 
 
 def _holds_since(alert: Alert, phases: Iterable[_Phase]) -> int | None:
-    """The start of the first of the last phases through which an alert's condition holds."""
+    """Return the time since which an alert's condition has held without a break, or None."""
     since = None
     for phase in phases:
         holds = phase.value is not None and _COMPARE[alert.comparison](phase.value, alert.threshold)
@@ -304,7 +304,7 @@ def _holds_since(alert: Alert, phases: Iterable[_Phase]) -> int | None:
 
 
 def _expected(subject: _Subject, scenario: Scenario, value: float, time: float) -> dict[str, Any]:
-    """A firing alert as promtool compares it: all labels and the rendered annotations."""
+    """Return a firing alert as promtool compares it: all labels and the rendered annotations."""
     samples = tuple(Sample(item.metric, item.labels, _at(item, time)) for item in scenario.inputs)
     situation = Situation(value, scenario.labels, samples)
     labels = {**scenario.labels, **_rendered(subject.rule.labels, situation)}
@@ -336,7 +336,7 @@ def _at(item: Input, time: float) -> float:
 
 
 def _values(phases: Sequence[Input], starts: Sequence[int], step: int, end: int) -> str:
-    """The samples of a series until `end`, given as its input in each phase; in promtool ``1x3`` is four samples."""
+    """Return the samples of a series until `end`, given as its input in each phase; in promtool ``1x3`` is four samples."""
     first = phases[0]
     if first.slope:
         sign = "+" if first.slope > 0 else "-"

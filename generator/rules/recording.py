@@ -1,4 +1,4 @@
-"""Recording rules: what several rules and panels read is computed once."""
+"""Recording rules: expressions that several rules and panels read are computed once."""
 
 from collections.abc import Iterable, Sequence
 from graphlib import TopologicalSorter
@@ -8,11 +8,11 @@ from mlvitals.generator.promql import metric_names
 from mlvitals.generator.signals.signal import Layer, Record, Signal
 
 _Identity = tuple[str, tuple[tuple[str, str], ...]]
-"""The name and the fixed labels of a record: no two may share both."""
+"""Return the name and the fixed labels of a record: no two records may share both."""
 
 
 def records_of(signals: Iterable[Signal]) -> tuple[Record, ...]:
-    """Every record once, each after those it reads.
+    """Return every record once, each after those it reads.
 
     Raises:
         ValueError: two records share a name and labels but not an expression.
@@ -33,7 +33,7 @@ def records_of(signals: Iterable[Signal]) -> tuple[Record, ...]:
 
 
 def expressions_by_name(records: Iterable[Record]) -> dict[str, tuple[str, ...]]:
-    """The expressions of the records of each name."""
+    """Return the expressions of the records of each name."""
     found: dict[str, tuple[str, ...]] = {}
     for record in records:
         found[record.name] = (*found.get(record.name, ()), record.expression)
@@ -41,13 +41,13 @@ def expressions_by_name(records: Iterable[Record]) -> dict[str, tuple[str, ...]]
 
 
 def recorded_by(layer: Layer, signals: Sequence[Signal]) -> list[Record]:
-    """The records that signals of the layer were the first to ask for."""
+    """Return the records that signals of this layer use first."""
     owner = {_identity(record): signal.layer for signal in reversed(signals) for record in signal.records}
     return [record for record in records_of(signals) if owner[_identity(record)] is layer]
 
 
 def recording_rule(record: Record) -> dict[str, Any]:
-    """A record as the rules file holds it."""
+    """Return a record as the rules file holds it."""
     labels = {"labels": dict(record.labels)} if record.labels else {}
     return {"record": record.name, "expr": record.expression, **labels}
 

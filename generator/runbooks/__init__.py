@@ -1,4 +1,4 @@
-"""Runbooks: one page an incident type, with this system's queries and one entry an alert, and an index of it all."""
+"""Runbooks: one page per incident type, with this system's queries and one entry per alert, and an index."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from mlvitals.generator.spec.model import Spec
 
 
 def runbook_pages(spec: Spec, signals: Sequence[Signal], marker: str) -> dict[str, str]:
-    """The index, a page an incident type that has alerts, one about people: file name to Markdown under `marker`."""
+    """Return the index, one page per incident type with alerts, and that on escalation: file name to Markdown."""
     alerting = {signal.incident for signal in signals if signal.alerts}
     pages = {f"{incident}.md": page(spec, incident, signals, marker) for incident in Incident if incident in alerting}
     people = {escalation.NAME: escalation.escalation_page(spec, marker)} if spec.escalation else {}

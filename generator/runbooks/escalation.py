@@ -1,4 +1,4 @@
-"""The page about people: who is told when, by which way, and who is on call."""
+"""The page on escalation: who is notified when and how, and who is on call."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -23,7 +23,7 @@ _DAY = timedelta(days=1)
 
 
 def escalation_page(spec: Spec, marker: str) -> str:
-    """The escalation policy and the rotation as Markdown; it looks at no clock."""
+    """Return the escalation policy and the rotation as Markdown, independent of the current time."""
     parts = [
         f"<!-- {marker} -->",
         f"# {escape(spec.title)}: escalation and on-call",
@@ -51,7 +51,7 @@ _HAND_OVER = (
 
 
 def levels_table(spec: Spec) -> str:
-    """Who is told when nobody has answered, and how."""
+    """Return the table of levels: who is notified if nobody has answered, and how."""
     return table(
         ("Level", "Who", "Unacknowledged for", "How", "Contacts"),
         (
@@ -99,14 +99,16 @@ def _rotation(spec: Spec) -> Iterator[str]:
 
 
 def shifts(spec: Spec, count: int) -> Iterator[tuple[datetime, str]]:
-    """The first shifts: when each begins, in the rotation's time zone, and whose it is.
+    """Yield the first shifts: the start of each in the rotation's time zone, and its responder.
 
-    Shifts of whole days change at the same time of day all year; shorter ones after as many hours.
+    Shifts of full days change at the same time of day all year; shorter ones after that many hours.
     """
     on_call = spec.on_call
     start = datetime.fromisoformat(on_call.start)
     zone, length = ZoneInfo(on_call.timezone), span(on_call.shift)
     for turn in range(count):
         same_time_of_day = not length % _DAY
-        begin = start.astimezone(zone) + turn * length if same_time_of_day else (start + turn * length).astimezone(zone)
-        yield begin, on_call.rotation[turn % len(on_call.rotation)]
+        shift_start = (
+            start.astimezone(zone) + turn * length if same_time_of_day else (start + turn * length).astimezone(zone)
+        )
+        yield shift_start, on_call.rotation[turn % len(on_call.rotation)]

@@ -1,4 +1,4 @@
-"""What is known about each incident type, whatever the system: the words of its runbook."""
+"""The general part of each runbook: texts on each incident type that are the same for all systems."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from mlvitals.generator.signals.signal import Incident
 
 @dataclass(frozen=True, slots=True)
 class Mitigation:
-    """A way to stop the damage, when it is the right one, and how long it takes to show."""
+    """A mitigation, when to use it, and how long it takes to show."""
 
     action: str
     when: str
@@ -16,7 +16,7 @@ class Mitigation:
 
 @dataclass(frozen=True, slots=True)
 class RootCause:
-    """A category of root causes of ML incidents: what speaks for it, and how to make sure."""
+    """A category of root causes of ML incidents: its evidence, and how to verify it."""
 
     name: str
     signs: str
@@ -34,13 +34,13 @@ class Guide:
     mitigations: tuple[Mitigation, ...]
     root_causes: tuple[str, ...]
     page_at_once: str
-    """When to escalate without waiting."""
+    """The condition for escalating immediately."""
     in_windows: bool
-    """Its figures change with the measured windows, not with every scrape."""
+    """True if its metrics change with the measured windows, not with every scrape."""
     in_sources: bool = False
-    """Its figures change with the runs of the pipelines."""
+    """True if its metrics change with the runs of the pipelines."""
     asks_bins: bool = False
-    """The results database says which bins moved."""
+    """True if the results database shows which bins changed."""
 
 
 ROOT_CAUSES = (
@@ -82,7 +82,7 @@ ROOT_CAUSES = (
         "Check the model's age and the last training run; compare with a model trained today.",
     ),
 )
-"""The categories in which a root cause is looked for, and by which post-mortems are counted."""
+"""The categories of root causes, by which post-mortems are counted."""
 
 _FEATURE_DRIFT = Guide(
     title="Feature drift",

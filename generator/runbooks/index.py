@@ -1,4 +1,4 @@
-"""The front page of a system's runbooks: everything that is watched, in one table a layer."""
+"""The front page of a system's runbooks: all signals, in one table per layer."""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,7 +12,7 @@ _WORDS = {">": "above", ">=": "at least", "<": "below", "==": "at"}
 
 
 def index_page(spec: Spec, signals: Sequence[Signal], marker: str) -> str:
-    """All signals with their alerts, each linked to its runbook entry, as Markdown."""
+    """Return all signals with their alerts, each linked to its runbook entry, as Markdown."""
     parts = [
         f"<!-- {marker} -->",
         f"# {escape(spec.title)}: signals",

@@ -8,7 +8,7 @@ _LINE_START = re.compile(r"^(\d+)([.)])|^([-+=:])")
 
 
 def escape(text: str) -> str:
-    """Text on one line that no Markdown or HTML reader takes for markup."""
+    """Return text on one line that no Markdown or HTML reader interprets as markup."""
     line = " ".join(text.split())
     escaped = _SPECIAL.sub(lambda found: f"&{_ENTITIES[found[0]]};" if found[0] in _ENTITIES else f"\\{found[0]}", line)
     return _LINE_START.sub(lambda found: f"{found[1] or ''}\\{found[2] or found[3]}", escaped)
@@ -18,7 +18,7 @@ _ENTITIES = {"<": "lt", ">": "gt", "&": "amp"}
 
 
 def block(code: str, language: str = "") -> str:
-    """A code block, fenced longer than any run of backticks inside."""
+    """Return a code block, fenced longer than any run of backticks inside."""
     fence = "`" * max(3, _longest_run(code) + 1)
     return f"{fence}{language}\n{code.rstrip()}\n{fence}"
 
@@ -28,16 +28,16 @@ def _longest_run(code: str) -> int:
 
 
 def bullets(items: Iterable[str]) -> str:
-    """A list; the items are Markdown."""
+    """Return a list; the items are Markdown."""
     return "\n".join(f"- {item}" for item in items)
 
 
 def numbered(items: Iterable[str]) -> str:
-    """A numbered list; the items are Markdown."""
+    """Return a numbered list; the items are Markdown."""
     return "\n".join(f"{position}. {item}" for position, item in enumerate(items, start=1))
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table; the cells are Markdown."""
+    """Return a table; the cells are Markdown."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,4 +1,4 @@
-"""A runbook page: the guide of an incident type, filled with one system's figures, queries and people."""
+"""A runbook page: the guide of an incident type, filled in with one system's numbers, queries and people."""
 
 from collections.abc import Iterator, Sequence
 from urllib.parse import quote
@@ -29,7 +29,7 @@ LIMIT 48;"""
 
 
 def page(spec: Spec, incident: Incident, signals: Sequence[Signal], marker: str) -> str:
-    """The page of one incident type as Markdown."""
+    """Return the page of one incident type as Markdown."""
     guide = GUIDES[incident]
     watched = [signal for signal in signals if signal.incident is incident]
     parts = [
@@ -91,7 +91,7 @@ def _queries(spec: Spec, signals: Sequence[Signal]) -> Iterator[str]:
 
 
 def _runnable(spec: Spec, query: Query) -> str:
-    """A panel's query without Grafana's variables."""
+    """Return a panel's query without Grafana's variables."""
     text = query.expression.replace("$__rate_interval", spec.telemetry.rate_window)
     return text.replace("$__range", _LOOK_BACK).replace("$__interval", _RESOLUTION)
 
@@ -109,7 +109,7 @@ def _top_bins(spec: Spec) -> str:
 
 
 def _dashboards(spec: Spec, incident: Incident, signals: Sequence[Signal]) -> Iterator[str]:
-    """Links that open the dashboard on the right time and, where features are concerned, on one feature."""
+    """Yield links that open the dashboard at the right time and, for features, on one feature."""
     yield "### Dashboard"
     spans = (("the last 6 hours", "now-6h"), ("the last 2 days", "now-2d"), ("the last 30 days", "now-30d"))
     panels = ", ".join(escape(signal.title) for signal in signals)
@@ -200,7 +200,7 @@ def _message(spec: Spec, guide: Guide) -> str:
 
 
 def _alerts(signals: Sequence[Signal]) -> Iterator[str]:
-    """One section a name, which is its anchor: severities, thresholds and figures of the same alert share it."""
+    """Yield one section per alert name, which is its anchor: all severities, thresholds and metrics of the alert share it."""
     for name in dict.fromkeys(alert.name for signal in signals for alert in signal.alerts):
         watching = [signal for signal in signals if any(alert.name == name for alert in signal.alerts)]
         alerts = [alert for signal in watching for alert in signal.alerts if alert.name == name]

@@ -1,4 +1,4 @@
-"""Everything that is watched: each signal becomes a panel, its alerts, their tests and a runbook entry."""
+"""All signals: each becomes a panel, its alerts, their tests and a runbook entry."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ from mlvitals.generator.spec.model import Spec
 
 
 def signals(spec: Spec) -> tuple[Signal, ...]:
-    """All signals of a system, from the business layer down."""
+    """Return all signals of a system, from the business layer down."""
     of_model = tuple(model_signals(spec))
     feature_drift = next(signal.alerts for signal in of_model if signal.id == "feature_drift")
     watched = (
@@ -37,5 +37,5 @@ def signals(spec: Spec) -> tuple[Signal, ...]:
 
 
 def _with_enabled_alerts(signal: Signal) -> Signal:
-    """What the spec disables is still drawn, and alerts nobody."""
+    """Drop the alerts that the spec disables; the panel stays."""
     return replace(signal, alerts=tuple(alert for alert in signal.alerts if alert.timing.enabled))

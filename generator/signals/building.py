@@ -1,4 +1,4 @@
-"""What the five layers share in making signals: queries over features, alerts at levels and beyond noise, test inputs."""
+"""Shared builders of signals: queries over features, alerts at levels and beyond noise, test inputs."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -29,19 +29,19 @@ SOURCE = "feature_source"
 
 @dataclass(frozen=True, slots=True)
 class FeatureThreshold:
-    """A threshold, and the features it is for."""
+    """A threshold and the features it applies to."""
 
     severity: Severity
     value: float
     names: tuple[str, ...]
     matcher: str
-    """Selects these features; empty where they are all features of the system."""
+    """Selects these features; empty if they are all features of the system."""
 
 
 def feature_thresholds(
     spec: Spec, policy: AlertPolicy, own: Callable[[Feature], Levels | None], names: Iterable[str]
 ) -> Iterator[FeatureThreshold]:
-    """Group features by the threshold that holds for each: its own where the spec gives one, else the policy's."""
+    """Group features by their threshold: their own if the spec gives one, otherwise the policy's."""
     names = tuple(names)
     for severity in ALERTING:
         groups: dict[float, list[str]] = {}
@@ -55,51 +55,51 @@ def feature_thresholds(
 
 
 def same_for_all(policy: AlertPolicy, example: str) -> Iterator[FeatureThreshold]:
-    """The levels of a policy, whatever the feature; tests look at the example."""
+    """Yield the levels of a policy for all features; tests use the example."""
     for level in levels(policy):
         yield FeatureThreshold(level.severity, level.value, (example,), "")
 
 
 def by_feature(metric: str, *matchers: str) -> str:
-    """One series a feature, whichever instance of the exporter reported it."""
+    """Return PromQL for one series per feature, whichever instance of the exporter reported it."""
     return f"max by ({FEATURE}) ({matching(metric, *filter(None, matchers))})"
 
 
 def thinned_by_feature(metric: str) -> Record:
-    """A feature's figure, one series whichever instance reported it, thinned for panels."""
+    """Return a record of a feature metric, one series per feature, thinned for panels."""
     return Record(f"{FEATURE}:{metric}:max", by_feature(metric), every=THINNED)
 
 
 def thinned_highest(metric: str) -> Record:
-    """The highest figure of all features, thinned for panels."""
+    """Return a record of the highest value of all features, thinned for panels."""
     return Record(f"system:{metric}:max", f"max({metric})", every=THINNED)
 
 
 def with_noise(metric: str, legend: str) -> tuple[Query, Query]:
-    """A figure of the whole system, and what noise alone exceeds."""
+    """Return queries of a metric of the whole system and of its noise floor."""
     return Query(f"max({metric})", legend), Query(f"max({metric}_critical_value)", "Noise floor", dimmed=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """The features, or whatever has a figure each, that were worst in the shown range: the same ones over all of it.
+    """The features, or other series, that were worst in the displayed range: the same ones over all of it.
 
     A month of a thinned record of 1000 features takes Prometheus half a second to read. To rank them too by reading it
-    would take as much again, so each hour's worst is recorded beside it.
+    would take the same time again, so each hour's worst is recorded too.
     """
 
     record: Record
-    """A figure, one series for each."""
+    """The ranked metric, one series for each."""
     distance: str = "{series}"
-    """By what it is ranked, such as ``abs({series})``."""
+    """The expression to rank by, such as ``abs({series})``."""
     by: str = FEATURE
     """The labels by which its series differ."""
     count: int = 10
-    """How many are shown."""
+    """Number of series shown."""
 
     @property
     def records(self) -> tuple[Record, Record]:
-        """What the panel reads."""
+        """The records that the panel reads."""
         return self.record, self._hourly
 
     @property
@@ -108,13 +108,13 @@ class Ranking:
 
     def _peak(self, span: str, at: str = "") -> str:
         figure = self.distance.format(series=self.record.name)
-        # Anything but a bare series has to be evaluated step by step.
+        # Anything but a plain series has to be evaluated step by step.
         steps = "" if figure == self.record.name else f":{THINNED}"
         return f"max_over_time({figure}[{span}{steps}]{at})"
 
     @property
     def worst(self) -> str:
-        """The figure of those that rank highest; the hour that is not recorded yet is looked at itself."""
+        """PromQL for the series that rank highest; the hour that is not recorded yet is evaluated directly."""
         recorded = f"max_over_time({self._hourly.name}[$__range] @ end())"
         newest = f'label_replace({self._peak(_PEAKS, " @ end()")}, "newest", "yes", "", "")'
         highest = f"topk({self.count}, max by ({self.by}) ({recorded} or {newest}))"
@@ -127,20 +127,20 @@ class Ranking:
 
 
 _PEAKS = "1h"
-"""Longer than any lookback: these records are read over ranges alone."""
+"""Longer than any lookback: these records are read only over ranges."""
 
 
 # ---------------------------------------------------------------- alerts
 
 
 Describe = Callable[[str], tuple[Piece | str, ...]]
-"""The words of a description, given how a level is exceeded: ``above the warning threshold 0.1``."""
+"""Builds a description from the phrase for an exceeded level: ``above the warning threshold 0.1``."""
 _QUIET = 0.001
-"""What noise alone exceeds in a test that it must not hold back."""
+"""The noise floor in a test in which it must not suppress the alert."""
 
 
 def exceeds(level: Level | FeatureThreshold, form: Format, side: str = "above") -> str:
-    """The words for a value beyond a level: ``above the warning threshold 0.1``."""
+    """Return the phrase for a value beyond a level: ``above the warning threshold 0.1``."""
     return f"{side} the {level.severity} threshold {threshold(level.value, form)}"
 
 
@@ -158,7 +158,7 @@ def at_levels(
     resolution: float = 0.001,
     labels: tuple[tuple[str, str], ...] = (),
 ) -> tuple[Alert, ...]:
-    """An alert at each level of a policy."""
+    """Return an alert at each level of a policy."""
     return tuple(
         Alert(
             name=name,
@@ -190,16 +190,16 @@ def beyond_noise(
     form: Format = Format.NUMBER,
     context: tuple[Input, ...] = (),
 ) -> tuple[Alert, ...]:
-    """Alerts on a figure of the whole system that must exceed both a level and its own noise.
+    """Return alerts on a metric of the whole system that must exceed both a level and its own noise.
 
     Args:
         policy: the levels.
-        metric: the figure; what noise alone exceeds is published beside it.
+        metric: the metric; its noise floor is published as a second metric.
         name: of the alert.
         summary: of the alert.
         describe: its description.
-        expression: what is compared, where that is not the highest value of any instance.
-        form: how the figure is written.
+        expression: the compared expression, if it is not the highest value of any instance.
+        form: the format of the value.
         context: series that the description looks up, for tests.
     """
     noise, compared = f"{metric}_critical_value", expression or f"max({metric})"
@@ -222,16 +222,16 @@ def beyond_noise(
 
 @dataclass(frozen=True, slots=True)
 class FeatureFigure:
-    """A figure of each feature: the same series for its panel, its alerts and their tests."""
+    """A metric of each feature: the same series for its panel, its alerts and their tests."""
 
     contract: Contract
     family: str
     """The short name."""
     form: Format = Format.NUMBER
     noisy: bool = False
-    """The exporter publishes beside it what noise alone exceeds."""
+    """True if the exporter also publishes its noise floor."""
     signed: bool = False
-    """It is as bad to either side of 0."""
+    """True if it is equally bad on either side of 0."""
     resolution: float = 0.001
     context: Callable[[str], tuple[Input, ...]] = lambda _: ()
     """Series of a feature that the description looks up, for tests."""
@@ -243,11 +243,11 @@ class FeatureFigure:
 
     @property
     def noise(self) -> str:
-        """The full name of what noise alone exceeds."""
+        """The full name of its noise floor."""
         return f"{self.metric}_critical_value"
 
     def ranking(self, distance: str = "{series}") -> Ranking:
-        """The features that are worst by it."""
+        """Return the ranking of the worst features by it."""
         return Ranking(thinned_by_feature(self.metric), distance)
 
     def alerts(
@@ -261,15 +261,15 @@ class FeatureFigure:
         after: tuple[Piece, ...] = (),
         labels: tuple[tuple[str, str], ...] = (),
     ) -> tuple[Alert, ...]:
-        """An alert at the threshold of each group of features: beyond it, and beyond the noise where there is some.
+        """Return an alert at the threshold of each group of features; the value must also exceed the noise floor, if any.
 
         Args:
             policy: the timing.
-            groups: features by the thresholds that hold for them.
+            groups: features by their thresholds.
             name: of the alert.
             summary: of the alert.
-            describe: what stands between the feature and its source.
-            after: what stands behind the source.
+            describe: the text between the feature and its source.
+            after: the text after the source.
             labels: fixed labels of the alert.
         """
         size = f"abs({self.metric})" if self.signed else self.metric
@@ -308,7 +308,7 @@ class FeatureFigure:
         after: tuple[Piece, ...] = (),
         labels: tuple[tuple[str, str], ...] = (),
     ) -> Alert:
-        """One alert. In its tests the noise is `quiet`, and `loud` where it holds the alert back."""
+        """Return one alert. In its tests the noise floor is `quiet`, or `loud` where it suppresses the alert."""
         spec, example = self.contract.spec, group.names[0]
 
         def scenario(value: float, noise: float = quiet) -> Scenario:
@@ -338,30 +338,30 @@ class FeatureFigure:
         )
 
 
-# ---------------------------------------------------------------- what alerts carry and tell
+# ---------------------------------------------------------------- labels and texts of alerts
 
 
 def with_source(contract: Contract) -> str:
-    """The suffix that gives a feature's alert the label of its source."""
+    """Return the suffix that gives a feature's alert the label of its source."""
     info = contract.name("feature_info")
     return f"* on ({FEATURE}) group_left ({SOURCE}) max by ({FEATURE}, {SOURCE}) ({info})"
 
 
 def feature_labels(spec: Spec, name: str) -> dict[str, str]:
-    """The labels that survive on a feature's alert."""
+    """Return the labels that remain on a feature's alert."""
     source = spec.features[name].source
     return {FEATURE: name, **({SOURCE: source} if source else {})}
 
 
 def feature_info_input(contract: Contract, name: str) -> Input:
-    """The info series that a feature's alert is joined with."""
+    """Return the info series that a feature's alert is joined with."""
     spec = contract.spec
     labels = {**feature_labels(spec, name), "feature_type": spec.features[name].type.value}
     return Input(contract.name("feature_info"), labels, 1)
 
 
 def top_bin_text(prefix: str, by: tuple[str, ...]) -> Piece:
-    """The sentence about the bin that moved most: its range and both its shares."""
+    """Return the sentence about the bin that changed most: its range and both its shares."""
     first = {"rank": "1"}
     current = Found(
         f"{prefix}_top_bin_current_ratio", by, first, (Literal(" to "), FoundValue(Format.PERCENT), Literal(" now."))
@@ -382,19 +382,19 @@ def top_bin_text(prefix: str, by: tuple[str, ...]) -> Piece:
 
 
 def drift_kind_text(contract: Contract) -> Piece:
-    """The sentence about the kind of drift of the last window."""
+    """Return the sentence about the drift type of the last window."""
     return Found(
         contract.name("drift_type"), (), {}, (Literal(" Kind: "), FoundLabel("type"), Literal(" drift.")), above=0
     )
 
 
 def drift_kind_input(contract: Contract, kind: DriftKind) -> Input:
-    """A window that shows a kind of drift."""
+    """Return the input of a window with a drift type."""
     return Input(contract.name("drift_type"), {"type": kind.value}, 1)
 
 
 def top_bin_inputs(prefix: str, labels: Mapping[str, str]) -> tuple[Input, ...]:
-    """A top bin that went from 15 % to 35 %."""
+    """Return the inputs of a top bin that went from 15% to 35%."""
     marked = {**labels, "rank": "1", "bin": "> 365"}
     return (
         Input(f"{prefix}_top_bin_reference_ratio", marked, 0.15),

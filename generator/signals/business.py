@@ -1,4 +1,4 @@
-"""The business layer: what the system is for, in figures."""
+"""The business layer: the KPIs of the system."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -30,7 +30,7 @@ _UNITS = {"ratio": "percentunit", "seconds": "s", "dollars": "currencyUSD", "cou
 
 
 def business_signals(spec: Spec) -> Iterator[Signal]:
-    """The signals of the business layer: one a KPI, and the events that no KPI uses."""
+    """Yield the signals of the business layer: one per KPI, and the events that no KPI uses."""
     contract = Contract(spec)
     for name, kpi in spec.business.kpis.items():
         yield _kpi(spec, contract, name, kpi)
@@ -44,7 +44,7 @@ def business_signals(spec: Spec) -> Iterator[Signal]:
 
 
 def _figure(contract: Contract, kpi: Kpi, window: str) -> str:
-    """A KPI over a window, absent where nothing happened."""
+    """Return PromQL for a KPI over a window, absent if nothing happened."""
     if kpi.kind is KpiKind.UNIQUE:
         return f"max({contract.name(kpi.numerator)}) / (max({contract.name(kpi.denominator)}) > 0)"
     numerator, denominator = (
@@ -55,7 +55,7 @@ def _figure(contract: Contract, kpi: Kpi, window: str) -> str:
 
 
 def _over_instances(contract: Contract, event: str) -> str:
-    """How an event's counters make one figure: each process of an application has its own, each exporter has all."""
+    """Return the aggregation of an event's counters: each process of an application has its own, each exporter has all."""
     return "max" if event in contract.spec.business.logged else "sum"
 
 
@@ -98,17 +98,17 @@ def _ratio_record(spec: Spec, name: str, window: str) -> str:
 
 
 def recent_record(spec: Spec, name: str) -> str:
-    """The recorded series of a KPI over the stretch that is compared."""
+    """Return the recorded series of a KPI over the compared interval."""
     return _ratio_record(spec, name, spec.business.compare_window)
 
 
 def drop_record(spec: Spec, name: str) -> str:
-    """The recorded series of a KPI's relative fall against the time before."""
+    """Return the recorded series of a KPI's relative fall compared with the earlier time."""
     return f"system:{Contract(spec).name(name)}:drop_{spec.business.compare_with}"
 
 
 def kpi_title(spec: Spec, name: str) -> str:
-    """The name people use for a KPI."""
+    """Return the display name of a KPI."""
     return spec.business.kpis[name].title or name.replace("_", " ").capitalize()
 
 
@@ -136,7 +136,7 @@ def _drop_alerts(spec: Spec, title: str, recent: str, drop: str, kpi: Kpi) -> tu
 
 
 def _floor_alerts(spec: Spec, title: str, recent: str, kpi: Kpi) -> tuple[Alert, ...]:
-    """The alert on a figure that is too low whatever it was before, where the spec says what is too low."""
+    """Return the alert on a KPI below its floor, if the spec gives one."""
     if kpi.floor is None:
         return ()
     form = {"ratio": Format.PERCENT, "seconds": Format.DURATION}.get(kpi.unit, Format.NUMBER)
@@ -212,7 +212,7 @@ def _events(contract: Contract, events: list[str]) -> Signal:
 
 
 def _rate(contract: Contract, event: str) -> str:
-    """Events a second. A total of the log rises once a step: its rate is that over the stretch compared."""
+    """Return PromQL for events per second; for totals of the log, which rise once per step, over the compared interval."""
     window = contract.spec.business.compare_window if event in contract.spec.business.logged else "$__rate_interval"
     return f"{_over_instances(contract, event)}(rate({contract.event(event)}[{window}]))"
 

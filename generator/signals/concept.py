@@ -1,4 +1,4 @@
-"""Which kind of drift is happening, and whether predictions still meet their outcomes."""
+"""The drift type, and the agreement of predictions with their outcomes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from mlvitals.generator.signals.text import Format, Found, FoundValue, Literal, 
 from mlvitals.generator.spec.model import Severity, Spec
 
 _AT_THE_LIMIT = 1.0
-"""Charts alert beyond their limit; the limits follow from the run lengths that the spec asks for."""
+"""Charts alert beyond their limit; the limits follow from the run lengths in the spec."""
 _panel = partial(
     Signal,
     layer=Layer.MODEL,
@@ -25,7 +25,7 @@ _panel = partial(
 
 
 def concept_signals(spec: Spec) -> Iterator[Signal]:
-    """The kind of drift of every system, and the control charts of one that has outcomes."""
+    """Yield the drift type of every system, and the control charts of a system with outcomes."""
     contract = Contract(spec)
     yield _kind(contract)
     if spec.has_gap:
@@ -76,7 +76,7 @@ _BAND = ("concept_gap_expected", "concept_gap_noise")
 
 @dataclass(frozen=True, slots=True)
 class _Chart:
-    """A control chart, and who hears of it."""
+    """A control chart and the severity of its alert."""
 
     severity: Severity
     title: str

@@ -1,4 +1,4 @@
-"""The data layer: is every feature there, sound, and fresh."""
+"""The data layer: presence, validity and freshness of every feature."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -43,7 +43,7 @@ _of_sources = partial(Signal, layer=Layer.DATA, incident=Incident.STALE_DATA, he
 
 
 def data_signals(spec: Spec) -> Iterator[Signal]:
-    """The signals of the data layer."""
+    """Yield the signals of the data layer."""
     contract = Contract(spec)
     yield _drift_map(spec, contract)
     yield _null_rate(spec, contract)
@@ -89,7 +89,7 @@ def _ratio_alerts(
     summary: str,
     found: str,
 ) -> tuple[Alert, ...]:
-    """Alerts on a share of a feature's rows, tiered, with the features' own thresholds."""
+    """Return alerts on a share of a feature's rows, tiered, with the features' own thresholds."""
     return figure.alerts(
         policy,
         feature_thresholds(figure.contract.spec, policy, own, names),
@@ -306,7 +306,7 @@ def _future_sources(spec: Spec, contract: Contract) -> Signal:
     )
 
 
-# ---------------------------------------------------------------- what was measured
+# ---------------------------------------------------------------- coverage
 
 
 def _status(spec: Spec, contract: Contract) -> Signal:

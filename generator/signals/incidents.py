@@ -1,4 +1,4 @@
-"""What belongs together: many features of one source that drift at once, and drift that the business feels."""
+"""Combined signals: many features of one source that drift at once, and drift that affects KPIs."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -24,11 +24,11 @@ from mlvitals.generator.signals.text import Format, Found, FoundValue, LabelOf, 
 from mlvitals.generator.spec.model import Severity, Spec
 
 _PSI = 0.5
-"""Of a drifting feature in a test."""
+"""The PSI of a drifting feature in a test."""
 
 
 def incident_signals(spec: Spec, feature_drift: Iterable[Alert]) -> Iterator[Signal]:
-    """The signals that join others, given the alerts on the drift of single features."""
+    """Yield the signals that combine others, given the alerts on the drift of single features."""
     critical = [alert for alert in feature_drift if alert.severity is Severity.CRITICAL]
     if not critical:
         return

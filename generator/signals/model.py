@@ -1,4 +1,4 @@
-"""The model layer: what goes into the model and what comes out, against what it was trained on."""
+"""The model layer: the model's inputs and outputs compared with its training data."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -41,7 +41,7 @@ _of_features = partial(
 
 
 def model_signals(spec: Spec) -> Iterator[Signal]:
-    """The signals of the model layer."""
+    """Yield the signals of the model layer."""
     contract = Contract(spec)
     if spec.serving.enabled:
         yield _scores(contract)

@@ -29,7 +29,7 @@ _panel = partial(Signal, layer=Layer.MONITORING, incident=Incident.MONITORING, u
 
 
 def monitoring_signals(spec: Spec) -> Iterator[Signal]:
-    """The signals of the monitoring itself."""
+    """Yield the signals of the monitoring itself."""
     contract = Contract(spec)
     yield _exporter(spec)
     yield _last_success(spec, contract)
@@ -69,7 +69,7 @@ def _exporter(spec: Spec) -> Signal:
 
 
 def stale_after(spec: Spec) -> float:
-    """Seconds without a successful measurement after which results count as stale: two windows missed."""
+    """Return the seconds without a successful measurement after which results are stale: two missed windows."""
     return 2 * seconds(spec.step) + seconds(spec.windows.grace)
 
 
@@ -271,7 +271,7 @@ def _watchdog(spec: Spec) -> Signal:
         threshold=1,
         summary="This alert always fires; if it stops arriving, alerting is broken.",
         description=text(f"Alerting of {spec.title} works. Route this alert to a dead man's switch."),
-        timing=msgspec.structs.replace(spec.alerts.monitoring, enabled=True, for_="0s"),  # it has nothing to wait for
+        timing=msgspec.structs.replace(spec.alerts.monitoring, enabled=True, for_="0s"),  # it fires immediately
         scenario=lambda _: Scenario(()),
         fires_without_data=True,
     )
@@ -288,7 +288,7 @@ def _watchdog(spec: Spec) -> Signal:
 
 
 def _jobs(spec: Spec) -> str:
-    """A matcher for the jobs by which the system is scraped."""
+    """Return a matcher for the scrape jobs of the system."""
     return one_of("job", ((spec.serving_job,) if spec.serving.enabled else ()) + (spec.exporter_job,))
 
 

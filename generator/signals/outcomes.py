@@ -1,4 +1,4 @@
-"""The model layer once outcomes are known: the feedback itself, how often each outcome happens, and performance."""
+"""The model layer once outcomes are known: feedback, outcome rates and performance."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -37,7 +37,7 @@ _drift_panel = partial(_panel, incident=Incident.PREDICTION_DRIFT)
 
 
 def outcome_signals(spec: Spec, contract: Contract) -> Iterator[Signal]:
-    """The signals of outcomes, for a spec that has a prediction_log.outcome."""
+    """Yield the signals of outcomes, for a spec that has a prediction_log.outcome."""
     outcome = spec.prediction_log.outcome
     if outcome is None:
         return
@@ -99,7 +99,7 @@ def _fall_alerts(spec: Spec, contract: Contract) -> tuple[Alert, ...]:
 
 
 def _week_alerts(spec: Spec, contract: Contract, outcome: Outcome) -> tuple[Alert, ...]:
-    """Where no rate is expected, the same window of the week before says what is normal."""
+    """Return alerts for when no expected rate is known: the same window of the week before is the baseline."""
     rate, upper = contract.name("feedback_rate"), contract.name("feedback_rate_upper_bound")
     predictions, expected = contract.name("feedback_predictions"), contract.name("feedback_expected_rate")
     before, change = f"max({rate} offset {_WEEK})", seconds(_WEEK)
@@ -160,7 +160,7 @@ def _delay(spec: Spec, contract: Contract, outcome: Outcome) -> Signal:
 
 
 def _times(policy: AlertPolicy, whole: float) -> AlertPolicy:
-    """A policy whose levels are shares of a whole, with levels in the unit of the whole."""
+    """Convert a policy whose levels are shares of a whole into one with levels in the unit of the whole."""
     shares = {"info": policy.info, "warning": policy.warning, "critical": policy.critical}
     return replace(policy, **{name: share * whole for name, share in shares.items() if share is not None})
 

@@ -1,6 +1,6 @@
-"""The data layer's figures of quality: location, spread, range and categories of each feature, and the log's columns.
+"""The data-quality metrics: location, spread, range and categories of each feature, and the log's columns.
 
-A figure that sampling moves alerts only beyond its own noise, so that a small window stays silent.
+A metric that sampling moves alerts only beyond its own noise, so that a small window stays silent.
 """
 
 from collections.abc import Callable, Iterator
@@ -44,7 +44,7 @@ _panel = partial(
 
 
 def quality_signals(spec: Spec, contract: Contract) -> Iterator[Signal]:
-    """How sound each feature's values are, and whether the log has the columns that are known."""
+    """Yield the signals of the quality of each feature's values, and of the log's columns."""
     for quality in _LOCATION:
         yield quality.signal(contract)
     yield _variance_ratio(spec, contract)
@@ -55,7 +55,7 @@ def quality_signals(spec: Spec, contract: Contract) -> Iterator[Signal]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Quality:
-    """A figure of quality with its panel and its alerts."""
+    """A data-quality metric with its panel and its alerts."""
 
     family: str
     policy: str
@@ -65,7 +65,7 @@ class _Quality:
     alert: str
     summary: str
     said: tuple[str, str]
-    """What the description says before the value and after it."""
+    """The text of the description before the value and after it."""
     form: Format = Format.NUMBER
     noisy: bool = False
     resolution: float = 0.001
@@ -93,7 +93,7 @@ class _Quality:
 def _drawn(
     figure: FeatureFigure, distance: str, title: str, description: str, policy: AlertPolicy, alerts: tuple[Alert, ...]
 ) -> Signal:
-    """The panel of the ten features that were farthest off within the shown range."""
+    """Return the panel of the ten features that were farthest off within the displayed range."""
     ranking = figure.ranking(distance)
     return _panel(
         id=figure.family.removeprefix("feature_"),
@@ -215,7 +215,7 @@ def _variance_ratio(spec: Spec, contract: Contract) -> Signal:
     ) -> Iterator[Alert]:
         policy = replace(spec.alerts.mean_shift, enabled=True, info=None, warning=limit, critical=None)
         for group in feature_thresholds(spec, policy, own, spec.features):
-            if group.value or comparison == ">":  # nothing is below a variance of 0
+            if group.value or comparison == ">":  # no variance is below 0
                 yield figure.alert(
                     group,
                     policy,

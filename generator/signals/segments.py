@@ -1,4 +1,4 @@
-"""The model layer by segment: whose scores drift, and whose predictions miss their outcomes."""
+"""The model layer by segment: segments whose scores drift, and whose predictions miss their outcomes."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -38,7 +38,7 @@ _panel = partial(
 
 
 def segment_signals(spec: Spec) -> Iterator[Signal]:
-    """The signals of a spec with prediction_log.segments."""
+    """Yield the signals of a spec with prediction_log.segments."""
     log, contract = spec.prediction_log, Contract(spec)
     if not log.segments:
         return
@@ -50,12 +50,12 @@ def segment_signals(spec: Spec) -> Iterator[Signal]:
 
 
 def _by_segment(expression: str) -> str:
-    """One series a segment, whichever instance of the exporter reported it."""
+    """Return PromQL for one series per segment, whichever instance of the exporter reported it."""
     return f"max by ({_BY}) ({expression})"
 
 
 def _ranking(metric: str) -> Ranking:
-    """The segments that were worst, to either side of 0."""
+    """Return the ranking of the worst segments, on either side of 0."""
     thinned = Record(f"{'_'.join(SEGMENT_LABELS)}:{metric}:max", _by_segment(metric), every=THINNED)
     return Ranking(thinned, "abs({series})", _BY, SHOWN)
 
@@ -116,7 +116,7 @@ def _gaps(spec: Spec, contract: Contract) -> Signal:
 def _alerts(
     contract: Contract, metric: str, policy: AlertPolicy, name: str, summary: str, said: str
 ) -> tuple[Alert, ...]:
-    """Alerts on a figure that must exceed both its threshold and its own noise, to either side of 0."""
+    """Return alerts on a metric that must exceed both its threshold and its own noise, on either side of 0."""
     noise, rows = f"{metric}_critical_value", contract.name("segment_rows")
     expression = _by_segment(f"abs({metric})")
 

@@ -1,4 +1,4 @@
-"""Nulls as the serving application sees them: minutes after they begin, long before a window of the log ends."""
+"""Nulls as the serving application sees them: minutes after they start, long before a window of the log ends."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -29,12 +29,12 @@ from mlvitals.generator.spec.model import AlertPolicy, Spec
 
 
 def serving_null_rate(spec: Spec, contract: Contract) -> Signal:
-    """The share of predictions that were asked for with a feature null."""
+    """Return the signal of the share of predictions requested with a null feature."""
     window, policy = spec.telemetry.rate_window, spec.alerts.null_rate
     nulls, rows = contract.name("serving_feature_null_total"), contract.name("serving_feature_rows_total")
     family = contract.name("serving_feature_null")
     record = f"{FEATURE}:{family}:ratio_rate{window}"
-    # A peak between two of its samples must not be lost.
+    # A peak between two samples must not be lost.
     thinned = Record(f"{FEATURE}:{family}:max_ratio_rate{window}", f"max_over_time({record}[{THINNED}])", every=THINNED)
     ranking = Ranking(thinned)
     nullable = tuple(name for name, feature in spec.features.items() if feature.nullable)

@@ -1,4 +1,4 @@
-"""A signal: one thing that is watched. It renders to its panel, its alerts, their tests and its runbook entry."""
+"""A signal: one monitored thing. It renders to its panel, its alerts, their tests and its runbook entry."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -36,15 +36,15 @@ class Place(StrEnum):
     """The dashboard that draws a signal."""
 
     MAIN = "main"
-    """The one that people open first."""
+    """The main dashboard."""
     DETAIL = "detail"
-    """Every further figure; opened when the main one asks a question."""
+    """All other metrics; opened when the main one raises a question."""
     BUDGET = "budget"
-    """The one of objectives and error budgets."""
+    """The dashboard of objectives and error budgets."""
 
 
 class View(StrEnum):
-    """How a signal is drawn."""
+    """The visualization of a signal."""
 
     TIME_SERIES = "time series"
     STEPS = "steps"
@@ -54,12 +54,12 @@ class View(StrEnum):
     HEATMAP = "heatmap"
     TABLE = "table"
     BAR_CHART = "bar chart"
-    """Bars side by side, one group a bin: the first label of the series orders the bins, the second names them."""
+    """Bars side by side, one group per bin: the first label of the series orders the bins, the second names them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """An expression and how its series are named; `{{label}}` stands for a label's value."""
+    """An expression and the legend of its series; `{{label}}` stands for a label's value."""
 
     expression: str
     legend: str = ""
@@ -67,7 +67,7 @@ class Query:
     dimmed: bool = False
     """Drawn as context: a noise floor, a reference, the week before."""
     names: tuple[str, ...] = ()
-    """What its dimmed series are called, where the legend has a label's value in it: Grafana matches whole names."""
+    """The names of its dimmed series, if the legend contains a label's value: Grafana matches full names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +77,14 @@ class Record:
     name: str
     expression: str
     labels: tuple[tuple[str, str], ...] = ()
-    """Labels given to its series; with others it is another record."""
+    """Labels added to its series; with different labels it is another record."""
     every: str = ""
-    """How often it is evaluated, where that is not as often as the other rules."""
+    """Its evaluation interval, if it differs from that of the other rules."""
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A value from which a severity holds; drawn as a line and compared by the alert."""
+    """The threshold of a severity; drawn as a line and compared by the alert."""
 
     severity: Severity
     value: float
@@ -92,7 +92,7 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A series of a promtool test: `value` at time 0, growing by `slope` a second.
+    """A series of a promtool test: `value` at time 0, growing by `slope` per second.
 
     A gauge has no slope, a counter starts at 0, a timestamp that stays `age` seconds old starts at -age with slope 1.
     With `change`, the value is constant and becomes another one at a time in seconds: (time, new value).
@@ -107,15 +107,15 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """Inputs under which an alert's expression has a wanted value, and the labels the alert then carries."""
+    """Inputs for which an alert's expression has a given value, and the labels that the alert then carries."""
 
     inputs: tuple[Input, ...]
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
 THINNED = "4m"
-"""The pace of records for panels alone: found in every lookback and soon after a window, few enough for 30 days of 1000
-features."""
+"""The evaluation interval of records for panels only: short enough for every lookback and for a new window to show soon,
+long enough for 30 days of 1000 features."""
 
 Comparison = Literal[">", ">=", "<", "=="]
 
@@ -124,8 +124,8 @@ Comparison = Literal[">", ">=", "<", "=="]
 class Alert:
     """One alerting rule.
 
-    The rule is ``(expression comparison threshold [gate]) [enrich]``: the gate says what else must hold (as
-    ``and ...``), enrich joins labels that people need (as ``* on(...) group_left(...) info``).
+    The rule is ``(expression comparison threshold [gate]) [enrich]``: the gate is a further condition (as
+    ``and ...``), enrich joins labels that readers need (as ``* on(...) group_left(...) info``).
     """
 
     name: str
@@ -137,22 +137,22 @@ class Alert:
     description: AlertText
     timing: Timing
     scenario: Callable[[float], Scenario]
-    """Inputs that make the expression take a value; no inputs at all where the alert always fires."""
+    """Returns inputs for which the expression takes a value; no inputs if the alert always fires."""
     format: Format = Format.NUMBER
     resolution: float = 0.001
-    """How far beyond the threshold a test goes, relative to the threshold (absolute where that is 0)."""
+    """The distance of a test's values from the threshold, relative to the threshold (absolute if that is 0)."""
     gate: str = ""
     gated: Callable[[float], Scenario] | None = None
-    """Inputs that make the expression take a value while the gate holds the alert back."""
+    """Returns inputs for which the expression takes a value while the gate suppresses the alert."""
     enrich: str = ""
     url_labels: tuple[str, ...] = ()
     """Labels that the dashboard link passes on as variables."""
     labels: tuple[tuple[str, str], ...] = ()
     """Fixed labels beyond those that every alert carries."""
     fires_without_data: bool = False
-    """The alert is about absence: without any series it fires, with the labels of its scenario."""
+    """True if the alert is about absence: without any series it fires, with the labels of its scenario."""
     alternatives: tuple["Alert", ...] = ()
-    """Further ways for it to hold, of which only condition, gate and scenario count. The labels must be the same."""
+    """Alternative conditions, of which only expression, gate and scenario count. The labels must be the same."""
 
     @property
     def rule(self) -> str:
@@ -165,7 +165,7 @@ class Alert:
 
     @property
     def cooldown(self) -> str:
-        """How long it stays quiet after it notified."""
+        """The time without a repeated notification."""
         cooldown = self.timing.cooldown
         return {
             Severity.NONE: cooldown.info,
@@ -177,25 +177,25 @@ class Alert:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signal:
-    """One thing that is watched."""
+    """One monitored thing."""
 
     id: str
     layer: Layer
     title: str
     description: str
-    """What is shown, what is normal, what to do when it is not."""
+    """The displayed values, their normal range, and what to do outside it."""
     unit: str
     """A Grafana unit id."""
     queries: tuple[Query, ...]
     incident: Incident
     view: View = View.TIME_SERIES
     place: Place = Place.MAIN
-    """Where it is drawn; signals of the monitoring layer have a dashboard of their own, whatever stands here."""
+    """Its dashboard; signals of the monitoring layer have a separate dashboard, whatever this says."""
     width: int = 8
     height: int = 8
     levels: tuple[Level, ...] = ()
     below: bool = False
-    """The levels are lower limits."""
+    """True if the levels are lower limits."""
     minimum: float | None = 0
     maximum: float | None = None
     decimals: int | None = None
@@ -205,6 +205,6 @@ class Signal:
 
 
 def levels(policy: AlertPolicy) -> tuple[Level, ...]:
-    """The levels of a policy, mildest first; none where it is disabled."""
+    """Return the levels of a policy, mildest first; empty if it is disabled."""
     in_force = ((severity, level_in_force(policy, None, severity)) for severity in ALERTING)
     return tuple(Level(severity, value) for severity, value in in_force if value is not None)

@@ -1,4 +1,4 @@
-"""Training-serving skew: what the model was given at serving against what is recomputed offline."""
+"""Training-serving skew: the model's inputs at serving compared with those recomputed offline."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -28,7 +28,7 @@ _panel = partial(
 
 
 def skew_signals(spec: Spec, contract: Contract) -> Iterator[Signal]:
-    """The signals of training-serving skew, for a spec that has a skew.path."""
+    """Yield the signals of training-serving skew, for a spec that has a skew.path."""
     for statistic in STATISTICS:
         example = next((name for name, feature in spec.features.items() if feature.skew == statistic.name), None)
         if statistic.skew and example is not None:

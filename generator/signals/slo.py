@@ -1,4 +1,4 @@
-"""Service level objectives: what keeps a promise, how much of the error budget is left, how fast it is being spent.
+"""Service level objectives: their indicators, the remaining error budget, and how fast it is being spent.
 
 Two series are recorded for each objective, errors and events. Everything else follows from their sums, so that no
 ratio is ever averaged: an hour with much traffic weighs more than a quiet one, and one without traffic weighs nothing.
@@ -38,7 +38,7 @@ _DAY = 86_400
 
 
 def slo_signals(spec: Spec) -> Iterator[Signal]:
-    """The budgets of all objectives, whether deployments may go out, and the burn rate of each."""
+    """Yield the budgets of all objectives, the deployment gate, and the burn rate of each."""
     if not spec.slos:
         return
     yield _budgets(spec)
@@ -47,23 +47,23 @@ def slo_signals(spec: Spec) -> Iterator[Signal]:
         yield _burn_rate(spec, name, slo)
 
 
-# ---------------------------------------------------------------- what keeps a promise
+# ---------------------------------------------------------------- indicators
 
 
 @dataclass(frozen=True, slots=True)
 class _Sli:
-    """An indicator: expressions for errors and for events, absent where nothing is known."""
+    """An indicator: expressions for errors and for events, absent if nothing is known."""
 
     errors: str
     events: str
     layer: Layer
     incident: Incident
     promise: str
-    """What is kept, as an end of the sentence "Kept where ..."."""
+    """The condition, as the end of the sentence "Met when ..."."""
 
 
 def pace(spec: Spec) -> str:
-    """How often objectives are evaluated: five times in the shortest window, at most once a minute."""
+    """Return the evaluation interval of objectives: a fifth of the shortest window, at least a minute."""
     shortest = seconds(names.windows(spec)[0])
     wanted = min(shortest / _SAMPLES_A_WINDOW, _LONGEST_PACE)
     return duration(max(wanted, seconds(spec.telemetry.evaluation_interval)))
@@ -79,7 +79,7 @@ def _availability(spec: Spec, _: Slo) -> _Sli:
     contract, window = Contract(spec), _rate_window(spec)
     events = f"sum(rate({contract.name('predictions_total')}[{window}]))"
     failed = f"sum(rate({contract.name('prediction_errors_total')}[{window}]))"
-    # A counter of errors may not be there before the first error; that is none, not unknown.
+    # A counter of errors may be missing before the first error; that means 0, not unknown.
     return _Sli(f"{failed} or 0 * {events}", events, Layer.SYSTEM, Incident.HIGH_LATENCY, "a prediction does not fail")
 
 
@@ -99,7 +99,7 @@ def _freshness(spec: Spec, _: Slo) -> _Sli:
         for what in ("timestamp", "max_age", "tolerance")
     )
     events = f"count({limit})"
-    # A source whose age is unknown, or that is ahead of the clock, is among the events and not among the fresh.
+    # A source whose age is unknown, or that is ahead of the clock, counts as an event but not as fresh.
     fresh = f"count((time() - {updated} <= {limit}) >= -{tolerance})"
     return _Sli(
         f"{events} - ({fresh} or 0 * {events})",
@@ -125,7 +125,7 @@ def _drift(spec: Spec, slo: Slo) -> _Sli:
     psi, floor = contract.name("drift_psi"), contract.name("drift_psi_critical_value")
     success = contract.name("exporter_last_success_timestamp_seconds")
     limit = number(slo.threshold or 0.0)
-    # Old figures say nothing of the present hour: only measured windows count.
+    # Old values say nothing about the current hour: only measured windows count.
     recent = f"and on () (time() - max({success}) < {number(stale_after(spec))})"
     return _Sli(
         f"max(({psi} > bool {limit}) * ({psi} > bool {floor})) {recent}",
@@ -145,11 +145,11 @@ _SLI: dict[SloKind, Callable[[Spec, Slo], _Sli]] = {
 }
 
 
-# ---------------------------------------------------------------- what is recorded
+# ---------------------------------------------------------------- records
 
 
 def _records(spec: Spec) -> tuple[Record, ...]:
-    """Everything recorded of the objectives, in order of dependency."""
+    """Return all records of the objectives, in order of dependency."""
     every = pace(spec)
     found = (
         *(record for name, slo in spec.slos.items() for record in _facts(spec, name, slo)),
@@ -164,7 +164,7 @@ _Recorded = tuple[str, str, dict[str, str]]
 
 
 def _facts(spec: Spec, name: str, slo: Slo) -> Iterator[_Recorded]:
-    """What is counted for an objective, and what it says itself."""
+    """Yield the records of an objective's events and of its settings."""
     own, sli = names.identity(spec, name), _SLI[slo.kind](spec, slo)
     yield names.ERRORS, sli.errors, own
     yield names.EVENTS, sli.events, own
@@ -176,7 +176,7 @@ def _facts(spec: Spec, name: str, slo: Slo) -> Iterator[_Recorded]:
 
 
 def _shares(spec: Spec) -> Iterator[_Recorded]:
-    """The share of errors within each window, of all objectives at once."""
+    """Yield the share of errors within each window, for all objectives at once."""
     always = names.windows(spec)
     for window in always:
         yield _share(spec, window, spec.slos)
@@ -202,29 +202,29 @@ def _burn_rates(spec: Spec) -> Iterator[_Recorded]:
 
 
 def _gates(spec: Spec) -> Iterator[_Recorded]:
-    """Whether deployments may go out: by objective, and by all of them."""
+    """Yield the records of the deployment gate: for each objective, and for all of them."""
     gating = {name: slo.deploy_above for name, slo in spec.slos.items() if slo.deploy_above is not None}
     for name, needed in gating.items():
         own = names.identity(spec, name)
         yield names.DEPLOY_ALLOWED, f"{selector(names.BUDGET_REMAINING, **own)} > bool {number(needed)}", own
     if gating:
-        # One budget that is spent forbids; to allow, all must be known.
+        # One spent budget blocks; to allow a deployment, all must be known.
         gates = _of(spec, names.DEPLOY_ALLOWED, gating)
         expression = f"min({gates}) == 0 or min({gates}) and count({gates}) == {len(gating)}"
         yield Contract(spec).deploy_allowed, expression, {}
 
 
 def _of(spec: Spec, metric: str, members: Iterable[str]) -> str:
-    """A selector of the series of some objectives, or simply of all."""
+    """Return a selector of the series of some objectives, or of all."""
     chosen, service = tuple(members), f'{names.SERVICE}="{spec.system.name}"'
     return matching(metric, service, *(() if len(chosen) == len(spec.slos) else (one_of(names.SLO, chosen),)))
 
 
-# ---------------------------------------------------------------- what is shown
+# ---------------------------------------------------------------- panels
 
 
 def slo_title(name: str) -> str:
-    """An objective's name as people read it."""
+    """Return an objective's display name."""
     return name.replace("_", " ").capitalize()
 
 
@@ -300,7 +300,7 @@ def _burn_rate(spec: Spec, name: str, slo: Slo) -> Signal:
 
 
 def _burn_alerts(spec: Spec, name: str, slo: Slo) -> Iterator[Alert]:
-    """One alert a severity, whichever of its tiers holds."""
+    """Yield one alert per severity, whichever of its tiers fires."""
     for severity, tiers in names.SEVERITIES.items():
         burns = tuple(names.burn(spec, slo, tier) for tier in tiers if tier in slo.burn_alerts)
         if burns:
@@ -354,7 +354,7 @@ def _burn_alert(
 
 
 def _unknown(spec: Spec) -> Alert:
-    """One alert for all objectives: at the first start nothing is known of any of them."""
+    """Return one alert for all objectives: at the first start nothing is known about any of them."""
     known = sorted(spec.slos)
 
     def scenario(value: float) -> Scenario:

@@ -1,4 +1,4 @@
-"""The system layer: does the serving application answer, fast enough and without errors."""
+"""The system layer: availability, latency and errors of the serving application."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -30,7 +30,7 @@ QUANTILES = ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))
 
 
 def system_signals(spec: Spec) -> Iterator[Signal]:
-    """The signals of the system layer."""
+    """Yield the signals of the system layer."""
     contract = Contract(spec)
     yield _latency(spec, contract)
     yield _stage_latency(spec, contract)
@@ -48,7 +48,7 @@ def system_signals(spec: Spec) -> Iterator[Signal]:
 
 
 def _quantile(quantile: float, buckets: str, counts: str, window: str, by: str) -> str:
-    """A latency quantile, absent rather than NaN where nothing was observed."""
+    """Return PromQL for a latency quantile, absent rather than NaN if nothing was observed."""
     keep = f"by ({by}) " if by else ""
     inside = ", ".join(filter(None, (by, "le")))
     observed = f"and on ({by}) (sum {keep}(rate({counts}[{window}])) > 0)"
@@ -56,7 +56,7 @@ def _quantile(quantile: float, buckets: str, counts: str, window: str, by: str) 
 
 
 def bucket_rates(value: float, bounds: Sequence[float], quantile: float = 0.99) -> dict[str, float]:
-    """Cumulative bucket rates (of one observation a second) whose interpolated quantile is `value`."""
+    """Return cumulative bucket rates (of one observation per second) whose interpolated quantile is `value`."""
     upper = next(bound for bound in bounds if value <= bound)
     lower = max((bound for bound in bounds if bound < upper), default=0.0)
     inside = (value - lower) / (upper - lower)
@@ -181,7 +181,7 @@ _VERSION = "model_version"
 
 
 def _by_version(record: Record, **shown: Any) -> Signal:
-    """A figure that the main dashboard shows over all versions, by version."""
+    """Return a metric by version that the main dashboard shows over all versions."""
     return _panel(
         **shown,
         queries=(Query(record.name, f"{{{{{_VERSION}}}}}"),),
@@ -192,7 +192,7 @@ def _by_version(record: Record, **shown: Any) -> Signal:
 
 
 def throughput_record(spec: Spec) -> str:
-    """The recorded series of predictions a second."""
+    """Return the recorded series of predictions per second."""
     return f"system:{Contract(spec).name('predictions')}:rate{spec.telemetry.rate_window}"
 
 
@@ -278,7 +278,7 @@ def _error_rate(spec: Spec, contract: Contract) -> Signal:
 
 
 def up_alert(spec: Spec, *, name: str, job: str, summary: str, what: str) -> Alert:
-    """An alert for a scrape target that is down or that nobody scrapes."""
+    """Return an alert for a scrape target that is down or not scraped."""
     up = selector("up", job=job)
     return Alert(
         name=name,

@@ -15,7 +15,7 @@ from mlvitals.generator.promql import number
 
 
 class Format(StrEnum):
-    """How a figure is written in an alert."""
+    """The format of a value in an alert."""
 
     NUMBER = "number"
     PERCENT = "percent"
@@ -31,7 +31,7 @@ _PIPES = {
 
 
 def figure(value: float, form: Format) -> str:
-    """Write a figure exactly as Prometheus' template functions do."""
+    """Format a value exactly as Prometheus' template functions do."""
     if form is Format.PERCENT:
         return f"{value * 100:.4g}%"
     if form is Format.DURATION:
@@ -40,7 +40,7 @@ def figure(value: float, form: Format) -> str:
 
 
 def threshold(value: float, form: Format) -> str:
-    """Write a limit from the spec, exactly."""
+    """Format a limit from the spec, exactly."""
     return number(value) if form is Format.NUMBER else figure(value, form)
 
 
@@ -74,7 +74,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What a text is rendered in: the alert's value and labels, and the samples a query would find."""
+    """The context of rendering a text: the alert's value and labels, and the samples that a query would find."""
 
     value: float
     labels: Mapping[str, str]
@@ -82,11 +82,11 @@ class Situation:
     found: Sample | None = None
 
     def find(self, metric: str, labels: Mapping[str, str]) -> Sample | None:
-        """The first sample of a metric that carries all the labels."""
+        """Return the first sample of a metric that carries all the labels."""
         return next(self.find_all(metric, labels), None)
 
     def find_all(self, metric: str, labels: Mapping[str, str]) -> Iterator[Sample]:
-        """The samples of a metric that carry all the labels."""
+        """Return the samples of a metric that carry all the labels."""
         return (s for s in self.samples if s.metric == metric and labels.items() <= s.labels.items())
 
 
@@ -94,10 +94,10 @@ class Piece(Protocol):
     """A part of a text."""
 
     def template(self) -> str:
-        """The Go template."""
+        """Return the Go template."""
 
     def rendered(self, situation: Situation) -> str:
-        """What the template gives in a situation."""
+        """Render the text in a situation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +107,11 @@ class Literal:
     text: str
 
     def template(self) -> str:
-        """The text, with template braces defused: a last brace too, which could meet one of the next piece."""
+        """Return the text with escaped template braces, including a last brace, which could join one of the next piece."""
         return _BRACES.sub(lambda braces: f'{{{{ "{braces[0]}" }}}}', self.text)
 
     def rendered(self, situation: Situation) -> str:
-        """The text itself."""
+        """Return the text itself."""
         return self.text
 
 
@@ -122,27 +122,27 @@ class Value:
     format: Format
 
     def template(self) -> str:
-        """The value, piped through its format."""
+        """Return the value, piped through its format."""
         return f"{{{{ $value | {_PIPES[self.format]} }}}}"
 
     def rendered(self, situation: Situation) -> str:
-        """The value as people read it."""
+        """Return the formatted value."""
         return figure(situation.value, self.format)
 
 
 @dataclass(frozen=True, slots=True)
 class LabelOf:
-    """The value of a label of the alert, made fit for a URL where asked."""
+    """The value of a label of the alert, escaped for a URL if requested."""
 
     name: str
     in_url: bool = False
 
     def template(self) -> str:
-        """The label."""
+        """Return the label."""
         return f"{{{{ $labels.{self.name}{' | urlquery' if self.in_url else ''} }}}}"
 
     def rendered(self, situation: Situation) -> str:
-        """The label's value."""
+        """Return the label's value."""
         text = situation.labels.get(self.name, "")
         return quote_plus(text) if self.in_url else text
 
@@ -154,11 +154,11 @@ class FoundLabel:
     name: str
 
     def template(self) -> str:
-        """The label of the found sample."""
+        """Return the label of the found sample."""
         return f'{{{{ . | first | label "{self.name}" }}}}'
 
     def rendered(self, situation: Situation) -> str:
-        """The label's value."""
+        """Return the label's value."""
         assert situation.found is not None
         return situation.found.labels.get(self.name, "")
 
@@ -170,20 +170,20 @@ class FoundValue:
     format: Format
 
     def template(self) -> str:
-        """The value of the found sample."""
+        """Return the value of the found sample."""
         return f"{{{{ . | first | value | {_PIPES[self.format]} }}}}"
 
     def rendered(self, situation: Situation) -> str:
-        """The value as people read it."""
+        """Return the formatted value."""
         assert situation.found is not None
         return figure(situation.found.value, self.format)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Text about another sample, looked up by labels of the alert; empty where there is none.
+    """Text about another sample, looked up by labels of the alert; empty if there is no such sample.
 
-    A query in the text rather than a join in the expression: the alert keeps its identity, hence its `for`,
+    A query in the text rather than a join in the expression: the alert keeps its identity, and so its `for`,
     when another bin becomes the top one.
     """
 
@@ -192,10 +192,10 @@ class Found:
     fixed: Mapping[str, str]
     pieces: tuple[Piece, ...]
     above: float | None = None
-    """Only a sample above this counts as found."""
+    """Only a sample above this value counts."""
 
     def template(self) -> str:
-        """A `with` around the query."""
+        """Return a `with` around the query."""
         matchers = ",".join([*(f"{name}=%q" for name in self.by), *(f'{k}="{v}"' for k, v in self.fixed.items())])
         labels = "".join(f" $labels.{name}" for name in self.by)
         inside = "".join(piece.template() for piece in self.pieces)
@@ -203,7 +203,7 @@ class Found:
         return f"{{{{ with printf `{self.metric}{{{matchers}}}{condition}`{labels} | query }}}}{inside}{{{{ end }}}}"
 
     def rendered(self, situation: Situation) -> str:
-        """The text, or nothing."""
+        """Return the text, or nothing."""
         wanted = {**{name: situation.labels[name] for name in self.by}, **self.fixed}
         found = situation.find(self.metric, wanted)
         if found is None or (self.above is not None and found.value <= self.above):
@@ -214,7 +214,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A label of other samples, looked up by labels of the alert: in order of the alphabet, the first `most` of them."""
+    """A label of other samples, looked up by labels of the alert: the first `most` of them, in alphabetical order."""
 
     metric: str
     by: tuple[str, ...]
@@ -222,7 +222,7 @@ class Listed:
     most: int = 30
 
     def template(self) -> str:
-        """A `range` over the query."""
+        """Return a `range` over the query."""
         matchers = ",".join(f"{name}=%q" for name in self.by)
         labels = "".join(f" $labels.{name}" for name in self.by)
         query = f'printf `{self.metric}{{{matchers}}}`{labels} | query | sortByLabel "{self.label}"'
@@ -232,7 +232,7 @@ class Listed:
         return f"{{{{ range $place, $found := {query} }}}}{each}{{{{ end }}}}"
 
     def rendered(self, situation: Situation) -> str:
-        """The names, separated by commas."""
+        """Return the names, separated by commas."""
         wanted = {name: situation.labels[name] for name in self.by}
         found = sorted(sample.labels.get(self.label, "") for sample in situation.find_all(self.metric, wanted))
         return ", ".join(found[: self.most]) + (" and more" if len(found) > self.most else "")
@@ -245,11 +245,11 @@ class AlertText:
     pieces: tuple[Piece, ...]
 
     def template(self) -> str:
-        """The Go template of the whole."""
+        """Return the Go template of the whole."""
         return "".join(piece.template() for piece in self.pieces)
 
     def rendered(self, situation: Situation) -> str:
-        """What Prometheus will send in a situation."""
+        """Render the text that Prometheus will send in a situation."""
         return "".join(piece.rendered(situation) for piece in self.pieces)
 
 

@@ -1,4 +1,4 @@
-"""Playing a spec faster than life: an hour in seconds, on the very code path that production takes."""
+"""Time compression of a spec: an hour in seconds, on the same code path as in production."""
 
 import math
 from typing import Any
@@ -11,18 +11,18 @@ from mlvitals.generator.spec.rules import SCRAPES_PER_RATE
 from mlvitals.generator.spec.walk import duration_fields, fields
 
 _SHORTEST = 1000
-"""Milliseconds. Prometheus cannot scrape or evaluate much faster than once a second."""
+"""In milliseconds. Prometheus cannot scrape or evaluate much faster than once per second."""
 _KEPT = "retention"
 _SCRAPES_PER_AGE = 10
-"""An age is seen only at a scrape, after the exporter has looked: a limit of fewer scrapes would be mere jitter."""
+"""An age is seen only at a scrape, after the exporter has checked it: a limit of fewer scrapes would be mere jitter."""
 
 
 def compress_time(spec: Spec, factor: float) -> Spec:
-    """The same spec with every duration divided by a factor.
+    """Return the same spec with every duration divided by a factor.
 
     No duration falls below a second, unless it was below before; a rate still spans four scrapes, and so do the windows
-    of burn rates; the limit of an age spans ten; a window is still the same number of steps; what is kept is kept as
-    long as before.
+    of burn rates; the limit of an age spans ten; a window is still the same number of steps; retentions stay as they
+    are.
 
     Raises:
         ValueError: the factor is not a finite number of at least 1.
@@ -66,7 +66,7 @@ def _shorter(written: str, factor: float) -> str:
 
 
 def _rewritten(written: str, length: int) -> str:
-    """A length in milliseconds, in the words it had where it has not changed."""
+    """Write a length in milliseconds, as originally written if it has not changed."""
     return written if milliseconds(written) == length else duration(length / 1000)
 
 

@@ -1,7 +1,7 @@
-"""A section given in part keeps the defaults of the place it stands in.
+"""Defaults of partly written sections: they depend on the place of the section in the spec.
 
 ``alerts: {feature_psi: {warning: 0.12}}`` must not lose the critical threshold that `Alerts.feature_psi` has by
-default, though `AlertPolicy` on its own has none. A null that is written stays a null: it switches the level off.
+default, although `AlertPolicy` itself has none. An explicit null stays null: it turns the level off.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from mlvitals.generator.spec.walk import fields
 
 
 def completed(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The data of a spec, with what its sections leave out taken from the defaults of those very sections."""
+    """Return the data of a spec, with omitted keys filled in from the defaults of the same sections."""
     return _section(data, Spec, {})
 
 
@@ -28,7 +28,7 @@ def _section(given: Mapping[str, Any], section: type[Part], inherited: Mapping[s
 
 
 def _value(given: Any, annotation: Any, default: Any) -> Any:
-    """Complete what is given where a type expects sections; anything of another shape is left to validation."""
+    """Complete the data where a type expects sections; anything of another shape is left to validation."""
     if isinstance(annotation, type) and issubclass(annotation, Part):
         inherited = default if isinstance(default, dict) else {}
         return _section(given, annotation, inherited) if isinstance(given, dict) else given

@@ -1,7 +1,7 @@
-"""What is wrong with a spec, and where: the values, and their forms for people, programs and GitHub.
+"""Diagnostics of a spec: problems with their places, and their formats for people, programs and GitHub.
 
-Whatever a spec holds, these forms are safe to print: characters that control a terminal are written as escapes, and
-passwords inside URLs are starred out.
+Whatever a spec contains, these formats are safe to print: characters that control a terminal are written as escapes,
+and passwords inside URLs are masked.
 """
 
 import difflib
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from mlvitals.generator.errors import UserError, without_secrets
 
 KeyPath = tuple[str | int, ...]
-"""Where a value stands in a spec: keys of mappings and indices of lists, outermost first."""
+"""The place of a value in a spec: keys of mappings and indices of lists, outermost first."""
 
 MERGE_KEY = "<<"
-"""The key that stands for keys from elsewhere. Specs may not use it, but what it would bring is not missing."""
+"""The YAML merge key. Specs may not use it, but the keys that it would add are not reported as missing."""
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _COLUMNS_BEFORE, _COLUMNS_SHOWN = 60, 110
@@ -33,10 +33,10 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something wrong with the values of a spec.
+    """A problem with the values of a spec.
 
     `paths` are the values it was derived from, the one to blame first; where that one is a default that nobody wrote,
-    the next is blamed. `message` goes on where the first path, written out, leaves off (``is longer than ...``), or
+    the next is blamed. `message` continues after the first path, written out (``is longer than ...``), or
     is `complete` without. `at_key` says that the key is wrong, not its value.
     """
 
@@ -84,7 +84,7 @@ class SpecError(UserError):
 
 
 def dotted(path: KeyPath) -> str:
-    """A path as people write it: ``features.amount``, ``escalation[1].role``, ``features["a b"]``."""
+    """Write a path as in documentation: ``features.amount``, ``escalation[1].role``, ``features["a b"]``."""
     return "".join(map(_step, path)).removeprefix(".") or "the spec"
 
 
@@ -95,19 +95,19 @@ def _step(step: str | int) -> str:
 
 
 def quoted(text: str) -> str:
-    """Text in double quotes, cut where it is long."""
+    """Return text in double quotes, cut if it is long."""
     shown = text if len(text) <= _LONGEST_QUOTE else text[: _LONGEST_QUOTE - 1] + "…"
     return json.dumps(shown, ensure_ascii=False)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint that names the known word most like the given one; empty where none is near."""
+    """Return a hint that names the known word most similar to the given one; empty if there is no similar one."""
     nearest = difflib.get_close_matches(word[:200], list(known), n=1)
     return f"did you mean {quoted(nearest[0])}?" if nearest else ""
 
 
 def printable(text: str) -> str:
-    """Text that changes nothing but what it shows: control, format and unassigned characters become escapes."""
+    """Return text that is safe to print: control, format and unassigned characters become escapes."""
     return "".join(map(_printable_character, without_secrets(text)))
 
 
@@ -115,11 +115,11 @@ def _printable_character(character: str) -> str:
     return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
 
 
-# ---------------------------------------------------------------- forms
+# ---------------------------------------------------------------- formats
 
 
 def render(diagnostic: Diagnostic, source_lines: Sequence[str]) -> str:
-    """The form for people: ``file:line:column: error: message``, the source line, and a caret under the place."""
+    """Render for people: ``file:line:column: error: message``, the source line, and a caret under the place."""
     place = f"{printable(diagnostic.file)}:{diagnostic.position.line}:{diagnostic.position.column}"
     headline = f"{place}: error: {diagnostic.text}"
     if diagnostic.position.line > len(source_lines):
@@ -128,7 +128,7 @@ def render(diagnostic: Diagnostic, source_lines: Sequence[str]) -> str:
 
 
 def _excerpt(diagnostic: Diagnostic, line: str) -> tuple[str, str]:
-    """The source line around the place, and the line of carets that marks it."""
+    """Return the source line around the place, and the line of carets that marks it."""
     from rich.cells import cell_len  # noqa: PLC0415  (only a broken spec needs it)
 
     start = min(diagnostic.position.column - 1, len(line))
@@ -147,7 +147,7 @@ def _shown(text: str) -> str:
 
 
 def render_json(diagnostics: Iterable[Diagnostic]) -> str:
-    """The form for programs: one list of objects; `end_column` is the first column after the place."""
+    """Render for programs: one list of objects; `end_column` is the first column after the place."""
     return json.dumps(
         [
             {
@@ -167,7 +167,7 @@ def render_json(diagnostics: Iterable[Diagnostic]) -> str:
 
 
 def render_github(diagnostics: Iterable[Diagnostic]) -> str:
-    """The form for GitHub Actions: one ``::error`` workflow command a line."""
+    """Render for GitHub Actions: one ``::error`` workflow command per line."""
     return "\n".join(map(_workflow_command, diagnostics))
 
 

@@ -46,7 +46,7 @@ Data = Any
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of one line."""
+    """A span of one line."""
 
     position: Position
     length: int
@@ -54,7 +54,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a value and, in a mapping, its key are written."""
+    """The places of a value and, in a mapping, of its key."""
 
     key: Span | None
     value: Span
@@ -64,8 +64,8 @@ class Place:
 class Document:
     """A spec file that is YAML. Its data may still be anything.
 
-    `problems` are those found on the way (duplicate keys, NaN and the like); `doubtful` the paths whose value is
-    therefore not what the author meant: nothing further should be concluded from them.
+    `problems` are those found while reading (duplicate keys, NaN and the like); `doubtful` are the paths whose value is
+    therefore not what the author meant, and needs no further checks.
     """
 
     file: str
@@ -76,7 +76,7 @@ class Document:
     doubtful: frozenset[KeyPath]
 
     def diagnostic(self, problem: Problem) -> Diagnostic:
-        """A problem at its place: the first of its paths that is written, else what encloses the first."""
+        """Return a diagnostic at the place of a problem: the first written one of its paths, or else what encloses the first."""
         written = next((path for path in problem.paths if path in self.places), None)
         span = self._enclosing(problem.paths[0]) if written is None else self._span(written, at_key=problem.at_key)
         message = problem.message if problem.complete else f"{dotted(problem.paths[0])} {problem.message}"
@@ -93,10 +93,10 @@ class Document:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of a spec file, never more than a spec may hold.
+    """Read a spec file, up to the limit of a spec's size.
 
     Raises:
-        SpecError: the file cannot be read, or holds more than `MAX_BYTES`.
+        SpecError: the file cannot be read, or is larger than `MAX_BYTES`.
     """
     try:
         with path.open("rb") as file:
@@ -113,7 +113,7 @@ def parse(raw: bytes, file: str) -> Document:
     """Read YAML in UTF-8 as plain data.
 
     Raises:
-        SpecError: it is no text, no YAML, no mapping, or larger or deeper than a spec may be.
+        SpecError: it is not text, not YAML, not a mapping, or larger or more deeply nested than a spec may be.
     """
     if len(raw) > MAX_BYTES:
         raise _too_large(file)
@@ -175,7 +175,7 @@ class _Node:
 
 
 class _Composer:
-    """Builds the nodes of the one document of a file; stops at the first thing that is no YAML or too much of it."""
+    """Builds the nodes of the one document of a file; stops at the first input that is not YAML or exceeds a limit."""
 
     def __init__(self, file: str, lines: tuple[str, ...]) -> None:
         self._file = file
@@ -186,7 +186,7 @@ class _Composer:
         self._root: _Node | None = None
 
     def compose(self, text: str) -> _Node:
-        """The top node of the only document."""
+        """Return the top node of the only document."""
         last = None
         try:
             for event in yaml.parse(text, Loader=_event_loader()):
@@ -285,12 +285,12 @@ class _Composer:
 
 
 def _at(mark: Any) -> Position:
-    """The position of one of PyYAML's marks, which count from 0."""
+    """Return the position of one of PyYAML's marks, which count from 0."""
     return Position(mark.line + 1, mark.column + 1)
 
 
 def _event_loader() -> Any:
-    """PyYAML's parser on libyaml where that is there, else the one in Python; the events are the same."""
+    """Return PyYAML's parser on libyaml if available, otherwise the one in Python; the events are the same."""
     return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -315,11 +315,11 @@ def _nesting_too_deep(text: str) -> Position | None:
 
 
 class _UnusableError(Exception):
-    """A scalar that no spec can hold."""
+    """A scalar that a spec cannot contain."""
 
 
 class _Reader:
-    """Turns nodes into plain data, and notes places and problems. Nodes are never deeper than `MAX_DEPTH`."""
+    """Turns nodes into plain data, and records places and problems. Nodes are never deeper than `MAX_DEPTH`."""
 
     def __init__(self, file: str, lines: tuple[str, ...]) -> None:
         self._file = file
@@ -329,7 +329,7 @@ class _Reader:
         self._doubtful: set[KeyPath] = set()
 
     def document(self, root: _Node) -> Document:
-        """The document under its top node."""
+        """Return the document under its top node."""
         if root.kind != "mapping":
             message = "a spec is a mapping with keys such as version, system and features"
             span = self._span(root)
@@ -340,7 +340,7 @@ class _Reader:
         return Document(self._file, self._lines, data, self._places, tuple(self._problems), frozenset(self._doubtful))
 
     def _value(self, node: _Node, path: KeyPath, key: Span | None) -> Data:
-        """The data of a node; a block mapping or list counts as written at its key."""
+        """Return the data of a node; a block mapping or list counts as written at its key."""
         self._places[path] = Place(key, key if node.block and key else self._span(node))
         if node.kind == "mapping":
             return dict(self._entries(node, path))
@@ -354,7 +354,7 @@ class _Reader:
             return None
 
     def _entries(self, node: _Node, path: KeyPath) -> Iterator[tuple[str, Data]]:
-        """The entries of a mapping. One whose key is wrong stays, without value, lest it seem missing."""
+        """Yield the entries of a mapping. One whose key is wrong stays, without a value, so that it does not seem missing."""
         first: dict[str, Span] = {}
         for key_node, value_node in zip(node.children[::2], node.children[1::2], strict=True):
             key, span = key_node.text, self._span(key_node)
@@ -371,7 +371,7 @@ class _Reader:
                 yield key, None
 
     def _is_key(self, node: _Node) -> bool:
-        """Whether a node is text that may be a key; notes a problem where not."""
+        """True if a node is text that may be a key; records a problem otherwise."""
         hint = "put it in double quotes"
         try:
             if node.kind != "scalar":
@@ -392,7 +392,7 @@ class _Reader:
         self._problems.append(Diagnostic(self._file, span.position, message, rule, hint, span.length))
 
     def _span(self, node: _Node) -> Span:
-        """The place of a node, as far as it stands on its first line."""
+        """Return the place of a node, as far as it stands on its first line."""
         start, end = node.start, node.end
         if node.block:
             length = 1

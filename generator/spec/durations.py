@@ -1,6 +1,6 @@
 """Durations as Prometheus writes them: ``90s``, ``1h30m``, ``28d``.
 
-A duration stays text in the spec, so that what a person wrote is what the generated files show;
+A duration stays text in the spec, so that generated files show it as written;
 this module is the only place that turns it into seconds and back.
 """
 
@@ -26,17 +26,17 @@ Duration = Annotated[
 
 
 def milliseconds(duration: str) -> int:
-    """The length of a duration in milliseconds, exactly."""
+    """Return the length of a duration in milliseconds, exactly."""
     return sum(int(count) * _UNITS[unit] for count, unit in _PART.findall(duration))
 
 
 def seconds(duration: str) -> float:
-    """The length of a duration in seconds."""
+    """Return the length of a duration in seconds."""
     return milliseconds(duration) / 1000
 
 
 def span(duration: str) -> timedelta:
-    """The length of a duration as datetimes are moved by it."""
+    """Return the length of a duration as a timedelta."""
     return timedelta(milliseconds=milliseconds(duration))
 
 

@@ -1,4 +1,4 @@
-"""Rules on business events: who counts them, from which columns, and over which stretches of time."""
+"""Rules on business events: who counts them, from which columns, and over which intervals."""
 
 from collections.abc import Iterator, Mapping
 from itertools import chain, islice
@@ -10,11 +10,11 @@ from mlvitals.generator.spec.model import Event, EventsLog, KpiKind, LogFormat, 
 _LOG: KeyPath = ("business", "events_log")
 _OF_THE_LOG = ("logged_as", "amount", "distinct")
 _UNTYPED = (LogFormat.CSV, LogFormat.JSONL)
-"""Formats of which a column is read as what it is needed for."""
+"""Formats without column types: a column is read as the type that is needed."""
 
 
 def check_events(spec: Spec) -> Iterator[Problem]:
-    """What is wrong between the events log, the events that come from it, and the KPIs made of them."""
+    """Yield the contradictions between the events log, the events counted from it, and the KPIs computed from them."""
     log, logged = spec.business.events_log, spec.business.logged
     if log is not None:
         yield from _events_log(log)
@@ -41,7 +41,7 @@ def _events_log(log: EventsLog) -> Iterator[Problem]:
 
 
 def _roles(log: EventsLog, logged: Mapping[str, Event]) -> Iterator[Problem]:
-    """What a column of an event cannot be at the same time."""
+    """Check that a column of an event has no second role."""
     for name, event in logged.items():
         for key, other in (("amount", "timestamp"), ("amount", "event"), ("distinct", "timestamp")):
             column = getattr(event, key)
@@ -84,28 +84,28 @@ def _from_log(spec: Spec, name: str, event: Event) -> Iterator[Problem]:
 
 
 def _stretches(spec: Spec) -> Iterator[Problem]:
-    """The totals of logged events rise once a step: a shorter stretch often holds no rise at all.
+    """Check intervals: totals of logged events rise once per step, so a shorter interval often contains no rise at all.
 
-    Beside an event that rises all the time, a stretch must hold as much of the one as of the other: whole steps.
+    Together with an event that rises all the time, an interval must cover the same time of both: a multiple of the step.
     """
     counted = {name: kpi for name, kpi in spec.business.kpis.items() if kpi.kind is not KpiKind.UNIQUE}
     for name, kpi in counted.items():
-        yield from _stretch(spec, name, ("business", "kpis", name, "window"), kpi.window)
-    compared = (_stretch(spec, name, ("business", "compare_window"), spec.business.compare_window) for name in counted)
+        yield from _interval(spec, name, ("business", "kpis", name, "window"), kpi.window)
+    compared = (_interval(spec, name, ("business", "compare_window"), spec.business.compare_window) for name in counted)
     yield from islice(chain.from_iterable(compared), 1)
 
 
-def _stretch(spec: Spec, name: str, path: KeyPath, stretch: str) -> Iterator[Problem]:
+def _interval(spec: Spec, name: str, path: KeyPath, interval: str) -> Iterator[Problem]:
     kpi, step = spec.business.kpis[name], milliseconds(spec.step)
     logged = [event in spec.business.logged for event in (kpi.numerator, kpi.denominator)]
     paths = (path, ("windows", "step"), ("business", "kpis", name))
     if not any(logged) or not step:
         return
-    if milliseconds(stretch) <= step:
-        message = f"{stretch} is not longer than a step of {spec.step}, after which events of the log are counted"
+    if milliseconds(interval) <= step:
+        message = f"{interval} is not longer than a step of {spec.step}, after which events of the log are counted"
         yield Problem(paths, message, "consistency", "make it two steps or more")
-    elif not all(logged) and milliseconds(stretch) % step:
+    elif not all(logged) and milliseconds(interval) % step:
         message = (
-            f"{stretch} is not a multiple of the step {spec.step}, and the KPI {name} takes one event from the log"
+            f"{interval} is not a multiple of the step {spec.step}, and the KPI {name} takes one event from the log"
         )
         yield Problem(paths, message, "consistency")

@@ -1,6 +1,6 @@
-"""A first spec, written from what is seen of the columns of training data: to be read, corrected and committed.
+"""A first spec, written from the columns of training data: to be read, corrected and committed.
 
-Columns with a part of their own (time, id, score, outcome) are guessed by name and type, and every guess says so.
+Columns with a special role (time, id, score, outcome) are guessed by name and type, and every guess is marked.
 """
 
 import re
@@ -11,7 +11,7 @@ from mlvitals.generator.errors import UserError
 from mlvitals.generator.spec.model import FeatureType, LogFormat
 
 MAX_NAME = 200
-"""Characters of a column's name that a spec can hold."""
+"""Maximum length of a column's name in a spec."""
 
 _TIMES = (
     "timestamp",
@@ -59,23 +59,23 @@ _NUMERIC = frozenset({FeatureType.FLOAT, FeatureType.INTEGER})
 _LABELS = _NUMERIC | {FeatureType.BOOLEAN}
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
-"""What some reader of YAML, if not ours, takes for no text."""
+"""Words that some YAML readers, though not ours, do not read as text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenColumn:
-    """What is seen of a column of training data."""
+    """The summary of a column of training data."""
 
     name: str
     type: FeatureType | None
-    """None: it cannot be measured, or it is no feature."""
+    """None if it cannot be measured, or is not a feature."""
     nullable: bool = False
     remark: str = ""
-    """What the values are, such as ``0 to 365``, or why they are not measured. Printable text of one line."""
+    """A description of the values, such as ``0 to 365``, or the reason why they are not measured. Printable text of one line."""
     unique: bool = False
-    """Every row has a value of its own."""
+    """True if every row has a different value."""
     times: bool = False
-    """Every value can be read as a point in time."""
+    """True if every value can be read as a point in time."""
 
 
 class NoFeatureError(UserError):
@@ -84,7 +84,7 @@ class NoFeatureError(UserError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Roles:
-    """The columns that have a part of their own, by that part; those that nothing was found for are left out."""
+    """The columns with a special role, by role; None if no column was found for a role."""
 
     timestamp: SeenColumn | None
     id: SeenColumn | None
@@ -102,13 +102,13 @@ class _Roles:
 
 
 def first_spec(system: str, columns: Sequence[SeenColumn], log_format: LogFormat, rows: int) -> str:
-    """The text of a spec for a system, which `mlvitals.generator.spec.load` accepts.
+    """Return the text of a spec for a system, which `mlvitals.generator.spec.load` accepts.
 
     Args:
-        system: the system's name, as a spec takes it.
+        system: the system's name, valid in a spec.
         columns: the columns of the training data, in their order.
         log_format: the format of the prediction log.
-        rows: how many rows were looked at.
+        rows: number of rows read.
 
     Raises:
         NoFeatureError: no column can be a feature.
@@ -132,7 +132,7 @@ def first_spec(system: str, columns: Sequence[SeenColumn], log_format: LogFormat
 
 
 def scalar(text: str) -> str:
-    """Text as a YAML scalar, quoted where it is more than a plain word."""
+    """Return text as a YAML scalar, quoted if it is more than a plain word."""
     import yaml  # noqa: PLC0415  (slow to import)
 
     if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
@@ -177,13 +177,13 @@ def _roles(columns: Sequence[SeenColumn]) -> _Roles:
 
 
 def _only_time(columns: Sequence[SeenColumn]) -> SeenColumn | None:
-    """The time column, where there is just one."""
+    """Return the time column, if there is exactly one."""
     times = [column for column in columns if column.type is FeatureType.TIMESTAMP and _has_room(column)]
     return times[0] if len(times) == 1 else None
 
 
 def _judgeable(outcome: SeenColumn, score: SeenColumn | None) -> bool:
-    """A binary outcome says nothing without a score; a number is judged by the score too, where there is one."""
+    """True if an outcome can be judged: a binary one needs a score; a number is judged by the score too, if there is one."""
     return score is not None or outcome.type is not FeatureType.BOOLEAN
 
 

@@ -1,13 +1,13 @@
-"""From which value a severity holds: what rules alert on and reports are judged by."""
+"""The levels of severities, used by alert rules and by reports."""
 
 from mlvitals.generator.spec.model import AlertPolicy, Levels, Severity
 
 ALERTING = (Severity.INFO, Severity.WARNING, Severity.CRITICAL)
-"""The severities that a level can have, mildest first."""
+"""The severities of levels, mildest first."""
 
 
 def level_in_force(policy: AlertPolicy, own: Levels | None, severity: Severity) -> float | None:
-    """A feature's own level where it has one, else the policy's; None where the severity never holds."""
+    """Return a feature's own level if it has one, otherwise the policy's; None if the severity is not used."""
     if not policy.enabled:
         return None
     level = _level(own, severity) if own else None

@@ -1,8 +1,8 @@
-"""Loading a spec: every problem of a file in one run, each at its place, or a `Spec` that keeps all rules.
+"""Loading a spec: every problem of a file in one run, each at its place, or a `Spec` that obeys all rules.
 
-A sound spec goes straight through msgspec. Only one that does not is held against the JSON Schema; what is wrong is
-then taken out, so that the rules between sections still judge the rest, and nothing that merely follows from
-another problem is reported.
+A valid spec goes straight through msgspec. Only an invalid one is validated against the JSON Schema; wrong values are
+then removed, so that the rules between sections still check the rest, and nothing that merely follows from another
+problem is reported.
 """
 
 from collections.abc import Iterable
@@ -27,7 +27,7 @@ def load_spec(path: str | Path) -> Spec:
     """Load the spec in a file.
 
     Raises:
-        SpecError: the file cannot be read, or is no sound spec; holds every problem with its place.
+        SpecError: the file cannot be read, or is not a valid spec; contains every problem with its place.
     """
     from mlvitals.generator.spec.document import read_bytes  # noqa: PLC0415  (PyYAML is slow to import)
 
@@ -35,10 +35,10 @@ def load_spec(path: str | Path) -> Spec:
 
 
 def parse_spec(text: str, file_name: str = "<spec>") -> Spec:
-    """Load the spec that a text holds; `file_name` is what diagnostics call it.
+    """Load a spec from text; `file_name` is its name in diagnostics.
 
     Raises:
-        SpecError: the text is no sound spec; holds every problem with its place.
+        SpecError: the text is not a valid spec; contains every problem with its place.
     """
     return _spec(text.encode("utf-8", errors="surrogatepass"), file_name)
 
@@ -56,7 +56,7 @@ def _spec(raw: bytes, file: str) -> Spec:
 
 
 def _converted(document: "Document") -> Spec | None:
-    """The spec that a document holds, or None where it breaks the schema."""
+    """Return the spec of a document, or None if it violates the schema."""
     try:
         return msgspec.convert(completed(document.data), Spec)
     except msgspec.ValidationError:
@@ -64,7 +64,7 @@ def _converted(document: "Document") -> Spec | None:
 
 
 def _all_problems(document: "Document") -> list[Problem]:
-    """What breaks the schema, and what breaks the rules in the part that does not."""
+    """Return violations of the schema, and violations of the rules in the valid part."""
     from mlvitals.generator.spec.validation import sound_part, violations  # noqa: PLC0415  (only broken specs need jsonschema)
 
     found = violations(document.data, document.doubtful)
@@ -79,7 +79,7 @@ def _all_problems(document: "Document") -> list[Problem]:
 
 
 def _follows(problem: Problem, doubtful: frozenset[KeyPath], outer: set[KeyPath]) -> bool:
-    """Whether a problem may merely follow from a doubtful value: one it looked at, one inside or around that."""
+    """True if a problem may merely follow from a doubtful value: one of its paths, or one inside or around these."""
     return any(
         path in outer
         or (*path[:-1], MERGE_KEY) in doubtful

@@ -1,8 +1,8 @@
-r"""The monitoring spec as typed, frozen values: the one thing a user of mlvitals writes.
+r"""The monitoring spec as typed, frozen values: the one file that a user of mlvitals writes.
 
 Every field has its meaning, unit and bounds here and nowhere else: the JSON Schema that editors and the
-loader use is emitted from these types (`mlvitals.generator.spec.schema`), so schema and model cannot differ.
-Only shapes and ranges live here; rules between sections are in `mlvitals.generator.spec.rules`. A section given in part
+loader use is generated from these types (`mlvitals.generator.spec.schema`), so schema and model cannot differ.
+Only shapes and ranges are here; rules between sections are in `mlvitals.generator.spec.rules`. A section given in part
 keeps the defaults of the place it stands in for the rest (`mlvitals.generator.spec.defaults`).
 
 Patterns end in ``$(?!\n)``: Python's ``$`` alone would let a trailing newline through.
@@ -79,9 +79,9 @@ ClockTime = Annotated[
 
 
 class Severity(StrEnum):
-    """How loud an alert is: info stays silent, warning goes to chat, critical pages.
+    """The severity of an alert: info stays silent, warning goes to chat, critical pages.
 
-    None is for the dead man's switch alone, which fires while all is well.
+    None is only for the dead man's switch, which fires while all is well.
     """
 
     NONE = "none"
@@ -94,7 +94,7 @@ class Severity(StrEnum):
 
 
 class System(Part, frozen=True, kw_only=True):
-    """What is monitored and who owns it."""
+    """The monitored system and its owner."""
 
     name: Annotated[Name, Meta(description="Identifies the system, and prefixes all its metrics.")]
     title: Annotated[Label, Meta(description="The display name. Default: the name.")] | None = None
@@ -104,7 +104,7 @@ class System(Part, frozen=True, kw_only=True):
 
 
 class Serving(Part, frozen=True, kw_only=True):
-    """The application that answers with predictions, instrumented with `PredictionTelemetry`."""
+    """The application that serves predictions, instrumented with `PredictionTelemetry`."""
 
     enabled: Annotated[
         bool, Meta(description="False if predictions are made in batches, so that there is nothing to scrape.")
@@ -127,11 +127,11 @@ class Serving(Part, frozen=True, kw_only=True):
     gpu: Annotated[bool, Meta(description="The application runs on GPUs and reports their utilisation.")] = False
 
 
-# ---------------------------------------------------------------- data that is measured
+# ---------------------------------------------------------------- measured data
 
 
 class OutcomeKind(StrEnum):
-    """What an outcome is, hence which performance figures exist."""
+    """The kind of outcome, which determines the performance metrics."""
 
     BINARY = "binary"
     CONTINUOUS = "continuous"
@@ -149,7 +149,7 @@ class LogFormat(StrEnum):
 
 
 class Outcome(Part, frozen=True, kw_only=True):
-    """What really happened after a prediction, known later."""
+    """The actual outcome of a prediction, known later."""
 
     column: Column
     kind: OutcomeKind = OutcomeKind.BINARY
@@ -189,7 +189,7 @@ class Outcome(Part, frozen=True, kw_only=True):
 
 
 class PredictionLog(Part, frozen=True, kw_only=True):
-    """Where predictions and the features they were made from are recorded."""
+    """The log of predictions and the features they were made from."""
 
     path: Path
     format: LogFormat = LogFormat.PARQUET
@@ -216,7 +216,7 @@ class PredictionLog(Part, frozen=True, kw_only=True):
 
 
 class Windows(Part, frozen=True, kw_only=True):
-    """Which stretch of the log is one measurement, and how often."""
+    """The interval of the log that is one measurement, and how often it is measured."""
 
     length: Annotated[Duration, Meta(description="How much of the log one measurement covers.")] = "1h"
     step: Annotated[Duration, Meta(description="How often a window ends. Default: the length.")] | None = None
@@ -235,7 +235,7 @@ class Windows(Part, frozen=True, kw_only=True):
 
 
 class Condition(StrEnum):
-    """What a reference is conditioned on, so that 3 a.m. is compared with 3 a.m."""
+    """The condition of a reference, so that 3 a.m. is compared with 3 a.m."""
 
     NONE = "none"
     HOUR_OF_DAY = "hour_of_day"
@@ -244,7 +244,7 @@ class Condition(StrEnum):
 
 
 class Reference(Part, frozen=True, kw_only=True):
-    """What normal is: the distribution of the data that trained the production model."""
+    """The baseline: the distribution of the data that trained the production model."""
 
     store: Annotated[str, Meta(min_length=1, description="A folder, or an MLflow tracking URI as mlflow+URI.")] = (
         "references"
@@ -263,7 +263,7 @@ class Reference(Part, frozen=True, kw_only=True):
 
 
 class FeatureType(StrEnum):
-    """How a column is measured."""
+    """The type as which a column is measured."""
 
     FLOAT = "float"
     INTEGER = "integer"
@@ -273,7 +273,7 @@ class FeatureType(StrEnum):
 
 
 class Levels(Part, frozen=True, kw_only=True):
-    """Values from which a figure is worth knowing, acting on, or paging for."""
+    """Levels of a metric for information, action and paging."""
 
     info: NonNegative | None = None
     warning: NonNegative | None = None
@@ -320,7 +320,7 @@ class Feature(Part, frozen=True, kw_only=True):
 
 
 class Source(Part, frozen=True, kw_only=True):
-    """An upstream source of features, and how its age is known."""
+    """An upstream source of features, and how its age is determined."""
 
     max_age: Annotated[Duration, Meta(description="Data older than this is stale; older than twice this is critical.")]
     description: Text = ""
@@ -337,7 +337,7 @@ class Source(Part, frozen=True, kw_only=True):
 
 
 class SkewJoin(StrEnum):
-    """How a prediction finds its features recomputed offline."""
+    """The way in which a prediction is matched with its features recomputed offline."""
 
     ID = "id"
     ENTITY = "entity"
@@ -345,7 +345,7 @@ class SkewJoin(StrEnum):
 
 
 class Skew(Part, frozen=True, kw_only=True):
-    """Training-serving skew: what was logged at serving against what is recomputed offline."""
+    """Training-serving skew: features logged at serving compared with those recomputed offline."""
 
     path: Annotated[Path, Meta(description="Features recomputed offline, one row per entity and time.")] | None = None
     format: Annotated[LogFormat, Meta(description="Format of its files; sql is not supported here.")] = (
@@ -414,7 +414,7 @@ RESULTS_IN = ("sqlite", "postgresql")
 
 
 class Results(Part, frozen=True, kw_only=True):
-    """Where every measurement is kept for SQL."""
+    """The database in which every measurement is stored."""
 
     url: Annotated[str, Meta(min_length=1, description="SQLAlchemy URL without a password.")] = "sqlite:///results.db"
     password_file: Path | None = None
@@ -444,7 +444,7 @@ class SignalType(StrEnum):
 
 
 class TelemetrySignal(Part, frozen=True, kw_only=True):
-    """A stream of telemetry whose storage is planned."""
+    """A stream of telemetry, for the storage estimate."""
 
     type: SignalType
     interval: (
@@ -456,7 +456,7 @@ class TelemetrySignal(Part, frozen=True, kw_only=True):
 
 
 class Retention(Part, frozen=True, kw_only=True):
-    """How long telemetry is kept on each tier."""
+    """The retention of telemetry on each tier."""
 
     hot: Duration = "7d"
     warm: Duration = "90d"
@@ -464,7 +464,7 @@ class Retention(Part, frozen=True, kw_only=True):
 
 
 class Telemetry(Part, frozen=True, kw_only=True):
-    """How telemetry is collected and kept."""
+    """The collection and retention of telemetry."""
 
     scrape_interval: Duration = "15s"
     evaluation_interval: Duration = "15s"
@@ -486,7 +486,7 @@ class Telemetry(Part, frozen=True, kw_only=True):
 
 
 class EventSource(StrEnum):
-    """Who counts a business event."""
+    """The process that counts a business event."""
 
     APPLICATION = "application"
     LOG = "log"
@@ -516,7 +516,7 @@ class EventsLog(Part, frozen=True, kw_only=True):
 
 
 class Event(Part, frozen=True, kw_only=True):
-    """Something the business counts: the serving application adds to its counter, or the events log has its rows."""
+    """A business event: counted by the serving application, or from rows of the events log."""
 
     description: Text = ""
     source: Annotated[
@@ -552,7 +552,7 @@ class Event(Part, frozen=True, kw_only=True):
 
 
 class KpiKind(StrEnum):
-    """How a KPI is made of events."""
+    """The computation of a KPI from events."""
 
     RATIO = "ratio"
     MEAN = "mean"
@@ -560,7 +560,7 @@ class KpiKind(StrEnum):
 
 
 class Kpi(Part, frozen=True, kw_only=True):
-    """A business figure: events over events, on a rolling window."""
+    """A business KPI: events over events, on a rolling window."""
 
     kind: KpiKind = KpiKind.RATIO
     numerator: Annotated[Name, Meta(description="An event. For unique: the event whose distinct items are counted.")]
@@ -578,7 +578,7 @@ class Kpi(Part, frozen=True, kw_only=True):
 
 
 class Business(Part, frozen=True, kw_only=True):
-    """What the system is for, in figures."""
+    """Business events and KPIs."""
 
     events_log: Annotated[EventsLog, Meta(description="The location of events with `source: log`.")] | None = None
     events: dict[Name, Event] = {}
@@ -593,13 +593,13 @@ class Business(Part, frozen=True, kw_only=True):
 
     @property
     def unique(self) -> frozenset[str]:
-        """The events of which distinct items are counted: a figure of the moment, not a running total."""
+        """The events of which distinct items are counted: a current value, not a running total."""
         kpis = (kpi for kpi in self.kpis.values() if kpi.kind is KpiKind.UNIQUE)
         return frozenset(event for kpi in kpis for event in (kpi.numerator, kpi.denominator))
 
 
 class SloKind(StrEnum):
-    """What a service level objective is about."""
+    """The kind of a service level objective."""
 
     AVAILABILITY = "availability"
     LATENCY = "latency"
@@ -609,14 +609,14 @@ class SloKind(StrEnum):
 
 
 class Direction(StrEnum):
-    """On which side of its threshold a figure keeps a promise."""
+    """The side of its threshold on which a metric meets the objective."""
 
     AT_MOST = "at_most"
     AT_LEAST = "at_least"
 
 
 class BurnTier(StrEnum):
-    """The alerts on how fast an error budget is spent: pages are critical, tickets warnings."""
+    """The alerts on the burn rate of an error budget: pages are critical, tickets are warnings."""
 
     PAGE_QUICK = "page_quick"
     PAGE_SLOW = "page_slow"
@@ -625,7 +625,7 @@ class BurnTier(StrEnum):
 
 
 class Slo(Part, frozen=True, kw_only=True):
-    """A promise, and the period over which it holds."""
+    """A service level objective and its period."""
 
     kind: SloKind
     objective: Objective
@@ -664,7 +664,7 @@ class Slo(Part, frozen=True, kw_only=True):
 
 
 class Cooldown(Part, frozen=True, kw_only=True):
-    """How long the same alert stays quiet after it notified."""
+    """The time before the same alert notifies again."""
 
     info: Duration = "24h"
     warning: Duration = "12h"
@@ -672,7 +672,7 @@ class Cooldown(Part, frozen=True, kw_only=True):
 
 
 class Timing(Part, frozen=True, kw_only=True):
-    """After how long a condition alerts, and how often again."""
+    """The time until a condition alerts, and until it notifies again."""
 
     enabled: bool = True
     for_: Annotated[Duration, Meta(description="How long the condition must hold.")] = msgspec.field(
@@ -685,7 +685,7 @@ class Timing(Part, frozen=True, kw_only=True):
 
 
 class AlertPolicy(Timing, frozen=True, kw_only=True):
-    """From which values a signal alerts, and its timing."""
+    """The levels at which a signal alerts, and its timing."""
 
     info: NonNegative | None = None
     warning: NonNegative | None = None
@@ -693,7 +693,7 @@ class AlertPolicy(Timing, frozen=True, kw_only=True):
 
 
 class BurnRate(Part, frozen=True, kw_only=True):
-    """Spending this share of an error budget within the long window alerts, while the short one still sees it."""
+    """A burn-rate tier: alerts if this share of an error budget is spent within the long window and the short one agrees."""
 
     budget: Annotated[float, Meta(gt=0, le=1, description="Share of the period's budget.")] = 0.02
     short: Duration = "5m"
@@ -701,7 +701,7 @@ class BurnRate(Part, frozen=True, kw_only=True):
 
 
 class BurnRates(Timing, frozen=True, kw_only=True):
-    """Multi-window burn-rate alerts; the figures are those of the SRE workbook's chapter on alerting on SLOs."""
+    """Multi-window burn-rate alerts; the defaults are those of the SRE workbook's chapter on alerting on SLOs."""
 
     page_quick: BurnRate = BurnRate()
     page_slow: BurnRate = BurnRate(budget=0.05, short="30m", long="6h")
@@ -719,7 +719,7 @@ class NoisePer(StrEnum):
 
 
 class Alerts(Part, frozen=True, kw_only=True):
-    """The alert policies; each default is the requirements' own figure."""
+    """The alert policies; the defaults are those of the requirements."""
 
     noise_per: Annotated[
         NoisePer,
@@ -874,7 +874,7 @@ class Alerts(Part, frozen=True, kw_only=True):
 
 
 class Slack(Part, frozen=True, kw_only=True):
-    """A Slack channel reached by an incoming webhook."""
+    """A Slack channel with an incoming webhook."""
 
     channel: Annotated[
         str,
@@ -888,14 +888,14 @@ class Slack(Part, frozen=True, kw_only=True):
 
 
 class PagerDuty(Part, frozen=True, kw_only=True):
-    """A PagerDuty service reached by Events v2."""
+    """A PagerDuty service with an Events v2 integration."""
 
     routing_key_file: Annotated[Path, Meta(description="File that contains the integration key.")]
     url: HttpUrl | None = None
 
 
 class Webhook(Part, frozen=True, kw_only=True):
-    """Any endpoint that takes Alertmanager's own JSON: by an address in a file, or by one that is no secret."""
+    """An endpoint that accepts Alertmanager's own JSON: its address is in a file, or is not secret."""
 
     url_file: (
         Annotated[Path, Meta(description="File that contains the URL; for Alertmanager 0.26 and newer.")] | None
@@ -904,7 +904,7 @@ class Webhook(Part, frozen=True, kw_only=True):
 
 
 class Receiver(Part, frozen=True, kw_only=True):
-    """Someone who is told."""
+    """A destination of notifications."""
 
     slack: Slack | None = None
     pagerduty: PagerDuty | None = None
@@ -912,7 +912,7 @@ class Receiver(Part, frozen=True, kw_only=True):
 
 
 class WeeklyTime(Part, frozen=True, kw_only=True):
-    """A stretch of the week."""
+    """An interval of the week."""
 
     days: Annotated[tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...], Meta(min_length=1)]
     start: ClockTime
@@ -929,7 +929,7 @@ class Maintenance(Part, frozen=True, kw_only=True):
 
 
 class Routing(Part, frozen=True, kw_only=True):
-    """Who hears of what."""
+    """The receivers of notifications."""
 
     receivers: dict[Label, Receiver] = {}
     info: Annotated[Label, Meta(description="A receiver. Default: nobody.")] | None = None
@@ -945,7 +945,7 @@ class Routing(Part, frozen=True, kw_only=True):
 
 
 class ContactMethod(StrEnum):
-    """How a person is reached."""
+    """A way to contact a person."""
 
     PAGERDUTY = "pagerduty"
     SLACK_DM = "slack_dm"
@@ -970,7 +970,7 @@ class Responder(Part, frozen=True, kw_only=True):
 
 
 class EscalationLevel(Part, frozen=True, kw_only=True):
-    """Who is told when nobody has answered yet."""
+    """The next people to notify if nobody has answered."""
 
     role: Label
     after: Duration
@@ -988,7 +988,7 @@ class OnCall(Part, frozen=True, kw_only=True):
 
 
 class Links(Part, frozen=True, kw_only=True):
-    """Where people are sent."""
+    """The links in alerts and runbooks."""
 
     grafana: HttpUrl = "http://localhost:3000"
     runbooks: Annotated[HttpUrl, Meta(description="URL of the folder in which the generated runbooks are served.")] = (
@@ -997,7 +997,7 @@ class Links(Part, frozen=True, kw_only=True):
 
 
 class Annotations(Part, frozen=True, kw_only=True):
-    """Events drawn on the dashboards."""
+    """Events marked on the dashboards."""
 
     deployments: Annotated[bool, Meta(description="A change of the model version.")] = True
     pipeline_changes: Annotated[bool, Meta(description="Events written by 'mlvitals annotate pipeline'.")] = True
@@ -1034,7 +1034,7 @@ class Spec(Part, frozen=True, kw_only=True):
 
     @property
     def title(self) -> str:
-        """The name people use for the system."""
+        """The display name of the system."""
         return self.system.title or self.system.name
 
     @property
@@ -1049,12 +1049,12 @@ class Spec(Part, frozen=True, kw_only=True):
 
     @property
     def step(self) -> str:
-        """How often a window ends."""
+        """The interval between the ends of windows."""
         return self.windows.step or self.windows.length
 
     @property
     def skew_join(self) -> SkewJoin:
-        """How a prediction finds its features recomputed offline."""
+        """The way in which a prediction is matched with its features recomputed offline."""
         if self.skew.join is not None:
             return self.skew.join
         log = self.prediction_log
@@ -1062,7 +1062,7 @@ class Spec(Part, frozen=True, kw_only=True):
 
     @property
     def has_gap(self) -> bool:
-        """Whether predictions have outcomes on the same scale, from which they can be told apart."""
+        """True if predictions have outcomes on the same scale, so that a gap can be computed."""
         outcome = self.prediction_log.outcome
         return outcome is not None and outcome.kind is not OutcomeKind.RANKING
 
@@ -1080,5 +1080,5 @@ class Spec(Part, frozen=True, kw_only=True):
         return frozenset(name for name in named if name is not None)
 
     def column(self, feature_name: str) -> str:
-        """The log column that holds a feature."""
+        """Return the log column of a feature."""
         return self.features[feature_name].column or feature_name

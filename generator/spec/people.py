@@ -1,4 +1,4 @@
-"""Rules about people: who is told, who is on call, and whether they can be reached at all."""
+"""Rules about people: who is notified, who is on call, and that they can be reached."""
 
 import re
 from collections.abc import Iterator
@@ -9,23 +9,23 @@ from mlvitals.generator.spec.model import ContactMethod, EscalationLevel, Respon
 from mlvitals.generator.spec.walk import sections
 
 NOBODY = "nobody"
-"""Alertmanager's receiver that tells nobody; no receiver of a spec may have its name."""
+"""Alertmanager's receiver that notifies nobody; no receiver of a spec may have its name."""
 
 PHONE = re.compile(r"\+([0-9]{1,3})[ -]([0-9][0-9 -]*)")
-"""A telephone number with its country's code."""
+"""A phone number with a country code."""
 
 _ROLES = ("info", "warning", "critical", "watchdog")
 _SEVERITIES = ("info", "warning", "critical")
 _NEEDED = {ContactMethod.PHONE: "phone", ContactMethod.SMS: "phone", ContactMethod.SLACK_DM: "slack"}
 _MINUTE = 60_000
-# What Go's net/url, and so Alertmanager, takes for a URL; no user, and no braces, which a template would begin with.
+# What Go's net/url, and so Alertmanager, accepts as a URL; no user, and no braces, which would start a template.
 _URL = re.compile(
     r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?([/?#]([!$&-;=?-Z_a-z~#\[\]]|%[0-9A-Fa-f]{2})*)?"
 )
 
 
 def receivers(spec: Spec) -> Iterator[Problem]:
-    """A receiver is used, has a name of its own, and addresses that Alertmanager accepts."""
+    """Check that each receiver is used, has an unreserved name, and has addresses that Alertmanager accepts."""
     used = {getattr(spec.routing, role) for role in _ROLES}
     for name, receiver in spec.routing.receivers.items():
         path: KeyPath = ("routing", "receivers", name)
@@ -51,7 +51,7 @@ def _url(path: KeyPath, url: str | None) -> Iterator[Problem]:
 
 
 def cooldowns(spec: Spec) -> Iterator[Problem]:
-    """Alertmanager repeats a notification at a group interval: a shorter cooldown would not be kept."""
+    """Check that no cooldown is shorter than the group interval, at which Alertmanager repeats a notification."""
     interval = spec.routing.group_interval
     for path, section in sections(spec):
         if isinstance(section, Timing):
@@ -64,7 +64,7 @@ def cooldowns(spec: Spec) -> Iterator[Problem]:
 
 
 def escalation(spec: Spec) -> Iterator[Problem]:
-    """Somebody is told at once, at every level, and by ways that reach them."""
+    """Check that somebody is notified immediately, at every level, and in ways that reach them."""
     if spec.escalation and milliseconds(spec.escalation[0].after):
         message = f"is {spec.escalation[0].after}: until then nobody would be notified"
         yield Problem((("escalation", 0, "after"), ("escalation",)), message, "gap", "start with 0m")
@@ -86,7 +86,7 @@ def escalation(spec: Spec) -> Iterator[Problem]:
 
 
 def _reachable(spec: Spec, path: KeyPath, level: EscalationLevel) -> Iterator[Problem]:
-    """Each contact of a level, or each who may be on call, can be reached in each of its ways."""
+    """Check that each contact of a level, or each responder on call, can be reached in each of its ways."""
     for name in dict.fromkeys(level.contacts or spec.on_call.rotation):
         responder = spec.responders.get(name)
         for position, method in enumerate(level.via):
@@ -98,7 +98,7 @@ def _reachable(spec: Spec, path: KeyPath, level: EscalationLevel) -> Iterator[Pr
 
 
 def responders(spec: Spec) -> Iterator[Problem]:
-    """A telephone number can be dialled from anywhere."""
+    """Check that phone numbers can be dialled from anywhere."""
     for name, responder in spec.responders.items():
         if not _dialled(responder):
             message = f"is {quoted(responder.phone or '')}, which lacks the country code"
@@ -111,7 +111,7 @@ def _dialled(responder: Responder) -> bool:
 
 
 def shift(spec: Spec) -> Iterator[Problem]:
-    """PagerDuty counts a turn of the rotation in whole seconds, of an hour or more."""
+    """Check that a shift lasts at least an hour, PagerDuty's minimum."""
     if milliseconds(spec.on_call.shift) < 60 * _MINUTE:
         message = f"is {spec.on_call.shift}; a shift lasts at least an hour"
         yield Problem((("on_call", "shift"),), message, "range")

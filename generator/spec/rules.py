@@ -1,4 +1,4 @@
-"""Rules between sections, which no schema can state: references, orders, clashes, and what belongs together."""
+"""Rules between sections, which no schema can state: references, orders, clashes and combinations."""
 
 import re
 from collections import Counter
@@ -30,7 +30,7 @@ from mlvitals.generator.spec.walk import duration_fields, sections
 
 SMALLEST_ROTATION = 3
 SCRAPES_PER_RATE = 4
-"""Scrapes a rate must span, so that one that is missed does not empty it."""
+"""The number of scrapes that a rate must span, so that a missed one does not leave it empty."""
 
 _SEVERITIES = ("info", "warning", "critical")
 _CENTURY = "36500d"
@@ -38,15 +38,15 @@ _MAY_BE_ZERO = {"for", "keep_firing_for", "grace", "after", "tolerance", "delay"
 _MAY_REPEAT = {"rotation"}
 _MAX_PORT = 65535
 _DEAREST = 3
-"""Families named where series are too many."""
-# In an http URL an @ may also stand in the path; elsewhere SQLAlchemy takes everything up to it as the password.
+"""Number of families named if there are too many series."""
+# In an http URL an @ may also be in the path; elsewhere SQLAlchemy reads everything up to it as the password.
 _URL_WITH_PASSWORD = re.compile(
     r"(https?://[^:/@\s]*:[^/?#@]*@|(?!https?:)[\w+.-]+://[^:/@\s]*:[^@]*@|.*[?&]password=)", re.DOTALL
 )
 
 
 def check(spec: Spec) -> tuple[Problem, ...]:
-    """Every breach of a rule between sections. Looks at nothing but the spec and the time zones there are."""
+    """Return every violation of a rule between sections. Reads only the spec and the available time zones."""
     return tuple(chain.from_iterable(rule(spec) for rule in _RULES))
 
 
@@ -72,7 +72,7 @@ def _references(spec: Spec) -> Iterator[Problem]:
 
 
 def _serving(spec: Spec) -> Iterator[Problem]:
-    """Business events are counted by the serving application, and each process is a Prometheus job of its own."""
+    """Check that business events have a process that counts them, and that each process has a Prometheus job of its own."""
     enabled = ("serving", "enabled")
     if not spec.serving.enabled:
         for name in (event for event in spec.business.events if event not in spec.business.logged):
@@ -159,7 +159,7 @@ def _telemetry(spec: Spec) -> Iterator[Problem]:
 
 
 def _series_budget(spec: Spec) -> Iterator[Problem]:
-    """A spec whose metrics would be too many is refused before they are anybody's bill."""
+    """Check the series budget, so that a spec with too many series fails before it causes costs."""
     budget, families = spec.telemetry.series_budget, family_series(spec)
     total = sum(family.series for family in families)
     if total > budget:
@@ -199,7 +199,7 @@ def _sources(spec: Spec) -> Iterator[Problem]:
 
 
 def _source(path: KeyPath, source: Source) -> Iterator[Problem]:
-    """A source's age is known from files, from a database or from a URL, or not at all."""
+    """Check that a source has at most one way to determine its age: files, a database or a URL."""
     ways = [way for way in ("path", "database", "url") if getattr(source, way) is not None]
     if len(ways) > 1:
         message = f"is one of several ways to determine the age of the source: {', '.join(ways)}"
@@ -253,7 +253,7 @@ def _secrets(spec: Spec) -> Iterator[Problem]:
 
 
 def _columns(spec: Spec) -> Iterator[Problem]:
-    """The log's time column can be nothing else; nor can a prediction be its own outcome."""
+    """Check that the log's time column has no second role, and that a prediction is not its own outcome."""
     log = spec.prediction_log
     time: KeyPath = ("prediction_log", "timestamp")
     for role in ("id", "entity", "score", "model_version", "endpoint"):
@@ -294,7 +294,7 @@ def _log(spec: Spec) -> Iterator[Problem]:
 
 
 def _outcome(log: PredictionLog, outcome: Outcome, where: KeyPath) -> Iterator[Problem]:
-    """What an outcome's kind and place need beside them."""
+    """Check the settings that an outcome's kind and location require."""
     if outcome.kind is OutcomeKind.RANKING and outcome.list is None:
         message = "ranking compares the rows of one list, which needs prediction_log.outcome.list"
         yield Problem(((*where, "kind"), where), message, "consistency")
@@ -379,11 +379,11 @@ def _times(spec: Spec) -> Iterator[Problem]:
         yield _no_such_day(start)
     for index, maintenance in enumerate(spec.routing.maintenance):
         path = ("routing", "maintenance", index)
-        begin, end = _moment(maintenance.start), _moment(maintenance.end)
-        for key, moment in (("start", begin), ("end", end)):
+        first, last = _moment(maintenance.start), _moment(maintenance.end)
+        for key, moment in (("start", first), ("end", last)):
             if moment is None:
                 yield _no_such_day((*path, key))
-        if begin and end and end <= begin:
+        if first and last and last <= first:
             message = f"{maintenance.end} is not after its start {maintenance.start}"
             yield Problem(((*path, "end"), (*path, "start")), message, "order")
     for index, hours in enumerate(spec.routing.quiet_hours):

@@ -1,6 +1,6 @@
-"""The JSON Schema of specs, emitted from the model for editors and for validation.
+"""The JSON Schema of specs, generated from the model for editors and for validation.
 
-``python -m mlvitals.generator.spec.schema`` writes it beside this file, where the yaml-language-server line of the specs
+``python -m mlvitals.generator.spec.schema`` writes it next to this file, where the yaml-language-server line of the specs
 finds it.
 """
 
@@ -16,7 +16,7 @@ FILE = Path(__file__).resolve().with_name("mlvitals.schema.json")
 
 
 def json_schema() -> dict[str, Any]:
-    """The schema, in draft 2020-12."""
+    """Return the schema, in draft 2020-12."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "urn:mlvitals:spec:1",
@@ -26,7 +26,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def schema_text() -> str:
-    """The schema as committed; the same model gives the same text."""
+    """Return the schema as committed; the same model gives the same text."""
     return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 

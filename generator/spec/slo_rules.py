@@ -1,4 +1,4 @@
-"""Rules for service level objectives: what each kind needs, and burn-rate tiers that can do their work."""
+"""Rules for service level objectives: the settings that each kind needs, and burn-rate tiers that can fire."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ _OF_SERVING = {SloKind.AVAILABILITY, SloKind.LATENCY, SloKind.MODEL_STALENESS}
 
 
 def check_slos(spec: Spec) -> Iterator[Problem]:
-    """Every objective that could not be measured, or that an alert could not watch."""
+    """Yield every objective that could not be measured, or on which an alert could not fire."""
     yield from _windows(spec)
     for name, slo in spec.slos.items():
         yield from _kind(spec, ("slos", name), slo)

@@ -1,4 +1,4 @@
-"""Holding data against the schema: every violation in human words, and what remains sound without them."""
+"""Validation against the schema: every violation in plain words, and the valid part of the data."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ _SMALLEST_SPEC: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Violations:
-    """What the schema finds: the problems, and paths about which nothing more can be said.
+    """The result of validation: the problems, and paths that need no further checks.
 
     `misspelt` are the absent keys that an unknown key was probably meant to be.
     """
@@ -58,15 +58,15 @@ class Violations:
 
     @property
     def paths(self) -> frozenset[KeyPath]:
-        """The values that are wrong, or missing."""
+        """The values that are wrong or missing."""
         return frozenset(problem.paths[0] for problem in self.problems)
 
 
 def violations(data: dict[str, Any], doubtful: frozenset[KeyPath]) -> Violations:
-    """Every violation of the schema, at most `MAX_VIOLATIONS`, save those that only follow from another problem.
+    """Return the violations of the schema, at most `MAX_VIOLATIONS`, except those that only follow from another problem.
 
     Args:
-        data: what the spec holds.
+        data: the data of the spec.
         doubtful: paths whose value is known to be wrong already.
     """
     every = chain.from_iterable(map(_violations, _validator().iter_errors(data)))
@@ -83,7 +83,7 @@ def violations(data: dict[str, Any], doubtful: frozenset[KeyPath]) -> Violations
 
 @dataclass(frozen=True)
 class SoundPart:
-    """Data that satisfies the schema, left of data that does not.
+    """The valid part of data that violates the schema.
 
     `removed` are the places taken out, `kept` the indices of the items left of each list.
     """
@@ -93,7 +93,7 @@ class SoundPart:
     kept: dict[KeyPath, tuple[int, ...]]
 
     def original(self, path: KeyPath) -> KeyPath:
-        """Where a value of this part stood in the whole."""
+        """Return the original path of a value of this part."""
         whole: KeyPath = ()
         for step in path:
             whole = (*whole, self.kept[whole][step] if isinstance(step, int) and whole in self.kept else step)
@@ -101,9 +101,9 @@ class SoundPart:
 
 
 def sound_part(data: dict[str, Any], wrong: frozenset[KeyPath]) -> SoundPart:
-    """The data without the wrong values, and without the sections that are nothing without those.
+    """Return the data without the wrong values, and without the sections that require these.
 
-    Sections every spec must have are stood in for by the smallest there can be.
+    Required sections are replaced by minimal ones.
     """
     validator, removed = _validator(), wrong
     while True:
@@ -117,7 +117,7 @@ def sound_part(data: dict[str, Any], wrong: frozenset[KeyPath]) -> SoundPart:
 
 
 def _unsound(error: ValidationError) -> Iterator[KeyPath]:
-    """What must go for an error to go: wrong entries of a mapping, else the whole value."""
+    """Yield the paths to remove for an error: wrong entries of a mapping, otherwise the whole value."""
     path: KeyPath = tuple(error.absolute_path)
     value: Any = error.instance
     schema: Any = error.schema
@@ -147,7 +147,7 @@ def _with_required_sections(data: dict[str, Any]) -> dict[str, Any]:
     return whole
 
 
-# ---------------------------------------------------------------- one error of the library -> violations in words
+# ---------------------------------------------------------------- errors of the library as messages
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ class _Violation:
 
 @cache
 def _validator() -> Any:
-    """The library's validator, made as strict as msgspec: 1.0 is no integer, and neither 1.0 nor true is 1."""
+    """Return the library's validator, made as strict as msgspec: 1.0 is not an integer, and neither 1.0 nor true equals 1."""
     strict = Draft202012Validator.TYPE_CHECKER.redefine(
         "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
     )
@@ -177,7 +177,7 @@ def _enum(_: Any, allowed: list[Any], value: Any, __: Any) -> Iterator[Validatio
 
 
 def _concerns_key(error: ValidationError) -> bool:
-    """Whether it is a key of a mapping that is wrong; the path is then the mapping's."""
+    """True if a key of a mapping is wrong; the path is then the mapping's."""
     return "propertyNames" in list(error.relative_schema_path)[-2:-1]
 
 
@@ -241,7 +241,7 @@ def _wrong_value(path: KeyPath, error: ValidationError) -> Problem:
 
 
 def _demand(error: ValidationError) -> str:
-    """What the schema asks of a value: ``must be at least 0 and at most 1``."""
+    """Return the schema's requirement on a value: ``must be at least 0 and at most 1``."""
     schema: Any = error.schema
     keyword = str(error.validator)
     if keyword in _BOUNDS:
@@ -259,7 +259,7 @@ def _demand(error: ValidationError) -> str:
 
 
 def _found(value: Any) -> str:
-    """What stands in the spec, in a few words."""
+    """Return a short description of the value in the spec."""
     if value is None:
         return "empty"
     if isinstance(value, bool):
@@ -274,7 +274,7 @@ def _found(value: Any) -> str:
 
 
 def _hint(value: Any, schema: Any) -> str:
-    """What the author probably meant."""
+    """Return a hint about what the author probably meant."""
     if value is None:
         return "give it a value, or leave the key out"
     if isinstance(value, str):

@@ -1,4 +1,4 @@
-"""Going through every section of a spec without naming each."""
+"""Iteration over all sections of a spec without naming each."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -16,13 +16,13 @@ _DURATION = get_args(Duration)[1]
 
 @cache
 def fields(section: type[Part]) -> tuple[FieldInfo, ...]:
-    """The fields of a kind of section, in order."""
+    """Return the fields of a type of section, in order."""
     return msgspec.structs.fields(section)
 
 
 @cache
 def duration_fields(section: type[Part]) -> tuple[FieldInfo, ...]:
-    """The fields of a kind of section that hold a duration."""
+    """Return the fields of a type of section that are durations."""
     return tuple(field for field in fields(section) if _holds_duration(field.type))
 
 
@@ -31,7 +31,7 @@ def _holds_duration(annotation: Any) -> bool:
 
 
 def sections(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Part]]:
-    """Every section from a value inwards, outermost first, with its path."""
+    """Yield every section from a value inwards, outermost first, with its path."""
     if isinstance(value, Part):
         yield path, value
         for field in fields(type(value)):

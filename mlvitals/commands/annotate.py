@@ -1,4 +1,4 @@
-"""What people did: deployments and changes of pipelines."""
+"""Annotations: deployments and pipeline changes."""
 
 from collections.abc import Collection
 from contextlib import closing
@@ -37,7 +37,7 @@ at_option = click.option(
 def annotate_deployment(spec_path: Path, version: str, author: str, moment: datetime | None) -> None:
     """Record that a model was deployed.
 
-    The serving instrumentation tells of new model versions by itself; this is for what it cannot see, such as a
+    The serving instrumentation reports new model versions by itself; this is for changes that it cannot see, such as a
     rollback of configuration.
     """
     from mlvitals.exporters.sections.changes import ChangeKind
@@ -61,7 +61,7 @@ def annotate_pipeline(spec_path: Path, name: str, version: str, author: str, mom
 
 
 def _warn_of_unknown(name: str, sources: Collection[str]) -> None:
-    """A pipeline may have a name of its own; where sources are known, it is more often one of them mistyped."""
+    """Warn if no source of the spec has this name: a pipeline may have another name, but a typing mistake is more likely."""
     from mlvitals.generator.spec.diagnostics import did_you_mean, quoted
 
     if sources and name not in sources:

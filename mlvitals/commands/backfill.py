@@ -1,4 +1,4 @@
-"""The windows of the past."""
+"""Measuring past windows."""
 
 from collections import Counter
 from contextlib import ExitStack, closing
@@ -75,7 +75,7 @@ def backfill(
             f"no window ends between --start and --end; the newest that is due ended {newest:%FT%RZ}"
         )
     loaded = reference_store(spec, spec_path).load(version or spec.reference.alias)
-    told = console(stderr=True)
+    errors = console(stderr=True)
     with ExitStack() as stack:
         history, results = None, None
         if openmetrics:
@@ -84,10 +84,12 @@ def backfill(
         if save:
             results = stack.enter_context(closing(open_results(spec.results, spec_path.parent)))
         reports = measured(spec, spec_path.parent, loaded, windows, measured_at=now, history=history, results=results)
-        shown = track(reports, "Measuring", len(windows), console=told, transient=True, disable=not told.is_terminal)
+        shown = track(
+            reports, "Measuring", len(windows), console=errors, transient=True, disable=not errors.is_terminal
+        )
         found = Counter(report.severity for report in shown)
-        backfill_summary(found, told)
+        backfill_summary(found, errors)
         if history and openmetrics:
             with replacing(openmetrics) as file:
                 samples = history.write(file, until=min(windows[-1].end + step + grace, now))
-            told.print(f"{samples:,} samples in {openmetrics}", markup=False)
+            errors.print(f"{samples:,} samples in {openmetrics}", markup=False)

@@ -1,4 +1,4 @@
-"""What the commands share: arguments, loading, writing, and errors as messages."""
+"""Shared parts of the commands: arguments, loading, writing, and errors as messages."""
 
 import io
 import math
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class _Output(click.Path):
-    """A file to write, in a folder that exists: better told at once than after minutes of measuring."""
+    """A file to write, in a folder that exists: an error is better reported now than after minutes of measuring."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Take a path."""
+        """Convert to a path."""
         path: Any = super().convert(value, param, ctx)
         if not path.parent.is_dir():
             self.fail(f"the folder {str(path.parent)!r} does not exist; create it first", param, ctx)
@@ -33,7 +33,7 @@ def _finite(_ctx: click.Context, _param: click.Parameter, factor: float) -> floa
 
 
 MEASURING_PACKAGES = frozenset({"numpy", "pyarrow", "scipy", "sqlalchemy"})
-"""What the extra `measure` installs, as it is imported."""
+"""The packages of the extra `measure`, by import name."""
 
 SPEC = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -105,7 +105,7 @@ def load_all(paths: tuple[Path, ...], compress_time: float = 1.0) -> list[tuple[
 
 
 def load(path: Path, compress_time: float = 1.0) -> "Spec":
-    """Load a spec; its problems end the command."""
+    """Load a spec; problems end the command."""
     return load_all((path,), compress_time)[0][1]
 
 
@@ -117,7 +117,7 @@ def reference_store(spec: "Spec", spec_path: Path) -> "ReferenceStore":
 
 
 def duration(text: str) -> timedelta:
-    """Take a length of time in the notation of specs."""
+    """Parse a length of time in the notation of specs."""
     import msgspec
 
     from mlvitals.generator.spec.durations import Duration, span
@@ -134,7 +134,7 @@ def duration(text: str) -> timedelta:
 
 
 def label(text: str) -> str:
-    """Take a text that is shown in one line and may be a label of a metric."""
+    """Check a text that is shown on one line and may be a label of a metric."""
     if not (0 < len(text) <= 200 and text.isprintable() and text == text.strip()):
         raise click.BadParameter(
             "must be a printable text of 1 to 200 characters without leading or trailing white space"
@@ -143,14 +143,14 @@ def label(text: str) -> str:
 
 
 def http_url(text: str) -> str:
-    """Take the address of a server."""
+    """Check the URL of a server."""
     if not _is_http_url(text):
         raise click.BadParameter(f"{text!r} is not a URL such as http://localhost:9090")
     return text
 
 
 def _is_http_url(text: str) -> bool:
-    """Whether the text has the scheme, the host and the characters of one, and a port that can be where it has any."""
+    """True if the text has the scheme, the host and the characters of an HTTP URL, and a valid port if any."""
     try:
         url = urlsplit(text)
         _ = url.port
@@ -161,21 +161,21 @@ def _is_http_url(text: str) -> bool:
 
 
 def instant(_ctx: click.Context, _param: click.Parameter, text: str | None) -> datetime | None:
-    """Take a time of day in ISO 8601, UTC unless it has a zone."""
+    """Parse a time in ISO 8601. UTC unless a time zone is given."""
     if text is None:
         return None
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:
         raise click.BadParameter(f"{text!r} is not a time such as 2013-07-01 or 2013-07-01T12:00Z") from None
-    # Zones and what reads a little around a window need room at both ends of the calendar.
+    # Time zones, and code that reads slightly beyond a window, need room at both ends of the calendar.
     if not 1900 <= instant.year <= 2900:
         raise click.BadParameter(f"{text!r} is not between the years 1900 and 2900")
     return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
 def window_times(spec: "Spec") -> tuple[timedelta, timedelta, timedelta]:
-    """How much time a window covers, how often one ends, and how long after its end it is measured."""
+    """Return the length of a window, the step between windows, and the grace after the end of a window."""
     from mlvitals.generator.spec.durations import span
 
     times = (spec.windows.length, spec.step, spec.windows.grace)
@@ -184,7 +184,7 @@ def window_times(spec: "Spec") -> tuple[timedelta, timedelta, timedelta]:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file in one step: whole, or not at all."""
+    """Write a file atomically."""
     from mlvitals.generator.atomic import replacing
 
     with replacing(path) as file:

@@ -79,14 +79,16 @@ def drift(
         spec = _with_log(spec, data)
     window = _window(spec, start, end)
     loaded = reference_store(spec, spec_path).load(version or spec.reference.alias)
-    begin = datetime.now(UTC)
-    report = measure_window(spec, spec_path.parent, loaded, loaded.version, window, measured_at=begin)
+    started = datetime.now(UTC)
+    report = measure_window(spec, spec_path.parent, loaded, loaded.version, window, measured_at=started)
     past = _past_windows(spec, spec_path.parent, report)
     report = judge(spec, report, drift_history(spec, report, past))
     if save and report.events:
         report = _with_totals(spec, spec_path.parent, report)
     try:  # files first: whoever reads them must not depend on what a terminal can show
-        _hand_over(spec, spec_path.parent, report, begin, html=html, save=save, textfile=textfile, gateway=pushgateway)
+        _hand_over(
+            spec, spec_path.parent, report, started, html=html, save=save, textfile=textfile, gateway=pushgateway
+        )
     finally:
         if as_json:
             click.echo(report.to_json())
@@ -104,7 +106,7 @@ def _unread(report: "WindowReport") -> str:
 
 
 def _past_windows(spec: "Spec", base_dir: Path, report: "WindowReport") -> "list[PastWindow]":
-    """What the results database has of earlier windows; nothing where it cannot be read, for a window needs none."""
+    """Return earlier windows from the results database; empty if it cannot be read, because a window does not need them."""
     from mlvitals.exporters.database import DatabaseError
     from mlvitals.exporters.publish.results import open_results
 
@@ -116,7 +118,7 @@ def _past_windows(spec: "Spec", base_dir: Path, report: "WindowReport") -> "list
 
 
 def _with_totals(spec: "Spec", base_dir: Path, report: "WindowReport") -> "WindowReport":
-    """The report with the running totals of its business events, to which its step is added."""
+    """Return the report with the running totals of its business events, including its own step."""
     from mlvitals.exporters.publish.results import open_results
     from mlvitals.exporters.window.history import with_totals
 
@@ -128,7 +130,7 @@ def _hand_over(
     spec: "Spec",
     base_dir: Path,
     report: "WindowReport",
-    begin: datetime,
+    started: datetime,
     *,
     html: Path | None,
     save: bool,
@@ -146,18 +148,18 @@ def _hand_over(
         with closing(open_results(spec.results, base_dir)) as results:
             results.save(report)
     if textfile or gateway:
-        _publish(spec, base_dir, report, begin, textfile, gateway)
+        _publish(spec, base_dir, report, started, textfile, gateway)
 
 
 def _publish(
-    spec: "Spec", base_dir: Path, report: "WindowReport", begin: datetime, textfile: Path | None, gateway: str | None
+    spec: "Spec", base_dir: Path, report: "WindowReport", started: datetime, textfile: Path | None, gateway: str | None
 ) -> None:
     from mlvitals.exporters.publish.handover import page_of_run, push, write_textfile
     from mlvitals.exporters.sections.freshness import newest
     from mlvitals.generator.contract import Contract
 
     freshness = {name: newest(source, base_dir) for name, source in spec.sources.items()}
-    page = page_of_run(Contract(spec), report, freshness, begin, datetime.now(UTC))
+    page = page_of_run(Contract(spec), report, freshness, started, datetime.now(UTC))
     if textfile:
         write_textfile(page, textfile)
     if gateway:

@@ -44,7 +44,7 @@ def init_command(paths: tuple[str, ...], name: str, out: Path | None, force: boo
     text = first_spec(name, columns, log_format, rows)
     path.parent.mkdir(parents=True, exist_ok=True)
     write(path, text.encode())
-    # Of very many columns a spec breaks its series budget: it is there to be cut down, and the error says so.
+    # With very many columns the spec exceeds its series budget: it is written for the user to reduce, as the error says.
     spec = load_spec(path)
     click.echo(f"wrote {path}: {len(spec.features)} features")
     build = without_secrets(f"mlvitals reference build {path} --data {paths[0]}")

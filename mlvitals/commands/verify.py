@@ -1,4 +1,4 @@
-"""Every query of what was generated, run against a live Prometheus."""
+"""Every generated query, run against a live Prometheus."""
 
 import sys
 from datetime import UTC, datetime, timedelta

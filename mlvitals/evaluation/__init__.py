@@ -1,1 +1,1 @@
-"""What monitoring is worth: a history with known faults, replayed through the exporter and the generated rules."""
+"""Evaluation of the monitoring: a history with known faults, replayed through the exporter and the generated rules."""

@@ -1,4 +1,4 @@
-"""When the generated rules would have fired over a stretch of time."""
+"""The alerts that the generated rules would have fired over an interval."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -31,18 +31,18 @@ class Firing(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """All that fired, in order of time, and what could not be told."""
+    """All firings, in order of time, and the alerts that could not be evaluated."""
 
     firings: tuple[Firing, ...]
     not_understood: dict[str, str]
-    """Alerts whose expression needs more PromQL than is understood, with the reason."""
+    """Alerts whose expression needs unsupported PromQL, with the reason."""
     without_data: tuple[str, ...]
-    """Alerts that read something of which the history has no sample: nothing is known of them."""
+    """Alerts that read a series without any sample in the history: they are unknown."""
 
 
 @dataclass(slots=True)
 class Recorded:
-    """Series that were measured, and those of the recording rules, evaluated when they are first read."""
+    """The measured series, and those of the recording rules, evaluated when they are first read."""
 
     times: Floats
     step: timedelta
@@ -51,7 +51,7 @@ class Recorded:
     _known: dict[str, Vector] = field(default_factory=dict)
 
     def series(self, name: str) -> Vector:
-        """The series of a name."""
+        """Return the series of a name."""
         if name not in self.records:
             return self.measured.get(name, {})
         if name not in self._known:
@@ -66,7 +66,7 @@ class Recorded:
 
 
 def names_read(groups: Iterable[Mapping[str, Any]]) -> frozenset[str]:
-    """Every series name that rules read."""
+    """Return every series name that rules read."""
     return frozenset(name for group in groups for rule in group["rules"] for name in metric_names(rule["expr"]))
 
 
@@ -75,8 +75,8 @@ def fired(
 ) -> Outcome:
     """Evaluate rule groups, as the rules file holds them, on series over time.
 
-    A condition counts from the first step at which it holds, and `for` lasts whole steps: an alert is told of up to one
-    step later than Prometheus would.
+    A condition counts from the first step at which it holds, and `for` is rounded up to full steps: an alert may be
+    reported up to one step later than by Prometheus.
     """
     rules = [rule for group in groups for rule in group["rules"]]
     records: dict[str, list[Mapping[str, Any]]] = {}
@@ -122,13 +122,15 @@ def _of_series(rule: Mapping[str, Any], labels: Labels, holds: NDArray[np.bool_]
 
 
 def firing_steps(holds: NDArray[np.bool_], waits: int, keeps: int) -> list[tuple[int, int]]:
-    """When an alert fires whose condition holds at those steps: after `waits` more, until `keeps` after the last."""
+    """Return the firings for a condition that holds at these steps: from `waits` steps later until `keeps` after the last."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], holds, [False])).astype(np.int8)))
     found: list[tuple[int, int]] = []
-    for begin, end in edges.reshape(-1, 2).tolist():
-        going_on = bool(found) and begin <= found[-1][1]  # still kept from before: nothing is pending again
+    for start, end in edges.reshape(-1, 2).tolist():
+        going_on = (
+            bool(found) and start <= found[-1][1]
+        )  # still kept firing from before: the alert is not pending again
         if going_on:
             found[-1] = (found[-1][0], min(len(holds), end + keeps))
-        elif begin + waits < end:
-            found.append((begin + waits, min(len(holds), end + keeps)))
+        elif start + waits < end:
+            found.append((start + waits, min(len(holds), end + keeps)))
     return found

@@ -1,4 +1,4 @@
-"""A history replayed: measured by the exporter's code, judged by the generated rules, held against the truth."""
+"""Replay of a history: measured by the exporter's code, judged by the generated rules, compared with the truth."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -20,7 +20,7 @@ from mlvitals.generator.spec.durations import span
 from mlvitals.generator.spec.model import Spec
 
 DRIFT_TYPE = "drift_type"
-"""The family whose label `type` says which kind of drift there is."""
+"""The family whose label `type` is the drift type."""
 
 
 def evaluate(
@@ -38,12 +38,12 @@ def evaluate(
 
     Args:
         spec: the system's spec.
-        base_dir: where its relative paths start.
+        base_dir: the base of its relative paths.
         folder: the history (`evaluation.history`).
-        truth: what was wrong in it.
-        reference: what is normal.
-        results: keeps the reports, for figures that look back at earlier windows.
-        progress: told of every window as it is measured.
+        truth: the known faults.
+        reference: the baseline.
+        results: stores the reports, for metrics that look back at earlier windows.
+        progress: wraps the reports, to show the progress.
 
     Raises:
         HistoryError: the folder cannot be replayed, or is of another system.
@@ -65,7 +65,7 @@ def evaluate(
     add_folder(history, folder)
     outcome = fired(groups, steps.times, steps.step, history.series)
     drift_types = history.series.get(contract.name(DRIFT_TYPE), {})
-    # What looks at a window needs the first to end; nothing was published before.
+    # Metrics exist only after the end of the first window.
     warm_up = steps.at(_first_published(truth.start, length, spec)) + 1
     return score(truth, steps, len(windows), outcome, drift_types, warm_up=warm_up)
 

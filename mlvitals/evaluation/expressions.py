@@ -1,6 +1,6 @@
-"""PromQL over a stretch of time at once: a series is an array with one value for each step, NaN where it has none.
+"""PromQL over a whole interval: a series is an array with one value for each step, NaN where it has none.
 
-Understood is what generated rules need; anything else is an error, never a silent no. Steps are regular and samples lie
+It supports what generated rules need; anything else is an error, never a silent "no". Steps are regular and samples are
 on them, so that nothing is interpolated: the increase over a range is the difference between its two ends, resets
 added, where Prometheus with samples elsewhere would extrapolate to the ends.
 """
@@ -67,11 +67,11 @@ _EACH: dict[str, Callable[..., Floats]] = {
 
 
 class UnknownSyntaxError(Exception):
-    """An expression needs more of PromQL than is understood here."""
+    """An expression needs PromQL that is not supported here."""
 
 
 class Store(Protocol):
-    """Where series are found."""
+    """A store of series."""
 
     @property
     def times(self) -> Floats:
@@ -84,7 +84,7 @@ class Store(Protocol):
         ...
 
     def series(self, name: str) -> Mapping[Labels, Floats]:
-        """The series of a name; none where there is none."""
+        """Return the series of a name; empty if there are no such series."""
         ...
 
 
@@ -99,12 +99,12 @@ class Evaluator:
     store: Store
 
     def vector(self, expression: str) -> Vector:
-        """The series an expression gives.
+        """Evaluate an expression.
 
         Raises:
-            UnknownSyntaxError: it needs more of PromQL than is understood here.
+            UnknownSyntaxError: it needs PromQL that is not supported here.
         """
-        with np.errstate(all="ignore"):  # NaN is how absence is written
+        with np.errstate(all="ignore"):  # NaN represents absence
             return self._vector(_parsed(expression))
 
     def _vector(self, node: Any) -> Vector:
@@ -143,7 +143,7 @@ class Evaluator:
     def _selected(self, node: Any) -> Vector:
         found = self.store.series(str(node.name))
         selected = {labels: values for labels, values in found.items() if matches(node, dict(labels))}
-        # The parser gives an offset as a timedelta, negative where it looks ahead.
+        # The parser returns an offset as a timedelta, negative if it looks ahead.
         back = self._steps(node.offset, node) if node.offset is not None else 0
         return {labels: _delayed(values, back) for labels, values in selected.items()} if back else selected
 
@@ -154,11 +154,11 @@ class Evaluator:
         return int(steps)
 
     def _range(self, node: Any) -> tuple[Vector, int]:
-        """The series of a range, and how many steps it spans."""
+        """Return the series of a range, and the number of steps that it spans."""
         if isinstance(node, promql_parser.ParenExpr):
             return self._range(node.expr)
         if isinstance(node, promql_parser.MatrixSelector):
-            # Of less than a step the history tells no more than of the step.
+            # For less than a step the history has no more information than for the step.
             length = max(node.range, self.store.step)
             return self._selected(node.vector_selector), self._steps(length, node)
         if isinstance(node, promql_parser.SubqueryExpr) and node.offset is None and node.at is None:
@@ -250,7 +250,7 @@ class Evaluator:
 
 
 def _calculated(symbol: str, one: Floats, other: Floats, kept: Floats, *, as_bool: bool) -> Floats:
-    """A comparison keeps the series' own values where it holds; NaN stays NaN."""
+    """Compare: series keep their own values where the comparison holds; NaN stays NaN."""
     if symbol in _ARITHMETIC:
         return _ARITHMETIC[symbol](one, other)
     if symbol not in _COMPARISONS:
@@ -269,7 +269,7 @@ def _signature(node: Any) -> Callable[[Labels], Labels]:
 
 
 def _kept(labels: Labels, modifier: Any, including: Any) -> Labels:
-    """The labels that `by (...)` or `on (...)` keeps, or `without (...)` or `ignoring (...)` leaves; none for None."""
+    """Return the labels that `by` or `on` keeps, or that `without` or `ignoring` leaves; empty for None."""
     if modifier is None:
         return frozenset()
     included = modifier.type == including
@@ -306,7 +306,7 @@ def _set_operation(node: Any, symbol: str, left: Vector, right: Vector) -> Vecto
 
 
 def _joined(node: Any, left: Vector, right: Vector, calculated: Callable[[Floats, Floats, Floats], Floats]) -> Vector:
-    """One-to-one and group_left; that each step has at most one partner is held."""
+    """Match one-to-one or with group_left; each step must have at most one partner."""
     card = None if node.modifier is None else node.modifier.card
     if card is not None and card not in _CARDS:
         raise UnknownSyntaxError(f"{node}: only one-to-one and group_left are supported here")
@@ -334,7 +334,7 @@ def _with_labels(labels: Labels, partner: Labels, names: Any) -> Labels:
 
 
 def _put(result: Vector, labels: Labels, values: Floats, node: Any) -> None:
-    """Add a series; series that come to the same labels must not have a value at the same step."""
+    """Add a series; series with the same resulting labels must not have a value at the same step."""
     known = result.get(labels)
     if known is None:
         result[labels] = values
@@ -365,10 +365,10 @@ def _delayed(values: Floats, steps: int) -> Floats:
 
 
 def _window_sum(values: Floats, steps: int) -> Floats:
-    """Of each step and those before it, as many as a range has; NaN counts as nothing."""
+    """Aggregate each step and the steps before it, over the length of a range; NaN is ignored."""
     total = np.concatenate(([0.0], np.cumsum(np.nan_to_num(values))))
-    begin = np.maximum(0, np.arange(1, len(values) + 1) - steps)
-    result: Floats = total[1:] - total[begin]
+    start = np.maximum(0, np.arange(1, len(values) + 1) - steps)
+    result: Floats = total[1:] - total[start]
     return result
 
 
@@ -378,7 +378,7 @@ def _counted(values: Floats, steps: int) -> Floats:
 
 
 def _increase(values: Floats, steps: int) -> Floats:
-    """What a counter grew by over the steps before; a fall is a restart from 0."""
+    """Return the increase of a counter over the previous steps; a fall is a restart from 0."""
     before = _delayed(values, 1)
     grown = np.where(values >= before, values - before, values)
     grown[np.isnan(before) | np.isnan(values)] = np.nan
@@ -424,7 +424,7 @@ _RATES = ("rate", "increase")
 
 
 def _quantiles(quantile: Floats, buckets: Vector) -> Vector:
-    """`histogram_quantile` of cumulative buckets: interpolated within a bucket, the last finite bound beyond."""
+    """Compute `histogram_quantile` of cumulative buckets: interpolated within a bucket, the last finite bound beyond."""
     groups: dict[Labels, dict[float, Floats]] = {}
     for labels, values in buckets.items():
         bounds = [value for name, value in labels if name == "le"]

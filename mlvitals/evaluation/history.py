@@ -1,9 +1,9 @@
-"""A folder of history as the series that Prometheus would hold of it.
+"""A history folder as the series that Prometheus would contain.
 
-They are what the exporter says of every window, what the serving application published, and how old each source was.
-The folder: ``predictions/`` is the prediction log; ``outcomes/``, ``recomputed/`` and ``events/`` take the place of what the
-spec names, ``training/`` that of the reference in force; ``metrics/`` are the serving metrics (`evaluation.metrics_log`) and
-``sources.parquet`` the updates of the sources. Only the log must be there.
+They are the exporter's metrics of every window, those of the serving application, and the age of each source.
+The folder: ``predictions/`` is the prediction log; ``outcomes/``, ``recomputed/`` and ``events/`` replace the paths of the
+spec, ``training/`` the active reference; ``metrics/`` are the serving metrics (`evaluation.metrics_log`) and
+``sources.parquet`` the updates of the sources. Only the log is required.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -39,7 +39,7 @@ class HistoryError(UserError):
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Regular moments: the first is `start`, each `step` after the one before, none after `end`."""
+    """Regular times: the first is `start`, each is `step` after the previous one, and none is after `end`."""
 
     start: datetime
     end: datetime
@@ -47,7 +47,7 @@ class Steps:
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """Their number."""
         return (self.end - self.start) // self.step + 1
 
     @property
@@ -57,17 +57,17 @@ class Steps:
         return times
 
     def at(self, moment: datetime) -> int:
-        """The first step at or after a moment; it may lie outside."""
+        """Return the first step at or after a time; it may be outside."""
         return -((self.start - moment) // self.step)
 
     def moment(self, index: int) -> datetime:
-        """The moment of a step."""
+        """Return the time of a step."""
         return self.start + index * self.step
 
 
 @dataclass(slots=True)
 class History:
-    """Collects series; those that nobody reads are left out."""
+    """Collects series; those that nothing reads are left out."""
 
     contract: Contract
     steps: Steps
@@ -76,10 +76,10 @@ class History:
     _windows: int = 0
     _last: tuple[int, Mapping[str, Iterable[Sample]]] | None = None
 
-    def hold(self, name: str, labels: Labels, begin: int, end: int, value: float) -> None:
-        """Let a series have a value from a step to before another."""
-        if name in self.wanted and value is not None and np.isfinite(value) and end > max(0, begin):
-            self._of(name, labels)[max(0, begin) : end] = value
+    def hold(self, name: str, labels: Labels, start: int, end: int, value: float) -> None:
+        """Set a series to a value from one step to before another."""
+        if name in self.wanted and value is not None and np.isfinite(value) and end > max(0, start):
+            self._of(name, labels)[max(0, start) : end] = value
 
     def _of(self, name: str, labels: Labels) -> Floats:
         found = self.series.setdefault(name, {})
@@ -88,14 +88,14 @@ class History:
         return found[labels]
 
     def always(self, name: str, labels: Mapping[str, str], values: Floats) -> None:
-        """Let a series have these values."""
+        """Set the values of a series."""
         if name in self.wanted:
             self.series.setdefault(name, {})[_labels(labels)] = values
 
     # ---------------------------------------------------------------- the exporter
 
     def add(self, report: WindowReport) -> None:
-        """Add what the exporter serves of a window: from the window's end and grace until the next is there."""
+        """Add the exporter's metrics of a window: from the window's end and grace until those of the next."""
         self.finish(report.window.end)
         moment = self._published(report.window.end)
         self._windows += 1
@@ -103,10 +103,10 @@ class History:
         self._last = (self.steps.at(moment), {**samples_of_window(self.contract, report), **run_gauges(state)})
 
     def finish(self, next_end: datetime) -> None:
-        """Let what the last window said hold until the window that ends at `next_end` takes its place."""
+        """Extend the metrics of the last window until those of the window that ends at `next_end`."""
         if self._last is None:
             return
-        begin, samples = self._last
+        start, samples = self._last
         end = min(self.steps.at(self._published(next_end)), self.steps.count)
         for short, found in samples.items():
             name = self.contract.name(short)
@@ -114,19 +114,19 @@ class History:
                 of_family = self.contract.by_name[name].labels
                 for values, value in found:
                     if value is not None:
-                        self.hold(name, _labels(dict(zip(of_family, values, strict=True))), begin, end, value)
+                        self.hold(name, _labels(dict(zip(of_family, values, strict=True))), start, end, value)
         self._last = None
 
     def _published(self, end: datetime) -> datetime:
         return end + span(self.contract.spec.windows.grace)
 
-    # ---------------------------------------------------------------- everything else
+    # ---------------------------------------------------------------- other sources
 
     def add_sources(self, updates: pa.Table) -> None:
         """Add the age of each source over time.
 
         Raises:
-            HistoryError: the table has other columns.
+            HistoryError: the table lacks columns.
         """
         if not {"feature_source", "updated"} <= set(updates.column_names):
             raise HistoryError(f"{SOURCES} needs the columns feature_source and updated")
@@ -170,13 +170,13 @@ class History:
                     array[steps[rows][inside].astype(int)] = values[rows][inside]
 
     def add_targets(self, jobs: Iterable[str]) -> None:
-        """Let scrapes of these jobs have succeeded throughout."""
+        """Mark the scrapes of these jobs as successful throughout."""
         for job in jobs:
             self.always("up", {"job": job, "instance": job}, np.ones(self.steps.count))
 
 
 def _codes(column: Any) -> tuple[NDArray[np.int64], list[str]]:
-    """A text column as numbers and the texts they stand for."""
+    """Encode a text column as numbers and the texts that they stand for."""
     encoded: Any = pc.dictionary_encode(column.cast(pa.string()))
     return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary.to_pylist()
 
@@ -196,10 +196,10 @@ def _labels(named: Mapping[str, str]) -> Labels:
 
 
 def spec_of_folder(spec: Spec, folder: Path) -> Spec:
-    """The spec with its log, outcomes, recomputed features and business events in a folder of history.
+    """Return the spec with its log, outcomes, recomputed features and business events in a history folder.
 
     Raises:
-        HistoryError: there is no log.
+        HistoryError: the log is missing.
     """
     root = folder.absolute()
     if not (root / "predictions").is_dir():
@@ -218,10 +218,10 @@ def spec_of_folder(spec: Spec, folder: Path) -> Spec:
 
 
 def add_folder(history: History, folder: Path) -> None:
-    """Add what a folder holds beside the log.
+    """Add the contents of a folder other than the log.
 
     Raises:
-        HistoryError: a file of it cannot be read.
+        HistoryError: one of its files cannot be read.
     """
     spec = history.contract.spec
     jobs = [spec.exporter_job]

@@ -1,7 +1,7 @@
-"""Metrics that a serving application published over time, as Parquet: a row for each sample.
+"""Metrics of a serving application over time, as Parquet: one row for each sample.
 
-Columns: `timestamp`, `name` of the series, `labels` as a JSON object with sorted keys, `value`. This is what a remote
-read of Prometheus gives, in a table.
+Columns: `timestamp`, `name` of the series, `labels` as a JSON object with sorted keys, `value`. This is the
+result of a remote read of Prometheus, as a table.
 """
 
 import json
@@ -21,15 +21,15 @@ SCHEMA = pa.schema(
 
 
 def labels_text(labels: Mapping[str, str]) -> str:
-    """Labels as the table holds them."""
+    """Encode labels for the table."""
     return json.dumps(dict(sorted(labels.items())), ensure_ascii=False, separators=(",", ":"))
 
 
 def labels_of(text: str) -> frozenset[tuple[str, str]]:
-    """The labels in a text; an empty one is none, as it is to Prometheus.
+    """Parse labels; an empty label is dropped, as in Prometheus.
 
     Raises:
-        ValueError: the text is no JSON object of texts.
+        ValueError: the text is not a JSON object of strings.
     """
     labels = json.loads(text)
     if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):

@@ -1,4 +1,4 @@
-"""What caught each fault, after how long and at which layer first; and what fired although nothing was wrong."""
+"""Scoring: the alerts that caught each fault, with delay and layer, and the false alarms."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,13 +17,13 @@ from mlvitals.generator.spec.model import Severity
 _DAY_SECONDS = 86_400
 _NO_KIND = ("none", "unknown")
 _HARDLY = 0.1
-"""Share of a fault's time up to which a kind of drift may be told by chance."""
+"""Share of a fault's time up to which a drift type may be reported by chance."""
 _CATCHING = (Severity.WARNING, Severity.CRITICAL)
-"""Severities that somebody hears of."""
+"""Severities that notify somebody."""
 
 
 class Catch(msgspec.Struct, frozen=True, kw_only=True):
-    """An alert that began to fire while a fault was there."""
+    """An alert that started to fire during a fault."""
 
     alert: str
     severity: Severity
@@ -34,25 +34,25 @@ class Catch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FaultResult(msgspec.Struct, frozen=True, kw_only=True):
-    """How a fault was noticed."""
+    """The alerts on one fault."""
 
     fault: FaultRecord
     caught: bool
-    """Whether a warning or a page of its own layer came."""
+    """True if there was a warning or a page of its own layer."""
     as_expected: bool
-    """Whether one of the alerts that the truth names came; true where it names none."""
+    """True if one of the alerts named by the truth fired, or if it names none."""
     first: Catch | None
-    """What came first, of any layer."""
+    """The first alert of any layer."""
     first_of_layer: Catch | None
     page: Catch | None
     """The first page of any layer."""
     catches: tuple[Catch, ...]
     """The first of each alert and severity, in order of time."""
     drift_type: str | None
-    """The kind of drift that was told most while the fault lasted; None where none is published."""
+    """The drift type reported most during the fault; None if it is not published."""
     drift_type_right: bool | None
     false_page: bool
-    """It paged although nobody should have been woken."""
+    """True if it paged although nobody should have been woken."""
 
 
 class FalseAlarm(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,14 +65,14 @@ class FalseAlarm(msgspec.Struct, frozen=True, kw_only=True):
     per_day: float
     first: datetime
     labels: dict[str, str]
-    """Of the first time."""
+    """Labels of the first firing."""
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
-    """What monitoring made of a history."""
+    """The result of evaluating the monitoring on a history."""
 
     schema: Literal["mlvitals.evaluation/1"] = "mlvitals.evaluation/1"
-    """Name and version of the JSON form; a change that breaks a reader raises the number."""
+    """Name and version of the JSON form; a breaking change raises the number."""
     system: str
     start: datetime
     end: datetime
@@ -89,27 +89,27 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_perfect(self) -> bool:
-        """Every fault caught at its layer, no false page, no wrong kind of drift."""
+        """True if every fault was caught at its layer, without false pages and wrong drift types."""
         right = all(result.caught and result.drift_type_right is not False for result in self.faults)
         return right and not self.false_pages
 
     def to_json(self) -> bytes:
-        """The stable JSON form."""
+        """Encode as JSON in the stable format."""
         return msgspec.json.encode(self)
 
 
 def score(
     truth: Truth, steps: Steps, windows: int, outcome: Outcome, drift_types: Vector, *, warm_up: int = 0
 ) -> Evaluation:
-    """Hold what fired against the truth.
+    """Compare the firings with the truth.
 
     Args:
-        truth: what was wrong.
-        steps: the moments of the evaluation.
-        windows: how many windows were measured.
-        outcome: what fired.
-        drift_types: series that are 1 while their label `type` is the kind of drift told.
-        warm_up: steps at the begin that count neither as fault-free nor as false.
+        truth: the known faults.
+        steps: the times of the evaluation.
+        windows: number of measured windows.
+        outcome: the firings.
+        drift_types: series that are 1 while their label `type` is the reported drift type.
+        warm_up: steps at the start that count neither as fault-free nor as false.
 
     """
     free = _fault_free(truth, steps)
@@ -146,7 +146,7 @@ def _result(fault: FaultRecord, steps: Steps, firings: Sequence[Firing], drift_t
     heard = [catch for catch in catches if catch.severity in _CATCHING]
     of_layer = next((catch for catch in heard if catch.layer == fault.layer), None)
     page = next((catch for catch in heard if catch.severity is Severity.CRITICAL), None)
-    told = _drift_type(fault, steps, drift_types)
+    reported = _drift_type(fault, steps, drift_types)
     return FaultResult(
         fault=fault,
         caught=of_layer is not None,
@@ -155,19 +155,19 @@ def _result(fault: FaultRecord, steps: Steps, firings: Sequence[Firing], drift_t
         first_of_layer=of_layer,
         page=page,
         catches=catches,
-        drift_type=told,
-        drift_type_right=None if told is None or not fault.drift_types else told in fault.drift_types,
+        drift_type=reported,
+        drift_type_right=None if reported is None or not fault.drift_types else reported in fault.drift_types,
         false_page=page is not None and not fault.pages,
     )
 
 
 def _catches(fault: FaultRecord, steps: Steps, firings: Iterable[Firing]) -> Iterable[Catch]:
-    """The first time of each alert and severity that began within the fault, until it has settled."""
-    begin, settled = steps.at(fault.start), steps.at(fault.settled)
+    """Yield the first firing of each alert and severity that started between the fault's start and its settling."""
+    start, settled = steps.at(fault.start), steps.at(fault.settled)
     seen: set[tuple[str, Severity]] = set()
     for firing in firings:
         key = (firing.alert, firing.severity)
-        if begin <= firing.start < settled and key not in seen:
+        if start <= firing.start < settled and key not in seen:
             seen.add(key)
             at = steps.moment(firing.start)
             yield Catch(
@@ -181,17 +181,17 @@ def _catches(fault: FaultRecord, steps: Steps, firings: Iterable[Firing]) -> Ite
 
 
 def _drift_type(fault: FaultRecord, steps: Steps, drift_types: Vector) -> str | None:
-    """The kind told most from the start until all is settled.
+    """Return the drift type reported most from the start until the fault has settled.
 
-    That nothing drifts, or that nobody knows, is the answer only where hardly anything else was told: before a fault
-    shows and after it is over that is right to say.
+    "None" and "unknown" are the answer only if hardly anything else was reported: before a fault shows and after it is
+    over, they are right.
     """
-    begin, settled = max(0, steps.at(fault.start)), max(0, steps.at(fault.settled))
-    told: Counter[str] = Counter()
+    start, settled = max(0, steps.at(fault.start)), max(0, steps.at(fault.settled))
+    reported: Counter[str] = Counter()
     for labels, values in drift_types.items():
-        told[dict(labels).get("type", "")] += int((values[begin:settled] == 1).sum())
-    kinds = Counter({kind: count for kind, count in told.items() if kind not in _NO_KIND})
-    answer = kinds if kinds.total() > _HARDLY * told.total() else told
+        reported[dict(labels).get("type", "")] += int((values[start:settled] == 1).sum())
+    kinds = Counter({kind: count for kind, count in reported.items() if kind not in _NO_KIND})
+    answer = kinds if kinds.total() > _HARDLY * reported.total() else reported
     return answer.most_common(1)[0][0] if answer.total() else None
 
 
@@ -215,5 +215,5 @@ def _false_alarms(
 
 
 def subject(labels: Mapping[str, str]) -> str:
-    """What an alert is about, from the labels that say so."""
+    """Return the subject of an alert, from its labels."""
     return ", ".join(value for name, value in labels.items() if name not in {"instance", "job", "system"})

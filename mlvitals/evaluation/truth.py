@@ -1,4 +1,4 @@
-"""What was wrong in a history, when, and what should have noticed: the ground truth an evaluation measures against."""
+"""The ground truth of an evaluation: the faults of a history, their times, and the alerts that should notice them."""
 
 from datetime import datetime
 from pathlib import Path
@@ -20,23 +20,23 @@ class TruthError(UserError):
 
 
 class FaultRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One fault: what it was, and what should have noticed."""
+    """One fault, and the alerts that should notice it."""
 
     name: Annotated[str, Meta(min_length=1, max_length=200)]
     kind: Annotated[str, Meta(min_length=1, max_length=200)]
     layer: Layer
-    """Where it must be caught."""
+    """The layer at which it must be caught."""
     start: datetime
     end: datetime
     settled: datetime
-    """From when on no figure shows it any more: windows, delays of outcomes and averages reach past its end."""
+    """The time from which no metric shows it any more: windows, delays of outcomes and averages reach past its end."""
     strength: float
     signals: tuple[str, ...] = ()
-    """Alerts of which at least one is expected."""
+    """Alerts, at least one of which is expected."""
     drift_types: tuple[str, ...] = ()
-    """Kinds of drift any of which is a right answer; empty where none is asked for."""
+    """Drift types, any of which is a right answer; empty if none is required."""
     pages: bool = True
-    """Whether somebody should be woken. A page during a fault that should not page is a false one."""
+    """True if somebody should be woken. A page during a fault that should not page is false."""
 
 
 class Truth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,10 +50,10 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 def read_truth(path: Path) -> Truth:
-    """The truth in a file.
+    """Read the truth in a file.
 
     Raises:
-        TruthError: it cannot be read, or makes no sense; says what is wrong and where.
+        TruthError: it cannot be read, or is not valid; says what is wrong and where.
     """
     try:
         truth = msgspec.json.decode(path.read_bytes(), type=Truth)
@@ -76,7 +76,7 @@ def read_truth(path: Path) -> Truth:
 
 
 def write_truth(truth: Truth, path: Path) -> None:
-    """Write a truth for people to read as well; the file appears whole or not at all."""
+    """Write a truth in a readable form, atomically."""
     with replacing(path) as file:
         file.write(msgspec.json.format(msgspec.json.encode(truth), indent=2) + b"\n")
 

@@ -1,4 +1,4 @@
-"""How an evaluation is said, on the terminal and on the page."""
+"""The wording of an evaluation, shared by the terminal and the page."""
 
 from mlvitals.evaluation.scoring import FaultResult
 
@@ -6,7 +6,7 @@ _HOUR, _DAY, _MINUTE = 3600, 86_400, 60
 
 
 def after(seconds: float) -> str:
-    """How long after the start: ``after 1 h 5 min``."""
+    """Return the time since the start: ``after 1 h 5 min``."""
     days, rest = divmod(round(seconds), _DAY)
     hours, rest = divmod(rest, _HOUR)
     parts = [(days, "d"), (hours, "h"), (rest // _MINUTE, "min")]
@@ -14,7 +14,7 @@ def after(seconds: float) -> str:
 
 
 def verdict(result: FaultResult) -> str:
-    """What became of a fault, in a few words."""
+    """Return the verdict on a fault in a few words."""
     if not result.caught:
         return "caught elsewhere only" if result.first else "missed"
     if result.false_page:

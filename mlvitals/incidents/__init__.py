@@ -1,1 +1,1 @@
-"""What happens after an alert: where it arrives, and what people make of it."""
+"""Incidents: the delivery of alerts and the response to them."""

@@ -10,7 +10,7 @@ _UNKNOWN = "unknown"
 
 
 def budget_table(budgets: Budgets, console: Console) -> None:
-    """Print how each objective stands, and what that means for deployments."""
+    """Print the state of each objective, and if deployments are allowed."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("objective", overflow="fold")
     for title in ("target", "period", "budget left", "burn rate"):

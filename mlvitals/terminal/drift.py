@@ -1,4 +1,4 @@
-"""What people read on the terminal."""
+"""The drift report on the terminal."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +20,7 @@ from mlvitals.generator.spec.model import Severity
 
 SCORE = "(score)"
 WIDE = 110
-"""Columns of a terminal from which on there is room for every figure."""
+"""Minimum width of a terminal for all columns."""
 _NAME_WIDTH = 32
 _TOP_BINS = 3
 _PRIMARY = tuple(statistic for statistic in STATISTICS if statistic.is_primary)
@@ -29,7 +29,7 @@ _STYLE = {Severity.CRITICAL: "bold red", Severity.WARNING: "yellow", Severity.IN
 
 
 def drift_table(report: WindowReport, console: Console) -> None:
-    """Print a report: the worst features first, then for each that needs it the bins that moved and what to do."""
+    """Print a report: the worst features first, then the changed bins and what to do for each feature that needs it."""
     rows = report.worst_first(SCORE)
     console.print(_headline(report))
     console.print(_table(rows, wide=console.width >= WIDE))
@@ -57,7 +57,7 @@ def _section(console: Console, title: str, lines: Sequence[Line]) -> None:
 
 
 def backfill_summary(found: Counter[Severity | None], console: Console) -> None:
-    """Print how many windows were measured, and how bad they were."""
+    """Print the number of measured windows, by severity."""
     windows = "1 window" if found.total() == 1 else f"{found.total()} windows"
     console.print(f"{windows} measured: {_counted(found) or 'nothing found'}")
 

@@ -1,4 +1,4 @@
-"""What people read of an evaluation on the terminal."""
+"""An evaluation on the terminal."""
 
 from rich.console import Console
 from rich.table import Table
@@ -9,31 +9,36 @@ from mlvitals.evaluation.wording import after, verdict
 from mlvitals.generator.spec.model import Severity
 
 WIDE = 170
-"""Columns of a terminal from which on there is room for what an alert is about."""
+"""Minimum width of a terminal for showing the subject of an alert."""
 _STYLE = {Severity.CRITICAL: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
 
 
-def evaluation_table(found: Evaluation, console: Console) -> None:
-    """Print an evaluation: a line for each fault, then what fired although nothing was wrong."""
+def evaluation_table(evaluation: Evaluation, console: Console) -> None:
+    """Print an evaluation: a line for each fault, then the false alarms."""
     console.print(
-        Text(f"{found.system}: {found.start:%Y-%m-%d} to {found.end:%Y-%m-%d}, {found.windows:,} windows\n", "bold")
+        Text(
+            f"{evaluation.system}: {evaluation.start:%Y-%m-%d} to {evaluation.end:%Y-%m-%d}, {evaluation.windows:,} windows\n",
+            "bold",
+        )
     )
-    console.print(_faults(found, wide=console.width >= WIDE))
-    console.print(f"\n{found.fault_free_days:.1f} days without a fault, {found.false_pages} false pages")
-    if found.false_alarms:
-        console.print(_false_alarms(found))
-    for alert, reason in found.not_understood.items():
+    console.print(_faults(evaluation, wide=console.width >= WIDE))
+    console.print(f"\n{evaluation.fault_free_days:.1f} days without a fault, {evaluation.false_pages} false pages")
+    if evaluation.false_alarms:
+        console.print(_false_alarms(evaluation))
+    for alert, reason in evaluation.not_understood.items():
         console.print(Text(f"not evaluated: {alert}: {reason}", "yellow"), soft_wrap=True)
-    if found.without_data:
-        console.print(Text(f"without data in this history: {', '.join(found.without_data)}", "dim"), soft_wrap=True)
+    if evaluation.without_data:
+        console.print(
+            Text(f"without data in this history: {', '.join(evaluation.without_data)}", "dim"), soft_wrap=True
+        )
 
 
-def _faults(found: Evaluation, *, wide: bool) -> Table:
+def _faults(evaluation: Evaluation, *, wide: bool) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     wider = ("first of all",) if wide else ()
     for title in ("fault", "layer", "verdict", "first at its layer", *wider, "first page", "drift type"):
         table.add_column(title, overflow="fold")
-    for result in found.faults:
+    for result in evaluation.faults:
         table.add_row(
             Text(result.fault.name),
             result.fault.layer,
@@ -65,11 +70,11 @@ def _kind(result: FaultResult) -> Text:
     return Text(result.drift_type, "red" if result.drift_type_right is False else "")
 
 
-def _false_alarms(found: Evaluation) -> Table:
+def _false_alarms(evaluation: Evaluation) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", title_justify="left")
     for title in ("false alarm", "severity", "times", "per day", "first"):
         table.add_column(title, justify="right" if title in {"times", "per day"} else "left")
-    for alarm in found.false_alarms:
+    for alarm in evaluation.false_alarms:
         about = subject(alarm.labels)
         first = f"{alarm.first:%Y-%m-%d %H:%M}" + (f" {about}" if about else "")
         name = Text(alarm.alert, _STYLE[alarm.severity])

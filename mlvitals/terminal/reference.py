@@ -1,4 +1,4 @@
-"""What people read on the terminal about references."""
+"""References on the terminal."""
 
 from rich.console import Console
 from rich.table import Table
@@ -14,7 +14,7 @@ from mlvitals.generator.spec.model import Condition
 
 
 def reference_table(reference: Reference, console: Console) -> None:
-    """Print a reference: where it comes from, and what is normal for each feature."""
+    """Print a reference: its origin, and the baseline of each feature."""
     console.print(f"{reference.system} reference {reference.version}, created {reference.created:%Y-%m-%d %H:%M} UTC")
     console.print(f"rows       {reference.rows:,}")
     console.print(f"span       {_span(reference.span)}")
@@ -29,7 +29,7 @@ def reference_table(reference: Reference, console: Console) -> None:
 
 
 def diff_table(diff: ReferenceDiff, console: Console) -> None:
-    """Print how two references differ: the features that moved most come first."""
+    """Print the differences between two references, features that changed most first."""
     console.print(f"{diff.system}: reference {diff.old.version} to {diff.new.version}")
     for title, old, new in zip(_FACTS, _facts(diff.old), _facts(diff.new), strict=True):
         console.print(Text(f"{title:<11}{old if old == new else f'{old} -> {new}'}"))
@@ -50,7 +50,7 @@ def _facts(facts: Facts) -> tuple[str, ...]:
 
 
 def _table(titles: tuple[str, ...], texts: int) -> Table:
-    """A table without lines: the first columns are texts, the others numbers; long names fold, numbers never."""
+    """Return a table without lines: the first columns are texts, the others numbers; long names wrap, numbers never."""
     table = Table(box=None, pad_edge=False)
     for place, title in enumerate(titles):
         name = place == 0
@@ -71,7 +71,7 @@ def _span(span: Window | None) -> str:
 
 
 def _condition(reference: Reference) -> str:
-    """The condition, and which of its hours or days hold too little to compare a window with."""
+    """Describe the condition, and name the hours or days with too few values for a comparison."""
     if reference.condition is Condition.NONE:
         return "none"
     values: dict[str, int] = {}
@@ -109,7 +109,7 @@ def _changes(feature: FeatureDiff) -> tuple[str, ...]:
 
 
 def _change(change: Change | None) -> str:
-    """The value, in parentheses where noise alone could give it."""
+    """Format the value, in parentheses if it may be noise alone."""
     if change is None:
         return ""
     return f"{change.value:.3f}" if change.value > change.critical_value else f"({change.value:.3f})"

@@ -1,4 +1,4 @@
-"""What `mlvitals verify` found, for people."""
+"""The result of `mlvitals verify` on the terminal."""
 
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def verification_text(done: "Verification") -> str:
-    """One paragraph a finding, and a line that sums up."""
+    """Format one paragraph per problem and a summary line."""
     paragraphs = [
         f"{finding.place}: {finding.problem}: {finding.detail}"
         f" (range {duration(finding.range_seconds)}, {1000 * finding.seconds:.0f} ms)\n    {finding.expression}"

@@ -1,1 +1,1 @@
-"""Whether everything that was generated finds data on a live server."""
+"""Verification that every generated query finds data on a live server."""

@@ -1,7 +1,7 @@
-"""Telling a query that is rightly empty while all is well from one that can never find anything.
+"""Distinguishes a query that is empty because all is well from one that can never find anything.
 
-`latency > 0.1` is empty on a good day. What it reads must be there all the same: without its comparisons, and without
-what `and` and `unless` take away, the query has to find something.
+`latency > 0.1` is empty while all is well, but the series that it reads must exist: without its comparisons, and without
+the series that `and` and `unless` remove, the query must find something.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,21 +14,21 @@ from mlvitals.generator.promql import metric_names
 
 _COMPARISONS = {"==", "!=", ">", "<", ">=", "<="}
 _WRITTEN_BY_ALERTS = {"ALERTS", "ALERTS_FOR_STATE"}
-"""Prometheus writes them while an alert is pending or fires, and not on a good day."""
+"""Series that Prometheus writes only while an alert is pending or firing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """What is known of the server."""
+    """The knowledge about the server."""
 
     has_data: Callable[[str], bool]
-    """Asks it whether a query finds anything."""
+    """Returns True if a query finds anything."""
     records: Mapping[str, Sequence[str]]
-    """The expressions that are recorded under a name: a record of conditions is empty on a good day, too."""
+    """The expressions that are recorded under a name: a record of conditions is empty too while all is well."""
 
 
 def is_calm(expression: str, asking: Asking) -> bool:
-    """Whether an empty answer to a query, written without variables, means that all is well.
+    """True if an empty answer to a query, written without variables, means that all is well.
 
     Raises:
         ValueError: the expression is not PromQL.
@@ -37,7 +37,7 @@ def is_calm(expression: str, asking: Asking) -> bool:
 
 
 def _calm(node: Any, asking: Asking, *, whole: bool = False) -> bool:
-    """Whether what the node reads is there."""
+    """True if the series that the node reads exist."""
     kept = _kept(node)
     if kept is not None:
         return _calm(kept, asking, whole=whole and type(node).__name__ == "ParenExpr")
@@ -49,19 +49,19 @@ def _calm(node: Any, asking: Asking, *, whole: bool = False) -> bool:
     names = metric_names(text)
     if names and names <= _WRITTEN_BY_ALERTS:
         return True
-    # As a whole it is what was found empty already.
+    # The whole expression is already known to be empty.
     return (not whole and asking.has_data(text)) or _records_conditions(text, names, asking)
 
 
 def _records_conditions(text: str, names: frozenset[str], asking: Asking) -> bool:
-    """Whether it reads records of what is wrong, and nothing is, or not yet at the last moment that was asked for."""
+    """True if it reads records of problems, and there are none, or none yet at the last time queried."""
     conditions = {name for name in names if any(is_calm(one, asking) for one in asking.records.get(name, ()))}
     lacking = {name for name in names if not asking.has_data(name)}
     return lacking <= conditions if lacking else bool(conditions) and asking.has_data(text)
 
 
 def _kept(node: Any) -> Any:
-    """The side of which series are left over; None where both matter."""
+    """Return the side whose series remain; None if both matter."""
     if type(node).__name__ == "ParenExpr":
         return node.expr
     if type(node).__name__ != "BinaryExpr" or not _may_drop(node):
@@ -79,7 +79,7 @@ def _is_absence(node: Any) -> bool:
 
 
 def _may_drop(node: Any) -> bool:
-    """Whether it takes series away or lets them appear only when something is amiss."""
+    """True if it removes series, or lets them appear only if something is wrong."""
     if _is_absence(node):
         return True
     if type(node).__name__ != "BinaryExpr":

@@ -1,4 +1,4 @@
-"""How Grafana turns a panel's width and the time range into steps, and fills variables into its queries."""
+"""Grafana's conversion of a panel's width and time range into steps, and its substitution of variables."""
 
 import re
 from collections.abc import Mapping
@@ -15,14 +15,14 @@ _REFERENCE = re.compile(r"\$\{(?P<braced>\w+)(?::\w+)?\}|\[\[(?P<square>\w+)(?::
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """What is looked at: the length up to now, and how often the server scrapes."""
+    """The time range: its length up to now, and the scrape interval."""
 
     length: timedelta
     scrape_seconds: float
 
 
 def step_seconds(query: Query, span: Span) -> int:
-    """The step of a panel: a pixel's time, rounded up to a nice length, and no shorter than the panel allows."""
+    """Return the step of a panel: a pixel's time, rounded up to a round length, and no shorter than the panel allows."""
     points = query.max_points or max(1, SCREEN_PIXELS * query.width // COLUMNS)
     wanted = span.length.total_seconds() / points
     least = max(span.scrape_seconds, seconds((query.least_step or "0s").lstrip(">")))
@@ -30,7 +30,7 @@ def step_seconds(query: Query, span: Span) -> int:
 
 
 def filled(query: Query, span: Span, chosen: Mapping[str, str]) -> str:
-    """The expression as Grafana sends it. A variable that is not known stays, and the server will say so."""
+    """Return the expression as Grafana sends it. An unknown variable stays, and the server will report it."""
     step, length = step_seconds(query, span), int(span.length.total_seconds())
     rate = max(step + span.scrape_seconds, 4 * span.scrape_seconds)
     known = {

@@ -1,4 +1,4 @@
-"""Every query that the generated files ask Prometheus, with where it stands. Pure: text in, queries out."""
+"""Every Prometheus query of the generated files, with its place. Pure: text in, queries out."""
 
 import json
 import re
@@ -15,7 +15,7 @@ _LABEL_VALUES = re.compile(r"^label_values\((?:(?P<series>.+),)?\s*(?P<label>[a-
 
 
 class Origin(StrEnum):
-    """What a query is for."""
+    """The purpose of a query."""
 
     PANEL = "panel"
     VARIABLE = "variable"
@@ -31,9 +31,9 @@ class Variable:
 
     name: str
     fixed: str | None
-    """Its value where that is known without asking: what "all" stands for, or the one it comes with."""
+    """Its value if that is known without a query: the value of "all", or a preset one."""
     series: str | None = None
-    """Else: the series whose `label` has its values."""
+    """Otherwise: the series whose `label` has its values."""
     label: str | None = None
 
 
@@ -43,14 +43,14 @@ class Query:
 
     origin: Origin
     place: str
-    """The file and what in it, as people find it."""
+    """The file and the place in it, for people."""
     expression: str
     instant: bool = True
-    """Asked for one moment and not for a range."""
+    """True if it is evaluated at one time and not over a range."""
     width: int = COLUMNS
-    """Columns of the panel: they decide the step of a range."""
+    """Width of the panel in columns, which determines the step of a range."""
     max_points: int | None = None
-    """Points of a range, where the panel limits them."""
+    """Maximum number of points of a range, if the panel limits it."""
     least_step: str | None = None
     """The panel's smallest step."""
     variables: tuple[Variable, ...] = ()
@@ -59,7 +59,7 @@ class Query:
 
 
 def queries(outputs: Mapping[str, str]) -> tuple[Query, ...]:
-    """The queries of the files that `compile_spec` gives, in order of path."""
+    """Return the queries of the files of `compile_spec`, in order of path."""
     return tuple(query for path, text in sorted(outputs.items()) for query in _queries_of(path, text))
 
 
@@ -99,7 +99,7 @@ def _of_dashboard(path: str, dashboard: Mapping[str, Any]) -> Iterator[Query]:
 
 
 def _panels(holder: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The panels of a dashboard, those in collapsed rows too. A panel on logs has another language."""
+    """Yield the panels of a dashboard, including those in collapsed rows, except panels on logs, which are not in PromQL."""
     for panel in holder.get("panels", []):
         yield from _panels(panel)
         if (panel.get("datasource") or {}).get("type", "prometheus") == "prometheus":
@@ -135,7 +135,7 @@ def _of_rules(path: str, document: Mapping[str, Any]) -> Iterator[Query]:
 
 
 def _of_runbook(path: str, text: str) -> Iterator[Query]:
-    """Queries of a page; an empty line parts the queries of a block."""
+    """Yield the queries of a page; an empty line separates the queries of a block."""
     for block in _PROMQL_BLOCK.finditer(text):
         line = text.count("\n", 0, block.start()) + 1
         for expression in filter(None, map(str.strip, block[1].split("\n\n"))):

@@ -1,4 +1,4 @@
-"""Asking a Prometheus."""
+"""Queries to a Prometheus server."""
 
 import http.client
 import json
@@ -16,12 +16,12 @@ TIMEOUT_SECONDS = 60
 
 
 class ServerError(UserError):
-    """Nobody answers at the address, or it is no Prometheus."""
+    """The address does not answer, or is not Prometheus."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a query found: the values of each series, or why it failed; and how long that took."""
+    """The answer to a query: the values of each series, or the reason why it failed, and the duration."""
 
     series: tuple[tuple[float, ...], ...]
     error: str | None
@@ -37,20 +37,20 @@ class Prometheus:
         self._url = url.rstrip("/")
 
     def at(self, query: str, moment: float) -> Answer:
-        """Ask for a moment, in Unix time."""
+        """Query at one time, in Unix seconds."""
         return self._answer("query", query=query, time=moment)
 
-    def over(self, query: str, begin: float, end: float, step: float) -> Answer:
-        """Ask for a range, in Unix time and seconds."""
-        return self._answer("query_range", query=query, start=begin, end=end, step=step)
+    def over(self, query: str, start: float, end: float, step: float) -> Answer:
+        """Query over a range, in Unix seconds."""
+        return self._answer("query_range", query=query, start=start, end=end, step=step)
 
-    def label_values(self, label: str, series: str, begin: float, end: float) -> Sequence[str]:
-        """The values of a label among some series, sorted.
+    def label_values(self, label: str, series: str, start: float, end: float) -> Sequence[str]:
+        """Return the values of a label among some series, sorted.
 
         Raises:
-            ServerError: it cannot be asked.
+            ServerError: the server cannot be queried.
         """
-        data = {"match[]": series, "start": begin, "end": end}
+        data = {"match[]": series, "start": start, "end": end}
         answered = self._ask(f"label/{label}/values?{urllib.parse.urlencode(data)}", None)
         values: Sequence[str] = answered.get("data", [])
         return values

@@ -1,4 +1,4 @@
-"""Running every generated query against a live Prometheus, and naming those that find nothing."""
+"""Verification: runs every generated query against a live Prometheus and reports those that find nothing."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,20 +18,20 @@ _TRIES = 3
 
 
 class Server(Protocol):
-    """What verifying needs of a Prometheus."""
+    """The interface of Prometheus that verification needs."""
 
     def at(self, query: str, moment: float) -> Answer:
-        """Ask for a moment."""
+        """Query at one time."""
 
-    def over(self, query: str, begin: float, end: float, step: float) -> Answer:
-        """Ask for a range."""
+    def over(self, query: str, start: float, end: float, step: float) -> Answer:
+        """Query over a range."""
 
-    def label_values(self, label: str, series: str, begin: float, end: float) -> Sequence[str]:
-        """The values of a label."""
+    def label_values(self, label: str, series: str, start: float, end: float) -> Sequence[str]:
+        """Return the values of a label."""
 
 
 class Problem(StrEnum):
-    """What can be wrong with a query."""
+    """A problem of a query."""
 
     ERROR = "error"
     EMPTY = "empty"
@@ -40,25 +40,25 @@ class Problem(StrEnum):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """A query that something is wrong with."""
+    """A query with a problem."""
 
     place: str
     origin: Origin
     problem: Problem
     detail: str
     expression: str
-    """As it was sent."""
+    """The expression as it was sent."""
     range_seconds: int
     seconds: float
 
 
 class Verification(msgspec.Struct, frozen=True, tag_field="schema", tag=SCHEMA):
-    """What came of it."""
+    """The result of a verification."""
 
     queries: int
     """Queries run, each once for every range."""
     calm: int
-    """Of those: empty because all is well."""
+    """The number of those that are empty because all is well."""
     slowest_seconds: float
     findings: tuple[Finding, ...]
 
@@ -66,10 +66,10 @@ class Verification(msgspec.Struct, frozen=True, tag_field="schema", tag=SCHEMA):
 def verify(
     queries: Iterable[Query], server: Server, spans: Sequence[Span], *, now: float, slow_seconds: float
 ) -> Verification:
-    """Run queries over each span up to `now`, in Unix time; one that takes longer than `slow_seconds` is slow.
+    """Run queries over each span up to `now`, in Unix seconds; a query that takes longer than `slow_seconds` is slow.
 
     Raises:
-        ServerError: nobody answers.
+        ServerError: the server does not answer.
     """
     ran, calm, slowest, findings = 0, 0, 0.0, []
     asked = tuple(queries)
@@ -85,7 +85,7 @@ def verify(
             ran, slowest = ran + 1, max(slowest, answer.seconds)
             problem = _problem(answer, slow_seconds)
             if problem is Problem.EMPTY and (
-                query.origin is Origin.ANNOTATION  # it marks what happened, and nothing did
+                query.origin is Origin.ANNOTATION  # it marks events, and there were none
                 or is_calm(expression, asking)
                 or _is_of_others(query, span, values, asking)
             ):
@@ -104,7 +104,7 @@ def _depends_on_span(query: Query) -> bool:
 
 
 class _Chosen:
-    """The values of variables, asked for once each: of several, the first, as a dashboard opens."""
+    """The values of variables, each queried once: the first of several, as when a dashboard opens."""
 
     def __init__(self, server: Server, now: float, span: Span) -> None:
         self._server = server
@@ -113,7 +113,7 @@ class _Chosen:
         self._found: dict[tuple[str, str], str] = {}
 
     def values(self, query: Query) -> Mapping[str, str]:
-        """Every variable's value by name; one without any is left out."""
+        """Return every variable's value by name; a variable without any is left out."""
         chosen: dict[str, str] = {}
         for variable in query.variables:
             if variable.fixed is not None:
@@ -131,7 +131,7 @@ class _Chosen:
 
 
 def _ask(server: Server, query: Query, expression: str, span: Span, now: float, slow_seconds: float) -> Answer:
-    """Ask; a slow answer gets another chance, for the machine may have been busy."""
+    """Run a query; a slow one is retried, because the machine may have been busy."""
     best = None
     for _ in range(_TRIES):
         if query.instant:
@@ -176,7 +176,7 @@ def _records(queries: Iterable[Query]) -> Mapping[str, Sequence[str]]:
 
 
 def _is_of_others(query: Query, span: Span, values: Mapping[str, str], asking: Asking) -> bool:
-    """Whether what is chosen merely has no such figure, as a number has no categories: another choice has it."""
+    """True if only the chosen value lacks the metric, as a number has no categories, and another value has it."""
     any_of_them = {variable.name: ".+" for variable in query.variables if variable.fixed is None}
     expression = filled(query, span, {**values, **any_of_them})
     return bool(any_of_them) and (asking.has_data(expression) or is_calm(expression, asking))

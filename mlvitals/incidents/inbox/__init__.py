@@ -1,1 +1,1 @@
-"""An inbox that plays Slack, PagerDuty and a webhook, so that notifications arrive somewhere without any secret."""
+"""An inbox that emulates Slack, PagerDuty and a webhook, so that notifications can be received without any secret."""

@@ -1,4 +1,4 @@
-"""Keeping messages: the newest of each service in memory, and in a file of JSON lines where one is given."""
+"""Storage of messages: the newest of each service in memory, and in a file of JSON lines if one is given."""
 
 import threading
 from collections import deque
@@ -22,10 +22,10 @@ class MailboxError(UserError):
 
 
 class Mailbox:
-    """Messages in order of arrival. With a file, they are there again after a restart; many threads may use it.
+    """Messages in order of arrival. With a file, they survive a restart. Safe for many threads.
 
     Raises:
-        MailboxError: the file holds something else than messages.
+        MailboxError: the file contains something other than messages.
         OSError: the file cannot be read or written.
     """
 
@@ -41,7 +41,7 @@ class Mailbox:
         self._last = max((message.id for message in self.messages()), default=0)
 
     def add(self, arrived: Callable[[int], Message]) -> Message:
-        """Keep the message that `arrived` makes with the next number. It is in the file when this returns.
+        """Store the message that `arrived` makes with the next number. It is in the file when this returns.
 
         Raises:
             MailboxError: the file cannot be written; the message is not kept.
@@ -56,7 +56,7 @@ class Mailbox:
             return message
 
     def messages(self) -> tuple[Message, ...]:
-        """All messages kept, oldest first."""
+        """Return all messages kept, oldest first."""
         with self._lock:
             kept = (message for shelf in self._shelves.values() for message, _ in shelf.kept)
             return tuple(sorted(kept, key=lambda message: message.id))

@@ -1,4 +1,4 @@
-"""What people are sent, whichever service it was meant for. Pure: a request's body in, a message or a refusal out."""
+"""Messages to people, whichever service they were meant for. Pure: a request's body in, a message or a refusal out."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -12,7 +12,7 @@ from mlvitals.generator.errors import UserError
 
 
 class Service(StrEnum):
-    """Who a message was meant for."""
+    """The service that a message was meant for."""
 
     SLACK = "slack"
     PAGERDUTY = "pagerduty"
@@ -20,7 +20,7 @@ class Service(StrEnum):
 
 
 class Link(msgspec.Struct, frozen=True):
-    """Somewhere to go from a message."""
+    """A link in a message."""
 
     text: str
     url: str
@@ -50,7 +50,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BadRequestError(UserError):
-    """The body is not what the service takes; the text is what the service would answer."""
+    """The service would not accept the body; the text is the service's answer."""
 
 
 _ACTIONS = ("trigger", "acknowledge", "resolve")
@@ -59,10 +59,10 @@ _SEVERITIES = ("critical", "error", "warning", "info")
 
 
 def slack_message(body: bytes, content_type: str, number: int, now: datetime) -> Message:
-    """A message to Slack's incoming webhook, as JSON or as a form whose ``payload`` is JSON.
+    """Parse a message to Slack's incoming webhook, as JSON or as a form whose ``payload`` is JSON.
 
     Raises:
-        BadRequestError: no JSON object, or one without text.
+        BadRequestError: it is not a JSON object, or has no text.
     """
     if content_type.startswith("application/x-www-form-urlencoded"):
         body = parse_qs(body.decode(errors="replace")).get("payload", [""])[0].encode()
@@ -85,10 +85,10 @@ def slack_message(body: bytes, content_type: str, number: int, now: datetime) ->
 
 
 def pagerduty_message(body: bytes, new_key: str, number: int, now: datetime) -> Message:
-    """An event of PagerDuty's Events API version 2; `new_key` is its dedup_key where it brings none.
+    """Parse an event of PagerDuty's Events API version 2; `new_key` is its dedup_key if it has none.
 
     Raises:
-        BadRequestError: what PagerDuty would refuse; the text names all of it.
+        BadRequestError: PagerDuty would refuse it; the text names all errors.
     """
     sent = _json(body, "Event object is not valid JSON")
     action, payload = _text(sent, "event_action"), sent.get("payload")
@@ -132,10 +132,10 @@ def _payload_problems(payload: Mapping[str, Any]) -> Iterable[str]:
 
 
 def webhook_message(body: bytes, number: int, now: datetime) -> Message:
-    """What Alertmanager sends to a webhook.
+    """Parse Alertmanager's request to a webhook.
 
     Raises:
-        BadRequestError: no JSON object.
+        BadRequestError: it is not a JSON object.
     """
     sent = _json(body, "the body is not a JSON object")
     labels, annotations = (_mapping(sent.get(name)) for name in ("commonLabels", "commonAnnotations"))
@@ -153,7 +153,7 @@ def webhook_message(body: bytes, number: int, now: datetime) -> Message:
     )
 
 
-# ---------------------------------------------------------------- reading what anybody may send
+# ---------------------------------------------------------------- reading untrusted input
 
 
 def _json(body: bytes, otherwise: str) -> dict[str, Any]:
@@ -181,5 +181,5 @@ def _text(mapping: Mapping[str, Any], name: str) -> str:
 
 
 def _usable(links: Iterable[Link]) -> tuple[Link, ...]:
-    """Links a browser may follow: nothing that would run."""
+    """Return links that are safe in a browser, without executable schemes."""
     return tuple(link for link in links if link.url.startswith(("http://", "https://")))

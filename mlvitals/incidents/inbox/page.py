@@ -1,4 +1,4 @@
-"""The messages as a page: newest first, no script, readable on a phone, light or dark as the reader has it."""
+"""The messages as a page: newest first, no scripts, readable on a phone, light or dark by the reader's setting."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -24,7 +24,7 @@ p { margin: .3rem 0; white-space: pre-wrap; overflow-wrap: anywhere; }
 
 
 def inbox_page(messages: Sequence[Message], now: datetime) -> str:
-    """The page of all messages, given oldest first. What calls a webhook is the heartbeat, summed up in one line."""
+    """Render all messages, given oldest first. Webhook calls are heartbeats, summed up in one line."""
     shown = [message for message in messages if message.service is not Service.WEBHOOK][::-1]
     body = "".join(map(_article, shown[:SHOWN])) or "<p>Nothing has arrived yet.</p>"
     more = f'<p class="dim">The newest {SHOWN} of {len(shown)}.</p>' if len(shown) > SHOWN else ""
@@ -48,7 +48,7 @@ def _article(message: Message) -> str:
     status = f" · {escape(message.status)}" if message.status else ""
     to = f" · {escape(message.to)}" if message.to else ""
     links = f"<p>{''.join(map(_link, message.links))}</p>" if message.links else ""
-    # Only PagerDuty's status is one of a few words; a class of anything else would be the sender's choice.
+    # Only PagerDuty's status is one of a few words; the sender could choose any other as a class.
     kind = f"{message.service} {message.status}" if message.service is Service.PAGERDUTY else message.service
     return (
         f'<article class="{kind}"><div class="dim">{_time(message.received_at)} · {_NAMES[message.service]}{to}{status}'
@@ -58,7 +58,7 @@ def _article(message: Message) -> str:
 
 
 def _plain(message: Message, text: str) -> str:
-    """Slack escapes three characters in what it is sent."""
+    """Undo Slack's escapes of three characters."""
     if message.service is not Service.SLACK:
         return text
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")

@@ -1,4 +1,4 @@
-"""The inbox's endpoints: what Slack, PagerDuty and a webhook answer, and the pages that show what arrived."""
+"""The inbox's endpoints: the answers of Slack, PagerDuty and a webhook, and the pages with the messages."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ from mlvitals.incidents.inbox.messages import (
 from mlvitals.incidents.inbox.page import inbox_page
 
 SLACK, PAGERDUTY, WEBHOOK = "/slack", "/v2/enqueue", "/alertmanager"
-"""Where to send to. What follows SLACK in a path is ignored, as it is a secret in Slack's own addresses."""
+"""Paths to send to. The rest of a path after SLACK is ignored, as it is a secret in Slack's own addresses."""
 
 SCHEMA = "mlvitals.inbox/1"
 LARGEST_BODY = 1 << 20
@@ -34,7 +34,7 @@ _NOTHING_RUNS = (
 
 
 class Inbox(Listener):
-    """Takes messages from the moment it is made until it is closed.
+    """Accepts messages from its creation until it is closed.
 
     Raises:
         ListenError: the address is taken, not this machine's, or not HOST:PORT.
@@ -54,7 +54,7 @@ class Inbox(Listener):
         except MailboxError as error:
             return _page(f"{error}\n".encode(errors="replace"), status=HTTPStatus.SERVICE_UNAVAILABLE)
 
-    # -------------------------------------------------------- what people look at
+    # -------------------------------------------------------- pages
 
     def _shown(self, path: str) -> Page:
         """The page, the messages as JSON, or that all is well."""
@@ -67,7 +67,7 @@ class Inbox(Listener):
             return _page(b"ok\n")
         return _page(b"not found: try /, /messages or /healthz\n", status=HTTPStatus.NOT_FOUND)
 
-    # -------------------------------------------------------- what is sent
+    # -------------------------------------------------------- incoming messages
 
     def _taken(self, request: Request) -> Page:
         if request.path == SLACK or request.path.startswith(f"{SLACK}/"):
