@@ -13,6 +13,7 @@ from mlvitals.commands.drift import drift
 from mlvitals.commands.evaluate import evaluate_command
 from mlvitals.commands.export import export
 from mlvitals.commands.inbox import inbox
+from mlvitals.commands.incident import incident
 from mlvitals.commands.objectives import slo
 from mlvitals.commands.reference import reference
 from mlvitals.commands.spec import compile_command, estimate_command, init_command, lint
@@ -34,6 +35,7 @@ for command in (
     evaluate_command,
     export,
     inbox,
+    incident,
     init_command,
     lint,
     reference,

@@ -82,6 +82,16 @@ def test_a_prometheus_is_asked_without_the_extra(command: str, lean: dict[str, s
     assert "not answer" in done.stderr
 
 
+def test_an_incident_is_kept_without_the_extra(lean: dict[str, str], tmp_path: Path):
+    where = ["--dir", tmp_path]
+    opened = python(lean, "-m", "mlvitals", "incident", "open", "Drift", "--system", "streamrec", *where)
+    assert opened.returncode == 0, opened.stderr
+    name = opened.stdout.strip()
+    for command in (["note", name, "seen"], ["show", name], ["list"]):
+        done = python(lean, "-m", "mlvitals", "incident", *command, *where)
+        assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     "command",
     [

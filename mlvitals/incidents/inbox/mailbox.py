@@ -22,13 +22,16 @@ class MailboxError(UserError):
 class Mailbox:
     """Messages in order of arrival. With a file, they are there again after a restart; many threads may use it.
 
+    `arriving` sees each message before it is kept; where it fails, the sender hears of it and sends again.
+
     Raises:
         MailboxError: the file holds something else than messages.
         OSError: the file cannot be read or written.
     """
 
-    def __init__(self, keep: Path | None = None) -> None:
+    def __init__(self, keep: Path | None = None, arriving: Callable[[Message], object] | None = None) -> None:
         self._keep = keep
+        self._arriving = arriving
         self._lock = threading.Lock()
         self._messages: dict[Service, deque[Message]] = {service: deque(maxlen=KEPT) for service in Service}
         if keep:
@@ -42,15 +45,25 @@ class Mailbox:
         """Keep the message that `arrived` makes with the next number. It is in the file when this returns.
 
         Raises:
-            MailboxError: the file cannot be written; the message is not kept.
+            MailboxError: the file cannot be written, or `arriving` failed; the message is not kept.
         """
         with self._lock:
             message = arrived(self._last + 1)
+            self._announce(message)
             if self._keep:
                 _append(self._keep, _line(message))
             self._last = message.id
             self._messages[message.service].append(message)
             return message
+
+    def _announce(self, message: Message) -> None:
+        try:
+            if self._arriving:
+                self._arriving(message)
+        except UserError as error:
+            raise MailboxError(str(error)) from error
+        except OSError as error:
+            raise MailboxError(f"{error.filename or 'system'}: {error.strerror or error}") from error
 
     def messages(self) -> tuple[Message, ...]:
         """All messages kept, oldest first."""
