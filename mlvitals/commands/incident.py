@@ -73,7 +73,7 @@ def note(name: str, text: str, folder: Path, actor: str | None, moment: datetime
     """Write TEXT into the incident; - reads it from standard input."""
     from mlvitals.incidents.record.model import Note
 
-    written = click.get_text_stream("stdin").read().strip() if text == "-" else text
+    written = sys.stdin.read().strip() if text == "-" else text
     _add(folder, name, Note(at=_moment(moment), actor=_actor(actor), text=written))
 
 

@@ -6,7 +6,10 @@ from rich.table import Table
 from rich.text import Text
 
 from mlvitals.generator.spec.diagnostics import printable
+from mlvitals.incidents.analysis.causes import Hint
+from mlvitals.incidents.analysis.triage import Proposal
 from mlvitals.incidents.record.model import Incident, State, text_of
+from mlvitals.incidents.timeline.events import TimelineEntry
 from mlvitals.terminal.console import console
 
 _STYLES = {State.OPEN: "bold red", State.MITIGATED: "yellow", State.RESOLVED: "green", State.CLOSED: "dim"}
@@ -39,3 +42,27 @@ def incident_card(incident: Incident) -> None:
         lines = [printable(line) for line in text_of(entry).splitlines()] or [""]
         head = f"{entry.at:%Y-%m-%d %H:%M:%S}  {printable(entry.actor)}: "
         out.print(Text.assemble((head, "dim"), "\n    ".join(lines)), soft_wrap=True)
+
+
+def timeline_table(timeline: Sequence[TimelineEntry]) -> None:
+    """Print a timeline, oldest entry first."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for title in ("time (UTC)", "what", "", "who", "source"):
+        table.add_column(title, overflow="fold")
+    for entry in timeline:
+        cells = (f"{entry.at:%Y-%m-%d %H:%M:%S}", entry.kind, entry.text, entry.actor, ", ".join(entry.sources))
+        table.add_row(*(Text(" ".join(map(printable, cell.split()))) for cell in cells))
+    console().print(table)
+
+
+def triage_card(proposal: Proposal, causes: Sequence[Hint]) -> None:
+    """Print the proposed severity and the causes, each with its reasons."""
+    out = console()
+    out.print(Text(f"proposed: {proposal.severity}, {proposal.type}", "bold"))
+    for reason in proposal.reasons:
+        out.print(Text(f"  {printable(reason)}"), soft_wrap=True)
+    for hint in causes:
+        out.print(Text(f"{hint.cause} ({hint.balance:+d})", "bold"))
+        for side, signs in (("for", hint.speaks_for), ("against", hint.speaks_against), ("unknown", hint.unknown)):
+            for sign in signs:
+                out.print(Text(f"  {side}: {printable(sign)}"), soft_wrap=True)

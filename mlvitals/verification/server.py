@@ -44,6 +44,23 @@ class Prometheus:
         """Ask for a range, in Unix time and seconds."""
         return self._answer("query_range", query=query, start=begin, end=end, step=step)
 
+    def samples(
+        self, query: str, begin: float, end: float, step: float
+    ) -> list[tuple[dict[str, str], list[tuple[float, float]]]]:
+        """The labels of each series of a range, and its samples: Unix time and value.
+
+        Raises:
+            ServerError: it cannot be asked, or refuses the query.
+        """
+        form = urllib.parse.urlencode({"query": query, "start": begin, "end": end, "step": step}).encode()
+        answered = self._ask("query_range", form)
+        if answered.get("status") != "success":
+            raise ServerError(f"{self._url}: {answered.get('error', 'no reason given')}")
+        return [
+            (found["metric"], [(float(time), float(value)) for time, value in found["values"]])
+            for found in answered["data"]["result"]
+        ]
+
     def label_values(self, label: str, series: str, begin: float, end: float) -> Sequence[str]:
         """The values of a label among some series, sorted.
 

@@ -240,7 +240,7 @@ def test_the_commands_tell_a_whole_story(tmp_path):
     shown = run("show", name, *here).output
     assert "amara: Looks like the feature store" in shown
     assert "Classified as SEV-1, model. revenue falls" in shown
-    assert "Communications: bruno." in shown
+    assert "Assigned to bruno, communications." in shown
 
 
 def test_the_actor_is_the_one_whom_git_knows(tmp_path, monkeypatch):

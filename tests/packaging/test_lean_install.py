@@ -87,8 +87,16 @@ def test_an_incident_is_kept_without_the_extra(lean: dict[str, str], tmp_path: P
     opened = python(lean, "-m", "mlvitals", "incident", "open", "Drift", "--system", "streamrec", *where)
     assert opened.returncode == 0, opened.stderr
     name = opened.stdout.strip()
-    for command in (["note", name, "seen"], ["show", name], ["list"]):
-        done = python(lean, "-m", "mlvitals", "incident", *command, *where)
+    incident = (
+        ["note", name, "seen"],
+        ["show", name],
+        ["list"],
+        ["collect", name],
+        ["timeline", name],
+        ["triage", name],
+    )
+    for command in (*(["incident", *words] for words in incident), ["postmortem", name]):
+        done = python(lean, "-m", "mlvitals", *command, *where)
         assert done.returncode == 0, done.stderr
 
 

@@ -10,7 +10,7 @@ from mlvitals.incidents.record.model import Closed, Entry, Incident, Reopened, R
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """How far ahead of ours another machine's clock may be."""
-_SLUG_CHARACTERS = 40
+_SLUG_CHARACTERS = 60
 
 
 class IncidentError(UserError):

@@ -261,7 +261,7 @@ def _words(entry: Entry) -> Iterator[str]:
         case AlertEnded():
             yield f"The alert {entry.name} is over."
         case Assigned():
-            yield f"{entry.role[:1].upper()}{entry.role[1:]}: {entry.to}."
+            yield f"Assigned to {entry.to}, {entry.role}."
         case Classified():
             yield f"Classified as {entry.severity}{f', {entry.type}' if entry.type else ''}."
             yield entry.text

@@ -97,6 +97,11 @@ def record_webhook(incidents: Incidents, body: Mapping[str, Any], now: datetime)
     return incidents.change(going.id, lambda incident: _news(incident, group, now))
 
 
+def concerns_people(body: Mapping[str, Any]) -> bool:
+    """True if a body is Alertmanager's and tells of more than the watchdog's heartbeat."""
+    return _group(body) is not None
+
+
 def _group(body: Mapping[str, Any]) -> _Group | None:
     try:
         group = msgspec.convert(body, _Group)
