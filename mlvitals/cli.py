@@ -10,6 +10,7 @@ from mlvitals.commands.annotate import annotate
 from mlvitals.commands.backfill import backfill
 from mlvitals.commands.common import Group
 from mlvitals.commands.drift import drift
+from mlvitals.commands.drill import drill
 from mlvitals.commands.evaluate import evaluate_command
 from mlvitals.commands.export import export
 from mlvitals.commands.inbox import inbox
@@ -32,6 +33,7 @@ for command in (
     backfill,
     compile_command,
     drift,
+    drill,
     estimate_command,
     evaluate_command,
     export,
