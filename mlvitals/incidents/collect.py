@@ -1,7 +1,8 @@
 """Asking every source that is named for what it knows about an incident. What fails is named, and the rest is kept."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from mlvitals.generator.errors import UserError
-from mlvitals.incidents.evidence import Asked, Evidence, WindowFacts
+from mlvitals.incidents.analysis.fault import find_fault
+from mlvitals.incidents.evidence import Asked, BudgetFacts, Evidence, KpiFacts, WindowFacts
 from mlvitals.incidents.record.model import Incident
 from mlvitals.incidents.sources.alertmanager import event_log_events, silence_events
 from mlvitals.incidents.sources.git import git_events
@@ -76,9 +78,47 @@ def collect(incident: Incident, sources: Sources, interval: Interval) -> Evidenc
             asked.append(Asked(source=source, query=query, found=len(found) + len(measured)))
             events += found
             windows += measured
+    kpis, budgets, cost = _cost(incident, sources, windows, interval)
     return Evidence(
-        incident=incident.id, since=interval.since, until=interval.until, asked=tuple(asked), events=tuple(events)
-    ).with_more(Evidence(incident=incident.id, since=interval.since, until=interval.until, windows=windows))
+        incident=incident.id,
+        since=interval.since,
+        until=interval.until,
+        asked=(*asked, *cost),
+        events=tuple(sorted(set(events), key=lambda event: event.at)),
+        windows=windows,
+        kpis=kpis,
+        budgets=budgets,
+    )
+
+
+Cost = tuple[tuple[KpiFacts, ...], tuple[BudgetFacts, ...], tuple[Asked, ...]]
+
+
+def _cost(incident: Incident, sources: Sources, windows: Sequence[WindowFacts], interval: Interval) -> Cost:
+    """Ask what the incident cost, from the start of the fault to the resolution; nothing without spec and Prometheus."""
+    if not (sources.spec and sources.prometheus):
+        return (), (), ()
+    from mlvitals.incidents.sources.business import budget_facts, kpi_facts
+    from mlvitals.verification.server import Prometheus
+
+    spec = sources.spec[0]
+    fault = find_fault(incident, windows)
+    begin, end = fault.start.at if fault else incident.opened_at, incident.resolved_at or interval.until
+    server = Prometheus(sources.prometheus)
+
+    def ask(query: str, moment: datetime) -> float | None:
+        found = server.samples(query, moment.timestamp(), moment.timestamp(), 1)
+        value = found[0][1][-1][1] if found and found[0][1] else math.nan
+        return value if math.isfinite(value) else None
+
+    query = (
+        f"KPIs and error budgets of {spec.system.name} from {begin:%Y-%m-%d %H:%M:%S} to {end:%Y-%m-%d %H:%M:%S} UTC"
+    )
+    try:
+        kpis, budgets = tuple(kpi_facts(spec, ask, begin, end)), tuple(budget_facts(spec, ask, begin, end))
+    except UserError as error:
+        return (), (), (Asked(source="Prometheus", query=query, problem=str(error)),)
+    return kpis, budgets, (Asked(source="Prometheus", query=query, found=len(kpis) + len(budgets)),)
 
 
 Question = tuple[str, str, Callable[[], Answer]]

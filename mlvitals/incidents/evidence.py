@@ -94,6 +94,28 @@ class WindowFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     kpis: dict[str, float] = {}
 
 
+class KpiFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """A KPI over the incident, and over the same time a week before; None where there is no figure."""
+
+    name: str
+    title: str
+    during: float | None
+    week_before: float | None
+    low: float | None = None
+    high: float | None = None
+    """The 95 % interval of the difference; None where it is not a share of counted events."""
+    query: str
+
+
+class BudgetFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What was left of an objective's error budget when the incident began and when it ended."""
+
+    slo: str
+    before: float
+    after: float
+    query: str
+
+
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """One source that was asked: what for, and what came of it."""
 
@@ -113,6 +135,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     asked: tuple[Asked, ...] = ()
     events: tuple[Event, ...] = ()
     windows: tuple[WindowFacts, ...] = ()
+    kpis: tuple[KpiFacts, ...] = ()
+    budgets: tuple[BudgetFacts, ...] = ()
 
     def with_more(self, later: "Evidence") -> "Evidence":
         """Both together: every event of either, and of a window or a question what was collected later."""
@@ -125,6 +149,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
             asked=tuple(asked[key] for key in sorted(asked)),
             events=_sorted({*self.events, *later.events}),
             windows=tuple(windows[key] for key in sorted(windows)),
+            kpis=later.kpis or self.kpis,
+            budgets=later.budgets or self.budgets,
         )
 
 

@@ -146,11 +146,22 @@ class _Writer:
                 for kpi in impact.kpis
             ),
         ]
-        if not impact.kpis:
-            lines.append(
-                "KPIs: none is measured from an events log; look at the dashboard's business row for that time."
+        return bullets([*lines, *self._cost()])
+
+    def _cost(self) -> Iterator[str]:
+        """KPIs against the week before, and error budgets."""
+        for kpi in self._of.evidence.kpis:
+            interval = "" if kpi.low is None else f"; difference {kpi.low:+.4g} to {kpi.high:+.4g} (95 %)"
+            yield (
+                f"{_plain(kpi.title)}: {_figure(kpi.during)} from the start of the fault to the resolution, "
+                f"{_figure(kpi.week_before)} a week before{interval}."
             )
-        return bullets(lines)
+        for budget in self._of.evidence.budgets:
+            yield (
+                f"Error budget of {_plain(budget.slo)}: {budget.before:.1%} left at the start, {budget.after:.1%} at the end."
+            )
+        if not self._of.evidence.kpis and not (self._of.impact and self._of.impact.kpis):
+            yield "KPIs: not asked for (`incident collect` with `--spec` and `--prometheus`)."
 
     # -------------------------------------------------------- what happened
 
@@ -286,6 +297,10 @@ class _Writer:
         return f"{head}\n\n" + (
             table(("Source", "Asked for", "Found", "Problem"), rows) if rows else "No source was asked."
         )
+
+
+def _figure(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.4g}"
 
 
 def _counted(subjects: Iterable[str]) -> str:
