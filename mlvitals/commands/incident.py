@@ -136,6 +136,17 @@ def resolve(name: str, text: str, folder: Path, actor: str | None, moment: datet
 
 @incident.command()
 @id_argument
+@click.option("--text", default="", metavar="TEXT", help="What shows that it is not over.")
+@_writes
+def reopen(name: str, text: str, folder: Path, actor: str | None, moment: datetime | None) -> None:
+    """Say that a resolved incident is not over."""
+    from mlvitals.incidents.record.model import Reopened
+
+    _add(folder, name, Reopened(at=_moment(moment), actor=_actor(actor), text=text))
+
+
+@incident.command()
+@id_argument
 @click.option("--text", default="", metavar="TEXT", help="Where the post-mortem is.")
 @_writes
 def close(name: str, text: str, folder: Path, actor: str | None, moment: datetime | None) -> None:

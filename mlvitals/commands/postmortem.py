@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mlvitals.commands.common import OUTPUT, SPEC, compress_option, duration, fail, http_url, load, write
+from mlvitals.commands.common import OUTPUT, SPEC, duration, fail, http_url, load, write
 from mlvitals.commands.incident import folder_option, id_argument
 
 if TYPE_CHECKING:
@@ -118,7 +118,13 @@ def _analysis(name: str, folder: Path) -> "Analysis":
 @click.option("--check", "only_check", is_flag=True, help="Write nothing; exit 1 while something is missing in it.")
 @click.option("--template", type=_FILE, metavar="FILE", help="A template of your own.")
 @click.option("--names", is_flag=True, help="Call people by their names, not by their roles.")
-@compress_option
+@click.option(
+    "--compress-time",
+    type=click.FloatRange(min=1),
+    default=1.0,
+    metavar="FACTOR",
+    help="It was an exercise that ran so many times faster: give lengths of time as if it had not.",
+)
 @folder_option
 def postmortem(
     name: str,
@@ -130,14 +136,14 @@ def postmortem(
     folder: Path,
 ) -> None:
     """Write the post-mortem of an incident, ID.postmortem.md; what people edited in it stays."""
-    file = folder / f"{name}.postmortem.md"
-    if only_check:
-        _check(file)
-        return
     from mlvitals.incidents.postmortem.fields import fields_of
     from mlvitals.incidents.postmortem.regions import fill, update
 
     analysis = _analysis(name, folder)
+    file = folder / f"{name}.postmortem.md"
+    if only_check:
+        _check(file)
+        return
     fields = fields_of(analysis, by_name=names, time_factor=compress_time)
     if file.exists():
         updated = update(_read(file), fields, str(file))

@@ -231,6 +231,12 @@ def test_one_that_does_not_exist_is_not_done_either(incidents, resolved):
     assert (checked.exit_code, "does not exist" in checked.output) == (1, True)
 
 
+def test_an_unknown_incident_is_named(incidents):
+    for options in ([], ["--check"]):
+        refused = run(incidents, "postmortem", "../elsewhere", *options)
+        assert (refused.exit_code, 'has no incident "../elsewhere"' in refused.output) == (1, True)
+
+
 def items(*rows: str) -> str:
     return "\n".join(["## Action items", "", "| Action | Owner | Due | Done |", "|---|---|---|---|", *rows, ""])
 

@@ -236,6 +236,8 @@ def test_the_commands_tell_a_whole_story(tmp_path):
     run("severity", name, "sev-1", "--type", "model", "--text", "revenue falls", *here)
     assert run("mitigate", name, "rollback", "--text", "v6", *here).output == f"{name}: mitigated\n"
     run("resolve", name, *here)
+    assert run("reopen", name, "--text", "it is back", *here).output == f"{name}: open\n"
+    run("resolve", name, *here)
     assert run("close", name, *here).output == f"{name}: closed\n"
     shown = run("show", name, *here).output
     assert "amara: Looks like the feature store" in shown
