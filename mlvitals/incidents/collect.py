@@ -79,16 +79,17 @@ def collect(incident: Incident, sources: Sources, interval: Interval) -> Evidenc
             events += found
             windows += measured
     kpis, budgets, cost = _cost(incident, sources, windows, interval)
-    return Evidence(
+    evidence = Evidence(
         incident=incident.id,
         since=interval.since,
         until=interval.until,
         asked=(*asked, *cost),
-        events=tuple(sorted(set(events), key=lambda event: event.at)),
+        events=tuple(events),
         windows=windows,
         kpis=kpis,
         budgets=budgets,
     )
+    return evidence.with_more(evidence)  # in order, and everything once
 
 
 Cost = tuple[tuple[KpiFacts, ...], tuple[BudgetFacts, ...], tuple[Asked, ...]]

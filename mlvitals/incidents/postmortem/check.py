@@ -9,7 +9,7 @@ _QUESTION = re.compile(r"^> \*\*Question:\*\*\s*(.*)$")
 _HEADING = re.compile(r"^#+\s+(.*?)\s*$")
 _COMMENT = re.compile(r"^<!--.*-->$")
 _ITEMS = "action items"
-_RULE = re.compile(r"^\|[\s:|-]+\|$")
+_RULE = re.compile(r"^\|[\s:|-]*-[\s:|-]*\|$")
 _DONE = frozenset({"x", "yes", "done", "true", "[x]"})
 _CELL = re.compile(r"(?<!\\)\|")
 

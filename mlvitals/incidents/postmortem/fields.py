@@ -17,7 +17,6 @@ CANDIDATES = (0.05, 0.10, 0.25)
 """PSI thresholds that are tried on the windows of an incident."""
 _SHOWN_ENTRIES = 300
 _SHOWN_CELLS = 5
-_SHOWN_CAUSES = 3
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _OF_ALERTS = frozenset({EventKind.PENDING, EventKind.FIRING, EventKind.INHIBITED, EventKind.NOTIFIED, EventKind.ENDED})
 _SHAPES = {
@@ -173,14 +172,13 @@ class _Writer:
         return table(("Time (UTC)", "What", "Who", "Source"), map(self._row, shown[:_SHOWN_ENTRIES])) + more
 
     def _is_told(self, entry: TimelineEntry) -> bool:
-        """True of what people did and what was measured, and of alerts that are the incident's or of its feature."""
+        """True of what people did and what was measured, of the incident's alerts, and of pages about its feature."""
         if entry.kind not in _OF_ALERTS:
             return True
+        if not self._of.incident.alerts or entry.subject in own_alerts(self._of.incident):
+            return True
         feature = self._of.fault.feature if self._of.fault else ""
-        about = entry.subject in own_alerts(self._of.incident) or bool(
-            feature and entry.subject.endswith(f" {feature}")
-        )
-        return about if self._of.incident.alerts else True
+        return bool(feature) and entry.kind is EventKind.NOTIFIED and entry.subject.endswith(f" {feature}")
 
     def _row(self, entry: TimelineEntry) -> tuple[str, str, str, str]:
         what = _plain(self._people.text(entry.text))
@@ -258,9 +256,12 @@ class _Writer:
     def causes(self) -> str:
         """The causes, likeliest first, with what speaks for and against each."""
         head = "What the evidence says about the seven root causes of incidents of models, likeliest first. A person decides."
-        shown = [_cause(hint) for hint in self._of.causes[:_SHOWN_CAUSES]]
+        likely = [hint for hint in self._of.causes if hint.balance > 0] or list(self._of.causes[:1])
+        shown = [_cause(hint) for hint in likely]
         rest = [
-            (hint.cause, str(len(hint.speaks_for)), _first_against(hint)) for hint in self._of.causes[_SHOWN_CAUSES:]
+            (hint.cause, str(len(hint.speaks_for)), _first_against(hint))
+            for hint in self._of.causes
+            if hint not in likely
         ]
         return "\n\n".join([head, *shown, table(("Less likely", "Signs for it", "Because"), rest)])
 

@@ -14,7 +14,7 @@ from mlvitals.incidents.postmortem.chart import psi_chart
 
 _STYLE = """
 main { max-width: 900px; } article > p, article > ul { max-width: 78ch; }
-article { overflow-wrap: anywhere; } code { font-size: 13px; }
+article { overflow-wrap: break-word; } code { font-size: 13px; }
 blockquote { margin: 14px 0; padding: 8px 16px; border-left: 4px solid var(--warning); background: var(--warning-wash); }
 blockquote p { margin: 0; } .card.plot { padding: 16px 20px; margin: 14px 0 22px; }
 .chart .line { fill: none; stroke: var(--current); stroke-width: 2; } .chart .dot { fill: var(--current); }
@@ -30,7 +30,7 @@ _INLINE = re.compile(
 )
 _ENTITIES = {"lt": "&lt;", "gt": "&gt;", "amp": "&amp;"}
 _CELL = re.compile(r"(?<!\\)\|")
-_RULE = re.compile(r"^\|[\s:|-]+\|$")
+_RULE = re.compile(r"^\|[\s:|-]*-[\s:|-]*\|$")
 
 
 def postmortem_page(text: str, analysis: Analysis) -> str:
