@@ -81,6 +81,13 @@ def test_people_stand_by_their_roles_unless_asked_otherwise(incidents, resolved)
     assert "amara sees Unix times | bruno" in "".join(fields_of(analysis, by_name=True).values())
 
 
+def test_a_name_is_replaced_as_a_word_and_never_inside_of_one(incidents, resolved):
+    text = "bruno, brunosaurus, a <bruno> and a bruno-made thing"
+    told = incidents.change(resolved.id, adding(Note(at=at(151), actor="a", text=text)))
+    timeline = fields_of(analyse(told, None))["timeline"]
+    assert "a responder, brunosaurus, a &lt;a responder&gt; and a a responder-made thing" in timeline
+
+
 def test_an_exercise_in_compressed_time_gives_its_times_as_if_it_had_not_been(resolved):
     facts = fields_of(analyse(resolved, None), time_factor=60)["facts"]
     assert "| Time to acknowledge | 5 h 0 min;" in facts

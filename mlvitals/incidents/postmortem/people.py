@@ -9,6 +9,9 @@ from mlvitals.incidents.record.webhook import ALERTMANAGER
 UNNAMED, STRANGER = "a responder", "somebody"
 """Who has no role in the incident, and who is not part of it."""
 
+_SHORTEST = 3
+"""Characters of a name that is looked for in texts: shorter ones are words as well."""
+
 
 class People:
     """How people of an incident are called in a text."""
@@ -29,10 +32,16 @@ class People:
         """Return a text in which the people of the incident stand by their roles."""
         if self._by_name:
             return text
-        for name, called in sorted(self._called.items(), key=lambda item: -len(item[0])):
-            role = called.removeprefix("the ")
-            text = re.sub(rf"\b{re.escape(name)}\b(, {re.escape(role)})?", lambda _: called, text)  # noqa: B023
+        for name in sorted(self._called, key=len, reverse=True):
+            if len(name) >= _SHORTEST:
+                text = _renamed(text, name, self._called[name])
         return text
+
+
+def _renamed(text: str, name: str, called: str) -> str:
+    """Replace a name where it stands as a word, together with the role where that follows it."""
+    role = called.removeprefix("the ")
+    return re.sub(rf"(?<!\w){re.escape(name)}(?!\w)(, {re.escape(role)})?", lambda _: called, text)
 
 
 def _role(role: str) -> str:
