@@ -16,7 +16,7 @@ from mlvitals.commands.export import export
 from mlvitals.commands.inbox import inbox
 from mlvitals.commands.incident import incident
 from mlvitals.commands.objectives import slo
-from mlvitals.commands.postmortem import collect, postmortem, timeline, triage
+from mlvitals.commands.postmortem import collect, postmortem, timeline, times, triage
 from mlvitals.commands.reference import reference
 from mlvitals.commands.spec import compile_command, estimate_command, init_command, lint
 from mlvitals.commands.verify import verify
@@ -47,5 +47,5 @@ for command in (
     verify,
 ):
     main.add_command(command)
-for command in (collect, timeline, triage):
+for command in (collect, timeline, times, triage):
     incident.add_command(command)

@@ -104,6 +104,30 @@ def triage(name: str, folder: Path) -> None:
     triage_card(found.proposal, found.causes)
 
 
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON (schema mlvitals.incident-times/1).")
+@folder_option
+def times(as_json: bool, folder: Path) -> None:
+    """Show how long each incident took to detect, acknowledge, mitigate and resolve, and the means."""
+    import msgspec
+
+    from mlvitals.incidents.record.store import Incidents
+    from mlvitals.incidents.timeline.times import mean_times
+    from mlvitals.terminal.incidents import times_table
+
+    found, problems = Incidents(folder).all()
+    taken = {incident.id: _analysis(incident.id, folder).times for incident in found}
+    means = mean_times(list(taken.values()))
+    if as_json:
+        document = {"schema": "mlvitals.incident-times/1", "incidents": taken, "means": means}
+        click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
+    else:
+        times_table(taken, means)
+    for problem in problems:
+        click.echo(str(problem), err=True)
+    sys.exit(1 if problems else 0)
+
+
 def _analysis(name: str, folder: Path) -> "Analysis":
     from mlvitals.incidents.analysis.whole import analyse
     from mlvitals.incidents.evidence import read_evidence

@@ -1,6 +1,6 @@
 """Incidents on the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 from rich.text import Text
@@ -10,6 +10,7 @@ from mlvitals.incidents.analysis.causes import Hint
 from mlvitals.incidents.analysis.triage import Proposal
 from mlvitals.incidents.record.model import Incident, State, text_of
 from mlvitals.incidents.timeline.events import TimelineEntry
+from mlvitals.incidents.timeline.times import DEFINITIONS, Mean, Times, length
 from mlvitals.terminal.console import console
 
 _STYLES = {State.OPEN: "bold red", State.MITIGATED: "yellow", State.RESOLVED: "green", State.CLOSED: "dim"}
@@ -66,3 +67,22 @@ def triage_card(proposal: Proposal, causes: Sequence[Hint]) -> None:
         for side, signs in (("for", hint.speaks_for), ("against", hint.speaks_against), ("unknown", hint.unknown)):
             for sign in signs:
                 out.print(Text(f"  {side}: {printable(sign)}"), soft_wrap=True)
+
+
+def times_table(taken: Mapping[str, Times], means: Mapping[str, Mean]) -> None:
+    """Print the times of each incident, and their means in the last line."""
+    if not taken:
+        console(stderr=True).print("no incidents")
+        return
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("incident", overflow="fold")
+    for name in DEFINITIONS:
+        table.add_column(f"to {name}", justify="right", no_wrap=True)
+    for incident, times in taken.items():
+        table.add_row(Text(printable(incident)), *(_length(times.spans[name].seconds) for name in DEFINITIONS))
+    table.add_row(Text("mean", "bold"), *(f"{_length(mean.seconds)} of {mean.known}" for mean in means.values()))
+    console().print(table)
+
+
+def _length(seconds: float | None) -> str:
+    return "unknown" if seconds is None else length(seconds)

@@ -100,6 +100,12 @@ def test_an_incident_of_which_nothing_was_collected_has_a_post_mortem_too(incide
     assert "unknown: the start of the fault is unknown" in file_of(incidents, resolved).read_text()
 
 
+def test_the_times_of_all_incidents_are_shown_with_their_means(incidents, resolved):
+    shown = run(incidents, "incident", "times").output
+    assert shown.count("30 min 0 s") == 2
+    assert "30 min 0 s of 1" in shown
+
+
 # ---------------------------------------------------------------- what people wrote stays
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from incident_samples import START, at
 
 from mlvitals.incidents.timeline.events import Event, EventKind, Source, alert_subject, merge
-from mlvitals.incidents.timeline.times import DEFINITIONS, FaultStart, times_of
+from mlvitals.incidents.timeline.times import DEFINITIONS, FaultStart, Mean, length, mean_times, times_of
 
 MOMENTS = st.integers(0, 400).map(lambda seconds: START + timedelta(seconds=seconds))
 EVENTS = st.builds(
@@ -146,3 +146,16 @@ def test_without_a_start_only_what_needs_none_is_known():
     spans = times_of(merge(told), None).spans
     assert spans["acknowledge"].seconds == 120
     assert spans["detect"].reason == "the start of the fault is unknown"
+
+
+def test_a_mean_is_taken_over_the_incidents_of_which_the_time_is_known():
+    def noticed(minutes: float):
+        return times_of(merge([event(minutes, EventKind.NOTIFIED)]), starts(0))
+
+    means = mean_times([noticed(10), noticed(30), times_of((), None)])
+    assert means["detect"] == Mean(seconds=1200, known=2)
+    assert means["resolve"] == Mean(seconds=None, known=0)
+
+
+def test_a_length_is_written_in_its_two_largest_units():
+    assert [length(seconds) for seconds in (0.4, 59.6, 4620, 90_061)] == ["0 s", "1 min 0 s", "1 h 17 min", "1 d 1 h"]

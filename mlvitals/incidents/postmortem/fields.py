@@ -11,13 +11,12 @@ from mlvitals.incidents.analysis.whole import Analysis, own_alerts
 from mlvitals.incidents.evidence import FeatureFacts, WindowFacts
 from mlvitals.incidents.postmortem.people import People
 from mlvitals.incidents.timeline.events import EventKind, TimelineEntry
-from mlvitals.incidents.timeline.times import DEFINITIONS, Span
+from mlvitals.incidents.timeline.times import DEFINITIONS, Span, length
 
 CANDIDATES = (0.05, 0.10, 0.25)
 """PSI thresholds that are tried on the windows of an incident."""
 _SHOWN_ENTRIES = 300
 _SHOWN_CELLS = 5
-_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _OF_ALERTS = frozenset({EventKind.PENDING, EventKind.FIRING, EventKind.INHIBITED, EventKind.NOTIFIED, EventKind.ENDED})
 _SHAPES = {
     Shape.STEP: "It came at once.",
@@ -92,14 +91,8 @@ class _Writer:
         return f"{written} ({self._length(span.shortest)} to {self._length(span.longest)})"
 
     def _length(self, seconds: float) -> str:
-        """A length of time in its two largest units."""
-        rest = round(seconds * self._factor)
-        parts: list[str] = []
-        for size, unit in _UNITS:
-            count, rest = divmod(rest, size)
-            if count or parts:
-                parts.append(f"{count} {unit}")
-        return " ".join(parts[:2]) or "0 s"
+        """A length of time as it would have been without the exercise's haste."""
+        return length(seconds * self._factor)
 
     def summary(self) -> str:
         """What happened, to which feature, noticed by what, ended by what."""

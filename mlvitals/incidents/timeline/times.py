@@ -16,6 +16,20 @@ DEFINITIONS = {
 """What is counted, by the name of the time."""
 
 
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+def length(seconds: float) -> str:
+    """Write a length of time in its two largest units: ``1 h 17 min``."""
+    rest = round(seconds)
+    parts: list[str] = []
+    for size, unit in _UNITS:
+        count, rest = divmod(rest, size)
+        if count or parts:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2]) or "0 s"
+
+
 class FaultStart(msgspec.Struct, frozen=True, kw_only=True):
     """When the fault began, as far as data can tell."""
 
@@ -77,6 +91,23 @@ def times_of(
             "resolve": _since_start(start, resolved, "it is not resolved"),
         },
     )
+
+
+class Mean(msgspec.Struct, frozen=True, kw_only=True):
+    """A time over several incidents; None where it is known of none."""
+
+    seconds: float | None
+    known: int
+    """Incidents of which it is known."""
+
+
+def mean_times(incidents: Sequence[Times]) -> dict[str, Mean]:
+    """Return the mean of each time over the incidents of which it is known: MTTD, MTTA, MTTM, MTTR."""
+    means = {}
+    for name in DEFINITIONS:
+        known = [seconds for times in incidents if (seconds := times.spans[name].seconds) is not None]
+        means[name] = Mean(seconds=sum(known) / len(known) if known else None, known=len(known))
+    return means
 
 
 def _first(
