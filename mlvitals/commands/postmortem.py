@@ -12,7 +12,7 @@ from mlvitals.commands.incident import folder_option, id_argument
 
 if TYPE_CHECKING:
     from mlvitals.incidents.analysis.whole import Analysis
-    from mlvitals.incidents.collect import Interval, Sources
+    from mlvitals.incidents.collect import Period, Sources
     from mlvitals.incidents.record.model import Incident
 
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
@@ -61,16 +61,16 @@ def collect(
     _collect(found, sources, _interval(found, before, after, step), folder)
 
 
-def _interval(incident: "Incident", before: timedelta, after: timedelta, step: timedelta) -> "Interval":
+def _interval(incident: "Incident", before: timedelta, after: timedelta, step: timedelta) -> "Period":
     """From a while before the first entry to a while after the last resolution, and never ahead of now."""
-    from mlvitals.incidents.collect import Interval
+    from mlvitals.incidents.collect import Period
 
     now = datetime.now(UTC)
     end = min(now, incident.resolved_at + after) if incident.resolved_at else now
-    return Interval(incident.in_order[0].at - before, max(end, incident.in_order[-1].at), step)
+    return Period(incident.in_order[0].at - before, max(end, incident.in_order[-1].at), step)
 
 
-def _collect(incident: "Incident", sources: "Sources", interval: "Interval", folder: Path) -> None:
+def _collect(incident: "Incident", sources: "Sources", interval: "Period", folder: Path) -> None:
     from mlvitals.incidents.collect import collect as ask
     from mlvitals.incidents.evidence import evidence_file, read_evidence, write_evidence
 

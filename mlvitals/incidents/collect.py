@@ -12,7 +12,7 @@ import msgspec
 
 from mlvitals.generator.errors import UserError
 from mlvitals.incidents.analysis.fault import find_fault
-from mlvitals.incidents.evidence import Asked, BudgetFacts, Evidence, KpiFacts, WindowFacts
+from mlvitals.incidents.evidence import Asked, BudgetFacts, IncidentEvidence, KpiFacts, WindowFacts
 from mlvitals.incidents.record.model import Incident
 from mlvitals.incidents.sources.alertmanager import event_log_events, silence_events
 from mlvitals.incidents.sources.git import git_events
@@ -20,7 +20,7 @@ from mlvitals.incidents.sources.inbox import inbox_events, read_messages
 from mlvitals.incidents.sources.pagerduty import pagerduty_events
 from mlvitals.incidents.sources.prometheus import prometheus_events, prometheus_queries
 from mlvitals.incidents.sources.record import record_events
-from mlvitals.incidents.timeline.events import Event
+from mlvitals.incidents.timeline.events import TimelineEvent
 
 if TYPE_CHECKING:
     from mlvitals.generator.spec.model import Spec
@@ -42,14 +42,14 @@ class Sources(NamedTuple):
     git: tuple[Path, ...] = ()
 
 
-class Interval(NamedTuple):
+class Period(NamedTuple):
     """From when to when, and how far samples of a Prometheus are apart."""
 
     since: datetime
     until: datetime
     step: timedelta
 
-    def holds(self, event: Event) -> bool:
+    def holds(self, event: TimelineEvent) -> bool:
         """True if an event lies within."""
         return self.since <= event.at <= self.until
 
@@ -58,13 +58,13 @@ class CollectError(UserError):
     """A source holds something else than it should."""
 
 
-Answer = tuple[Iterable[Event], tuple[WindowFacts, ...]]
+Answer = tuple[Iterable[TimelineEvent], tuple[WindowFacts, ...]]
 
 
-def collect(incident: Incident, sources: Sources, interval: Interval) -> Evidence:
+def collect(incident: Incident, sources: Sources, interval: Period) -> IncidentEvidence:
     """Ask the sources, and return what they know with what each was asked."""
     asked: list[Asked] = []
-    events: list[Event] = list(record_events(incident))
+    events: list[TimelineEvent] = list(record_events(incident))
     windows: tuple[WindowFacts, ...] = ()
     for source, query, ask in _questions(incident, sources, interval):
         try:
@@ -79,7 +79,7 @@ def collect(incident: Incident, sources: Sources, interval: Interval) -> Evidenc
             events += found
             windows += measured
     kpis, budgets, cost = _cost(incident, sources, windows, interval)
-    evidence = Evidence(
+    evidence = IncidentEvidence(
         incident=incident.id,
         since=interval.since,
         until=interval.until,
@@ -95,7 +95,7 @@ def collect(incident: Incident, sources: Sources, interval: Interval) -> Evidenc
 Cost = tuple[tuple[KpiFacts, ...], tuple[BudgetFacts, ...], tuple[Asked, ...]]
 
 
-def _cost(incident: Incident, sources: Sources, windows: Sequence[WindowFacts], interval: Interval) -> Cost:
+def _cost(incident: Incident, sources: Sources, windows: Sequence[WindowFacts], interval: Period) -> Cost:
     """Ask what the incident cost, from the start of the fault to the resolution; nothing without spec and Prometheus."""
     if not (sources.spec and sources.prometheus):
         return (), (), ()
@@ -125,7 +125,7 @@ def _cost(incident: Incident, sources: Sources, windows: Sequence[WindowFacts], 
 Question = tuple[str, str, Callable[[], Answer]]
 
 
-def _questions(incident: Incident, sources: Sources, interval: Interval) -> Iterator[Question]:
+def _questions(incident: Incident, sources: Sources, interval: Period) -> Iterator[Question]:
     """Each source with what it is asked, in words that can be asked again, and the asking."""
     if sources.spec:
         system = sources.spec[0].system.name
@@ -148,14 +148,14 @@ def _questions(incident: Incident, sources: Sources, interval: Interval) -> Iter
         yield "git", f"git log -- {path}", partial(_git, path, interval)
 
 
-def _results(spec: "tuple[Spec, Path]", interval: Interval) -> Answer:
+def _results(spec: "tuple[Spec, Path]", interval: Period) -> Answer:
     from mlvitals.incidents.sources.results import read_results  # needs the packages that measure
 
     events, windows = read_results(*spec, interval.since, interval.until)
     return events, tuple(windows)
 
 
-def _prometheus(system: str, url: str, interval: Interval) -> Answer:
+def _prometheus(system: str, url: str, interval: Period) -> Answer:
     from mlvitals.verification.server import Prometheus
 
     begin, end = interval.since.timestamp(), interval.until.timestamp()
@@ -188,12 +188,12 @@ def _pagerduty(path: Path) -> Answer:
     return _converted(path, lambda export: pagerduty_events(export, path.name), "log entries of PagerDuty"), ()
 
 
-def _converted(path: Path, events: Callable[[Any], Iterable[Event]], what: str) -> list[Event]:
+def _converted(path: Path, events: Callable[[Any], Iterable[TimelineEvent]], what: str) -> list[TimelineEvent]:
     try:
         return list(events(json.loads(path.read_bytes())))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CollectError(f"{path} holds no {what} as JSON: {error!r}") from error
 
 
-def _git(path: Path, interval: Interval) -> Answer:
+def _git(path: Path, interval: Period) -> Answer:
     return git_events(path, interval.since, interval.until), ()

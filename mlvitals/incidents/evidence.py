@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from mlvitals.generator.atomic import replacing
 from mlvitals.generator.errors import UserError
-from mlvitals.incidents.timeline.events import Event
+from mlvitals.incidents.timeline.events import TimelineEvent
 
 SCHEMA = "mlvitals.evidence/1"
 Moment = Annotated[datetime, Meta(tz=True)]
@@ -125,7 +125,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
 
 
-class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+class IncidentEvidence(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that was collected about one incident."""
 
     schema: Literal["mlvitals.evidence/1"] = "mlvitals.evidence/1"
@@ -133,16 +133,16 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     since: Moment
     until: Moment
     asked: tuple[Asked, ...] = ()
-    events: tuple[Event, ...] = ()
+    events: tuple[TimelineEvent, ...] = ()
     windows: tuple[WindowFacts, ...] = ()
     kpis: tuple[KpiFacts, ...] = ()
     budgets: tuple[BudgetFacts, ...] = ()
 
-    def with_more(self, later: "Evidence") -> "Evidence":
+    def with_more(self, later: "IncidentEvidence") -> "IncidentEvidence":
         """Both together: every event of either, and of a window or a question what was collected later."""
         asked = {(each.source, each.query): each for each in (*self.asked, *later.asked)}
         windows = {(each.start, each.end): each for each in (*self.windows, *later.windows)}
-        return Evidence(
+        return IncidentEvidence(
             incident=self.incident,
             since=min(self.since, later.since),
             until=max(self.until, later.until),
@@ -154,7 +154,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def _sorted(events: Iterable[Event]) -> tuple[Event, ...]:
+def _sorted(events: Iterable[TimelineEvent]) -> tuple[TimelineEvent, ...]:
     return tuple(
         sorted(events, key=lambda each: (each.at, each.source, each.kind, each.subject, each.text, each.origin))
     )
@@ -165,7 +165,7 @@ def evidence_file(folder: Path, incident: str) -> Path:
     return folder / f"{incident}.evidence.json"
 
 
-def read_evidence(folder: Path, incident: str) -> Evidence | None:
+def read_evidence(folder: Path, incident: str) -> IncidentEvidence | None:
     """Read what was collected; None where nothing was.
 
     Raises:
@@ -175,12 +175,12 @@ def read_evidence(folder: Path, incident: str) -> Evidence | None:
     if not path.exists():
         return None
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Evidence)
+        return msgspec.json.decode(path.read_bytes(), type=IncidentEvidence)
     except msgspec.DecodeError as error:  # a ValidationError is one
         raise EvidenceError(f"{path} is no evidence ({SCHEMA}): {error}; move it away and collect again") from error
 
 
-def write_evidence(folder: Path, evidence: Evidence) -> None:
+def write_evidence(folder: Path, evidence: IncidentEvidence) -> None:
     """Write what was collected, for people to read and to review as well."""
     with replacing(evidence_file(folder, evidence.incident)) as file:
         file.write(msgspec.json.format(msgspec.json.encode(evidence), indent=1) + b"\n")

@@ -17,7 +17,7 @@ from mlvitals.incidents.analysis.whole import analyse
 from mlvitals.incidents.evidence import read_evidence
 from mlvitals.incidents.record.model import IncidentType, SevLevel, State
 from mlvitals.incidents.record.store import Incidents
-from mlvitals.incidents.timeline.events import EventKind, Source
+from mlvitals.incidents.timeline.events import EventKind, EventSource
 from tests.conftest import server
 
 pytestmark = [pytest.mark.slow, pytest.mark.realtime]
@@ -58,7 +58,7 @@ def test_march_3_is_opened_mitigated_resolved_and_its_times_are_those_of_the_tru
     assert (found.proposal.severity, found.proposal.type) == (SevLevel.SEV2, IncidentType.DATA)
     subject = "MLFeatureDrift critical days_since_last_interaction"
     told = {entry.kind: entry.sources for entry in found.timeline if entry.subject == subject}
-    assert {Source.PROMETHEUS, Source.ALERTMANAGER} <= set(told[EventKind.FIRING])
-    assert Source.INBOX in told[EventKind.NOTIFIED]
+    assert {EventSource.PROMETHEUS, EventSource.ALERTMANAGER} <= set(told[EventKind.FIRING])
+    assert EventSource.INBOX in told[EventKind.NOTIFIED]
     assert "data pipeline change" in (played.incidents / f"{incident.id}.postmortem.md").read_text()
     assert (tmp_path / "postmortem.html").stat().st_size > 10_000

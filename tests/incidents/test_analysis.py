@@ -11,11 +11,11 @@ from mlvitals.incidents.analysis.causes import Cause, rank_causes
 from mlvitals.incidents.analysis.fault import Shape, find_fault
 from mlvitals.incidents.analysis.impact import impact_of
 from mlvitals.incidents.analysis.whole import analyse
-from mlvitals.incidents.evidence import BinFacts, Evidence, FeatureFacts, WindowFacts
+from mlvitals.incidents.evidence import BinFacts, FeatureFacts, IncidentEvidence, WindowFacts
 from mlvitals.incidents.record.model import Incident, IncidentType, Opened, SevLevel
 from mlvitals.incidents.record.store import Incidents
 from mlvitals.incidents.record.webhook import record_webhook
-from mlvitals.incidents.timeline.events import Event, EventKind, Source, merge
+from mlvitals.incidents.timeline.events import EventKind, EventSource, TimelineEvent, merge
 
 INCIDENT = Incident(version=1, id="x", title="x", system="s", entries=(Opened(at=at(135), actor="a"),))
 
@@ -134,11 +134,13 @@ def test_a_kpi_is_compared_with_what_it_was_before():
 # ---------------------------------------------------------------- causes
 
 
-def change(minutes: float, kind: EventKind = EventKind.PIPELINE) -> Event:
-    return Event(at=at(minutes), kind=kind, source=Source.RESULTS, subject="batch", text="Pipeline of batch: v2.")
+def change(minutes: float, kind: EventKind = EventKind.PIPELINE) -> TimelineEvent:
+    return TimelineEvent(
+        at=at(minutes), kind=kind, source=EventSource.RESULTS, subject="batch", text="Pipeline of batch: v2."
+    )
 
 
-def likeliest(windows: list[WindowFacts], *events: Event):
+def likeliest(windows: list[WindowFacts], *events: TimelineEvent):
     return rank_causes(find_fault(INCIDENT, windows), windows, merge(events))
 
 
@@ -184,7 +186,7 @@ def test_every_cause_is_told_once_whatever_is_known():
 
 def test_a_critical_alert_that_reaches_many_is_sev_2_of_data(tmp_path):
     opened = record_webhook(Incidents(tmp_path), webhook(alert("days")), at(135))
-    found = analyse(opened, Evidence(incident=opened.id, since=at(-400), until=at(400), windows=tuple(STEP)))
+    found = analyse(opened, IncidentEvidence(incident=opened.id, since=at(-400), until=at(400), windows=tuple(STEP)))
     assert (found.proposal.severity, found.proposal.type) == (SevLevel.SEV2, IncidentType.DATA)
     assert "32% of the predictions are affected." in found.proposal.reasons
 
@@ -214,9 +216,12 @@ def test_an_incident_opened_by_hand_without_any_evidence_is_analysed_too():
 
 def test_the_times_are_those_of_the_incidents_own_alerts(tmp_path):
     opened = record_webhook(Incidents(tmp_path), webhook(alert("days")), at(135))
-    other = Event(at=at(110), kind=EventKind.NOTIFIED, source=Source.ALERTMANAGER, subject="another", text="x")
+    other = TimelineEvent(
+        at=at(110), kind=EventKind.NOTIFIED, source=EventSource.ALERTMANAGER, subject="another", text="x"
+    )
     found = analyse(
-        opened, Evidence(incident=opened.id, since=at(-400), until=at(400), windows=tuple(STEP), events=(other,))
+        opened,
+        IncidentEvidence(incident=opened.id, since=at(-400), until=at(400), windows=tuple(STEP), events=(other,)),
     )
     assert found.times.detected == at(135)
     assert found.times.spans["detect"].seconds == timedelta(minutes=30).total_seconds()

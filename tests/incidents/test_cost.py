@@ -6,7 +6,7 @@ import pytest
 from incident_samples import at
 
 from mlvitals.generator.spec.model import Spec
-from mlvitals.incidents.evidence import Evidence
+from mlvitals.incidents.evidence import IncidentEvidence
 from mlvitals.incidents.sources.business import WEEK, budget_facts, kpi_facts
 
 BEGIN, END = at(0), at(120)
@@ -57,5 +57,5 @@ def test_the_budget_is_asked_at_both_ends_and_unknown_ones_are_left_out(streamre
 
 def test_figures_stay_when_they_cannot_be_asked_for_again(streamrec):
     kpis = tuple(kpi_facts(streamrec, answers({RATIO: 0.02}, {}), BEGIN, END))
-    first = Evidence(incident="x", since=BEGIN, until=END, kpis=kpis)
-    assert first.with_more(Evidence(incident="x", since=BEGIN, until=END)).kpis == kpis
+    first = IncidentEvidence(incident="x", since=BEGIN, until=END, kpis=kpis)
+    assert first.with_more(IncidentEvidence(incident="x", since=BEGIN, until=END)).kpis == kpis

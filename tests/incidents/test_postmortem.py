@@ -12,7 +12,7 @@ from test_analysis import STEP
 
 from mlvitals.cli import main
 from mlvitals.incidents.analysis.whole import analyse
-from mlvitals.incidents.evidence import Evidence, read_evidence, write_evidence
+from mlvitals.incidents.evidence import IncidentEvidence, read_evidence, write_evidence
 from mlvitals.incidents.postmortem.check import check
 from mlvitals.incidents.postmortem.fields import fields_of
 from mlvitals.incidents.postmortem.html import postmortem_page
@@ -42,7 +42,9 @@ def resolved(incidents: Incidents) -> Incident:
         Resolved(at=at(310), actor="amara"),
     )
     found = incidents.change(opened.id, adding(*entries))
-    write_evidence(incidents.folder, Evidence(incident=found.id, since=at(-400), until=at(400), windows=tuple(STEP)))
+    write_evidence(
+        incidents.folder, IncidentEvidence(incident=found.id, since=at(-400), until=at(400), windows=tuple(STEP))
+    )
     return found
 
 

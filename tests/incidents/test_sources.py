@@ -19,7 +19,7 @@ from mlvitals.incidents.sources.pagerduty import pagerduty_events
 from mlvitals.incidents.sources.prometheus import prometheus_events
 from mlvitals.incidents.sources.record import record_events
 from mlvitals.incidents.sources.results import change_events, window_events
-from mlvitals.incidents.timeline.events import EventKind, Source, merge
+from mlvitals.incidents.timeline.events import EventKind, EventSource, merge
 
 SUBJECT = "MLFeatureDrift critical age"
 ALERT = {"alertname": "MLFeatureDrift", "severity": "critical", "feature_name": "age", "system": "streamrec"}
@@ -295,7 +295,7 @@ def test_commits_of_a_path_are_told_at_their_time(tmp_path):
     found = git_events(tmp_path / "pipeline", at(-10), at(60))
     assert told(found) == [(EventKind.COMMIT, 0), (EventKind.COMMIT, 2)]
     assert found[0].actor == "Dana | x"
-    assert {event.source for event in found} == {Source.GIT}
+    assert {event.source for event in found} == {EventSource.GIT}
 
 
 def test_a_path_in_no_repository_is_named(tmp_path):

@@ -6,23 +6,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 from incident_samples import START, at
 
-from mlvitals.incidents.timeline.events import Event, EventKind, Source, alert_subject, merge
+from mlvitals.incidents.timeline.events import EventKind, EventSource, TimelineEvent, alert_subject, merge
 from mlvitals.incidents.timeline.times import DEFINITIONS, FaultStart, Mean, length, mean_times, times_of
 
 MOMENTS = st.integers(0, 400).map(lambda seconds: START + timedelta(seconds=seconds))
 EVENTS = st.builds(
-    Event,
+    TimelineEvent,
     at=MOMENTS,
     kind=st.sampled_from(list(EventKind)),
-    source=st.sampled_from(list(Source)),
+    source=st.sampled_from(list(EventSource)),
     subject=st.sampled_from(["", "a", "b"]),
     text=st.sampled_from(["x", "longer", "y"]),
     actor=st.sampled_from(["", "amara"]),
 )
 
 
-def event(minutes: float, kind: EventKind, source: Source = Source.PROMETHEUS, subject: str = "a", **more) -> Event:
-    return Event(**({"at": at(minutes), "kind": kind, "source": source, "subject": subject, "text": "told"} | more))
+def event(
+    minutes: float, kind: EventKind, source: EventSource = EventSource.PROMETHEUS, subject: str = "a", **more
+) -> TimelineEvent:
+    return TimelineEvent(
+        **({"at": at(minutes), "kind": kind, "source": source, "subject": subject, "text": "told"} | more)
+    )
 
 
 def starts(minutes: float, *, give: float = 0) -> FaultStart:
@@ -55,16 +59,16 @@ def test_what_is_collected_twice_stands_once(events):
 def test_what_two_sources_report_within_two_minutes_is_one_entry():
     (entry,) = merge(
         [
-            event(20, EventKind.FIRING, Source.PROMETHEUS, text="short"),
-            event(20.5, EventKind.FIRING, Source.ALERTMANAGER, text="says more"),
+            event(20, EventKind.FIRING, EventSource.PROMETHEUS, text="short"),
+            event(20.5, EventKind.FIRING, EventSource.ALERTMANAGER, text="says more"),
         ]
     )
     assert (entry.at, entry.text) == (at(20), "says more")
-    assert entry.sources == (Source.PROMETHEUS, Source.ALERTMANAGER)
+    assert entry.sources == (EventSource.PROMETHEUS, EventSource.ALERTMANAGER)
 
 
 def test_clocks_that_differ_by_more_give_two_entries():
-    told = [event(20, EventKind.FIRING), event(23, EventKind.FIRING, Source.ALERTMANAGER)]
+    told = [event(20, EventKind.FIRING), event(23, EventKind.FIRING, EventSource.ALERTMANAGER)]
     assert len(merge(told)) == 2
 
 
@@ -73,13 +77,13 @@ def test_an_alert_that_flaps_fires_as_often_as_it_did():
     seen_twice = [
         event(minutes, EventKind.FIRING, source)
         for minutes in times
-        for source in (Source.PROMETHEUS, Source.ALERTMANAGER)
+        for source in (EventSource.PROMETHEUS, EventSource.ALERTMANAGER)
     ]
     assert [(entry.at, len(entry.sources)) for entry in merge(seen_twice)] == [(at(minutes), 2) for minutes in times]
 
 
 def test_two_notes_of_one_moment_are_two_entries():
-    notes = [event(1, EventKind.NOTE, Source.RECORD, "", text=text) for text in ("one", "two")]
+    notes = [event(1, EventKind.NOTE, EventSource.RECORD, "", text=text) for text in ("one", "two")]
     assert len(merge(notes)) == 2
 
 
@@ -112,11 +116,11 @@ def test_times_are_never_negative_and_unknown_ones_say_why(events, start):
 def test_the_times_of_an_incident_over_four_days():
     timeline = merge(
         [
-            event(30, EventKind.NOTIFIED, Source.ALERTMANAGER),
-            event(37, EventKind.ASSIGNED, Source.RECORD, ""),
-            event(60, EventKind.MITIGATED, Source.RECORD, "", text="first try"),
-            event(4 * 1440, EventKind.MITIGATED, Source.RECORD, "", text="what worked"),
-            event(4 * 1440 + 60, EventKind.RESOLVED, Source.RECORD, ""),
+            event(30, EventKind.NOTIFIED, EventSource.ALERTMANAGER),
+            event(37, EventKind.ASSIGNED, EventSource.RECORD, ""),
+            event(60, EventKind.MITIGATED, EventSource.RECORD, "", text="first try"),
+            event(4 * 1440, EventKind.MITIGATED, EventSource.RECORD, "", text="what worked"),
+            event(4 * 1440 + 60, EventKind.RESOLVED, EventSource.RECORD, ""),
         ]
     )
     spans = times_of(timeline, starts(0, give=5)).spans
@@ -135,14 +139,20 @@ def test_a_notification_before_the_fault_belongs_to_something_else():
 
 
 def test_what_was_reopened_is_not_resolved():
-    told = [event(10, EventKind.RESOLVED, Source.RECORD, ""), event(20, EventKind.REOPENED, Source.RECORD, "")]
+    told = [
+        event(10, EventKind.RESOLVED, EventSource.RECORD, ""),
+        event(20, EventKind.REOPENED, EventSource.RECORD, ""),
+    ]
     assert times_of(merge(told), starts(0)).resolved is None
-    again = [*told, event(30, EventKind.RESOLVED, Source.RECORD, "")]
+    again = [*told, event(30, EventKind.RESOLVED, EventSource.RECORD, "")]
     assert times_of(merge(again), starts(0)).resolved == at(30)
 
 
 def test_without_a_start_only_what_needs_none_is_known():
-    told = [event(10, EventKind.OPENED, Source.RECORD, ""), event(12, EventKind.ACKNOWLEDGED, Source.PAGERDUTY, "")]
+    told = [
+        event(10, EventKind.OPENED, EventSource.RECORD, ""),
+        event(12, EventKind.ACKNOWLEDGED, EventSource.PAGERDUTY, ""),
+    ]
     spans = times_of(merge(told), None).spans
     assert spans["acknowledge"].seconds == 120
     assert spans["detect"].reason == "the start of the fault is unknown"

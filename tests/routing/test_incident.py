@@ -18,13 +18,13 @@ from mlvitals.generator.signals import signals
 from mlvitals.generator.spec.compression import compress_time
 from mlvitals.generator.spec.model import Receiver, Spec, Webhook
 from mlvitals.incidents.analysis.whole import analyse
-from mlvitals.incidents.collect import Interval, Sources, collect
+from mlvitals.incidents.collect import Period, Sources, collect
 from mlvitals.incidents.inbox.mailbox import Mailbox
 from mlvitals.incidents.inbox.server import WEBHOOK, Inbox
 from mlvitals.incidents.record.model import Incident, State
 from mlvitals.incidents.record.store import Incidents
 from mlvitals.incidents.record.webhook import incident_keeper
-from mlvitals.incidents.timeline.events import EventKind, Source
+from mlvitals.incidents.timeline.events import EventKind, EventSource
 from tests.conftest import server
 
 pytestmark = pytest.mark.slow
@@ -82,15 +82,15 @@ def test_its_webhook_opens_and_resolves_an_incident_and_its_event_log_tells_the_
     assert opened.id == resolved.id
     assert [alert.name for alert in resolved.alerts] == ["MLFeatureDrift"]
 
-    interval = Interval(begun - timedelta(seconds=5), datetime.now(UTC), timedelta(seconds=1))
+    interval = Period(begun - timedelta(seconds=5), datetime.now(UTC), timedelta(seconds=1))
     sources = Sources(event_logs=(tmp_path / "events.jsonl",), inbox=tmp_path / "inbox.jsonl")
     found = analyse(resolved, collect(resolved, sources, interval))
     assert [each.problem for each in found.evidence.asked] == ["", ""]
     subject = "MLFeatureDrift critical age"
     told = {(entry.kind, entry.subject): entry.sources for entry in found.timeline}
-    assert Source.ALERTMANAGER in told[EventKind.FIRING, subject]
-    assert {Source.RECORD, Source.INBOX} <= set(told[EventKind.NOTIFIED, subject])
-    assert Source.ALERTMANAGER in told[EventKind.INHIBITED, "MLFeatureDrift warning age"]
-    assert {Source.RECORD, Source.ALERTMANAGER} <= set(told[EventKind.ENDED, subject])
+    assert EventSource.ALERTMANAGER in told[EventKind.FIRING, subject]
+    assert {EventSource.RECORD, EventSource.INBOX} <= set(told[EventKind.NOTIFIED, subject])
+    assert EventSource.ALERTMANAGER in told[EventKind.INHIBITED, "MLFeatureDrift warning age"]
+    assert {EventSource.RECORD, EventSource.ALERTMANAGER} <= set(told[EventKind.ENDED, subject])
     assert found.times.detected == opened.opened_at
     assert found.times.resolved == resolved.resolved_at

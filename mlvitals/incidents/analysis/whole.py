@@ -6,7 +6,7 @@ from mlvitals.incidents.analysis.causes import Hint, rank_causes
 from mlvitals.incidents.analysis.fault import Fault, find_fault
 from mlvitals.incidents.analysis.impact import Impact, impact_of
 from mlvitals.incidents.analysis.triage import Proposal, propose
-from mlvitals.incidents.evidence import Evidence
+from mlvitals.incidents.evidence import IncidentEvidence
 from mlvitals.incidents.record.model import Incident
 from mlvitals.incidents.sources.record import record_events
 from mlvitals.incidents.timeline.events import TimelineEntry, alert_subject, merge
@@ -17,7 +17,7 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of an incident, and what follows from it."""
 
     incident: Incident
-    evidence: Evidence
+    evidence: IncidentEvidence
     timeline: tuple[TimelineEntry, ...]
     times: Times
     fault: Fault | None
@@ -34,9 +34,9 @@ def own_alerts(incident: Incident) -> frozenset[str]:
     )
 
 
-def analyse(incident: Incident, evidence: Evidence | None) -> Analysis:
+def analyse(incident: Incident, evidence: IncidentEvidence | None) -> Analysis:
     """Analyse an incident; without evidence, from its entries alone."""
-    known = evidence or Evidence(incident=incident.id, since=incident.opened_at, until=incident.in_order[-1].at)
+    known = evidence or IncidentEvidence(incident=incident.id, since=incident.opened_at, until=incident.in_order[-1].at)
     timeline = merge([*record_events(incident), *known.events])
     fault = find_fault(incident, known.windows)
     impact = impact_of(fault, known.windows) if fault else None

@@ -21,7 +21,7 @@ _LIFE = timedelta(hours=1)
 _POLL_SECONDS = 0.5
 
 
-class Server(Protocol):
+class DrillServer(Protocol):
     """What a drill needs of an Alertmanager."""
 
     def send(
@@ -78,7 +78,7 @@ class Drill(msgspec.Struct, frozen=True, kw_only=True):
 
 def run_drill(
     spec: Spec,
-    server: Server,
+    server: DrillServer,
     name: str,
     *,
     patience: timedelta,

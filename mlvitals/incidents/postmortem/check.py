@@ -14,35 +14,35 @@ _DONE = frozenset({"x", "yes", "done", "true", "[x]"})
 _CELL = re.compile(r"(?<!\\)\|")
 
 
-class Finding(NamedTuple):
+class Missing(NamedTuple):
     """Something that is missing, and its line."""
 
     line: int
     text: str
 
 
-def check(text: str, today: date) -> list[Finding]:
+def check(text: str, today: date) -> list[Missing]:
     """Return what is missing in a post-mortem, by line."""
     lines = text.split("\n")
     return sorted([*_open_questions(lines), *_items(lines, today)])
 
 
-def _open_questions(lines: Sequence[str]) -> Iterator[Finding]:
+def _open_questions(lines: Sequence[str]) -> Iterator[Missing]:
     """A question is open until a line of text follows it, before the next question or heading."""
-    asked: Finding | None = None
+    asked: Missing | None = None
     for number, line in enumerate(lines, start=1):
         question = _QUESTION.match(line)
         if question or _HEADING.match(line):
             if asked:
                 yield asked
-            asked = Finding(number, f"open question: {question[1]}") if question else None
+            asked = Missing(number, f"open question: {question[1]}") if question else None
         elif line.strip() and not _COMMENT.match(line):
             asked = None
     if asked:
         yield asked
 
 
-def _items(lines: Sequence[str], today: date) -> Iterator[Finding]:
+def _items(lines: Sequence[str], today: date) -> Iterator[Missing]:
     """The rows of the table under the heading of the action items."""
     heading, rows = 0, 0
     inside = False
@@ -55,26 +55,26 @@ def _items(lines: Sequence[str], today: date) -> Iterator[Finding]:
             if rows > 1:  # the first row is the header
                 yield from _item(number, [cell.strip() for cell in _CELL.split(line.strip().strip("|"))], today)
     if not heading:
-        yield Finding(1, "there is no heading 'Action items'")
+        yield Missing(1, "there is no heading 'Action items'")
     elif rows <= 1:
-        yield Finding(heading, "no action items: what keeps this from happening again?")
+        yield Missing(heading, "no action items: what keeps this from happening again?")
 
 
-def _item(number: int, cells: Sequence[str], today: date) -> Iterator[Finding]:
+def _item(number: int, cells: Sequence[str], today: date) -> Iterator[Missing]:
     action, owner, due, done = (*cells, "", "", "", "")[:4]
     if not action:
-        yield Finding(number, "an action item says nothing")
+        yield Missing(number, "an action item says nothing")
     if not owner:
-        yield Finding(number, f"action item without owner: {action}")
+        yield Missing(number, f"action item without owner: {action}")
     if done.lower() in _DONE:
         return
     if not due:
-        yield Finding(number, f"action item without a date: {action}")
+        yield Missing(number, f"action item without a date: {action}")
         return
     try:
         day = date.fromisoformat(due)
     except ValueError:
-        yield Finding(number, f"action item whose date {due!r} is not like 2026-03-31: {action}")
+        yield Missing(number, f"action item whose date {due!r} is not like 2026-03-31: {action}")
         return
     if day < today:
-        yield Finding(number, f"action item overdue since {day}: {action}")
+        yield Missing(number, f"action item overdue since {day}: {action}")

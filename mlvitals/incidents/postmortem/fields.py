@@ -11,7 +11,7 @@ from mlvitals.incidents.analysis.whole import Analysis, own_alerts
 from mlvitals.incidents.evidence import FeatureFacts, WindowFacts
 from mlvitals.incidents.postmortem.people import People
 from mlvitals.incidents.timeline.events import EventKind, TimelineEntry
-from mlvitals.incidents.timeline.times import DEFINITIONS, Span, length
+from mlvitals.incidents.timeline.times import DEFINITIONS, Elapsed, length
 
 CANDIDATES = (0.05, 0.10, 0.25)
 """PSI thresholds that are tried on the windows of an incident."""
@@ -82,7 +82,7 @@ class _Writer:
         played = f"An exercise: time ran {self._factor:g} times faster, and lengths of time are given as if it had not."
         return table(("", ""), rows) + (f"\n\n{played}" if self._factor != 1 else "")
 
-    def _span(self, span: Span) -> str:
+    def _span(self, span: Elapsed) -> str:
         if span.seconds is None:
             return f"unknown: {span.reason}"
         written = self._length(span.seconds)

@@ -17,11 +17,11 @@ class IncidentError(UserError):
     """An incident that is unknown, or cannot be changed so."""
 
 
-Change = Callable[[Incident], Sequence[Entry]]
+Amendment = Callable[[Incident], Sequence[Entry]]
 """The entries that are to be added to an incident as it is now."""
 
 
-def adding(*entries: Entry) -> Change:
+def adding(*entries: Entry) -> Amendment:
     """Add entries to an incident that is not closed.
 
     Raises:

@@ -26,7 +26,7 @@ from mlvitals.generator.spec.diagnostics import (
 )
 from mlvitals.generator.spec.document import Document, FileKind, parse, read_bytes
 from mlvitals.generator.text_files import yaml_file
-from mlvitals.incidents.record.changes import Change, IncidentError, group_mark, new_id
+from mlvitals.incidents.record.changes import Amendment, IncidentError, group_mark, new_id
 from mlvitals.incidents.record.model import ID_PATTERN, Entry, Incident, State
 
 _KIND = FileKind("incident", "version, id, title, system and entries", "version: 1")
@@ -90,7 +90,7 @@ class Incidents:
         with self.alone():
             return self._write_new(title, system, entries, group_key)
 
-    def change(self, name: str, change: Change) -> Incident:
+    def change(self, name: str, change: Amendment) -> Incident:
         """Add what a change says to an incident, and return it as it is then.
 
         Raises:
@@ -194,7 +194,7 @@ def _key_path(written: str) -> KeyPath:
 # ---------------------------------------------------------------- writing
 
 
-def _append(path: Path, change: Change) -> Incident:
+def _append(path: Path, change: Amendment) -> Incident:
     file = _read(path)
     added = tuple(change(file.incident))
     if not added:

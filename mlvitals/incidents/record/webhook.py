@@ -22,11 +22,10 @@ from mlvitals.incidents.record.model import (
     State,
 )
 from mlvitals.incidents.record.store import Incidents
+from mlvitals.incidents.timeline.events import concerns_people
 
 ALERTMANAGER = "Alertmanager"
 """The actor of what the webhook adds."""
-_QUIET = "none"
-"""The severity of the watchdog, which fires while all is well."""
 _TITLE_CHARACTERS = 200
 
 _Zoned = Annotated[datetime, Meta(tz=True)]
@@ -97,7 +96,7 @@ def record_webhook(incidents: Incidents, body: Mapping[str, Any], now: datetime)
     return incidents.change(going.id, lambda incident: _news(incident, group, now))
 
 
-def concerns_people(body: Mapping[str, Any]) -> bool:
+def is_about_alerts(body: Mapping[str, Any]) -> bool:
     """True if a body is Alertmanager's and tells of more than the watchdog's heartbeat."""
     return _group(body) is not None
 
@@ -107,7 +106,7 @@ def _group(body: Mapping[str, Any]) -> _Group | None:
         group = msgspec.convert(body, _Group)
     except msgspec.ValidationError:
         return None
-    alarming = tuple(alert for alert in group.alerts if alert.labels.get("severity") != _QUIET)
+    alarming = tuple(alert for alert in group.alerts if concerns_people(alert.labels))
     return msgspec.structs.replace(group, alerts=alarming) if alarming and group.group_key else None
 
 

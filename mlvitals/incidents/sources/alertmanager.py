@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from mlvitals.incidents.timeline.events import Event, EventKind, Source, alert_subject, concerns_people
+from mlvitals.incidents.timeline.events import EventKind, EventSource, TimelineEvent, alert_subject, concerns_people
 
 _RUN = timedelta(hours=1)
 """An alert that was muted longer ago than this is muted anew."""
@@ -22,7 +22,7 @@ _REASONS = {
 }
 
 
-def event_log_events(lines: Iterable[str], origin: str) -> tuple[list[Event], int]:
+def event_log_events(lines: Iterable[str], origin: str) -> tuple[list[TimelineEvent], int]:
     """Return the events of a log, and how many lines are none of an event log.
 
     Of a cluster every peer writes each alert down: it is taken once, by its fingerprint and start.
@@ -122,16 +122,16 @@ class _Log:
 
     # -------------------------------------------------------- giving
 
-    def events(self) -> list[Event]:
+    def events(self) -> list[TimelineEvent]:
         """What the lines taken so far tell."""
         return [*self._life_events(), *self._notice_events(), *self._muted_events()]
 
-    def _life_events(self) -> Iterator[Event]:
+    def _life_events(self) -> Iterator[TimelineEvent]:
         words = {EventKind.FIRING: "fires", EventKind.ENDED: "no longer fires"}
         for (kind, subject, _), at in self._lives.items():
             yield self._event(at, kind, subject, f"{subject} {words[kind]}.")
 
-    def _notice_events(self) -> Iterator[Event]:
+    def _notice_events(self) -> Iterator[TimelineEvent]:
         for notice, (at, through) in self._notices.items():
             by = ", ".join(sorted(through - {""}))
             words = ("is notified", f"through {by}" if by else "", notice.reason)
@@ -142,7 +142,7 @@ class _Log:
                 f"{notice.subject}: {notice.receiver} {' '.join(filter(None, words))}.",
             )
 
-    def _muted_events(self) -> Iterator[Event]:
+    def _muted_events(self) -> Iterator[TimelineEvent]:
         """The first moment of each time that an alert was muted: Alertmanager writes it down at every evaluation."""
         for (kind, subject), moments in self._muted_at.items():
             ordered = sorted(moments)
@@ -154,14 +154,16 @@ class _Log:
             for at in begun:
                 yield self._event(at, kind, subject, f"{subject} is {kind}: nobody is notified.")
 
-    def _event(self, at: datetime, kind: EventKind, subject: str, text: str) -> Event:
-        return Event(at=at, kind=kind, source=Source.ALERTMANAGER, subject=subject, text=text, origin=self._origin)
+    def _event(self, at: datetime, kind: EventKind, subject: str, text: str) -> TimelineEvent:
+        return TimelineEvent(
+            at=at, kind=kind, source=EventSource.ALERTMANAGER, subject=subject, text=text, origin=self._origin
+        )
 
 
 # ---------------------------------------------------------------- silences
 
 
-def silence_events(silences: Iterable[Mapping[str, Any]], origin: str) -> Iterator[Event]:
+def silence_events(silences: Iterable[Mapping[str, Any]], origin: str) -> Iterator[TimelineEvent]:
     """Yield when each silence began and ended, from what Alertmanager's /api/v2/silences answers.
 
     Raises:
@@ -172,10 +174,10 @@ def silence_events(silences: Iterable[Mapping[str, Any]], origin: str) -> Iterat
         begun, ended = _time(silence["startsAt"]), _time(silence["endsAt"])
         why = f": {silence['comment']}" if silence.get("comment") else ""
         text = f"Silence of {what} until {ended:%Y-%m-%d %H:%M:%S} UTC{why}"
-        yield Event(
+        yield TimelineEvent(
             at=begun,
             kind=EventKind.SILENCED,
-            source=Source.SILENCES,
+            source=EventSource.SILENCES,
             subject=f"silence {silence['id']}",
             text=text,
             actor=silence.get("createdBy", ""),

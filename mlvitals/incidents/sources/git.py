@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mlvitals.generator.errors import UserError
-from mlvitals.incidents.timeline.events import Event, EventKind, Source
+from mlvitals.incidents.timeline.events import EventKind, EventSource, TimelineEvent
 
 _FIELDS = "%H%x00%cI%x00%an%x00%s"
 _PATIENCE_SECONDS = 60
@@ -16,7 +16,7 @@ class GitError(UserError):
     """The path is in no repository that git can read."""
 
 
-def git_events(path: Path, since: datetime, until: datetime) -> list[Event]:
+def git_events(path: Path, since: datetime, until: datetime) -> list[TimelineEvent]:
     """Return the commits of a path within an interval, at the time they were committed.
 
     Raises:
@@ -34,13 +34,13 @@ def git_events(path: Path, since: datetime, until: datetime) -> list[Event]:
     return list(_events(done.stdout.decode(errors="replace"), str(path)))
 
 
-def _events(log: str, path: str) -> Iterator[Event]:
+def _events(log: str, path: str) -> Iterator[TimelineEvent]:
     for line in log.splitlines():
         commit, moment, author, subject = line.split("\0", 3)
-        yield Event(
+        yield TimelineEvent(
             at=datetime.fromisoformat(moment).astimezone(UTC),
             kind=EventKind.COMMIT,
-            source=Source.GIT,
+            source=EventSource.GIT,
             subject=commit,
             text=f"Commit {commit[:10]}: {subject}",
             actor=author,

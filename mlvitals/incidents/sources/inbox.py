@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from mlvitals.incidents.inbox.messages import Message, Service
-from mlvitals.incidents.record.webhook import concerns_people
-from mlvitals.incidents.timeline.events import Event, EventKind, Source, alert_subject
+from mlvitals.incidents.record.webhook import is_about_alerts
+from mlvitals.incidents.timeline.events import EventKind, EventSource, TimelineEvent, alert_subject
 
 _NAMES = {Service.SLACK: "Slack", Service.PAGERDUTY: "PagerDuty", Service.WEBHOOK: "the webhook"}
 _PAGERDUTY = {
@@ -17,7 +17,7 @@ _PAGERDUTY = {
 }
 
 
-def inbox_events(messages: Iterable[Message], origin: str) -> Iterator[Event]:
+def inbox_events(messages: Iterable[Message], origin: str) -> Iterator[TimelineEvent]:
     """Yield an event for each message that is about alerts; heartbeats are left out."""
     for message in messages:
         if message.service is Service.WEBHOOK:
@@ -29,8 +29,8 @@ def inbox_events(messages: Iterable[Message], origin: str) -> Iterator[Event]:
             yield _event(message, kind, "", text, origin)
 
 
-def _webhook(message: Message, origin: str) -> Iterator[Event]:
-    if not concerns_people(message.body):
+def _webhook(message: Message, origin: str) -> Iterator[TimelineEvent]:
+    if not is_about_alerts(message.body):
         return
     for alert in _alerts(message.body):
         labels = {name: value for name, value in alert.get("labels", {}).items() if isinstance(value, str)}
@@ -44,8 +44,10 @@ def _alerts(body: dict[str, Any]) -> list[dict[str, Any]]:
     return [alert for alert in alerts if isinstance(alert, dict)] if isinstance(alerts, list) else []
 
 
-def _event(message: Message, kind: EventKind, subject: str, text: str, origin: str) -> Event:
-    return Event(at=message.received_at, kind=kind, source=Source.INBOX, subject=subject, text=text, origin=origin)
+def _event(message: Message, kind: EventKind, subject: str, text: str, origin: str) -> TimelineEvent:
+    return TimelineEvent(
+        at=message.received_at, kind=kind, source=EventSource.INBOX, subject=subject, text=text, origin=origin
+    )
 
 
 def read_messages(lines: Iterable[bytes]) -> Iterator[Message]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from mlvitals.incidents.timeline.events import Event, EventKind, Source
+from mlvitals.incidents.timeline.events import EventKind, EventSource, TimelineEvent
 
 _KINDS = {
     "trigger_log_entry": EventKind.NOTIFIED,
@@ -18,7 +18,7 @@ _KINDS = {
 """An assignment there is automatic more often than not, and a resolution follows Alertmanager's: both are only told."""
 
 
-def pagerduty_events(export: Mapping[str, Any], origin: str) -> Iterator[Event]:
+def pagerduty_events(export: Mapping[str, Any], origin: str) -> Iterator[TimelineEvent]:
     """Yield an event for each log entry of a kind that says something.
 
     Raises:
@@ -28,10 +28,10 @@ def pagerduty_events(export: Mapping[str, Any], origin: str) -> Iterator[Event]:
         kind = _KINDS.get(entry["type"])
         if kind is not None:
             agent = entry.get("agent") or {}
-            yield Event(
+            yield TimelineEvent(
                 at=datetime.fromisoformat(entry["created_at"]).astimezone(UTC),
                 kind=kind,
-                source=Source.PAGERDUTY,
+                source=EventSource.PAGERDUTY,
                 subject="",
                 text=_text(entry),
                 actor=agent.get("summary") or "",

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 
 from mlvitals.generator.promql import selector
-from mlvitals.incidents.timeline.events import Event, EventKind, Source, alert_subject, concerns_people
+from mlvitals.incidents.timeline.events import EventKind, EventSource, TimelineEvent, alert_subject, concerns_people
 
 Series = tuple[Mapping[str, str], Sequence[tuple[float, float]]]
 """The labels of a series, and its samples: Unix time and value."""
@@ -18,7 +18,7 @@ def prometheus_queries(system: str) -> tuple[str, str]:
     return selector("ALERTS", system=system), selector("ALERTS_FOR_STATE", system=system)
 
 
-def prometheus_events(system: str, ask: AskRange, step: float) -> list[Event]:
+def prometheus_events(system: str, ask: AskRange, step: float) -> list[TimelineEvent]:
     """Return when alerts were pending, fired and ended.
 
     While no alert at all has samples, not even the watchdog that always fires, nothing was evaluated: that is a gap in
@@ -65,7 +65,7 @@ def _runs(times: Sequence[float], step: float, gaps: Sequence[tuple[float, float
 
 def _firing(
     labels: Mapping[str, str], runs: Sequence[tuple[float, float]], origin: str, newest: float
-) -> Iterator[Event]:
+) -> Iterator[TimelineEvent]:
     """An alert's events; one that still fires at the newest sample of all has not ended."""
     subject = alert_subject(labels)
     for begun, ended in runs:
@@ -74,21 +74,25 @@ def _firing(
             yield _event(ended, EventKind.ENDED, subject, f"{subject} no longer fires.", origin)
 
 
-def _pending(labels: Mapping[str, str], values: Iterable[float], origin: str) -> Iterator[Event]:
+def _pending(labels: Mapping[str, str], values: Iterable[float], origin: str) -> Iterator[TimelineEvent]:
     """Since when the condition of an alert holds, which Prometheus keeps as the value of its series."""
     subject = alert_subject(labels)
     for begun in sorted(set(values)):
         yield _event(begun, EventKind.PENDING, subject, f"The condition of {subject} begins to hold.", origin)
 
 
-def _gap(gap: tuple[float, float], origin: str) -> Event:
+def _gap(gap: tuple[float, float], origin: str) -> TimelineEvent:
     since, until = map(_moment, gap)
     text = f"Prometheus evaluated no alert until {until:%Y-%m-%d %H:%M:%S} UTC."
-    return Event(at=since, kind=EventKind.UNSEEN, source=Source.PROMETHEUS, subject="", text=text, origin=origin)
+    return TimelineEvent(
+        at=since, kind=EventKind.UNSEEN, source=EventSource.PROMETHEUS, subject="", text=text, origin=origin
+    )
 
 
-def _event(time: float, kind: EventKind, subject: str, text: str, origin: str) -> Event:
-    return Event(at=_moment(time), kind=kind, source=Source.PROMETHEUS, subject=subject, text=text, origin=origin)
+def _event(time: float, kind: EventKind, subject: str, text: str, origin: str) -> TimelineEvent:
+    return TimelineEvent(
+        at=_moment(time), kind=kind, source=EventSource.PROMETHEUS, subject=subject, text=text, origin=origin
+    )
 
 
 def _moment(time: float) -> datetime:

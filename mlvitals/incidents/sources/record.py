@@ -17,7 +17,7 @@ from mlvitals.incidents.record.model import (
     Resolved,
     text_of,
 )
-from mlvitals.incidents.timeline.events import Event, EventKind, Source, alert_subject
+from mlvitals.incidents.timeline.events import EventKind, EventSource, TimelineEvent, alert_subject
 
 _KINDS: dict[type[Entry], EventKind] = {
     Opened: EventKind.OPENED,
@@ -31,7 +31,7 @@ _KINDS: dict[type[Entry], EventKind] = {
 }
 
 
-def record_events(incident: Incident) -> Iterator[Event]:
+def record_events(incident: Incident) -> Iterator[TimelineEvent]:
     """Yield an event for each entry, and for each alert the moment it began to fire or was over."""
     origin = f"{incident.id}.yaml"
     fired = {(entry.fingerprint, entry.starts_at): entry for entry in incident.alerts}
@@ -44,18 +44,23 @@ def record_events(incident: Incident) -> Iterator[Event]:
             labels = {**alert.labels, "severity": alert.severity} if alert else {}
             subject = alert_subject({**labels, "alertname": entry.name})
             text = f"The alert {entry.name} is over."
-            yield Event(
-                at=entry.ended_at, kind=EventKind.ENDED, source=Source.RECORD, subject=subject, text=text, origin=origin
+            yield TimelineEvent(
+                at=entry.ended_at,
+                kind=EventKind.ENDED,
+                source=EventSource.RECORD,
+                subject=subject,
+                text=text,
+                origin=origin,
             )
         else:
             yield _event(entry, _KINDS[type(entry)], "", origin)
 
 
-def _event(entry: Entry, kind: EventKind, subject: str, origin: str) -> Event:
-    return Event(
+def _event(entry: Entry, kind: EventKind, subject: str, origin: str) -> TimelineEvent:
+    return TimelineEvent(
         at=entry.at,
         kind=kind,
-        source=Source.RECORD,
+        source=EventSource.RECORD,
         subject=subject,
         text=text_of(entry),
         actor=entry.actor,

@@ -12,12 +12,14 @@ from mlvitals.exporters.sections.features.report import FeatureReport
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.spec.model import Spec
 from mlvitals.incidents.evidence import BinFacts, FeatureFacts, SegmentFacts, WindowFacts
-from mlvitals.incidents.timeline.events import Event, EventKind, Source
+from mlvitals.incidents.timeline.events import EventKind, EventSource, TimelineEvent
 
 _CHANGES = {ChangeKind.DEPLOYMENT: EventKind.DEPLOYMENT, ChangeKind.PIPELINE: EventKind.PIPELINE}
 
 
-def read_results(spec: Spec, base_dir: Path, since: datetime, until: datetime) -> tuple[list[Event], list[WindowFacts]]:
+def read_results(
+    spec: Spec, base_dir: Path, since: datetime, until: datetime
+) -> tuple[list[TimelineEvent], list[WindowFacts]]:
     """Read the changes and the windows of an interval.
 
     Raises:
@@ -30,13 +32,13 @@ def read_results(spec: Spec, base_dir: Path, since: datetime, until: datetime) -
     return [*change_events(changed, "table changes"), *window_events(windows, "table drift_windows")], windows
 
 
-def change_events(changed: Iterable[Change], origin: str) -> Iterator[Event]:
+def change_events(changed: Iterable[Change], origin: str) -> Iterator[TimelineEvent]:
     """Yield an event for each deployment and pipeline change."""
     for change in changed:
-        yield Event(
+        yield TimelineEvent(
             at=change.moment,
             kind=_CHANGES[change.kind],
-            source=Source.RESULTS,
+            source=EventSource.RESULTS,
             subject=change.name,
             text=f"{change.kind.capitalize()} of {change.name}: {change.version}.",
             actor=change.author,
@@ -44,7 +46,7 @@ def change_events(changed: Iterable[Change], origin: str) -> Iterator[Event]:
         )
 
 
-def window_events(windows: Sequence[WindowFacts], origin: str) -> Iterator[Event]:
+def window_events(windows: Sequence[WindowFacts], origin: str) -> Iterator[TimelineEvent]:
     """Yield for each feature the first window beyond noise that leads to a threshold, the first beyond it, and its end.
 
     An event stands at the window's end: earlier nobody could have known.
@@ -53,7 +55,7 @@ def window_events(windows: Sequence[WindowFacts], origin: str) -> Iterator[Event
         yield from _feature_events(name, windows, origin)
 
 
-def _feature_events(name: str, windows: Sequence[WindowFacts], origin: str) -> Iterator[Event]:
+def _feature_events(name: str, windows: Sequence[WindowFacts], origin: str) -> Iterator[TimelineEvent]:
     before: list[WindowFacts] = []
     drifting = False
     for window in windows:
@@ -71,11 +73,11 @@ def _feature_events(name: str, windows: Sequence[WindowFacts], origin: str) -> I
         before = [*before, window] if feature.over_noise and not feature.severity and not drifting else []
 
 
-def _event(window: WindowFacts, kind: EventKind, name: str, origin: str, what: str) -> Event:
+def _event(window: WindowFacts, kind: EventKind, name: str, origin: str, what: str) -> TimelineEvent:
     psi = window.features[name].psi
     measured = "" if psi is None else f" (PSI {psi:.3f})"
     text = f"{name} {what}{measured} in the window from {window.start:%H:%M:%S} to {window.end:%H:%M:%S} UTC."
-    return Event(at=window.end, kind=kind, source=Source.RESULTS, subject=name, text=text, origin=origin)
+    return TimelineEvent(at=window.end, kind=kind, source=EventSource.RESULTS, subject=name, text=text, origin=origin)
 
 
 # ---------------------------------------------------------------- reports -> facts

@@ -12,7 +12,7 @@ SAME = timedelta(minutes=2)
 """Two sources that report the same within this time report one event: clocks, scrapes and evaluations differ by less."""
 
 
-class Source(StrEnum):
+class EventSource(StrEnum):
     """Who says that something happened."""
 
     RECORD = "incident"
@@ -58,12 +58,12 @@ class EventKind(StrEnum):
 _ORDER = {kind: place for place, kind in enumerate(EventKind)}
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class TimelineEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something that one source says happened."""
 
     at: Annotated[datetime, Meta(tz=True)]
     kind: EventKind
-    source: Source
+    source: EventSource
     subject: str
     """What it is about, in the same words from every source: an alert, a feature, a pipeline."""
     text: str
@@ -80,17 +80,17 @@ class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     text: str
     actor: str
-    sources: tuple[Source, ...]
+    sources: tuple[EventSource, ...]
     origins: tuple[str, ...]
 
 
-def merge(events: Iterable[Event]) -> tuple[TimelineEntry, ...]:
+def merge(events: Iterable[TimelineEvent]) -> tuple[TimelineEntry, ...]:
     """Sort events by time, and make one entry of what several sources report.
 
     What one source reports twice at different times happened twice, as an alert that flaps does.
     """
-    clusters: list[list[Event]] = []
-    recent: dict[tuple[EventKind, str], list[list[Event]]] = {}
+    clusters: list[list[TimelineEvent]] = []
+    recent: dict[tuple[EventKind, str], list[list[TimelineEvent]]] = {}
     for event in sorted(set(events), key=_sort_key):
         same = [
             cluster
@@ -109,11 +109,11 @@ def merge(events: Iterable[Event]) -> tuple[TimelineEntry, ...]:
     )
 
 
-def _sort_key(event: Event) -> tuple[object, ...]:
+def _sort_key(event: TimelineEvent) -> tuple[object, ...]:
     return (event.at, _ORDER[event.kind], event.subject, event.source, event.text, event.actor, event.origin)
 
 
-def _entry(cluster: list[Event]) -> TimelineEntry:
+def _entry(cluster: list[TimelineEvent]) -> TimelineEntry:
     """One entry: the earliest time, and the longest text, which says the most."""
     texts = sorted({event.text for event in cluster}, key=lambda text: (-len(text), text))
     return TimelineEntry(
@@ -122,7 +122,7 @@ def _entry(cluster: list[Event]) -> TimelineEntry:
         subject=cluster[0].subject,
         text=texts[0],
         actor=next(filter(None, sorted(event.actor for event in cluster if event.actor)), ""),
-        sources=tuple(sorted({event.source for event in cluster}, key=list(Source).index)),
+        sources=tuple(sorted({event.source for event in cluster}, key=list(EventSource).index)),
         origins=tuple(sorted({event.origin for event in cluster if event.origin})),
     )
 

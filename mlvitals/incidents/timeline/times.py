@@ -40,7 +40,7 @@ class FaultStart(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class Span(msgspec.Struct, frozen=True, kw_only=True):
+class Elapsed(msgspec.Struct, frozen=True, kw_only=True):
     """A length of time, never negative; None where it is unknown, and why."""
 
     seconds: float | None = None
@@ -57,7 +57,7 @@ class Times(msgspec.Struct, frozen=True, kw_only=True):
     acknowledged: datetime | None
     mitigated: datetime | None
     resolved: datetime | None
-    spans: dict[str, Span]
+    spans: dict[str, Elapsed]
 
 
 def times_of(
@@ -129,23 +129,25 @@ def _mitigation(timeline: Sequence[TimelineEntry], resolved: datetime | None) ->
     return before[-1] if before else None
 
 
-def _since_start(start: FaultStart | None, moment: datetime | None, otherwise: str) -> Span:
+def _since_start(start: FaultStart | None, moment: datetime | None, otherwise: str) -> Elapsed:
     if moment is None:
-        return Span(reason=otherwise)
+        return Elapsed(reason=otherwise)
     if start is None:
-        return Span(reason="the start of the fault is unknown")
+        return Elapsed(reason="the start of the fault is unknown")
     if moment < start.earliest:
-        return Span(reason="it comes before the start of the fault: the clocks differ, or it belongs to something else")
+        return Elapsed(
+            reason="it comes before the start of the fault: the clocks differ, or it belongs to something else"
+        )
     none = timedelta(0)
-    return Span(
+    return Elapsed(
         seconds=max(none, moment - start.at).total_seconds(),
         shortest=max(none, moment - start.latest).total_seconds(),
         longest=(moment - start.earliest).total_seconds(),
     )
 
 
-def _between(earlier: datetime | None, later: datetime | None, otherwise: str) -> Span:
+def _between(earlier: datetime | None, later: datetime | None, otherwise: str) -> Elapsed:
     if earlier is None or later is None:
-        return Span(reason=otherwise)
+        return Elapsed(reason=otherwise)
     seconds = (later - earlier).total_seconds()
-    return Span(seconds=seconds, shortest=seconds, longest=seconds)
+    return Elapsed(seconds=seconds, shortest=seconds, longest=seconds)
