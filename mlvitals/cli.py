@@ -10,10 +10,13 @@ from mlvitals.commands.annotate import annotate
 from mlvitals.commands.backfill import backfill
 from mlvitals.commands.common import Group, replace_unprintable
 from mlvitals.commands.drift import drift
+from mlvitals.commands.drill import drill
 from mlvitals.commands.evaluate import evaluate_command
 from mlvitals.commands.export import export
 from mlvitals.commands.inbox import inbox
+from mlvitals.commands.incident import incident
 from mlvitals.commands.objectives import slo
+from mlvitals.commands.postmortem import collect, postmortem, timeline, times, triage
 from mlvitals.commands.reference import reference
 from mlvitals.commands.spec import compile_command, estimate_command, init_command, lint
 from mlvitals.commands.verify import verify
@@ -31,14 +34,19 @@ for command in (
     backfill,
     compile_command,
     drift,
+    drill,
     estimate_command,
     evaluate_command,
     export,
     inbox,
+    incident,
     init_command,
     lint,
+    postmortem,
     reference,
     slo,
     verify,
 ):
     main.add_command(command)
+for command in (collect, timeline, times, triage):
+    incident.add_command(command)

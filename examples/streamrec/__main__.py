@@ -13,6 +13,7 @@ from rich.progress import Progress
 from examples.partitions import write_hour
 from examples.servers import find_server
 from examples.streamrec.demo import DemoError, run_demo
+from examples.streamrec.exercise import run_exercise
 from examples.streamrec.faults import LateOutcomes, March3
 from examples.streamrec.schedule import DAYS, NAMES, Planned, schedule, truth_of
 from examples.streamrec.service import FaultFile, Service, SimulatedTime, run
@@ -28,6 +29,7 @@ from mlvitals.generator.spec.load import load_spec
 
 DATA = Path(__file__).parent / "data"
 DEMO = Path(__file__).parents[2] / "var" / "demo"
+EXERCISE = Path(__file__).parents[2] / "var" / "exercise"
 SPEC = Path(__file__).parents[2] / "specs" / "streamrec.yaml"
 FILE = click.Path(dir_okay=False, path_type=Path)
 WEEKLY_GROWTH = 0.01
@@ -318,6 +320,29 @@ def demo(share: float, keep: bool) -> None:
         signal.signal(number, signal.default_int_handler)
     try:
         run_demo(DEMO, share=share, keep=keep, prometheus=find_server("prometheus"), console=Console())
+    except DemoError as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        raise click.Abort from None
+
+
+@main.command()
+@click.option(
+    "--share",
+    type=click.FloatRange(0, 1),
+    default=0.4,
+    show_default=True,
+    help="Share of the rows that March 3 corrupts.",
+)
+def exercise(share: float) -> None:
+    """Play March 3 as an incident: page, answer, mitigation, resolution, post-mortem. Needs Alertmanager 0.33."""
+    prometheus, alertmanager = (find_server(name, release="sid") for name in ("prometheus", "alertmanager"))
+    if prometheus is None or alertmanager is None:
+        raise click.ClickException("Prometheus 3 and Alertmanager 0.33 are not here; run scripts/servers.sh sid")
+    for number in (signal.SIGTERM, signal.SIGINT):  # an ended exercise must end what it started
+        signal.signal(number, signal.default_int_handler)
+    try:
+        run_exercise(EXERCISE, share=share, prometheus=prometheus, alertmanager=alertmanager, console=Console())
     except DemoError as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:

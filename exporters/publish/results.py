@@ -23,6 +23,7 @@ from sqlalchemy import (
     Float,
     Index,
     Insert,
+    Select,
     String,
     Table,
     Text,
@@ -192,10 +193,7 @@ class ResultsStore:
         of = drift_windows.c
         query = select(of.report).filter_by(system=report.system, reference_version=report.reference_version)
         query = query.where(of.window_end > report.window.end, of.window_end <= until)
-        query = query.order_by(of.window_end, of.window_start)
-        with self._transaction() as connection:
-            stored = connection.execute(query).scalars().all()
-        return [found for text_of in stored if (found := _readable(text_of)) is not None]
+        return self._reports(query)
 
     def duration(self, system: str, window: Window) -> float | None:
         """How many seconds a window took to measure; None where that was not timed."""
@@ -210,6 +208,21 @@ class ResultsStore:
         query = select(*columns).filter_by(system=system).where(ended > start, ended <= end).order_by(ended)
         with self._transaction() as connection:
             return [StoredWindow(Window(begin, end), *rest) for begin, end, *rest in connection.execute(query)]
+
+    def reports_between(self, system: str, start: datetime, end: datetime) -> list[WindowReport]:
+        """The reports of windows that ended after `start` and not after `end`, oldest first.
+
+        Those that this version cannot read are left out.
+        """
+        of = drift_windows.c
+        query = select(of.report).filter_by(system=system).where(of.window_end > start, of.window_end <= end)
+        return self._reports(query)
+
+    def _reports(self, query: Select[Any]) -> list[WindowReport]:
+        with self._transaction() as connection:
+            of = drift_windows.c
+            stored = connection.scalars(query.order_by(of.window_end, of.window_start)).all()
+        return [found for text_of in stored if (found := _readable(text_of)) is not None]
 
     def past_windows(self, system: str, reference_version: str) -> list[PastWindow]:
         """What the windows measured against a reference say of concept drift, by their end."""
@@ -231,6 +244,14 @@ class ResultsStore:
         with self._transaction() as connection:
             connection.execute(delete(changes).filter_by(**key))
             connection.execute(insert(changes), row)
+
+    def changes_between(self, system: str, start: datetime, end: datetime) -> tuple[Change, ...]:
+        """The changes noted of a system within an interval, oldest first."""
+        columns = (changes.c[name] for name in Change.__struct_fields__)
+        within = (changes.c.moment >= start, changes.c.moment <= end)
+        query = select(*columns).filter_by(system=system).where(*within).order_by(changes.c.moment, changes.c.name)
+        with self._transaction() as connection:
+            return tuple(Change(ChangeKind(kind), *rest) for kind, *rest in connection.execute(query))
 
     def newest_changes(self, system: str, limit: int) -> tuple[Change, ...]:
         """The newest changes noted of a system, newest first."""

@@ -43,15 +43,17 @@ def business_signals(spec: Spec) -> Iterator[Signal]:
         yield _events_log(contract)
 
 
-def _figure(contract: Contract, kpi: Kpi, window: str) -> str:
+def kpi_figure(contract: Contract, kpi: Kpi, window: str) -> str:
     """Return PromQL for a KPI over a window, absent if nothing happened."""
     if kpi.kind is KpiKind.UNIQUE:
         return f"max({contract.name(kpi.numerator)}) / (max({contract.name(kpi.denominator)}) > 0)"
-    numerator, denominator = (
-        f"{_over_instances(contract, event)}(increase({contract.event(event)}[{window}]))"
-        for event in (kpi.numerator, kpi.denominator)
-    )
+    numerator, denominator = (event_count(contract, event, window) for event in (kpi.numerator, kpi.denominator))
     return f"{numerator} / ({denominator} > 0)"
+
+
+def event_count(contract: Contract, event: str, window: str) -> str:
+    """How many events there were within a window, or the sum of their amounts."""
+    return f"{_over_instances(contract, event)}(increase({contract.event(event)}[{window}]))"
 
 
 def _over_instances(contract: Contract, event: str) -> str:
@@ -69,8 +71,8 @@ def _kpi(spec: Spec, contract: Contract, name: str, kpi: Kpi) -> Signal:
     )
     over = "now" if kpi.kind is KpiKind.UNIQUE else f"over {kpi.window}"
     records = (
-        Record(rolling, _figure(contract, kpi, kpi.window)),
-        Record(recent, _figure(contract, kpi, window)),
+        Record(rolling, kpi_figure(contract, kpi, kpi.window)),
+        Record(recent, kpi_figure(contract, kpi, window)),
         Record(drop, f"1 - {recent} / ({recent} offset {before} > 0)"),
     )
     return _panel(

@@ -1,4 +1,4 @@
-"""Reading a spec file: bytes -> plain data, with the place of every key and value.
+"""Reading a YAML file that people write, mostly a spec: bytes -> plain data, with the place of every key and value.
 
 Scalars follow the core schema of YAML 1.2: only true and false are booleans, ``12:30`` and ``2026-03-03`` are text, and
 ``010`` is ten. The document is composed from PyYAML's events, so that hostile nesting, aliases and sizes are
@@ -39,6 +39,25 @@ _OCTAL = re.compile(r"0o[0-7]+")
 _HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+
+
+@dataclass(frozen=True, slots=True)
+class FileKind:
+    """What messages call a file, and how they say it should look."""
+
+    name: str
+    looks: str
+    """Its keys, for who wrote something else than a mapping."""
+    begins: str
+    """Its first line, for who wrote nothing."""
+
+    @property
+    def a_name(self) -> str:
+        """The name with its article."""
+        return f"{'an' if self.name[0] in 'aeiou' else 'a'} {self.name}"
+
+
+SPEC = FileKind("spec", "version, system and features", "version: 1")
 
 Data = Any
 """Plain data: dict with text keys, list, str, int, float, bool or None."""
@@ -92,8 +111,8 @@ class Document:
         return self._span(path, at_key=True)
 
 
-def read_bytes(path: Path) -> bytes:
-    """Read a spec file, up to the limit of a spec's size.
+def read_bytes(path: Path, kind: FileKind = SPEC) -> bytes:
+    """Read a file, up to the limit of its size.
 
     Raises:
         SpecError: the file cannot be read, or is larger than `MAX_BYTES`.
@@ -103,28 +122,28 @@ def read_bytes(path: Path) -> bytes:
             raw = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise _error(str(path), Position(1, 1), f"cannot read the spec: {reason}", "unreadable") from error
+        raise _error(str(path), Position(1, 1), f"cannot read the {kind.name}: {reason}", "unreadable") from error
     if len(raw) > MAX_BYTES:
-        raise _too_large(str(path))
+        raise _too_large(str(path), kind)
     return raw
 
 
-def parse(raw: bytes, file: str) -> Document:
+def parse(raw: bytes, file: str, kind: FileKind = SPEC) -> Document:
     """Read YAML in UTF-8 as plain data.
 
     Raises:
-        SpecError: it is not text, not YAML, not a mapping, or larger or more deeply nested than a spec may be.
+        SpecError: it is not text, not YAML, not a mapping, or larger or more deeply nested than a file may be.
     """
     if len(raw) > MAX_BYTES:
-        raise _too_large(file)
+        raise _too_large(file, kind)
     text = _decoded(raw, file)
     lines = tuple(_LINE_BREAK.split(text))
     if found := _UNREADABLE.search(text):
         message = f"the character U+{ord(found[0]):04X} is not allowed in YAML"
         hint = "remove it, or write it as an escape in double quotes"
         raise _error(file, _position(text, found.start()), message, "syntax", hint, lines)
-    root = _Composer(file, lines).compose(text)
-    return _Reader(file, lines).document(root)
+    root = _Composer(file, lines, kind).compose(text)
+    return _Reader(file, lines, kind).document(root)
 
 
 def _decoded(raw: bytes, file: str) -> str:
@@ -144,8 +163,8 @@ def _position(text: str, index: int) -> Position:
     return Position(len(lines), len(lines[-1]) + 1)
 
 
-def _too_large(file: str) -> SpecError:
-    message = f"the file is larger than {MAX_BYTES:,} bytes, the limit for a spec"
+def _too_large(file: str, kind: FileKind) -> SpecError:
+    message = f"the file is larger than {MAX_BYTES:,} bytes, the limit for {kind.a_name}"
     return _error(file, Position(1, 1), message, "too-large")
 
 
@@ -177,9 +196,10 @@ class _Node:
 class _Composer:
     """Builds the nodes of the one document of a file; stops at the first input that is not YAML or exceeds a limit."""
 
-    def __init__(self, file: str, lines: tuple[str, ...]) -> None:
+    def __init__(self, file: str, lines: tuple[str, ...], kind: FileKind) -> None:
         self._file = file
         self._lines = lines
+        self._kind = kind
         self._open: list[_Node] = []
         self._anchors: dict[str, _Node] = {}
         self._values = 0
@@ -203,13 +223,17 @@ class _Composer:
         except (yaml.YAMLError, ValueError, OverflowError) as error:
             self._refuse(_at(last.end_mark) if last else None, f"this is not YAML: {error}", "syntax")
         if self._root is None:
-            self._refuse(None, "the file is empty", "syntax", "a spec starts with version: 1")
+            self._refuse(None, "the file is empty", "syntax", f"{self._kind.a_name} starts with {self._kind.begins}")
         return self._root
 
     def _take(self, event: yaml.Event) -> None:
         if isinstance(event, yaml.DocumentStartEvent):
             if self._root:
-                self._refuse(_at(event.start_mark), "a second document starts here; a file holds one spec", "syntax")
+                self._refuse(
+                    _at(event.start_mark),
+                    f"a second document starts here; a file holds one {self._kind.name}",
+                    "syntax",
+                )
         elif isinstance(event, yaml.AliasEvent):
             self._attach(self._aliased(event))
         elif isinstance(event, yaml.ScalarEvent):
@@ -261,7 +285,7 @@ class _Composer:
     def _count(self, values: int, position: Position) -> None:
         self._values += values
         if self._values > MAX_VALUES:
-            message = f"with its aliases expanded, the spec holds more than {MAX_VALUES:,} values"
+            message = f"with its aliases expanded, the {self._kind.name} holds more than {MAX_VALUES:,} values"
             self._refuse(position, message, "too-large")
 
     def _check_depth(self, depth: int, position: Position) -> None:
@@ -321,9 +345,10 @@ class _UnusableError(Exception):
 class _Reader:
     """Turns nodes into plain data, and records places and problems. Nodes are never deeper than `MAX_DEPTH`."""
 
-    def __init__(self, file: str, lines: tuple[str, ...]) -> None:
+    def __init__(self, file: str, lines: tuple[str, ...], kind: FileKind) -> None:
         self._file = file
         self._lines = lines
+        self._kind = kind
         self._places: dict[KeyPath, Place] = {}
         self._problems: list[Diagnostic] = []
         self._doubtful: set[KeyPath] = set()
@@ -331,7 +356,7 @@ class _Reader:
     def document(self, root: _Node) -> Document:
         """Return the document under its top node."""
         if root.kind != "mapping":
-            message = "a spec is a mapping with keys such as version, system and features"
+            message = f"{self._kind.a_name} is a mapping with keys such as {self._kind.looks}"
             span = self._span(root)
             raise SpecError(
                 (Diagnostic(self._file, span.position, message, "syntax", length=span.length),), self._lines
@@ -347,7 +372,7 @@ class _Reader:
         if node.kind == "list":
             return [self._value(child, (*path, index), None) for index, child in enumerate(node.children)]
         try:
-            return _scalar(node)
+            return _scalar(node, self._kind)
         except _UnusableError as problem:
             self._note(node, str(problem), "number" if node.plain else "text")
             self._doubtful.add(path)
@@ -379,7 +404,7 @@ class _Reader:
             elif node.plain and node.text == MERGE_KEY:
                 advice = "write the keys out, or use an alias for the whole value"
                 self._note(node, "merge keys are not supported", "key", advice)
-            elif not isinstance(_scalar(node), str):
+            elif not isinstance(_scalar(node, self._kind), str):
                 self._note(node, f"a key must be text; {quoted(node.text)} is not", "key", hint)
             else:
                 return True
@@ -403,7 +428,7 @@ class _Reader:
         return Span(start, max(1, length))
 
 
-def _scalar(node: _Node) -> str | int | float | bool | None:
+def _scalar(node: _Node, kind: FileKind) -> str | int | float | bool | None:
     """Resolve a scalar by the core schema of YAML 1.2."""
     text = node.text
     if not node.plain:
@@ -415,7 +440,7 @@ def _scalar(node: _Node) -> str | int | float | bool | None:
     if text in _BOOLEANS:
         return _BOOLEANS[text]
     if _NOT_FINITE.fullmatch(text):
-        raise _UnusableError(f"{text} is not a number that a spec can use")
+        raise _UnusableError(f"{text} is not a number that {kind.a_name} can use")
     for form, base in ((_DECIMAL, 10), (_OCTAL, 8), (_HEXADECIMAL, 16)):
         if form.fullmatch(text):
             return _integer(text, base)

@@ -44,6 +44,23 @@ class Prometheus:
         """Query over a range, in Unix seconds."""
         return self._answer("query_range", query=query, start=start, end=end, step=step)
 
+    def samples(
+        self, query: str, start: float, end: float, step: float
+    ) -> list[tuple[dict[str, str], list[tuple[float, float]]]]:
+        """Return the labels of each series of a range, and its samples: Unix time and value.
+
+        Raises:
+            ServerError: it cannot be asked, or refuses the query.
+        """
+        form = urllib.parse.urlencode({"query": query, "start": start, "end": end, "step": step}).encode()
+        answered = self._ask("query_range", form)
+        if answered.get("status") != "success":
+            raise ServerError(f"{self._url}: {answered.get('error', 'no reason given')}")
+        return [
+            (found["metric"], [(float(time), float(value)) for time, value in found["values"]])
+            for found in answered["data"]["result"]
+        ]
+
     def label_values(self, label: str, series: str, start: float, end: float) -> Sequence[str]:
         """Return the values of a label among some series, sorted.
 

@@ -82,6 +82,24 @@ def test_a_prometheus_is_asked_without_the_extra(command: str, lean: dict[str, s
     assert "not answer" in done.stderr
 
 
+def test_an_incident_is_kept_without_the_extra(lean: dict[str, str], tmp_path: Path):
+    where = ["--dir", tmp_path]
+    opened = python(lean, "-m", "mlvitals", "incident", "open", "Drift", "--system", "streamrec", *where)
+    assert opened.returncode == 0, opened.stderr
+    name = opened.stdout.strip()
+    incident = (
+        ["note", name, "seen"],
+        ["show", name],
+        ["list"],
+        ["collect", name],
+        ["timeline", name],
+        ["triage", name],
+    )
+    for command in (*(["incident", *words] for words in incident), ["postmortem", name]):
+        done = python(lean, "-m", "mlvitals", *command, *where)
+        assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     "command",
     [

@@ -24,13 +24,16 @@ class MailboxError(UserError):
 class Mailbox:
     """Messages in order of arrival. With a file, they survive a restart. Safe for many threads.
 
+    `arriving` sees each message before it is kept; where it fails, the sender hears of it and sends again.
+
     Raises:
         MailboxError: the file contains something other than messages.
         OSError: the file cannot be read or written.
     """
 
-    def __init__(self, keep: Path | None = None) -> None:
+    def __init__(self, keep: Path | None = None, arriving: Callable[[Message], object] | None = None) -> None:
         self._keep = keep
+        self._arriving = arriving
         self._lock = threading.Lock()
         self._shelves = {service: _Shelf() for service in Service}
         if keep:
@@ -44,16 +47,26 @@ class Mailbox:
         """Store the message that `arrived` makes with the next number. It is in the file when this returns.
 
         Raises:
-            MailboxError: the file cannot be written; the message is not kept.
+            MailboxError: the file cannot be written, or `arriving` failed; the message is not kept.
         """
         with self._lock:
             message = arrived(self._last + 1)
+            self._announce(message)
             line = _line(message)
             if self._keep:
                 _append(self._keep, line)
             self._last = message.id
             self._shelves[message.service].add(message, len(line))
             return message
+
+    def _announce(self, message: Message) -> None:
+        try:
+            if self._arriving:
+                self._arriving(message)
+        except UserError as error:
+            raise MailboxError(str(error)) from error
+        except OSError as error:
+            raise MailboxError(f"{error.filename or 'system'}: {error.strerror or error}") from error
 
     def messages(self) -> tuple[Message, ...]:
         """Return all messages kept, oldest first."""

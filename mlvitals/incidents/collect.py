@@ -1,0 +1,199 @@
+"""Asking every source that is named for what it knows about an incident. What fails is named, and the rest is kept."""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from mlvitals.generator.errors import UserError
+from mlvitals.incidents.analysis.fault import find_fault
+from mlvitals.incidents.evidence import Asked, BudgetFacts, IncidentEvidence, KpiFacts, WindowFacts
+from mlvitals.incidents.record.model import Incident
+from mlvitals.incidents.sources.alertmanager import event_log_events, silence_events
+from mlvitals.incidents.sources.git import git_events
+from mlvitals.incidents.sources.inbox import inbox_events, read_messages
+from mlvitals.incidents.sources.pagerduty import pagerduty_events
+from mlvitals.incidents.sources.prometheus import prometheus_events, prometheus_queries
+from mlvitals.incidents.sources.record import record_events
+from mlvitals.incidents.timeline.events import TimelineEvent
+
+if TYPE_CHECKING:
+    from mlvitals.generator.spec.model import Spec
+
+_MOST_STEPS = 10_000
+"""Prometheus answers up to 11,000 points a series."""
+
+
+class Sources(NamedTuple):
+    """What is asked. Whatever is empty is not."""
+
+    spec: "tuple[Spec, Path] | None" = None
+    """A spec and its folder: its results database is asked."""
+    prometheus: str = ""
+    event_logs: tuple[Path, ...] = ()
+    inbox: Path | None = None
+    silences: Path | None = None
+    pagerduty: Path | None = None
+    git: tuple[Path, ...] = ()
+
+
+class Period(NamedTuple):
+    """From when to when, and how far samples of a Prometheus are apart."""
+
+    since: datetime
+    until: datetime
+    step: timedelta
+
+    def holds(self, event: TimelineEvent) -> bool:
+        """True if an event lies within."""
+        return self.since <= event.at <= self.until
+
+
+class CollectError(UserError):
+    """A source holds something else than it should."""
+
+
+Answer = tuple[Iterable[TimelineEvent], tuple[WindowFacts, ...]]
+
+
+def collect(incident: Incident, sources: Sources, interval: Period) -> IncidentEvidence:
+    """Ask the sources, and return what they know with what each was asked."""
+    asked: list[Asked] = []
+    events: list[TimelineEvent] = list(record_events(incident))
+    windows: tuple[WindowFacts, ...] = ()
+    for source, query, ask in _questions(incident, sources, interval):
+        try:
+            answered, measured = ask()
+            found = [event for event in answered if interval.holds(event)]
+        except UserError as error:
+            asked.append(Asked(source=source, query=query, problem=str(error)))
+        except OSError as error:
+            asked.append(Asked(source=source, query=query, problem=f"{error.filename}: {error.strerror or error}"))
+        else:
+            asked.append(Asked(source=source, query=query, found=len(found) + len(measured)))
+            events += found
+            windows += measured
+    kpis, budgets, cost = _cost(incident, sources, windows, interval)
+    evidence = IncidentEvidence(
+        incident=incident.id,
+        since=interval.since,
+        until=interval.until,
+        asked=(*asked, *cost),
+        events=tuple(events),
+        windows=windows,
+        kpis=kpis,
+        budgets=budgets,
+    )
+    return evidence.with_more(evidence)  # in order, and everything once
+
+
+Cost = tuple[tuple[KpiFacts, ...], tuple[BudgetFacts, ...], tuple[Asked, ...]]
+
+
+def _cost(incident: Incident, sources: Sources, windows: Sequence[WindowFacts], interval: Period) -> Cost:
+    """Ask what the incident cost, from the start of the fault to the resolution; nothing without spec and Prometheus."""
+    if not (sources.spec and sources.prometheus):
+        return (), (), ()
+    from mlvitals.incidents.sources.business import budget_facts, kpi_facts
+    from mlvitals.verification.server import Prometheus
+
+    spec = sources.spec[0]
+    fault = find_fault(incident, windows)
+    begin, end = fault.start.at if fault else incident.opened_at, incident.resolved_at or interval.until
+    server = Prometheus(sources.prometheus)
+
+    def ask(query: str, moment: datetime) -> float | None:
+        found = server.samples(query, moment.timestamp(), moment.timestamp(), 1)
+        value = found[0][1][-1][1] if found and found[0][1] else math.nan
+        return value if math.isfinite(value) else None
+
+    query = (
+        f"KPIs and error budgets of {spec.system.name} from {begin:%Y-%m-%d %H:%M:%S} to {end:%Y-%m-%d %H:%M:%S} UTC"
+    )
+    try:
+        kpis, budgets = tuple(kpi_facts(spec, ask, begin, end)), tuple(budget_facts(spec, ask, begin, end))
+    except UserError as error:
+        return (), (), (Asked(source="Prometheus", query=query, problem=str(error)),)
+    return kpis, budgets, (Asked(source="Prometheus", query=query, found=len(kpis) + len(budgets)),)
+
+
+Question = tuple[str, str, Callable[[], Answer]]
+
+
+def _questions(incident: Incident, sources: Sources, interval: Period) -> Iterator[Question]:
+    """Each source with what it is asked, in words that can be asked again, and the asking."""
+    if sources.spec:
+        system = sources.spec[0].system.name
+        within = f"{interval.since:%Y-%m-%d %H:%M:%S} to {interval.until:%Y-%m-%d %H:%M:%S} UTC"
+        query = f"tables drift_windows and changes, system {system}, window_end and moment within {within}"
+        yield "results", query, partial(_results, sources.spec, interval)
+    if sources.prometheus:
+        query = " and ".join(prometheus_queries(incident.system))
+        yield "Prometheus", query, partial(_prometheus, incident.system, sources.prometheus, interval)
+    for path in sources.event_logs:
+        yield "Alertmanager", str(path), partial(_event_log, path)
+    for source, file, ask in (
+        ("inbox", sources.inbox, _inbox),
+        ("silences", sources.silences, _silences),
+        ("PagerDuty", sources.pagerduty, _pagerduty),
+    ):
+        if file:
+            yield source, str(file), partial(ask, file)
+    for path in sources.git:
+        yield "git", f"git log -- {path}", partial(_git, path, interval)
+
+
+def _results(spec: "tuple[Spec, Path]", interval: Period) -> Answer:
+    from mlvitals.incidents.sources.results import read_results  # needs the packages that measure
+
+    events, windows = read_results(*spec, interval.since, interval.until)
+    return events, tuple(windows)
+
+
+def _prometheus(system: str, url: str, interval: Period) -> Answer:
+    from mlvitals.verification.server import Prometheus
+
+    begin, end = interval.since.timestamp(), interval.until.timestamp()
+    step = max(interval.step.total_seconds(), (end - begin) / _MOST_STEPS)
+    server = Prometheus(url)
+    return prometheus_events(system, lambda query: server.samples(query, begin, end, step), step), ()
+
+
+def _event_log(path: Path) -> Answer:
+    lines = path.read_text("utf-8", errors="replace").splitlines()
+    events, unreadable = event_log_events(lines, path.name)
+    if unreadable and not events:
+        raise CollectError(f"{path} is no event log of Alertmanager")
+    return events, ()
+
+
+def _inbox(path: Path) -> Answer:
+    *whole, _ = path.read_bytes().split(b"\n")
+    try:
+        return list(inbox_events(read_messages(whole), path.name)), ()
+    except msgspec.DecodeError as error:
+        raise CollectError(f"{path} holds no messages of mlvitals inbox: {error}") from error
+
+
+def _silences(path: Path) -> Answer:
+    return _converted(path, lambda silences: silence_events(silences, path.name), "silences of Alertmanager"), ()
+
+
+def _pagerduty(path: Path) -> Answer:
+    return _converted(path, lambda export: pagerduty_events(export, path.name), "log entries of PagerDuty"), ()
+
+
+def _converted(path: Path, events: Callable[[Any], Iterable[TimelineEvent]], what: str) -> list[TimelineEvent]:
+    try:
+        return list(events(json.loads(path.read_bytes())))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise CollectError(f"{path} holds no {what} as JSON: {error!r}") from error
+
+
+def _git(path: Path, interval: Period) -> Answer:
+    return git_events(path, interval.since, interval.until), ()

@@ -1,0 +1,186 @@
+"""What was collected about an incident: events, what each window measured, and where all of it was asked for.
+
+It is kept beside the incident as `ID.evidence.json`, so that a post-mortem can be written again after Prometheus has
+forgotten, on any machine and without any server. Collecting again adds to it.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from mlvitals.generator.atomic import replacing
+from mlvitals.generator.errors import UserError
+from mlvitals.incidents.timeline.events import TimelineEvent
+
+SCHEMA = "mlvitals.evidence/1"
+Moment = Annotated[datetime, Meta(tz=True)]
+
+
+class EvidenceError(UserError):
+    """A file of evidence that cannot be used."""
+
+
+class BinFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """One cell of a feature: its share of the reference and of the window."""
+
+    label: str
+    reference: float
+    current: float
+    psi: float
+
+
+class FeatureFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One feature in one window. Statistics are None where they are undefined."""
+
+    rows: int = 0
+    source: str = ""
+    """The pipeline that delivers it, as the spec says."""
+    psi: float | None = None
+    noise: float | None = None
+    """What PSI exceeds once in 1000 windows by chance."""
+    severity: str = ""
+    """The worst of drift and quality; empty where nothing is wrong."""
+    status: str = ""
+    null_rate: float | None = None
+    out_of_range: float | None = None
+    skewed: float | None = None
+    """Share of the values that differ from those recomputed offline; None where that is not compared."""
+    bins: tuple[BinFacts, ...] = ()
+    """All cells, of features with a severity or beyond noise only."""
+
+    @property
+    def over_noise(self) -> bool:
+        """True if PSI is beyond what chance explains."""
+        return self.psi is not None and self.noise is not None and self.psi > self.noise
+
+
+class SegmentFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """One value of a segment column in one window."""
+
+    column: str
+    value: str
+    rows: int
+    severity: str
+
+
+class WindowFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one measured window says, as far as an incident needs it."""
+
+    start: Moment
+    end: Moment
+    reference_created: Moment
+    rows: int
+    severity: str = ""
+    drift_type: str = ""
+    drift_reason: str = ""
+    features: dict[str, FeatureFacts] = {}
+    score_psi: float | None = None
+    score_noise: float | None = None
+    score_severity: str = ""
+    schema_differences: tuple[str, ...] = ()
+    segments: tuple[SegmentFacts, ...] = ()
+    predictions: int | None = None
+    """Of the mature window, as are all outcomes; None where no outcomes are known."""
+    feedback_rate: float | None = None
+    expected_feedback_rate: float | None = None
+    feedback_severity: str = ""
+    label_severity: str = ""
+    performance_severity: str = ""
+    gap_severity: str = ""
+    kpis: dict[str, float] = {}
+
+
+class KpiFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """A KPI over the incident, and over the same time a week before; None where there is no figure."""
+
+    name: str
+    title: str
+    during: float | None
+    week_before: float | None
+    low: float | None = None
+    high: float | None = None
+    """The 95 % interval of the difference; None where it is not a share of counted events."""
+    query: str
+
+
+class BudgetFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What was left of an objective's error budget when the incident began and when it ended."""
+
+    slo: str
+    before: float
+    after: float
+    query: str
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """One source that was asked: what for, and what came of it."""
+
+    source: str
+    query: str
+    found: int = 0
+    problem: str = ""
+
+
+class IncidentEvidence(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that was collected about one incident."""
+
+    schema: Literal["mlvitals.evidence/1"] = "mlvitals.evidence/1"
+    incident: str
+    since: Moment
+    until: Moment
+    asked: tuple[Asked, ...] = ()
+    events: tuple[TimelineEvent, ...] = ()
+    windows: tuple[WindowFacts, ...] = ()
+    kpis: tuple[KpiFacts, ...] = ()
+    budgets: tuple[BudgetFacts, ...] = ()
+
+    def with_more(self, later: "IncidentEvidence") -> "IncidentEvidence":
+        """Both together: every event of either, and of a window or a question what was collected later."""
+        asked = {(each.source, each.query): each for each in (*self.asked, *later.asked)}
+        windows = {(each.start, each.end): each for each in (*self.windows, *later.windows)}
+        return IncidentEvidence(
+            incident=self.incident,
+            since=min(self.since, later.since),
+            until=max(self.until, later.until),
+            asked=tuple(asked[key] for key in sorted(asked)),
+            events=_sorted({*self.events, *later.events}),
+            windows=tuple(windows[key] for key in sorted(windows)),
+            kpis=later.kpis or self.kpis,
+            budgets=later.budgets or self.budgets,
+        )
+
+
+def _sorted(events: Iterable[TimelineEvent]) -> tuple[TimelineEvent, ...]:
+    return tuple(
+        sorted(events, key=lambda each: (each.at, each.source, each.kind, each.subject, each.text, each.origin))
+    )
+
+
+def evidence_file(folder: Path, incident: str) -> Path:
+    """Return where the evidence of an incident is kept."""
+    return folder / f"{incident}.evidence.json"
+
+
+def read_evidence(folder: Path, incident: str) -> IncidentEvidence | None:
+    """Read what was collected; None where nothing was.
+
+    Raises:
+        EvidenceError: the file is none of mlvitals, or of a newer version.
+    """
+    path = evidence_file(folder, incident)
+    if not path.exists():
+        return None
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=IncidentEvidence)
+    except msgspec.DecodeError as error:  # a ValidationError is one
+        raise EvidenceError(f"{path} is no evidence ({SCHEMA}): {error}; move it away and collect again") from error
+
+
+def write_evidence(folder: Path, evidence: IncidentEvidence) -> None:
+    """Write what was collected, for people to read and to review as well."""
+    with replacing(evidence_file(folder, evidence.incident)) as file:
+        file.write(msgspec.json.format(msgspec.json.encode(evidence), indent=1) + b"\n")

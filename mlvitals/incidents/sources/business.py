@@ -1,0 +1,65 @@
+"""What an incident cost: KPIs against the week before, and error budgets spent, asked of Prometheus."""
+
+import math
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+
+from mlvitals.generator import slo as names
+from mlvitals.generator.contract import Contract
+from mlvitals.generator.promql import matching
+from mlvitals.generator.signals.business import event_count, kpi_figure, kpi_title
+from mlvitals.generator.spec.durations import duration
+from mlvitals.generator.spec.model import Kpi, KpiKind, Spec
+from mlvitals.incidents.evidence import BudgetFacts, KpiFacts
+
+AskAt = Callable[[str, datetime], float | None]
+"""Answers a query for a moment with its only value; None where it has none."""
+WEEK = timedelta(days=7)
+_CONFIDENCE = 1.959964
+"""Standard errors on either side of a difference that hold 95 % of it."""
+
+
+def kpi_facts(spec: Spec, ask: AskAt, begin: datetime, end: datetime) -> Iterator[KpiFacts]:
+    """Yield each KPI over an interval and over the same interval a week before."""
+    contract = Contract(spec)
+    window = duration(max(1.0, (end - begin).total_seconds()))
+    for name, kpi in spec.business.kpis.items():
+        query = kpi_figure(contract, kpi, window)
+        during, before = ask(query, end), ask(query, end - WEEK)
+        low, high = _interval(contract, kpi, window, ask, end) if kpi.kind is KpiKind.RATIO else (None, None)
+        yield KpiFacts(
+            name=name,
+            title=kpi_title(spec, name),
+            during=during,
+            week_before=before,
+            low=low,
+            high=high,
+            query=f"{query} at {end:%Y-%m-%dT%H:%M:%SZ} and a week before",
+        )
+
+
+def _interval(
+    contract: Contract, kpi: Kpi, window: str, ask: AskAt, end: datetime
+) -> tuple[float, float] | tuple[None, None]:
+    """The interval of the difference of two shares of independent events, by the normal approximation."""
+    query = event_count(contract, kpi.denominator, window)
+    shares = [ask(kpi_figure(contract, kpi, window), moment) for moment in (end, end - WEEK)]
+    counts = [ask(query, moment) for moment in (end, end - WEEK)]
+    if None in shares or not all(counts):
+        return None, None
+    variances = [
+        max(0.0, share * (1 - share)) / count  # type: ignore[operator]
+        for share, count in zip(shares, counts, strict=True)
+    ]
+    difference = shares[0] - shares[1]  # type: ignore[operator]
+    error = _CONFIDENCE * math.sqrt(sum(variances))
+    return difference - error, difference + error
+
+
+def budget_facts(spec: Spec, ask: AskAt, begin: datetime, end: datetime) -> Iterator[BudgetFacts]:
+    """Yield what was left of each error budget at both ends of an interval; those that are unknown are left out."""
+    for name in spec.slos:
+        query = matching(names.BUDGET_REMAINING, f'{names.SERVICE}="{spec.system.name}"', f'{names.SLO}="{name}"')
+        before, after = ask(query, begin), ask(query, end)
+        if before is not None and after is not None:
+            yield BudgetFacts(slo=name, before=before, after=after, query=query)
