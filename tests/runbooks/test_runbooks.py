@@ -137,7 +137,7 @@ def test_escalation_lists_the_levels_of_the_spec(pages):
 
 
 def test_a_spec_without_escalation_names_the_owning_team(flights):
-    assert "call on flight-operations" in runbook_pages(flights, signals(flights), "m")["feature-drift.md"]
+    assert "contact flight-operations" in runbook_pages(flights, signals(flights), "m")["feature-drift.md"]
 
 
 def test_text_of_the_spec_never_becomes_markup(hostile_pages):
