@@ -15,7 +15,7 @@ _SECRETS = (
         re.IGNORECASE,
     ),
 )
-"""What comes before a secret in an address, and the secret. A path drops the second slash of an address."""
+"""The text before a secret in an address, and the secret. A path drops the second slash of an address."""
 
 
 def without_secrets(text: str) -> str:

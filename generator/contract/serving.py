@@ -16,7 +16,7 @@ OPEN_LABELS = ("endpoint", "error_type", "framework", "gpu", "model_version")
 
 
 class TelemetryFailure(StrEnum):
-    """What the instrumentation of a serving application can fail at, without the application noticing."""
+    """Operations at which the instrumentation of a serving application can fail without the application noticing."""
 
     STORE = "store"
     READ = "read"

@@ -52,7 +52,7 @@ def kpi_figure(contract: Contract, kpi: Kpi, window: str) -> str:
 
 
 def event_count(contract: Contract, event: str, window: str) -> str:
-    """How many events there were within a window, or the sum of their amounts."""
+    """Return PromQL for the number of events within a window, or the sum of their amounts."""
     return f"{_over_instances(contract, event)}(increase({contract.event(event)}[{window}]))"
 
 

@@ -43,7 +43,7 @@ _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 @dataclass(frozen=True, slots=True)
 class FileKind:
-    """What messages call a file, and how they say it should look."""
+    """A kind of file: its name in messages, and how it should start."""
 
     name: str
     looks: str
