@@ -24,7 +24,7 @@ from mlvitals.commands.common import duration, http_url, load, spec_argument
 def drill(spec_path: Path, url: str, folder: Path | None, wait: timedelta) -> None:
     """Send an alert marked as a drill to everybody who hears of alerts; exit 1 unless all is heard and answered.
 
-    Tell people before: it pages. The alerts are taken back at the end.
+    Warn people first: it pages. The alerts are taken back at the end.
     """
     from mlvitals.incidents.drill.run import run_drill
     from mlvitals.incidents.drill.server import Alertmanager

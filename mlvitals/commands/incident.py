@@ -214,7 +214,7 @@ def _moment(given: datetime | None) -> datetime:
 
 
 def _actor(given: str | None) -> str:
-    """Return who runs the command: as told, else as git knows them, else the login."""
+    """Return who runs the command: as given, else as git knows them, else the login."""
     return given or _git_name() or os.environ.get("USER") or "unknown"
 
 

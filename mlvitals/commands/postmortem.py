@@ -28,9 +28,21 @@ _PATH = click.Path(path_type=Path, exists=True)
 @click.option("--silences", type=_FILE, metavar="FILE", help="Silences: the answer of Alertmanager's /api/v2/silences.")
 @click.option("--pagerduty", type=_FILE, metavar="FILE", help="An export of PagerDuty's log entries.")
 @click.option("--git", type=_PATH, multiple=True, metavar="PATH", help="Commits of this path, in its repository.")
-@click.option("--before", type=duration, default="1d", show_default=True, metavar="TIME", help="Begin so long before.")
 @click.option(
-    "--after", type=duration, default="2h", show_default=True, metavar="TIME", help="Go on so long afterwards."
+    "--before",
+    type=duration,
+    default="1d",
+    show_default=True,
+    metavar="TIME",
+    help="Start this long before the first entry.",
+)
+@click.option(
+    "--after",
+    type=duration,
+    default="2h",
+    show_default=True,
+    metavar="TIME",
+    help="Go on this long after the last resolution.",
 )
 @click.option("--step", type=duration, default="15s", show_default=True, metavar="TIME", help="Between samples.")
 @folder_option
@@ -48,7 +60,7 @@ def collect(
     step: timedelta,
     folder: Path,
 ) -> None:
-    """Collect what sources know of the incident into ID.evidence.json, beside what was collected before.
+    """Collect what sources know of the incident into ID.evidence.json, and keep what was collected before.
 
     A source that fails is named, and what the others know is kept; the exit code is then 1.
     """
@@ -147,7 +159,7 @@ def _analysis(name: str, folder: Path) -> "Analysis":
     type=click.FloatRange(min=1),
     default=1.0,
     metavar="FACTOR",
-    help="It was an exercise that ran so many times faster: give lengths of time as if it had not.",
+    help="It was an exercise that ran FACTOR times faster: give lengths of time as if it had not.",
 )
 @folder_option
 def postmortem(

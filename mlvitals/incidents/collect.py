@@ -30,7 +30,7 @@ _MOST_STEPS = 10_000
 
 
 class Sources(NamedTuple):
-    """What is asked. Whatever is empty is not."""
+    """The sources to ask. Empty ones are left out."""
 
     spec: "tuple[Spec, Path] | None" = None
     """A spec and its folder: its results database is asked."""
@@ -43,7 +43,7 @@ class Sources(NamedTuple):
 
 
 class Period(NamedTuple):
-    """From when to when, and how far samples of a Prometheus are apart."""
+    """The time to collect, and the step between samples of a Prometheus."""
 
     since: datetime
     until: datetime

@@ -1,6 +1,6 @@
-"""What was collected about an incident: events, what each window measured, and where all of it was asked for.
+"""Evidence collected about an incident: events, the measurements of each window, and the sources asked for them.
 
-It is kept beside the incident as `ID.evidence.json`, so that a post-mortem can be written again after Prometheus has
+It is kept next to the incident as `ID.evidence.json`, so that a post-mortem can be written again after Prometheus has
 forgotten, on any machine and without any server. Collecting again adds to it.
 """
 
@@ -41,7 +41,7 @@ class FeatureFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """The pipeline that delivers it, as the spec says."""
     psi: float | None = None
     noise: float | None = None
-    """What PSI exceeds once in 1000 windows by chance."""
+    """The value that PSI exceeds once in 1000 windows by chance."""
     severity: str = ""
     """The worst of drift and quality; empty where nothing is wrong."""
     status: str = ""
@@ -68,7 +68,7 @@ class SegmentFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WindowFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What one measured window says, as far as an incident needs it."""
+    """The results of one measured window, as far as an incident needs them."""
 
     start: Moment
     end: Moment
@@ -95,7 +95,7 @@ class WindowFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class KpiFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """A KPI over the incident, and over the same time a week before; None where there is no figure."""
+    """A KPI over the incident, and over the same time a week before; None where it has no value."""
 
     name: str
     title: str
@@ -108,7 +108,7 @@ class KpiFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BudgetFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What was left of an objective's error budget when the incident began and when it ended."""
+    """The rest of an objective's error budget at the start and at the end of the incident."""
 
     slo: str
     before: float

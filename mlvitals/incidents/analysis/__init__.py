@@ -1,1 +1,1 @@
-"""What the evidence says: when the fault began, how bad it is, what may have caused it, whom it reached. Pure."""
+"""Analysis of the evidence: the start of a fault, its severity, its likely causes and its impact. Pure."""

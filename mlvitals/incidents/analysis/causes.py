@@ -16,7 +16,7 @@ STALE_AFTER = timedelta(days=30)
 
 
 class Cause(StrEnum):
-    """What is wrong with a model, at the root."""
+    """Root causes of what is wrong with a model."""
 
     PIPELINE = "data pipeline change"
     SHIFT = "distribution shift"
@@ -61,7 +61,7 @@ def _hint(cause: Cause, facts: "_Facts") -> Hint:
 
 
 class _Facts:
-    """What several causes ask."""
+    """Facts that several causes ask for."""
 
     def __init__(self, fault: Fault | None, windows: Sequence[WindowFacts], timeline: Sequence[TimelineEntry]) -> None:
         self.fault = fault

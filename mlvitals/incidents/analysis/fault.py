@@ -1,4 +1,4 @@
-"""Which feature an incident is about, when its fault began, and whether it came at once or grew."""
+"""Which feature an incident is about, when its fault started, and whether it came at once or grew."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -14,7 +14,7 @@ _FEWEST = 4
 
 
 class Shape(StrEnum):
-    """How a statistic left its level."""
+    """The way in which a statistic left its level."""
 
     STEP = "step"
     SLOPE = "slope"
@@ -30,9 +30,9 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     windows: tuple[WindowFacts, ...]
     """From the first window beyond noise to the last that is not calm."""
     before: WindowFacts | None
-    """The last calm window before; None where the evidence begins later."""
+    """The last calm window before; None where the evidence starts later."""
     after: WindowFacts | None
-    """The first calm window afterwards; None where there is none yet."""
+    """The first calm window afterwards; None until there is one."""
 
     @property
     def worst(self) -> WindowFacts:
@@ -91,7 +91,7 @@ def _runs(name: str, measured: Sequence[WindowFacts]) -> list[list[int]]:
 
 
 def _up_to_peak(name: str, measured: Sequence[WindowFacts], run: Sequence[int]) -> int:
-    """How many windows there are up to the end of the run's plateau: its last window at 80 % of the peak or more."""
+    """Count the windows up to the end of the run's plateau: its last window at 80 % of the peak or more."""
     peak = max(measured[place].features[name].psi or 0.0 for place in run)
     return max(place for place in run if (measured[place].features[name].psi or 0.0) >= 0.8 * peak) + 1
 
@@ -125,7 +125,7 @@ def _part(name: str, run: Sequence[WindowFacts]) -> float | None:
 
 
 def _shape(values: Sequence[float]) -> Shape:
-    """Tell a step from a slope by the least squares of a level that jumps and of one that bends."""
+    """Distinguish a step from a slope by the least squares of a level that jumps and of one that bends."""
     if len(values) < _FEWEST:
         return Shape.UNKNOWN
     step = min(_jump_error(values, place) for place in range(1, len(values)))

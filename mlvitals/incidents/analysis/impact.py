@@ -18,7 +18,7 @@ class KpiChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Impact(msgspec.Struct, frozen=True, kw_only=True):
-    """What was affected. Counts are rounded to whole predictions."""
+    """Predictions, segments and KPIs that were affected. Counts are rounded to whole predictions."""
 
     predictions: int
     """Served while the fault lasted."""

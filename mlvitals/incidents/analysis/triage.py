@@ -16,7 +16,7 @@ _SYSTEM, _BUSINESS, _CRITICAL = "system", "business", "critical"
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):
-    """What the evidence proposes, and why."""
+    """The severity and type that the evidence proposes, and why."""
 
     severity: SevLevel
     type: IncidentType

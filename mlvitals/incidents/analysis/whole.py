@@ -14,7 +14,7 @@ from mlvitals.incidents.timeline.times import Times, times_of
 
 
 class Analysis(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of an incident, and what follows from it."""
+    """Everything known of an incident, and what follows from it."""
 
     incident: Incident
     evidence: IncidentEvidence

@@ -17,17 +17,17 @@ ALERT = "MLDrill"
 LABEL = "drill"
 _ROUTED = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
 _LIFE = timedelta(hours=1)
-"""How long the alert lasts where it cannot be taken back."""
+"""Lifetime of the alert where it cannot be taken back."""
 _POLL_SECONDS = 0.5
 
 
 class DrillServer(Protocol):
-    """What a drill needs of an Alertmanager."""
+    """The methods of an Alertmanager that a drill needs."""
 
     def send(
         self, alerts: Sequence[tuple[Mapping[str, str], Mapping[str, str]]], begun: datetime, ends: datetime
     ) -> None:
-        """Tell it of alerts."""
+        """Send it alerts."""
 
     def routed(self, **labels: str) -> dict[str, Routed]:
         """Where alerts go, by severity."""
@@ -37,7 +37,7 @@ class DrillServer(Protocol):
 
 
 class Heard(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the alert of one severity."""
+    """The fate of the alert of one severity."""
 
     severity: Severity
     expected: str
@@ -45,7 +45,7 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     receivers: tuple[str, ...]
     """Those that Alertmanager chose."""
     integrations: tuple[str, ...]
-    """How the receiver is reached, as the spec says."""
+    """The ways to reach the receiver, as the spec says."""
     muted_by: tuple[str, ...] = ()
     """Silences and alerts that keep it from being heard."""
 
@@ -140,7 +140,7 @@ def _integrations(spec: Spec, severity: Severity) -> Iterator[str]:
 
 
 def _since(before: Mapping[str, Sent], after: Mapping[str, Sent]) -> tuple[dict[str, int], dict[str, int]]:
-    """What was delivered, and what failed, between two looks at the counts."""
+    """Return the notifications delivered and failed between two readings of the counts, by integration."""
     none = Sent(0.0, 0.0)
     failed = {name: round(of.failed - before.get(name, none).failed) for name, of in after.items()}
     tried = {name: round(of.tried - before.get(name, none).tried) for name, of in after.items()}

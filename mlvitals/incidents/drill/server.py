@@ -45,7 +45,7 @@ class Alertmanager:
     def send(
         self, alerts: Sequence[tuple[Mapping[str, str], Mapping[str, str]]], begun: datetime, ends: datetime
     ) -> None:
-        """Tell it of alerts, given as labels and annotations, as Prometheus does."""
+        """Send it alerts, given as labels and annotations, as Prometheus does."""
         times = {"startsAt": begun.isoformat(), "endsAt": ends.isoformat()}
         body = [{"labels": dict(labels), "annotations": dict(texts), **times} for labels, texts in alerts]
         self._ask("/api/v2/alerts", json.dumps(body).encode())

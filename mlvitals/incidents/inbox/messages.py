@@ -39,13 +39,13 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
     links: tuple[Link, ...] = ()
     key: str = ""
-    """What further messages about the same incident carry as well."""
+    """The key that further messages about the same incident share."""
     sent: msgspec.Raw = msgspec.field(default=msgspec.Raw(b"{}"), name="body")
     """The body as JSON: taken to pieces it would be up to thirty times as large."""
 
     @property
     def body(self) -> dict[str, Any]:
-        """What was sent, taken to pieces."""
+        """The body that was sent, decoded."""
         return msgspec.json.decode(self.sent, type=dict[str, Any])
 
 

@@ -1,4 +1,4 @@
-"""What is still missing in a post-mortem: open questions, and action items that nobody will do by any date."""
+"""Finds what a post-mortem still lacks: answers to questions, and an owner and a date for each action item."""
 
 import re
 from collections.abc import Iterator, Sequence

@@ -95,7 +95,7 @@ class _Writer:
         return length(seconds * self._factor)
 
     def summary(self) -> str:
-        """What happened, to which feature, noticed by what, ended by what."""
+        """Write what happened, to which feature, what noticed it and what ended it."""
         return " ".join(self._summary())
 
     def _summary(self) -> Iterator[str]:
@@ -277,7 +277,7 @@ class _Writer:
         return bullets(lines) + "\n\n" + _cells(fault.feature, facts)
 
     def evidence(self) -> str:
-        """Who was asked for what, so that every figure can be looked up again."""
+        """List the sources asked and the queries, so that every number can be looked up again."""
         known = self._of.evidence
         rows = [
             (_plain(each.source), _code(each.query), str(each.found), _plain(each.problem) or "")

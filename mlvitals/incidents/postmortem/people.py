@@ -14,7 +14,7 @@ _SHORTEST = 3
 
 
 class People:
-    """How people of an incident are called in a text."""
+    """The names under which people of an incident appear in a text."""
 
     def __init__(self, incident: Incident, *, by_name: bool) -> None:
         self._by_name = by_name

@@ -1,4 +1,4 @@
-"""What is generated and what people wrote, in one file: a region between two comments is ours until somebody edits it.
+"""Generated text and text of people in one file: a region between two comments is ours until somebody edits it.
 
 A region's first comment holds the hash of what was generated into it. So a second run sees three things: what was
 generated then, what stands there now, and what would be generated now. Only a region that nobody edited is written again.

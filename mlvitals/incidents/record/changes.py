@@ -1,4 +1,4 @@
-"""What may be done to an incident: each change gives the entry to add, or refuses with a sentence. Pure."""
+"""Changes that an incident allows: each gives the entry to add, or refuses with a sentence. Pure."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from mlvitals.generator.errors import UserError
 from mlvitals.incidents.record.model import Closed, Entry, Incident, Reopened, Resolved, State
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
-"""How far ahead of ours another machine's clock may be."""
+"""The most by which another machine's clock may be ahead of ours."""
 _SLUG_CHARACTERS = 60
 
 
@@ -71,5 +71,5 @@ def new_id(title: str, moment: datetime, group_key: str = "") -> str:
 
 
 def group_mark(group_key: str) -> str:
-    """What stands in the id of every incident of a group, so that its file is found without opening the others."""
+    """Return the part of the id that all incidents of a group share: their files are found without opening the others."""
     return sha256(group_key.encode("utf-8", errors="surrogatepass")).hexdigest()[:10]

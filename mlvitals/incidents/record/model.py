@@ -23,7 +23,7 @@ LongText = Annotated[str, Meta(max_length=MAX_TEXT)]
 
 
 class SevLevel(StrEnum):
-    """How bad an incident is; 1 is the worst."""
+    """Severity of an incident; 1 is the worst."""
 
     SEV1 = "SEV-1"
     SEV2 = "SEV-2"
@@ -32,7 +32,7 @@ class SevLevel(StrEnum):
 
 
 class IncidentType(StrEnum):
-    """What is broken."""
+    """The part that is broken."""
 
     SYSTEM = "system"
     DATA = "data"
@@ -41,7 +41,7 @@ class IncidentType(StrEnum):
 
 
 class Action(StrEnum):
-    """What mitigates an incident of a model."""
+    """Actions that mitigate an incident of a model."""
 
     ROLLBACK = "rollback"
     FALLBACK = "feature-fallback"
@@ -52,7 +52,7 @@ class Action(StrEnum):
 
 
 class State(StrEnum):
-    """How far an incident is."""
+    """Stages of an incident, from open to closed."""
 
     OPEN = "open"
     MITIGATED = "mitigated"
@@ -119,7 +119,7 @@ class Assigned(_Entry, tag="assigned", frozen=True, kw_only=True):
 
 
 class Classified(_Entry, tag="classified", frozen=True, kw_only=True):
-    """How bad a person says it is, and what is broken."""
+    """The severity and type that a person gives it."""
 
     severity: SevLevel
     type: IncidentType | None = None
@@ -178,7 +178,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def state(self) -> State:
-        """How far it is."""
+        """The stage that its entries have reached."""
         state = State.OPEN
         for entry in self.in_order:
             if isinstance(entry, Closed):
@@ -193,17 +193,17 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def classified(self) -> Classified | None:
-        """What a person said last of how bad it is."""
+        """The last classification by a person."""
         return self._last(Classified)
 
     @property
     def severity(self) -> SevLevel | None:
-        """How bad it is; None until a person has said so."""
+        """Its severity; None until a person has given one."""
         return self.classified.severity if self.classified else None
 
     @property
     def incident_type(self) -> IncidentType | None:
-        """What is broken; None until a person has said so."""
+        """Its type; None until a person has given one."""
         return next((entry.type for entry in reversed(self._all(Classified)) if entry.type), None)
 
     @property
@@ -248,7 +248,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 def text_of(entry: Entry) -> str:
-    """What an entry says, in words that need no label before them."""
+    """Write an entry in words that need no label before them."""
     return " ".join(filter(None, _words(entry)))
 
 

@@ -64,7 +64,7 @@ class Incidents:
         """Read one incident.
 
         Raises:
-            IncidentError: there is none of this id, or its file is broken; the message says where.
+            IncidentError: no incident has this id, or its file is broken; the message says where.
         """
         return _read(self._path(name)).incident
 
@@ -175,7 +175,7 @@ def _refuse_conflict(raw: bytes, file: str) -> None:
 
 
 def _located(document: Document, error: msgspec.ValidationError) -> str:
-    """What is wrong, at its place in the file."""
+    """Render an error at its place in the file."""
     message = str(error)
     place = _PLACE.search(message)
     path = _key_path(place[1]) if place else ()

@@ -77,7 +77,7 @@ def incident_keeper(folder: Path) -> Callable[[Message], object]:
 
 
 def record_webhook(incidents: Incidents, body: Mapping[str, Any], now: datetime) -> Incident | None:
-    """Open, extend or resolve the incident of the group that Alertmanager tells of; None where there is nothing to do.
+    """Open, extend or resolve the incident of the group that Alertmanager reports; None where there is nothing to do.
 
     The same message twice changes nothing. A body that is none of Alertmanager's, and the watchdog's heartbeat, concern
     no incident.
@@ -97,7 +97,7 @@ def record_webhook(incidents: Incidents, body: Mapping[str, Any], now: datetime)
 
 
 def is_about_alerts(body: Mapping[str, Any]) -> bool:
-    """True if a body is Alertmanager's and tells of more than the watchdog's heartbeat."""
+    """True if a body is Alertmanager's and reports more than the watchdog's heartbeat."""
     return _group(body) is not None
 
 

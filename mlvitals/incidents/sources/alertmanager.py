@@ -1,4 +1,4 @@
-"""What Alertmanager did: its event log (0.33 and newer, feature `event-recorder`), and its silences.
+"""Reads what Alertmanager did: its event log (0.33 and newer, feature `event-recorder`), and its silences.
 
 The log is JSON lines of protobuf: names in lower camel case, 64-bit numbers as text, zero values left out, and its members
 may be called otherwise in a later version. So everything is looked up with care, and what is unknown is skipped.
@@ -36,7 +36,7 @@ def event_log_events(lines: Iterable[str], origin: str) -> tuple[list[TimelineEv
 
 
 class _Notice(NamedTuple):
-    """What one flush of a group told a receiver of an alert, the same at every peer and through every integration."""
+    """A notification of an alert to a receiver by one flush of a group, the same at every peer and integration."""
 
     subject: str
     group: str
@@ -86,7 +86,7 @@ class _Log:
         self._live(EventKind.ENDED, content, _alert(content).get("endsAt") or at.isoformat())
 
     def _live(self, kind: EventKind, content: dict[str, Any], moment: str | None) -> None:
-        """Note when an alert began or ended, once for each start of it."""
+        """Record when an alert started or ended, once for each start of it."""
         subject = self._subject(content)
         if subject and moment:
             key = (kind, subject, _alert(content).get("startsAt", ""))
@@ -123,7 +123,7 @@ class _Log:
     # -------------------------------------------------------- giving
 
     def events(self) -> list[TimelineEvent]:
-        """What the lines taken so far tell."""
+        """Return the events of the lines taken so far."""
         return [*self._life_events(), *self._notice_events(), *self._muted_events()]
 
     def _life_events(self) -> Iterator[TimelineEvent]:
@@ -164,7 +164,7 @@ class _Log:
 
 
 def silence_events(silences: Iterable[Mapping[str, Any]], origin: str) -> Iterator[TimelineEvent]:
-    """Yield when each silence began and ended, from what Alertmanager's /api/v2/silences answers.
+    """Yield the start of each silence, with its end, from what Alertmanager's /api/v2/silences answers.
 
     Raises:
         KeyError, ValueError, TypeError: it is no list of silences.
@@ -202,7 +202,7 @@ def _alert(content: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _hash(alert: object) -> str:
-    """What names the alert within the log: 64 bits, as text, and a number where a program rewrote the log."""
+    """Return the alert's name within the log: 64 bits, as text, and a number where a program rewrote the log."""
     if not isinstance(alert, dict):
         return ""
     details = alert.get("details")

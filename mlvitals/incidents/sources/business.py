@@ -1,4 +1,4 @@
-"""What an incident cost: KPIs against the week before, and error budgets spent, asked of Prometheus."""
+"""The cost of an incident: KPIs compared with the week before, and error budgets spent, asked of Prometheus."""
 
 import math
 from collections.abc import Callable, Iterator

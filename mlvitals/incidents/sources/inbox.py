@@ -1,4 +1,4 @@
-"""What arrived in the inbox of `mlvitals inbox`: the notifications that people really got."""
+"""Reads the inbox of `mlvitals inbox`: the notifications that people really got."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""What people did in PagerDuty: an export of an incident's log entries (`GET /incidents/ID/log_entries`)."""
+"""Reads what people did in PagerDuty: an export of an incident's log entries (`GET /incidents/ID/log_entries`)."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ _KINDS = {
     "annotate_log_entry": EventKind.NOTE,
     "resolve_log_entry": EventKind.NOTE,
 }
-"""An assignment there is automatic more often than not, and a resolution follows Alertmanager's: both are only told."""
+"""An assignment there is automatic more often than not, and a resolution follows Alertmanager's: both are only notes."""
 
 
 def pagerduty_events(export: Mapping[str, Any], origin: str) -> Iterator[TimelineEvent]:

@@ -1,4 +1,4 @@
-"""What Prometheus remembers of a system's alerts: when each was pending and firing, and when nothing was evaluated."""
+"""The history of a system's alerts in Prometheus: when each was pending and firing, and when nothing was evaluated."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ def prometheus_events(system: str, ask: AskRange, step: float) -> list[TimelineE
     """Return when alerts were pending, fired and ended.
 
     While no alert at all has samples, not even the watchdog that always fires, nothing was evaluated: that is a gap in
-    monitoring, and not the end of an alert. Where the watchdog is not evaluated at all, gaps cannot be told from ends.
+    monitoring, and not the end of an alert. Where the watchdog is not evaluated at all, gaps cannot be distinguished from ends.
     """
     states, since = prometheus_queries(system)
     answered = [(labels, [time for time, _ in samples]) for labels, samples in ask(states)]

@@ -32,7 +32,7 @@ _KINDS: dict[type[Entry], EventKind] = {
 
 
 def record_events(incident: Incident) -> Iterator[TimelineEvent]:
-    """Yield an event for each entry, and for each alert the moment it began to fire or was over."""
+    """Yield an event for each entry, and for each alert the moment it started to fire or was over."""
     origin = f"{incident.id}.yaml"
     fired = {(entry.fingerprint, entry.starts_at): entry for entry in incident.alerts}
     for entry in incident.in_order:

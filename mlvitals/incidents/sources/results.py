@@ -1,4 +1,4 @@
-"""What the results database knows: changes, and of each window how far each feature was from the reference."""
+"""Reads the results database: changes, and how far each feature was from the reference in each window."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing

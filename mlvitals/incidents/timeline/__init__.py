@@ -1,1 +1,1 @@
-"""What happened and when: events of many sources as one timeline, and the times it took."""
+"""The timeline of an incident: events of many sources in one order, and the times it took."""

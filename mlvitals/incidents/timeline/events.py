@@ -26,7 +26,7 @@ class EventSource(StrEnum):
 
 
 class EventKind(StrEnum):
-    """What happened; of one moment, events are read in this order."""
+    """Kinds of events; those of one moment are read in this order."""
 
     COMMIT = "commit"
     PIPELINE = "pipeline change"
@@ -65,7 +65,7 @@ class TimelineEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     kind: EventKind
     source: EventSource
     subject: str
-    """What it is about, in the same words from every source: an alert, a feature, a pipeline."""
+    """The alert, feature or pipeline it is about, in the same words from every source."""
     text: str
     actor: str = ""
     origin: str = ""
@@ -144,7 +144,7 @@ _CONSTANT = frozenset(
     }
     | {"instance", "job", "cluster", "prometheus", "prometheus_replica", "replica", "feature_source", "threshold"}
 )
-"""Labels that do not tell one alert of a system from another, or that only some sources see."""
+"""Labels that do not distinguish one alert of a system from another, or that only some sources see."""
 _SLOTH = "sloth_"
 """Labels that repeat others in the words of another tool."""
 _QUIET = "none"

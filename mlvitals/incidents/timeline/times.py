@@ -1,4 +1,4 @@
-"""How long an incident took, from its start to its end, with the definition of each time. Pure."""
+"""Durations of an incident, from its start to its end, with the definition of each. Pure."""
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
@@ -13,7 +13,7 @@ DEFINITIONS = {
     "mitigate": "from the start of the fault to the last mitigation before the resolution",
     "resolve": "from the start of the fault to the last resolution",
 }
-"""What is counted, by the name of the time."""
+"""Definitions of the times, by their names."""
 
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
@@ -31,7 +31,7 @@ def length(seconds: float) -> str:
 
 
 class FaultStart(msgspec.Struct, frozen=True, kw_only=True):
-    """When the fault began, as far as data can tell."""
+    """The start of the fault, as far as data shows it."""
 
     at: datetime
     """The best estimate; it lies from `earliest` to `latest`."""
