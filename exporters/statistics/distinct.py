@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaln, lambertw
 
 from mlvitals.exporters.reading.columns import Counts
-from mlvitals.exporters.statistics.noise import TAIL, balance_reach, reach
+from mlvitals.exporters.statistics.noise import TAIL, reach
 
 CAPACITY = 1024
 """Hashes kept. Up to here the count is exact, beyond it about 1 / sqrt(CAPACITY), 3 %, is its standard error."""
@@ -150,18 +150,16 @@ def level_change(levels: LevelSamples, tail: float = TAIL) -> LevelChange | None
     size, rows = int(levels.reference.sum()), int(levels.window.sum()) + levels.new_rows
     if rows > size and (levels.reference == 1).any():
         return None
-    met, smaller, larger = int(np.count_nonzero(levels.reference)), min(size, rows), max(size, rows)
-    more, fewer = _jumps(levels.pooled, smaller, larger)
+    variance = _difference_variance(levels.pooled, min(size, rows), max(size, rows))
     if levels.new_levels >= CAPACITY:  # then it is an estimate
-        more, fewer = (jumps + levels.new_levels**2 / CAPACITY for jumps in (more, fewer))
+        variance += levels.new_levels**2 / CAPACITY
+    noise = reach(variance, 1.0, tail)
     if rows <= size:
-        unit = expected = rarefied(_abundances(levels.reference), rows)
-        change = levels.distinct / expected - 1
-    else:
-        unit, change = met, rarefied(levels.whole_window, size) / met - 1
-        expected, more, fewer = levels.distinct / (1 + change), fewer, more
-    noise = balance_reach(more, fewer, tail) if change > 0 else balance_reach(fewer, more, tail)
-    return LevelChange(expected, change, noise / unit)
+        expected = rarefied(_abundances(levels.reference), rows)
+        return LevelChange(expected, levels.distinct / expected - 1, noise / expected)
+    met = int(np.count_nonzero(levels.reference))
+    change = rarefied(levels.whole_window, size) / met - 1
+    return LevelChange(levels.distinct / (1 + change), change, noise / met)
 
 
 def rarefied(levels: Abundances, rows: int) -> float:
@@ -179,14 +177,13 @@ def rarefied(levels: Abundances, rows: int) -> float:
     return levels.sum(1 - np.where(possible, np.exp(np.minimum(logarithms, 0.0)), 0.0))
 
 
-def _jumps(pooled: Abundances, rows: int, size: int) -> tuple[float, float]:
-    """Return by how many levels a sample gains and loses against a larger one that is rarefied to its size.
+def _difference_variance(pooled: Abundances, rows: int, size: int) -> float:
+    """Return the variance of the difference in levels of a sample and a larger one that is rarefied to its size.
 
-    Both are variances of unit jumps. A level's rows are shared out by tosses of a coin, f = n / (N + n), on condition
-    that the tosses of all levels sum to n. Of the contribution D = [n_i > 0] - 1 + (1 - n/N)^N_i of a level the mean is
-    0. It is below 0 where the sample lacks the level, and its squares there and elsewhere have the means
-    (1 - f)^T (1 - (1 - n/N)^T)^2 and (1 - 2f + f n/N)^T - (1 - f)^T (1 - n/N)^2T. The condition takes away the square
-    of Cov(D, n_i) = T f (1 - f)^(T - 1), summed over levels, over the variance of the sum of tosses.
+    A level's rows are shared out by tosses of a coin, f = n / (N + n), on condition that the tosses of all levels sum
+    to n. Of the contribution D = [n_i > 0] - 1 + (1 - n/N)^N_i of a level the mean is 0, and
+    E D^2 = (1 - f)^T (1 - 2 (1 - n/N)^T) + (1 - 2f + f n/N)^T; the condition takes away the square of
+    Cov(D, n_i) = T f (1 - f)^(T - 1), summed over levels, over the variance of the sum of tosses.
 
     Args:
         pooled: levels of both samples.
@@ -194,13 +191,10 @@ def _jumps(pooled: Abundances, rows: int, size: int) -> tuple[float, float]:
         size: of the larger sample, N.
     """
     share, ratio = rows / (rows + size), rows / size
-    absent, found = (1 - share) ** pooled.rows, (1 - ratio) ** pooled.rows
-    fewer = pooled.sum(absent * (1 - found) ** 2)
-    more = pooled.sum(np.maximum((1 - 2 * share + share * ratio) ** pooled.rows - absent * found**2, 0.0))
+    absent = (1 - share) ** pooled.rows
+    squares = absent * (1 - 2 * (1 - ratio) ** pooled.rows) + (1 - 2 * share + share * ratio) ** pooled.rows
     together = pooled.sum(pooled.rows * absent) * share / (1 - share)
-    taken = together**2 / (pooled.sum(pooled.rows) * share * (1 - share))
-    left = max(0.0, 1 - taken / (more + fewer)) if more + fewer else 0.0
-    return more * left, fewer * left
+    return max(0.0, pooled.sum(squares) - together**2 / (pooled.sum(pooled.rows) * share * (1 - share)))
 
 
 def new_row_noise(levels: LevelSamples, tail: float = TAIL) -> float:

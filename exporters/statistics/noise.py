@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtrik, chndtr, gammaln, ndtri, pdtrik
+from scipy.special import bdtrik, gammaln, ndtri, pdtrik
 
 from mlvitals.exporters.statistics.distances import NOISE
 from mlvitals.exporters.statistics.moments import Moments
@@ -48,29 +48,6 @@ def reach(variance: float, jump: float, tail: float = TAIL) -> float:
 def _poisson_quantile(mean: float, tail: float) -> int:
     """Return the smallest number that a Poisson law exceeds with probability `tail` at most."""
     return 0 if mean <= -log1p(-tail) else ceil(float(pdtrik(1 - tail, mean)))
-
-
-def balance_reach(up: float, down: float, tail: float = TAIL) -> float:
-    """Return how far above its mean a sum of unit jumps to both sides goes with probability `tail` at most.
-
-    The sum is the difference of two Poisson numbers (Skellam 1946). Half a jump is added, as in `reach`.
-
-    Args:
-        up: expected number of jumps upwards.
-        down: and downwards.
-        tail: the probability.
-    """
-    mean, variance = up - down, up + down
-    if variance > _MANY_JUMPS:  # Cornish and Fisher 1938, to the skewness
-        normal = float(ndtri(1 - tail))
-        return normal * sqrt(variance) + (normal * normal - 1) / 6 * mean / variance + 0.5
-    sums = np.arange(floor(mean - _FARTHEST) - 1, ceil(mean + _FARTHEST * (sqrt(variance) + 1)) + 1)
-    exceeded = np.where(
-        sums < 0,
-        1 - chndtr(2 * down, np.maximum(-2.0 * sums, 2.0), 2 * up),
-        chndtr(2 * up, np.maximum(2.0 * sums + 2, 2.0), 2 * down),
-    )
-    return float(sums[np.argmax(exceeded <= tail)] + 0.5 - mean)
 
 
 def mean_noise(reference: Moments, window: Moments, tail: float = TAIL) -> float:
