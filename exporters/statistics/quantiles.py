@@ -32,7 +32,7 @@ def median_of(
     reference_size: int | None = None,
     comparisons: int = 1,
 ) -> Median:
-    """The median of counted values.
+    """Return the median of counted values.
 
     The rank of the population's median in a sample of n is n/2 within `two_sided` times sqrt(n)/2, whatever the
     distribution; a reference of m values widens that by sqrt(1 + n/m).
@@ -62,7 +62,7 @@ def median_of(
 def quantiles_of(
     counts: Counts, cells: NumericCells, minimum: float, maximum: float, shares: Sequence[float]
 ) -> list[float]:
-    """The values below which shares of the counted values lie, each interpolated within its fine interval.
+    """Return the values below which shares of the counted values lie, each interpolated within its fine interval.
 
     The other arguments are those of `median_of`; a share lies above 0 and below 1.
     """
