@@ -25,19 +25,19 @@ T = TypeVar("T")
 
 
 class LogSection(Protocol):
-    """What a spec says of a log."""
+    """The spec's description of a log."""
 
     @property
     def path(self) -> str:
-        """A file, a folder, or the URL of either or of a database."""
+        """Return a file, a folder, or the URL of either or of a database."""
 
     @property
     def format(self) -> LogFormat:
-        """How rows are written."""
+        """The format in which rows are written."""
 
     @property
     def timestamp(self) -> str:
-        """The column that says when a row was made."""
+        """Return the column that says when a row was made."""
 
     @property
     def table(self) -> str | None:
@@ -129,7 +129,7 @@ class Log:
         self._tree: Tree | None = None
 
     def files(self, window: Window | None) -> Iterator[LogPart]:
-        """The files, or the table, that may hold rows of the window.
+        """Return the files, or the table, that may hold rows of the window.
 
         Raises:
             LogError: there is no log at its path, or it cannot be opened at all.
