@@ -37,7 +37,7 @@ from mlvitals.generator.spec.model import Spec
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a run left: a page worth publishing even where it could not be kept, and what failed."""
+    """The result of a run: a page worth publishing even where it could not be kept, and what failed."""
 
     page: bytes | None
     """The families of a window, as `exposition.packed` gives them; None where nothing was measured."""
@@ -144,18 +144,18 @@ def _start() -> subprocess.Popen[bytes]:
 
 
 class _Task(msgspec.Struct, frozen=True, kw_only=True):
-    """What a process of its own is told."""
+    """The task sent to a process of its own."""
 
     spec: Spec
     base_dir: str
     window: Window
     measured_at: datetime
     known: msgspec.Raw
-    """What is known of the log's files, which only measuring processes look into."""
+    """The facts known of the log's files, which only measuring processes look into."""
 
 
 class _Answer(msgspec.Struct, frozen=True):
-    """What it leaves."""
+    """The answer of a process to its task."""
 
     run: Run
     known: msgspec.Raw
