@@ -15,7 +15,7 @@ LONGEST = 200
 
 
 class LabelValues:
-    """The values of one label that have series of their own. What the application is asked may not add to them for ever.
+    """The values of one label that have series of their own. What the application is asked cannot add to them for ever.
 
     Args:
         named: the values that the spec names.

@@ -36,7 +36,7 @@ class _ByLabel(dict[str, _T]):
         return self.of(self._values.admit(label))
 
     def of(self, value: str) -> _T:
-        """The places for a value that is admitted."""
+        """Return the places for a value that is admitted."""
         if value not in self:
             self[value] = self._make(value)
         return self[value]
@@ -53,7 +53,7 @@ class VersionPlaces:
 
 
 class ServingPlaces:
-    """Where the numbers of the serving families are in a tally; what is known beforehand begins at 0."""
+    """The places of the serving families' numbers in a tally; what is known beforehand starts at 0."""
 
     def __init__(self, spec: Spec, contract: Contract, tally: Tally) -> None:
         self._serving = spec.serving
@@ -110,7 +110,7 @@ class ServingPlaces:
 
 
 def series_of(family: Family, *labels: str) -> Series:
-    """The series of a family with label values; the buckets of a histogram end with the one without bound."""
+    """Return the series of a family with label values; the buckets of a histogram end with the one without bound."""
     width = {MetricType.COUNTER: 1, MetricType.GAUGE: 2, MetricType.HISTOGRAM: len(family.buckets) + 2}[family.type]
     return Series(family.name, labels, family.type, width)
 
