@@ -1,6 +1,6 @@
-"""What is wrong with features, scores and columns, by the policies that the generated rules alert by.
+"""Findings on features, scores and columns, by the policies that the generated rules alert by.
 
-KS and JS confirm what PSI finds: they make a feature's severity, as the levels of their policies say, and raise no alert.
+KS and JS confirm what PSI finds: they affect a feature's severity, by the levels of their policies, and raise no alert.
 """
 
 from collections import Counter
