@@ -149,7 +149,7 @@ class Listener:
 
     @property
     def url(self) -> str:
-        """Where it answers; the port that was given out where port 0 was asked for."""
+        """Return its address, with the port that was given out if port 0 was asked for."""
         host, port = self._socket.getsockname()[:2]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -228,7 +228,7 @@ class Listener:
             await asyncio.wait(self._open, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
 
     def _end_slowest(self) -> float | None:
-        """Hang up on the client that was waited for longest, or say for how long it is still; None: for nobody."""
+        """Hang up on the client waited for longest, or return the seconds it still has; None if none is waited for."""
         for task, since in self._waited_for.items():
             left = since + self._limits.patience - monotonic()
             if left <= 0:

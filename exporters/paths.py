@@ -1,4 +1,4 @@
-"""Where the paths of a spec lead: a relative one starts at the spec's folder, a URL leads to its own file system."""
+"""The paths of a spec: a relative one starts at the spec's folder, a URL leads to its own file system."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Which windows are due: they end at whole multiples of the step since 1970 UTC, so that every process agrees."""
+"""The windows that are due: they end at whole multiples of the step since 1970 UTC, so that every process agrees."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta

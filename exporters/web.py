@@ -88,14 +88,14 @@ class _TimedReader(io.RawIOBase):
 
 
 class _TimedSocket:
-    """As much of a connection as an answer is read from."""
+    """The part of a connection that an answer is read from."""
 
     def __init__(self, connection: socket.socket, deadline: _Deadline) -> None:
         self._connection = connection
         self._deadline = deadline
 
     def makefile(self, *_: Any) -> io.BufferedReader:
-        """Return the stream of what is received."""
+        """Return a reader of what the connection receives."""
         return io.BufferedReader(_TimedReader(self._connection, self._deadline))
 
 

@@ -48,7 +48,7 @@ def backfill(
     history: History | None,
     results: ResultsStore | None,
 ) -> Iterator[WindowReport]:
-    """Measure windows, oldest first, and keep each where it is wanted before giving its report.
+    """Measure windows, oldest first, and keep each where it is wanted before yielding its report.
 
     Args:
         spec: the system's spec.

@@ -142,7 +142,7 @@ class Exporter:
             stop.wait(pause.total_seconds())
 
     def refresh_freshness(self, source: str) -> None:
-        """Look how old a source's newest data is."""
+        """Look up how old a source's newest data is."""
         before = self._freshness.get(source)
         reading = newest(self._spec.sources[source], self._base_dir)
         self._freshness[source] = reading
@@ -296,7 +296,7 @@ def _report_to(log: JsonLog) -> Report:
 
 
 def _look_at(server: PageServer, log: JsonLog) -> None:
-    """Say in the log that nobody can be answered: where no page comes, the log is all that is left to say so."""
+    """Report in the log that no page is answered: where none comes, the log is all that is left to say so."""
     if not server.is_answering("/healthz"):
         log("http_silent", level=Level.ERROR, problem="the process's own pages are not answered")
 

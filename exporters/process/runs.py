@@ -46,7 +46,7 @@ class Run:
     differences: tuple[str, ...] = ()
     """Columns in which the log and the reference differ, with how."""
     page_end: datetime | None = None
-    """When the page's window ended: the one that was run, or a newer one that says something else now."""
+    """The end of the page's window: the one that was run, or a newer one that says something else now."""
 
 
 Runner: TypeAlias = Callable[[Window, datetime], Run]
@@ -91,7 +91,7 @@ def run_here(
 
 
 class RunsApart:
-    """As `run_here`, each in a process of its own; one that is killed is a run that failed.
+    """Runs as `run_here`, each in a process of its own; one that is killed is a run that failed.
 
     The next process is started ahead and waits for its window: to load what it needs takes longer than to measure most.
     Where the system has no room for one that waits, it is started when its window comes. What a process learnt of the

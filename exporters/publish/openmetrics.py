@@ -78,7 +78,7 @@ class History:
         self._database.execute("COMMIT")
 
     def write(self, file: BinaryIO, until: datetime) -> int:
-        """Write everything, the last moment's values up to `until`; gives the number of samples written."""
+        """Write everything, the last moment's values up to `until`; return the number of samples written."""
         times = [self._times(index, until) for index in range(len(self._moments))]
         count, waiting, size = 0, [], 0
         for line, samples in self._lines(times):
@@ -92,7 +92,7 @@ class History:
         return count
 
     def _lines(self, times: "list[_Times]") -> Iterator[tuple[str, int]]:
-        """Pieces of the text, each with the number of samples in it."""
+        """Yield pieces of the text, each with the number of samples in it."""
         for name, family in self._families.items():
             rows = self._database.execute(
                 "SELECT labels, moment, value FROM sample WHERE family = ? ORDER BY labels, moment", (name,)

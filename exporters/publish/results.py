@@ -164,7 +164,7 @@ class ResultsStore:
             connection.execute(insert(drift_durations), _key(report) | {"seconds": seconds})
 
     def count_step(self, system: str, step: Window, amounts: Amounts) -> dict[str, Counted]:
-        """Add what was counted in a step to the running totals of its counters, once, and give their totals."""
+        """Add what was counted in a step to the running totals of its counters, once, and return their totals."""
         with self._transaction() as connection:
             return {name: count_step(connection, system, name, step, amount) for name, amount in amounts.items()}
 
@@ -261,7 +261,7 @@ class ResultsStore:
             return tuple(Change(ChangeKind(kind), *rest) for kind, *rest in connection.execute(query))
 
     def forget_before(self, system: str, moment: datetime) -> int:
-        """Drop what is known of windows that ended before `moment`; gives the number of windows dropped.
+        """Drop what is known of windows that ended before `moment`; return the number of windows dropped.
 
         What was counted of business events before stays in their running totals.
         """

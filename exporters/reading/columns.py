@@ -117,7 +117,7 @@ def comparable(column: Column, kind: FeatureType) -> Chunk:
 
 
 def epoch_microseconds(times: Column) -> pa.ChunkedArray[Any]:
-    """Times as microseconds since 1970 in UTC, null where missing.
+    """Return times as microseconds since 1970 in UTC, null where missing.
 
     Raises:
         ColumnTypeError: the column holds no times.
@@ -187,7 +187,7 @@ def _ages(block: Chunk, at: Chunk | None) -> NDArray[np.float64]:
 
 
 def _microseconds(times: Any) -> Chunk:
-    """Times since 1970 in UTC; a time without zone is UTC."""
+    """Return times since 1970 in UTC; a time without zone is UTC."""
     if pa.types.is_null(times.type):
         return pa.nulls(len(times), pa.int64())
     if not _is_time(times.type):
@@ -245,7 +245,7 @@ def _mismatch(kind: FeatureType, found: str) -> ColumnTypeError:
 
 
 def _is_number(kind: pa.DataType) -> bool:
-    """Half precision is left out: its rounding would move values across the edges of a wider reference."""
+    """True for numbers other than half precision, whose rounding would move values across the edges of a reference."""
     types = pa.types
     return any(
         suits(kind)

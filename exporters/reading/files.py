@@ -164,7 +164,7 @@ def _listing(filesystem: pafs.FileSystem, root: str) -> Listing:
 
 
 def _by_names(objects: Iterable[pafs.FileInfo], root: str) -> Listing:
-    """Folders as the names of objects imply them.
+    """Return a function that lists folders as the names of objects imply them.
 
     Arrow lists a folder of Google's store only where an empty object marks it, which most writers do not make: a single
     list of all objects shows every folder.

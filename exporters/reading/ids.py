@@ -42,7 +42,7 @@ def hash_rows(first_row: int, count: int) -> Hashes:
 
 
 def _hash_texts(texts: object) -> Hashes:
-    """Texts, eight bytes at a time; rows leave as their text ends."""
+    """Hash texts, eight bytes at a time; rows leave as their text ends."""
     offsets, data = _bytes_of(texts)
     lengths = np.diff(offsets)
     hashes = _mixed(lengths.astype(np.uint64) ^ _GOLDEN)

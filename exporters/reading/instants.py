@@ -29,7 +29,7 @@ class InstantError(ValueError):
 
 
 def instant(value: object) -> datetime:
-    """One point in time as an aware datetime in UTC.
+    """Return one point in time as an aware datetime in UTC.
 
     Raises:
         InstantError: `value` is no point in time.

@@ -41,11 +41,11 @@ class LogSection(Protocol):
 
     @property
     def table(self) -> str | None:
-        """Of a database, the table."""
+        """The table, of a database."""
 
     @property
     def password_file(self) -> str | None:
-        """Of a database, where its password is."""
+        """The file that holds the password, of a database."""
 
 
 class Place(NamedTuple):
@@ -161,7 +161,7 @@ class Log:
                 task.close()
 
     def _serve(self, readers: Sequence[Reader]) -> None:
-        """One pass over the files that at least one reader asks for. What fails fails for its reader alone."""
+        """Pass once over the files that at least one reader asks for. What fails fails for its reader alone."""
         keeps = {reader: self._keep_for(reader.window) for reader in readers}
         asking = [keep for reader, keep in keeps.items() if not reader.patient]
         try:

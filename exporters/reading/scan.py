@@ -92,7 +92,7 @@ class Batch(NamedTuple):
 
 
 class Extent(msgspec.Struct, frozen=True, array_like=True):
-    """Which times the rows of a file have, in microseconds since 1970, and how many have none."""
+    """The times of a file's rows, in microseconds since 1970, and how many rows have none."""
 
     first: int | None = None
     last: int | None = None
@@ -131,13 +131,13 @@ class OpenFile:
             self._schema = self._fragment.physical_schema
         self.names = frozenset(self._schema.names)
         self.extent: Extent | None = None
-        """Which times its rows have, where that is known before any is read."""
+        """The times of its rows, where they are known before any is read."""
         if isinstance(self._fragment, ds.ParquetFileFragment):
             self.extent = _extent_by_statistics(self._fragment.metadata, timestamp)
 
     @property
     def malformed(self) -> int:
-        """Lines of CSV left out by the scans so far, each counted once."""
+        """Return the number of lines of CSV left out by the scans so far, each counted once."""
         return len(self._malformed)
 
     @property
@@ -195,7 +195,7 @@ class OpenFile:
         return FILE_FORMATS[self.format]().make_fragment(handle)
 
     def _leave_out(self, row: pa_csv.InvalidRow) -> Literal["skip"]:
-        """Note a line of CSV that does not fit.
+        """Record a line of CSV that does not fit.
 
         Arrow reads the first block of a file once for each look at its columns and again for its rows: what is said of
         a line more than once has the same number.
@@ -221,7 +221,7 @@ class OpenFile:
     def _row_groups(
         self, fragment: ds.ParquetFileFragment, schema: pa.Schema, wanted: list[str], window: Window | None, rows: int
     ) -> Iterator[pa.RecordBatch]:
-        """Row groups that may hold rows of the window, streamed: a scanner would hold the whole row group in memory."""
+        """Yield row groups that may hold rows of the window, streamed: a scanner would hold a whole one in memory."""
         if self.extent is not None and not self.extent.timeless and not self.extent.may_hold(window):
             return
         likely = None if window is None else may_be_within(self.timestamp, schema.field(self.timestamp).type, window)

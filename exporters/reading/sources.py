@@ -138,11 +138,11 @@ class ClosedPart(LogPart):
         self._error = BrokenFileError(folder.problem.problem)
 
     def column_names(self) -> frozenset[str]:
-        """None at all."""
+        """Raise the error of the folder."""
         raise self._error
 
     def chunks(self, columns: Columns) -> Iterator[Chunk]:
-        """None at all."""
+        """Raise the error of the folder."""
         raise self._error
 
     def deliver(self, readers: Sequence[Reader]) -> None:
@@ -166,7 +166,7 @@ class LogTable(LogPart):
         return sql_log.column_names(self._table)
 
     def chunks(self, columns: Columns) -> Iterator[Chunk]:
-        """As of a file, in one consistent read."""
+        """Return chunks as of a file, in one consistent read."""
         return self._chunks(columns, self._window)
 
     def deliver(self, readers: Sequence[Reader]) -> None:
@@ -325,7 +325,7 @@ class _Scan:
 
     @property
     def malformed(self) -> int:
-        """Lines left out."""
+        """Return the number of lines left out."""
         return self.opened.malformed
 
 
@@ -387,7 +387,7 @@ class _Visit:
 
 
 def _groups(readers: Sequence[Reader], file_format: LogFormat) -> list[list[Reader]]:
-    """Readers that share a scan: of text those that read each column alike, of other formats none.
+    """Group readers that share a scan: of text those that read each column alike, of other formats none.
 
     There each column is decoded by itself, and a column or a row group that is damaged concerns only who wants it.
     """

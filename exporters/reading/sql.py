@@ -130,7 +130,7 @@ def _may_be_within(
 def _text_may_be_within(
     time: ColumnElement[Any], start: datetime, end: datetime, connection: Connection
 ) -> ColumnElement[bool]:
-    """ISO 8601 text sorts by its day, which no zone moves by more than `WIDEST_OFFSET`."""
+    """Return a condition on ISO 8601 text, which sorts by its day; no zone moves that by more than `WIDEST_OFFSET`."""
     text = collate(time, "C") if connection.dialect.name == "postgresql" else time
     first, behind = start - WIDEST_OFFSET, end + WIDEST_OFFSET + timedelta(days=1)
     by_day = text.between(first.date().isoformat(), behind.date().isoformat())

@@ -170,13 +170,13 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return feature.total if weights is None else feature.weighted(weights)
 
     def segment_counts_for(self, segment: SegmentReference, window: Window, cells: int) -> Counts:
-        """As `counts_for`, of the scores of one segment and per cell."""
+        """Return the scores of one segment, per cell, as `counts_for` does."""
         by_key = {key: np.array(counts, np.int64) for key, counts in segment.scores.items()}
         weights = self._weights(window)
         return weighted_counts(by_key, dict.fromkeys(by_key, 1.0) if weights is None else weights, cells)
 
     def moments_for(self, feature: FeatureReference, window: Window) -> Moments:
-        """As `counts_for`, the moments of the values."""
+        """Return the moments of the values, as `counts_for` does."""
         weights = self._weights(window)
         return feature.weighted_moments(dict.fromkeys(feature.moments, 1.0) if weights is None else weights)
 

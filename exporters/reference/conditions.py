@@ -68,7 +68,7 @@ _KEYS = {Condition.HOUR_OF_DAY: 24, Condition.DAY_OF_WEEK: 7, Condition.HOUR_OF_
 
 
 def hour_key(condition: Condition, seconds: Any) -> Any:
-    """Hour of the day 0..23, day of the week 0..6 from Monday, or hour of the week 0..167 of Unix seconds, in UTC."""
+    """Return hour of the day 0..23, weekday 0..6 from Monday, or hour of the week 0..167 of Unix seconds, in UTC."""
     hour = seconds // 3600
     if condition is Condition.HOUR_OF_DAY:
         return hour % 24

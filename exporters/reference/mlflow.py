@@ -154,7 +154,7 @@ class MlflowStore:
         return True
 
     def _runs(self) -> dict[str, list[str]]:
-        """By version, the ids of the runs that hold it; two writers at once may each have made one."""
+        """Return, by version, the ids of the runs that hold it; two writers at once may each have made one."""
         experiment, page = self._experiment(), None
         found: dict[str, list[str]] = {}
         while experiment is not None:

@@ -36,7 +36,7 @@ _LARGEST_ANSWER = 1_000_000
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """When a source's newest data is from, in UTC; None where that is not known, and then why."""
+    """The time of a source's newest data, in UTC; None where that is not known, and then why."""
 
     newest: datetime | None
     reason: str = ""

@@ -1,4 +1,4 @@
-"""Which values of a label have series of their own: those that the spec names, and a few more; the others share one."""
+"""The values of a label with series of their own: those that the spec names, and a few more; the others share one."""
 
 from __future__ import annotations
 

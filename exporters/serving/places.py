@@ -1,4 +1,4 @@
-"""Where the numbers of the serving families are in a tally, so that counting a request looks up nothing twice."""
+"""The places of the serving families' numbers in a tally, so that counting a request looks up nothing twice."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class _ByLabel(dict[str, _T]):
 
 @dataclass(frozen=True, slots=True)
 class VersionPlaces:
-    """Where a model version's numbers are."""
+    """The places of a model version's numbers."""
 
     predictions: _ByLabel[int]
     errors: _ByLabel[int]
@@ -129,7 +129,7 @@ def nulls_in(names: Iterable[str], features: Mapping[str, Any]) -> list[str]:
 
 
 def _is_null(value: Any) -> bool:
-    """Of a value that cannot be compared with itself: pandas.NA is null, an array is not."""
+    """True if a value counts as null. Where it cannot be compared with itself: pandas.NA is null, an array is not."""
     try:
         return value is None or bool(value != value)  # noqa: PLR0124  (what NaN is)
     except TypeError:

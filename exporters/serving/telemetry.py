@@ -91,7 +91,7 @@ class PredictionTelemetry:
             ProcessCollector(registry=self.registry)
 
     def model(self, model_version: str, framework: str, trained_at: datetime) -> None:
-        """Say which model is served from now on; the one before is no longer shown as served.
+        """Set which model is served from now on; the one before is no longer shown as served.
 
         Args:
             model_version: the version, as `observe` gets it.
@@ -330,7 +330,7 @@ class PredictionTelemetry:
 
 
 def _if_alive(method: WeakMethod[Callable[[], None]]) -> Callable[[], None]:
-    """Call a method as long as its object is in use."""
+    """Return a function that calls a method as long as its object is in use."""
 
     def call() -> None:
         if (bound := method()) is not None:

@@ -217,7 +217,7 @@ def _values_of(names: Path) -> Path:
 
 
 def _fold(folder: Path) -> tuple[str, ...]:
-    """Fold the files of workers that have ended, and say which names are used up. Where all have, all files go."""
+    """Fold the files of workers that have ended, and return the names used up. Where all have, all files go."""
     _remove_unfinished(folder)
     paths = sorted(folder.glob("*.series"))
     dead = [path for path in paths if _is_dead(path)]

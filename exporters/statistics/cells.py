@@ -114,7 +114,7 @@ class NumericCells(_CellsBase, frozen=True, kw_only=True, dict=True, tag_field="
 
     @cached_property
     def _isolating(self) -> NDArray[np.bool_]:
-        """For each two neighbouring edges, whether the second value alone lies between them."""
+        """Mark, for each two neighbouring edges, whether the second value alone lies between them."""
         edges = self._double_edges
         isolating: NDArray[np.bool_] = _just_below(edges[1:]) == edges[:-1]
         return isolating
@@ -244,7 +244,7 @@ class _Piece(NamedTuple):
 
 
 def _level_pieces(sample: _Sample, kind: FeatureType) -> Iterator[_Piece]:
-    """Few distinct values: a cell for each frequent one, one for the rare ones, one for what was never seen."""
+    """Yield a cell for each frequent one of few distinct values, one for the rare ones, one for what was never seen."""
     name = _naming(sample.levels.tolist(), kind)
     for level, count in zip(sample.levels.tolist(), sample.counts.tolist(), strict=True):
         yield _Piece(_just_below(level), UNSEEN)
@@ -253,7 +253,7 @@ def _level_pieces(sample: _Sample, kind: FeatureType) -> Iterator[_Piece]:
 
 
 def _quantile_pieces(sample: _Sample, kind: FeatureType, bins: int) -> Iterator[_Piece]:
-    """Yield the values with over 1/bins of the mass as cells, and quantile cells of about 1/bins between, open outwards.
+    """Yield values with over 1/bins of the mass as cells; between them quantile cells of about 1/bins, open outwards.
 
     Gaps between such values that hold too little for a cell share one.
     """
@@ -285,7 +285,7 @@ def _gap_pieces(
 
 
 def _gap_edges(gap: _Sample, total: int, bins: int) -> tuple[float, ...] | None:
-    """Inner edges of a gap's quantile cells; none of them for a single cell, None where it is too light for one."""
+    """Return inner edges of a gap's quantile cells; none of them for a single cell, None if it is too light for one."""
     cells = round(bins * gap.total / total) or int(gap.total >= OWN_CELL_SHARE * total)
     if cells == 0:
         return None
@@ -318,7 +318,7 @@ def _interval(lower: float | None, upper: float | None, name: Callable[[float], 
 
 
 def _in_order(labels: Iterable[str]) -> tuple[str, ...]:
-    """Each label once, in order of the line; cells made of several pieces last."""
+    """Return each label once, in order of the line; cells made of several pieces last."""
     distinct = dict.fromkeys(labels)
     return tuple(sorted(distinct, key=lambda label: label in _SHARED))
 

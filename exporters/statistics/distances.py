@@ -122,7 +122,7 @@ def js(reference: Counts, current: Counts) -> float:
 
 
 def _log_ratio(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
-    """ln(above / below), 0 for the cells that are empty on both sides."""
+    """Return ln(above / below), 0 for the cells that are empty on both sides."""
     present = below > 0
     return np.log(np.divide(above, below, out=np.ones_like(above), where=present))
 

@@ -108,7 +108,7 @@ class LevelSamples(NamedTuple):
 
     @property
     def _new(self) -> Abundances:
-        """Return rows per new level, of which only the sum is known: they are taken to be equally frequent in origin.
+        """Return rows per new level, of which only the sum is known: assumed equally frequent where they come from.
 
         Sampled, such levels have a Poisson number of rows, given that it is not 0; its rate follows from the mean.
         """

@@ -168,6 +168,6 @@ def known_share_noise(share: float, window: Share, tail: float = TAIL) -> float:
 
 
 def _relative(limits: Limits, window: Share, share: float) -> float:
-    """Half a hit is added: a count at the limit is not beyond it, however the division rounds."""
+    """Return the change, half a hit added: a count at the limit is not beyond it, however the division rounds."""
     expected = window.rows * share
     return (limits.high - expected if window.hits > expected else expected - limits.low) / expected + 0.5 / expected

@@ -88,7 +88,7 @@ class FeatureProfile:
 
     @property
     def null_rate(self) -> float | None:
-        """Share of rows that are null or NaN; None without rows."""
+        """Return the share of rows that are null or NaN; None without rows."""
         return (self.nulls + self.nans) / self.rows if self.rows else None
 
     @property

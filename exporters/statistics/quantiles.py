@@ -76,7 +76,7 @@ def quantiles_of(
 
 
 def _bounds(cells: NumericCells, minimum: float, maximum: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Smallest and largest value that each fine interval can hold."""
+    """Return the smallest and largest value that each fine interval can hold."""
     edges = np.array(cells.edges, np.float64)
     upper = np.minimum(np.append(edges, maximum), maximum)
     lower = np.where(cells.points, upper, np.append(minimum, edges))

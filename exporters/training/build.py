@@ -38,7 +38,7 @@ class ReferenceDataError(UserError):
 
 
 def hash_streams(streams: Iterable[Any]) -> str:
-    """SHA-256 over the bytes of open binary files, Arrow's too, in order: the `source_hash` of training data.
+    """Return SHA-256 over the bytes of open binary files, Arrow's too, in order: the `source_hash` of training data.
 
     Closes them.
 

@@ -112,7 +112,7 @@ class TrainingData(Mapping[str, Column]):
 
     @cached_property
     def columns(self) -> dict[str, Column]:
-        """Return text is parsed whole or not at all, and a table keeps no order, hence once."""
+        """Return the columns, read once: text is parsed whole or not at all, and a table keeps no order."""
         return self._read(self._types)
 
     def _part(self, file: StoredFile | SqlTable, file_format: LogFormat) -> LogPart:

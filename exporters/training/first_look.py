@@ -65,7 +65,7 @@ def _format(file: StoredFile) -> LogFormat:
 
 
 def _look_into(file: StoredFile, columns: dict[str, _Column]) -> int:
-    """Add the rows of a file to what is known of its columns; how many there are."""
+    """Add the rows of a file to what is known of its columns; return how many there are."""
     form, rows = _format(file), 0
     part = LogFile(file, form, _NO_TIME)
     try:
@@ -242,7 +242,7 @@ def _is_time(kind: pa.DataType) -> bool:
 
 
 def _is_fractional(kind: pa.DataType) -> bool:
-    """Half precision is left out, as where features are measured."""
+    """True for fractions other than half precision, which is left out as where features are measured."""
     return pa.types.is_float32(kind) or pa.types.is_float64(kind) or pa.types.is_decimal(kind)
 
 

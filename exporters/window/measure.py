@@ -294,7 +294,7 @@ def _result(target: Target, chunk: Chunk) -> ColumnResult:
 
 
 def _partly_lacking(tally: Tally, targets: tuple[Target, ...]) -> list[FileProblem]:
-    """Files without a column that others have. One that none has is the feature's own status."""
+    """Return files without a column that others have. One that none has is the feature's own status."""
     elsewhere = {target.column for target in targets if target.name in tally.results} | {*tally.segments.profiles}
     return [
         FileProblem(path=path, problem=f"lacks the columns {', '.join(sorted(columns & elsewhere))}")

@@ -79,7 +79,7 @@ class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
         return Verdict(self.past, self.drift_type, self.concept)
 
     def worst_first(self, score_name: str) -> list[tuple[str, FeatureReport]]:
-        """Names and reports of all features, and of the scores under the name given, as people should read them.
+        """Return names and reports of all features, and of the scores under the name given, as people should read them.
 
         The newest scores appear only when they are to be shown: mostly they are those of the window.
         """

@@ -92,7 +92,7 @@ def ewma_run_length(limit: float, weight: float, error: Error = EXACT) -> float:
 
 
 def _quadrature(start: float, end: float, *, spacing: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Gauss-Legendre nodes and weights, enough for a normal density of standard deviation `spacing`."""
+    """Return Gauss-Legendre nodes and weights, enough for a normal density of standard deviation `spacing`."""
     nodes, weights = _legendre(32 + ceil(6 * (end - start) / spacing))
     half = (end - start) / 2
     return start + half * (nodes + 1), half * weights
@@ -145,7 +145,7 @@ class Charts:
 
 @dataclass(frozen=True, slots=True)
 class ChartState:
-    """Where the charts stand, of one series or, as arrays, of many."""
+    """The state of the charts, of one series or, as arrays, of many."""
 
     ewma: Values = 0.0
     upper: Values = 0.0

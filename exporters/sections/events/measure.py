@@ -86,12 +86,12 @@ class _Counting:
 
     @property
     def distinct(self) -> dict[str, str]:
-        """By event, the column whose distinct values are counted."""
+        """Return, by event, the column whose distinct values are counted."""
         return {name: event.distinct for name, event in self.events.items() if event.distinct}
 
     @property
     def summed(self) -> dict[str, str]:
-        """By event, the column whose amounts are added up."""
+        """Return, by event, the column whose amounts are added up."""
         columns = {name: event.amount or self.log.amount for name, event in self.events.items() if event.unit}
         return {name: column for name, column in columns.items() if column}
 

@@ -52,7 +52,7 @@ class TotalsKeeper(Protocol):
     """Keeps running totals."""
 
     def count_step(self, system: str, step: Window, amounts: Amounts) -> Mapping[str, Counted]:
-        """Add what was counted in a step, and give the totals at its end."""
+        """Add what was counted in a step, and return the totals at its end."""
 
 
 class TotalsInMemory:
@@ -79,7 +79,7 @@ def _millionths(amount: float) -> int:
 
 
 def count_step(connection: Connection, system: str, counter: str, step: Window, amount: float) -> Counted:
-    """Add the amount of a step to a counter, unless it is in there; gives the total at the end of the step."""
+    """Add the amount of a step to a counter, unless it is in there; return the total at the end of the step."""
     key = {"system": system, "counter": counter, "step_end": step.end}
     row = {"step_start": step.start, "millionths": min(_millionths(amount), _LARGEST)}
     # First, for it locks the row: another process that counts the same step waits here.

@@ -134,7 +134,7 @@ def _count_window(reference: Reference, newest: NewestScores, limits: _Limits, r
 def _schema_differences(
     spec: Spec, features: Mapping[str, FeatureReport], unknown_columns: Iterable[str]
 ) -> Iterator[SchemaDifference]:
-    """Where the log's columns differ from what the spec and the reference know."""
+    """Yield the columns in which the log differs from what the spec and the reference know."""
     for name, report in features.items():
         kind = _DIFFERENCE_BY_STATUS.get(report.status)
         if kind is not None:

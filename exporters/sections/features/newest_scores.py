@@ -77,7 +77,7 @@ def _backwards(window: Window) -> Iterator[Window]:
 
 
 class _Scores(NamedTuple):
-    """When scores were given, in microseconds since 1970, and what they are."""
+    """The times of scores, in microseconds since 1970, and the scores."""
 
     times: NDArray[np.int64]
     scores: NDArray[np.float64]
@@ -87,7 +87,7 @@ class _Scores(NamedTuple):
         return _Scores(np.append(self.times, other.times), np.append(self.scores, other.scores))
 
     def take(self, places: NDArray[np.intp]) -> "_Scores":
-        """Return those at some places."""
+        """Return the scores at some places."""
         return _Scores(self.times[places], self.scores[places])
 
 

@@ -131,7 +131,7 @@ def _location_and_spread(
     found: FeatureProfile,
     limits: QualityLimits,
 ) -> Quality:
-    """Shifts of mean and median in standard deviations of the reference, and the ratio of the variances."""
+    """Return shifts of mean and median in standard deviations of the reference, and the ratio of the variances."""
     now = found.moments
     if not now.count or not before.count or not now.is_finite or not before.is_finite:
         return quality
@@ -172,7 +172,7 @@ def _in_deviations(distance: float, noise: float, before: Moments, limits: Level
 def _medians(
     normal: FeatureReference, expected: Counts, found: FeatureProfile, comparisons: int
 ) -> tuple[Median, Median]:
-    """Of window and reference, both from the same fine intervals."""
+    """Return the medians of window and reference, both from the same fine intervals."""
     cells, summary = normal.cells, normal.summary
     assert isinstance(cells, NumericCells)
     assert summary.minimum is not None
@@ -185,7 +185,7 @@ def _medians(
 def _quantiles(
     normal: FeatureReference, expected: Counts, found: FeatureProfile
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """By percentile, of window and reference, both from the same fine intervals."""
+    """Return the quantiles of window and reference by percentile, both from the same fine intervals."""
     cells, summary = normal.cells, normal.summary
     assert isinstance(cells, NumericCells)
     assert summary.minimum is not None
@@ -219,7 +219,7 @@ def _variance_ratio(before: Moments, now: Moments, limits: QualityLimits) -> Mea
 def _categories(
     quality: Quality, normal: FeatureReference, expected: Counts, found: FeatureProfile, limits: QualityLimits
 ) -> Quality:
-    """New, vanished and distinct values, where the reference kept a count for each of its values."""
+    """Return new, vanished and distinct values, where the reference kept a count for each of its values."""
     unseen = normal.cells.unseen
     if unseen is None or normal.total[unseen].any():
         return quality

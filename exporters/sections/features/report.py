@@ -101,7 +101,7 @@ class FeatureReport(Distances[Measure], frozen=True, kw_only=True):
 
     @property
     def rank(self) -> tuple[int, float]:
-        """Sorts reports worst first: by severity, then by PSI; those without a PSI before those below thresholds."""
+        """Return a key, worst first: by severity, then by PSI; those without a PSI before those below thresholds."""
         psi = self.psi.value if self.psi else float("inf")
         return (SEVERITIES.index(self.severity) if self.severity else len(SEVERITIES), -psi)
 

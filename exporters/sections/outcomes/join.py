@@ -132,7 +132,7 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Which predictions are meant and which outcomes count; times in microseconds since 1970."""
+    """The predictions that are meant and the outcomes that count; times in microseconds since 1970."""
 
     start: int
     end: int

@@ -268,7 +268,7 @@ class OutcomeTally:
         self.segments.add(joined)
 
     def delays(self) -> NDArray[np.float32]:
-        """Seconds from each answered prediction to its outcome; nothing where outcomes have no time."""
+        """Return the seconds from each answered prediction to its outcome; nothing where outcomes have no time."""
         delays = np.concatenate([np.empty(0, np.float32), *self._delays])
         known: NDArray[np.float32] = delays[~np.isnan(delays)]
         return known

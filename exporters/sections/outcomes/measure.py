@@ -87,7 +87,7 @@ def joined_outcomes(
     segments: Breakdown | None = None,
     known: KnownFiles | None = None,
 ) -> Plan[OutcomeReport]:
-    """As `measure_outcomes`, without the estimated performance, for who reads more of the log in the same pass.
+    """Join outcomes as `measure_outcomes` does, without the estimated performance, sharing a pass over the log.
 
     Args:
         spec: the system's spec, with a prediction_log.outcome.
@@ -209,7 +209,7 @@ class _SideReader(Reader):
         self.problems += problems
 
     def tell(self, chunk: Chunk, what: str) -> None:
-        """Name a problem of a file, once for all its chunks."""
+        """Record a problem of a file, once for all its chunks."""
         problem = FileProblem(path=chunk.path, problem=what)
         if problem not in self.problems:
             self.problems.append(problem)
@@ -247,7 +247,7 @@ class _Sides:
         return not self.outcomes_read and (unread or self.failure is not None)
 
     def readers_together(self, window: Window) -> Sequence[Reader]:
-        """Return those of the log's own rows: each is a prediction, and its outcome where it has one."""
+        """Return readers of the log's own rows: each is a prediction, and its outcome where it has one."""
         log, outcome = self.spec.prediction_log, outcome_of(self.spec)
 
         def add(reader: _SideReader, chunk: Chunk) -> None:
@@ -260,7 +260,7 @@ class _Sides:
         return self._readers
 
     def readers_apart(self, window: Window, delay: timedelta) -> Sequence[Reader]:
-        """Return those of the log's predictions, whose outcomes come from elsewhere.
+        """Return readers of the log's predictions, whose outcomes come from elsewhere.
 
         Besides the window's predictions those are read to which outcomes observed meanwhile may belong, by their ids
         alone: an outcome that belongs to none of them is an orphan.

@@ -164,7 +164,7 @@ def _are_probabilities(ordered: Floats) -> bool:
 
 
 def auc(positives: Floats, negatives: Floats) -> float | None:
-    """The chance that a positive is scored above a negative, ties counting half; None where one of them is missing.
+    """Return the chance that a positive is scored above a negative, ties counting half; None if either is missing.
 
     Args:
         positives: scores in ascending order.
@@ -230,7 +230,7 @@ def _log_loss(positives: Floats, negatives: Floats) -> float:
 
 
 def calibration_curve(positives: Floats, negatives: Floats) -> tuple[CalibrationBin, ...]:
-    """Ten score ranges of equal width, those without scores left out; an edge belongs to the range below it."""
+    """Return ten score ranges of equal width, those without scores left out; an edge belongs to the range below it."""
     edges = np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1]
     counts, sums = [], []
     for scores in (positives, negatives):

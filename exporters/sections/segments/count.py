@@ -54,7 +54,7 @@ class SegmentValues:
         return codes
 
     def _place(self, value: bytes | None) -> int:
-        """As bytes: what is no UTF-8 is still a value."""
+        """Return the place of a value, as bytes: what is no UTF-8 is still a value."""
         name = MISSING if value is None else value.decode("utf-8", "replace")[:LONGEST]
         if name not in self._places and len(self._places) >= MOST_VALUES:
             name = OTHER
@@ -145,7 +145,7 @@ class SegmentTally:
 
 @dataclass(frozen=True, slots=True)
 class Segmentation:
-    """By which columns of a log scores are counted, and on which cells."""
+    """The columns of a log by which scores are counted, and the cells on which they are."""
 
     columns: tuple[str, ...]
     score: str | None

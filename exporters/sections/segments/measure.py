@@ -34,7 +34,7 @@ from mlvitals.generator.spec.model import Spec
 def segment_reports(
     spec: Spec, reference: Reference, window: Window, scores: SegmentTally, outcomes: SegmentOutcomes | None
 ) -> dict[str, SegmentsReport]:
-    """Say of each segment column what its values do.
+    """Return reports on the values of each segment column.
 
     Kept are the values of the reference that occur, however few rows they hold now, and then the largest others: a
     segment stays itself from window to window.

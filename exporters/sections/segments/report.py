@@ -37,7 +37,7 @@ class SegmentReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def rank(self) -> tuple[int, int, str]:
-        """Sorts worst first, then largest first."""
+        """Return the key that sorts worst first, then largest first."""
         return (ALERTING[::-1].index(self.severity) if self.severity else len(ALERTING), -self.rows, self.value)
 
 

@@ -175,7 +175,7 @@ def _key(spec: Spec) -> str | None:
 
 
 def _place(spec: Spec) -> Place:
-    """Where the features recomputed offline are."""
+    """Return the place of the features recomputed offline."""
     return Place(spec.skew.path or "", spec.skew.format, spec.skew.timestamp or spec.prediction_log.timestamp)
 
 
@@ -325,7 +325,7 @@ def _without_matches(
 
 
 def _profiled(reference: Reference, side: _Side) -> dict[str, FeatureProfile]:
-    """Return each feature counted on the reference's cells, of those that the reference has, as rows come."""
+    """Count each feature on the reference's cells, of those that the reference has, as rows come."""
     cells = {name: found for name in side.spec.features if (found := _cells(reference, side.spec, name)) is not None}
     profiles = {name: FeatureProfile.empty(of_feature) for name, of_feature in cells.items()}
 

@@ -203,7 +203,7 @@ def differences(serving: Chunk, offline: Chunk, kind: FeatureType) -> NDArray[np
 
 
 def in_same_precision(serving: Chunk, offline: Chunk) -> tuple[Chunk, Chunk]:
-    """Two columns of `columns.comparable`, both in single precision where one of them has no more."""
+    """Return two columns of `columns.comparable`, both in single precision where one of them has no more."""
     types = {serving.type, offline.type}
     if types != {pa.float32(), pa.float64()}:
         return serving, offline
