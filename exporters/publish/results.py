@@ -174,7 +174,7 @@ class ResultsStore:
             return newest_totals(connection, system, counters)
 
     def last_report(self, system: str) -> WindowReport | None:
-        """Return the report of the system's newest window; None if it is missing or this version can read none."""
+        """Return the report of the system's newest window; None if it is missing or not readable by this version."""
         newest = (
             select(drift_windows.c.report)
             .filter_by(system=system)

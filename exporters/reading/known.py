@@ -29,7 +29,7 @@ class FileFacts(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def timeless(self) -> int:
-        """Return rows without a time."""
+        """Return the number of rows without a time."""
         return self.extent.timeless
 
 

@@ -29,11 +29,11 @@ class LogSection(Protocol):
 
     @property
     def path(self) -> str:
-        """Return a file, a folder, or the URL of either or of a database."""
+        """Return the path of a file or folder, or the URL of either or of a database."""
 
     @property
     def format(self) -> LogFormat:
-        """The format in which rows are written."""
+        """Return the format in which rows are written."""
 
     @property
     def timestamp(self) -> str:
@@ -41,11 +41,11 @@ class LogSection(Protocol):
 
     @property
     def table(self) -> str | None:
-        """The table, of a database."""
+        """Return the table, of a database."""
 
     @property
     def password_file(self) -> str | None:
-        """The file that holds the password, of a database."""
+        """Return the file that holds the password, of a database."""
 
 
 class Place(NamedTuple):

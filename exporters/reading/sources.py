@@ -320,7 +320,7 @@ class _Scan:
 
     @property
     def timeless(self) -> int:
-        """Return rows without a time."""
+        """Return the number of rows without a time."""
         return self.extent.timeless
 
     @property

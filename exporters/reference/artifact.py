@@ -162,7 +162,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """By segment column, the baseline of its largest values and of the rest."""
 
     def counts_for(self, feature: FeatureReference, window: Window) -> Counts:
-        """Return the counts to compare a window with: the reference in its mix of hours or days (`condition_weights`).
+        """Return the reference's counts in the window's mix of hours or days, to compare it with (`condition_weights`).
 
         All zero where the window covers an hour or day that the training data do not.
         """

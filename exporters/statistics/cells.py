@@ -293,7 +293,7 @@ def _gap_edges(gap: _Sample, total: int, bins: int) -> tuple[float, ...] | None:
 
 
 def _naming(values: Collection[float], kind: FeatureType) -> Callable[[float], str]:
-    """Return a way to write distinct numbers: whole ones in full, others in the fewest digits from six that differ."""
+    """Return a writer of distinct numbers: whole ones in full, others in the fewest digits from six up that differ."""
 
     def written(value: float, digits: int) -> str:
         whole = kind is FeatureType.INTEGER and value == int(value)

@@ -153,7 +153,7 @@ def ks_pvalue(distance: float, reference_size: int, current_size: int) -> float:
 
 
 def two_sided(comparisons: int = 1) -> float:
-    """Return the standard errors that noise alone exceeds in any comparison once in 1000 windows (Bonferroni)."""
+    """Return the standard errors that noise exceeds, in any of several comparisons, once in 1000 windows (Bonferroni)."""
     return float(ndtri(1 - NOISE / 2 / comparisons))
 
 
@@ -177,7 +177,7 @@ def js_critical_value(reference_size: int, current_size: int, cells: int, compar
 
 
 def ks_critical_value(reference_size: int, current_size: int, comparisons: int = 1) -> float:
-    """Return the D that noise alone exceeds once in 1000 windows: the Kolmogorov distribution's leading term."""
+    """Return the D that noise alone exceeds once in 1000 windows, by the Kolmogorov distribution's leading term."""
     return sqrt(-log(NOISE / comparisons / 2) / 2 * _noise_scale(reference_size, current_size))
 
 

@@ -93,7 +93,7 @@ class LevelSamples(NamedTuple):
 
     @property
     def distinct(self) -> float:
-        """Return distinct values of the window."""
+        """Return the number of distinct values of the window."""
         return int(np.count_nonzero(self.window)) + self.new_levels
 
     @property

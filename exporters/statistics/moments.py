@@ -107,7 +107,7 @@ class Moments(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def kurtosis(self) -> float:
-        """Return fourth central moment over squared variance: 3 for a normal law, at least 1; 1 for a constant."""
+        """Return the fourth central moment over squared variance: 3 for a normal law, at least 1; 1 for a constant."""
         squared = self.squares * self.squares
         return max(1.0, self.count * self.fourths / squared) if squared else 1.0
 

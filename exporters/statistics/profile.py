@@ -78,12 +78,12 @@ class FeatureProfile:
 
     @property
     def values(self) -> int:
-        """Return rows that hold a value: neither null nor NaN."""
+        """Return the number of rows that hold a value: neither null nor NaN."""
         return self.rows - self.nulls - self.nans
 
     @property
     def infinities(self) -> int:
-        """Return values that are infinite."""
+        """Return the number of infinite values."""
         return self.positive_infinities + self.negative_infinities
 
     @property

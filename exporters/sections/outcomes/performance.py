@@ -102,7 +102,7 @@ class BinaryTally:
         self.negatives.append(predictions["value"][labels == 0])
 
     def result(self) -> Performance:
-        """Return AUC, precision, recall, accuracy and MCC; of scores from 0 to 1 log loss, Brier, calibration error."""
+        """Return AUC, precision, recall, accuracy, MCC; from 0-to-1 scores also log loss, Brier and calibration error."""
         positives, negatives = _sorted(self.positives), _sorted(self.negatives)
         found = int(np.count_nonzero(positives >= self.threshold))
         false = int(np.count_nonzero(negatives >= self.threshold))
@@ -138,7 +138,7 @@ class BinaryTally:
 
 
 def matthews_correlation(found: int, false: int, positives: int, negatives: int) -> float | None:
-    """Return the correlation of positive predictions and outcomes, -1 to 1 (Matthews 1975); None if one never varies.
+    """Correlate positive predictions with positive outcomes, -1 to 1 (Matthews 1975); None where one never varies.
 
     Unlike accuracy it does not rise by always predicting the more frequent outcome.
 
