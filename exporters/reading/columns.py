@@ -245,7 +245,7 @@ def _mismatch(kind: FeatureType, found: str) -> ColumnTypeError:
 
 
 def _is_number(kind: pa.DataType) -> bool:
-    """True for numbers other than half precision, whose rounding would move values across the edges of a reference."""
+    """True for numbers but half precision, whose rounding would move values across the edges of a wider reference."""
     types = pa.types
     return any(
         suits(kind)

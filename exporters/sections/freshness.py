@@ -115,7 +115,7 @@ def _from_statistics(fragment: ds.Fragment, column: str, kind: pa.DataType) -> l
 
 
 def _has_exact_statistics(kind: pa.DataType) -> bool:
-    """True if statistics hold the extremes: text may be cut short and unsorted by time, nanoseconds fit no Python time."""
+    """True if statistics are exact: text may be cut short and does not sort by time, nanoseconds fit no Python time."""
     types = pa.types
     if types.is_timestamp(kind):
         return bool(kind.unit != "ns")

@@ -153,7 +153,7 @@ def ks_pvalue(distance: float, reference_size: int, current_size: int) -> float:
 
 
 def two_sided(comparisons: int = 1) -> float:
-    """Return the standard errors that noise exceeds, in any of several comparisons, once in 1000 windows (Bonferroni)."""
+    """Return the standard errors that noise exceeds in any of several comparisons once in 1000 windows (Bonferroni)."""
     return float(ndtri(1 - NOISE / 2 / comparisons))
 
 

@@ -279,7 +279,7 @@ class _Sides:
         return self._readers
 
     def read_outcomes(self, base_dir: Path, window: Window, delay: timedelta, known: KnownFiles | None) -> None:
-        """Read outcomes from a place of their own: those observed in or around the window, or all without times."""
+        """Read outcomes from elsewhere: those observed in or around the window, or all where they have no time."""
         log, outcome = self.spec.prediction_log, outcome_of(self.spec)
         name, timed = outcome.id or log.id or "", outcome.timestamp is not None
         around = Window(window.start - delay, window.end + delay) if timed else None

@@ -102,7 +102,7 @@ class BinaryTally:
         self.negatives.append(predictions["value"][labels == 0])
 
     def result(self) -> Performance:
-        """Return AUC, precision, recall, accuracy, MCC; from 0-to-1 scores also log loss, Brier and calibration error."""
+        """Return AUC, precision, recall, accuracy, MCC; of scores from 0 to 1 also log loss, Brier, calibration error."""
         positives, negatives = _sorted(self.positives), _sorted(self.negatives)
         found = int(np.count_nonzero(positives >= self.threshold))
         false = int(np.count_nonzero(negatives >= self.threshold))
