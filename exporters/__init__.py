@@ -3,7 +3,7 @@
     reading -> statistics -> sections -> window -> publish
     (rows)     (counts)      (reports)   (judged)  (Prometheus, SQL, HTML)
 
-`reference` says what is normal, `training` builds it, `process` runs all of this on a schedule. `serving` is apart: the
-instrumentation of a serving application, which needs none of the rest. Imports run one way, from right to left;
+`reference` holds the baseline, `training` builds it, `process` runs all of this on a schedule. `serving` is separate:
+the instrumentation of a serving application, which needs none of the rest. Imports run one way, from right to left;
 `tests/layers` holds the order.
 """

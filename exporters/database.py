@@ -1,4 +1,4 @@
-"""Opening a SQL database that a spec names by a SQLAlchemy URL and, apart from it, a file with the password."""
+"""Opens a SQL database that a spec names by a SQLAlchemy URL and, separately, a file with the password."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ class DatabaseError(UserError):
 
 
 def open_database(url: str, password_file: str | None, base_dir: Path, *, create: bool = False) -> Engine:
-    """An engine for the database; nothing is connected yet.
+    """Return an engine for the database; nothing is connected yet.
 
     A relative SQLite file lies in the spec's folder. With `create` its folder is made, and the file when it is
     first written; without, the file has to exist, for SQLite would make an empty one.
@@ -56,7 +56,7 @@ def _target(url: URL, base_dir: Path, *, create: bool) -> URL:
 
 
 def explain(engine: Engine, error: SQLAlchemyError) -> DatabaseError:
-    """What went wrong, without SQL, parameters or password."""
+    """Return what went wrong, without SQL, parameters or password."""
     cause = getattr(error, "orig", None) or error
     return DatabaseError(f"{engine.url.render_as_string(hide_password=True)}: {first_line(cause)}")
 
@@ -86,7 +86,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 def window_key() -> tuple[Column[Any], ...]:
-    """Return new columns that identify a window; every table of results begins with them."""
+    """Return new columns that identify a window; every table of results starts with them."""
     return (
         Column("system", String(40), primary_key=True),
         Column("window_start", UtcDateTime, primary_key=True),

@@ -1,7 +1,7 @@
 """An HTTP server for answers that are cheap to make: pages of metrics, health checks, small messages.
 
-Whoever connects costs a socket and no thread. All threads there ever are start with the server, so that a machine that is
-short of them later takes none away. Everything is bounded: connections, what a request may hold, and the time of a whole
+Whoever connects costs a socket and no thread. All threads there ever are start with the server, so that a machine short
+of them later takes none away. Everything is bounded: connections, what a request may hold, and the time of a whole
 conversation, however slowly a client sends or reads. Where all connections are taken, the oldest client that keeps the
 server waiting makes room for the next, so that slow ones never lock out the others.
 
@@ -43,7 +43,7 @@ class ListenError(UserError, OSError):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a client asks for."""
+    """The request of a client."""
 
     method: str
     path: str
@@ -66,22 +66,22 @@ class Page:
 
     @property
     def body(self) -> bytes:
-        """The whole answer."""
+        """Return the whole answer."""
         return gzip.decompress(self.packed) + self.text if self.packed else self.text
 
     @property
     def compressed(self) -> bytes:
-        """The whole answer as gzip."""
+        """Return the whole answer as gzip."""
         return self.packed + gzip.compress(self.text, compresslevel=1)
 
 
 Report = Callable[[str], None]
-"""Tells that a request could not be answered."""
+"""Reports that a request could not be answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a server gives its clients at most."""
+    """The most that a server gives its clients."""
 
     connections: int = 512
     seconds: float = 10.0
@@ -103,7 +103,7 @@ class Listener:
         listen: HOST:PORT, an IPv6 address in brackets; port 0 takes any that is free.
         answer: makes the answer to a request, in one of the server's threads.
         name: that of the thread that listens.
-        report: is told of requests that could not be answered.
+        report: receives the requests that could not be answered.
         limits: what clients are given at most.
 
     Raises:
@@ -144,17 +144,17 @@ class Listener:
 
     @property
     def port(self) -> int:
-        """The port in use, also where port 0 asked for any."""
+        """Return the port in use, also where port 0 asked for any."""
         return int(self._socket.getsockname()[1])
 
     @property
     def url(self) -> str:
-        """Where it answers; the port that was given out where port 0 was asked for."""
+        """Return its address, with the port that was given out if port 0 was asked for."""
         host, port = self._socket.getsockname()[:2]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     def is_answering(self, path: str) -> bool:
-        """Ask for a page as any client would: False where no answer comes in time although the server is not closed."""
+        """Ask for a page as any client would: False if no answer comes in time although the server is not closed."""
         try:
             with socket.create_connection(self._socket.getsockname()[:2], self._limits.seconds) as connection:
                 connection.sendall(f"GET {path} HTTP/1.1\r\n\r\n".encode())
@@ -228,7 +228,7 @@ class Listener:
             await asyncio.wait(self._open, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
 
     def _end_slowest(self) -> float | None:
-        """Hang up on the client that was waited for longest, or say for how long it is still; None: for nobody."""
+        """Hang up on the client waited for longest, or return the seconds it still has; None if none is waited for."""
         for task, since in self._waited_for.items():
             left = since + self._limits.patience - monotonic()
             if left <= 0:
@@ -268,7 +268,7 @@ class Listener:
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:
-        """While it is the server that takes its time, the client is not slow."""
+        """Do not count the client as slow while it is the server that takes its time."""
         task = asyncio.current_task()
         assert task is not None
         self._waited_for.pop(task, None)
@@ -276,7 +276,7 @@ class Listener:
         self._waited_for[task] = monotonic()
 
     async def _read(self, connection: socket.socket) -> Request:
-        """The request of a client.
+        """Return the request of a client.
 
         Raises:
             _BadRequestError: it is none, or too large.
@@ -304,7 +304,7 @@ class Listener:
         return received
 
     def _length(self, method: str, headers: Mapping[str, str]) -> int:
-        """The length of the body that is read."""
+        """Return the length of the body that is read."""
         if not self._limits.body or method in ("GET", "HEAD"):
             return 0
         if "transfer-encoding" in headers or "content-length" not in headers:
@@ -390,7 +390,7 @@ def _end_of_head(received: bytearray) -> int | None:
 
 
 def _parsed(head: bytes) -> tuple[str, str, dict[str, str]]:
-    """The method, the target and the headers of a request."""
+    """Return the method, the target and the headers of a request."""
     first, *lines = head.decode("latin-1").replace("\r\n", "\n").rstrip("\n").split("\n")
     request = _REQUEST_LINE.fullmatch(first)
     if request is None:

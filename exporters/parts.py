@@ -36,7 +36,7 @@ class FileProblem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FindingKind(StrEnum):
-    """What can be found wrong in a window. Most are named after the policy of `alerts` that says from where it counts."""
+    """The kinds of findings in a window, most named after the policy of `alerts` that says from where they count."""
 
     NULL_RATE = "null_rate"
     REQUIRED_NULL_RATE = "required_null_rate"
@@ -78,7 +78,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """Something wrong in a window, as bad as the alert that the generated rules raise of it."""
 
     section: str
-    """The field of the report that says more, such as ``features`` or ``outcomes``; ``window`` for the window as a whole."""
+    """The field of the report that says more, such as ``features`` or ``outcomes``; ``window`` for the whole window."""
     kind: str
     """A `FindingKind`; of a drift statistic its policy in `alerts`, such as ``feature_psi``."""
     severity: Severity

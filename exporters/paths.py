@@ -1,4 +1,4 @@
-"""Where the paths of a spec lead: a relative one starts at the spec's folder, a URL leads to its own file system."""
+"""The paths of a spec: a relative one starts at the spec's folder, a URL leads to its own file system."""
 
 import os
 import re
@@ -10,7 +10,7 @@ import pyarrow.fs as pafs
 from mlvitals.generator.errors import UserError, without_secrets
 
 RETRY_LIMIT_SECONDS = 10
-"""How long a request to Google's store is tried again."""
+"""Seconds for which a request to Google's store is tried again."""
 _GOOGLE_SCHEMES = ("gs://", "gcs://")
 _RETRY_LIMIT = "retry_limit_seconds="
 _GOOGLE_STATUS = re.compile(
@@ -24,17 +24,17 @@ class PathError(UserError):
 
 
 def is_url(path: str) -> bool:
-    """Whether the path names its own file system, like ``s3://bucket/log``."""
+    """True if the path names its own file system, like ``s3://bucket/log``."""
     return "://" in path
 
 
 def resolve(path: str, base_dir: Path) -> Path:
-    """The absolute local path that a spec in `base_dir` means by `path`."""
+    """Return the absolute local path that a spec in `base_dir` means by `path`."""
     return (base_dir / path).absolute()
 
 
 def locate(path: str, base_dir: Path) -> tuple[pafs.FileSystem, str]:
-    """The file system that holds the path, and the path inside it.
+    """Return the file system that holds the path, and the path inside it.
 
     Raises:
         PathError: no file system for this URL, or it cannot be reached.
@@ -48,14 +48,14 @@ def locate(path: str, base_dir: Path) -> tuple[pafs.FileSystem, str]:
 
 
 def _with_retry_limit(url: str) -> str:
-    """Google's client tries what fails again for a quarter of an hour, in silence, where its URL does not say how long."""
+    """Limit the retries of Google's client: unless its URL says how long, it tries silently for 15 minutes."""
     if not url.startswith(_GOOGLE_SCHEMES) or _RETRY_LIMIT in url.partition("?")[2]:
         return url
     return f"{url}{'&' if '?' in url else '?'}{_RETRY_LIMIT}{RETRY_LIMIT_SECONDS}"
 
 
 def read_secret(path: str, base_dir: Path) -> str:
-    """The content of a secret's file, without the white space around it.
+    """Return the content of a secret's file, without the white space around it.
 
     Raises:
         PathError: the file cannot be read, or holds nothing.
@@ -71,14 +71,14 @@ def read_secret(path: str, base_dir: Path) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """What an exception says, on one line and without the secrets of addresses."""
+    """Return what an exception says, on one line and without the secrets of addresses."""
     line = (str(error).strip() or type(error).__name__).splitlines()[0]
     status = _GOOGLE_STATUS.search(line)
     return without_secrets(f"{status[1]}: {status[2]}" if status else line)
 
 
 def plain(error: BaseException) -> str:
-    """What is wrong with a file, by an error of Arrow or the system, without the path that the caller knows."""
+    """Return what is wrong with a file, by an error of Arrow or the system, without the path that the caller knows."""
     if isinstance(error, OSError) and error.errno:
         return f"cannot be opened: {os.strerror(error.errno)}"
     return re.sub(

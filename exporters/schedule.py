@@ -1,4 +1,4 @@
-"""Which windows are due: they end at whole multiples of the step since 1970 UTC, so that every process agrees."""
+"""The windows that are due: they end at whole multiples of the step since 1970 UTC, so that every process agrees."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -11,10 +11,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def due_windows(
     last_end: datetime | None, now: datetime, length: timedelta, step: timedelta, grace: timedelta, catch_up: int
 ) -> list[Window]:
-    """The windows to measure now, oldest first.
+    """Return the windows to measure now, oldest first.
 
     Args:
-        last_end: the end of the newest window measured so far; None where there is none.
+        last_end: the end of the newest window measured so far; None if no window was.
         now: the present, aware.
         length: how much time a window covers.
         step: how often a window ends.
@@ -32,7 +32,7 @@ def due_windows(
 
 
 def windows_ending(start: datetime, end: datetime, length: timedelta, step: timedelta) -> list[Window]:
-    """The windows that end after `start` and not after `end`, oldest first."""
+    """Return the windows that end after `start` and not after `end`, oldest first."""
     first = (start - _EPOCH) // step + 1
     last = (end - _EPOCH) // step
     ends = (_EPOCH + count * step for count in range(first, last + 1))
@@ -40,7 +40,7 @@ def windows_ending(start: datetime, end: datetime, length: timedelta, step: time
 
 
 def gaps(kept: Iterable[Window], length: timedelta, step: timedelta) -> set[Window]:
-    """The windows that are lacking between the oldest and the newest of those kept."""
+    """Return the windows that are lacking between the oldest and the newest of those kept."""
     ends = {window.end for window in kept if window.end - window.start == length}
     if not ends:
         return set()
@@ -50,10 +50,10 @@ def gaps(kept: Iterable[Window], length: timedelta, step: timedelta) -> set[Wind
 
 
 def newest_end(now: datetime, step: timedelta, grace: timedelta) -> datetime:
-    """The end of the newest window whose grace is over."""
+    """Return the end of the newest window whose grace is over."""
     return _EPOCH + (now - grace - _EPOCH) // step * step
 
 
 def next_due(now: datetime, step: timedelta, grace: timedelta) -> datetime:
-    """When the next window becomes due, later than `now`."""
+    """Return when the next window becomes due, later than `now`."""
     return newest_end(now, step, grace) + step + grace

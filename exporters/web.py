@@ -1,4 +1,4 @@
-"""Asking a web server within a deadline for the whole conversation, by an address that may hold a user and a password.
+"""Asks a web server within a deadline for the whole conversation, by an address that may hold a user and a password.
 
 The timeouts of `urllib` are for each single wait, so that whoever sends a header now and then is waited for for ever.
 """
@@ -20,7 +20,7 @@ _CHUNK = 1 << 14
 
 @contextmanager
 def ask(request: Request, seconds: float) -> Iterator[Any]:
-    """Send a request and give what `urlopen` gives; all of the conversation has to be over in so many seconds.
+    """Send a request and return what `urlopen` gives; all of the conversation has to be over in that many seconds.
 
     A user and password in the address become basic authentication, which no redirection passes on.
 
@@ -46,7 +46,7 @@ def _authenticate(request: Request) -> None:
 
 
 class _Deadline:
-    """When a conversation has to be over."""
+    """The time at which a conversation has to be over."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -65,7 +65,7 @@ class _Deadline:
 
 
 class _TimedReader(io.RawIOBase):
-    """What a connection receives, until the deadline."""
+    """The receiving side of a connection, until the deadline."""
 
     def __init__(self, connection: socket.socket, deadline: _Deadline) -> None:
         self._connection = connection
@@ -73,11 +73,11 @@ class _TimedReader(io.RawIOBase):
         self._received = connection.makefile("rb", buffering=0)
 
     def readable(self) -> bool:
-        """Yes."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        """Read what there is."""
+        """Read the bytes that have arrived."""
         self._deadline.apply_to(self._connection)
         return self._received.readinto(buffer)
 
@@ -88,14 +88,14 @@ class _TimedReader(io.RawIOBase):
 
 
 class _TimedSocket:
-    """As much of a connection as an answer is read from."""
+    """The part of a connection that an answer is read from."""
 
     def __init__(self, connection: socket.socket, deadline: _Deadline) -> None:
         self._connection = connection
         self._deadline = deadline
 
     def makefile(self, *_: Any) -> io.BufferedReader:
-        """What is received."""
+        """Return a reader of what the connection receives."""
         return io.BufferedReader(_TimedReader(self._connection, self._deadline))
 
 

@@ -1,4 +1,4 @@
-"""Names and figures as people read them, on the terminal and on paper."""
+"""Names and numbers as people read them, on the terminal and on paper."""
 
 from collections.abc import Callable, Iterable
 
@@ -9,27 +9,27 @@ from mlvitals.generator.spec.model import Severity
 
 
 def printable(text: str) -> str:
-    """Text without characters that could steer a terminal or turn the reading direction."""
+    """Return text without characters that could steer a terminal or turn the reading direction."""
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
 
 
 def sentence(text: str) -> str:
-    """A remark as a sentence of its own."""
+    """Return a remark as a sentence of its own."""
     return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}" if text else ""
 
 
 def share(ratio: float) -> str:
-    """A share of 1 in per cent: 0.402 -> 40.2%."""
+    """Return a share of 1 in per cent: 0.402 -> 40.2%."""
     return f"{ratio:.1%}"
 
 
 def number(value: float) -> str:
-    """A figure in a unit of its own: four digits, or all of those before the point where they are more."""
+    """Return a number in a unit of its own: four digits, or all of those before the point where they are more."""
     return f"{value:,.0f}" if 1_000 <= abs(value) < 1e15 or value == 0 else f"{value:.4g}"
 
 
 def found(findings: Iterable[Finding]) -> str:
-    """What was found, each kind once: ``PSI critical, nulls warning (2)``; empty where nothing was."""
+    """Return what was found, each kind once: ``PSI critical, nulls warning (2)``; empty where nothing was."""
     by_kind: dict[str, list[Severity]] = {}
     for finding in findings:
         by_kind.setdefault(_WRITTEN.get(finding.kind, finding.kind.replace("_", " ")), []).append(finding.severity)
@@ -61,24 +61,24 @@ _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 def span(window: Window) -> str:
-    """A stretch of time: ``2026-03-02 11:00 to 12:00 UTC``, with the second day where it is another."""
+    """Return an interval: ``2026-03-02 11:00 to 12:00 UTC``, with the second day where it is another."""
     end = f"{window.end:%H:%M}" if window.end.date() == window.start.date() else f"{window.end:%Y-%m-%d %H:%M}"
     return f"{window.start:%Y-%m-%d %H:%M} to {end} UTC"
 
 
 def delay(seconds: float) -> str:
-    """A delay in the largest unit it fills: ``3.2 h``."""
+    """Return a delay in the largest unit it fills: ``3.2 h``."""
     size, unit = next((pair for pair in _UNITS if seconds >= pair[0]), _UNITS[-1])
     return f"{seconds / size:.3g} {unit}"
 
 
 def interval(found: Interval | None, written: Callable[[float], str]) -> str:
-    """The two ends of an interval, or nothing."""
+    """Return the two ends of an interval, or nothing."""
     return f"{written(found.low)} to {written(found.high)}" if found else ""
 
 
 def judged(what: str, found: Measure | None, written: Callable[[float], str]) -> str:
-    """A judged figure: ``fall 8.0%, noise 3.0%, warning``; nothing where it is undefined."""
+    """Return a judged statistic: ``fall 8.0%, noise 3.0%, warning``; nothing where it is undefined."""
     if found is None:
         return ""
     verdict = f", {found.severity}" if found.severity else ""
@@ -86,5 +86,5 @@ def judged(what: str, found: Measure | None, written: Callable[[float], str]) ->
 
 
 def signed_share(ratio: float) -> str:
-    """A share of 1 that may go both ways: 0.25 -> +25.0%."""
+    """Return a share of 1 that may go both ways: 0.25 -> +25.0%."""
     return f"{ratio:+.1%}"

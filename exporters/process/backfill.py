@@ -1,6 +1,6 @@
 """The past, measured window by window, as a history that Prometheus can be given.
 
-Each window's figures begin when the exporter would have published them: at the window's end plus the grace.
+Each window's metrics start when the exporter would have published them: at the window's end plus the grace.
 """
 
 import multiprocessing
@@ -48,12 +48,12 @@ def backfill(
     history: History | None,
     results: ResultsStore | None,
 ) -> Iterator[WindowReport]:
-    """Measure windows, oldest first, and keep each where it is wanted before giving its report.
+    """Measure windows, oldest first, and keep each where it is wanted before yielding its report.
 
     Args:
         spec: the system's spec.
         base_dir: where the spec's relative paths start.
-        reference: what is normal.
+        reference: the baseline.
         windows: what to measure.
         measured_at: now, aware.
         history: collects what an exporter would have served.
@@ -88,13 +88,13 @@ class _Measured(NamedTuple):
     report: WindowReport
     seconds: float
     known: KnownFiles
-    """What is known of the log's files, for the next window."""
+    """The facts known of the log's files, for the next window."""
 
 
 def _measured(
     spec: Spec, base_dir: Path, reference: Reference, windows: Sequence[Window], measured_at: datetime
 ) -> Iterator[_Measured]:
-    """The reports in the order of the windows, which are measured on every core."""
+    """Yield the reports in the order of the windows, which are measured on every core."""
     measure_one = partial(_measure, spec, base_dir, reference, measured_at)
     processes = min(os.cpu_count() or 1, len(windows) // WINDOWS_PER_PROCESS)
     known = KnownFiles()
@@ -132,7 +132,7 @@ def _measure(
 
 
 def _samples_at(contract: Contract, report: WindowReport, moment: datetime, runs: int, seconds: float) -> Samples:
-    """What an exporter that published this report at a moment, its run number `runs`, would have served.
+    """Return what an exporter that published this report at a moment, its run number `runs`, would have served.
 
     How fresh sources were cannot be known afterwards, and is left out.
     """

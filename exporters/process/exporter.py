@@ -30,7 +30,7 @@ from mlvitals.generator.spec.durations import seconds, span
 from mlvitals.generator.spec.model import Spec
 
 Clock = Callable[[], datetime]
-"""Tells the present, aware."""
+"""Gives the current time, aware."""
 
 LONGEST_SLEEP = timedelta(seconds=30)
 """The loop looks at the clock at least this often, so that a clock that is set or a machine that slept is noticed."""
@@ -41,12 +41,12 @@ SHORTEST_STUCK = timedelta(minutes=10)
 
 
 def utc_now() -> datetime:
-    """The present by the machine's clock."""
+    """Return the present by the machine's clock."""
     return datetime.now(UTC)
 
 
 class Exporter:
-    """What one exporter knows: the report it publishes, the health of its runs, and the age of its sources.
+    """The state of one exporter: the report it publishes, the health of its runs, and the age of its sources.
 
     Its pages may be asked for from any thread while one thread runs the loop.
     """
@@ -142,7 +142,7 @@ class Exporter:
             stop.wait(pause.total_seconds())
 
     def refresh_freshness(self, source: str) -> None:
-        """Look how old a source's newest data is."""
+        """Look up how old a source's newest data is."""
         before = self._freshness.get(source)
         reading = newest(self._spec.sources[source], self._base_dir)
         self._freshness[source] = reading
@@ -150,30 +150,30 @@ class Exporter:
             self._log("source_age_unknown", level=Level.WARNING, source=source, reason=reading.reason)
 
     def refresh_changes(self) -> None:
-        """Look which deployments and pipeline changes were noted."""
+        """Look up which deployments and pipeline changes were recorded."""
         try:
             self._changes = self._results.newest_changes(self._spec.system.name, CHANGES_SHOWN)
         except DatabaseError as error:
             self._log("changes_unknown", level=Level.WARNING, error=str(error))
 
     def pages(self) -> Pages:
-        """What the process serves."""
+        """Return what the process serves."""
         return {"/metrics": self.metrics, "/healthz": self.health, "/readyz": self.readiness}
 
     def metrics(self) -> Page:
-        """The last good values, and the process's own health now."""
+        """Return the last good values, and the process's own health now."""
         state = render_state(self._contract, self._state, self._freshness, self._clock(), self._changes)
         return Page(state, content_type=CONTENT_TYPE, packed=self._window_page)
 
     def health(self) -> Page:
-        """Whether the loop still turns."""
+        """True if the loop still turns."""
         since = self._clock() - self._alive_at
         if since > max(self._step, SHORTEST_STUCK):
             return Page(f"stuck: nothing moved for {since}\n".encode(), HTTPStatus.SERVICE_UNAVAILABLE)
         return Page(b"ok\n")
 
     def readiness(self) -> Page:
-        """Whether there is something to publish."""
+        """True if there is something to publish."""
         if not self._ready:
             reason = (
                 "every run failed so far; the log says why" if self._state.failures else "no window is measured yet"
@@ -182,7 +182,7 @@ class Exporter:
         return Page(b"ok\n")
 
     def _kept_totals(self) -> dict[str, float]:
-        """The running totals of events before any step is counted, so that the first one is seen as a rise."""
+        """Return the running totals of events before any step is counted, so that the first one is seen as a rise."""
         counters = logged_counters(self._spec)
         totals = self._results.event_totals(self._spec.system.name, counters.values()) if counters else {}
         return {name: totals[counter] for name, counter in counters.items()}
@@ -195,7 +195,7 @@ class Exporter:
         return failed and self._tried_at is not None and now - self._tried_at >= RETRY_AFTER
 
     def _ran_ahead(self, newest_now: datetime) -> bool:
-        """Whether the newest window is of a clock that was ahead and is set back: it ends after what is due, and is empty.
+        """True if the newest window, empty and ending after what is due, is of a clock that was ahead and is set back.
 
         One that holds rows says that the clock is behind now, and nothing is measured until it is right again.
         """
@@ -232,7 +232,7 @@ class Exporter:
         return run
 
     def _log_differences(self, window: Window, differences: tuple[str, ...]) -> None:
-        """Name the columns that differ, when they begin to."""
+        """Name the columns that differ, when they start to."""
         if differences and differences != self._differences:
             self._log("schema_differences", level=Level.WARNING, window_end=window.end.isoformat(), columns=differences)
         self._differences = differences
@@ -263,7 +263,7 @@ def run_exporter(
         base_dir: where its relative paths start.
         stop: ends the process when set.
         log_to: where events are written, one line of JSON each.
-        clock: tells the present.
+        clock: gives the current time.
         listen: HOST:PORT instead of the spec's.
         log_file: where events are written too; see `JsonLog`.
 
@@ -296,13 +296,13 @@ def _report_to(log: JsonLog) -> Report:
 
 
 def _look_at(server: PageServer, log: JsonLog) -> None:
-    """Say in the log that nobody can be answered: where no page comes, the log is all that is left to say so."""
+    """Report in the log that no page is answered: where none comes, the log is all that is left to say so."""
     if not server.is_answering("/healthz"):
         log("http_silent", level=Level.ERROR, problem="the process's own pages are not answered")
 
 
 def _watch(spec: Spec, exporter: Exporter, look_at_server: Callable[[], None], stop: threading.Event) -> None:
-    """Keep an eye on the server, the changes and each source from threads of their own: none that hangs ages the others."""
+    """Watch the server, the changes and each source from threads of their own: none that hangs ages the others."""
     interval = seconds(spec.exporter.freshness_interval)
 
     def watch(look: Callable[[], None]) -> None:

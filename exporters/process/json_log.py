@@ -19,7 +19,7 @@ from mlvitals.generator.errors import UserError, without_secrets
 FILE_BYTES = 5_000_000
 """A log file that would grow beyond this is put aside, and a new one is begun."""
 FILES_ASIDE = 2
-"""So many files stay beside the one that is written; older ones go."""
+"""That many files stay next to the one that is written; older ones are removed."""
 
 
 class LogFileError(UserError):
@@ -27,7 +27,7 @@ class LogFileError(UserError):
 
 
 class Level(StrEnum):
-    """How bad an event is. Kept few, because log stores keep one stream a level."""
+    """The severity of an event. Kept few, because log stores keep one stream a level."""
 
     INFO = "info"
     WARNING = "warning"
@@ -39,7 +39,7 @@ class JsonLog:
 
     Args:
         stream: where every line goes.
-        clock: tells the present, aware.
+        clock: gives the current time, aware.
         system: the system of the spec.
         service: the process that speaks, as log stores label its lines.
         file: where every line goes too; at `FILE_BYTES` it becomes ``FILE.1``, and that ``FILE.2``.
@@ -73,7 +73,7 @@ class JsonLog:
             handler.handle(line)
 
     def close(self) -> None:
-        """Close the file; the stream is its owner's. What does not fit on a full disk was told when it was written."""
+        """Close the file; the stream is its owner's. What does not fit on a full disk was reported when written."""
         for handler in self._handlers:
             with suppress(OSError):
                 handler.close()
@@ -87,7 +87,7 @@ class JsonLog:
 
 class _Stream(logging.StreamHandler[TextIO]):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the base class's name
-        """A reader that went away is no reason to stop, and there is nobody to tell."""
+        """Ignore a closed pipe: there is nowhere left to report it."""
 
 
 class _File(RotatingFileHandler):
@@ -101,5 +101,5 @@ class _File(RotatingFileHandler):
             raise LogFileError(f"cannot write the log file {path}: {error.strerror}") from error
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the base class's name
-        """A full disk is told, and the process goes on."""
+        """Report a full disk, and go on."""
         print(f"{self.baseFilename}: {sys.exception()}", file=sys.stderr)

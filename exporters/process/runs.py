@@ -37,7 +37,7 @@ from mlvitals.generator.spec.model import Spec
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a run left: a page worth publishing even where it could not be kept, and what failed."""
+    """The result of a run: a page worth publishing even where it could not be kept, and what failed."""
 
     page: bytes | None
     """The families of a window, as `exposition.packed` gives them; None where nothing was measured."""
@@ -46,7 +46,7 @@ class Run:
     differences: tuple[str, ...] = ()
     """Columns in which the log and the reference differ, with how."""
     page_end: datetime | None = None
-    """When the page's window ended: the one that was run, or a newer one that says something else now."""
+    """The end of the page's window: the one that was run, or a newer one that says something else now."""
 
 
 Runner: TypeAlias = Callable[[Window, datetime], Run]
@@ -91,7 +91,7 @@ def run_here(
 
 
 class RunsApart:
-    """As `run_here`, each in a process of its own; one that is killed is a run that failed.
+    """Runs as `run_here`, each in a process of its own; one that is killed is a run that failed.
 
     The next process is started ahead and waits for its window: to load what it needs takes longer than to measure most.
     Where the system has no room for one that waits, it is started when its window comes. What a process learnt of the
@@ -144,18 +144,18 @@ def _start() -> subprocess.Popen[bytes]:
 
 
 class _Task(msgspec.Struct, frozen=True, kw_only=True):
-    """What a process of its own is told."""
+    """The task sent to a process of its own."""
 
     spec: Spec
     base_dir: str
     window: Window
     measured_at: datetime
     known: msgspec.Raw
-    """What is known of the log's files, which only measuring processes look into."""
+    """The facts known of the log's files, which only measuring processes look into."""
 
 
 class _Answer(msgspec.Struct, frozen=True):
-    """What it leaves."""
+    """The answer of a process to its task."""
 
     run: Run
     known: msgspec.Raw

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from mlvitals.exporters.listener import Limits, Listener, Page, Report, Request
 
 Pages = Mapping[str, Callable[[], Page]]
-"""What is served under which path. A page is made for every request, in a thread of the server."""
+"""The pages by path. A page is made for every request, in a thread of the server."""
 
 
 class PageServer(Listener):

@@ -1,7 +1,7 @@
-"""What a run without an exporter process publishes: the page that the exporter would serve, handed over once.
+"""Publishing without an exporter process: the page that the exporter would serve, handed over once.
 
 A job of cron or Airflow writes it for node_exporter's textfile collector or pushes it to a Pushgateway. Samples bear
-no timestamps: both refuse them, and when the figures are from is a family of its own.
+no timestamps: both refuse them, and the time that the metrics are from is a family of its own.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ class PublishError(UserError):
 def page_of_run(
     contract: Contract, report: WindowReport, freshness: Mapping[str, Reading], begin: datetime, end: datetime
 ) -> bytes:
-    """The exporter's page after one run, which began and ended at these times and succeeded."""
+    """Return the exporter's page after one run, which started and ended at these times and succeeded."""
     duration = (end - begin).total_seconds()
     state = RunState(runs=1, last_run=end, last_success=end, duration_seconds=duration)
     return render(contract, report, state, freshness, end)
@@ -80,7 +80,7 @@ def push(page: bytes, gateway: str, job: str) -> None:
 
 
 def _said(error: HTTPError) -> str:
-    """The first line of an answer that refuses; empty where it does not come."""
+    """Return the first line of an answer that refuses; empty where it does not come."""
     try:
         return error.read(1000).decode(errors="replace").strip().partition("\n")[0]
     except (OSError, HTTPException):

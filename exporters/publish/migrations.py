@@ -97,7 +97,7 @@ def _lock(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
     else:
-        # Python's driver begins no transaction for a change of the schema; without this one, each is committed alone.
+        # Python's driver starts no transaction for a change of the schema; without this one, each is committed alone.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 

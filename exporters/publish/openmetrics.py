@@ -19,7 +19,7 @@ from mlvitals.exporters.parts import Sample
 from mlvitals.generator.contract import Contract, Family, MetricType, Producer
 
 LOOKBACK = timedelta(minutes=5)
-"""A query of Prometheus finds a sample for this long, unless the server is told otherwise."""
+"""A query of Prometheus finds a sample for this long, unless the server is configured otherwise."""
 
 _FLUSH_CHARACTERS = 1 << 20
 
@@ -29,7 +29,7 @@ class History:
 
     A value holds from its moment to the next, so it is written again every `every`. A series that the next moment
     lacks ends `LOOKBACK` before it: text cannot say that a series ends, and a bin that is no longer among the top
-    ones must not be found beside the one that took its place.
+    ones must not be found next to the one that took its place.
 
     Args:
         contract: the families; those of the exporter are written.
@@ -78,7 +78,7 @@ class History:
         self._database.execute("COMMIT")
 
     def write(self, file: BinaryIO, until: datetime) -> int:
-        """Write everything, the last moment's values up to `until`; gives the number of samples written."""
+        """Write everything, the last moment's values up to `until`; return the number of samples written."""
         times = [self._times(index, until) for index in range(len(self._moments))]
         count, waiting, size = 0, [], 0
         for line, samples in self._lines(times):
@@ -92,7 +92,7 @@ class History:
         return count
 
     def _lines(self, times: "list[_Times]") -> Iterator[tuple[str, int]]:
-        """Pieces of the text, each with the number of samples in it."""
+        """Yield pieces of the text, each with the number of samples in it."""
         for name, family in self._families.items():
             rows = self._database.execute(
                 "SELECT labels, moment, value FROM sample WHERE family = ? ORDER BY labels, moment", (name,)
@@ -106,7 +106,7 @@ class History:
                     yield "".join(f"{name}{labels} {written} {time}\n" for time in moments), len(moments)
 
     def _times(self, index: int, until: datetime) -> "_Times":
-        """When the samples of a moment are written."""
+        """Return when the samples of a moment are written."""
         begin = self._moments[index]
         end = self._moments[index + 1] if index + 1 < len(self._moments) else max(until, begin + self._every)
         times = [begin + count * self._every for count in range(math.ceil((end - begin) / self._every))]
@@ -130,7 +130,7 @@ def _unix(time: datetime) -> str:
 
 
 def _with_successor(points: Iterable[tuple[str, int, float]], count: int) -> Iterator[tuple[int, float, bool]]:
-    """A series' moments and values, and whether it is there at the next moment too; nothing follows the last."""
+    """Yield a series' moments and values, and whether it is there at the next moment too; nothing follows the last."""
     known = [(index, value) for _, index, value in points]
     following = [index for index, _ in known[1:]] + [count]
     for (index, value), successor in zip(known, following, strict=True):
@@ -138,7 +138,7 @@ def _with_successor(points: Iterable[tuple[str, int, float]], count: int) -> Ite
 
 
 def _head(family: Family) -> str:
-    """The lines above a family; the format names a counter without the suffix that its samples bear."""
+    """Return the lines above a family; the format names a counter without the suffix that its samples bear."""
     name = family.name.removesuffix("_total") if family.type is MetricType.COUNTER else family.name
     return f"# HELP {name} {_escaped(family.help)}\n# TYPE {name} {family.type.value}\n"
 

@@ -1,7 +1,7 @@
 """Measurements as the Prometheus text format: every exporter family of the contract, and nothing else.
 
 What changes only with a window is rendered and compressed once for the window (`render_window`, `packed`); what
-changes with every run or with the clock is rendered at each scrape (`render_state`). A figure that is undefined has
+changes with every run or with the clock is rendered at each scrape (`render_state`). A metric that is undefined has
 no sample; NaN and infinities are never written.
 """
 
@@ -30,7 +30,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class RunState(msgspec.Struct, frozen=True, kw_only=True):
-    """What the exporter did so far."""
+    """The state of the exporter's runs so far."""
 
     runs: int = 0
     failures: int = 0
@@ -47,17 +47,17 @@ def render(
     now: datetime,
     changes: Iterable[Change] = (),
 ) -> bytes:
-    """The whole exposition at a moment."""
+    """Return the whole exposition at a moment."""
     return render_window(contract, report) + render_state(contract, state, freshness, now, changes)
 
 
 def render_window(contract: Contract, report: WindowReport | None, totals: Mapping[str, float] | None = None) -> bytes:
-    """The families that change with a window; without one only the features and totals of events are known."""
+    """Return the families that change with a window; without one only the features and totals of events are known."""
     return _text(contract, {**samples_of_window(contract, report), **total_samples(contract, totals or {})})
 
 
 def families_of_window(contract: Contract, report: WindowReport) -> list[Metric]:
-    """What `render_window` writes of a window, before it is text."""
+    """Return what `render_window` writes of a window, before it is text."""
     return _families(contract, samples_of_window(contract, report))
 
 
@@ -72,7 +72,7 @@ def samples_of_window(contract: Contract, report: WindowReport | None) -> dict[s
 
 
 def packed(text: bytes) -> bytes:
-    """Text as a gzip member: members one after another decompress to their texts one after another (RFC 1952)."""
+    """Return text as a gzip member: successive members decompress to their successive texts (RFC 1952)."""
     return gzip.compress(text, compresslevel=1, mtime=0)
 
 
@@ -125,7 +125,7 @@ def _text(contract: Contract, samples: Mapping[str, Iterable[Sample]]) -> bytes:
 
 
 def _families(contract: Contract, samples: Mapping[str, Iterable[Sample]]) -> list[Metric]:
-    """The families that have samples, in the contract's order."""
+    """Return the families that have samples, in the contract's order."""
     by_name = {contract.name(short): values for short, values in samples.items()}
     families: list[Metric] = []
     for family in contract.of(Producer.EXPORTER):

@@ -5,7 +5,7 @@ each cell of each feature, `drift_outcomes` one for the outcomes of earlier pred
 `drift_gaps` one for what the window says of concept drift, and `drift_durations` one for how long it took to measure;
 `business_events` has one for what was counted of each business event of the events log in each step
 (`sections.events.totals`), and `changes` one for each deployment or pipeline change that was recorded. Times are UTC.
-The prediction score is stored beside the features and told apart by `is_score`, since a feature may have any name.
+The prediction score is stored next to the features and marked by `is_score`, since a feature may have any name.
 """
 
 import sqlite3
@@ -63,7 +63,7 @@ drift_windows = Table(
     Index("drift_windows_by_end", "system", "window_end"),
 )
 
-drift_durations = Table(  # apart from the report, which is the same whenever a window is measured
+drift_durations = Table(  # not part of the report, which is the same whenever a window is measured
     "drift_durations",
     TABLES,
     *window_key(),
@@ -90,7 +90,7 @@ class TopBin(NamedTuple):
 
 
 class StoredWindow(NamedTuple):
-    """What is known of a measured window without opening its report."""
+    """The facts known of a measured window without opening its report."""
 
     window: Window
     measured_at: datetime
@@ -100,7 +100,7 @@ class StoredWindow(NamedTuple):
 
 
 def open_results(results: Results, base_dir: Path, *, create: bool = True) -> "ResultsStore":
-    """The store that a spec names; a relative SQLite file lies in the spec's folder.
+    """Return the store that a spec names; a relative SQLite file lies in the spec's folder.
 
     Its tables are created, or brought up to date, when it is first used. Without `create`, which is for reading only,
     neither happens: an older database is read as it is.
@@ -135,7 +135,7 @@ class ResultsStore:
     def save(self, report: WindowReport, *, seconds: float | None = None, changed: Sequence[WindowReport] = ()) -> None:
         """Keep a report, in place of an earlier one of the same system and window: all of it, or nothing.
 
-        `seconds` says how long it took to measure, where that was timed; `changed` are the reports of other windows that
+        `seconds` is the time it took to measure, where that was timed; `changed` are the reports of other windows that
         it changes, kept with it.
 
         Of several processes that save the same window at once, the last one's report stays.
@@ -164,17 +164,17 @@ class ResultsStore:
             connection.execute(insert(drift_durations), _key(report) | {"seconds": seconds})
 
     def count_step(self, system: str, step: Window, amounts: Amounts) -> dict[str, Counted]:
-        """Add what was counted in a step to the running totals of its counters, once, and give their totals."""
+        """Add what was counted in a step to the running totals of its counters, once, and return their totals."""
         with self._transaction() as connection:
             return {name: count_step(connection, system, name, step, amount) for name, amount in amounts.items()}
 
     def event_totals(self, system: str, counters: Iterable[str]) -> dict[str, float]:
-        """The running totals of counters; 0 of one that was never counted."""
+        """Return the running totals of counters; 0 of one that was never counted."""
         with self._transaction() as connection:
             return newest_totals(connection, system, counters)
 
     def last_report(self, system: str) -> WindowReport | None:
-        """The report of the system's newest window; None where there is none that this version can read."""
+        """Return the report of the system's newest window; None if it is missing or not readable by this version."""
         newest = (
             select(drift_windows.c.report)
             .filter_by(system=system)
@@ -186,7 +186,7 @@ class ResultsStore:
         return None if stored is None else _readable(stored)
 
     def reports_after(self, report: WindowReport, until: datetime) -> list[WindowReport]:
-        """The reports of windows that ended after one of the same system and reference and not after `until`.
+        """Return the reports of windows that ended after one of the same system and reference and not after `until`.
 
         Oldest first. Those that this version cannot read are left out.
         """
@@ -196,13 +196,13 @@ class ResultsStore:
         return self._reports(query)
 
     def duration(self, system: str, window: Window) -> float | None:
-        """How many seconds a window took to measure; None where that was not timed."""
+        """Return how many seconds a window took to measure; None where that was not timed."""
         key = {"system": system, "window_start": window.start, "window_end": window.end}
         with self._transaction() as connection:
             return connection.execute(select(drift_durations.c.seconds).filter_by(**key)).scalar_one_or_none()
 
     def windows_between(self, system: str, start: datetime, end: datetime) -> list[StoredWindow]:
-        """The windows that ended after `start` and not after `end`, oldest first."""
+        """Return the windows that ended after `start` and not after `end`, oldest first."""
         ended = drift_windows.c.window_end
         columns = (drift_windows.c[name] for name in ("window_start", "window_end", *StoredWindow._fields[1:]))
         query = select(*columns).filter_by(system=system).where(ended > start, ended <= end).order_by(ended)
@@ -210,7 +210,7 @@ class ResultsStore:
             return [StoredWindow(Window(begin, end), *rest) for begin, end, *rest in connection.execute(query)]
 
     def reports_between(self, system: str, start: datetime, end: datetime) -> list[WindowReport]:
-        """The reports of windows that ended after `start` and not after `end`, oldest first.
+        """Return the reports of windows that ended after `start` and not after `end`, oldest first.
 
         Those that this version cannot read are left out.
         """
@@ -225,14 +225,14 @@ class ResultsStore:
         return [found for text_of in stored if (found := _readable(text_of)) is not None]
 
     def past_windows(self, system: str, reference_version: str) -> list[PastWindow]:
-        """What the windows measured against a reference say of concept drift, by their end."""
+        """Return what the windows measured against a reference say of concept drift, by their end."""
         ended = (drift_gaps.c.window_end, drift_gaps.c.window_start)
         query = select(drift_gaps).filter_by(system=system, reference_version=reference_version).order_by(*ended)
         with self._transaction() as connection:
             return [past_window_of_row(row) for row in connection.execute(query)]
 
     def top_bins(self, system: str, limit: int = 10) -> list[TopBin]:
-        """What `TOP_BINS_SQL` finds: the bins of the newest window, largest contribution first."""
+        """Return what `TOP_BINS_SQL` finds: the bins of the newest window, largest contribution first."""
         with self._transaction() as connection:
             rows = connection.execute(_TOP_BINS, {"system": system, "limit": limit})
             return [TopBin(*row) for row in rows]
@@ -246,7 +246,7 @@ class ResultsStore:
             connection.execute(insert(changes), row)
 
     def changes_between(self, system: str, start: datetime, end: datetime) -> tuple[Change, ...]:
-        """The changes noted of a system within an interval, oldest first."""
+        """Return the changes recorded of a system within an interval, oldest first."""
         columns = (changes.c[name] for name in Change.__struct_fields__)
         within = (changes.c.moment >= start, changes.c.moment <= end)
         query = select(*columns).filter_by(system=system).where(*within).order_by(changes.c.moment, changes.c.name)
@@ -254,14 +254,14 @@ class ResultsStore:
             return tuple(Change(ChangeKind(kind), *rest) for kind, *rest in connection.execute(query))
 
     def newest_changes(self, system: str, limit: int) -> tuple[Change, ...]:
-        """The newest changes noted of a system, newest first."""
+        """Return the newest changes recorded of a system, newest first."""
         columns = (changes.c[name] for name in Change.__struct_fields__)
         query = select(*columns).filter_by(system=system).order_by(changes.c.moment.desc(), changes.c.name).limit(limit)
         with self._transaction() as connection:
             return tuple(Change(ChangeKind(kind), *rest) for kind, *rest in connection.execute(query))
 
     def forget_before(self, system: str, moment: datetime) -> int:
-        """Drop what is known of windows that ended before `moment`; gives the number of windows dropped.
+        """Drop what is known of windows that ended before `moment`; return the number of windows dropped.
 
         What was counted of business events before stays in their running totals.
         """
@@ -313,7 +313,7 @@ def _window_row(report: WindowReport) -> dict[str, object]:
 
 
 def _readable(stored: str) -> WindowReport | None:
-    """A stored report; None where this version cannot read it."""
+    """Return a stored report; None where this version cannot read it."""
     try:
         return WindowReport.from_json(stored)
     except msgspec.DecodeError:

@@ -1,6 +1,6 @@
 """Arrow columns as what is measured: which Arrow types suit a feature's type, and how they become numbers or levels.
 
-Numbers are float64 (float32 stays float32); text, truth values and whole numbers of a categorical feature become
+Numbers are float64 (float32 stays float32); text, booleans and integers of a categorical feature become
 text. A timestamp feature is measured as its age in seconds when the prediction was made.
 """
 
@@ -26,7 +26,7 @@ BLOCK_ROWS = 131_072
 
 
 class ColumnTypeError(ValueError):
-    """A column holds something else than its feature's type; the message says what was found and what is expected."""
+    """A column's values do not match the feature's type; the message says what was found and what is expected."""
 
 
 class LevelCounts(NamedTuple):
@@ -39,7 +39,7 @@ class LevelCounts(NamedTuple):
 
 
 def blocks(column: Column, at: Column | None = None) -> Iterator[tuple[Chunk, Chunk | None]]:
-    """Cut a column, and the prediction times beside it, into blocks of at most `BLOCK_ROWS` rows."""
+    """Cut a column, and the prediction times that belong to it, into blocks of at most `BLOCK_ROWS` rows."""
     start = 0
     for chunk in _chunks(column):
         for offset in range(0, len(chunk), BLOCK_ROWS):
@@ -49,7 +49,7 @@ def blocks(column: Column, at: Column | None = None) -> Iterator[tuple[Chunk, Ch
 
 
 def numbers(block: Chunk, kind: FeatureType, at: Chunk | None = None) -> Numbers:
-    """The non-null values of a block, NaN included, as an array of the caller's own.
+    """Return the non-null values of a block, NaN included, as an array of the caller's own.
 
     Args:
         block: the values.
@@ -75,10 +75,10 @@ def numbers(block: Chunk, kind: FeatureType, at: Chunk | None = None) -> Numbers
 
 
 def sorted_numbers(column: Column, kind: FeatureType, at: Column | None = None) -> Numbers:
-    """All non-null values of a column in ascending order, NaN left out.
+    """Return all non-null values of a column in ascending order, NaN left out.
 
     Raises:
-        ColumnTypeError: as `numbers`; also for integers beyond 2**53, which floats cannot tell apart.
+        ColumnTypeError: as `numbers`; also for integers beyond 2**53, which floats cannot distinguish.
     """
     for chunk in _chunks(column):
         _refuse_inexact(unwrapped(chunk))
@@ -90,7 +90,7 @@ def sorted_numbers(column: Column, kind: FeatureType, at: Column | None = None) 
 
 
 def comparable(column: Column, kind: FeatureType) -> Chunk:
-    """A column's values one by one, for comparing them with others of the same rows; null where null or NaN.
+    """Return a column's values one by one, for comparing them with others of the same rows; null where null or NaN.
 
     Returns:
         Text of a category, times in UTC, float32 where the column is that, else float64.
@@ -117,7 +117,7 @@ def comparable(column: Column, kind: FeatureType) -> Chunk:
 
 
 def epoch_microseconds(times: Column) -> pa.ChunkedArray[Any]:
-    """Times as microseconds since 1970 in UTC, null where missing.
+    """Return times as microseconds since 1970 in UTC, null where missing.
 
     Raises:
         ColumnTypeError: the column holds no times.
@@ -127,9 +127,9 @@ def epoch_microseconds(times: Column) -> pa.ChunkedArray[Any]:
 
 
 def level_counts(column: Column) -> Iterator[LevelCounts]:
-    """The levels of a categorical column, chunk by chunk.
+    """Yield the levels of a categorical column, chunk by chunk.
 
-    Whole numbers, also those that pandas made floats of because some are missing, are their decimal text.
+    Integers, also those that pandas made floats of because some are missing, are their decimal text.
 
     Raises:
         ColumnTypeError: the column holds no categories, such as fractions or times.
@@ -139,7 +139,7 @@ def level_counts(column: Column) -> Iterator[LevelCounts]:
 
 
 def _encoded_levels(chunk: Any) -> LevelCounts:
-    """Levels of a dictionary-encoded chunk: only the codes are counted, each distinct value is read once."""
+    """Return levels of a dictionary-encoded chunk: only the codes are counted, each distinct value is read once."""
     codes = chunk.indices.drop_null().to_numpy(zero_copy_only=False).astype(np.intp)
     counts = np.bincount(codes, minlength=len(chunk.dictionary)).astype(np.int64)
     text, nans = _text(chunk.dictionary)
@@ -159,7 +159,7 @@ def _plain_levels(chunk: Chunk) -> LevelCounts:
 
 
 def _text(chunk: Chunk) -> tuple[Chunk, NDArray[np.bool_]]:
-    """Values as text, null where there is no value, and a mask of those that were NaN."""
+    """Return values as text, null where there is no value, and a mask of those that were NaN."""
     chunk = unwrapped(chunk)
     kind = chunk.type
     if not _SUITS[FeatureType.CATEGORICAL](kind):
@@ -187,7 +187,7 @@ def _ages(block: Chunk, at: Chunk | None) -> NDArray[np.float64]:
 
 
 def _microseconds(times: Any) -> Chunk:
-    """Times since 1970 in UTC; a time without zone is UTC."""
+    """Return times since 1970 in UTC; a time without zone is UTC."""
     if pa.types.is_null(times.type):
         return pa.nulls(len(times), pa.int64())
     if not _is_time(times.type):
@@ -218,7 +218,7 @@ def _refuse_inexact(chunk: Chunk) -> None:
 
 
 def unwrapped(chunk: Any) -> Chunk:
-    """A chunk without its wrapping: extension type, dictionary or run-end encoding."""
+    """Return a chunk without its wrapping: extension type, dictionary or run-end encoding."""
     while True:
         if isinstance(chunk.type, pa.BaseExtensionType):
             chunk = chunk.storage
@@ -245,7 +245,7 @@ def _mismatch(kind: FeatureType, found: str) -> ColumnTypeError:
 
 
 def _is_number(kind: pa.DataType) -> bool:
-    """Half precision is left out: its rounding would move values across the edges of a wider reference."""
+    """True for numbers but half precision, whose rounding would move values across the edges of a wider reference."""
     types = pa.types
     return any(
         suits(kind)

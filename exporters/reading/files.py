@@ -1,8 +1,8 @@
-"""Which files belong to a stretch of time: a walk through a folder that leaves out partitions outside it.
+"""The files that belong to an interval: a walk through a folder that leaves out partitions outside it.
 
 Partitions are folders named ``key=value``. Days and hours among them are UTC and written as ``date=2026-03-03``
 or ``year=2026/month=3/day=3``, each optionally with ``hour=0`` to ``hour=23``. Folders named in local time lose
-nothing in silence either: they are found, or `mlvitals.exporters.reading.log` tells that a folder holds nothing of its hour.
+nothing in silence either: they are found, or `mlvitals.exporters.reading.log` reports a folder with no row of its hour.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,7 +17,7 @@ from mlvitals.exporters.parts import FileProblem, Window
 from mlvitals.exporters.paths import plain
 
 ARRIVAL_SLACK = timedelta(hours=1)
-"""A writer that partitions by time of arrival puts late rows into a folder that begins after they happened."""
+"""A writer that partitions by time of arrival puts late rows into a folder that starts after they happened."""
 WIDEST_OFFSET = timedelta(hours=15)
 """No zone is further from UTC."""
 _HOUR = timedelta(hours=1)
@@ -47,7 +47,7 @@ class ClosedFolder:
 Keep = Callable[[Mapping[str, str]], bool]
 Report = Callable[[ClosedFolder], None]
 Listing = Callable[[str], Iterable[pafs.FileInfo]]
-"""What a folder holds, in any order."""
+"""The contents of a folder, in any order."""
 
 
 def keep_all(_: Mapping[str, str]) -> bool:
@@ -63,7 +63,7 @@ def within(window: Window) -> Keep:
     """Walk only into partitions that may hold rows of the window; one whose time is unknown may.
 
     The names of days may be off by any zone. Those of hours may be off by less than the window's length; further off,
-    an hour inside the window holds none of the window's rows, which is told.
+    an hour inside the window holds none of the window's rows, which is reported.
     """
     length = window.end - window.start
 
@@ -81,7 +81,7 @@ def within(window: Window) -> Keep:
 
 
 def partition_span(partition: Mapping[str, str]) -> Window | None:
-    """The day or hour that a partition stands for, or None where its keys do not say."""
+    """Return the day or hour that a partition stands for, or None where its keys do not say."""
     try:
         if "date" in partition:
             day = date.fromisoformat(partition["date"])
@@ -110,7 +110,7 @@ class Tree:
         self._listed: dict[str, list[pafs.FileInfo]] = {}
 
     def walk(self, keep: Keep = keep_all, closed: Report = pass_over) -> Iterator[StoredFile]:
-        """Every file in order of path; a folder that cannot be listed is reported to `closed`, and is not the end.
+        """Yield every file in order of path; a folder that cannot be listed is reported to `closed`, and is not fatal.
 
         Raises:
             FileNotFoundError: there is nothing at the root.
@@ -143,7 +143,7 @@ class Tree:
                 yield _stored(self._filesystem, entry, partition)
 
     def _entries(self, folder: str) -> list[pafs.FileInfo]:
-        """What a folder holds, in order of path."""
+        """Return what a folder holds, in order of path."""
         if folder not in self._listed:
             if self._listing is None:
                 self._listing = _listing(self._filesystem, self._root)
@@ -157,14 +157,14 @@ def _is_left_out(name: str) -> bool:
 
 
 def _listing(filesystem: pafs.FileSystem, root: str) -> Listing:
-    """How to list the folders at and below `root`."""
+    """Return a function that lists the folders at and below `root`."""
     if filesystem.type_name == "gcs":
         return _by_names(filesystem.get_file_info(pafs.FileSelector(root, recursive=True)), root)
     return lambda folder: filesystem.get_file_info(pafs.FileSelector(folder))
 
 
 def _by_names(objects: Iterable[pafs.FileInfo], root: str) -> Listing:
-    """Folders as the names of objects imply them.
+    """Return a function that lists folders as the names of objects imply them.
 
     Arrow lists a folder of Google's store only where an empty object marks it, which most writers do not make: a single
     list of all objects shows every folder.
@@ -182,7 +182,7 @@ def _by_names(objects: Iterable[pafs.FileInfo], root: str) -> Listing:
 
 
 def _stored(filesystem: pafs.FileSystem, info: pafs.FileInfo, partition: Mapping[str, str]) -> StoredFile:
-    # Some object stores do not say when an object was written; the beginning of time never looks fresh.
+    # Some object stores do not say when an object was written; the earliest time never looks fresh.
     modified = datetime.fromtimestamp((info.mtime_ns or 0) / 1e9, UTC)
     return StoredFile(filesystem, info.path, modified, partition, info.size, info.mtime_ns)
 

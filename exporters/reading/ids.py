@@ -20,10 +20,10 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def hash_ids(ids: Column, first_row: int) -> Hashes:
-    """A number for each id; whole numbers hash as their decimal text, so that 17 and "17" are one id.
+    """Return a number for each id; integers hash as their decimal text, so that 17 and "17" are one id.
 
     Args:
-        ids: texts or whole numbers. A missing id equals no other: it is numbered by its row.
+        ids: texts or integers. A missing id equals no other: it is numbered by its row.
         first_row: the number of the column's first row, among all rows of its side of a join.
 
     Raises:
@@ -37,12 +37,12 @@ def hash_ids(ids: Column, first_row: int) -> Hashes:
 
 
 def hash_rows(first_row: int, count: int) -> Hashes:
-    """Numbers for rows that have no id."""
+    """Return numbers for rows that have no id."""
     return _mixed(np.arange(first_row, first_row + count, dtype=np.uint64) + _GOLDEN)
 
 
 def _hash_texts(texts: object) -> Hashes:
-    """Texts, eight bytes at a time; rows leave as their text ends."""
+    """Hash texts, eight bytes at a time; rows leave as their text ends."""
     offsets, data = _bytes_of(texts)
     lengths = np.diff(offsets)
     hashes = _mixed(lengths.astype(np.uint64) ^ _GOLDEN)
@@ -62,7 +62,7 @@ _KEEP = np.array([(1 << 8 * size) - 1 for size in range(_WORD + 1)], np.uint64)
 
 
 def _bytes_of(texts: object) -> tuple[NDArray[np.int64], Hashes]:
-    """Where each text begins and the last one ends, and the word that begins at every byte."""
+    """Return where each text starts and the last one ends, and the word that starts at every byte."""
     _, offsets, data = texts.buffers()  # type: ignore[attr-defined]
     first, count = texts.offset, len(texts)  # type: ignore[attr-defined,arg-type]
     bounds = np.frombuffer(offsets, np.int64)[first : first + count + 1]
@@ -72,7 +72,7 @@ def _bytes_of(texts: object) -> tuple[NDArray[np.int64], Hashes]:
 
 
 def _mixed(numbers: Hashes) -> Hashes:
-    """Every bit of the result depends on every bit of a number (the finaliser of SplitMix64, Steele et al. 2014)."""
+    """Mix every bit of a number into every bit of the result (the finaliser of SplitMix64, Steele et al. 2014)."""
     numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return numbers ^ (numbers >> np.uint64(31))

@@ -29,7 +29,7 @@ class InstantError(ValueError):
 
 
 def instant(value: object) -> datetime:
-    """One point in time as an aware datetime in UTC.
+    """Return one point in time as an aware datetime in UTC.
 
     Raises:
         InstantError: `value` is no point in time.
@@ -54,7 +54,7 @@ def instant(value: object) -> datetime:
 
 
 def instants(column: Any) -> Times:
-    """A column of points in time as `INSTANT`; nulls and NaN stay null.
+    """Return a column of points in time as `INSTANT`; nulls and NaN stay null.
 
     Raises:
         InstantError: the column's type or one of its values is no point in time.
@@ -77,7 +77,7 @@ def instants(column: Any) -> Times:
 
 
 def may_be_within(column: str, kind: pa.DataType, window: Window) -> pc.Expression | None:
-    """A filter for the reader that lets every row of the window pass and few others; None where there is none.
+    """Return a filter for the reader that lets every row of the window pass and few others; None if impossible.
 
     It exists to skip files and row groups by their statistics; `instants` decides which rows belong.
     """

@@ -1,4 +1,4 @@
-"""What is known of files that were read before: which times they hold, so that no window opens those of other times.
+"""The memory of files that were read before: which times they hold, so that no window opens those of other times.
 
 A file is known by its path, size and time of change: a file that was written again is another one.
 """
@@ -18,7 +18,7 @@ MOST_FILES = 100_000
 
 
 class FileFacts(msgspec.Struct, frozen=True, array_like=True):
-    """What one reading of a file tells all later ones, whatever their window."""
+    """The facts that one reading of a file gives all later ones, whatever their window."""
 
     size: int
     modified_ns: int
@@ -29,7 +29,7 @@ class FileFacts(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def timeless(self) -> int:
-        """Rows without a time."""
+        """Return the number of rows without a time."""
         return self.extent.timeless
 
 
@@ -79,7 +79,7 @@ class KnownFiles:
 
 
 class KnownOfLog:
-    """What is known of the files of one log, while one window is measured."""
+    """The facts known of the files of one log, while one window is measured."""
 
     def __init__(self, files: KnownFiles, log: str) -> None:
         self._files = files

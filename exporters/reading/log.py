@@ -25,27 +25,27 @@ T = TypeVar("T")
 
 
 class LogSection(Protocol):
-    """What a spec says of a log."""
+    """The spec's description of a log."""
 
     @property
     def path(self) -> str:
-        """A file, a folder, or the URL of either or of a database."""
+        """Return the path of a file or folder, or the URL of either or of a database."""
 
     @property
     def format(self) -> LogFormat:
-        """How rows are written."""
+        """Return the format in which rows are written."""
 
     @property
     def timestamp(self) -> str:
-        """The column that says when a row was made."""
+        """Return the column that says when a row was made."""
 
     @property
     def table(self) -> str | None:
-        """Of a database, the table."""
+        """Return the table, of a database."""
 
     @property
     def password_file(self) -> str | None:
-        """Of a database, where its password is."""
+        """Return the file that holds the password, of a database."""
 
 
 class Place(NamedTuple):
@@ -129,7 +129,7 @@ class Log:
         self._tree: Tree | None = None
 
     def files(self, window: Window | None) -> Iterator[LogPart]:
-        """The files, or the table, that may hold rows of the window.
+        """Return the files, or the table, that may hold rows of the window.
 
         Raises:
             LogError: there is no log at its path, or it cannot be opened at all.
@@ -161,7 +161,7 @@ class Log:
                 task.close()
 
     def _serve(self, readers: Sequence[Reader]) -> None:
-        """One pass over the files that at least one reader asks for. What fails fails for its reader alone."""
+        """Pass once over the files that at least one reader asks for. What fails fails for its reader alone."""
         keeps = {reader: self._keep_for(reader.window) for reader in readers}
         asking = [keep for reader, keep in keeps.items() if not reader.patient]
         try:

@@ -92,7 +92,7 @@ class Batch(NamedTuple):
 
 
 class Extent(msgspec.Struct, frozen=True, array_like=True):
-    """Which times the rows of a file have, in microseconds since 1970, and how many have none."""
+    """The times of a file's rows, in microseconds since 1970, and how many rows have none."""
 
     first: int | None = None
     last: int | None = None
@@ -108,7 +108,7 @@ class Extent(msgspec.Struct, frozen=True, array_like=True):
         return self.first <= end + _SECOND and self.last >= start - _SECOND
 
     def merge(self, other: Extent) -> Extent:
-        """The extent of the rows of both."""
+        """Return the extent of the rows of both."""
         firsts = [first for first in (self.first, other.first) if first is not None]
         lasts = [last for last in (self.last, other.last) if last is not None]
         return Extent(min(firsts, default=None), max(lasts, default=None), self.timeless + other.timeless)
@@ -131,22 +131,22 @@ class OpenFile:
             self._schema = self._fragment.physical_schema
         self.names = frozenset(self._schema.names)
         self.extent: Extent | None = None
-        """Which times its rows have, where that is known before any is read."""
+        """The times of its rows, where they are known before any is read."""
         if isinstance(self._fragment, ds.ParquetFileFragment):
             self.extent = _extent_by_statistics(self._fragment.metadata, timestamp)
 
     @property
     def malformed(self) -> int:
-        """Lines of CSV left out by the scans so far, each counted once."""
+        """Return the number of lines of CSV left out by the scans so far, each counted once."""
         return len(self._malformed)
 
     @property
     def rows(self) -> int | None:
-        """How many rows there are, where that is known before any is read."""
+        """Return how many rows there are, where that is known before any is read."""
         return self._fragment.metadata.num_rows if isinstance(self._fragment, ds.ParquetFileFragment) else None
 
     def batches(self, columns: Columns, window: Window | None) -> Iterator[Batch]:
-        """The wanted columns of all rows; of Parquet only row groups that may hold rows of the window."""
+        """Yield the wanted columns of all rows; of Parquet only row groups that may hold rows of the window."""
         with self._errors():
             schema = schema_to_read(self._schema, self.format, columns, self.timestamp)
             if window is not None and self.timestamp not in schema.names:
@@ -160,7 +160,7 @@ class OpenFile:
                 yield Batch(rows, times)
 
     def chunk(self, batch: Batch, columns: Columns, window: Window | None) -> Chunk | None:
-        """Those rows of a batch that lie in a window; None where none does."""
+        """Return those rows of a batch that lie in a window; None where none does."""
         rows, times = batch
         with self._errors():
             if window is not None and times is not None:
@@ -184,7 +184,7 @@ class OpenFile:
         return Chunk(self.file.path, rows.num_rows, found, times, missing, others)
 
     def _opened(self) -> ds.Fragment:
-        """The file as Arrow reads it. Text is opened anew by each scan: readahead leaves a handle anywhere."""
+        """Return the file as Arrow reads it. Text is opened anew by each scan: readahead leaves a handle anywhere."""
         if self.format is LogFormat.CSV:
             options = pa_csv.ParseOptions(invalid_row_handler=self._leave_out)
             return ds.CsvFileFormat(parse_options=options).make_fragment(self.file.path, self.file.filesystem)
@@ -195,9 +195,9 @@ class OpenFile:
         return FILE_FORMATS[self.format]().make_fragment(handle)
 
     def _leave_out(self, row: pa_csv.InvalidRow) -> Literal["skip"]:
-        """Note a line of CSV that does not fit.
+        """Record a line of CSV that does not fit.
 
-        Arrow reads the first block of a file once for each look at its columns and again for its rows: what is told of
+        Arrow reads the first block of a file once for each look at its columns and again for its rows: what is said of
         a line more than once has the same number.
         """
         self._malformed.add(row.number)
@@ -221,7 +221,7 @@ class OpenFile:
     def _row_groups(
         self, fragment: ds.ParquetFileFragment, schema: pa.Schema, wanted: list[str], window: Window | None, rows: int
     ) -> Iterator[pa.RecordBatch]:
-        """Row groups that may hold rows of the window, streamed: a scanner would hold the whole row group in memory."""
+        """Yield row groups that may hold rows of the window, streamed: a scanner would hold a whole one in memory."""
         if self.extent is not None and not self.extent.timeless and not self.extent.may_hold(window):
             return
         likely = None if window is None else may_be_within(self.timestamp, schema.field(self.timestamp).type, window)
@@ -237,7 +237,7 @@ class OpenFile:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """What Arrow says of a file, as `BrokenFileError`."""
+        """Turn what Arrow raises for a file into `BrokenFileError`."""
         try:
             yield
         except InstantError as error:
@@ -255,13 +255,13 @@ def is_within(times: Times, window: Window) -> pa.BooleanArray:
 
 
 def extent_of(times: Times) -> Extent:
-    """Which times some rows have."""
+    """Return which times some rows have."""
     bounds: Any = pc.min_max(times.cast(pa.int64()))
     return Extent(bounds["min"].as_py(), bounds["max"].as_py(), times.null_count)
 
 
 def _extent_by_statistics(metadata: pq.FileMetaData, timestamp: str) -> Extent | None:
-    """What the statistics of all row groups say of the times; None where one of them does not say it."""
+    """Return what the statistics of all row groups say of the times; None where one of them does not say it."""
     places = [place for place in range(metadata.num_columns) if metadata.schema.column(place).path == timestamp]
     if len(places) != 1:
         return None
@@ -279,13 +279,13 @@ def _extent_by_statistics(metadata: pq.FileMetaData, timestamp: str) -> Extent |
         factor, divisor = scale
         first, last = (bound * factor // divisor for bound in (statistics.min_raw, statistics.max_raw))
         if factor == _SECOND and max(abs(first), abs(last)) >= LARGEST_SECONDS * _SECOND:
-            return None  # no Unix time in seconds, which whoever reads it must be told
+            return None  # no Unix time in seconds, which is for whoever reads it to report
         extent = extent.merge(Extent(first, last, statistics.null_count))
     return extent
 
 
 def _scale(column: pq.ColumnSchema) -> tuple[int, int] | None:
-    """What turns a Parquet column's integers into microseconds; None where they are no times that sort as integers."""
+    """Return what turns a Parquet column's integers into microseconds; None if not times that sort as integers."""
     kind = json.loads(column.logical_type.to_json())
     match kind["Type"]:
         case "Timestamp":

@@ -54,7 +54,7 @@ class Reader(ABC):
         """Take some rows.
 
         Raises:
-            BrokenFileError: the rest of this file is of no use to this reader.
+            BrokenFileError: this reader rejects the rest of this file.
         """
 
     def end_file(self, problems: Sequence[FileProblem], *, broken: bool) -> None:  # noqa: B027 - most need not know
@@ -95,16 +95,16 @@ class LogPart(ABC):
     """A file or a table of a log."""
 
     partition: Mapping[str, str] = {}
-    """What the names of its folders say."""
+    """The values that the names of its folders give."""
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.problems: Sequence[FileProblem] = ()
-        """What is wrong with it although it can be read, once its chunks were."""
+        """The problems of a part that can be read all the same, known once its chunks were read."""
 
     @abstractmethod
     def column_names(self) -> frozenset[str]:
-        """The columns, those that a file's partition gives included.
+        """Return the columns, those that a file's partition gives included.
 
         Raises:
             BrokenFileError: the file cannot be read.
@@ -113,7 +113,7 @@ class LogPart(ABC):
 
     @abstractmethod
     def chunks(self, columns: Columns) -> Iterator[Chunk]:
-        """The wanted columns: the rows of the window that the log was asked for, or all of them where there is none.
+        """Return the wanted columns: the rows of the window that the log was asked for, or all rows without a window.
 
         The window includes its start and excludes its end. Rows without a time belong to no window, and lines of CSV
         that have too few or too many values, such as one still being written, are left out; both are problems.
@@ -138,15 +138,15 @@ class ClosedPart(LogPart):
         self._error = BrokenFileError(folder.problem.problem)
 
     def column_names(self) -> frozenset[str]:
-        """None at all."""
+        """Raise the error of the folder."""
         raise self._error
 
     def chunks(self, columns: Columns) -> Iterator[Chunk]:
-        """None at all."""
+        """Raise the error of the folder."""
         raise self._error
 
     def deliver(self, readers: Sequence[Reader]) -> None:
-        """Tell each reader."""
+        """Report to each reader."""
         for reader in readers:
             if not reader.patient:
                 reader.break_off(self.path, self._error)
@@ -162,11 +162,11 @@ class LogTable(LogPart):
         self._window = window
 
     def column_names(self) -> frozenset[str]:
-        """The columns of the table."""
+        """Return the columns of the table."""
         return sql_log.column_names(self._table)
 
     def chunks(self, columns: Columns) -> Iterator[Chunk]:
-        """As of a file, in one consistent read."""
+        """Return chunks as of a file, in one consistent read."""
         return self._chunks(columns, self._window)
 
     def deliver(self, readers: Sequence[Reader]) -> None:
@@ -230,11 +230,11 @@ class LogFile(LogPart):
         self._known = known
 
     def column_names(self) -> frozenset[str]:
-        """The columns of the file."""
+        """Return the columns of the file."""
         return OpenFile(self.file, self.format, self.timestamp).names | frozenset(self.partition)
 
     def chunks(self, columns: Columns) -> Iterator[Chunk]:
-        """The wanted columns of its rows in the window."""
+        """Yield the wanted columns of its rows in the window."""
         facts = self.facts()
         if facts is not None and not facts.extent.may_hold(self.window):
             self.problems = self.problems_of(facts, self.window, found=False)
@@ -263,11 +263,11 @@ class LogFile(LogPart):
             reader.leave(self.path)
 
     def facts(self) -> FileFacts | None:
-        """What is known of the file."""
+        """Return what is known of the file."""
         return self._known.find(self.file) if self._known is not None else None
 
     def learn(self, scan: _Scan) -> None:
-        """Remember what a whole scan showed, where that tells the times of all rows."""
+        """Remember what a whole scan showed, where that gives the times of all rows."""
         extent = scan.opened.extent if scan.opened.rows is not None else scan.extent
         if self._known is not None and extent is not None and self.timestamp in scan.opened.names:
             self._known.learn(self.file, extent, scan.rows, scan.malformed)
@@ -278,7 +278,7 @@ class LogFile(LogPart):
             self._known.distrust(self.file)
 
     def problems_of(self, shown: FileFacts | _Scan, window: Window | None, *, found: bool) -> list[FileProblem]:
-        """What is wrong with the file although it can be read; `found` says whether the window has rows of it."""
+        """Return what is wrong with a readable file; `found` says whether the window has rows of it."""
         problems = []
         if shown.rows and not found and window is not None and self._belongs_into(window):
             problems.append(
@@ -291,7 +291,7 @@ class LogFile(LogPart):
         return [FileProblem(path=self.path, problem=problem) for problem in problems]
 
     def _belongs_into(self, window: Window) -> bool:
-        """Whether the file's partition says that all of its rows lie in the window."""
+        """True if the file's partition says that all of its rows lie in the window."""
         span = partition_span(self.partition)
         return span is not None and window.start <= span.start and span.end <= window.end
 
@@ -315,17 +315,17 @@ class _Scan:
 
     @property
     def rows(self) -> int:
-        """All rows of the file, once the pass is over."""
+        """Return all rows of the file, once the pass is over."""
         return self.done if self.opened.rows is None else self.opened.rows
 
     @property
     def timeless(self) -> int:
-        """Rows without a time."""
+        """Return the number of rows without a time."""
         return self.extent.timeless
 
     @property
     def malformed(self) -> int:
-        """Lines left out."""
+        """Return the number of lines left out."""
         return self.opened.malformed
 
 
@@ -352,7 +352,7 @@ class _Visit:
             self._file.learn(self._scan)
 
     def _serve(self, opened: OpenFile, readers: Sequence[Reader], done: int = 0) -> None:
-        """Serve readers in one scan; so many rows of the file they have had already."""
+        """Serve readers in one scan; they already have had that many rows of the file."""
         columns = {name: kind for reader in readers for name, kind in reader.columns.items()}
         scan = _Scan(opened, columns, readers[0].window)
         active = list(readers)
@@ -387,7 +387,7 @@ class _Visit:
 
 
 def _groups(readers: Sequence[Reader], file_format: LogFormat) -> list[list[Reader]]:
-    """Readers that share a scan: of text those that read each column alike, of other formats none.
+    """Group readers that share a scan: of text those that read each column alike, of other formats none.
 
     There each column is decoded by itself, and a column or a row group that is damaged concerns only who wants it.
     """

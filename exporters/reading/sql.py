@@ -38,12 +38,12 @@ class SqlTable:
 
     @property
     def path(self) -> str:
-        """What messages call it."""
+        """Return what messages call it."""
         return f"table {self.table}"
 
 
 def column_names(source: SqlTable) -> frozenset[str]:
-    """The columns of the table.
+    """Return the columns of the table.
 
     Raises:
         DatabaseError: the database cannot be read, or has no such table.
@@ -61,7 +61,7 @@ def column_names(source: SqlTable) -> frozenset[str]:
 def batches(
     source: SqlTable, wanted: Sequence[str], timestamp: str, window: Window | None = None
 ) -> Iterator[pa.RecordBatch]:
-    """Those of the wanted columns, and of the time column, that the table has, in one consistent read.
+    """Yield those of the wanted columns, and of the time column, that the table has, in one consistent read.
 
     With a window, the rows that may lie in it: the database leaves out what is clearly outside, and the caller
     decides about the rest.
@@ -109,9 +109,9 @@ def _found(connection: Connection, source: SqlTable) -> _Found:
 def _may_be_within(
     timestamp: str, kind: TypeEngine[Any], window: Window, connection: Connection
 ) -> ColumnElement[bool]:
-    """A condition that lets every row of the window pass and few others, so that an index on the time is of use.
+    """Return a condition that lets every row of the window pass and few others, so that an index on the time is of use.
 
-    Rows whose time cannot be told here pass as well, so that they are seen and refused.
+    Rows whose time cannot be determined here pass as well, so that they are seen and refused.
     """
     time: ColumnElement[Any] = column(timestamp)
     start, end = window.start - timedelta(seconds=1), window.end + timedelta(seconds=1)
@@ -130,7 +130,7 @@ def _may_be_within(
 def _text_may_be_within(
     time: ColumnElement[Any], start: datetime, end: datetime, connection: Connection
 ) -> ColumnElement[bool]:
-    """ISO 8601 text sorts by its day, which no zone moves by more than `WIDEST_OFFSET`."""
+    """Return a condition on ISO 8601 text, which sorts by its day; no zone moves that by more than `WIDEST_OFFSET`."""
     text = collate(time, "C") if connection.dialect.name == "postgresql" else time
     first, behind = start - WIDEST_OFFSET, end + WIDEST_OFFSET + timedelta(days=1)
     by_day = text.between(first.date().isoformat(), behind.date().isoformat())
@@ -142,7 +142,7 @@ def _batch(names: Sequence[str], rows: Sequence[Any]) -> pa.RecordBatch:
 
 
 def _array(values: Sequence[Any]) -> "pa.Array[Any]":
-    """Values of one column as the Arrow type that they suggest, or as text where they are of many kinds."""
+    """Return values of one column as the Arrow type that they suggest, or as text where they are of many kinds."""
     plain = [_plain(value) for value in values]
     try:
         return pa.array(plain)

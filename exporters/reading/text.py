@@ -16,13 +16,13 @@ from mlvitals.generator.spec.model import FeatureType, LogFormat
 Column: TypeAlias = "pa.Array[Any]"
 
 _NUMBER = r"(?i)^[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf(inity)?|nan)$"
-"""What Arrow casts to a float."""
+"""The types that Arrow casts to a float."""
 
 Columns: TypeAlias = Mapping[str, FeatureType]
 """The columns wanted, and how each is measured."""
 
 NULLS = pa.array(["", "NA", "N/A", "NULL", "null", "None", "NaN", "nan"])
-"""Text that means no value in a number, truth value or time; in a category only the empty text does."""
+"""Text that means no value in a number, boolean or time; in a category only the empty text does."""
 
 _TYPES: dict[FeatureType, Sequence[pa.DataType]] = {
     FeatureType.FLOAT: (pa.float64(),),
@@ -35,7 +35,7 @@ _TYPES: dict[FeatureType, Sequence[pa.DataType]] = {
 
 
 def schema_to_read(found: pa.Schema, file_format: LogFormat, columns: Columns, timestamp: str) -> pa.Schema:
-    """The types with which to read a file in which Arrow found `found`."""
+    """Return the types with which to read a file in which Arrow found `found`."""
     if file_format is LogFormat.CSV:
         return pa.schema([pa.field(name, pa.string()) for name in found.names])
     if file_format is LogFormat.JSONL:
@@ -56,7 +56,7 @@ def _json_field(field: "pa.Field[Any]", feature_type: FeatureType) -> "pa.Field[
 
 
 def parsed(column: Column, feature_type: FeatureType, file_format: LogFormat) -> Column:
-    """The column as the type it is measured in, or unchanged where one value does not fit that type."""
+    """Return the column as the type it is measured in, or unchanged where one value does not fit that type."""
     if file_format is LogFormat.CSV:
         return _parsed_text(column, feature_type)
     if file_format in (LogFormat.JSONL, LogFormat.SQL) and feature_type is FeatureType.TIMESTAMP:
@@ -79,7 +79,7 @@ def _parsed_text(text: Column, feature_type: FeatureType) -> Column:
 
 
 def numbers_among(texts: Column) -> Column:
-    """Texts one by one as float64, null where one is no number; a cast would refuse all of them for one."""
+    """Return texts one by one as float64, null where one is no number; a cast would refuse all of them for one."""
     readable: Any = pc.if_else(pc.match_substring_regex(texts, _NUMBER), texts, pa.scalar(None, texts.type))
     numbers: Column = readable.cast(pa.float64())
     return numbers

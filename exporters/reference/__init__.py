@@ -1,1 +1,1 @@
-"""What is normal: the reference artifact, its versions, and where they are stored."""
+"""The baseline: the reference artifact, its versions, and where they are stored."""

@@ -1,4 +1,4 @@
-"""The reference artifact: what normal is, as cells and counts made from the data that trained the model."""
+"""The reference artifact: the baseline, as cells and counts made from the data that trained the model."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class OutcomeReference(msgspec.Struct, frozen=True, kw_only=True):
     observed: Moments
     """Of the outcomes."""
     errors: Moments = NO_MOMENTS
-    """Of prediction less outcome."""
+    """Of prediction minus outcome."""
     figures: dict[str, float | None] = {}
     """As `mlvitals.exporters.sections.outcomes.performance` names them."""
     quality: float | None = None
@@ -44,18 +44,18 @@ class OutcomeReference(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def feedback_rate(self) -> float | None:
-        """The share of rows with an outcome; None where all have one, for then those without were left out."""
+        """Return the share of rows with an outcome; None where all have one, for then those without were left out."""
         return self.answered / self.rows if self.answered < self.rows else None
 
 
 class SegmentReference(msgspec.Struct, frozen=True, kw_only=True):
-    """What is normal for one segment."""
+    """The baseline of one segment."""
 
     rows: int
     scores: dict[str, tuple[int, ...]] = {}
     """By condition key, the scores per cell of the score."""
     errors: Moments = NO_MOMENTS
-    """Of prediction less outcome."""
+    """Of prediction minus outcome."""
 
 
 REFERENCE_SCHEMA = "mlvitals.reference/1"
@@ -67,7 +67,7 @@ class ArtifactError(UserError):
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """Figures of a feature's finite values, for people; each None where it is undefined.
+    """Statistics of a feature's finite values, for people; each None where it is undefined.
 
     Quantiles, the median among them, are values that occur: the smallest with at least that share below or at it.
     """
@@ -83,7 +83,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FeatureReference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """What is normal for one feature."""
+    """The baseline of one feature."""
 
     cells: Cells
     counts: dict[str, tuple[int, ...]]
@@ -97,16 +97,16 @@ class FeatureReference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @property
     def type(self) -> FeatureType:
-        """The feature's type when the reference was built."""
+        """Return the feature's type when the reference was built."""
         return self.cells.type
 
     @cached_property
     def total(self) -> Counts:
-        """Counts over all rows."""
+        """Return counts over all rows."""
         return sum(self._by_key.values(), start=np.zeros(self.cells.size, np.int64))
 
     def weighted(self, weights: Mapping[str, float]) -> Counts:
-        """Counts over the rows of some condition keys, each row weighing as its key does; keys without rows add none.
+        """Return counts over the rows of some condition keys, weighted by key; keys without rows add nothing.
 
         Rows that weigh differently say less than as many equal ones. The counts are scaled to sum to the effective
         sample size (Kish 1965, (sum of w)^2 / sum of w^2 over the rows), so that critical values hold for them.
@@ -121,12 +121,12 @@ class FeatureReference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return {key: np.array(counts, np.int64) for key, counts in self.counts.items()}
 
     def weighted_moments(self, weights: Mapping[str, float]) -> Moments:
-        """Moments over the rows of some condition keys, weighed as `weighted` does."""
+        """Return the moments over the rows of some condition keys, weighed as `weighted` does."""
         return Moments.mixed((self.moments[key], weight) for key, weight in weights.items() if key in self.moments)
 
 
 def weighted_counts(by_key: Mapping[str, Counts], weights: Mapping[str, float], size: int) -> Counts:
-    """Counts by condition key as one, see `FeatureReference.weighted`."""
+    """Return counts by condition key as one, see `FeatureReference.weighted`."""
     present = [(by_key[key], weight) for key, weight in weights.items() if key in by_key]
     mixed = sum((weight * counts for counts, weight in present), start=np.zeros(size))
     squares = sum(weight**2 * int(counts.sum()) for counts, weight in present)
@@ -139,7 +139,7 @@ def weighted_counts(by_key: Mapping[str, Counts], weights: Mapping[str, float], 
 
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """What is normal for a system. Its version is the hash of its JSON form."""
+    """The baseline of a system. Its version is the hash of its JSON form."""
 
     schema: Literal["mlvitals.reference/1"] = "mlvitals.reference/1"
     system: str
@@ -159,10 +159,10 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     outcome: OutcomeReference | None = None
     """The outcomes of the training data, where they hold them."""
     segments: dict[str, dict[str, SegmentReference]] = {}
-    """By segment column, what is normal for its largest values and for the rest."""
+    """By segment column, the baseline of its largest values and of the rest."""
 
     def counts_for(self, feature: FeatureReference, window: Window) -> Counts:
-        """What a window is compared with: the reference in the window's mix of hours or days, see `condition_weights`.
+        """Return the reference's counts in the window's mix of hours or days, to compare it with (`condition_weights`).
 
         All zero where the window covers an hour or day that the training data do not.
         """
@@ -170,35 +170,35 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return feature.total if weights is None else feature.weighted(weights)
 
     def segment_counts_for(self, segment: SegmentReference, window: Window, cells: int) -> Counts:
-        """As `counts_for`, of the scores of one segment and per cell."""
+        """Return the scores of one segment, per cell, as `counts_for` does."""
         by_key = {key: np.array(counts, np.int64) for key, counts in segment.scores.items()}
         weights = self._weights(window)
         return weighted_counts(by_key, dict.fromkeys(by_key, 1.0) if weights is None else weights, cells)
 
     def moments_for(self, feature: FeatureReference, window: Window) -> Moments:
-        """As `counts_for`, the moments of the values."""
+        """Return the moments of the values, as `counts_for` does."""
         weights = self._weights(window)
         return feature.weighted_moments(dict.fromkeys(feature.moments, 1.0) if weights is None else weights)
 
     def _weights(self, window: Window) -> dict[str, float] | None:
-        """What a row of each condition key weighs for a window; None where all rows weigh the same."""
+        """Return what a row of each condition key weighs for a window; None where all rows weigh the same."""
         if self.condition is Condition.NONE or self.span is None:
             return None
         return condition_weights(self.condition, window, self.span, self._keys_with_rows)
 
     @cached_property
     def _keys_with_rows(self) -> frozenset[str]:
-        """The condition keys of which the training data hold rows: their span may have holes."""
+        """Return the condition keys of which the training data hold rows: their span may have holes."""
         known = [*self.features.values(), *([self.score] if self.score else [])]
         return frozenset(key for feature in known for key, counts in feature.counts.items() if any(counts))
 
     def to_json(self) -> bytes:
-        """The artifact. Floats are written so that they read back bit by bit."""
+        """Return the artifact. Floats are written so that they read back bit by bit."""
         return msgspec.json.encode(self)
 
     @cached_property
     def version(self) -> str:
-        """The first 16 hexadecimal digits of the SHA-256 of the JSON form, as it was written where it was read."""
+        """Return the first 16 hexadecimal digits of the SHA-256 of the JSON form, as written where it was read."""
         return version_of(self.to_json())
 
     @classmethod
@@ -230,5 +230,5 @@ class _Header(msgspec.Struct):
 
 
 def version_of(artifact: bytes) -> str:
-    """The version that an artifact's bytes have."""
+    """Return the version that an artifact's bytes have."""
     return hashlib.sha256(artifact).hexdigest()[:16]

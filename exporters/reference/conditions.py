@@ -16,7 +16,7 @@ from mlvitals.generator.spec.model import Condition
 def condition_weights(
     condition: Condition, window: Window, span: Window, with_rows: Collection[str] | None = None
 ) -> dict[str, float]:
-    """How much a row of each condition key weighs in what a window is compared with; the largest weight is 1.
+    """Return how much a row of each condition key weighs in what a window is compared with; the largest weight is 1.
 
     A row weighs by the time for which the window covers its key, over the hours for which the training data do.
     Twice covered weighs twice, half covered half; and what the training data cover more often than other hours is
@@ -47,7 +47,7 @@ def condition_weights(
 
 
 def _coverage(condition: Condition, window: Window) -> NDArray[np.float64]:
-    """For how many microseconds a stretch of time covers each condition key. Whole weeks cover all of them alike."""
+    """Return for how many microseconds an interval covers each condition key. Whole weeks cover all of them alike."""
     keys = _KEYS[condition]
     weeks, rest = divmod(window.end - window.start, _WEEK)
     first = (window.start - _EPOCH) // _MICROSECOND
@@ -68,9 +68,9 @@ _KEYS = {Condition.HOUR_OF_DAY: 24, Condition.DAY_OF_WEEK: 7, Condition.HOUR_OF_
 
 
 def hour_key(condition: Condition, seconds: Any) -> Any:
-    """Hour of the day 0..23, day of the week 0..6 from Monday, or hour of the week 0..167 of Unix seconds, in UTC."""
+    """Return hour of the day 0..23, weekday 0..6 from Monday, or hour of the week 0..167 of Unix seconds, in UTC."""
     hour = seconds // 3600
     if condition is Condition.HOUR_OF_DAY:
         return hour % 24
-    hour_of_week = (hour + 3 * 24) % 168  # Unix time began on a Thursday
+    hour_of_week = (hour + 3 * 24) % 168  # Unix time started on a Thursday
     return hour_of_week // 24 if condition is Condition.DAY_OF_WEEK else hour_of_week

@@ -1,4 +1,4 @@
-"""What changed from one reference to another: distributions on the old one's cells, cells, types, rows and span.
+"""Changes from one reference to another: distributions on the old one's cells, cells, types, rows and span.
 
 References keep counts, not rows. Categories carry over exactly. Of a number, what lies between two knots of the new
 reference is spread evenly between them, so that shares, and with them D, are exact to about 1/knots; frequent values
@@ -29,7 +29,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FeatureDiff(Distances[Change], frozen=True, kw_only=True):
-    """How a feature differs; statistics are None where the types differ or a side has too few values."""
+    """The differences of a feature; statistics are None where the types differ or a side has too few values."""
 
     status: Literal["compared", "new", "removed", "type_changed", "insufficient_data"]
     old_type: FeatureType | None = None
@@ -45,7 +45,7 @@ class FeatureDiff(Distances[Change], frozen=True, kw_only=True):
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What one of the two references says about itself."""
+    """The facts that one of the two references gives about itself."""
 
     version: str
     created: datetime
@@ -105,7 +105,7 @@ def _feature_diff(old: FeatureReference | None, new: FeatureReference | None) ->
 
 
 def _described(old: FeatureReference | None, new: FeatureReference | None) -> FeatureDiff:
-    """What is known without comparing distributions."""
+    """Return what is known without comparing distributions."""
     before, now = (() if side is None else side.cells.labels for side in (old, new))
     return FeatureDiff(
         status="new" if old is None else "removed" if new is None else "type_changed",
@@ -128,7 +128,7 @@ def _null_rate(feature: FeatureReference | None) -> float | None:
 
 
 def carried_over(feature: FeatureReference, cells: Cells) -> Counts:
-    """A reference's counts on the fine intervals or levels of another's cells of the same type."""
+    """Return a reference's counts on the fine intervals or levels of another's cells of the same type."""
     if isinstance(cells, NumericCells) and isinstance(feature.cells, NumericCells):
         return _numbers_carried_over(feature.total, feature.cells, cells)
     if isinstance(cells, CategoricalCells) and isinstance(feature.cells, CategoricalCells):
@@ -151,7 +151,7 @@ def _numbers_carried_over(counts: Counts, source: NumericCells, target: NumericC
 
 
 def _edges_seen_by(source: NumericCells, target: NumericCells) -> NDArray[np.float64]:
-    """The target's edges among the source's values; a float32 side rounds both, see `NumericCells.edges_for`."""
+    """Return the target's edges among the source's values; a float32 side rounds both, see `NumericCells.edges_for`."""
     edges = target.edges_for(np.float32 if source.single else np.float64)
     if target.single and not source.single:
         # A float64 value rounds to at most the edge up to half way to the next float32.

@@ -74,8 +74,8 @@ class MlflowStore:
         """Keep a reference, tie it to its model version, and return its own version.
 
         A model version ``NAME/NUMBER`` of MLflow's registry, or the id of a run, gets the tag
-        ``mlvitals.reference.SYSTEM`` with the reference's version; any other is only noted on the reference. Saving
-        the same reference again mends a damaged copy.
+        ``mlvitals.reference.SYSTEM`` with the reference's version; any other is only recorded on the reference. Saving
+        the same reference again fixes a damaged copy.
 
         Raises:
             ArtifactError: the reference is of another system, MLflow does not know the model version, or cannot be
@@ -91,17 +91,17 @@ class MlflowStore:
         return version
 
     def load(self, version_or_alias: str) -> Reference:
-        """The reference of a version, or of the version that an alias names.
+        """Return the reference of a version, or of the version that an alias names.
 
         Raises:
-            ArtifactError: there is none, it is damaged, of another schema version or of another system, or MLflow
+            ArtifactError: it is missing, damaged, of another schema version or of another system, or MLflow
                 cannot be reached.
         """
         with self._speaking():
             return self._read(version_or_alias if is_version(version_or_alias) else self._named(version_or_alias))
 
     def versions(self) -> list[StoredVersion]:
-        """All versions, newest first; unreadable ones last, with their problem.
+        """Return all versions, newest first; unreadable ones last, with their problem.
 
         Raises:
             ArtifactError: MLflow cannot be reached.
@@ -124,7 +124,7 @@ class MlflowStore:
     # ------------------------------------------------------------ reading
 
     def _read(self, version: str) -> Reference:
-        """The reference of a version, from the first run that holds it undamaged."""
+        """Return the reference of a version, from the first run that holds it undamaged."""
         runs = self._runs().get(version)
         if not runs:
             raise ArtifactError(f"no reference {version} of {self.system} in {self._place}: {REMEDY}")
@@ -154,7 +154,7 @@ class MlflowStore:
         return True
 
     def _runs(self) -> dict[str, list[str]]:
-        """By version, the ids of the runs that hold it; two writers at once may each have made one."""
+        """Return, by version, the ids of the runs that hold it; two writers at once may each have made one."""
         experiment, page = self._experiment(), None
         found: dict[str, list[str]] = {}
         while experiment is not None:
@@ -200,7 +200,7 @@ class MlflowStore:
         self._insist(lambda: self._client.update_run(run, status="FINISHED"))
 
     def _tie_to(self, model_version: str | None) -> Callable[[str, str], None] | None:
-        """What sets a tag on a model version that MLflow keeps.
+        """Return what sets a tag on a model version that MLflow keeps.
 
         Raises:
             ArtifactError: the text names one that MLflow does not have.
@@ -225,11 +225,11 @@ class MlflowStore:
         return None
 
     def _made_experiment(self) -> str:
-        """The id of the experiment, which is made where there is none."""
+        """Return the id of the experiment, which is made if it is missing."""
         known = self._experiment()
         if known is not None:
             return str(known.experiment_id)
-        # Beside its SQLite file, not in the folder that somebody happens to be in; a server knows its own place.
+        # Next to its SQLite file, not in the folder that somebody happens to be in; a server knows its own place.
         place = None if self._file is None else (self._file.with_suffix(".artifacts") / self._name).as_uri()
         return str(self._client.create_experiment(self._name, artifact_location=place))
 
@@ -257,7 +257,7 @@ class MlflowStore:
         return client
 
     def _experiment(self) -> Any:
-        """The experiment as it is now; None where nothing was stored yet."""
+        """Return the experiment as it is now; None where nothing was stored yet."""
         if self._file is not None and not self._file.exists() and "_client" not in self.__dict__:
             return None
         experiment = self._client.get_experiment_by_name(self._name)

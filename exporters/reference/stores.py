@@ -1,4 +1,4 @@
-"""Where reference artifacts are kept, version by version, and which version is in force."""
+"""Stores of reference artifacts: every version, and which version is active."""
 
 import os
 from pathlib import Path
@@ -33,7 +33,7 @@ class DirectoryStore:
         self.folder = path / system
 
     def save(self, reference: Reference) -> str:
-        """Keep a reference and return its version. Saving the same one again mends a damaged copy.
+        """Keep a reference and return its version. Saving the same one again fixes a damaged copy.
 
         Raises:
             ArtifactError: the reference is of another system, or the folder cannot be written.
@@ -43,15 +43,15 @@ class DirectoryStore:
         return version
 
     def load(self, version_or_alias: str) -> Reference:
-        """The reference of a version, or of the version that an alias names.
+        """Return the reference of a version, or of the version that an alias names.
 
         Raises:
-            ArtifactError: there is none, or it is damaged, of another schema version or of another system.
+            ArtifactError: it is missing, damaged, of another schema version or of another system.
         """
         return self._read(version_or_alias if is_version(version_or_alias) else self._named(version_or_alias))
 
     def versions(self) -> list[StoredVersion]:
-        """All versions, newest first; unreadable ones last, with their problem.
+        """Return all versions, newest first; unreadable ones last, with their problem.
 
         Raises:
             ArtifactError: the folder cannot be read.
@@ -99,7 +99,7 @@ class DirectoryStore:
             raise ArtifactError(f"the aliases in {folder} cannot be read: {error.strerror}") from None
 
     def _is_stored(self, name: str) -> bool:
-        """Whether a folder is a version's; one that a writer died in before its artifact appeared is none."""
+        """True if a folder is a version's; one that a writer died in before its artifact appeared is none."""
         if not is_version(name):
             return False
         try:
@@ -129,7 +129,7 @@ class DirectoryStore:
 
 
 def _write_atomically(path: Path, content: bytes) -> None:
-    """Write beside the target, flush to disk, rename, and flush the folder, so that a crash leaves old or new."""
+    """Write next to the target, flush to disk, rename, and flush the folder, so that a crash leaves old or new."""
     with replacing(path) as file:
         file.write(content)
     folder = os.open(path.parent, os.O_RDONLY)
@@ -140,7 +140,7 @@ def _write_atomically(path: Path, content: bytes) -> None:
 
 
 def open_store(uri: str, base: Path, system: str) -> ReferenceStore:
-    """The reference store of a system.
+    """Return the reference store of a system.
 
     Args:
         uri: a folder, or ``mlflow+URI`` with a tracking URI of MLflow.

@@ -1,4 +1,4 @@
-"""What every reference store has in common: version names, aliases, and the checks before promotion."""
+"""The common part of all reference stores: version names, aliases, and the checks before promotion."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -14,7 +14,7 @@ _ALIAS = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 @dataclass(frozen=True, slots=True)
 class StoredVersion:
-    """A version in a store. Of one that cannot be read, `problem` says why and the figures are None."""
+    """A version in a store. Of one that cannot be read, `problem` says why and the other fields are None."""
 
     version: str
     aliases: tuple[str, ...]
@@ -32,11 +32,11 @@ class ReferenceStore(Protocol):
         ...
 
     def load(self, version_or_alias: str) -> Reference:
-        """The reference of a version, or of the version that an alias names."""
+        """Return the reference of a version, or of the version that an alias names."""
         ...
 
     def versions(self) -> list[StoredVersion]:
-        """All versions, newest first; unreadable ones last."""
+        """Return all versions, newest first; unreadable ones last."""
         ...
 
     def promote(self, version: str, alias: str) -> None:
@@ -48,12 +48,12 @@ REMEDY = "build one with `mlvitals reference build` and promote it with `mlvital
 
 
 def is_version(text: str) -> bool:
-    """Whether a text can be a version."""
+    """True if a text can be a version."""
     return _VERSION.fullmatch(text) is not None
 
 
 def is_alias(text: str) -> bool:
-    """Whether a text can be an alias, and cannot be taken for a version."""
+    """True if a text can be an alias, and cannot be taken for a version."""
     return _ALIAS.fullmatch(text) is not None and not is_version(text)
 
 
@@ -70,7 +70,7 @@ def check_promotion(version: str, alias: str) -> None:
 
 
 def artifact_to_keep(reference: Reference, system: str) -> tuple[bytes, str]:
-    """The bytes to keep of a reference, and their version.
+    """Return the bytes to keep of a reference, and their version.
 
     Raises:
         ArtifactError: the reference is of another system.
@@ -85,7 +85,7 @@ def artifact_to_keep(reference: Reference, system: str) -> tuple[bytes, str]:
 
 
 def sound_reference(artifact: bytes, version: str, system: str, place: str) -> Reference:
-    """The reference that an artifact holds, if it is what it claims to be.
+    """Return the reference that an artifact holds, if it is what it claims to be.
 
     Args:
         artifact: what the store holds.

@@ -12,7 +12,7 @@ from mlvitals.exporters.parts import Samples
 
 
 class ChangeKind(StrEnum):
-    """What was changed."""
+    """The kinds of change."""
 
     DEPLOYMENT = "deployment"
     PIPELINE = "pipeline"
@@ -26,7 +26,7 @@ class Change(msgspec.Struct, frozen=True):
     """The pipeline, or ``model``."""
     moment: datetime
     version: str
-    """What it is since then."""
+    """The version since then."""
     author: str
 
 

@@ -1,4 +1,4 @@
-"""How old the newest data of a feature source is: its files, a column in them, a SQL query or a health endpoint.
+"""The age of the newest data of a feature source: its files, a column in them, a SQL query or a health endpoint.
 
 A time without a zone is UTC. A time in the future is passed on as it is, so that a rule can see a clock that is wrong.
 """
@@ -36,18 +36,18 @@ _LARGEST_ANSWER = 1_000_000
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """When a source's newest data is from, in UTC; None where that is not known, and then why."""
+    """The time of a source's newest data, in UTC; None where that is not known, and then why."""
 
     newest: datetime | None
     reason: str = ""
 
 
 class _UnknownError(Exception):
-    """The newest time of a source cannot be told."""
+    """The newest time of a source cannot be determined."""
 
 
 def newest(source: Source, base_dir: Path) -> Reading:
-    """When the newest data of a source is from. Never raises for what it finds outside."""
+    """Return when the newest data of a source is from. Never raises for what it finds outside."""
     try:
         return Reading(_newest(source, base_dir))
     except (_UnknownError, InstantError, PathError, DatabaseError, OSError, pa.ArrowException) as error:
@@ -70,7 +70,7 @@ def _newest(source: Source, base_dir: Path) -> datetime:
 
 
 def _files(path: str, base_dir: Path) -> list[StoredFile]:
-    """The files that can be seen; a folder that cannot be listed may only make the source look older than it is."""
+    """Yield the files that can be seen; a folder that cannot be listed only makes the source look older, if at all."""
     files = list(Tree(*locate(path, base_dir)).walk())
     if not files:
         raise _UnknownError(f"{path} holds no files")
@@ -85,7 +85,7 @@ def _from_column(files: list[StoredFile], column: str) -> datetime:
 
 
 def _newest_values(file: StoredFile, column: str) -> Iterator[datetime]:
-    """Candidates for the newest value of a file's column: one per row group, or per batch."""
+    """Yield candidates for the newest value of a file's column: one per row group, or per batch."""
     file_format = FORMAT_OF_SUFFIX.get(Path(file.path).suffix.lower())
     if file_format is None:
         raise _UnknownError(f"{file.path}: unknown kind of file; known are {', '.join(FORMAT_OF_SUFFIX)}")
@@ -105,7 +105,7 @@ def _newest_values(file: StoredFile, column: str) -> Iterator[datetime]:
 
 
 def _from_statistics(fragment: ds.Fragment, column: str, kind: pa.DataType) -> list[datetime] | None:
-    """The largest value of each row group as Parquet's own statistics have it; None where they do not tell."""
+    """Return the largest value of each row group as Parquet's own statistics have it; None where they lack it."""
     if not isinstance(fragment, ds.ParquetFileFragment) or not _has_exact_statistics(kind):
         return None
     statistics = [group.statistics for group in fragment.row_groups if group.num_rows]
@@ -115,7 +115,7 @@ def _from_statistics(fragment: ds.Fragment, column: str, kind: pa.DataType) -> l
 
 
 def _has_exact_statistics(kind: pa.DataType) -> bool:
-    """Text may be cut short in statistics and does not sort by time; nanoseconds do not fit a Python time."""
+    """True if statistics are exact: text may be cut short and does not sort by time, nanoseconds fit no Python time."""
     types = pa.types
     if types.is_timestamp(kind):
         return bool(kind.unit != "ns")
@@ -156,7 +156,7 @@ def _from_endpoint(url: str, field: str | None) -> datetime:
 def gauges(contract: Contract, freshness: Mapping[str, Reading], now: datetime) -> Samples:
     """Return the age of each source at `now`.
 
-    A source whose newest data is unknown has a `max_age` sample and no other: rules tell it by that.
+    A source whose newest data is unknown has a `max_age` sample and no other: rules recognise it by that.
     """
     sources = contract.spec.sources
     known = {name: freshness[name].newest for name in sources if name in freshness}

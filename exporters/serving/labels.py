@@ -1,4 +1,4 @@
-"""Which values of a label have series of their own: those that the spec names, and a few more; the others share one."""
+"""The values of a label with series of their own: those that the spec names, and a few more; the others share one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LONGEST = 200
 
 
 class LabelValues:
-    """The values of one label that have series of their own. What the application is asked may not add to them for ever.
+    """The values of one label that have series of their own. What the application is asked cannot add to them for ever.
 
     Args:
         named: the values that the spec names.

@@ -1,4 +1,4 @@
-"""Where the numbers of the serving families are in a tally, so that counting a request looks up nothing twice."""
+"""The places of the serving families' numbers in a tally, so that counting a request looks up nothing twice."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _ByLabel(dict[str, _T]):
         return self.of(self._values.admit(label))
 
     def of(self, value: str) -> _T:
-        """The places for a value that is admitted."""
+        """Return the places for a value that is admitted."""
         if value not in self:
             self[value] = self._make(value)
         return self[value]
@@ -44,7 +44,7 @@ class _ByLabel(dict[str, _T]):
 
 @dataclass(frozen=True, slots=True)
 class VersionPlaces:
-    """Where a model version's numbers are."""
+    """The places of a model version's numbers."""
 
     predictions: _ByLabel[int]
     errors: _ByLabel[int]
@@ -53,7 +53,7 @@ class VersionPlaces:
 
 
 class ServingPlaces:
-    """Where the numbers of the serving families are in a tally; what is known beforehand begins at 0."""
+    """The places of the serving families' numbers in a tally; what is known beforehand starts at 0."""
 
     def __init__(self, spec: Spec, contract: Contract, tally: Tally) -> None:
         self._serving = spec.serving
@@ -110,7 +110,7 @@ class ServingPlaces:
 
 
 def series_of(family: Family, *labels: str) -> Series:
-    """The series of a family with label values; the buckets of a histogram end with the one without bound."""
+    """Return the series of a family with label values; the buckets of a histogram end with the one without bound."""
     width = {MetricType.COUNTER: 1, MetricType.GAUGE: 2, MetricType.HISTOGRAM: len(family.buckets) + 2}[family.type]
     return Series(family.name, labels, family.type, width)
 
@@ -129,7 +129,7 @@ def nulls_in(names: Iterable[str], features: Mapping[str, Any]) -> list[str]:
 
 
 def _is_null(value: Any) -> bool:
-    """Of a value that cannot be compared with itself: pandas.NA is null, an array is not."""
+    """True if a value counts as null. Where it cannot be compared with itself: pandas.NA is null, an array is not."""
     try:
         return value is None or bool(value != value)  # noqa: PLR0124  (what NaN is)
     except TypeError:

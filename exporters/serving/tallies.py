@@ -32,7 +32,7 @@ class Series(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a process has counted."""
+    """The counts of a process."""
 
     live: bool
     """False: the process has ended. Its counts remain, its gauges say nothing any more."""
@@ -45,7 +45,7 @@ class Tally:
     """The numbers of a process that serves alone."""
 
     name = ""
-    """Tells this process from all others of the application that are alive."""
+    """Distinguishes this process from all others of the application that are alive."""
 
     def __init__(self) -> None:
         self._memory = array("d")
@@ -56,7 +56,7 @@ class Tally:
         """Series that could not be stored where all processes see them; whoever handles it sets it to 0 again."""
 
     def place(self, series: Series) -> int:
-        """Where the numbers of a series begin; a new one begins with zeros."""
+        """Return where the numbers of a series start; a new one starts with zeros."""
         place = self._places.get(series)
         if place is None:
             place = self._next_place()
@@ -70,20 +70,20 @@ class Tally:
         self.values[place], self.values[place + 1] = value, at
 
     def own(self) -> dict[Series, tuple[float, ...]]:
-        """What this process has counted."""
+        """Return what this process has counted."""
         places = dict(self._places)  # before the values: they hold whatever has a place
         return {series: tuple(self.values[place : place + series.width]) for series, place in places.items()}
 
     def readings(self) -> list[Reading]:
-        """What every process of the application has counted."""
+        """Return what every process of the application has counted."""
         return [Reading(True, self.own())]
 
     def all_series(self) -> frozenset[Series]:
-        """The series that any process of the application has."""
+        """Return the series that any process of the application has."""
         return frozenset(self._places)
 
     def problem(self) -> str:
-        """Why other processes of the application do not see what is counted here; empty while they do."""
+        """Return why other processes of the application do not see what is counted here; empty while they do."""
         return ""
 
     def take_over(self, earlier: Mapping[Series, tuple[float, ...]]) -> None:
@@ -108,7 +108,7 @@ class Tally:
 
 
 def merge(readings: Iterable[Reading]) -> dict[Series, tuple[float, ...]]:
-    """The numbers of the application: counts of all processes added up, gauges as a living one set them last."""
+    """Return the numbers of the application: counts of all processes added up, gauges as a living one set them last."""
     merged: dict[Series, tuple[float, ...]] = {}
     for reading in readings:
         for series, numbers in reading.values.items():
@@ -134,12 +134,12 @@ class TallyCollector(Collector):
         self._readings = readings
 
     def describe(self) -> Iterator[Metric]:
-        """The families without samples, so that a registry need not read any to know their names."""
+        """Yield the families without samples, so that a registry need not read any to know their names."""
         for family in self._families:
             yield _metric(family, {})
 
     def collect(self) -> Iterator[Metric]:
-        """The families that have samples."""
+        """Yield the families that have samples."""
         by_family: dict[str, dict[Series, tuple[float, ...]]] = {}
         for series, numbers in merge(self._readings()).items():
             by_family.setdefault(series.family, {})[series] = numbers
@@ -164,7 +164,7 @@ def _metric(family: Family, found: Mapping[Series, tuple[float, ...]]) -> Metric
 
 
 def _summed(family: Family, found: Mapping[Series, tuple[float, ...]]) -> dict[tuple[str, ...], float]:
-    """The values by the family's labels, summed over the label that a worker adds to tell its own apart."""
+    """Return the values by the family's labels, summed over the label that a worker adds to mark its own."""
     values: dict[tuple[str, ...], float] = {}
     for series, numbers in found.items():
         labels = series.labels[: len(family.labels)]

@@ -1,4 +1,4 @@
-"""What a serving application imports to publish its metrics: every serving family of its spec's contract.
+"""The instrumentation that a serving application imports: every serving family of its spec's contract.
 
 ```python
 telemetry = PredictionTelemetry(load_spec("specs/streamrec.yaml"))
@@ -91,7 +91,7 @@ class PredictionTelemetry:
             ProcessCollector(registry=self.registry)
 
     def model(self, model_version: str, framework: str, trained_at: datetime) -> None:
-        """Say which model is served from now on; the one before is no longer shown as served.
+        """Set which model is served from now on; the one before is no longer shown as served.
 
         Args:
             model_version: the version, as `observe` gets it.
@@ -243,7 +243,7 @@ class PredictionTelemetry:
         return Page(encode(shown), content_type=content_type)
 
     def _refuse_logged(self, name: str) -> None:
-        """An event of the log has its family from the exporter: two that publish it would count it twice."""
+        """Refuse an event of the log, whose family the exporter publishes: two that publish it would count it twice."""
         if name in self._spec.business.logged:
             raise ValueError(
                 f"business event {name!r} comes from business.events_log, where the exporter counts it; "
@@ -251,7 +251,7 @@ class PredictionTelemetry:
             )
 
     def _open(self) -> None:
-        """Begin to count in this process."""
+        """Start to count in this process."""
         self._lock = RLock()
         self._healing = Lock()
         self._count_in(Tally() if self._workers is None else _worker_tally(self._workers))
@@ -304,14 +304,14 @@ class PredictionTelemetry:
         self._tally.values[self._places.failures[TelemetryFailure.STORE]] += failed
 
     def _tell_memory(self) -> None:
-        """Say, as one of several workers, how much memory this one has: they are summed."""
+        """Report, as one of several workers, how much memory this one has: they are summed."""
         if self._workers is not None:
             memory = series_of(self._contract.by_name[_MEMORY], self._tally.name)
             with self._lock:
                 self._tally.set(memory, _resident_bytes(), self._clock())
 
     def _forked(self) -> None:
-        """Count apart from the parent, in a forked process that serves what the parent loaded."""
+        """Count separately from the parent, in a forked process that serves what the parent loaded."""
         if self._workers is None:
             self._lock, self._healing = RLock(), Lock()  # a thread that the child has not may have held them
             return
@@ -330,7 +330,7 @@ class PredictionTelemetry:
 
 
 def _if_alive(method: WeakMethod[Callable[[], None]]) -> Callable[[], None]:
-    """Calls a method as long as its object is in use."""
+    """Return a function that calls a method as long as its object is in use."""
 
     def call() -> None:
         if (bound := method()) is not None:
@@ -340,7 +340,7 @@ def _if_alive(method: WeakMethod[Callable[[], None]]) -> Callable[[], None]:
 
 
 def _resident_bytes() -> int:
-    """The memory of this process; 0 where the system does not tell."""
+    """Return the memory of this process; 0 where the system does not report it."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     except OSError:

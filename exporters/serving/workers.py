@@ -2,7 +2,7 @@
 
 The file is mapped into memory, in a folder that all workers of an application share: counting costs a store into
 memory, and nothing is lost when a worker is killed. Whoever is scraped reads the files of all, waiting for nobody. A
-worker holds a lock on its file for as long as it lives, so that the living are told from the dead whatever their
+worker holds a lock on its file for as long as it lives, so that the living differ from the dead whatever their
 process ids. A worker that starts folds the counts of the dead into one file.
 """
 
@@ -39,18 +39,18 @@ _LONGEST_WAIT = 2.0
 _Line: TypeAlias = tuple[
     Annotated[int, msgspec.Meta(ge=0)], str, tuple[str, ...], MetricType, Annotated[int, msgspec.Meta(ge=1, le=_SPARE)]
 ]
-"""Where a series begins, and the series. With its own place, a line is of use whatever became of those before it."""
+"""The place where a series starts, and the series. With its own place, a line is usable without those before it."""
 
 
 class _Ended(msgspec.Struct, frozen=True):
-    """What workers that have ended counted together."""
+    """The counts of workers that have ended, together."""
 
     folded: tuple[str, ...] = ()
     """Names of the files that are in it. One that is still there was not removed in time, and counts no more."""
     counts: tuple[tuple[str, tuple[str, ...], MetricType, tuple[float, ...]], ...] = ()
 
     def values(self) -> dict[Series, tuple[float, ...]]:
-        """The counts by series."""
+        """Return the counts by series."""
         return {Series(family, labels, kind, len(numbers)): numbers for family, labels, kind, numbers in self.counts}
 
 
@@ -85,7 +85,7 @@ class WorkerTally(Tally):
                 raise
 
     def place(self, series: Series) -> int:
-        """Where the numbers of a series begin; nowhere that is shown, where it cannot be stored."""
+        """Return where the numbers of a series start; where it cannot be stored, a place that is never shown."""
         try:
             return super().place(series)
         except OSError:
@@ -93,15 +93,15 @@ class WorkerTally(Tally):
             return len(self.values) - _SPARE
 
     def readings(self) -> list[Reading]:
-        """What this worker, every other one, and those before them have counted."""
+        """Return what this worker, every other one, and those before them have counted."""
         return [Reading(True, self.own()), *stored(self._folder, besides=self._path)]
 
     def all_series(self) -> frozenset[Series]:
-        """The series of this worker, every other one, and those before them."""
+        """Return the series of this worker, every other one, and those before them."""
         return super().all_series().union(*(reading.values for reading in stored(self._folder, besides=self._path)))
 
     def problem(self) -> str:
-        """Why the others do not see what is counted here: somebody removed the files."""
+        """Return why the others do not see what is counted here: somebody removed the files."""
         there = all(os.fstat(file).st_nlink for file in (self._names, self._numbers))
         return "" if there else f"{self._path}: was removed"
 
@@ -148,12 +148,12 @@ class UnstoredTally(Tally):
         self.unstored = 1
 
     def readings(self) -> list[Reading]:
-        """What the workers have stored, or else what this one has counted."""
+        """Return what the workers have stored, or else what this one has counted."""
         found = stored(self._folder)
         return found if any(reading.values for reading in found) else [*found, *super().readings()]
 
     def problem(self) -> str:
-        """Why the folder could not be written."""
+        """Return why the folder could not be written."""
         return self._problem
 
 
@@ -161,7 +161,7 @@ class UnstoredTally(Tally):
 
 
 def stored(folder: Path, besides: Path | None = None) -> list[Reading]:
-    """What the workers of a folder have counted, and those before them; what cannot be read is left out and counted."""
+    """Return what all workers of a folder, alive or ended, have counted; unreadable files are left out and counted."""
     found = {path.stem: _try_to_read(path) for path in sorted(folder.glob("*.series")) if path != besides}
     # After the files: one that is folded meanwhile is found there, or here, and never in both.
     ended, unreadable = _read_ended(folder)
@@ -170,7 +170,7 @@ def stored(folder: Path, besides: Path | None = None) -> list[Reading]:
 
 
 def _try_to_read(path: Path) -> Reading | None:
-    """What a worker's file holds; None where it is gone."""
+    """Return what a worker's file holds; None where it is gone."""
     try:
         return _read(path)
     except FileNotFoundError:
@@ -200,7 +200,7 @@ def _series_of(lines: Iterable[bytes], values: memoryview[float]) -> Iterator[tu
 
 
 def _read_ended(folder: Path) -> tuple[_Ended, int]:
-    """What the workers that have ended left, and 1 where it cannot be read."""
+    """Return what the workers that have ended left, and 1 where it cannot be read."""
     try:
         return msgspec.msgpack.decode((folder / _ENDED).read_bytes(), type=_Ended), 0
     except (FileNotFoundError, NotADirectoryError):
@@ -217,7 +217,7 @@ def _values_of(names: Path) -> Path:
 
 
 def _fold(folder: Path) -> tuple[str, ...]:
-    """Fold the files of workers that have ended, and say which names are used up. Where all have, all files go."""
+    """Fold the files of workers that have ended, and return the names used up. Where all have, all files go."""
     _remove_unfinished(folder)
     paths = sorted(folder.glob("*.series"))
     dead = [path for path in paths if _is_dead(path)]
@@ -272,7 +272,7 @@ def _is_dead(path: Path) -> bool:
 
 
 def _is_claimed(file: int) -> bool:
-    """Whether a living worker has the file. To ask disturbs nobody: the lock that tries is a shared one."""
+    """True if a living worker has the file. To ask disturbs nobody: the lock that tries is a shared one."""
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -282,13 +282,13 @@ def _is_claimed(file: int) -> bool:
 
 
 def _new_file(path: Path) -> int:
-    """A new file to append to, in place of one that somebody may still have mapped."""
+    """Return a new file to append to, in place of one that somebody may still have mapped."""
     path.unlink(missing_ok=True)
     return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o666)
 
 
 def _new_claimed(path: Path) -> int:
-    """A new file, locked for as long as it is open; nobody sees it before it is."""
+    """Return a new file, locked for as long as it is open; nobody sees it before it is."""
     unseen = path.with_suffix(".new")
     file = _new_file(unseen)
     try:

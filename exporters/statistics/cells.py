@@ -46,20 +46,20 @@ _SHARED = (OTHER, RARE, UNSEEN)
 
 
 class _CellsBase(msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """What both kinds of cells have: the interval or level with index i belongs to the cell ``cell_of[i]``."""
+    """The common part of both kinds of cells: the interval or level with index i belongs to the cell ``cell_of[i]``."""
 
     type: FeatureType
     cell_of: tuple[int, ...]
     labels: tuple[str, ...]
-    """What people call each cell."""
+    """The name of each cell for people."""
 
     @property
     def size(self) -> int:
-        """How many counts a profile holds."""
+        """Return how many counts a profile holds."""
         return len(self.cell_of)
 
     def fold(self, counts: Counts) -> Counts:
-        """Counts per cell from counts per interval or level."""
+        """Return counts per cell from counts per interval or level."""
         folded = np.zeros(len(self.labels), np.int64)
         np.add.at(folded, self._cell_index, counts)
         return folded
@@ -79,13 +79,13 @@ class NumericCells(_CellsBase, frozen=True, kw_only=True, dict=True, tag_field="
 
     edges: tuple[float, ...]
     minimum: float | None
-    """The sound range: the spec's, else the reference's; None where neither is known."""
+    """The valid range: the spec's, else the reference's; None where neither is known."""
     maximum: float | None
     single: bool
     """The reference was float32: finer values are rounded to float32 before they are counted."""
 
     def edges_for(self, dtype: DTypeLike) -> Numbers:
-        """The edges in the precision in which values of a dtype are to be counted.
+        """Return the edges in the precision in which values of a dtype are to be counted.
 
         A float32 log of what was float64 in training (or the reverse) holds rounded values: 0.1 becomes 0.1000000015.
         Both sides are compared in the coarser precision, so that rounding alone never moves a value out of its cell.
@@ -100,7 +100,7 @@ class NumericCells(_CellsBase, frozen=True, kw_only=True, dict=True, tag_field="
         return np.array([cell == self.labels.index(UNSEEN) for cell in self.cell_of])
 
     def out_of_range(self, counts: Counts) -> int | None:
-        """How many of the counted values lie outside the sound range; None where there is no range."""
+        """Return how many of the counted values lie outside the valid range; None without a range."""
         if self.type is FeatureType.BOOLEAN or self.minimum is None or self.maximum is None:
             return None
         below = np.searchsorted(self._double_edges, _just_below(self.minimum), side="right")
@@ -114,7 +114,7 @@ class NumericCells(_CellsBase, frozen=True, kw_only=True, dict=True, tag_field="
 
     @cached_property
     def _isolating(self) -> NDArray[np.bool_]:
-        """For each two neighbouring edges, whether the second value alone lies between them."""
+        """Mark, for each two neighbouring edges, whether the second value alone lies between them."""
         edges = self._double_edges
         isolating: NDArray[np.bool_] = _just_below(edges[1:]) == edges[:-1]
         return isolating
@@ -145,11 +145,11 @@ class CategoricalCells(_CellsBase, frozen=True, kw_only=True, dict=True, tag_fie
         return np.array([place == len(self.levels) for place in range(self.size)])
 
     def out_of_range(self, counts: Counts) -> None:
-        """Categories have no range."""
+        """Return None: categories have no range."""
 
     @cached_property
     def level_set(self) -> Chunk:
-        """The levels as an Arrow array."""
+        """Return the levels as an Arrow array."""
         return pa.array(self.levels, pa.large_string())
 
 
@@ -173,9 +173,9 @@ def make_cells(
         kind: the feature's type.
         bins: how many cells a continuous feature is to have; each then holds about 1/bins of the reference.
         knots: how many quantiles the distribution function is kept at.
-        minimum: smallest sound value; default the reference's smallest.
-        maximum: largest sound value; default the reference's largest.
-        at: when each prediction was made, beside `column`; needed for timestamps.
+        minimum: smallest valid value; default the reference's smallest.
+        maximum: largest valid value; default the reference's largest.
+        at: when each prediction was made, for the rows of `column`; needed for timestamps.
 
     Raises:
         ColumnTypeError: the column does not hold values of this type.
@@ -230,7 +230,7 @@ class _Sample(NamedTuple):
         return int(self.counts.sum())
 
     def quantiles(self, parts: int) -> NDArray[np.float64]:
-        """The values below or at which j/parts of the sample lie, for j = 1..parts; equal ones once."""
+        """Return the values below or at which j/parts of the sample lie, for j = 1..parts; equal ones once."""
         ranks = -(-np.arange(1, parts + 1) * self.total // parts)
         places = np.searchsorted(np.cumsum(self.counts), ranks)
         return self.levels[np.unique(places)]
@@ -244,7 +244,7 @@ class _Piece(NamedTuple):
 
 
 def _level_pieces(sample: _Sample, kind: FeatureType) -> Iterator[_Piece]:
-    """Few distinct values: a cell for each frequent one, one for the rare ones, one for what was never seen."""
+    """Yield a cell for each frequent one of few distinct values, one for the rare ones, one for what was never seen."""
     name = _naming(sample.levels.tolist(), kind)
     for level, count in zip(sample.levels.tolist(), sample.counts.tolist(), strict=True):
         yield _Piece(_just_below(level), UNSEEN)
@@ -253,7 +253,7 @@ def _level_pieces(sample: _Sample, kind: FeatureType) -> Iterator[_Piece]:
 
 
 def _quantile_pieces(sample: _Sample, kind: FeatureType, bins: int) -> Iterator[_Piece]:
-    """Values with over 1/bins of the mass are cells; between them quantile cells of about 1/bins, open outwards.
+    """Yield values with over 1/bins of the mass as cells; between them quantile cells of about 1/bins, open outwards.
 
     Gaps between such values that hold too little for a cell share one.
     """
@@ -273,7 +273,7 @@ def _quantile_pieces(sample: _Sample, kind: FeatureType, bins: int) -> Iterator[
 def _gap_pieces(
     lower: float | None, edges: tuple[float, ...] | None, upper: float | None, name: Callable[[float], str]
 ) -> Iterator[_Piece]:
-    """The pieces between two frequent values; None for a bound that is not there."""
+    """Yield the pieces between two frequent values; None for a bound that is not there."""
     end = np.inf if upper is None else _just_below(upper)
     if edges is None:
         yield _Piece(end, OTHER)
@@ -285,7 +285,7 @@ def _gap_pieces(
 
 
 def _gap_edges(gap: _Sample, total: int, bins: int) -> tuple[float, ...] | None:
-    """Inner edges of a gap's quantile cells; none of them for a single cell, None where it is too light for one."""
+    """Return inner edges of a gap's quantile cells; none of them for a single cell, None if it is too light for one."""
     cells = round(bins * gap.total / total) or int(gap.total >= OWN_CELL_SHARE * total)
     if cells == 0:
         return None
@@ -293,7 +293,7 @@ def _gap_edges(gap: _Sample, total: int, bins: int) -> tuple[float, ...] | None:
 
 
 def _naming(values: Collection[float], kind: FeatureType) -> Callable[[float], str]:
-    """How to write distinct numbers: whole ones in full, others with as few digits from six up as keep them apart."""
+    """Return a writer of distinct numbers: whole ones in full, others in the fewest digits from six up that differ."""
 
     def written(value: float, digits: int) -> str:
         whole = kind is FeatureType.INTEGER and value == int(value)
@@ -318,20 +318,20 @@ def _interval(lower: float | None, upper: float | None, name: Callable[[float], 
 
 
 def _in_order(labels: Iterable[str]) -> tuple[str, ...]:
-    """Each label once, in order of the line; cells made of several pieces last."""
+    """Return each label once, in order of the line; cells made of several pieces last."""
     distinct = dict.fromkeys(labels)
     return tuple(sorted(distinct, key=lambda label: label in _SHARED))
 
 
 def _just_below(value: Any) -> Any:
-    """The next smaller float64: in (_just_below(v), v] there is v alone."""
+    """Return the next smaller float64: in (_just_below(v), v] there is v alone."""
     with np.errstate(over="ignore"):
         below = np.nextafter(value, -np.inf)
     return below if isinstance(value, np.ndarray) else float(below)
 
 
 def _in_precision(bound: float, single: bool) -> float:
-    """A bound as the values beside it are stored, so that a value at the bound is not beyond it."""
+    """Return a bound as precise as the values compared with it, so that a value at the bound is not beyond it."""
     return float(np.float32(min(max(bound, -_SINGLE_LIMIT), _SINGLE_LIMIT))) if single else bound
 
 
@@ -358,7 +358,7 @@ def _categorical_cells(column: Column) -> CategoricalCells:
 
 
 def _shared_labels(counts: dict[Any, int], kept: list[Any], own: list[Any]) -> list[str]:
-    """The cells of the levels without one of their own, and of what the reference lacks.
+    """Return the cells of the levels without one of their own, and of what the reference lacks.
 
     The share of values whose level a sample lacks is about the share of those whose level it has once (Good 1953). A
     cell for them is empty in the reference and not in the window, without any change.
@@ -370,7 +370,7 @@ def _shared_labels(counts: dict[Any, int], kept: list[Any], own: list[Any]) -> l
 
 
 def count_levels(column: Column) -> dict[str, int]:
-    """How often each level of a categorical column occurs.
+    """Return how often each level of a categorical column occurs.
 
     Raises:
         ColumnTypeError: the column holds no categories, or text that is not UTF-8.

@@ -18,9 +18,9 @@ from mlvitals.exporters.reading.columns import Counts
 from mlvitals.exporters.statistics.cells import Cells, NumericCells
 
 NOISE = 0.001
-"""How often, without any change, a statistic exceeds its critical value: once in 1000 windows."""
+"""The probability, without any change, that a statistic exceeds its critical value: once in 1000 windows."""
 TWO_SIDED = float(ndtri(1 - NOISE / 2))
-"""How many standard errors noise alone goes beyond, to either side, as often."""
+"""The number of standard errors that noise alone exceeds, to either side, as often."""
 
 
 T = TypeVar("T")
@@ -50,17 +50,17 @@ class Sides(NamedTuple):
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """How many values there are in the reference and in the other sample."""
+        """Return how many values there are in the reference and in the other sample."""
         return int(self.reference.sum()), int(self.current.sum())
 
     @property
     def folded(self) -> tuple[Counts, Counts]:
-        """Counts per cell."""
+        """Return counts per cell."""
         return self.cells.fold(self.reference), self.cells.fold(self.current)
 
     @property
     def occupied(self) -> int:
-        """Cells that hold any of the reference; of a symmetric comparison, any of either."""
+        """Return cells that hold any of the reference; of a symmetric comparison, any of either."""
         reference, current = self.folded
         return int(np.count_nonzero(reference + current if self.symmetric else reference))
 
@@ -87,7 +87,7 @@ class Distance(NamedTuple):
 
 
 def smoothed_shares(reference: Counts, current: Counts) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Shares of both sides after half a count is added to every cell of both.
+    """Return shares of both sides after half a count is added to every cell of both.
 
     Half a count (Krichevsky and Trofimov 1981) keeps the logarithm of an empty cell finite without letting it cost
     more than the evidence of the sample size. A cell that is empty on both sides is no evidence: its shares are 0 on
@@ -103,7 +103,7 @@ def _shares(weights: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def psi(reference: Counts, current: Counts) -> Psi:
-    """Population stability index: sum of (q - p) ln(q / p) over the smoothed shares p, q; 0 and up.
+    """Return the population stability index: sum of (q - p) ln(q / p) over the smoothed shares p, q; 0 and up.
 
     Args:
         reference: counts per cell.
@@ -115,20 +115,20 @@ def psi(reference: Counts, current: Counts) -> Psi:
 
 
 def js(reference: Counts, current: Counts) -> float:
-    """Jensen-Shannon divergence of the smoothed shares in nats: 0 to ln 2 (its root is the distance)."""
+    """Return the Jensen-Shannon divergence of the smoothed shares in nats: 0 to ln 2 (its root is the distance)."""
     p, q = smoothed_shares(reference, current)
     middle = (p + q) / 2
     return max(0.0, float(p @ _log_ratio(p, middle) + q @ _log_ratio(q, middle)) / 2)
 
 
 def _log_ratio(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
-    """ln(above / below), 0 for the cells that are empty on both sides."""
+    """Return ln(above / below), 0 for the cells that are empty on both sides."""
     present = below > 0
     return np.log(np.divide(above, below, out=np.ones_like(above), where=present))
 
 
 def ks(reference: Counts, current: Counts, points: NDArray[np.bool_]) -> Distance:
-    """Kolmogorov-Smirnov D at the edges of the fine intervals, and how much larger the true D can be.
+    """Return the Kolmogorov-Smirnov D at the edges of the fine intervals, and how much larger the true D can be.
 
     With gap d = F_reference - F_current at an interval's lower edge and masses p, q inside it, the gap within can
     reach d + p (all of the reference first) or d - q (all of the current first), and no further. An interval that
@@ -148,17 +148,17 @@ def ks(reference: Counts, current: Counts, points: NDArray[np.bool_]) -> Distanc
 
 
 def ks_pvalue(distance: float, reference_size: int, current_size: int) -> float:
-    """How likely noise alone gives a D this large: the asymptotic Kolmogorov distribution."""
+    """Return how likely noise alone gives a D this large: the asymptotic Kolmogorov distribution."""
     return float(kolmogorov(distance / sqrt(_noise_scale(reference_size, current_size))))
 
 
 def two_sided(comparisons: int = 1) -> float:
-    """Standard errors that noise alone exceeds, in any of several comparisons, once in 1000 windows (Bonferroni)."""
+    """Return the standard errors that noise exceeds in any of several comparisons once in 1000 windows (Bonferroni)."""
     return float(ndtri(1 - NOISE / 2 / comparisons))
 
 
 def psi_critical_value(reference_size: int, current_size: int, cells: int, comparisons: int = 1) -> float:
-    """PSI that noise alone exceeds once in 1000 windows.
+    """Return the PSI that noise alone exceeds once in 1000 windows.
 
     Without change PSI / (1/n + 1/m) follows chi-square with B - 1 degrees of freedom (Yurdakul and Naranjo 2020).
 
@@ -172,12 +172,12 @@ def psi_critical_value(reference_size: int, current_size: int, cells: int, compa
 
 
 def js_critical_value(reference_size: int, current_size: int, cells: int, comparisons: int = 1) -> float:
-    """Divergence that noise alone exceeds once in 1000 windows: for small changes JS is an eighth of PSI."""
+    """Return the divergence that noise alone exceeds once in 1000 windows: for small changes JS is an eighth of PSI."""
     return psi_critical_value(reference_size, current_size, cells, comparisons) / 8
 
 
 def ks_critical_value(reference_size: int, current_size: int, comparisons: int = 1) -> float:
-    """D that noise alone exceeds once in 1000 windows, by the leading term of the Kolmogorov distribution."""
+    """Return the D that noise alone exceeds once in 1000 windows, by the Kolmogorov distribution's leading term."""
     return sqrt(-log(NOISE / comparisons / 2) / 2 * _noise_scale(reference_size, current_size))
 
 
@@ -186,7 +186,7 @@ def _noise_scale(reference_size: int, current_size: int) -> float:
 
 
 def wasserstein(reference: Counts, current: Counts, edges: NDArray[np.float64]) -> float:
-    """Wasserstein-1 distance between two samples, in the unit of the values: the area between their distribution functions.
+    """Return the Wasserstein-1 distance of two samples in units of the values: the area between distribution functions.
 
     Within an interval both functions are taken as straight lines. Values beyond the outermost edges count as lying on
     them: how far values lie outside of what the reference holds has signals of its own (range, share out of range), and
@@ -214,7 +214,7 @@ _GRID = 32
 def wasserstein_critical_value(
     reference: Counts, current: Counts, edges: NDArray[np.float64], comparisons: int = 1
 ) -> float:
-    """Wasserstein-1 distance that noise alone exceeds once in 1000 windows, in the unit of the values.
+    """Return the Wasserstein-1 distance that noise alone exceeds once in 1000 windows, in the unit of the values.
 
     Without change sqrt(nm / (n + m)) W follows the integral of |B(F(x))| dx, B a Brownian bridge and F the distribution
     function of both samples together (del Barrio, Gine and Matran 1999). Its mean and variance are integrals of the
@@ -311,7 +311,7 @@ def statistics_of(sides: Sides) -> dict[str, Statistic]:
 
 
 def benjamini_hochberg(pvalues: Sequence[float]) -> list[float]:
-    """p-values adjusted so that rejecting those below q keeps the share of false alarms below q, in the given order.
+    """Return p-values adjusted so that rejecting those below q keeps the share of false alarms below q, in order.
 
     Source: Benjamini and Hochberg 1995, the step-up procedure.
     """

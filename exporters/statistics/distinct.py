@@ -1,4 +1,4 @@
-"""How many distinct values there are, in bounded memory and the same for any split of the rows."""
+"""The number of distinct values, in bounded memory and the same for any split of the rows."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ class DistinctValues:
 
     @classmethod
     def of(cls, values: Iterable[bytes]) -> DistinctValues:
-        """The sketch of some values."""
+        """Return the sketch of some values."""
         hashed = (int.from_bytes(blake2b(value, digest_size=8).digest()) for value in values)
         return cls(np.unique(np.fromiter(hashed, np.uint64))[:CAPACITY])
 
     def merge(self, other: DistinctValues) -> DistinctValues:
-        """The sketch of the values of both."""
+        """Return the sketch of the values of both."""
         if not self.hashes.size or not other.hashes.size:
             return self if self.hashes.size else other
         return DistinctValues(np.union1d(self.hashes, other.hashes)[:CAPACITY])
 
     @property
     def count(self) -> float:
-        """How many distinct values were seen: exact below `CAPACITY`, else estimated."""
+        """Return how many distinct values were seen: exact below `CAPACITY`, else estimated."""
         if len(self.hashes) < CAPACITY:
             return float(len(self.hashes))
         return (CAPACITY - 1) * 2.0**64 / float(self.hashes[-1])
@@ -53,17 +53,17 @@ NO_VALUES = DistinctValues(np.empty(0, np.uint64))
 
 
 class Abundances(NamedTuple):
-    """How many levels have so many rows each."""
+    """The numbers of levels by the number of their rows."""
 
     rows: NDArray[np.float64]
     levels: NDArray[np.float64]
 
     def plus(self, other: Abundances) -> Abundances:
-        """The levels of both."""
+        """Return the levels of both."""
         return Abundances(np.concatenate((self.rows, other.rows)), np.concatenate((self.levels, other.levels)))
 
     def sum(self, of_a_level: NDArray[np.float64]) -> float:
-        """Sum over all levels of a figure that each number of rows has."""
+        """Return the sum over all levels of a statistic that each number of rows has."""
         return float(self.levels @ of_a_level)
 
 
@@ -80,7 +80,7 @@ def _abundances(counts: Counts) -> Abundances:
 
 
 class LevelSamples(NamedTuple):
-    """How often each level of the reference occurs in reference and window, and what only the window holds."""
+    """The counts of each level of the reference in reference and window, and what only the window holds."""
 
     reference: Counts
     """Counts per level, not all zero."""
@@ -93,22 +93,22 @@ class LevelSamples(NamedTuple):
 
     @property
     def distinct(self) -> float:
-        """Distinct values of the window."""
+        """Return the number of distinct values of the window."""
         return int(np.count_nonzero(self.window)) + self.new_levels
 
     @property
     def pooled(self) -> Abundances:
-        """Rows per level on both sides together."""
+        """Return rows per level on both sides together."""
         return _abundances(self.reference + self.window).plus(self._new)
 
     @property
     def whole_window(self) -> Abundances:
-        """Rows per level of the window."""
+        """Return rows per level of the window."""
         return _abundances(self.window).plus(self._new)
 
     @property
     def _new(self) -> Abundances:
-        """Rows per new level, of which only the sum is known: they are taken to be equally frequent where they come from.
+        """Return rows per new level, of which only the sum is known: assumed equally frequent where they come from.
 
         Sampled, such levels have a Poisson number of rows, given that it is not 0; its rate follows from the mean.
         """
@@ -129,7 +129,7 @@ class LevelChange(NamedTuple):
     expected: float
     """Distinct values where nothing changed."""
     change: float
-    """Distinct values over the expected ones, less 1."""
+    """Distinct values over the expected ones, minus 1."""
     noise: float
     """The change, to either side, that chance alone exceeds once in 1000 windows."""
 
@@ -163,7 +163,7 @@ def level_change(levels: LevelSamples, tail: float = TAIL) -> LevelChange | None
 
 
 def rarefied(levels: Abundances, rows: int) -> float:
-    """Return how many distinct levels so many rows hold, drawn from counted ones without putting back.
+    """Return how many distinct levels that many rows hold, drawn from counted ones without putting back.
 
     Args:
         levels: at least one.

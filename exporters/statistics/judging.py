@@ -1,4 +1,4 @@
-"""How bad a figure is: the levels that hold for a feature, and the worst of several severities."""
+"""Severities: the levels that hold for a feature, and the worst of several severities."""
 
 from collections.abc import Iterable
 from math import sqrt
@@ -13,7 +13,7 @@ LevelLimits: TypeAlias = dict[Severity, float]
 
 
 def level_limits(policy: AlertPolicy, own: Levels | None) -> LevelLimits:
-    """The feature's own level where it has one, else the policy's."""
+    """Return the feature's own level where it has one, else the policy's."""
     if not policy.enabled:
         return {}
     levels = {severity: level_in_force(policy, own, severity) for severity in ALERTING}
@@ -21,18 +21,18 @@ def level_limits(policy: AlertPolicy, own: Levels | None) -> LevelLimits:
 
 
 def measure(value: float, critical_value: float, limits: LevelLimits) -> Measure:
-    """A figure, to either side of 0, and how bad it is: it must exceed both the level and its own noise."""
+    """Judge a two-sided statistic: it gets a severity only beyond both its level and its own noise."""
     severity = severity_of(value, limits) if abs(value) > critical_value else None
     return Measure(value=value, critical_value=critical_value, severity=severity)
 
 
 def severity_of(value: float, limits: LevelLimits) -> Severity | None:
-    """The worst severity whose level a value exceeds, to either side of 0."""
+    """Return the worst severity whose level a value exceeds, to either side of 0."""
     return worst(severity for severity, limit in limits.items() if abs(value) > limit)
 
 
 def worst(severities: Iterable[Severity | None]) -> Severity | None:
-    """The worst of some severities; None where there is none."""
+    """Return the worst of some severities; None without any."""
     return max((severity for severity in severities if severity), key=ALERTING.index, default=None)
 
 
@@ -41,14 +41,14 @@ CONFIDENCE = 1.959963984540054
 
 
 def wilson_interval(hits: float, count: int) -> Interval | None:
-    """The interval of a share (Wilson 1927), 95 %: sound also near 0 and 1; None without rows."""
+    """Return the interval of a share (Wilson 1927), 95 %: valid also near 0 and 1; None without rows."""
     if not count:
         return None
     z2 = CONFIDENCE * CONFIDENCE
     share = hits / count
     centre = (share + z2 / (2 * count)) / (1 + z2 / count)
     reach = CONFIDENCE * sqrt(share * (1 - share) / count + z2 / (4 * count * count)) / (1 + z2 / count)
-    # Of no hits the interval begins at 0 and of nothing else it ends at 1, where rounding would leave 1e-19 of it.
+    # Of no hits the interval starts at 0 and of nothing else it ends at 1, where rounding would leave 1e-19 of it.
     return Interval(low=centre - reach if hits > 0 else 0.0, high=centre + reach if hits < count else 1.0)
 
 

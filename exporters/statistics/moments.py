@@ -20,7 +20,7 @@ class Moments(msgspec.Struct, frozen=True, kw_only=True):
     """Power sums of finite values about their own mean.
 
     About the mean and not about a fixed origin: the spread of values that moved far away, such as a Unix time
-    beside an age in days, would else drown in rounding.
+    compared with an age in days, would else drown in rounding.
     """
 
     count: int = 0
@@ -31,7 +31,7 @@ class Moments(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, values: Numbers) -> Moments:
-        """The moments of values in ascending order; not finite where a sum overflows."""
+        """Return the moments of values in ascending order; not finite where a sum overflows."""
         if not values.size or values[0] == values[-1]:
             return cls(count=values.size, mean=float(values[0]) if values.size else 0.0)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -44,7 +44,7 @@ class Moments(msgspec.Struct, frozen=True, kw_only=True):
         return cls(count=values.size, mean=mean, squares=float(sums[0]), cubes=float(sums[1]), fourths=float(sums[2]))
 
     def merge(self, other: Moments) -> Moments:
-        """The moments of the values of both (Pebay 2008, formulas 1.1 to 1.6)."""
+        """Return the moments of the values of both (Pebay 2008, formulas 1.1 to 1.6)."""
         if not self.count or not other.count:
             return self if self.count else other
         m, n = self.count, other.count
@@ -68,7 +68,7 @@ class Moments(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def mixed(cls, parts: Iterable[tuple[Moments, float]]) -> Moments:
-        """The moments of parts whose values weigh differently, for as many values as they say as much as.
+        """Return the moments of parts whose values weigh differently, for as many values as they say as much as.
 
         That is Kish's effective sample size (1965): (sum of w)^2 / sum of w^2 over the values.
 
@@ -97,17 +97,17 @@ class Moments(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_finite(self) -> bool:
-        """Whether no sum overflowed."""
+        """True if no sum overflowed."""
         return all(map(isfinite, (self.mean, self.squares, self.cubes, self.fourths)))
 
     @property
     def variance(self) -> float:
-        """Mean squared distance from the mean; 0 without values."""
+        """Return the mean squared distance from the mean; 0 without values."""
         return self.squares / self.count if self.count else 0.0
 
     @property
     def kurtosis(self) -> float:
-        """Fourth central moment over the squared variance: 3 for a normal law, at least 1; 1 for a constant."""
+        """Return the fourth central moment over squared variance: 3 for a normal law, at least 1; 1 for a constant."""
         squared = self.squares * self.squares
         return max(1.0, self.count * self.fourths / squared) if squared else 1.0
 

@@ -1,4 +1,4 @@
-"""What chance alone does to a statistic of two samples that come from one population.
+"""The effect of chance alone on a statistic of two samples that come from one population.
 
 Assumption of every floor here: the rows are independent and, without change, exchangeable. Which of the pooled rows are
 the window's and which the reference's is then a random choice, whatever the population looks like (Fisher 1935; Pitman
@@ -19,9 +19,9 @@ from mlvitals.exporters.statistics.distances import NOISE
 from mlvitals.exporters.statistics.moments import Moments
 
 TAIL = NOISE / 2
-"""How often chance alone exceeds a floor on one side."""
+"""The probability that chance alone exceeds a floor on one side."""
 _MANY_JUMPS = 1000.0
-"""From so many jumps on the expansion about the normal law is as good as Poisson's law."""
+"""From that many jumps on the expansion about the normal law is as good as Poisson's law."""
 _FARTHEST = 15
 """Standard deviations, jumps or hits, from the mean beyond which a tail holds nothing."""
 
@@ -51,7 +51,7 @@ def _poisson_quantile(mean: float, tail: float) -> int:
 
 
 def mean_noise(reference: Moments, window: Moments, tail: float = TAIL) -> float:
-    """Return how far apart, to either side, chance alone puts the means of two samples.
+    """Return the distance that chance alone puts between the means of two samples, to either side.
 
     Mean and higher moments of a sample drawn without replacement from the pooled values are Fisher's (1928; the
     corrections of order 1/N are left out but for the variance). The jump is matched to the skewness or to the kurtosis,
@@ -77,7 +77,7 @@ def mean_noise(reference: Moments, window: Moments, tail: float = TAIL) -> float
 
 
 class Limits(NamedTuple):
-    """Between which numbers, these included, chance alone keeps a count."""
+    """The bounds, themselves included, between which chance alone keeps a count."""
 
     low: int
     high: int
@@ -113,7 +113,7 @@ def _ways(size: int, taken: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def binomial_hits(share: float, drawn: int, tail: float = TAIL) -> Limits:
-    """Return the same of independent rows where the population's share is known, and not estimated."""
+    """Return the same for independent rows where the population's share is known, and not estimated."""
     if not 0 < share < 1:
         return Limits(round(share * drawn), round(share * drawn))
     low, high = (max(0, ceil(float(bdtrik(chance, drawn, share)))) for chance in (tail, 1 - tail))
@@ -145,6 +145,6 @@ def known_share_noise(share: float, window: Share, tail: float = TAIL) -> float:
 
 
 def _relative(limits: Limits, window: Share, share: float) -> float:
-    """Half a hit is added: a count at the limit is not beyond it, however the division rounds."""
+    """Return the change, half a hit added: a count at the limit is not beyond it, however the division rounds."""
     expected = window.rows * share
     return (limits.high - expected if window.hits > expected else expected - limits.low) / expected + 0.5 / expected

@@ -21,7 +21,7 @@ from mlvitals.generator.contract import Status
 
 @dataclass(frozen=True, slots=True)
 class ColumnProblem:
-    """Why a feature could not be counted at all."""
+    """The reason why a feature could not be counted at all."""
 
     status: Status
     reason: str
@@ -29,7 +29,7 @@ class ColumnProblem:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FeatureProfile:
-    """What was counted of one column.
+    """The counts of one column.
 
     Every count is an integer, so that any split of the rows merges to identical counts. `moments` are
     sums of float64: they do not depend on the order of the rows within a block of `columns.BLOCK_ROWS`, and over
@@ -48,15 +48,15 @@ class FeatureProfile:
     maximum: float = -inf
     moments: Moments = NO_MOMENTS
     unseen: DistinctValues = NO_VALUES
-    """The distinct values that the reference does not hold, where the cells tell."""
+    """The distinct values that the reference does not hold, where the cells can identify them."""
 
     @classmethod
     def empty(cls, cells: Cells) -> FeatureProfile:
-        """The profile of no rows, to which others are merged."""
+        """Return the profile of no rows, to which others are merged."""
         return cls(counts=np.zeros(cells.size, np.int64), rows=0)
 
     def merge(self, other: FeatureProfile) -> FeatureProfile:
-        """The profile of the rows of both.
+        """Return the profile of the rows of both.
 
         Raises:
             ValueError: the two were not counted on the same cells.
@@ -78,22 +78,22 @@ class FeatureProfile:
 
     @property
     def values(self) -> int:
-        """Rows that hold a value: neither null nor NaN."""
+        """Return the number of rows that hold a value: neither null nor NaN."""
         return self.rows - self.nulls - self.nans
 
     @property
     def infinities(self) -> int:
-        """Values that are infinite."""
+        """Return the number of infinite values."""
         return self.positive_infinities + self.negative_infinities
 
     @property
     def null_rate(self) -> float | None:
-        """Share of rows that are null or NaN; None without rows."""
+        """Return the share of rows that are null or NaN; None without rows."""
         return (self.nulls + self.nans) / self.rows if self.rows else None
 
     @property
     def mean(self) -> float | None:
-        """Mean of the finite values; None without any, or where their sum overflows."""
+        """Return the mean of the finite values; None without any, or where their sum overflows."""
         return self.moments.mean if self.moments.count and isfinite(self.moments.mean) else None
 
 
@@ -103,7 +103,7 @@ def profile_column(column: Column, cells: Cells, at: Column | None = None) -> Fe
     Args:
         column: the values, in any number of chunks.
         cells: the feature's cells, from its reference.
-        at: when each prediction was made, beside `column`; needed for timestamps.
+        at: when each prediction was made, for the rows of `column`; needed for timestamps.
 
     Raises:
         ColumnTypeError: the column does not hold values of the feature's type.
@@ -165,7 +165,7 @@ def _profile_numbers(block: Chunk, cells: NumericCells, at: Chunk | None) -> Fea
 
 
 def _unseen_numbers(values: NDArray[Any], counts: Counts, cells: NumericCells) -> DistinctValues:
-    """The distinct values among sorted ones that lie between the values of the reference."""
+    """Return the distinct values among sorted ones that lie between the values of the reference."""
     if cells.unseen is None or not counts[cells.unseen].any():
         return NO_VALUES
     strange = values[np.repeat(cells.unseen, counts)].astype(np.float64)

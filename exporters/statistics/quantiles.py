@@ -32,7 +32,7 @@ def median_of(
     reference_size: int | None = None,
     comparisons: int = 1,
 ) -> Median:
-    """The median of counted values.
+    """Return the median of counted values.
 
     The rank of the population's median in a sample of n is n/2 within `two_sided` times sqrt(n)/2, whatever the
     distribution; a reference of m values widens that by sqrt(1 + n/m).
@@ -62,7 +62,7 @@ def median_of(
 def quantiles_of(
     counts: Counts, cells: NumericCells, minimum: float, maximum: float, shares: Sequence[float]
 ) -> list[float]:
-    """The values below which shares of the counted values lie, each interpolated within its fine interval.
+    """Return the values below which shares of the counted values lie, each interpolated within its fine interval.
 
     The other arguments are those of `median_of`; a share lies above 0 and below 1.
     """
@@ -76,7 +76,7 @@ def quantiles_of(
 
 
 def _bounds(cells: NumericCells, minimum: float, maximum: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Smallest and largest value that each fine interval can hold."""
+    """Return the smallest and largest value that each fine interval can hold."""
     edges = np.array(cells.edges, np.float64)
     upper = np.minimum(np.append(edges, maximum), maximum)
     lower = np.where(cells.points, upper, np.append(minimum, edges))

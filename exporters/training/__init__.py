@@ -1,1 +1,1 @@
-"""Training data in, a reference out; and the first look at training data from which a spec begins."""
+"""Training data in, a reference out; and the first look at training data from which a spec starts."""

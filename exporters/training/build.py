@@ -38,7 +38,7 @@ class ReferenceDataError(UserError):
 
 
 def hash_streams(streams: Iterable[Any]) -> str:
-    """SHA-256 over the bytes of open binary files, Arrow's too, in order: the `source_hash` of training data.
+    """Return SHA-256 over the bytes of open binary files, Arrow's too, in order: the `source_hash` of training data.
 
     Closes them.
 
@@ -187,12 +187,12 @@ class _Rows:
         return cls(count, times, span, order, groups)
 
     def ordered(self, column: Column) -> Column:
-        """A column in the order in which `groups` cuts it."""
+        """Return a column in the order in which `groups` cuts it."""
         return column if self.order is None else column.take(pa.array(self.order, pa.int64()))
 
 
 def _row_count(spec: Spec, columns: Mapping[str, Column], times: Column | None) -> int:
-    """The length of the first column that is there: a column may have to be read for it."""
+    """Return the length of the first column that is there: a column may have to be read for it."""
     known = (columns[name] for name in map(spec.column, spec.features) if name in columns)
     count = len(next(known, ())) if times is None else len(times)
     if count == 0:
@@ -234,7 +234,7 @@ def _feature_reference(column: Column, feature: Feature, bins: int, knots: int, 
 
 
 def _moments(column: Column, cells: Cells, times: Column | None, groups: Mapping[str, slice]) -> dict[str, Moments]:
-    """Moments by condition key, of values sorted as a whole: however the rows are cut into files, the same bits."""
+    """Return the moments by condition key, of values sorted as a whole: the same bits for any split into files."""
     if isinstance(cells, CategoricalCells):
         return {}
     moments = {
@@ -245,7 +245,7 @@ def _moments(column: Column, cells: Cells, times: Column | None, groups: Mapping
 
 
 def _finite(column: Column, cells: Cells, times: Column | None) -> NDArray[np.float64]:
-    """The finite values in ascending order; zero has no sign."""
+    """Return the finite values in ascending order; zero has no sign."""
     values = sorted_numbers(column, cells.type, times).astype(np.float64)
     return values[np.isfinite(values)] + 0.0
 

@@ -112,7 +112,7 @@ class TrainingData(Mapping[str, Column]):
 
     @cached_property
     def columns(self) -> dict[str, Column]:
-        """Text is parsed whole or not at all, and a table keeps no order, hence once."""
+        """Return the columns, read once: text is parsed whole or not at all, and a table keeps no order."""
         return self._read(self._types)
 
     def _part(self, file: StoredFile | SqlTable, file_format: LogFormat) -> LogPart:
@@ -173,7 +173,7 @@ def _joined(parts: list[pa.Table], names: list[str]) -> dict[str, Column]:
 
 
 def files_at(path: str, base_dir: Path) -> Iterator[StoredFile]:
-    """The files of training data at a path, in their order.
+    """Yield the files of training data at a path, in their order.
 
     Raises:
         ReferenceDataError: there is nothing, or it cannot be listed.

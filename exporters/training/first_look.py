@@ -29,7 +29,7 @@ MOST_LEVELS = 1000
 """Text of more different values is no category."""
 _EXACT = 2**53
 _IDENTIFIERS = ("_id", "_code")
-"""Whole numbers in a column whose name ends so are names, not amounts."""
+"""Integers in a column whose name ends so are names, not amounts."""
 _NO_TIME = "\0"
 """No column is called so: nothing is read as the time of a row."""
 _READ_AS: dict[FeatureType, Callable[[pa.DataType], bool]] = {
@@ -38,11 +38,11 @@ _READ_AS: dict[FeatureType, Callable[[pa.DataType], bool]] = {
     FeatureType.FLOAT: pa.types.is_float64,
     FeatureType.TIMESTAMP: pa.types.is_timestamp,
 }
-"""What text can be besides text, the narrowest first, and the Arrow type it then has."""
+"""The types that text can have besides text, the narrowest first, and the Arrow type it then has."""
 
 
 def first_look(paths: Sequence[str], base_dir: Path) -> tuple[list[SeenColumn], LogFormat, int]:
-    """The columns of training data in the order of the first file, its format, and how many rows there are.
+    """Return the columns of training data in the order of the first file, its format, and how many rows there are.
 
     Args:
         paths: files or folders, also by URL; a file's name says its format, Parquet where it does not.
@@ -65,7 +65,7 @@ def _format(file: StoredFile) -> LogFormat:
 
 
 def _look_into(file: StoredFile, columns: dict[str, _Column]) -> int:
-    """Add the rows of a file to what is known of its columns; how many there are."""
+    """Add the rows of a file to what is known of its columns; return how many there are."""
     form, rows = _format(file), 0
     part = LogFile(file, form, _NO_TIME)
     try:
@@ -87,7 +87,7 @@ def _look_into(file: StoredFile, columns: dict[str, _Column]) -> int:
 
 
 class _Column:
-    """What is known of a column so far."""
+    """The facts known of a column so far."""
 
     def __init__(self) -> None:
         self.rows = self.nulls = self.empty = 0
@@ -114,7 +114,7 @@ class _Column:
             self._note_levels(instants(present).cast(pa.int64()) if _is_time(values.type) else _present(values))
 
     def seen(self, name: str, rows: int) -> SeenColumn:
-        """What a spec says of it."""
+        """Return what a spec says of it."""
         kind, remark = self._verdict(name, rows)
         nulls = self.empty if kind is FeatureType.CATEGORICAL else self.nulls
         return SeenColumn(
@@ -129,7 +129,7 @@ class _Column:
     # ---------------------------------------------------------------- noting
 
     def _typed(self, values: Chunk, form: LogFormat) -> Chunk:
-        """Values in the narrowest type that all text so far can be read as."""
+        """Return values in the narrowest type that all text so far can be read as."""
         if form not in (LogFormat.CSV, LogFormat.JSONL) or not _is_text(values.type):
             return values
         while self.readings:
@@ -174,7 +174,7 @@ class _Column:
     # ---------------------------------------------------------------- judging
 
     def _verdict(self, name: str, rows: int) -> tuple[FeatureType | None, str]:
-        """The type as a feature, None where it is none, and what is to be said of the values."""
+        """Return the type as a feature, None where it is none, and what is to be said of the values."""
         if why := self._unusable(rows):
             return None, printable(why)
         if all(map(pa.types.is_boolean, self.types)):
@@ -220,7 +220,7 @@ class _Column:
 
 
 def _present(values: Any) -> Chunk:
-    """The values that are there: neither null nor NaN."""
+    """Return the values that are there: neither null nor NaN."""
     present = values.drop_null()
     if pa.types.is_floating(present.type):
         present = present.filter(pc.invert(pc.is_nan(present)))
@@ -242,7 +242,7 @@ def _is_time(kind: pa.DataType) -> bool:
 
 
 def _is_fractional(kind: pa.DataType) -> bool:
-    """Half precision is left out, as where features are measured."""
+    """True for fractions other than half precision, which is left out as where features are measured."""
     return pa.types.is_float32(kind) or pa.types.is_float64(kind) or pa.types.is_decimal(kind)
 
 

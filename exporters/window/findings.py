@@ -1,4 +1,4 @@
-"""How bad a window is: all that is wrong in it, which whoever reads its report agrees on.
+"""The severity of a window: all that is wrong in it, which whoever reads its report agrees on.
 
 The generated rules alert on the gauges of a window; a finding is what such an alert is about, judged by the same policies
 of the spec. `tests/window/test_findings.py` holds every alert that one window decides against its finding.
@@ -17,7 +17,7 @@ from mlvitals.generator.spec.model import Severity, Spec
 
 
 def with_findings(spec: Spec, report: WindowReport) -> WindowReport:
-    """The report, with all that is wrong in it and how bad it is."""
+    """Return the report, with all that is wrong in it and how bad it is."""
     findings = (
         *_of_window(spec, report),
         *(item for section in SECTIONS for item in section.findings_of(spec, report)),
@@ -29,7 +29,7 @@ def with_findings(spec: Spec, report: WindowReport) -> WindowReport:
 
 
 def _of_window(spec: Spec, report: WindowReport) -> Iterator[Finding]:
-    """What no section says alone: the files of the log, and skew where there are rows to compare."""
+    """Yield what no section says alone: the files of the log, and skew where there are rows to compare."""
     if not spec.alerts.monitoring.enabled:
         return
     if report.problems:

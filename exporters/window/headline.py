@@ -1,4 +1,4 @@
-"""What is said first of a report, on the terminal and on the page: how bad it is, and what is not known."""
+"""The headline of a report, on the terminal and on the page: how bad it is, and what is not known."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -19,13 +19,13 @@ class Headline(NamedTuple):
     """A few words each."""
 
     wrong: tuple[Line, ...]
-    """What was found, as bad as it is; empty where nothing was."""
+    """The findings, as bad as they are; empty where there are no findings."""
     unmeasured: tuple[Line, ...]
-    """What could not be measured. A window is well only where this is empty too."""
+    """The parts that could not be measured. A window is well only where this is empty too."""
 
 
 def headline(report: WindowReport) -> Headline:
-    """What is said first of a report."""
+    """Return the headline of a report."""
     return Headline(tuple(_wrong(report)), tuple(_unmeasured(report)))
 
 

@@ -1,4 +1,4 @@
-"""What earlier windows say that bears on the kind of drift of a window, and the kind itself.
+"""The evidence of earlier windows that bears on the drift type of a window, and the type itself.
 
 Outcomes come late: the gap that a window finds is that of predictions made before it. Whether inputs or scores
 drifted is therefore looked up for the very window of those predictions, not for the one that is measured now.
@@ -33,13 +33,13 @@ _BAD = (Severity.WARNING, Severity.CRITICAL)
 
 
 class OutcomeFacts(NamedTuple):
-    """What the outcomes of a matured window say."""
+    """The evidence of the outcomes of a matured window."""
 
     sample: GapSample
     outcome_rate_moved: bool | None = None
-    """Whether the rate, or mean, of the outcomes left the reference's; None where it is not known."""
+    """True if the rate, or mean, of the outcomes left the reference's; None where it is not known."""
     ranking_moved: bool | None = None
-    """Whether scores tell outcomes apart less well than in the reference; None where it is not known."""
+    """True if scores separate outcomes less well than in the reference; None where it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +49,12 @@ class DriftHistory:
     version: str
     series: GapSeries
     begin: datetime | None = None
-    """Begin of the first window: predictions made earlier may be another model's."""
+    """Start of the first window: predictions made earlier may be another model's."""
     explaining: tuple[Window, ...] = ()
     """Windows whose inputs or scores drifted, and whose outcomes are still to come."""
 
     def after(self, past: PastWindow) -> "DriftHistory":
-        """The history after one more window; one of another reference version starts it anew."""
+        """Return the history after one more window; one of another reference version starts it anew."""
         if past.reference_version != self.version:
             return DriftHistory(past.reference_version, GapSeries(self.series.plan, binary=self.series.binary)).after(
                 past
@@ -69,7 +69,7 @@ class DriftHistory:
         return replace(self, series=series, begin=begin, explaining=waiting)
 
     def explained(self, sample: GapSample) -> GapSample:
-        """The sample, told whether inputs or scores drifted in its window."""
+        """Return the sample, with whether inputs or scores drifted in its window."""
         overlapping = any(
             window.start < sample.window_end and sample.window_start < window.end for window in self.explaining
         )
@@ -77,7 +77,7 @@ class DriftHistory:
 
 
 def drift_history(spec: Spec, report: WindowReport, past: Iterable[PastWindow]) -> DriftHistory:
-    """The history that a report continues.
+    """Return the history that a report continues.
 
     Args:
         spec: the system's spec.
@@ -95,7 +95,7 @@ def drift_history(spec: Spec, report: WindowReport, past: Iterable[PastWindow]) 
 def with_drift_type(
     spec: Spec, report: WindowReport, outcomes: OutcomeFacts | None, history: DriftHistory
 ) -> WindowReport:
-    """The report, with what it says of concept drift and of the kind of drift.
+    """Return the report, with the concept drift and the drift type added.
 
     Args:
         spec: the system's spec.
@@ -157,7 +157,7 @@ def _prediction_moved(report: WindowReport) -> bool | None:
 
 
 def _is_unsound(spec: Spec, name: str, report: FeatureReport) -> bool:
-    """Whether a feature's values look broken rather than different."""
+    """True if a feature's values look broken rather than different."""
     if name not in spec.features or report.status is Status.MISSING_IN_REFERENCE:
         return False
     return report.status in UNMEASURABLE or any(
@@ -166,7 +166,7 @@ def _is_unsound(spec: Spec, name: str, report: FeatureReport) -> bool:
 
 
 def judge(spec: Spec, report: WindowReport, history: DriftHistory, totals: TotalsKeeper | None = None) -> WindowReport:
-    """Complete what was measured by what only earlier windows tell: concept drift, the kind of drift, running totals.
+    """Complete a measurement by what only earlier windows show: concept drift, the drift type, running totals.
 
     Args:
         spec: the system's spec.
@@ -206,13 +206,13 @@ def judge_again(
 ONCE_IN_20 = 0.5
 """Of a two-sided 99.9 % critical value, 3.29 standard errors: what chance exceeds upwards in 5 % of the windows."""
 _ALL_LOST = 1.0
-"""The loss of scores that tell nothing any more: where chance alone gives it, whether they still do is not known."""
+"""The loss of scores that say nothing any more: where chance alone gives it, whether they still do is not known."""
 
 
 def facts_of(outcomes: OutcomeReport | None) -> OutcomeFacts | None:
-    """What a window's outcomes say; None where they leave no gap to speak of.
+    """Return what a window's outcomes say; None where they leave no gap to speak of.
 
-    How well scores tell outcomes apart is known of binary outcomes only.
+    The separation of outcomes by scores is known of binary outcomes only.
     """
     if outcomes is None or outcomes.gap is None or outcomes.gap_error is None:
         return None
@@ -235,9 +235,9 @@ def outcome_facts(sample: GapSample, *, rate_shift: Measure | None, ranking_loss
     Args:
         sample: the gap between predictions and outcomes.
         rate_shift: change of the outcomes' rate, or mean, against the reference; None where it is not known.
-        ranking_loss: the share that is lost of how well scores tell outcomes apart (of AUC - 0.5); None where it is
+        ranking_loss: the share that is lost of how well scores separate outcomes (of AUC - 0.5); None where it is
             not known. How bad it is does not matter here, and chance may exceed it once in 20 windows: it does not
-            raise an alarm, it tells concept from label drift once the gap has.
+            raise an alarm, it distinguishes concept from label drift once the gap has.
     """
     rate = None if rate_shift is None else rate_shift.severity in (Severity.WARNING, Severity.CRITICAL)
     if ranking_loss is None or ONCE_IN_20 * ranking_loss.critical_value >= _ALL_LOST:
@@ -246,7 +246,7 @@ def outcome_facts(sample: GapSample, *, rate_shift: Measure | None, ranking_loss
 
 
 def with_totals(spec: Spec, report: WindowReport, keeper: TotalsKeeper) -> WindowReport:
-    """The report with the running totals of its business events, to which its step is added.
+    """Return the report with the running totals of its business events, to which its step is added.
 
     Only windows of the exporter's own series count: others, and those that are not over yet, would count events
     that belong to steps of their own.

@@ -2,7 +2,7 @@
 
 What the features, the newest scores, the outcomes and the skew need of the log is read in one pass.
 Files are read batch by batch, the columns of a batch are profiled side by side, and the profiles are added in the
-order of files and batches: memory does not grow with the rows, and the number of workers changes no figure.
+order of files and batches: memory does not grow with the rows, and the number of workers changes no result.
 """
 
 import os
@@ -53,7 +53,7 @@ class Target:
 
 @dataclass(slots=True)
 class Tally:
-    """What was counted so far, of one file or of many."""
+    """The counts so far, of one file or of many."""
 
     rows: int = 0
     results: dict[str | None, ColumnResult] = field(default_factory=dict)
@@ -85,7 +85,7 @@ class Tally:
 
 
 def usable_cores() -> int:
-    """How many cores this process may use."""
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -104,9 +104,9 @@ def measure_window(
     Args:
         spec: the system's spec.
         base_dir: where the spec's relative paths start.
-        reference: what is normal.
+        reference: the baseline.
         reference_version: the version under which it is stored.
-        window: the stretch of time.
+        window: the interval.
         measured_at: now, aware.
         workers: threads that profile columns; default one for each usable core. Sorting and searching, nearly all
             of the work, run without Python's lock.
@@ -172,7 +172,7 @@ def report_on(
 
     Args:
         spec: the system's spec.
-        reference: what is normal.
+        reference: the baseline.
         reference_version: the version under which it is stored.
         counted: the counts of the window.
         rows: rows of the window.
@@ -205,7 +205,7 @@ def report_on(
 
 
 def _newest_scores(spec: Spec, reference: Reference, window: Window) -> Plan[NewestScores | None]:
-    """The count window of the scores, where the spec asks for one."""
+    """Count the newest scores, where the spec asks for it."""
     score, count = spec.prediction_log.score, spec.windows.score_count
     if score is None or reference.score is None or count is None:
         return None
@@ -221,7 +221,7 @@ def _outcomes(
     by_segment: SegmentOutcomes,
     known: KnownFiles,
 ) -> Plan[OutcomeReport | None]:
-    """The outcomes, where the spec says what they are."""
+    """Measure the outcomes, where the spec says what they are."""
     if spec.prediction_log.outcome is None:
         return None
     plan = joined_outcomes(spec, base_dir, reference.outcome, window, measured_at, by_segment, known)
@@ -229,7 +229,7 @@ def _outcomes(
 
 
 def _targets(spec: Spec, reference: Reference) -> tuple[Target, ...]:
-    """What can be counted: the features, and the score, that the reference has."""
+    """Return what can be counted: the features, and the score, that the reference has."""
     features = tuple(
         Target(name, spec.column(name), reference.features[name].cells)
         for name in spec.features
@@ -244,7 +244,7 @@ def _targets(spec: Spec, reference: Reference) -> tuple[Target, ...]:
 def _count(
     spec: Spec, targets: tuple[Target, ...], segmentation: Segmentation, window: Window, pool: Executor
 ) -> Plan[Tally]:
-    """What the log holds of the window."""
+    """Count the rows of the window in the log."""
     segments = dict.fromkeys(segmentation.columns, FeatureType.CATEGORICAL)
     columns = segments | {target.column: target.cells.type for target in targets}
     counter = _Counter(columns, window, lambda chunk: _tally_of_chunk(chunk, targets, segmentation, pool))
@@ -294,7 +294,7 @@ def _result(target: Target, chunk: Chunk) -> ColumnResult:
 
 
 def _partly_lacking(tally: Tally, targets: tuple[Target, ...]) -> list[FileProblem]:
-    """Files without a column that others have. One that none has is the feature's own status."""
+    """Return files without a column that others have. One that none has is the feature's own status."""
     elsewhere = {target.column for target in targets if target.name in tally.results} | {*tally.segments.profiles}
     return [
         FileProblem(path=path, problem=f"lacks the columns {', '.join(sorted(columns & elsewhere))}")

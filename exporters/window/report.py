@@ -22,7 +22,7 @@ from mlvitals.generator.spec.model import Severity
 
 
 class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything one measurement found."""
+    """The results of one measurement."""
 
     schema: Literal["mlvitals.drift/1"] = "mlvitals.drift/1"
     """Name and version of the JSON form; a change that breaks a reader raises the number."""
@@ -55,7 +55,7 @@ class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def comparison(self) -> FeaturesReport:
-        """The features, the scores and the schema, compared with the reference."""
+        """Return the features, the scores and the schema, compared with the reference."""
         return FeaturesReport(
             features=self.features,
             score=self.score,
@@ -65,7 +65,7 @@ class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def past(self) -> PastWindow:
-        """What later windows need of this one."""
+        """Return the facts that later windows need of this one."""
         return PastWindow(
             self.window,
             self.reference_version,
@@ -75,13 +75,13 @@ class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def verdict(self) -> Verdict:
-        """What the window says of concept drift and of the kind of drift."""
+        """Return the concept drift and the drift type of the window."""
         return Verdict(self.past, self.drift_type, self.concept)
 
     def worst_first(self, score_name: str) -> list[tuple[str, FeatureReport]]:
-        """Names and reports of all features, and of the scores under the name given, as people should read them.
+        """Return names and reports of all features, and of the scores under the name given, as people should read them.
 
-        The newest scores appear only when they are to be told: mostly they are those of the window.
+        The newest scores appear only when they are to be shown: mostly they are those of the window.
         """
         scores = [(score_name, self.score)] if self.score else []
         if self.score_count and self.score_count.report.severity:
@@ -90,20 +90,20 @@ class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_measured(self) -> bool:
-        """Whether anything was read: rows of the log, or, where it is sound and holds none, business events."""
+        """True if anything was read: rows of the log, or, if it has no problems and holds none, business events."""
         return bool(self.rows or (self.events and self.events.rows and not self.problems))
 
     def found_in(self, section: str, subject: str | None = None) -> tuple[Finding, ...]:
-        """What was found wrong in a section, or with one subject of it."""
+        """Return what was found wrong in a section, or with one subject of it."""
         of_section = (item for item in self.findings if item.section == section)
         return tuple(item for item in of_section if subject is None or item.subject == subject)
 
     def is_at_least(self, severity: Severity) -> bool:
-        """Whether anything was found that is as bad as this, or worse."""
+        """True if anything was found that is as bad as this, or worse."""
         return self.severity is not None and SEVERITIES.index(self.severity) <= SEVERITIES.index(severity)
 
     def to_json(self) -> bytes:
-        """The stable JSON form."""
+        """Return the stable JSON form."""
         return msgspec.json.encode(self)
 
     @classmethod

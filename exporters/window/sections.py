@@ -35,17 +35,17 @@ class Section(Generic[R]):
     part: Callable[[WindowReport], R | None]
     """None where the window's report has nothing of this section."""
     noun: str
-    """What a headline calls it."""
+    """The section's name in a headline."""
     gauges: Callable[[Contract, R], Samples]
     findings: Callable[[Spec, R], Iterable[Finding]]
-    """What is wrong with the part, by the policies that the rules alert by."""
+    """The findings on the part, by the policies that the rules alert by."""
     unmeasured: Callable[[R], Iterable[str]] = lambda _: ()
-    """What could not be measured, hence is not known to be well; features have their own status instead."""
+    """The parts that could not be measured, hence are not known to be well; features have their own status instead."""
     rows: Callable[[R, Window], Rows] = lambda _part, _window: ()
     tables: tuple[str, ...] = ()
     """The tables of `rows`."""
     lines: Callable[[R], list[Line]] = lambda _: []
-    """What people read; features are shown as a table instead."""
+    """The lines for people; features are shown as a table instead."""
     problems: Callable[[R], tuple[FileProblem, ...]] = lambda _: ()
 
     def gauges_of(self, contract: Contract, report: WindowReport) -> Samples:

@@ -15,7 +15,7 @@ from mlvitals.generator.contract import Contract
 from mlvitals.generator.spec.load import load_spec
 
 ROOT = Path(__file__).parents[2]
-SOURCES = ("generator", "mlvitals")
+SOURCES = ("exporters", "generator", "mlvitals")
 """Folders of code that keep to the words; a folder joins once its texts do."""
 SPECS = ("streamrec", "flights")
 OTHER_WORDS = {

@@ -17,7 +17,7 @@ _TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def calibration_chart(bins: Sequence[CalibrationBin]) -> str:
-    """The SVG element of a calibration curve: a point for each range of scores, joined in their order."""
+    """Return the SVG element of a calibration curve: a point for each range of scores, joined in their order."""
     return (
         f'<svg class="chart calibration" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         f'aria-label="Share of positive outcomes by mean score">{"".join(_elements(bins))}</svg>'

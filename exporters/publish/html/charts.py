@@ -18,7 +18,7 @@ _LABEL_CHARACTERS = 24
 
 
 def bin_chart(bins: Sequence[Bin]) -> str:
-    """The SVG element of a chart, a row for each bin in the order given."""
+    """Return the SVG element of a chart, a row for each bin in the order given."""
     height = _HEAD + _ROW * len(bins) + 4
     return (
         f'<svg class="chart" viewBox="0 0 {WIDTH} {height}" role="img" '
@@ -67,7 +67,7 @@ def _shortened(label: str) -> str:
 
 
 def _step(most: float) -> float:
-    """A step of 1, 2 or 5 times a power of ten that divides the axis into two to five parts."""
+    """Return a step of 1, 2 or 5 times a power of ten that divides the axis into two to five parts."""
     if most <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(most))

@@ -21,7 +21,7 @@ _MEANING = {
 
 
 def outcome_section(outcomes: OutcomeReport, found: str = "") -> str:
-    """The section: what was found wrong, feedback, agreement, performance, estimate and calibration, as far as known."""
+    """Return the section: findings, feedback, agreement, performance, estimate and calibration, as far as known."""
     wrong = f"<p>Found: {escape(found)}.</p>" if found else ""
     if not outcomes.mature or not outcomes.predictions:
         why = "there were none" if outcomes.mature else "not mature, more may come"
@@ -41,7 +41,7 @@ def _block(title: str, content: str, severity: Severity | None = None, mark: str
 
 
 def _table(rows: Iterable[tuple[str, ...]], head: tuple[str, ...] = ()) -> str:
-    """A table whose first column names, and whose other columns count. Cells are HTML."""
+    """Return a table whose first column names, and whose other columns count. Cells are HTML."""
     titles = "".join(f"<th{_number(index)}>{title}</th>" for index, title in enumerate(head))
     body = "".join(
         f"<tr>{''.join(f'<td{_number(index)}>{cell}</td>' for index, cell in enumerate(row))}</tr>" for row in rows

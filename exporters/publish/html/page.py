@@ -30,7 +30,7 @@ _FOOTER = (
 
 
 def html_page(report: WindowReport) -> str:
-    """The page of a report, as a whole HTML document."""
+    """Return the page of a report, as a whole HTML document."""
     rows = report.worst_first(SCORE)
     title = f"{printable(report.system)}: drift {_time(report.window.start)} to {_time(report.window.end)} UTC"
     body = "".join(
@@ -51,12 +51,12 @@ def _style() -> str:
 
 
 def _text(value: str) -> str:
-    """Text of unknown origin, safe between tags and within quotes."""
+    """Return text of unknown origin, safe between tags and within quotes."""
     return escape(printable(value))
 
 
 def _name(name: str) -> str:
-    """A name that may be broken after its underscores."""
+    """Return a name that may be broken after its underscores."""
     return _text(name).replace("_", "_<wbr>")
 
 
@@ -91,7 +91,7 @@ def _facts(facts: dict[str, str], kind: str = "") -> str:
 
 
 def _kind(report: WindowReport) -> Iterator[str]:
-    """Which kind of drift it is, why, what to do, and what that was decided from."""
+    """Yield the drift type, why, what to do, and what that was decided from."""
     found = report.drift_type
     if found is None:
         return
@@ -106,7 +106,7 @@ def _kind(report: WindowReport) -> Iterator[str]:
 
 
 def _kind_class(found: DriftType, report: WindowReport) -> str:
-    """How bad the page shows it: as bad as the worst that was found, or well."""
+    """Return the class of the severity that the page shows: the worst that was found, or well."""
     return _QUIET.get(found.kind, report.severity or Severity.WARNING)
 
 
@@ -132,7 +132,7 @@ def _findings(report: WindowReport, rows: _Rows) -> Iterator[str]:
 
 
 def _lead(feature: FeatureReport) -> str:
-    """The most important thing there is to say, in a sentence."""
+    """Return the most important thing there is to say, in a sentence."""
     text = sentence(feature.reason)
     if feature.bins and any(item.severity for item in feature.distances.values()):
         top = feature.top_bins(1)[0]

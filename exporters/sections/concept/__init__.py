@@ -1,1 +1,1 @@
-"""Concept drift: control charts on the gap to the outcomes, and the kind of drift."""
+"""Concept drift: control charts on the gap to the outcomes, and the drift type."""

@@ -21,14 +21,14 @@ Values: TypeAlias = float | NDArray[np.float64]
 """One value, or that of many series at once."""
 
 SATURATION = 1.25
-"""A chart rises no further than this times its limit: no run length changes, and what is mended is soon forgotten."""
+"""A chart rises no further than this times its limit: no run length changes, and what is fixed is soon forgotten."""
 
 
 class Error(NamedTuple):
-    """How wrong the target and the scale of a series may be, for having been estimated."""
+    """The possible errors of the target and the scale of a series, for having been estimated."""
 
     shift: float = 0.0
-    """The true mean less the believed one, in believed standard deviations."""
+    """The true mean minus the believed one, in believed standard deviations."""
     scale: float = 1.0
     """The true standard deviation over the believed one."""
 
@@ -41,7 +41,7 @@ _UNLUCKY_SCALE = 0.10
 
 
 def estimation_error(windows: int) -> Error:
-    """What to allow for where mean and standard deviation were estimated from a baseline of so many values.
+    """Return what to allow for where mean and standard deviation were estimated from a baseline of that many values.
 
     Nine of ten baselines are no worse: their charts keep the promised run length. Source of the idea: Gandy and Kvaloy
     2013, guaranteed conditional performance of control charts.
@@ -52,7 +52,7 @@ def estimation_error(windows: int) -> Error:
 
 
 def cusum_run_length(limit: float, allowance: float, error: Error = EXACT) -> float:
-    """Mean run length of a two-sided CUSUM from zero.
+    """Return the mean run length of a two-sided CUSUM from zero.
 
     Args:
         limit: the sum beyond which it signals, h, in standard deviations.
@@ -75,7 +75,7 @@ def _one_sided_run_length(limit: float, allowance: float) -> float:
 
 
 def ewma_run_length(limit: float, weight: float, error: Error = EXACT) -> float:
-    """Mean run length of a two-sided EWMA from zero, with limits that are fixed from the first value on.
+    """Return the mean run length of a two-sided EWMA from zero, with limits that are fixed from the first value on.
 
     Args:
         limit: the average beyond which it signals, to either side, in standard deviations of a single value.
@@ -92,7 +92,7 @@ def ewma_run_length(limit: float, weight: float, error: Error = EXACT) -> float:
 
 
 def _quadrature(start: float, end: float, *, spacing: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Gauss-Legendre nodes and weights, enough for a normal density of standard deviation `spacing`."""
+    """Return Gauss-Legendre nodes and weights, enough for a normal density of standard deviation `spacing`."""
     nodes, weights = _legendre(32 + ceil(6 * (end - start) / spacing))
     half = (end - start) / 2
     return start + half * (nodes + 1), half * weights
@@ -109,20 +109,20 @@ def _density(value: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _mean_steps(kernel: NDArray[np.float64], start: int) -> float:
-    """Mean number of steps of a chain until it leaves its states."""
+    """Return the mean number of steps of a chain until it leaves its states."""
     size = len(kernel)
     return float(np.linalg.solve(np.eye(size) - kernel, np.ones(size))[start])
 
 
 @cache
 def cusum_limit(run_length: float, allowance: float, error: Error = EXACT) -> float:
-    """The limit at which a two-sided CUSUM of an unchanged series has a mean run length."""
+    """Return the limit at which a two-sided CUSUM of an unchanged series has a mean run length."""
     return _limit(lambda limit: cusum_run_length(limit, allowance, error), run_length, start=1.0)
 
 
 @cache
 def ewma_limit(run_length: float, weight: float, error: Error = EXACT) -> float:
-    """The limit at which a two-sided EWMA of an unchanged series has a mean run length."""
+    """Return the limit at which a two-sided EWMA of an unchanged series has a mean run length."""
     return _limit(lambda limit: ewma_run_length(limit, weight, error), run_length, start=sqrt(weight / (2 - weight)))
 
 
@@ -145,7 +145,7 @@ class Charts:
 
 @dataclass(frozen=True, slots=True)
 class ChartState:
-    """Where the charts stand, of one series or, as arrays, of many."""
+    """The state of the charts, of one series or, as arrays, of many."""
 
     ewma: Values = 0.0
     upper: Values = 0.0
@@ -155,7 +155,7 @@ class ChartState:
 
 
 def advance(charts: Charts, state: ChartState, value: Values) -> ChartState:
-    """The state after one more standardised value."""
+    """Return the state after one more standardised value."""
     ewma = (1 - charts.weight) * state.ewma + charts.weight * value
     return ChartState(
         ewma=_restarted(state.ewma, ewma, charts.ewma_limit, -SATURATION * charts.ewma_limit),
@@ -165,7 +165,7 @@ def advance(charts: Charts, state: ChartState, value: Values) -> ChartState:
 
 
 def _restarted(before: Values, now: Values, limit: float, lowest: float) -> Values:
-    """Where a chart stands within its bounds; one whose alarm is over starts anew, or what is mended would alarm again."""
+    """Return the bounded state of a chart; once its alarm is over it restarts, or what is fixed would alarm again."""
     bounded = np.clip(now, lowest, SATURATION * limit)
     is_over = (np.abs(before) > limit) & (np.abs(bounded) <= limit)
     restarted: Values = np.where(is_over, 0.0, bounded)

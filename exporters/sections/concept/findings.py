@@ -1,4 +1,4 @@
-"""What is wrong with the gap between predictions and outcomes, as the generated rules alert on it."""
+"""Findings on the gap between predictions and outcomes, as the generated rules alert on it."""
 
 from collections.abc import Iterator
 from functools import partial

@@ -1,4 +1,4 @@
-"""Which kind of drift a window shows, from what is known of inputs, scores and outcomes: one table, `RULES`.
+"""The drift type of a window, from what is known of inputs, scores and outcomes: one table, `RULES`.
 
 P(X) is what features show, P(Y^) the scores, P(Y) the rate of outcomes, P(Y|X) the gap between scores and outcomes. A
 kind is named by the earliest of them that moved: what comes later follows from it. What is not known is never taken for
@@ -17,7 +17,7 @@ NAMED = 5
 
 
 class Inputs(StrEnum):
-    """What the features show."""
+    """The evidence of the features."""
 
     BROKEN = "broken"
     CRITICAL = "critical"
@@ -27,7 +27,7 @@ class Inputs(StrEnum):
 
 
 class Scores(StrEnum):
-    """What the scores show."""
+    """The evidence of the scores."""
 
     DRIFTED = "drifted"
     QUIET = "quiet"
@@ -35,7 +35,7 @@ class Scores(StrEnum):
 
 
 class Gap(StrEnum):
-    """What the charts of the gap between predictions and outcomes show."""
+    """The evidence of the charts of the gap between predictions and outcomes."""
 
     SIGNALS = "signals"
     EXPLAINED = "explained"
@@ -44,7 +44,7 @@ class Gap(StrEnum):
 
 
 class Outcomes(StrEnum):
-    """What the outcomes themselves show."""
+    """The evidence of the outcomes themselves."""
 
     RATE_ALONE = "rate moved, ranking held"
     RATE = "rate moved, ranking not known to have held"
@@ -90,15 +90,15 @@ def _outcomes(evidence: Evidence) -> Outcomes:
 
 
 def explains_gap(evidence: Evidence) -> bool:
-    """Whether inputs or scores drifted so much that a gap between these predictions and their outcomes may be theirs.
+    """True if inputs or scores drifted so much that a gap between these predictions and their outcomes may be theirs.
 
-    A mild shift of features that the scores do not feel explains none: the scores are what missed the outcomes.
+    A mild feature shift that leaves the scores unchanged explains none: the scores are what missed the outcomes.
     """
     return evidence.strong or evidence.prediction is True
 
 
 def drift_type(evidence: Evidence) -> DriftType:
-    """Decide the kind of drift: the first rule of the table that holds."""
+    """Decide the drift type: the first rule of the table that holds."""
     found = situation(evidence)
     rule = next(rule for rule in RULES if rule.holds(found))
     reason, response = rule.text(evidence)
@@ -193,7 +193,7 @@ def _nothing(_: Evidence) -> tuple[str, str]:
 
 
 def _consequence(evidence: Evidence) -> str:
-    """What is known of the harm."""
+    """Return what is known of the harm."""
     return {
         True: "Predictions miss the outcomes: it does harm.",
         False: "Predictions still meet the outcomes that are known.",
@@ -202,7 +202,7 @@ def _consequence(evidence: Evidence) -> str:
 
 
 def some_of(names: tuple[str, ...]) -> str:
-    """The first names, and how many more there are."""
+    """Return the first names, and how many more there are."""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return f"{', '.join(names[:NAMED])}{more}"
 
@@ -217,7 +217,7 @@ class Rule(NamedTuple):
     kind: DriftKind
     text: Text
     to_do: str
-    """What to do, in short."""
+    """The steps to take, in short."""
     why: str
 
     def holds(self, found: Situation) -> bool:

@@ -1,4 +1,4 @@
-"""What a window says of concept drift and of the kind of drift: parts of the report."""
+"""The concept drift and the drift type of a window: parts of the report."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -14,10 +14,10 @@ class GapSample(msgspec.Struct, frozen=True, kw_only=True):
     """The gap between predictions and outcomes in one window."""
 
     window_start: datetime
-    """Begin of the window in which the predictions were made; their outcomes came later."""
+    """Start of the window in which the predictions were made; their outcomes came later."""
     window_end: datetime
     gap: float
-    """Mean prediction less mean outcome."""
+    """Mean prediction minus mean outcome."""
     gap_error: float
     """Standard error of the gap from sampling alone."""
     count: int
@@ -27,7 +27,7 @@ class GapSample(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConceptReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The gap between predictions and outcomes on its control charts. Figures are None where undefined."""
+    """The gap between predictions and outcomes on its control charts. Metrics are None where undefined."""
 
     status: ConceptStatus
     reason: str = ""
@@ -47,7 +47,7 @@ class ConceptReport(msgspec.Struct, frozen=True, kw_only=True):
     cusum_lower: float | None = None
     cusum_limit: float | None = None
     since: datetime | None = None
-    """Begin of the first window of the run that signals; None where nothing does."""
+    """Start of the first window of the run that signals; None where nothing does."""
     explained_ratio: float | None = None
     """Share of the run's excess that was gathered while inputs or scores drifted, 0 to 1."""
     severity: Severity | None = None
@@ -55,14 +55,14 @@ class ConceptReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """What the kind of drift is decided from. None is not known, which is never taken for false."""
+    """The evidence that the drift type is decided from. None is not known, which is never taken for false."""
 
     features: tuple[str, ...] | None = ()
     """Features that drifted, worst first; None where no feature could be compared."""
     unsound: tuple[str, ...] = ()
     """Features whose values look broken: not measurable, out of range, null or infinite too often, or extreme."""
     strong: bool = False
-    """A feature drifted critically, or is unsound."""
+    """A feature drifted critically, or is invalid."""
     prediction: bool | None = None
     """The scores drifted."""
     gap: bool | None = None
@@ -72,22 +72,22 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     outcome_rate: bool | None = None
     """The rate, or mean, of the outcomes is another than the reference's."""
     ranking: bool | None = None
-    """Scores tell outcomes apart less well than they did: a fall of AUC, or of what stands for it."""
+    """Scores separate outcomes less well than they did: a fall of AUC, or of what stands for it."""
 
 
 class DriftType(msgspec.Struct, frozen=True, kw_only=True):
-    """Which kind of drift a window shows, why, and what to do."""
+    """The drift type of a window, the reason, and what to do."""
 
     kind: DriftKind
     reason: str
     response: str
     evidence: Evidence
     explains: bool = False
-    """What is seen of inputs and scores would explain a gap between this window's predictions and their outcomes."""
+    """True if what is seen of inputs and scores explains a gap between this window's predictions and outcomes."""
 
 
 class PastWindow(NamedTuple):
-    """What is kept of a measured window."""
+    """The facts kept of a measured window."""
 
     window: Window
     reference_version: str
@@ -98,7 +98,7 @@ class PastWindow(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What a window says of concept drift and of the kind of drift."""
+    """The concept drift and the drift type of a window."""
 
     past: PastWindow
     drift_type: DriftType | None

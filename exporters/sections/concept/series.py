@@ -1,9 +1,9 @@
 """Concept drift: the gap between predictions and outcomes as a series, on control charts against its own baseline.
 
 The first windows of a reference version are the baseline. What a window's gap deviates by without any change is the
-sampling error of so many predictions and what else varies between windows; a value is standardised by both. The charts'
-limits allow for the baseline being an estimate. Nothing is kept but the samples: the same samples always give the same
-state.
+sampling error of that many predictions and what else varies between windows; a value is standardised by both. Limits
+of the charts allow for the baseline being an estimate. Nothing is kept but the samples: the same samples always give
+the same state.
 """
 
 from collections.abc import Sequence
@@ -34,12 +34,12 @@ MINIMUM_OF_RARER_KIND = 5.0
 are designed for the normal law. What is expected counts, not what came: else a window in which all are missing is left
 out."""
 STRONGEST_CORRELATION = 0.9
-"""A baseline whose neighbours agree more than this moves too slowly to be told from a drift."""
+"""A baseline whose neighbours agree more than this moves too slowly to be distinguished from a drift."""
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What a gap is without any change."""
+    """The gap to expect when nothing has changed."""
 
     windows: int
     target: float
@@ -47,14 +47,14 @@ class Baseline:
     between: float
     """Standard deviation between windows, beyond that of sampling."""
     row_variance: float
-    """Variance of a single prediction less its outcome."""
+    """Variance of a single prediction minus its outcome."""
     stretch: float = 1.0
-    """What the deviation is multiplied by because neighbouring windows resemble each other."""
+    """The factor on the deviation because neighbouring windows resemble each other."""
 
     def deviation(self, sample: GapSample) -> float:
-        """Standard deviation of a sample's gap about the target.
+        """Return the standard deviation of a sample's gap about the target.
 
-        Its sampling error is that of so many predictions without change. The window's own would be small exactly where
+        Its sampling error is that of as many predictions without change. The window's own would be small exactly where
         few of a rare kind of outcome came, which is where the gap is wide.
         """
         return self.stretch * sqrt(self.row_variance / sample.count + self.between**2)
@@ -65,7 +65,7 @@ class Baseline:
 
 
 def baseline_of(samples: Sequence[GapSample]) -> Baseline | str:
-    """The baseline that samples give, or why they give none.
+    """Return the baseline that samples give, or why they give none.
 
     A prediction's error has one variance in all windows, the mean of theirs. The variance between windows is the method
     of moments' (DerSimonian and Laird 1986); windows are weighed by their variances. Where neighbours resemble each
@@ -90,7 +90,7 @@ def baseline_of(samples: Sequence[GapSample]) -> Baseline | str:
 
 
 def _variance_between(gaps: NDArray[np.float64], squares: NDArray[np.float64]) -> float:
-    """Variance of the gaps beyond their sampling errors, at least 0."""
+    """Return the variance of the gaps beyond their sampling errors, at least 0."""
     if not squares.all():
         return float(gaps.var(ddof=1))
     weights = 1 / squares
@@ -99,7 +99,7 @@ def _variance_between(gaps: NDArray[np.float64], squares: NDArray[np.float64]) -
 
 
 def _neighbours(values: NDArray[np.float64]) -> float:
-    """Correlation of neighbours, 0 where it is negative or no more than noise gives once in 40 times."""
+    """Return the correlation of neighbours, 0 where it is negative or no more than noise gives once in 40 times."""
     correlation = float(values[1:] @ values[:-1] / (values @ values))
     return correlation if correlation > 2 / sqrt(values.size) else 0.0
 
@@ -115,7 +115,7 @@ class _Run:
     """The part of it from windows in which inputs or scores drifted."""
 
     def after(self, total: float, value: float, sample: GapSample) -> "_Run":
-        """The run after one more value, given where the CUSUM then stands."""
+        """Return the run after one more value, given where the CUSUM then stands."""
         if total <= 0:
             return _Run()
         excess = max(value, 0.0)
@@ -139,7 +139,7 @@ class GapSeries:
 
     plan: Concept
     binary: bool = False
-    """Whether outcomes are positive or negative: then there must be enough of both."""
+    """True if outcomes are positive or negative: then there must be enough of both."""
     learned: Learning = ()
     """Samples of the baseline while it grows."""
     baseline: Baseline | None = None
@@ -151,7 +151,7 @@ class GapSeries:
     last_end: datetime | None = None
 
     def counts(self, sample: GapSample) -> bool:
-        """Whether a sample is a new one: enough outcomes, and no prediction in it that an earlier one held."""
+        """True if a sample is a new one: enough outcomes, and no prediction in it that an earlier one held."""
         fresh = self.last_end is None or sample.window_start >= self.last_end
         return fresh and not self.shortage(sample)
 
@@ -172,7 +172,7 @@ class GapSeries:
         )
 
     def after(self, sample: GapSample) -> "GapSeries":
-        """The series after one more sample; unchanged where it does not count."""
+        """Return the series after one more sample; unchanged where it does not count."""
         if not self.counts(sample):
             return self
         moved = replace(self, last_end=sample.window_end)
@@ -212,7 +212,7 @@ def gap_series(spec: Spec) -> GapSeries:
 
 
 def charts(plan: Concept, baseline_windows: int) -> Charts:
-    """The charts that keep a plan's run lengths with a baseline of so many windows."""
+    """Return the charts that keep a plan's run lengths with a baseline of that many windows."""
     error, allowance = estimation_error(baseline_windows), plan.shift / 2
     return Charts(
         weight=plan.ewma_weight,
@@ -223,7 +223,7 @@ def charts(plan: Concept, baseline_windows: int) -> Charts:
 
 
 def concept_report(series: GapSeries, sample: GapSample | None) -> ConceptReport:
-    """What is known after a window: `series` holds its sample already, `sample` is None where it has none."""
+    """Return what is known after a window: `series` holds its sample already, `sample` is None where it has none."""
     shortage = series.shortage(sample)
     if sample is None or shortage:
         return ConceptReport(status=ConceptStatus.NO_OUTCOMES, reason=shortage, baseline_windows=_gathered(series))

@@ -1,4 +1,4 @@
-"""Concept drift and the kind of drift as gauges, as an SQL row and as lines for people."""
+"""Concept drift and the drift type as gauges, as an SQL row and as lines for people."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -21,7 +21,7 @@ drift_gaps = Table(
     *window_key(),
     Column("reference_version", Text, nullable=False),
     Column("drift_type", String(16)),
-    # Whether inputs or scores drifted so that a gap of this window's predictions would be theirs.
+    # True if inputs or scores drifted so that a gap of this window's predictions would be theirs.
     Column("explains", Boolean, nullable=False),
     # The gap that the window found, of predictions made earlier; all null where it found none.
     Column("gap_start", UtcDateTime),
@@ -65,7 +65,7 @@ def past_window_of_row(row: Any) -> PastWindow:
 
 
 def gauges(_: Contract, verdict: Verdict) -> Samples:
-    """Return which kind of drift it is, the gap and its charts; what is undefined is None."""
+    """Return the drift type, the gap and its charts; what is undefined is None."""
     samples: dict[str, Iterable[Sample]] = {}
     if verdict.drift_type is not None:
         samples["drift_type"] = [((kind,), float(kind is verdict.drift_type.kind)) for kind in DriftKind]
@@ -91,7 +91,7 @@ def _concept_samples(found: ConceptReport) -> dict[str, Iterable[Sample]]:
 
 
 def lines(verdict: Verdict) -> list[Line]:
-    """Return the kind of drift and why, what to do, and what is known of the gap to the outcomes."""
+    """Return the drift type and the reason, what to do, and what is known of the gap to the outcomes."""
     found, concept = verdict.drift_type, verdict.concept
     if found is None:
         return []
@@ -115,7 +115,7 @@ def gap_lines(concept: ConceptReport) -> list[str]:
 
 
 def evidence_facts(evidence: Evidence) -> dict[str, str]:
-    """What the kind of drift was decided from."""
+    """Return the evidence that the drift type was decided from."""
     gap = {True: "beyond its limits", False: "within its limits", None: "not known"}[evidence.gap]
     explained = ", while inputs or scores drifted" if evidence.gap and evidence.gap_explained else ""
     return {

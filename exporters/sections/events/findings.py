@@ -1,6 +1,6 @@
-"""What is wrong with business events, as the generated rules alert on them.
+"""Findings on business events, as the generated rules alert on them.
 
-Most figures are rates over running totals, or compared with the week before, which one window does not tell.
+Most metrics are rates over running totals, or compared with the week before, which one window does not show.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """The business events of one step, counted in the events log.
 
 Windows may overlap, steps do not: rows are counted, and amounts added up, over the last step of a window. Distinct
-values are counted over the whole window. Whatever is wrong with a file, a row or an amount is told in the report.
+values are counted over the whole window. Whatever is wrong with a file, a row or an amount is in the report.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from mlvitals.generator.spec.model import Event, EventsLog, FeatureType, LogForm
 TOO_LARGE = 1e9
 """An amount from here on is an error: totals are kept as 64-bit millionths."""
 NAMES_TOLD = 5
-"""Unknown names of events that a report tells."""
+"""Unknown names of events that a report contains."""
 _NAMES_KEPT = 1000
-"""Unknown names that are told apart: a log may put anything into the column."""
+"""Unknown names that are counted separately: a log may put anything into the column."""
 _LONGEST_NAME = 80
-"""Characters of such a name that are told."""
+"""Characters of such a name that are reported."""
 _SECTION = "business.events_log"
 
 
@@ -78,7 +78,7 @@ class _Summed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Counting:
-    """What is counted: events of the spec by the names that the log gives them, in a step."""
+    """The events of the spec to count, by the names that the log gives them, in a step."""
 
     log: EventsLog
     events: dict[str, Event]
@@ -86,38 +86,38 @@ class _Counting:
 
     @property
     def distinct(self) -> dict[str, str]:
-        """By event, the column whose distinct values are counted."""
+        """Return, by event, the column whose distinct values are counted."""
         return {name: event.distinct for name, event in self.events.items() if event.distinct}
 
     @property
     def summed(self) -> dict[str, str]:
-        """By event, the column whose amounts are added up."""
+        """Return, by event, the column whose amounts are added up."""
         columns = {name: event.amount or self.log.amount for name, event in self.events.items() if event.unit}
         return {name: column for name, column in columns.items() if column}
 
     @property
     def columns(self) -> dict[str, FeatureType]:
-        """The columns to read."""
+        """Return the columns to read."""
         amounts = dict.fromkeys(self.summed.values(), FeatureType.FLOAT)
         items = dict.fromkeys((self.log.event, *self.distinct.values()), FeatureType.CATEGORICAL)
         return amounts | items
 
     @property
     def names(self) -> frozenset[str]:
-        """What the log calls the events of the spec."""
+        """Return what the log calls the events of the spec."""
         return frozenset(map(self.logged_as, self.events))
 
     def logged_as(self, name: str) -> str:
-        """What the log calls an event of the spec."""
+        """Return what the log calls an event of the spec."""
         return self.events[name].logged_as or name
 
 
 @dataclass(slots=True)
 class _Tally:
-    """What was counted so far, of one file or of many."""
+    """The counts so far, of one file or of many."""
 
     seen: int = 0
-    """Rows of the stretch that was read."""
+    """Rows of the interval that was read."""
     rows: int = 0
     """Those of the step."""
     unnamed: int = 0
@@ -154,7 +154,7 @@ class _Tally:
 
 
 def _tally_of(file: LogPart, counting: _Counting) -> _Tally:
-    """What one file holds; nothing but the problem where it breaks."""
+    """Return what one file holds; nothing but the problem where it breaks."""
     tally = _Tally()
     try:
         for chunk in file.chunks(counting.columns):
@@ -169,7 +169,7 @@ def _tally_of(file: LogPart, counting: _Counting) -> _Tally:
 
 
 def _leave_out_columns_without_numbers(tally: _Tally, path: str, counting: _Counting) -> None:
-    """A column in which a file has no amount that can be read is the wrong one: its sum is not 0, it is not known."""
+    """Leave out a column in which a file has no readable amount: it is the wrong one, and its sum is unknown, not 0."""
     for name, column in counting.summed.items():
         rejected = tally.rejected.get(name, Counter())
         unreadable = rejected[Reject.UNREADABLE_AMOUNT]
@@ -238,7 +238,7 @@ def _column_problem(path: str, column: str, error: ColumnTypeError) -> FileProbl
 
 
 def _since(chunk: Chunk, step: Window) -> NDArray[np.bool_]:
-    """Which rows lie in the step; all of them lie before its end."""
+    """Return which rows lie in the step; all of them lie before its end."""
     if chunk.times is None:
         return np.zeros(chunk.rows, bool)
     inside: Any = pc.greater_equal(chunk.times, pa.scalar(step.start, chunk.times.type))
@@ -247,7 +247,7 @@ def _since(chunk: Chunk, step: Window) -> NDArray[np.bool_]:
 
 
 def _summed(column: Column, rows: NDArray[np.bool_], log_format: LogFormat) -> _Summed:
-    """The sum of the sound amounts in some rows. CSV has no types: there each amount stands for itself.
+    """Return the sum of the valid amounts in some rows. CSV has no types: there each amount stands for itself.
 
     Raises:
         ColumnTypeError: the column holds no numbers.
@@ -270,10 +270,10 @@ def _summed(column: Column, rows: NDArray[np.bool_], log_format: LogFormat) -> _
 
 
 def _items(column: Column, rows: NDArray[np.bool_]) -> Hashes:
-    """The distinct values in some rows, as numbers; a missing value is none.
+    """Return the distinct values in some rows, as numbers; a missing value is none.
 
     Raises:
-        ColumnTypeError: the column holds neither texts nor whole numbers.
+        ColumnTypeError: the column holds neither texts nor integers.
     """
     values: Any = comparable(column, FeatureType.CATEGORICAL)
     return np.unique(hash_ids(values.filter(pa.array(rows)).drop_null(), 0))
@@ -297,7 +297,7 @@ def _report(spec: Spec, step: Window, window: Window, found: _Tally) -> EventsRe
 
 
 def _counts(spec: Spec, found: _Tally) -> Iterator[tuple[str, EventCount]]:
-    """The events that could be counted: a column that no file had right leaves nothing to say.
+    """Yield the events that could be counted: a column that no file had right leaves nothing to say.
 
     Nor does a step, or of distinct values a window, without a row: its rows may be in what could not be read.
     """

@@ -1,4 +1,4 @@
-"""What was counted in the events log: the figures of one step, and what could not be counted."""
+"""The counts of the events log: the metrics of one step, and what could not be counted."""
 
 from enum import StrEnum
 
@@ -8,7 +8,7 @@ from mlvitals.exporters.parts import FileProblem, Window
 
 
 class Reject(StrEnum):
-    """Why a row could not be counted."""
+    """The reasons why a row could not be counted."""
 
     UNKNOWN_EVENT = "unknown_event"
     UNNAMED_EVENT = "unnamed_event"
@@ -37,9 +37,9 @@ class EventsReport(msgspec.Struct, frozen=True, kw_only=True):
     """The business events of the step that ends with a window (or the log's delay earlier)."""
 
     step: Window
-    """What counters grew by: the last step of the window, so that no event is counted twice."""
+    """The interval by which counters grew: the last step of the window, so that no event is counted twice."""
     window: Window
-    """What distinct values are counted in."""
+    """The interval in which distinct values are counted."""
     rows: int = 0
     """Rows of the step, rejected ones included."""
     events: dict[str, EventCount] = {}

@@ -25,13 +25,13 @@ _LARGEST = 2**63 - 1
 """Millionths that a row can hold."""
 
 Amounts: TypeAlias = Mapping[str, float]
-"""What was counted in a step, by the counter's metric name."""
+"""The amounts counted in a step, by the counter's metric name."""
 
 business_events = Table(
     "business_events",
     TABLES,
     Column("system", String(40), primary_key=True),
-    # The metric's name: an event that gets another unit begins anew, as its metric does.
+    # The metric's name: an event that gets another unit starts anew, as its metric does.
     Column("counter", String(200), primary_key=True),
     Column("step_end", UtcDateTime, primary_key=True),
     Column("step_start", UtcDateTime, nullable=False),
@@ -40,7 +40,7 @@ business_events = Table(
 
 
 class Counted(NamedTuple):
-    """What became of a step's amount."""
+    """The result of adding a step's amount."""
 
     total: float
     """Up to the end of the step."""
@@ -52,7 +52,7 @@ class TotalsKeeper(Protocol):
     """Keeps running totals."""
 
     def count_step(self, system: str, step: Window, amounts: Amounts) -> Mapping[str, Counted]:
-        """Add what was counted in a step, and give the totals at its end."""
+        """Add what was counted in a step, and return the totals at its end."""
 
 
 class TotalsInMemory:
@@ -69,7 +69,7 @@ class TotalsInMemory:
 
 
 def logged_counters(spec: Spec) -> dict[str, str]:
-    """The metric names of the events of the log that have a running total, by event."""
+    """Return the metric names of the events of the log that have a running total, by event."""
     contract, unique = Contract(spec), spec.business.unique
     return {name: contract.event(name) for name in spec.business.logged if name not in unique}
 
@@ -79,7 +79,7 @@ def _millionths(amount: float) -> int:
 
 
 def count_step(connection: Connection, system: str, counter: str, step: Window, amount: float) -> Counted:
-    """Add the amount of a step to a counter, unless it is in there; gives the total at the end of the step."""
+    """Add the amount of a step to a counter, unless it is in there; return the total at the end of the step."""
     key = {"system": system, "counter": counter, "step_end": step.end}
     row = {"step_start": step.start, "millionths": min(_millionths(amount), _LARGEST)}
     # First, for it locks the row: another process that counts the same step waits here.
@@ -100,7 +100,7 @@ def count_step(connection: Connection, system: str, counter: str, step: Window, 
 
 
 def newest_totals(connection: Connection, system: str, counters: Iterable[str]) -> dict[str, float]:
-    """The totals over all steps; 0 of a counter that has none."""
+    """Return the totals over all steps; 0 of a counter that has none."""
     events = business_events.c
     sums = select(events.counter, *_SUM).filter_by(system=system).group_by(events.counter)
     found = {counter: _total(*parts) for counter, *parts in connection.execute(sums)}
@@ -127,7 +127,7 @@ def fold_before(connection: Connection, system: str, moment: datetime) -> None:
         connection.execute(insert(business_events), folded)
 
 
-# Units and what is left of them apart, for neither sum leaves 64 bits.
+# Units and what is left of them separately, for neither sum leaves 64 bits.
 _SUM = (func.sum(business_events.c.millionths // MILLION), func.sum(business_events.c.millionths % MILLION))
 
 
@@ -148,7 +148,7 @@ def _insert_or_raise(connection: Connection, key: dict[str, Any], row: dict[str,
 
 
 def _overlapping(system: str, counter: str, step: Window) -> Any:
-    """Steps with a part of this one's time, other than itself."""
+    """Return steps with a part of this one's time, other than itself."""
     events = business_events.c
     itself = and_(events.step_start == step.start, events.step_end == step.end)
     shared = and_(events.step_start < step.end, events.step_end > step.start)

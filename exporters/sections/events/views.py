@@ -47,7 +47,7 @@ def _by_reason(rejected: dict[str, int]) -> str:
 
 
 def gauges(contract: Contract, report: EventsReport) -> Samples:
-    """Return the samples of a step. Of an event that could not be counted there is none.
+    """Return the samples of a step. An event that could not be counted has none.
 
     A stored report may be older than the spec: only events that the spec takes from the log are published.
     """

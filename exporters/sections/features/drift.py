@@ -37,7 +37,7 @@ from mlvitals.generator.contract.statistics import PSI
 from mlvitals.generator.spec.model import Feature, FeatureType, NoisePer, Severity, Spec
 
 ColumnResult: TypeAlias = FeatureProfile | ColumnProblem
-"""What became of a column: counts, or why it could not be counted."""
+"""The result of counting a column: counts, or why it could not be counted."""
 
 _ACTION_BY_SEVERITY = {
     None: "",
@@ -58,7 +58,7 @@ _ACTION_BY_STATUS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowCounts:
-    """What was counted in a window."""
+    """The counts of a window."""
 
     window: Window
     profiles: Mapping[str, ColumnResult]
@@ -72,12 +72,12 @@ class WindowCounts:
 
 
 class _Limits(NamedTuple):
-    """Above which values a feature's statistics have a severity."""
+    """The levels above which a feature's statistics have a severity."""
 
     levels: Mapping[str, LevelLimits]
     """By statistic; one that is not in here never raises an alarm."""
     comparisons: int = 1
-    """How many features are looked at together, of which chance may move one once in 1000 windows."""
+    """Number of features looked at together, of which chance may move one once in 1000 windows."""
 
 
 def compare(spec: Spec, reference: Reference, reference_version: str, counted: WindowCounts) -> FeaturesReport:
@@ -134,7 +134,7 @@ def _count_window(reference: Reference, newest: NewestScores, limits: _Limits, r
 def _schema_differences(
     spec: Spec, features: Mapping[str, FeatureReport], unknown_columns: Iterable[str]
 ) -> Iterator[SchemaDifference]:
-    """Where the log's columns differ from what the spec and the reference know."""
+    """Yield the columns in which the log differs from what the spec and the reference know."""
     for name, report in features.items():
         kind = _DIFFERENCE_BY_STATUS.get(report.status)
         if kind is not None:
@@ -188,7 +188,7 @@ def _as_bad_as(known: FeatureReport, findings: Iterable[Finding]) -> FeatureRepo
 
 
 def _state(kind: FeatureType, status: Status, reason: str) -> FeatureReport:
-    """The report of a feature of which nothing could be counted."""
+    """Return the report of a feature of which nothing could be counted."""
     return FeatureReport(type=kind, status=status, reason=reason, action=_ACTION_BY_STATUS[status])
 
 
@@ -197,7 +197,7 @@ def _in_state(known: FeatureReport, status: Status, reason: str) -> FeatureRepor
 
 
 def _figures(kind: FeatureType, normal: FeatureReference, found: FeatureProfile) -> FeatureReport:
-    """What is known without comparing distributions."""
+    """Return what is known without comparing distributions."""
     return FeatureReport(
         type=kind,
         status=Status.OK,
@@ -218,7 +218,7 @@ def _out_of_range_ratio(normal: FeatureReference, found: FeatureProfile) -> floa
 
 
 def _shortage(normal: FeatureReference, expected: Counts, found: FeatureProfile) -> str:
-    """Why no statistic is defined, or nothing."""
+    """Return why no statistic is defined, or nothing."""
     size = int(expected.sum())
     if found.values < MINIMUM_VALUES:
         return f"{found.values} values in the window; at least {MINIMUM_VALUES} are needed"
@@ -234,7 +234,7 @@ def _shortage(normal: FeatureReference, expected: Counts, found: FeatureProfile)
 
 
 def _occupied(normal: FeatureReference, expected: Counts) -> int:
-    """Cells that hold any of the reference."""
+    """Return cells that hold any of the reference."""
     return int(np.count_nonzero(normal.cells.fold(expected)))
 
 

@@ -1,6 +1,6 @@
-"""What is wrong with features, scores and columns, by the policies that the generated rules alert by.
+"""Findings on features, scores and columns, by the policies that the generated rules alert by.
 
-KS and JS confirm what PSI finds: they make a feature's severity, as the levels of their policies say, and raise no alert.
+KS and JS confirm what PSI finds: they affect a feature's severity, by the levels of their policies, and raise no alert.
 """
 
 from collections import Counter
@@ -86,7 +86,7 @@ def _of_quality(quality: Quality, limits: QualityLimits) -> dict[str, Severity |
 
 
 def _many_of_a_source(spec: Spec, features: dict[str, FeatureReport]) -> Iterator[Finding]:
-    """Many features of one source that drift critically are one broken pipeline."""
+    """Yield a broken pipeline for each source of which many features drift critically."""
     drifting = (name for name, report in features.items() if severity_in(report.psi) is Severity.CRITICAL)
     for source, count in Counter(spec.features[name].source for name in drifting).items():
         if source and count >= spec.alerts.many_features:
@@ -94,7 +94,7 @@ def _many_of_a_source(spec: Spec, features: dict[str, FeatureReport]) -> Iterato
 
 
 def _status(spec: Spec, report: FeatureReport) -> Severity | None:
-    """A feature of which nothing can be said although there is data is as bad as one can be."""
+    """Return the worst severity for a feature of which nothing can be said although there is data."""
     counts = spec.alerts.feature_status.enabled and report.status in UNMEASURABLE
     return Severity.CRITICAL if counts else None
 

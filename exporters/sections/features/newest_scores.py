@@ -23,11 +23,11 @@ from mlvitals.exporters.statistics.profile import FeatureProfile, profile_column
 from mlvitals.generator.spec.model import FeatureType
 
 LOOK_BACK = 32
-"""How many lengths of the time window are searched at most."""
+"""Number of lengths of the time window that are searched at most."""
 
 
 class NewestScores(NamedTuple):
-    """What was counted of the newest scores."""
+    """The counts of the newest scores."""
 
     wanted: int
     window: Window
@@ -38,7 +38,7 @@ class NewestScores(NamedTuple):
 def newest_scores(score: str, cells: Cells, window: Window, count: int) -> Plan[NewestScores | None]:
     """Count the newest scores that were given before a window's end.
 
-    Files that cannot be read are left out: the measurement of the time window tells them.
+    Files that cannot be read are left out: the measurement of the time window reports them.
 
     Args:
         score: the log's column of scores.
@@ -68,7 +68,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _backwards(window: Window) -> Iterator[Window]:
-    """The window itself, then stretches before it, each as long as all later ones together."""
+    """Yield the window itself, then intervals before it, each as long as all later ones together."""
     yield window
     length, searched = window.end - window.start, 1
     while searched < LOOK_BACK:
@@ -77,17 +77,17 @@ def _backwards(window: Window) -> Iterator[Window]:
 
 
 class _Scores(NamedTuple):
-    """When scores were given, in microseconds since 1970, and what they are."""
+    """The times of scores, in microseconds since 1970, and the scores."""
 
     times: NDArray[np.int64]
     scores: NDArray[np.float64]
 
     def joined(self, other: "_Scores") -> "_Scores":
-        """Both, one after the other."""
+        """Return both, one after the other."""
         return _Scores(np.append(self.times, other.times), np.append(self.scores, other.scores))
 
     def take(self, places: NDArray[np.intp]) -> "_Scores":
-        """Those at some places."""
+        """Return the scores at some places."""
         return _Scores(self.times[places], self.scores[places])
 
 
@@ -130,14 +130,14 @@ class _ScoreReader(Reader):
         self.newest, self._files = both.take(newest), files[newest]
 
     def _ranks(self) -> NDArray[np.int64]:
-        """The place of each file among all, as folders list them."""
+        """Return the place of each file among all, as folders list them."""
         ranks = np.empty(len(self._paths), np.int64)
         ranks[sorted(range(len(self._paths)), key=self._paths.__getitem__)] = np.arange(len(self._paths))
         return ranks
 
 
 def _timed_scores(chunk: Chunk, score: str) -> _Scores:
-    """When each score of a chunk was given; none where the column holds something else."""
+    """Return when each score of a chunk was given; none where the column holds something else."""
     column = chunk.columns.get(score)
     if column is None or chunk.times is None:
         return _NO_SCORES

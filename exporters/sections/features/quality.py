@@ -1,6 +1,6 @@
-"""How sound a feature's values are: location, spread, range and categories of a window against the reference.
+"""Data-quality checks of one feature: location, spread, range and categories of a window against the reference.
 
-A figure that sampling moves has its noise beside it, so that a small window does not alarm. Where the reference is
+A statistic that sampling moves comes with its noise, so that a small window does not alarm. Where the reference is
 conditioned, the window is compared with the rows of its own hours.
 """
 
@@ -28,7 +28,7 @@ from mlvitals.generator.spec.model import Alerts, Feature, FeatureType, Severity
 
 
 class QualityLimits(NamedTuple):
-    """From which values a feature's figures are bad."""
+    """The values from which a feature's statistics are bad."""
 
     mean_shift: LevelLimits
     variance_ratio: tuple[float, float] | None
@@ -38,16 +38,16 @@ class QualityLimits(NamedTuple):
     new_category_ratio: LevelLimits
     vanished_categories: LevelLimits
     comparisons: int
-    """How many features are looked at together, of which chance may move one once in 1000 windows."""
+    """Number of features looked at together, of which chance may move one once in 1000 windows."""
 
     @property
     def tail(self) -> float:
-        """How often chance alone may exceed the noise on one side."""
+        """Return how often chance alone may exceed the noise on one side."""
         return TAIL / self.comparisons
 
     @classmethod
     def of(cls, alerts: Alerts, feature: Feature, comparisons: int = 1) -> "QualityLimits":
-        """The feature's own limits where it has them, else the system's."""
+        """Return the feature's own limits where it has them, else the system's."""
         own = feature.thresholds
         return cls(
             mean_shift=level_limits(alerts.mean_shift, own.mean_shift),
@@ -69,14 +69,14 @@ def assess(
     limits: QualityLimits,
     minimum_values: int,
 ) -> Quality:
-    """The quality figures of one feature.
+    """Return the quality statistics of one feature.
 
     Args:
-        normal: what is normal for it.
+        normal: the feature's baseline.
         expected: the reference's counts that the window is compared with.
         before: the moments of those values.
         found: what the window holds.
-        limits: from which values a figure is bad.
+        limits: from which values a statistic is bad.
         minimum_values: with fewer values on either side nothing is compared.
     """
     enough = min(found.values, int(expected.sum())) >= minimum_values
@@ -100,7 +100,7 @@ def assess(
 
 
 def _extremes(cells: NumericCells, found: FeatureProfile, limits: QualityLimits) -> Quality:
-    """What needs no comparison: infinities, and how far the extremes lie beyond the sound range."""
+    """Return what needs no comparison: infinities, and how far the extremes lie beyond the valid range."""
     infinite = found.infinities / found.values if found.values else None
     finite = found.minimum <= found.maximum
     excess = _range_excess(cells, found) if finite else None
@@ -131,7 +131,7 @@ def _location_and_spread(
     found: FeatureProfile,
     limits: QualityLimits,
 ) -> Quality:
-    """Shifts of mean and median in standard deviations of the reference, and the ratio of the variances."""
+    """Return shifts of mean and median in standard deviations of the reference, and the ratio of the variances."""
     now = found.moments
     if not now.count or not before.count or not now.is_finite or not before.is_finite:
         return quality
@@ -162,7 +162,7 @@ def _mean_shift(before: Moments, now: Moments, limits: QualityLimits) -> Measure
 
 
 def _in_deviations(distance: float, noise: float, before: Moments, limits: LevelLimits) -> Measure | None:
-    """A distance in standard deviations of the reference; None where that is constant, which drift tells."""
+    """Return a distance in standard deviations of the reference; None where that is constant, which drift reports."""
     deviation = sqrt(before.variance)
     if not deviation or not isfinite(distance / deviation) or not isfinite(noise / deviation):
         return None
@@ -172,7 +172,7 @@ def _in_deviations(distance: float, noise: float, before: Moments, limits: Level
 def _medians(
     normal: FeatureReference, expected: Counts, found: FeatureProfile, comparisons: int
 ) -> tuple[Median, Median]:
-    """Of window and reference, both from the same fine intervals."""
+    """Return the medians of window and reference, both from the same fine intervals."""
     cells, summary = normal.cells, normal.summary
     assert isinstance(cells, NumericCells)
     assert summary.minimum is not None
@@ -185,7 +185,7 @@ def _medians(
 def _quantiles(
     normal: FeatureReference, expected: Counts, found: FeatureProfile
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """By percentile, of window and reference, both from the same fine intervals."""
+    """Return the quantiles of window and reference by percentile, both from the same fine intervals."""
     cells, summary = normal.cells, normal.summary
     assert isinstance(cells, NumericCells)
     assert summary.minimum is not None
@@ -197,7 +197,7 @@ def _quantiles(
 
 
 def _variance_ratio(before: Moments, now: Moments, limits: QualityLimits) -> Measure | None:
-    """The ratio of the variances, and the factor by which noise alone moves it about once in 1000 windows.
+    """Return the ratio of the variances, and the factor by which noise alone moves it about once in 1000 windows.
 
     A sample's variance has a relative error of sqrt((kurtosis - 1) / n) (Layard 1973). The window is given the larger
     kurtosis of the two: a variance that rests on a few extreme values is uncertain, and a window that happens to hold
@@ -219,7 +219,7 @@ def _variance_ratio(before: Moments, now: Moments, limits: QualityLimits) -> Mea
 def _categories(
     quality: Quality, normal: FeatureReference, expected: Counts, found: FeatureProfile, limits: QualityLimits
 ) -> Quality:
-    """New, vanished and distinct values, where the reference kept a count for each of its values."""
+    """Return new, vanished and distinct values, where the reference kept a count for each of its values."""
     unseen = normal.cells.unseen
     if unseen is None or normal.total[unseen].any():
         return quality
@@ -254,7 +254,7 @@ def _categories(
 def _vanished(
     normal: FeatureReference, unseen: NDArray[np.bool_], expected: Counts, found: FeatureProfile, chance: float
 ) -> tuple[str, ...]:
-    """Values that held `OWN_CELL_SHARE` of the reference, and that so many rows lack by chance less often than given."""
+    """Return values with `OWN_CELL_SHARE` of the reference that this many rows lack by chance less often than given."""
     size = int(expected.sum())
     labels = normal.cells.labels
     places = np.flatnonzero(~unseen & (expected >= OWN_CELL_SHARE * size) & (found.counts == 0))

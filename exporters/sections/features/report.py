@@ -9,7 +9,7 @@ from mlvitals.generator.spec.levels import ALERTING
 from mlvitals.generator.spec.model import FeatureType, Severity
 
 SEVERITIES = ALERTING[::-1]
-"""How bad a finding may be, worst first."""
+"""The severities of a finding, worst first."""
 
 
 class Bin(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,7 +25,7 @@ class Bin(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Quality(msgspec.Struct, frozen=True, kw_only=True):
-    """How sound a feature's values are in a window, beside its drift. Figures that are undefined are None.
+    """The data quality of a feature in a window, next to its drift. Statistics that are undefined are None.
 
     Every shift is in standard deviations of the reference and has its sign.
     """
@@ -47,7 +47,7 @@ class Quality(msgspec.Struct, frozen=True, kw_only=True):
     variance_ratio: Measure | None = None
     """Variance over the reference's. Noise alone keeps it between 1/critical_value and critical_value."""
     range_excess: float | None = None
-    """How far the smallest or largest value lies beyond the sound range, in widths of that range."""
+    """Distance of the smallest or largest value beyond the valid range, in widths of that range."""
     infinite_ratio: float | None = None
     """Share of the values that are infinite."""
     distinct: float | None = None
@@ -60,13 +60,13 @@ class Quality(msgspec.Struct, frozen=True, kw_only=True):
     vanished: tuple[str, ...] | None = None
     """Categories that held 2 % or more of the reference and are gone."""
     severity: Severity | None = None
-    """The worst of all figures here."""
+    """The worst of all statistics here."""
 
 
 class FeatureReport(Distances[Measure], frozen=True, kw_only=True):
     """One feature (or the score) in one window.
 
-    Every figure is None where it is undefined; `status` and `reason` then say why. Never NaN.
+    Every statistic is None where it is undefined; `status` and `reason` then say why. Never NaN.
     """
 
     type: FeatureType
@@ -95,18 +95,18 @@ class FeatureReport(Distances[Measure], frozen=True, kw_only=True):
 
     @property
     def distances(self) -> dict[str, Measure]:
-        """The drift statistics that are known, by name, in the order of the metrics contract."""
+        """Return the drift statistics that are known, by name, in the order of the metrics contract."""
         found = {statistic.name: getattr(self, statistic.name) for statistic in STATISTICS}
         return {name: measure for name, measure in found.items() if measure is not None}
 
     @property
     def rank(self) -> tuple[int, float]:
-        """Sorts reports worst first: by severity, then by PSI; those without a figure before those below thresholds."""
+        """Return a key, worst first: by severity, then by PSI; those without a PSI before those below thresholds."""
         psi = self.psi.value if self.psi else float("inf")
         return (SEVERITIES.index(self.severity) if self.severity else len(SEVERITIES), -psi)
 
     def top_bins(self, count: int) -> tuple[Bin, ...]:
-        """The bins that contribute most to PSI, largest first; ties in cell order."""
+        """Return the bins that contribute most to PSI, largest first; ties in cell order."""
         return tuple(sorted(self.bins, key=lambda item: -item.psi)[:count])
 
 
@@ -122,14 +122,14 @@ class CountWindow(msgspec.Struct, frozen=True, kw_only=True):
     """The newest scores up to the end of the window, however long ago they were given."""
 
     wanted: int
-    """How many scores the window is to hold."""
+    """Number of scores that the window is to hold."""
     window: Window
     """From the oldest of them to the end of the time window."""
     report: FeatureReport
 
 
 class FeaturesReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What comparing a window with the reference gave. A window's report holds these fields as its own."""
+    """The result of comparing a window with the reference. A window's report holds these fields as its own."""
 
     features: dict[str, FeatureReport]
     score: FeatureReport | None = None

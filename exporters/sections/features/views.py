@@ -21,7 +21,7 @@ from mlvitals.exporters.wording import printable, share
 from mlvitals.generator.contract import STATISTICS, UNMEASURABLE, Contract, SchemaDifferenceKind, Statistic, Status
 
 SCORE_NAME = "prediction_score"
-"""What `feature_name` holds in rows of the score."""
+"""The value of `feature_name` in rows of the score."""
 
 
 def _feature_key() -> tuple[Column[Any], ...]:
@@ -244,7 +244,7 @@ def _top_bins(feature: FeatureReport, count: int) -> Iterator[tuple[tuple[str, s
 
 
 def _bins(feature: FeatureReport) -> Iterator[tuple[tuple[str, str], Bin]]:
-    """Every bin; its index has as many digits as the largest, so that sorting by text is the order of the bins."""
+    """Yield every bin; its index has as many digits as the largest, so that bins sorted by text are in order."""
     if feature.psi is not None:
         digits = len(str(len(feature.bins) - 1))
         for index, item in enumerate(feature.bins):
@@ -252,18 +252,18 @@ def _bins(feature: FeatureReport) -> Iterator[tuple[tuple[str, str], Bin]]:
 
 
 def shift(item: Bin) -> str:
-    """What happened to a bin: ``> 365: 0.0% to 40.2%``."""
+    """Return what happened to a bin: ``> 365: 0.0% to 40.2%``."""
     return f"{printable(item.label)}: {share(item.reference)} to {share(item.current)}"
 
 
 def state(feature: FeatureReport) -> str:
-    """The severity, or the status in words where that is what is wrong or all there is to say."""
+    """Return the severity, or the status in words where that is what is wrong or all there is to say."""
     severity = None if feature.status in UNMEASURABLE else feature.severity
     return severity or feature.status.value.replace("_", " ")
 
 
 def quality_findings(quality: Quality | None) -> str:
-    """The quality figures that are bad: ``mean +2.5 sd, new 3.0%``; empty where none is."""
+    """Return the quality statistics that are bad: ``mean +2.5 sd, new 3.0%``; empty where none is."""
     if quality is None or quality.severity is None:
         return ""
     written = {
@@ -282,5 +282,5 @@ def quality_findings(quality: Quality | None) -> str:
 
 
 def difference(found: SchemaDifference) -> str:
-    """A column that differs: ``device: missing column``."""
+    """Return a column that differs: ``device: missing column``."""
     return f"{printable(found.column)}: {found.kind.replace('_', ' ')}"

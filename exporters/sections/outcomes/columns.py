@@ -23,13 +23,13 @@ LABEL_TYPES = {
     OutcomeKind.CONTINUOUS: FeatureType.FLOAT,
     OutcomeKind.RANKING: FeatureType.FLOAT,
 }
-"""How the label column of each kind is read where a format has no types."""
+"""The type as which the label column of each kind is read where a format has no types."""
 
 _WORDS = {"true": 1.0, "false": 0.0}
 
 
 def outcome_of(spec: Spec) -> Outcome:
-    """What a spec says of outcomes.
+    """Return what a spec says of outcomes.
 
     Raises:
         ValueError: it says nothing of them.
@@ -40,7 +40,7 @@ def outcome_of(spec: Spec) -> Outcome:
 
 
 def prediction_columns(log: PredictionLog) -> dict[str, FeatureType]:
-    """The columns that hold what an outcome is compared with, and how each is read."""
+    """Return the columns that hold what an outcome is compared with, and how each is read."""
     outcome = log.outcome
     if outcome is None:
         return {}
@@ -50,7 +50,7 @@ def prediction_columns(log: PredictionLog) -> dict[str, FeatureType]:
 
 
 def label_columns(log: PredictionLog) -> dict[str, FeatureType]:
-    """The column of the outcome, and how it is read."""
+    """Return the column of the outcome, and how it is read."""
     outcome = log.outcome
     return {} if outcome is None else {outcome.column: LABEL_TYPES[outcome.kind]}
 
@@ -61,13 +61,13 @@ class Labels(NamedTuple):
     values: Floats
     present: NDArray[np.bool_]
     mismatch: str = ""
-    """What the column holds instead, where it is of another type and none of its values is a label."""
+    """The type that the column holds instead, where it is of another type and none of its values is a label."""
 
 
 def labels_of(column: Column, kind: OutcomeKind) -> Labels:
     """Read labels one by one, so that a column that changes its type loses no more than what cannot be read.
 
-    Binary labels are truth values, 0 and 1, also as text; continuous ones are finite numbers; those of a ranking are
+    Binary labels are booleans, 0 and 1, also as text; continuous ones are finite numbers; those of a ranking are
     finite and not negative. A null is no outcome.
     """
     array = _array(column)
@@ -83,7 +83,7 @@ def labels_of(column: Column, kind: OutcomeKind) -> Labels:
 
 
 def predicted_values(column: Column) -> Floats:
-    """Predicted values, NaN where there is no finite one.
+    """Return predicted values, NaN where there is no finite one.
 
     Raises:
         ColumnTypeError: the column does not hold numbers.
@@ -93,7 +93,7 @@ def predicted_values(column: Column) -> Floats:
 
 
 def microseconds(times: Column) -> NDArray[np.int64]:
-    """Times since 1970, `NO_TIME` where there is none.
+    """Return times since 1970, `NO_TIME` where one is missing.
 
     Raises:
         InstantError: the column holds something else than times.
@@ -109,7 +109,7 @@ def _array(column: Any) -> Any:
 
 
 def _numbers(array: Any) -> Floats:
-    """Each value as a number, NaN where it is none."""
+    """Return each value as a number, NaN where it is none."""
     types, kind = pa.types, array.type
     if _is_numeric(kind):
         numbers: Floats = array.cast(pa.float64(), safe=False).fill_null(nan).to_numpy(zero_copy_only=False)

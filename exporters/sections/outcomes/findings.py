@@ -1,4 +1,4 @@
-"""What is wrong with the outcomes of a mature window, by the policies that the generated rules alert by."""
+"""Findings on the outcomes of a mature window, by the policies that the generated rules alert by."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -16,7 +16,7 @@ _found = partial(found, "outcomes")
 def findings(spec: Spec, report: OutcomeReport) -> Iterator[Finding]:
     """Yield what is wrong; nothing while outcomes of the window may still come.
 
-    Where no rate of feedback is expected, the rules compare with the week before, which one window does not tell.
+    Where no rate of feedback is expected, the rules compare with the week before, which one window does not show.
     """
     if not report.mature or spec.prediction_log.outcome is None:
         return
@@ -34,7 +34,7 @@ def findings(spec: Spec, report: OutcomeReport) -> Iterator[Finding]:
 
 
 def _late(spec: Spec, delay: float | None) -> Severity | None:
-    """How bad it is that 95 % of the outcomes take so long; the levels are shares of their maximal delay."""
+    """Return the severity of the delay within which 95 % of outcomes come; levels are shares of their maximal delay."""
     outcome = spec.prediction_log.outcome
     if outcome is None or delay is None:
         return None

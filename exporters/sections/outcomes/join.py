@@ -38,7 +38,7 @@ class Breakdown(Protocol):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns of the log that it needs."""
+        """Return the columns of the log that it needs."""
 
     def codes(self, columns: Mapping[str, Column], rows: int) -> np.ndarray:
         """Return what it needs of each prediction as 32-bit codes, shape (rows, number of columns)."""
@@ -61,7 +61,7 @@ class NoBreakdown:
 
 
 def with_segments(count: int) -> np.dtype[np.void]:
-    """`PREDICTION` with the codes of so many segments of each."""
+    """Return `PREDICTION` with the codes of that many segments of each."""
     return np.dtype([*PREDICTION.descr, ("segments", "<u4", (count,))])
 
 
@@ -89,7 +89,7 @@ class Partitions:
             file.write(part.tobytes())
 
     def __iter__(self) -> Iterator[Rows]:
-        """Each partition's rows, in the order in which they were added."""
+        """Yield each partition's rows, in the order in which they were added."""
         for file in self._files:
             file.seek(0)
             yield np.frombuffer(file.read(), self._kind)
@@ -97,7 +97,7 @@ class Partitions:
 
 @dataclass(frozen=True, slots=True)
 class JoinCounts:
-    """How many predictions and outcomes there were, as `OutcomeReport` names them."""
+    """The numbers of predictions and outcomes, as `OutcomeReport` names them."""
 
     predictions: int = 0
     repeated_predictions: int = 0
@@ -110,7 +110,7 @@ class JoinCounts:
     untimed: int = 0
 
     def __add__(self, other: JoinCounts) -> JoinCounts:
-        """What was counted in both."""
+        """Return what was counted in both."""
         return JoinCounts(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(JoinCounts)))
 
 
@@ -132,7 +132,7 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Which predictions are meant and which outcomes count; times in microseconds since 1970."""
+    """The predictions that are meant and the outcomes that count; times in microseconds since 1970."""
 
     start: int
     end: int
@@ -189,7 +189,7 @@ def join(predictions: Rows, outcomes: Rows, terms: Terms) -> Joined:
 
 
 def _first_of_each(rows: Rows) -> tuple[Rows, Rows]:
-    """The earliest row of each id, in order of the ids, and the others."""
+    """Return the earliest row of each id, in order of the ids, and the others."""
     rows = rows[np.lexsort((rows["time"], rows["id"]))]
     first = np.ones(len(rows), bool)
     first[1:] = rows["id"][1:] != rows["id"][:-1]

@@ -1,4 +1,4 @@
-"""Figures of outcomes beside their reference: what is noise, and how bad the rest is."""
+"""Judges outcome metrics against the reference: separates noise from change and assigns severities."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def judged(
     *,
     outcomes_known: bool,
 ) -> OutcomeReport:
-    """The report of a mature window.
+    """Return the report of a mature window.
 
     Args:
         spec: the system's spec, with a prediction_log.outcome.
@@ -114,7 +114,7 @@ def judged(
 
 
 def _tells(outcome: Outcome, reason: str) -> bool:
-    """Whether a kind of useless outcome can be told at all: by their times, or because they come from elsewhere."""
+    """True if a kind of rejected outcome can be detected: by their times, or because they come from elsewhere."""
     timed, apart = outcome.timestamp is not None, outcome.path is not None
     return {"early": timed, "late": timed, "untimed": timed, "orphan": timed and apart}.get(reason, True)
 
@@ -154,7 +154,7 @@ def _observed_interval(outcome: Outcome, observed: Moments) -> Interval | None:
 def _feedback_fall(
     spec: Spec, asked: int, answered: int, reference: OutcomeReference | None, expected: float | None
 ) -> Measure | None:
-    """How much of the expected feedback is missing; a rate of the reference is an estimate, one of the spec is none."""
+    """Return how much of the expected feedback is missing; a reference's rate is an estimate, a spec's is not."""
     outcome = outcome_of(spec)
     if not expected or asked < outcome.minimum_rows:
         return None
@@ -172,7 +172,7 @@ class NotJudgedError(Exception):
 
 
 def _label_shift(spec: Spec, reference: OutcomeReference | None, observed: Moments) -> Measure | None:
-    """The mean outcome against the reference's, in shares of it (binary) or in its standard deviations.
+    """Return the mean outcome against the reference's, in shares of it (binary) or in its standard deviations.
 
     Raises:
         NotJudgedError: the reference has nothing to count in.
@@ -198,7 +198,7 @@ def _positives(observed: Moments) -> Share:
 def _performance_loss(
     spec: Spec, reference: OutcomeReference | None, performance: Performance, answered: int
 ) -> Measure | None:
-    """The share of the reference's quality that is lost; of an error, its relative rise.
+    """Return the share of the reference's quality that is lost; of an error, its relative rise.
 
     Raises:
         NotJudgedError: too few outcomes of a kind.
@@ -214,7 +214,7 @@ def _performance_loss(
 
 
 def _quality_noise(reference: OutcomeReference, performance: Performance) -> float:
-    """How far from the reference's quality chance alone puts a window's, to its worse side."""
+    """Return how far from the reference's quality chance alone puts a window's, to its worse side."""
     assert reference.quality is not None
     if reference.kind is OutcomeKind.BINARY:
         found = Classes(performance.positives, performance.negatives)
@@ -234,13 +234,13 @@ def _quality_noise(reference: OutcomeReference, performance: Performance) -> flo
 
 
 def _only_above(found: Measure) -> Measure:
-    """A figure of which only one side is bad."""
+    """Return a statistic of which only one side is bad."""
     return found if found.value > 0 else replace(found, severity=None)
 
 
 @dataclass(slots=True)
 class OutcomeTally:
-    """Everything that figures of outcomes are made of."""
+    """The sums that all metrics of outcomes are made of."""
 
     performance: PerformanceTally
     segments: Breakdown
@@ -250,7 +250,7 @@ class OutcomeTally:
     predicted: Moments = NO_MOMENTS
     """Of the answered predictions that have a value."""
     errors: Moments = NO_MOMENTS
-    """Of prediction less outcome."""
+    """Of prediction minus outcome."""
     _delays: list[NDArray[np.float32]] = field(default_factory=list)
 
     def add(self, joined: Joined) -> None:
@@ -268,7 +268,7 @@ class OutcomeTally:
         self.segments.add(joined)
 
     def delays(self) -> NDArray[np.float32]:
-        """Seconds from each answered prediction to its outcome; nothing where outcomes have no time."""
+        """Return the seconds from each answered prediction to its outcome; nothing where outcomes have no time."""
         delays = np.concatenate([np.empty(0, np.float32), *self._delays])
         known: NDArray[np.float32] = delays[~np.isnan(delays)]
         return known

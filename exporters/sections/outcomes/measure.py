@@ -87,7 +87,7 @@ def joined_outcomes(
     segments: Breakdown | None = None,
     known: KnownFiles | None = None,
 ) -> Plan[OutcomeReport]:
-    """As `measure_outcomes`, without the estimated performance, for who reads more of the log in the same pass.
+    """Join outcomes as `measure_outcomes` does, without the estimated performance, sharing a pass over the log.
 
     Args:
         spec: the system's spec, with a prediction_log.outcome.
@@ -124,10 +124,10 @@ def joined_outcomes(
 def estimated_performance(
     spec: Spec, reference: OutcomeReference | None, window: Window
 ) -> Plan[EstimatedPerformance | None]:
-    """Tell what the scores of the measured window promise, where they are calibrated probabilities.
+    """Estimate the performance that the scores of the measured window promise, where they are calibrated probabilities.
 
     Args:
-        spec: the system's spec; without binary outcomes there is nothing to tell.
+        spec: the system's spec; without binary outcomes there is nothing to estimate.
         reference: the outcomes of the training data, where they are known.
         window: the measured window.
     """
@@ -150,7 +150,7 @@ def _of_kind(reference: OutcomeReference | None, kind: OutcomeKind) -> OutcomeRe
 
 
 class _ScoreReader(Reader):
-    """Keeps the window's scores; files that cannot be read are told with the window itself."""
+    """Keeps the window's scores; files that cannot be read are reported with the window itself."""
 
     def __init__(self, name: str, window: Window) -> None:
         super().__init__({name: FeatureType.FLOAT}, window)
@@ -176,7 +176,7 @@ def _microseconds(length: timedelta) -> int:
 
 
 class _SideReader(Reader):
-    """Takes predictions or outcomes; whatever is wrong with a file is told, and its rows before that count."""
+    """Takes predictions or outcomes; whatever is wrong with a file is reported, and its rows before that count."""
 
     def __init__(
         self,
@@ -193,7 +193,7 @@ class _SideReader(Reader):
         """The number of the next row."""
         self.problems: list[FileProblem] = []
         self.told_once: set[FileProblem] = set()
-        """Those of them that are told once for all readers of a file."""
+        """Those of them that are reported once for all readers of a file."""
 
     def add(self, chunk: Chunk) -> None:
         """Add some rows to their side."""
@@ -205,11 +205,11 @@ class _SideReader(Reader):
             raise BrokenFileError(str(error)) from error
 
     def end_file(self, problems: Sequence[FileProblem], *, broken: bool) -> None:
-        """Tell the problems of a file."""
+        """Report the problems of a file."""
         self.problems += problems
 
     def tell(self, chunk: Chunk, what: str) -> None:
-        """Name a problem of a file, once for all its chunks."""
+        """Record a problem of a file, once for all its chunks."""
         problem = FileProblem(path=chunk.path, problem=what)
         if problem not in self.problems:
             self.problems.append(problem)
@@ -233,7 +233,7 @@ class _Sides:
 
     @property
     def problems(self) -> tuple[FileProblem, ...]:
-        """What is wrong with files, reader by reader."""
+        """Return what is wrong with files, reader by reader."""
         problems: list[FileProblem] = []
         for reader in self._readers:
             known = set(problems)
@@ -242,12 +242,12 @@ class _Sides:
 
     @property
     def without_outcomes(self) -> bool:
-        """Whether something of the outcomes could not be read, and nothing could: how many there are is not known."""
+        """True if something of the outcomes could not be read, and nothing could: how many there are is not known."""
         unread = any(reader.problems for reader in self._readers[self._first_with_outcomes :])
         return not self.outcomes_read and (unread or self.failure is not None)
 
     def readers_together(self, window: Window) -> Sequence[Reader]:
-        """Those of the log's own rows: each is a prediction, and its outcome where it has one."""
+        """Return readers of the log's own rows: each is a prediction, and its outcome where it has one."""
         log, outcome = self.spec.prediction_log, outcome_of(self.spec)
 
         def add(reader: _SideReader, chunk: Chunk) -> None:
@@ -260,9 +260,9 @@ class _Sides:
         return self._readers
 
     def readers_apart(self, window: Window, delay: timedelta) -> Sequence[Reader]:
-        """Those of the log's predictions, whose outcomes come from elsewhere.
+        """Return readers of the log's predictions, whose outcomes come from elsewhere.
 
-        Beside the window's predictions those are read to which outcomes observed meanwhile may belong, by their ids
+        Besides the window's predictions those are read to which outcomes observed meanwhile may belong, by their ids
         alone: an outcome that belongs to none of them is an orphan.
         """
         log, timed = self.spec.prediction_log, outcome_of(self.spec).timestamp is not None
@@ -279,7 +279,7 @@ class _Sides:
         return self._readers
 
     def read_outcomes(self, base_dir: Path, window: Window, delay: timedelta, known: KnownFiles | None) -> None:
-        """Outcomes from a place of their own: those observed in or around the window, or all where they have no time."""
+        """Read outcomes from elsewhere: those observed in or around the window, or all where they have no time."""
         log, outcome = self.spec.prediction_log, outcome_of(self.spec)
         name, timed = outcome.id or log.id or "", outcome.timestamp is not None
         around = Window(window.start - delay, window.end + delay) if timed else None
@@ -307,7 +307,7 @@ class _Sides:
             raise LogError(f"prediction_log.outcome.path cannot be read: {error.reason}") from error
 
     def _predicted(self, log: PredictionLog) -> dict[str, FeatureType]:
-        """The columns of a prediction; a segment column that is also another one is read as that."""
+        """Return the columns of a prediction; a segment column that is also another one is read as that."""
         segments = dict.fromkeys(self.segments.columns, FeatureType.CATEGORICAL)
         return segments | _ids(log.id) | prediction_columns(log)
 
@@ -326,7 +326,7 @@ class _Sides:
         return rows
 
     def _values_of(self, chunk: Chunk, prediction: str | None, reader: _SideReader) -> Floats | float:
-        """Predicted values. Without any, predictions still have outcomes."""
+        """Return predicted values. Without any, predictions still have outcomes."""
         if prediction is None or prediction not in chunk.columns:
             return np.nan
         try:
@@ -336,7 +336,7 @@ class _Sides:
             return np.nan
 
     def _add_outcomes(self, chunk: Chunk, ids: Hashes, reader: _SideReader) -> None:
-        """The rows of a chunk that have an outcome, where it has the column at all."""
+        """Return the rows of a chunk that have an outcome, where it has the column at all."""
         outcome = outcome_of(self.spec)
         if outcome.column not in chunk.columns:
             return
@@ -361,7 +361,7 @@ def _times(name: str | None) -> dict[str, FeatureType]:
 
 
 def _not_before(window: Window) -> Keep:
-    """Partitions that may hold outcomes of the window.
+    """Return a filter of partitions that may hold outcomes of the window.
 
     A folder may be named for the day on which outcomes happened or on which they came: days later is no reason to
     leave one out, only days before.

@@ -1,4 +1,4 @@
-"""How well predictions agree with their outcomes: the usual figures, as scikit-learn defines them.
+"""Agreement of predictions with their outcomes: the usual metrics, as scikit-learn defines them.
 
 Sums and counts merge. The exact area under the ROC curve does not: it needs every score, so that memory grows by
 eight bytes with each answered binary prediction, and by nothing for the other kinds.
@@ -32,12 +32,12 @@ _SHOWN = np.dtype([("list", "<u8"), ("item", "<u8"), ("value", "<f8"), ("label",
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """What the answered predictions of a window are worth."""
+    """The performance of the answered predictions of a window."""
 
     figures: dict[str, float | None]
     """By name, None where undefined."""
     quality: float | None = None
-    """The figure by which windows are compared: AUC less 0.5, mean absolute error, or NDCG."""
+    """The metric by which windows are compared: AUC minus 0.5, mean absolute error, or NDCG."""
     quality_error: float | None = None
     """Its standard error."""
     calibration: tuple[CalibrationBin, ...] = ()
@@ -52,14 +52,14 @@ class PerformanceTally(Protocol):
     """Collects predictions with their outcomes, part by part."""
 
     def add(self, predictions: Rows, labels: Floats) -> None:
-        """Add predictions, each with a finite value, and their labels, NaN where there is none."""
+        """Add predictions, each with a finite value, and their labels, NaN where one is missing."""
 
     def result(self) -> Performance:
-        """The figures of all that was added."""
+        """Return the metrics of all that was added."""
 
 
 def tally_for(outcome: Outcome) -> PerformanceTally:
-    """The tally of an outcome's kind."""
+    """Return the tally of an outcome's kind."""
     tallies: dict[OutcomeKind, Callable[[], PerformanceTally]] = {
         OutcomeKind.BINARY: lambda: BinaryTally(outcome.threshold),
         OutcomeKind.CONTINUOUS: ContinuousTally,
@@ -69,12 +69,12 @@ def tally_for(outcome: Outcome) -> PerformanceTally:
 
 
 def moments_of(values: Floats) -> Moments:
-    """Moments of values in any order."""
+    """Return the moments of values in any order."""
     return Moments.of(np.sort(values))
 
 
 def standard_error(moments: Moments) -> float | None:
-    """The standard error of a mean, from the sample's own spread; None for fewer than two values."""
+    """Return the standard error of a mean, from the sample's own spread; None for fewer than two values."""
     if moments.count < 2:
         return None
     return _finite(sqrt(moments.squares / (moments.count - 1) / moments.count))
@@ -102,7 +102,7 @@ class BinaryTally:
         self.negatives.append(predictions["value"][labels == 0])
 
     def result(self) -> Performance:
-        """AUC, precision, recall, accuracy, MCC; of scores from 0 to 1 also log loss, Brier and calibration error."""
+        """Return AUC, precision, recall, accuracy, MCC; of scores from 0 to 1 also log loss, Brier, calibration error."""
         positives, negatives = _sorted(self.positives), _sorted(self.negatives)
         found = int(np.count_nonzero(positives >= self.threshold))
         false = int(np.count_nonzero(negatives >= self.threshold))
@@ -138,7 +138,7 @@ class BinaryTally:
 
 
 def matthews_correlation(found: int, false: int, positives: int, negatives: int) -> float | None:
-    """Correlation of positive predictions and positive outcomes, -1 to 1 (Matthews 1975); None where one never varies.
+    """Correlate positive predictions with positive outcomes, -1 to 1 (Matthews 1975); None where one never varies.
 
     Unlike accuracy it does not rise by always predicting the more frequent outcome.
 
@@ -164,7 +164,7 @@ def _are_probabilities(ordered: Floats) -> bool:
 
 
 def auc(positives: Floats, negatives: Floats) -> float | None:
-    """The chance that a positive is scored above a negative, ties counting half; None where one of them is missing.
+    """Return the chance that a positive is scored above a negative, ties counting half; None if either is missing.
 
     Args:
         positives: scores in ascending order.
@@ -178,7 +178,7 @@ def auc(positives: Floats, negatives: Floats) -> float | None:
 
 
 def auc_error(area: float, positives: int, negatives: int) -> float:
-    """The standard error of an area under the ROC curve (Hanley and McNeil 1982)."""
+    """Return the standard error of an area under the ROC curve (Hanley and McNeil 1982)."""
     first, second = area / (2 - area), 2 * area * area / (1 + area)
     variance = (
         area * (1 - area) + (positives - 1) * (first - area * area) + (negatives - 1) * (second - area * area)
@@ -187,7 +187,7 @@ def auc_error(area: float, positives: int, negatives: int) -> float:
 
 
 class Classes(NamedTuple):
-    """How many outcomes of each kind a sample holds."""
+    """The numbers of outcomes of each kind in a sample."""
 
     positives: int
     negatives: int
@@ -208,7 +208,7 @@ def lowest_area(area: float, reference: Classes, window: Classes, tail: float = 
         tail: the probability.
     """
     fewest = min(reference)
-    expected = (area * fewest + 0.5) / (fewest + 1)  # few outcomes may all have been told apart by luck
+    expected = (area * fewest + 0.5) / (fewest + 1)  # luck may have separated few outcomes perfectly
     variance = _area_variance(expected, reference) + _area_variance(expected, window)
     precision = expected * (1 - expected) / variance - 1
     if precision <= 0:
@@ -223,14 +223,14 @@ def _area_variance(area: float, classes: Classes) -> float:
 
 
 def _log_loss(positives: Floats, negatives: Floats) -> float:
-    """Mean negative logarithm of the probability that the outcome was given; certain scores are clipped as usual."""
+    """Return the mean negative logarithm of the given outcome's probability; certain scores are clipped as usual."""
     losses = -np.log(np.clip(positives, _EPSILON, 1 - _EPSILON)).sum()
     losses -= np.log(1 - np.clip(negatives, _EPSILON, 1 - _EPSILON)).sum()
     return float(losses) / (positives.size + negatives.size)
 
 
 def calibration_curve(positives: Floats, negatives: Floats) -> tuple[CalibrationBin, ...]:
-    """Ten score ranges of equal width, those without scores left out; an edge belongs to the range below it."""
+    """Return ten score ranges of equal width, those without scores left out; an edge belongs to the range below it."""
     edges = np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1]
     counts, sums = [], []
     for scores in (positives, negatives):
@@ -247,7 +247,7 @@ def calibration_curve(positives: Floats, negatives: Floats) -> tuple[Calibration
 
 @dataclass(slots=True)
 class ContinuousTally:
-    """Errors: prediction less outcome."""
+    """Errors: prediction minus outcome."""
 
     errors: Moments = NO_MOMENTS
     distances: Moments = NO_MOMENTS
@@ -260,7 +260,7 @@ class ContinuousTally:
         self.distances = self.distances.merge(moments_of(np.abs(errors)))
 
     def result(self) -> Performance:
-        """Bias (prediction less outcome), mean absolute error, and root of the mean squared error."""
+        """Return bias (prediction minus outcome), mean absolute error, and root of the mean squared error."""
         if not self.errors.count:
             return Performance(dict.fromkeys(("bias", "mae", "rmse")))
         bias, error = _finite(self.errors.mean), _finite(self.distances.mean)
@@ -292,7 +292,7 @@ class RankingTally:
         self._rows.add(rows)
 
     def result(self) -> Performance:
-        """Recall and NDCG of the first k places, means over the lists with a relevant item, and coverage."""
+        """Return recall and NDCG of the first k places, means over the lists with a relevant item, and coverage."""
         recalls, gains, items = NO_MOMENTS, NO_MOMENTS, np.empty(0, np.uint64)
         with self._rows:
             for rows in self._rows:
@@ -306,7 +306,7 @@ class RankingTally:
         return Performance(figures, gain_mean, standard_error(gains), parts=gains)
 
     def _lists(self, rows: Rows) -> tuple[Floats, Floats, NDArray[np.uint64]]:
-        """Recall and NDCG of each list with a relevant item, and the items in the first places of all lists."""
+        """Return recall and NDCG of each list with a relevant item, and the items in the first places of all lists."""
         rows = rows[np.lexsort((-rows["value"], rows["list"]))]
         starts = np.flatnonzero(np.concatenate(([True], rows["list"][1:] != rows["list"][:-1])))
         sizes = np.diff(np.append(starts, len(rows)))
@@ -333,7 +333,7 @@ class _Ties:
     """Rows of one list with one value stand together: the rank of the first of them, and how many there are."""
 
     offset: NDArray[np.int64]
-    """How far each row is from the first of its equals."""
+    """Distance of each row from the first of its equals."""
     size: NDArray[np.int64]
 
 
@@ -346,7 +346,7 @@ def _tied(rows: Rows, starts: NDArray[np.int64]) -> _Ties:
 
 
 def _mean_weight(cumulative: Floats, ranks: NDArray[np.int64], ties: _Ties) -> Floats:
-    """The weight of each row's rank, averaged over the orders of its equals (McSherry and Najork 2008).
+    """Return the weight of each row's rank, averaged over the orders of its equals (McSherry and Najork 2008).
 
     `cumulative` holds the sums of the weights of the first ranks; ranks beyond them weigh nothing.
     """
@@ -361,7 +361,7 @@ FIGURES = ("estimated_auc", "estimated_accuracy", "estimated_precision", "estima
 
 
 def estimated_figures(scores: Floats, threshold: float) -> dict[str, float | None]:
-    """Expected AUC, accuracy, precision and recall of scores that are calibrated probabilities.
+    """Return expected AUC, accuracy, precision and recall of scores that are calibrated probabilities.
 
     Args:
         scores: each from 0 to 1, in any order.
@@ -382,7 +382,7 @@ def estimated_figures(scores: Floats, threshold: float) -> dict[str, float | Non
 
 
 def _area(scores: Floats) -> float | None:
-    """The area under the expected ROC curve: at every distinct score the expected true and false positives."""
+    """Return the area under the expected ROC curve: at every distinct score the expected true and false positives."""
     ordered = np.sort(scores)[::-1]
     last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
     hits, misses = np.cumsum(ordered)[last], np.cumsum(1 - ordered)[last]

@@ -1,4 +1,4 @@
-"""What outcomes normally are, and how good the model normally is: made from training data that hold both."""
+"""The baseline of outcomes and of the model's performance: made from training data that hold both."""
 
 from __future__ import annotations
 

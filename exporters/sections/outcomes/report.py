@@ -1,4 +1,4 @@
-"""What became of the predictions: the outcomes that they received, and how well they agree with them."""
+"""The outcomes that the predictions received, and how well they agree with them."""
 
 import msgspec
 
@@ -7,7 +7,7 @@ from mlvitals.generator.spec.model import OutcomeKind, Severity
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
-    """A figure of performance in the window and in the reference; each None where it is undefined."""
+    """A performance metric in the window and in the reference; each None where it is undefined."""
 
     value: float | None = None
     reference: float | None = None
@@ -37,7 +37,7 @@ class EstimatedPerformance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OutcomeReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The outcomes of the predictions of one mature window. Figures are None where they are undefined. Never NaN."""
+    """The outcomes of the predictions of one mature window. Metrics are None where they are undefined. Never NaN."""
 
     window: Window
     """The mature window: the measured one, moved back by the maximal delay."""
@@ -56,7 +56,7 @@ class OutcomeReport(msgspec.Struct, frozen=True, kw_only=True):
     duplicates: int = 0
     """Further valid outcomes of a prediction."""
     orphans: int | None = None
-    """Outcomes observed in the window whose id no prediction has; None where that cannot be told."""
+    """Outcomes observed in the window whose id no prediction has; None where that cannot be determined."""
     invalid: int = 0
     """Outcomes whose label is of another type, NaN, infinite, or for binary outcomes neither 0 nor 1."""
     untimed: int = 0
@@ -69,12 +69,12 @@ class OutcomeReport(msgspec.Struct, frozen=True, kw_only=True):
     feedback_fall: Measure | None = None
     """1 - feedback_rate / expected_feedback_rate."""
     rejected_ratio: dict[str, float] = {}
-    """By reason, the share of the window's outcomes that were of no use."""
+    """By reason, the share of the window's outcomes that were rejected."""
     delay_p50_seconds: float | None = None
     delay_p95_seconds: float | None = None
     """Of the outcomes that count, hence at most the maximal delay."""
     predicted_mean: float | None = None
-    """Of the answered predictions, as are all figures below."""
+    """Of the answered predictions, as are all metrics below."""
     observed_mean: float | None = None
     """The mean outcome: for binary ones the share of positives."""
     observed_interval: Interval | None = None
@@ -85,7 +85,7 @@ class OutcomeReport(msgspec.Struct, frozen=True, kw_only=True):
     paired: int = 0
     """Answered predictions with a finite predicted value: what the gap and the performance are made of."""
     gap: float | None = None
-    """Mean of prediction less outcome."""
+    """Mean of prediction minus outcome."""
     gap_error: float | None = None
     """The gap's standard error."""
     reference_gap: float | None = None
@@ -99,6 +99,6 @@ class OutcomeReport(msgspec.Struct, frozen=True, kw_only=True):
     not_judged: dict[str, str] = {}
     """By name of a statistic that is None for want of information, the reason."""
     problems: tuple[FileProblem, ...] = ()
-    """What could not be read; then a missing outcome may be a missing file."""
+    """The files that could not be read; then a missing outcome may be a missing file."""
     severity: Severity | None = None
     """The worst of the fall, the shift and the loss."""

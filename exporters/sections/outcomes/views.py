@@ -20,7 +20,7 @@ OUTCOME_FIGURES = (
     *("feedback_rate", "delay_p50_seconds", "delay_p95_seconds"),
     *("predicted_mean", "observed_mean", "gap", "gap_error"),
 )
-"""Columns of `drift_outcomes` that are figures of an outcome report."""
+"""Columns of `drift_outcomes` that are metrics of an outcome report."""
 
 drift_outcomes = Table(
     "drift_outcomes",
@@ -58,13 +58,13 @@ _WRITTEN = {figure.name: figure.title for figures in PERFORMANCE_FIGURES.values(
 
 
 def figure_name(name: str) -> str:
-    """A figure of performance as it is read: ``auc`` -> AUC, ``log_loss`` -> log loss, ``estimated_auc`` -> AUC."""
+    """Return a performance metric as it is read: ``auc`` -> AUC, ``log_loss`` -> log loss, ``estimated_auc`` -> AUC."""
     name = name.removeprefix("estimated_")
     return printable(_WRITTEN.get(name, name.replace("_", " ")))
 
 
 def counts_apart(outcomes: OutcomeReport) -> dict[str, int | None]:
-    """How many outcomes were of no use, by reason; None where that cannot be told."""
+    """Return how many outcomes were rejected, by reason; None where that cannot be determined."""
     return {
         Rejection.LATE: outcomes.late,
         Rejection.EARLY: outcomes.early,
@@ -137,7 +137,7 @@ def _observed(outcomes: OutcomeReport) -> str:
 
 
 def _performance_line(outcomes: OutcomeReport) -> str:
-    """The figures of performance that are known, each with the reference's in parentheses."""
+    """Return the performance metrics that are known, each with the reference's in parentheses."""
     known = [
         f"{figure_name(name)} {number(figure.value)}"
         + ("" if figure.reference is None else f" ({number(figure.reference)})")
@@ -153,7 +153,7 @@ def _performance_line(outcomes: OutcomeReport) -> str:
 
 
 def _estimate_line(estimated: EstimatedPerformance) -> str:
-    """What the newest scores promise, said to be an estimate."""
+    """Return what the newest scores promise, said to be an estimate."""
     figures = [f"{figure_name(name)} {number(value)}" for name, value in estimated.figures.items() if value is not None]
     told = f"{', '.join(figures)}." if figures else f"none. {sentence(printable(estimated.reason))}"
     return f"Estimated, not measured, from {estimated.scores:,} scores of {span(estimated.window)}: {told}"

@@ -24,7 +24,7 @@ OTHER = "other"
 MISSING = "(missing)"
 """Rows without a value."""
 MOST_VALUES = 2_000
-"""Values of a column that are told apart while a window is read; those met later are counted with the rest."""
+"""Values of a column that are kept separately while a window is read; those met later are counted with the rest."""
 LONGEST = 80
 """Characters of a value; values that agree in them are one segment."""
 
@@ -39,11 +39,11 @@ class SegmentValues:
 
     @property
     def names(self) -> list[str]:
-        """The values, by code."""
+        """Return the values, by code."""
         return list(self._places)
 
     def codes(self, column: Column) -> Codes:
-        """The code of each row.
+        """Return the code of each row.
 
         Raises:
             ColumnTypeError: the column holds no categories, such as fractions or times.
@@ -54,7 +54,7 @@ class SegmentValues:
         return codes
 
     def _place(self, value: bytes | None) -> int:
-        """As bytes: what is no UTF-8 is still a value."""
+        """Return the place of a value, as bytes: what is no UTF-8 is still a value."""
         name = MISSING if value is None else value.decode("utf-8", "replace")[:LONGEST]
         if name not in self._places and len(self._places) >= MOST_VALUES:
             name = OTHER
@@ -63,16 +63,16 @@ class SegmentValues:
 
 @dataclass(frozen=True, slots=True)
 class SegmentOutcome:
-    """What became of the predictions of one segment."""
+    """The outcomes of the predictions of one segment."""
 
     predictions: int = 0
     observed: Moments = NO_MOMENTS
     """Of the outcomes; their count is that of the answered predictions."""
     errors: Moments = NO_MOMENTS
-    """Of prediction less outcome."""
+    """Of prediction minus outcome."""
 
     def merge(self, other: SegmentOutcome) -> SegmentOutcome:
-        """What became of the predictions of both."""
+        """Return what became of the predictions of both."""
         return SegmentOutcome(
             self.predictions + other.predictions,
             self.observed.merge(other.observed),
@@ -89,14 +89,14 @@ class SegmentOutcomes:
         self._found: tuple[dict[int, SegmentOutcome], ...] = tuple({} for _ in columns)
 
     def codes(self, columns: Mapping[str, Column], rows: int) -> Codes:
-        """The segments of some rows, one column for each segment column; rows whose segment cannot be told are other."""
+        """Return the segments of some rows, a column for each segment column; rows of unknown segment are other."""
         codes = np.zeros((rows, len(self.columns)), np.uint32)
         for place, (name, values) in enumerate(zip(self.columns, self._values, strict=True)):
             if name in columns:
                 try:
                     codes[:, place] = values.codes(columns[name])
                 except ColumnTypeError:
-                    continue  # the window itself tells
+                    continue  # the window itself reports it
         return codes
 
     def add(self, joined: Joined) -> None:
@@ -108,7 +108,7 @@ class SegmentOutcomes:
                 found[code] = found[code].merge(outcome) if code in found else outcome
 
     def by_value(self, column: str) -> dict[str, SegmentOutcome]:
-        """What was gathered, by the values of a segment column."""
+        """Return what was gathered, by the values of a segment column."""
         place = self.columns.index(column)
         names = self._values[place].names
         return {names[code]: outcome for code, outcome in self._found[place].items()}
@@ -129,7 +129,7 @@ Profiles: TypeAlias = dict[str, FeatureProfile]
 
 @dataclass(slots=True)
 class SegmentTally:
-    """What was counted so far of each segment column."""
+    """The counts so far of each segment column."""
 
     profiles: dict[str, Profiles] = field(default_factory=dict)
     """By column. One that was in no file is not in here."""
@@ -145,7 +145,7 @@ class SegmentTally:
 
 @dataclass(frozen=True, slots=True)
 class Segmentation:
-    """By which columns of a log scores are counted, and on which cells."""
+    """The columns of a log by which scores are counted, and the cells on which they are."""
 
     columns: tuple[str, ...]
     score: str | None
@@ -153,7 +153,7 @@ class Segmentation:
 
     @classmethod
     def of(cls, log: PredictionLog, cells: Cells | None) -> Segmentation:
-        """The segments of a log; where the score has no cells, all scores count as one cell."""
+        """Return the segments of a log; where the score has no cells, all scores count as one cell."""
         return cls(log.segments, log.score, cells or make_cells(pa.nulls(0), FeatureType.FLOAT, bins=2, knots=2))
 
     def count(self, columns: Mapping[str, Column], rows: int) -> SegmentTally:
@@ -170,11 +170,11 @@ class Segmentation:
 
 
 def profile_by_segment(segments: Column, scores: Column, cells: Cells) -> Profiles:
-    """The scores of each segment.
+    """Return the scores of each segment.
 
     Args:
         segments: a segment column.
-        scores: the scores beside it.
+        scores: the scores of the same rows.
         cells: those of the score.
 
     Raises:
@@ -197,7 +197,7 @@ def _profile(scores: Column, cells: Cells) -> FeatureProfile:
 
 
 def merged(profiles: Profiles, others: Profiles) -> Profiles:
-    """The profiles of the rows of both; the same whatever their order while the values are not too many."""
+    """Return the profiles of the rows of both; the same whatever their order while the values are not too many."""
     result = dict(profiles)
     for value, profile in others.items():
         name = value if value in result or len(result) < MOST_VALUES else OTHER
@@ -206,12 +206,12 @@ def merged(profiles: Profiles, others: Profiles) -> Profiles:
 
 
 def largest(sizes: Mapping[str, int], most: int) -> Iterator[str]:
-    """The values that hold the most rows; of equal ones the first in the alphabet. The rest is never among them."""
+    """Return the values with the most rows; of equal ones the first in the alphabet. The rest is never among them."""
     return iter(sorted(sizes.keys() - {OTHER}, key=lambda value: (-sizes[value], value))[:most])
 
 
 def folded(profiles: Profiles, kept: frozenset[str]) -> Profiles:
-    """The kept values, and one profile of all the rest where there is any."""
+    """Return the kept values, and one profile of all the rest where there is any."""
     result: Profiles = {}
     for value, profile in profiles.items():
         name = value if value in kept else OTHER

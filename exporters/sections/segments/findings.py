@@ -1,4 +1,4 @@
-"""Which segments drift, by the policies that the generated rules alert by."""
+"""Findings on segments, by the policies that the generated rules alert by."""
 
 from collections.abc import Iterator, Mapping
 from functools import partial

@@ -1,4 +1,4 @@
-"""Segments of a window beside those of the reference: what is noise, and how bad the rest is.
+"""Judges the segments of a window against those of the reference: separates noise from change and assigns severities.
 
 Many segments are looked at together, so each critical value is the one that any of them exceeds once in 1000 windows.
 """
@@ -34,14 +34,14 @@ from mlvitals.generator.spec.model import Spec
 def segment_reports(
     spec: Spec, reference: Reference, window: Window, scores: SegmentTally, outcomes: SegmentOutcomes | None
 ) -> dict[str, SegmentsReport]:
-    """Say of each segment column what its values do.
+    """Return reports on the values of each segment column.
 
     Kept are the values of the reference that occur, however few rows they hold now, and then the largest others: a
     segment stays itself from window to window.
 
     Args:
         spec: the system's spec.
-        reference: what is normal.
+        reference: the baseline.
         window: the measured window.
         scores: what was counted of it.
         outcomes: what became of the predictions of the mature window; None where the spec has no outcomes.
@@ -66,7 +66,7 @@ def segment_reports(
 
 @dataclass(frozen=True, slots=True)
 class _Segment:
-    """One value, now and as it normally is."""
+    """One value, now and in the baseline."""
 
     value: str
     now: FeatureProfile | None
@@ -78,17 +78,17 @@ class _Segment:
     own_scores: bool
     """The expected scores are those of this value, not of all."""
     errors: Moments
-    """Of the reference's predictions less outcomes, of this value."""
+    """Of the reference's predictions minus outcomes, of this value."""
 
     @property
     def comparable(self) -> bool:
-        """Whether both sides have scores enough for a PSI."""
+        """True if both sides have scores enough for a PSI."""
         if self.expected is None or self.counts is None or len(self.expected) < 2:
             return False
         return min(int(self.expected.sum()), int(self.counts.sum())) >= MINIMUM_VALUES
 
     def has_gap(self, reference: Reference, spec: Spec) -> bool:
-        """Whether the gap can be held against that of the reference."""
+        """True if the gap can be held against that of the reference."""
         outcome, normal = spec.prediction_log.outcome, reference.outcome
         if outcome is None or normal is None or self.outcome is None or not spec.has_gap:
             return False
@@ -153,7 +153,7 @@ def _segment(
 
 @dataclass(frozen=True, slots=True)
 class _Judge:
-    """What is held against a segment, and how many segments each figure is compared of."""
+    """The baseline that a segment is judged against, and how many segments each statistic is compared of."""
 
     spec: Spec
     reference: Reference
@@ -161,7 +161,7 @@ class _Judge:
     gaps: int
 
     def report(self, segment: _Segment) -> SegmentReport:
-        """What is to be said of a segment."""
+        """Return what is to be said of a segment."""
         now, compared = segment.now, segment.comparable
         scored = SegmentReport(
             value=segment.value,
@@ -202,7 +202,7 @@ class _Judge:
         return own if own.count >= outcome.minimum_rows and isfinite(own.mean) else normal.errors
 
     def _gap_shift(self, now: Moments, then: Moments) -> Measure:
-        """The larger spread of both: a few outcomes that are all alike have none of their own."""
+        """Return the larger spread of both: a few outcomes that are all alike have none of their own."""
         assert self.reference.outcome is not None
         unit = sqrt(self.reference.outcome.observed.variance)
         spread = max(now.variance, then.variance)

@@ -1,4 +1,4 @@
-"""What is normal for each segment: made from training data that hold the segment columns."""
+"""The baseline of each segment: made from training data that hold the segment columns."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from mlvitals.generator.spec.model import PredictionLog
 
 
 def errors_by_segment(log: PredictionLog, columns: Mapping[str, Column], segment: str) -> dict[str, Moments]:
-    """Moments of prediction less outcome for each value of a segment column; nothing where either is unknown.
+    """Return the moments of prediction minus outcome for each value of a segment column; nothing if either is unknown.
 
     Raises:
         ColumnTypeError: the segment column holds no categories, or the predictions are no numbers.
@@ -45,10 +45,10 @@ def errors_by_segment(log: PredictionLog, columns: Mapping[str, Column], segment
 def segment_references(
     pieces: Mapping[str, tuple[Column, Column]], cells: Cells, errors: Mapping[str, Moments], most: int
 ) -> dict[str, SegmentReference]:
-    """What is normal for the largest values of a segment column, and for the rest.
+    """Return the baseline of the largest values of a segment column, and of the rest.
 
     Args:
-        pieces: by condition key, the segment column and the scores beside it.
+        pieces: by condition key, the segment column and the scores of the same rows.
         cells: those of the score.
         errors: as `errors_by_segment` gives them.
         most: how many values are kept.

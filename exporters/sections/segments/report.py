@@ -1,4 +1,4 @@
-"""What one measurement found of each segment: the values of a declared column, apart."""
+"""The results of one measurement for each segment: the values of a declared column, separately."""
 
 from typing import Literal
 
@@ -10,7 +10,7 @@ from mlvitals.generator.spec.model import Severity
 
 
 class SegmentReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One value of a segment column in one window. Figures are None where they are undefined. Never NaN."""
+    """One value of a segment column in one window. Statistics are None where they are undefined. Never NaN."""
 
     value: str
     """The value, shortened to 80 characters; ``other`` for all that are not kept, ``(missing)`` for rows without."""
@@ -20,24 +20,24 @@ class SegmentReport(msgspec.Struct, frozen=True, kw_only=True):
     score_mean: float | None = None
     score_psi: Measure | None = None
     compared_with: Literal["segment", "all rows"] | None = None
-    """What the scores were compared with: the reference's own rows of this value, or all where it has too few."""
+    """The rows that the scores were compared with: the reference's own of this value, or all where it has too few."""
     predictions: int | None = None
-    """Of the mature window, as are all figures below; None where the spec has no outcomes."""
+    """Of the mature window, as are all statistics below; None where the spec has no outcomes."""
     feedback_rate: float | None = None
     outcome_mean: float | None = None
     gap: float | None = None
-    """Mean of prediction less outcome."""
+    """Mean of prediction minus outcome."""
     expected_gap: float | None = None
     """The same in the reference: of this value, or of all rows where it has too few."""
     gap_shift: Measure | None = None
     """gap - expected_gap, in standard deviations of the reference's outcomes."""
 
     severity: Severity | None = None
-    """The worse of the two judged figures."""
+    """The worse of the two judged statistics."""
 
     @property
     def rank(self) -> tuple[int, int, str]:
-        """Sorts worst first, then largest first."""
+        """Return the key that sorts worst first, then largest first."""
         return (ALERTING[::-1].index(self.severity) if self.severity else len(ALERTING), -self.rows, self.value)
 
 

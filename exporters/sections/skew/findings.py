@@ -1,4 +1,4 @@
-"""What differs between serving and offline, by the policies that the generated rules alert by."""
+"""Differences between serving and offline, by the policies that the generated rules alert by."""
 
 from collections.abc import Iterator
 from functools import partial

@@ -1,4 +1,4 @@
-"""What training-serving skew is measured on: the predictions of a window, and their features recomputed offline.
+"""Reads what training-serving skew is measured on: the predictions of a window, and their features recomputed offline.
 
 Memory does not grow with the rows: where predictions are matched, a bounded sample of them is, and of the offline rows
 only those are kept that one of the sample may be compared with; where nothing is matched, both sides are counted
@@ -45,7 +45,7 @@ LARGEST_SAMPLE = 100_000
 
 _KEY, _TIME, _PLACE = "key", "time", "place"
 _FEATURE = "feature "
-"""Begins the name of each feature's column, so that no feature can be taken for a key or a time."""
+"""Starts the name of each feature's column, so that no feature can be taken for a key or a time."""
 _GOLDEN_RATIO = 0.618_033_988_749_894_9
 
 
@@ -129,7 +129,7 @@ class _Side(Reader):
         self.send(part)
 
     def end_file(self, problems: Sequence[FileProblem], *, broken: bool) -> None:
-        """Tell the problems of a file."""
+        """Report the problems of a file."""
         self.problems += problems
 
     def _part(self, chunk: LogChunk) -> pa.Table:
@@ -175,7 +175,7 @@ def _key(spec: Spec) -> str | None:
 
 
 def _place(spec: Spec) -> Place:
-    """Where the features recomputed offline are."""
+    """Return the place of the features recomputed offline."""
     return Place(spec.skew.path or "", spec.skew.format, spec.skew.timestamp or spec.prediction_log.timestamp)
 
 
@@ -253,7 +253,7 @@ class _Sample:
             self._kept = [table.filter(pc.field(_PLACE) < self._share) for table in self._kept]
 
     def rows(self) -> pa.Table:
-        """The sample of all rows so far."""
+        """Return the sample of all rows so far."""
         return _together(self._kept)
 
 
@@ -273,7 +273,7 @@ class _OfInterest:
             self._kept = [_current(_together(self._kept), self._window)]
 
     def rows(self) -> pa.Table:
-        """All that were kept."""
+        """Return all that were kept."""
         return _together(self._kept)
 
 
@@ -289,7 +289,7 @@ _EMPTY: dict[str, pa.DataType] = {_KEY: pa.large_string(), _TIME: INSTANT}
 
 
 def _column(rows: pa.Table, name: str) -> Chunk:
-    """A column in one piece; an empty one where there are no rows at all."""
+    """Return a column in one piece; an empty one where there are no rows at all."""
     kind: Any = _EMPTY.get(name, pa.float64())
     column: Any = rows[name].combine_chunks() if name in rows.column_names else pa.nulls(rows.num_rows, kind)
     chunk: Chunk = column
@@ -325,7 +325,7 @@ def _without_matches(
 
 
 def _profiled(reference: Reference, side: _Side) -> dict[str, FeatureProfile]:
-    """Each feature counted on the reference's cells, of those that the reference has, as rows come."""
+    """Count each feature on the reference's cells, of those that the reference has, as rows come."""
     cells = {name: found for name in side.spec.features if (found := _cells(reference, side.spec, name)) is not None}
     profiles = {name: FeatureProfile.empty(of_feature) for name, of_feature in cells.items()}
 
@@ -344,13 +344,13 @@ def _profiled(reference: Reference, side: _Side) -> dict[str, FeatureProfile]:
 
 
 def _cells(reference: Reference, spec: Spec, name: str) -> Cells | None:
-    """The cells of a feature; None where the reference does not have it, or has it as another type."""
+    """Return the cells of a feature; None where the reference does not have it, or has it as another type."""
     known = reference.features.get(name)
     return known.cells if known and known.type is spec.features[name].type else None
 
 
 def _state(spec: Spec, name: str, serving: _Side, offline: _Side) -> FeatureSkew | None:
-    """Why a feature cannot be compared at all; None where it can."""
+    """Return why a feature cannot be compared at all; None where it can."""
     for side, nothing in ((serving, "no prediction in the window"), (offline, "no offline rows")):
         if not side.rows:
             return _in_state(spec, name, SkewStatus.INSUFFICIENT_DATA, nothing)

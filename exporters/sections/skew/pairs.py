@@ -89,7 +89,7 @@ def _codes(keys: Chunk, others: Chunk) -> tuple[NDArray[np.int64], NDArray[np.in
 def _on_one_line(
     wanted: tuple[NDArray[np.int64], NDArray[np.int64]], offered: tuple[NDArray[np.int64], NDArray[np.int64]]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Numbers that sort by key, then by time."""
+    """Return numbers that sort by key, then by time."""
     moments = np.unique(np.concatenate([wanted[1], offered[1]]))
     first, second = (codes * (len(moments) + 1) + np.searchsorted(moments, at) for codes, at in (wanted, offered))
     return first, second
@@ -153,7 +153,7 @@ def compare_feature(
 
 
 def _shortage(counted: Counted, cells: Cells) -> str:
-    """Why distributions cannot be compared, or nothing."""
+    """Return why distributions cannot be compared, or nothing."""
     for side, profile in zip(("at serving", "offline"), counted, strict=True):
         if profile.values < MINIMUM_VALUES:
             return f"{profile.values} values {side}; at least {MINIMUM_VALUES} are needed"
@@ -161,7 +161,7 @@ def _shortage(counted: Counted, cells: Cells) -> str:
 
 
 def _distance(feature: Feature, alerts: Alerts, cells: Cells, counted: Counted) -> Measure:
-    """How far both sides are apart by the feature's own measure."""
+    """Return the distance of both sides by the feature's own measure."""
     sides = Sides(cells, counted.offline.counts, counted.serving.counts, symmetric=True)
     found = STATISTICS[feature.skew](sides)
     assert found is not None  # the spec refuses a statistic that does not suit the feature's type
@@ -187,7 +187,7 @@ def _mismatch_severity(found: FeatureSkew, policy: AlertPolicy) -> Severity | No
 
 
 def differences(serving: Chunk, offline: Chunk, kind: FeatureType) -> NDArray[np.float64]:
-    """How far apart two values of each pair are.
+    """Return the difference of the two values of each pair.
 
     0 where they are equal or both null; relative to the larger one for numbers and times; infinite where one is null,
     where categories differ, and where one is infinite.
@@ -203,7 +203,7 @@ def differences(serving: Chunk, offline: Chunk, kind: FeatureType) -> NDArray[np
 
 
 def in_same_precision(serving: Chunk, offline: Chunk) -> tuple[Chunk, Chunk]:
-    """Two columns of `columns.comparable`, both in single precision where one of them has no more."""
+    """Return two columns of `columns.comparable`, both in single precision where one of them has no more."""
     types = {serving.type, offline.type}
     if types != {pa.float32(), pa.float64()}:
         return serving, offline
@@ -211,7 +211,7 @@ def in_same_precision(serving: Chunk, offline: Chunk) -> tuple[Chunk, Chunk]:
 
 
 def _numbers(values: Chunk) -> NDArray[np.float64]:
-    """Numbers or times as float64, NaN for null."""
+    """Return numbers or times as float64, NaN for null."""
     if pa.types.is_timestamp(values.type):
         values = values.cast(pa.int64())
     numbers: NDArray[np.float64] = values.to_numpy(zero_copy_only=False).astype(np.float64)
@@ -228,7 +228,7 @@ def _offender(matches: Matches, row: int, kind: FeatureType) -> Offender:
 
 
 def _written(value: object, kind: FeatureType) -> str | None:
-    """A value as people read it."""
+    """Return a value as people read it."""
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, float):

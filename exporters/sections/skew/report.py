@@ -21,7 +21,7 @@ class Offender(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FeatureSkew(msgspec.Struct, frozen=True, kw_only=True):
-    """One feature at serving against the same feature recomputed offline. Figures are None where undefined."""
+    """One feature at serving against the same feature recomputed offline. Statistics are None where undefined."""
 
     status: SkewStatus
     reason: str = ""
@@ -29,7 +29,7 @@ class FeatureSkew(msgspec.Struct, frozen=True, kw_only=True):
     serving_values: int = 0
     offline_values: int = 0
     distance: Measure | None = None
-    """How far the distributions are apart, by `measure`."""
+    """Distance of the distributions, by `measure`."""
     mismatches: int | None = None
     """Matched predictions whose two values differ; None where predictions are not matched."""
     mismatch_ratio: float | None = None
