@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from exporter_samples import report
 from incident_samples import alert, at, webhook
-from test_sources import LOG
+from test_incident_sources import LOG
 
 from mlvitals.cli import main
 from mlvitals.exporters.parts import Window

@@ -94,7 +94,14 @@ def test_a_wheel_holds_every_module_and_every_data_file(wheel: Path, checkout: P
         if file.is_file() and "__pycache__" not in file.parts
     }
     assert {name for name in content(wheel) if not name.startswith(METADATA)} == expected
-    assert {Path(name).suffix or Path(name).name for name in expected} == {".py", ".css", ".json", ".tmpl", ".typed"}
+    assert {Path(name).suffix or Path(name).name for name in expected} == {
+        ".py",
+        ".css",
+        ".json",
+        ".tmpl",
+        ".md",
+        ".typed",
+    }
 
 
 def test_distributions_hold_folders_where_a_checkout_has_links(wheel: Path, sdist: Path):

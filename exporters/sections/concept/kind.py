@@ -251,7 +251,7 @@ RULES = (
         DriftKind.COVARIATE,
         _covariate,
         _POPULATION,
-        "what follows from changed inputs is theirs; the gap tells whether it does harm",
+        "what follows from changed inputs is theirs; the gap shows whether it does harm",
     ),
     Rule(
         frozenset({Inputs.MILD}),
@@ -311,7 +311,7 @@ RULES = (
         DriftKind.LABEL,
         _label,
         "recalibrate",
-        "the predictions moved along with the outcomes, or no chart tells",
+        "the predictions moved along with the outcomes, or no chart shows it",
     ),
     Rule(
         frozenset({Inputs.UNKNOWN}),
