@@ -96,7 +96,7 @@ SECTIONS: tuple[Section[Any], ...] = (
     Section(
         name="concept",
         noun="gap to the outcomes",
-        title="Kind of drift",
+        title="Drift type",
         part=lambda report: report.verdict,
         gauges=concept.gauges,
         findings=concept_findings.findings,

@@ -153,7 +153,7 @@ def test_what_differs_between_serving_and_offline_has_a_line_and_what_agrees_has
 
 def test_the_kind_of_drift_is_told_with_its_reason_what_to_do_and_the_gap():
     assert lines_of(report(schema_differences=()), WIDE)[-4:] == [
-        "Kind of drift: covariate. The inputs changed: age.",
+        "Drift type: covariate. The inputs changed: age.",
         "Retrain on the new population.",
         "Predictions against outcomes: gap +0.0625, expected +0.0125, +4.0 standard deviations, over 900 outcomes.",
         "The moving average is beyond its limit; the run began at 2026-03-02 08:00 UTC.",

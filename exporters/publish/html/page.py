@@ -99,7 +99,7 @@ def _kind(report: WindowReport) -> Iterator[str]:
     response = f'<p class="action">{_text(found.response)}</p>\n' if found.response else ""
     evidence = {name: _text(told) for name, told in evidence_facts(found.evidence).items()}
     yield (
-        f'<h2>Kind of drift</h2>\n<section class="card finding {_kind_class(found, report)}">\n'
+        f'<h2>Drift type</h2>\n<section class="card finding {_kind_class(found, report)}">\n'
         f'<div class="name"><span class="pill">{found.kind.value}</span></div>\n'
         f'<p class="lead">{_text(found.reason)}</p>\n{response}{gap}{_facts(evidence, "evidence")}</section>\n'
     )

@@ -106,7 +106,7 @@ def _counted(outcomes: OutcomeReport) -> Iterator[str]:
     if apart := [f"{reason} {count:,}" for reason, count in counts_apart(outcomes).items() if count]:
         yield f"Not counted: {', '.join(apart)}."
     if outcomes.delay_p50_seconds is not None and outcomes.delay_p95_seconds is not None:
-        yield f"Delay: {delay(outcomes.delay_p50_seconds)} in the median, 95% within {delay(outcomes.delay_p95_seconds)}."
+        yield f"Delay: median {delay(outcomes.delay_p50_seconds)}, 95th percentile {delay(outcomes.delay_p95_seconds)}."
 
 
 def _agreement(outcomes: OutcomeReport) -> Iterator[Line]:

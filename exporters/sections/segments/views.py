@@ -56,7 +56,7 @@ def _line(column: str, segment: SegmentReport) -> str:
     if psi and psi.severity:
         parts.append(f"score PSI {psi.value:.3f} (noise {psi.critical_value:.3f})")
     if gap and gap.severity and segment.gap is not None and segment.expected_gap is not None:
-        parts.append(f"predicted less observed {segment.gap:+.3g}, expected {segment.expected_gap:+.3g}")
+        parts.append(f"predicted minus observed {segment.gap:+.3g}, expected {segment.expected_gap:+.3g}")
     return f"{segment.severity}: {printable(column)} {printable(segment.value)}: {', '.join(parts)}"
 
 

@@ -186,7 +186,7 @@ def test_the_terminal_has_a_line_each_for_feedback_counts_delay_means_performanc
         "predictions of 2026-03-02 11:00 to 12:00 UTC: 800 of 1,000, 80.0% (77.4% to 82.4%), "
         "expected 90.0%, fall 11.1%, noise 3.0%.",
         "Not counted: late 12, duplicate 3.",
-        "Delay: 12 min in the median, 95% within 3.2 h.",
+        "Delay: median 12 min, 95th percentile 3.2 h.",
         "Mean predicted 0.33, observed 0.24 (0.22 to 0.26), in the reference 0.48, shift -0.5, noise 0.09, critical.",
         "Performance (in the reference): AUC 0.71 (0.83), loss 36.0%, noise 15.0%, warning.",
         "Estimated, not measured, from 900 scores of 2026-03-03 11:00 to 12:00 UTC: AUC 0.73.",
@@ -237,8 +237,8 @@ def test_a_span_over_midnight_names_both_days():
 
 def test_the_kind_of_drift_stands_before_the_findings_with_evidence_and_response():
     html = html_page(report())
-    assert html.index("<h2>Kind of drift</h2>") < html.index("<h2>What needs attention</h2>")
-    section = text_of(html[html.index("<h2>Kind of drift") : html.index("<h2>What needs")])
+    assert html.index("<h2>Drift type</h2>") < html.index("<h2>What needs attention</h2>")
+    section = text_of(html[html.index("<h2>Drift type") : html.index("<h2>What needs")])
     for told in ("covariate", "The inputs changed: age.", "Retrain on the new population.", "strongly changed: age"):
         assert told in section
     assert "gap +0.0625, expected +0.0125" in section
