@@ -123,6 +123,8 @@ def test_promtool_makes_blocks_of_it(tmp_path: Path, promtool: str):
     made = subprocess.run(command, capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stderr
     (tmp_path / "data" / "wal").mkdir()
-    dumped = subprocess.run([promtool, "tsdb", "dump", tmp_path / "data"], capture_output=True, text=True, check=True)
+    # Prometheus 2.53 copies what it dumps to data/ below the folder it runs in, whatever it is asked to dump.
+    dump = [promtool, "tsdb", "dump", "data"]
+    dumped = subprocess.run(dump, cwd=tmp_path, capture_output=True, text=True, check=True)
     found = [line for line in dumped.stdout.splitlines() if '__name__="shop_drift_psi"' in line]
     assert len(found) == sum(not line.startswith("#") for line in file.read_text().splitlines())
