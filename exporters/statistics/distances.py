@@ -5,6 +5,8 @@ there, and its field in `Distances`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from math import log, pi, sqrt
 from types import MappingProxyType
 from typing import Generic, NamedTuple, TypeVar
@@ -35,7 +37,8 @@ class Distances(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     wasserstein: T | None = None
 
 
-class Sides(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Sides:
     """Two samples of a feature, counted on the fine intervals or levels of the same cells; neither is empty."""
 
     cells: Cells
@@ -48,17 +51,17 @@ class Sides(NamedTuple):
     comparisons: int = 1
     """Features that are looked at together; then any of them exceeds its critical value as rarely (Bonferroni)."""
 
-    @property
+    @cached_property
     def sizes(self) -> tuple[int, int]:
         """Return how many values there are in the reference and in the other sample."""
         return int(self.reference.sum()), int(self.current.sum())
 
-    @property
+    @cached_property
     def folded(self) -> tuple[Counts, Counts]:
         """Return counts per cell."""
         return self.cells.fold(self.reference), self.cells.fold(self.current)
 
-    @property
+    @cached_property
     def occupied(self) -> int:
         """Return cells that hold any of the reference; of a symmetric comparison, any of either."""
         reference, current = self.folded
