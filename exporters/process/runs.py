@@ -140,9 +140,8 @@ class RunsApart:
         except OSError as error:
             return Run(None, f"no process to measure in: {first_line(error)}")
         self._waiting = None
-        task = _Task(
-            spec=self._spec, base_dir=str(self._base_dir), window=window, measured_at=measured_at, known=self._known
-        )
+        folder = os.fsencode(self._base_dir)
+        task = _Task(spec=self._spec, base_dir=folder, window=window, measured_at=measured_at, known=self._known)
         try:
             answer = _finish(process, task)
         finally:
@@ -175,7 +174,8 @@ class _Task(msgspec.Struct, frozen=True, kw_only=True):
     """The task sent to a process of its own."""
 
     spec: Spec
-    base_dir: str
+    base_dir: bytes
+    """The path as the system has it, which need not be UTF-8."""
     window: Window
     measured_at: datetime
     known: msgspec.Raw
@@ -213,11 +213,13 @@ def main() -> None:
         return  # who asked was stopped before the question was out
     known = KnownFiles(msgspec.msgpack.decode(task.known, type=dict[str, dict[str, FileFacts]]))
     run = _run(task, known)
-    output.write(msgspec.msgpack.encode(_Answer(run, msgspec.Raw(msgspec.msgpack.encode(known.asked)))))
+    with suppress(BrokenPipeError):  # who asked was killed meanwhile; the window is kept
+        output.write(msgspec.msgpack.encode(_Answer(run, msgspec.Raw(msgspec.msgpack.encode(known.asked)))))
+        output.flush()
 
 
 def _run(task: _Task, known: KnownFiles) -> Run:
-    base_dir = Path(task.base_dir)
+    base_dir = Path(os.fsdecode(task.base_dir))
     try:
         references = open_store(task.spec.reference.store, base_dir, task.spec.system.name)
         results = open_results(task.spec.results, base_dir)

@@ -5,9 +5,13 @@ or ``year=2026/month=3/day=3``, each optionally with ``hour=0`` to ``hour=23``. 
 nothing in silence either: they are found, or `mlvitals.exporters.reading.log` reports a folder with no row of its hour.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -34,6 +38,41 @@ class StoredFile:
     size: int | None = None
     """In bytes, and the time of the last change to the nanosecond; None where the store does not say."""
     modified_ns: int | None = None
+
+    def state(self, *, now: bool = True) -> FileState:
+        """Return the file's state, or, of an object in a store, with `now` false, the one in which it was listed.
+
+        Raises:
+            OSError: it is gone.
+        """
+        if isinstance(self.filesystem, pafs.LocalFileSystem):
+            status = Path(self.path).stat()
+            return FileState((status.st_dev, status.st_ino), status.st_size, status.st_mtime_ns)
+        if not now:
+            return FileState(None, self.size, self.modified_ns)
+        info = self.filesystem.get_file_info(self.path)
+        return FileState(None, info.size, info.mtime_ns)
+
+
+class FileState(NamedTuple):
+    """What distinguishes a file's bytes from those of another moment."""
+
+    inode: tuple[int, int] | None
+    """Of a local file, that and its device."""
+    size: int | None
+    modified_ns: int | None
+
+    def is_disturbed(self, later: FileState, *, has_one_handle: bool) -> bool:
+        """True if who read the file between the two may have seen parts of either.
+
+        Who has one handle on a local file goes on reading the file that was there when another took its name. Others
+        notice that. They may read on where only lines were added, for these come after what they read.
+        """
+        if self.inode is None or later.inode is None:
+            return self != later
+        if has_one_handle:
+            return self.inode == later.inode and self != later
+        return self.inode != later.inode or (later.size or 0) < (self.size or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +147,8 @@ class Tree:
         self._root = root
         self._listing: Listing | None = None
         self._listed: dict[str, list[pafs.FileInfo]] = {}
+        self._nameless: dict[str, int] = {}
+        """By folder, how many entries have names that are not UTF-8, by which Arrow opens nothing."""
 
     def walk(self, keep: Keep = keep_all, closed: Report = pass_over) -> Iterator[StoredFile]:
         """Yield every file in order of path; a folder that cannot be listed is reported to `closed`, and is not fatal.
@@ -122,11 +163,19 @@ class Tree:
         if info.type == pafs.FileType.File:
             yield _stored(self._filesystem, info, {})
         else:
-            yield from self._walk_folder(self._entries(self._root), {}, keep, closed)
+            yield from self._walk_folder(self._root, self._entries(self._root), {}, keep, closed)
 
     def _walk_folder(
-        self, entries: Iterable[pafs.FileInfo], partition: Mapping[str, str], keep: Keep, closed: Report
+        self,
+        folder: str,
+        entries: Iterable[pafs.FileInfo],
+        partition: Mapping[str, str],
+        keep: Keep,
+        closed: Report,
     ) -> Iterator[StoredFile]:
+        if nameless := self._nameless.get(folder):
+            reason = f"holds {nameless} files or folders whose names are not UTF-8, which cannot be read: rename them"
+            closed(ClosedFolder(FileProblem(path=folder, problem=reason), partition))
         for entry in entries:
             if entry.type == pafs.FileType.Directory:
                 inner = {**partition, **_partition_of(entry.base_name)}
@@ -138,7 +187,7 @@ class Tree:
                     problem = FileProblem(path=entry.path, problem=f"folder {plain(error)}")
                     closed(ClosedFolder(problem, inner))
                     continue
-                yield from self._walk_folder(inside, inner, keep, closed)
+                yield from self._walk_folder(entry.path, inside, inner, keep, closed)
             elif entry.type == pafs.FileType.File:
                 yield _stored(self._filesystem, entry, partition)
 
@@ -147,9 +196,19 @@ class Tree:
         if folder not in self._listed:
             if self._listing is None:
                 self._listing = _listing(self._filesystem, self._root)
-            visible = (entry for entry in self._listing(folder) if not _is_left_out(entry.base_name))
+            entries = list(self._listing(folder))
+            named = [entry for entry in entries if _has_name(entry)]
+            self._nameless[folder] = len(entries) - len(named)
+            visible = (entry for entry in named if not _is_left_out(entry.base_name))
             self._listed[folder] = sorted(visible, key=lambda entry: entry.path)
         return self._listed[folder]
+
+
+def _has_name(entry: pafs.FileInfo) -> bool:
+    try:
+        return bool(entry.path)
+    except UnicodeDecodeError:
+        return False
 
 
 def _is_left_out(name: str) -> bool:

@@ -22,8 +22,9 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from mlvitals.exporters.parts import Window
-from mlvitals.exporters.paths import plain
+from mlvitals.exporters.paths import first_line, plain
 from mlvitals.exporters.reading.files import StoredFile
+from mlvitals.exporters.reading.formats.feather import checked
 from mlvitals.exporters.reading.instants import LARGEST_SECONDS, InstantError, Times, instants, may_be_within
 from mlvitals.exporters.reading.text import Column, Columns, parsed, schema_to_read
 from mlvitals.generator.errors import UserError
@@ -129,7 +130,7 @@ class OpenFile:
         with self._errors():
             self._fragment = self._opened()
             self._schema = self._fragment.physical_schema
-        self.names = frozenset(self._schema.names)
+            self.names = frozenset(self._schema.names)
         self.extent: Extent | None = None
         """The times of its rows, where they are known before any is read."""
         if isinstance(self._fragment, ds.ParquetFileFragment):
@@ -216,7 +217,7 @@ class OpenFile:
             batch_readahead=_READAHEAD,
             cache_metadata=False,
         )
-        yield from scanner.to_batches()
+        yield from map(checked, scanner.to_batches()) if self.format is LogFormat.FEATHER else scanner.to_batches()
 
     def _row_groups(
         self, fragment: ds.ParquetFileFragment, schema: pa.Schema, wanted: list[str], window: Window | None, rows: int
@@ -231,19 +232,29 @@ class OpenFile:
         groups = [group.id for group in selected.row_groups]
         if groups:
             file = pq.ParquetFile(
-                self._handle, metadata=fragment.metadata, buffer_size=_COLUMN_BUFFER, pre_buffer=False
+                self._handle,
+                metadata=fragment.metadata,
+                buffer_size=_COLUMN_BUFFER,
+                pre_buffer=False,
+                page_checksum_verification=True,
             )
             yield from file.iter_batches(rows, row_groups=groups, columns=wanted)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """Turn what Arrow raises for a file into `BrokenFileError`."""
+        """Turn what Arrow raises for a file into `BrokenFileError`, whatever it is: no file takes the others with it."""
         try:
             yield
+        except BrokenFileError:
+            raise
         except InstantError as error:
             raise BrokenFileError(f"time column {self.timestamp!r} {error}") from error
         except (OSError, pa.ArrowException) as error:
             raise BrokenFileError(plain(error)) from error
+        except UnicodeDecodeError as error:
+            raise BrokenFileError("names a column in bytes that are no UTF-8") from error
+        except Exception as error:
+            raise BrokenFileError(f"cannot be read: {type(error).__name__}: {first_line(error)}") from error
 
 
 def is_within(times: Times, window: Window) -> pa.BooleanArray:
