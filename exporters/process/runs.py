@@ -165,6 +165,7 @@ def _start() -> subprocess.Popen[bytes]:
         [sys.executable, "-m", __spec__.name],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         start_new_session=True,  # Ctrl-C reaches a whole session; this process ends its runs itself
     )
@@ -195,12 +196,15 @@ _NOTHING_KNOWN = msgspec.Raw(msgspec.msgpack.encode({}))
 def _finish(process: subprocess.Popen[bytes], task: _Task) -> _Answer:
     with process:
         try:
-            answer, _ = process.communicate(msgspec.msgpack.encode(task))
+            answer, said = process.communicate(msgspec.msgpack.encode(task))
         finally:
             process.kill()
+    remarks = said.decode(errors="replace").strip()
     if process.returncode:
         problem = f"the measuring process ended with code {process.returncode} (-9: killed, out of memory?)"
-        return _Answer(Run(None, problem), task.known)
+        return _Answer(Run(None, f"{problem}: {remarks.splitlines()[-1]}" if remarks else problem), task.known)
+    if remarks:
+        print(remarks, file=sys.stderr)
     return msgspec.msgpack.decode(answer, type=_Answer)
 
 
@@ -213,9 +217,11 @@ def main() -> None:
         return  # who asked was stopped before the question was out
     known = KnownFiles(msgspec.msgpack.decode(task.known, type=dict[str, dict[str, FileFacts]]))
     run = _run(task, known)
-    with suppress(BrokenPipeError):  # who asked was killed meanwhile; the window is kept
+    try:
         output.write(msgspec.msgpack.encode(_Answer(run, msgspec.Raw(msgspec.msgpack.encode(known.asked)))))
         output.flush()
+    except BrokenPipeError:  # who asked was killed meanwhile; the window is kept
+        os._exit(0)  # and at its end the interpreter would try again
 
 
 def _run(task: _Task, known: KnownFiles) -> Run:

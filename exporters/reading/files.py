@@ -55,7 +55,7 @@ class StoredFile:
 
 
 class FileState(NamedTuple):
-    """What distinguishes a file's bytes from those of another moment."""
+    """The facts that distinguish the bytes of a file from those of another moment."""
 
     inode: tuple[int, int] | None
     """Of a local file, that and its device."""
