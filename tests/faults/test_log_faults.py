@@ -1,5 +1,6 @@
 """What a log folder may hold: one file never takes the others, the window or the process with it."""
 
+import gzip
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.feather as pa_feather
 import pyarrow.parquet as pq
 import pytest
-from exporter_samples import HOUR, NOON
+from exporter_samples import HOUR, NOON, write_parquet
 from lab import ROWS, Lab, predictions
 
 from mlvitals.exporters.parts import Window
@@ -227,3 +228,103 @@ def test_parquet_with_checksums(lab: Lab, folder: Path, happens: Happens) -> Non
     assert report.rows == ROWS
     assert [Path(one.path).name for one in report.problems] == ["bad"]
     happens(problems(report)[0])
+
+
+# ---------------------------------------------------------------- files that are not what they ought to be
+
+
+def truncated(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+def too_many_columns(_: bytes) -> bytes:
+    return b"timestamp,age,age,country,score\n2026-03-03T11:00:00Z,1,2,de,0.5\n"
+
+
+def late_list(data: bytes) -> bytes:
+    return data + b'{"timestamp": "2026-03-03T11:00:00Z", "age": [1], "country": {"a": 1}, "score": 1}\n'
+
+
+BAD_FILES = [
+    ("a file without a byte", LogFormat.PARQUET, lambda _: b""),
+    ("half a Parquet file", LogFormat.PARQUET, truncated),
+    ("half a Feather file", LogFormat.FEATHER, truncated),
+    ("half a file that gzip wrote", LogFormat.JSONL, lambda data: truncated(gzip.compress(data))),
+    (
+        "zeros where a disk lost a Parquet file's blocks",
+        LogFormat.PARQUET,
+        lambda data: data[:4] + bytes(len(data) - 4),
+    ),
+    ("a web page in place of a Parquet file", LogFormat.PARQUET, lambda _: b"<html>404 not found</html>"),
+    ("Parquet where Feather is expected", LogFormat.FEATHER, lambda _: b"PAR1" + bytes(100) + b"PAR1"),
+    ("two columns of one name", LogFormat.CSV, too_many_columns),
+    ("lists and objects where there were numbers", LogFormat.JSONL, late_list),
+    ("a line of JSON that ends in the middle", LogFormat.JSONL, lambda data: data[:-30] + b"\n" + data),
+    ("no time column", LogFormat.CSV, lambda _: b"age,country,score\n1,de,0.5\n"),
+    ("times that are none", LogFormat.CSV, lambda _: b"timestamp,age,country,score\nyesterday,1,de,0.5\n"),
+]
+
+
+@pytest.mark.parametrize(
+    ("file_format", "damage"),
+    [
+        pytest.param(*how, id=fault, marks=pytest.mark.fault("log", fault, "the file is named; the rest is measured"))
+        for fault, *how in BAD_FILES
+    ],
+)
+def test_a_file_that_is_not_what_it_ought_to_be(
+    lab: Lab, folder: Path, file_format: LogFormat, damage: Callable[[bytes], bytes], happens: Happens
+) -> None:
+    data = write(predictions(NOON - HOUR), folder / "good", file_format)
+    (folder / "bad").write_bytes(damage(data))
+    report = measured(lab, file_format)
+    assert report.rows == ROWS
+    assert {Path(one.path).name for one in report.problems} == {"bad"}
+    happens(problems(report)[0])
+
+
+@pytest.mark.fault("log", "the folder away for some windows", "the last good page stays; afterwards all is measured")
+def test_a_log_that_is_away(lab: Lab, happens: Happens) -> None:
+    exporter = lab.start()
+    lab.pass_hours(exporter, -1)
+    page = exporter._window_page
+    (lab.folder / "log").rename(lab.folder / "away")
+    for hour in (0, 1):
+        lab.at(hour + 1)
+        exporter.run_due()
+    assert exporter._window_page == page
+    (lab.folder / "away").rename(lab.folder / "log")
+    lab.write(0, 1)
+    lab.pass_hours(exporter, 2)
+    happens(lab.audit(exporter))
+
+
+@pytest.mark.fault("log", "a file that an exporter knows, with other bytes, size and time", "read anew")
+def test_a_known_file_that_was_written_again(lab: Lab, happens: Happens) -> None:
+    exporter = lab.start()
+    lab.pass_hours(exporter, -1)
+    lab.log_file(-1).write_bytes(b"PAR1")
+    lab.pass_hours(exporter, 0, 1)
+    happens(lab.audit(exporter))
+
+
+@pytest.mark.fault("log", "rows of the future among those of the window", "only those of the window are counted")
+def test_rows_of_the_future(lab: Lab, folder: Path, happens: Happens) -> None:
+    rows = pa.concat_tables([predictions(NOON - HOUR), predictions(NOON + 99 * HOUR)])
+    write(rows, folder / "a", LogFormat.PARQUET)
+    report = measured(lab)
+    assert (report.rows, problems(report)) == (ROWS, [])
+    happens("no problem")
+
+
+@pytest.mark.fault("log", "an events log that is away", "named; predictions are measured, clicks are not known")
+def test_an_events_log_that_is_away(lab: Lab, happens: Happens) -> None:
+    exporter = lab.start()
+    lab.pass_hours(exporter, -1)
+    (lab.folder / "events").rename(lab.folder / "away")
+    lab.at(1)
+    write_parquet(predictions(NOON), lab.log_file(0))
+    exporter.run_due()
+    (report,) = [exporter._results.last_report("shop")]
+    assert (report.rows, len(report.events.problems)) == (ROWS, 1)
+    happens("named")
