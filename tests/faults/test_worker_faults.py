@@ -59,7 +59,7 @@ class Application:
 
     def workers(self) -> list[int]:
         """Process ids of the workers."""
-        command = ["ps", "-o", "pid=,args=", "--ppid", str(self.process.pid)]
+        command = ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(self.process.pid)]
         lines = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
         return [int(line.split()[0]) for line in lines if "resource_tracker" not in line]
 
