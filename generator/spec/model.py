@@ -994,6 +994,7 @@ class Links(Part, frozen=True, kw_only=True):
     runbooks: Annotated[HttpUrl, Meta(description="URL of the folder in which the generated runbooks are served.")] = (
         "https://example.com/runbooks"
     )
+    alertmanager: Annotated[HttpUrl, Meta(description="Alertmanager, as people reach it.")] = "http://localhost:9093"
 
 
 class Annotations(Part, frozen=True, kw_only=True):

@@ -185,7 +185,7 @@ def test_the_exporter_and_the_runbook_ask_the_same_question(
     store: ResultsStore, database: Database, streamrec: Spec
 ) -> None:
     store.save(report(system="streamrec"))
-    page = runbook_pages(streamrec, signals(streamrec), "")["feature-drift.md"]
+    page = runbook_pages(streamrec, signals(streamrec), "")["feature-drift/MLFeatureDrift.md"]
     top_bins, history = re.findall(r"```sql\n(.*?);\n```", page, re.DOTALL)
     found = [(name, bool(score), *rest) for name, score, *rest, _, _ in database.rows(top_bins)]
     assert found == [row[:6] for row in store.top_bins("streamrec")]
