@@ -137,6 +137,9 @@ FIRST: Mapping[str, First] = {
         "Revert the change of the source; serve the feature's default until it has run.",
         *_DRIFT_ANSWERS,
     ),
+    "MLFeatureDistance": _first(
+        "List the features whose distance is beyond the threshold.", "Treat it as feature drift.", *_DRIFT_ANSWERS
+    ),
     "MLManyFeaturesDrifting": _first(
         "Read which source the drifting features share.",
         "Revert the change of that source, or serve its last good output.",
@@ -337,6 +340,12 @@ FIRST: Mapping[str, First] = {
         "Restore or rewrite the files that `mlvitals drift` names.",
         ("Outcome files", "The delivery job was interrupted: run it again."),
         ("Prediction files", "See MLLogFilesUnreadable."),
+    ),
+    "MLEventsLogUnreadable": _first(
+        "Count the unreadable files of the events log.",
+        "Rewrite or remove the files that the exporter's log names; KPIs miss their events until then.",
+        ("1 or 2", "A writer was killed while writing: let it write to a temporary name and rename."),
+        ("All", "The format, the path or a permission changed."),
     ),
     "MLExporterDown": _first(
         "Check if Prometheus reaches the exporter.",
