@@ -6,6 +6,7 @@ from urllib.parse import quote
 from mlvitals.generator.boards import Board, board_uid
 from mlvitals.generator.contract import TOP_BINS_SQL
 from mlvitals.generator.prometheus import exporter_addresses
+from mlvitals.generator.routing.silences import silence_commands
 from mlvitals.generator.runbooks.escalation import NAME as ESCALATION
 from mlvitals.generator.runbooks.escalation import levels_table
 from mlvitals.generator.runbooks.guides import GUIDES, ROOT_CAUSES, Guide
@@ -14,7 +15,7 @@ from mlvitals.generator.signals.building import FEATURE
 from mlvitals.generator.signals.signal import Alert, Incident, Query, Signal
 from mlvitals.generator.signals.text import threshold
 from mlvitals.generator.spec.durations import duration, seconds
-from mlvitals.generator.spec.model import Spec
+from mlvitals.generator.spec.model import Severity, Spec
 
 _LOOK_BACK = "6h"
 _RESOLUTION = "1m"
@@ -60,7 +61,7 @@ def page(spec: Spec, incident: Incident, signals: Sequence[Signal], marker: str)
         "## Communication",
         block(_message(spec, guide), "text"),
         "## Alerts",
-        *_alerts(watched),
+        *_alerts(spec, watched),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -129,7 +130,10 @@ def _dashboard(spec: Spec, start: str, feature: str | None = None) -> str:
 
 def _commands(spec: Spec, guide: Guide, signals: Sequence[Signal]) -> Iterator[str]:
     yield "### Commands"
-    yield "`SPEC` is the spec file named in the first line of this page; `ALERTMANAGER` is Alertmanager's address."
+    yield (
+        "`SPEC` is the spec file named in the first line of this page; `ALERTMANAGER` is Alertmanager's address. How to "
+        "silence one alert and nothing else stands with the alert, below."
+    )
     lines = [("mlvitals drift SPEC", "measure the last window now, without the exporter")]
     if guide.in_windows:
         lines += [
@@ -139,15 +143,10 @@ def _commands(spec: Spec, guide: Guide, signals: Sequence[Signal]) -> Iterator[s
             ),
             ("mlvitals reference list SPEC", "list the references and the active one"),
         ]
-    names = "|".join(dict.fromkeys(alert.name for signal in signals for alert in signal.alerts))
-    chosen = f"system={spec.system.name} 'alertname=~{names}'"
+    chosen = f"system={spec.system.name} incident={signals[0].incident}"
     lines += [
         (f"curl http://{exporter_addresses(spec)[0]}/healthz", "check that the exporter is measuring"),
         (f"amtool alert query --alertmanager.url=ALERTMANAGER {chosen}", "list the firing alerts"),
-        (
-            f"amtool silence add --alertmanager.url=ALERTMANAGER --duration=2h --comment=REASON {chosen}",
-            "silence the alert during the repair",
-        ),
     ]
     yield block("\n".join(f"# {purpose}\n{command}" for command, purpose in lines), "sh")
 
@@ -199,7 +198,7 @@ def _message(spec: Spec, guide: Guide) -> str:
 # ---------------------------------------------------------------- alerts
 
 
-def _alerts(signals: Sequence[Signal]) -> Iterator[str]:
+def _alerts(spec: Spec, signals: Sequence[Signal]) -> Iterator[str]:
     """Yield one section per alert name, which is its anchor: all severities, thresholds and metrics of the alert share it."""
     for name in dict.fromkeys(alert.name for signal in signals for alert in signal.alerts):
         watching = [signal for signal in signals if any(alert.name == name for alert in signal.alerts)]
@@ -209,6 +208,15 @@ def _alerts(signals: Sequence[Signal]) -> Iterator[str]:
         yield table(("Severity", "Of", "Fires when the value is", "For", "Quiet after notifying"), map(_row, alerts))
         yield f"What to do: {_advice(watching)}"
         yield block("\n\n".join(alert.rule for alert in alerts), "promql")
+        yield from _silence(spec, alerts)
+
+
+def _silence(spec: Spec, alerts: Sequence[Alert]) -> Iterator[str]:
+    if alerts[0].severity is Severity.NONE:
+        yield "Never silence it: its silence is the alarm."
+        return
+    yield "To silence exactly this during the repair; words in capitals are labels of the alert that fires:"
+    yield block("\n".join(silence_commands(spec, alerts)), "sh")
 
 
 def _advice(signals: Sequence[Signal]) -> str:
