@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from shlex import quote as shell
 from urllib.parse import quote
 
 from mlvitals.generator.boards import Board, board_uid
 from mlvitals.generator.prometheus import exporter_addresses
+from mlvitals.generator.routing.silences import silence_commands
 from mlvitals.generator.runbooks import reference
 from mlvitals.generator.runbooks.checks import FIRST, Answer, Language
 from mlvitals.generator.runbooks.escalation import NAME as ESCALATION
@@ -20,7 +20,6 @@ from mlvitals.generator.spec.model import Severity, Spec
 
 _CHECKS = 3
 _IMPACTS = 2
-_KNOWN = {"system", "incident", "alertname", "severity"}
 _BOARDS = {Place.MAIN: Board.MAIN, Place.DETAIL: Board.DETAILS, Place.BUDGET: Board.SLO}
 
 
@@ -60,7 +59,7 @@ def _page(
             ((option.action, option.when, option.takes, option.risk) for option in guide.mitigations),
         ),
         f"## Escalation\n\n{bullets(_escalation(spec, guide))}",
-        f"## Silence exactly this\n{_silence(spec, signal, alerts)}",
+        f"## Silence exactly this\n{_silence(spec, alerts)}",
         f"More: [{guide.title.lower()}](../{signal.incident}.md) (causes, communication), "
         f"[definition and queries](../{reference.place(signal.incident)}#{name.lower()}).",
     ]
@@ -128,29 +127,7 @@ def _escalation(spec: Spec, guide: Guide) -> Iterator[str]:
     yield f"If it still fires {wait} after the mitigation. To: {who}."
 
 
-def _silence(spec: Spec, signal: Signal, alerts: Sequence[Alert]) -> str:
+def _silence(spec: Spec, alerts: Sequence[Alert]) -> str:
     if alerts[0].severity is Severity.NONE:
         return "Never: while it is silenced, nobody notices that alerting is broken."
-    return block(silence(spec, signal, alerts), "sh")
-
-
-def silence(spec: Spec, signal: Signal, alerts: Sequence[Alert]) -> str:
-    """Return the command that silences what an alert is about, and nothing else; capitals are to be filled in."""
-    about = {name for alert in alerts for name in (*alert.scenario(alert.threshold).labels, *dict(alert.labels))}
-    asked = sorted(name for name in about if name not in _KNOWN and not name.startswith("sloth_"))
-    matchers = {
-        "system": spec.system.name,
-        "incident": signal.incident.value,
-        "alertname": alerts[0].name,
-        "severity": "SEVERITY",
-        **{name: name.upper() for name in asked},
-    }
-    chosen = " ".join(shell(f"{name}={_quoted(value)}") for name, value in matchers.items())
-    command = f"amtool silence add --alertmanager.url={shell(spec.links.alertmanager)} --duration=2h --comment=REASON"
-    return f"{command} \\\n  {chosen}"
-
-
-def _quoted(value: str) -> str:
-    """Return a matcher's value in Alertmanager's quotes."""
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
+    return block("\n".join(silence_commands(spec, alerts)), "sh")

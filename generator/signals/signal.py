@@ -149,6 +149,8 @@ class Alert:
     """Labels that the dashboard link passes on as variables."""
     labels: tuple[tuple[str, str], ...] = ()
     """Fixed labels beyond those that every alert carries."""
+    policy: str = ""
+    """The key below `alerts` in the spec whose timing it follows; filled in where the timing is that policy's own."""
     fires_without_data: bool = False
     """True if the alert is about absence: without any series it fires, with the labels of its scenario."""
     alternatives: tuple["Alert", ...] = ()

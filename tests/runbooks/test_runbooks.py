@@ -90,14 +90,12 @@ def test_the_usual_fix_and_the_first_check_are_imperatives(name):
     assert {FIRST[name].fix.split()[0], FIRST[name].action.split()[0]} <= imperatives
 
 
-def test_a_silence_matches_the_system_the_incident_the_severity_and_what_the_alert_is_about(pages):
-    text = pages["feature-drift/MLFeatureDrift.md"]
-    for matcher in ('system="streamrec"', 'incident="feature-drift"', 'alertname="MLFeatureDrift"',
-                    'severity="SEVERITY"', 'feature_name="FEATURE_NAME"'):  # fmt: skip
-        assert f"'{matcher}'" in text
+def test_a_silence_matches_the_system_the_severity_and_what_the_alert_is_about(pages):
+    matchers = "system=streamrec alertname=MLFeatureDrift severity=SEVERITY feature_name=FEATURE_NAME"
+    assert matchers in pages["feature-drift/MLFeatureDrift.md"]
 
 
-def test_nobody_is_told_how_to_silence_the_watchdog(pages):
+def test_no_page_shows_how_to_silence_the_watchdog(pages):
     assert "amtool" not in pages["monitoring/MLWatchdog.md"]
 
 
