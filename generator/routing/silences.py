@@ -12,7 +12,7 @@ _TOOL = "sloth_"
 
 
 def identifying_labels(alert: Alert) -> tuple[str, ...]:
-    """Return the labels that tell one subject of an alert from another: its feature, source, objective, KPI."""
+    """Return the labels by which the subjects of an alert differ: feature, source, objective, KPI."""
     labels = {*alert.scenario(alert.threshold).labels, *dict(alert.labels)}
     # A feature's source follows from the feature, and not every feature has one.
     follows = {SOURCE} if FEATURE in labels else set()

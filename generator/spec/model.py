@@ -691,7 +691,7 @@ class Cooldown(Part, frozen=True, kw_only=True):
 
 
 class Persistence(Part, frozen=True, kw_only=True):
-    """How long a condition must hold before it alerts, and how long it must be gone before the alert resolves."""
+    """The time for which a condition must hold before it alerts, and be gone before the alert resolves."""
 
     enabled: bool = True
     for_: Annotated[Duration, Meta(description="How long the condition must hold.")] = msgspec.field(
