@@ -20,6 +20,18 @@ from mlvitals.generator.errors import UserError
 from mlvitals.generator.spec.model import Condition, FeatureType, OutcomeKind
 
 
+class ErrorBlocks(msgspec.Struct, frozen=True, kw_only=True):
+    """Prediction minus outcome over equal intervals of the training data, oldest first: how much windows vary."""
+
+    seconds: float
+    """Length of an interval."""
+    counts: tuple[int, ...]
+    """Rows with a prediction and an outcome. Intervals with few of them are left out."""
+    means: tuple[float, ...]
+    errors: tuple[float, ...]
+    """Standard error of each mean; by groups where rows depend by groups."""
+
+
 class OutcomeReference(msgspec.Struct, frozen=True, kw_only=True):
     """The outcomes of the training data, and what the model's own predictions of them are worth.
 
@@ -41,6 +53,10 @@ class OutcomeReference(msgspec.Struct, frozen=True, kw_only=True):
     quality_error: float | None = None
     quality_parts: Moments = NO_MOMENTS
     """Of what the quality is the mean of, see `Performance.parts`; references built before it have none."""
+    blocks: ErrorBlocks | None = None
+    """None where the training data have no time, cover too little of it, or the reference was built before it."""
+    group_effect: float = 1.0
+    """The factor on the variance of the mean error because rows of a group depend on each other."""
 
     @property
     def feedback_rate(self) -> float | None:
