@@ -399,10 +399,10 @@ class Concept(Part, frozen=True, kw_only=True):
     false_warning_every: Annotated[
         Duration,
         Meta(
-            description="Average time without change between false alarms of the EWMA; at least 12 windows, however long "
+            description="Average time without change between false alarms of the EWMA; at least 10 windows, however long "
             "these are."
         ),
-    ] = "12w"
+    ] = "10w"
     false_page_every: Annotated[
         Duration,
         Meta(

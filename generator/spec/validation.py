@@ -200,7 +200,7 @@ def _violations(error: ValidationError) -> Iterator[_Violation]:
 
 
 _REPLACED: dict[KeyPath, str] = {
-    ("concept", "warning_run_length"): "false alarms are promised in time now: write false_warning_every: 12w",
+    ("concept", "warning_run_length"): "false alarms are promised in time now: write false_warning_every: 10w",
     ("concept", "critical_run_length"): "false alarms are promised in time now: write false_page_every: 260w",
 }
 """Keys of earlier versions, and what to write instead."""

@@ -49,8 +49,8 @@ class Plan(NamedTuple):
     """Windows in a row that teach nothing, until learning is said to stand still."""
 
 
-SHORTEST_RUNS = 12, 50
-"""Windows between false warnings, and false pages, that charts can promise: a month's windows warn once a year."""
+SHORTEST_RUNS = 10, 50
+"""Windows between false warnings, and false pages, that charts promise at least, however long windows are."""
 
 
 def plan_of(spec: Spec) -> Plan:
