@@ -121,6 +121,21 @@ class FeatureReference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """Return counts over all rows."""
         return sum(self._by_key.values(), start=np.zeros(self.cells.size, np.int64))
 
+    @property
+    def missing(self) -> int:
+        """Return how many rows are null or NaN."""
+        return self.nulls + self.nans
+
+    @cached_property
+    def rows(self) -> int:
+        """Return how many rows there are, with and without a value."""
+        return int(self.total.sum()) + self.missing
+
+    @property
+    def null_rate(self) -> float | None:
+        """Return the share of rows that are null or NaN; None without rows."""
+        return self.missing / self.rows if self.rows else None
+
     def weighted(self, weights: Mapping[str, float]) -> Counts:
         """Return counts over the rows of some condition keys, weighted by key; keys without rows add nothing.
 
