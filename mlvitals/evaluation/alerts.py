@@ -1,6 +1,6 @@
 """The alerts that the generated rules would have fired over an interval."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from math import ceil
@@ -70,8 +70,20 @@ def names_read(groups: Iterable[Mapping[str, Any]]) -> frozenset[str]:
     return frozenset(name for group in groups for rule in group["rules"] for name in metric_names(rule["expr"]))
 
 
-def fired(
+def store_of(
     groups: Iterable[Mapping[str, Any]], times: Floats, step: timedelta, measured: Mapping[str, Vector]
+) -> Recorded:
+    """Return the measured series, together with those that rule groups record."""
+    records: dict[str, list[Mapping[str, Any]]] = {}
+    for group in groups:
+        for rule in group["rules"]:
+            if "record" in rule:
+                records.setdefault(rule["record"], []).append(rule)
+    return Recorded(times, step, measured, records)
+
+
+def fired(
+    groups: Sequence[Mapping[str, Any]], times: Floats, step: timedelta, measured: Mapping[str, Vector]
 ) -> Outcome:
     """Evaluate rule groups, as the rules file holds them, on series over time.
 
@@ -79,11 +91,7 @@ def fired(
     reported up to one step later than by Prometheus.
     """
     rules = [rule for group in groups for rule in group["rules"]]
-    records: dict[str, list[Mapping[str, Any]]] = {}
-    for rule in rules:
-        if "record" in rule:
-            records.setdefault(rule["record"], []).append(rule)
-    store = Recorded(times, step, measured, records)
+    store = store_of(groups, times, step, measured)
     firings: list[Firing] = []
     problems: dict[str, str] = {}
     without: list[str] = []
