@@ -85,13 +85,17 @@ def store_of(
 def fired(
     groups: Sequence[Mapping[str, Any]], times: Floats, step: timedelta, measured: Mapping[str, Vector]
 ) -> Outcome:
-    """Evaluate rule groups, as the rules file holds them, on series over time.
+    """Evaluate rule groups, as the rules file holds them, on series over time."""
+    return fired_in(store_of(groups, times, step, measured), groups)
+
+
+def fired_in(store: Recorded, groups: Iterable[Mapping[str, Any]]) -> Outcome:
+    """Evaluate the alerts of rule groups on series that hold what they record.
 
     A condition counts from the first step at which it holds, and `for` is rounded up to full steps: an alert may be
     reported up to one step later than by Prometheus.
     """
     rules = [rule for group in groups for rule in group["rules"]]
-    store = store_of(groups, times, step, measured)
     firings: list[Firing] = []
     problems: dict[str, str] = {}
     without: list[str] = []
@@ -106,7 +110,7 @@ def fired(
         if not vector and not all(store.series(name) for name in metric_names(rule["expr"])):
             without.append(rule["alert"])
         for labels, values in vector.items():
-            firings += _of_series(rule, labels, ~np.isnan(values), step)
+            firings += _of_series(rule, labels, ~np.isnan(values), store.step)
     firings.sort(key=lambda firing: (firing.start, firing.alert, firing.severity))
     known = {firing.alert for firing in firings}
     return Outcome(tuple(firings), problems, tuple(sorted(set(without) - known)))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from mlvitals.evaluation.alerts import Outcome, Recorded, fired, names_read, store_of
+from mlvitals.evaluation.alerts import Outcome, Recorded, fired_in, names_read, store_of
 from mlvitals.evaluation.history import History, Steps
 from mlvitals.exporters.parts import Window
 from mlvitals.exporters.process.backfill import backfill
@@ -79,12 +79,11 @@ class Replay:
             self.history.finish(windows[-1].end + span(self._spec.step))
         return found
 
-    def outcome(self) -> Outcome:
-        """Return what the rules make of the series so far."""
-        steps = self.history.steps
-        return fired(self.groups, steps.times, steps.step, self.history.series)
-
     def store(self) -> Recorded:
         """Return the series so far with those that rules record."""
         steps = self.history.steps
         return store_of(self.groups, steps.times, steps.step, self.history.series)
+
+    def outcome(self, store: Recorded | None = None) -> Outcome:
+        """Return what the rules make of the series so far, or of those in a store."""
+        return fired_in(store or self.store(), self.groups)

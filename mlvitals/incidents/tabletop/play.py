@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mlvitals.evaluation.alerts import Firing, Outcome
+from mlvitals.evaluation.alerts import Firing, Outcome, Recorded
 from mlvitals.evaluation.expressions import Evaluator, Floats, Vector
 from mlvitals.evaluation.faults.catalogue import Fault, Subject
 from mlvitals.evaluation.faults.excerpt import Excerpt
@@ -108,7 +108,7 @@ class Play:
         self._serving = _serving_series(played, folder, excerpt, self.steps)
         self._updates = _updates(spec, folder, times)
         self._alerts = tuple(alert_rules(spec, signals(spec)))
-        self._outcome: Outcome | None = None
+        self._known: tuple[Recorded, Outcome] | None = None
         excerpt.play(fault)
         self._set_fault()
 
@@ -139,7 +139,7 @@ class Play:
 
     def _measure(self, windows: Sequence[Window]) -> None:
         self.reports += self._replay.measure(windows, windows[-1].end + self._grace)
-        self._outcome = None
+        self._known = None
 
     def end_fault(self, moment: datetime) -> None:
         """Let the fault be over from a moment on, which may not lie in what was measured already."""
@@ -157,16 +157,21 @@ class Play:
             history.add_sources(strike_sources(self.fault, self._updates))
         jobs = [self.spec.exporter_job, *([self.spec.serving_job] if self._serving else [])]
         history.add_targets(jobs)
-        self._outcome = None
+        self._known = None
 
     # ---------------------------------------------------------------- what the rules say
 
     @property
     def outcome(self) -> Outcome:
         """What the rules make of everything so far."""
-        if self._outcome is None:
-            self._outcome = self._replay.outcome()
-        return self._outcome
+        return self._judged[1]
+
+    @property
+    def _judged(self) -> tuple[Recorded, Outcome]:
+        if self._known is None:
+            store = self._replay.store()
+            self._known = store, self._replay.outcome(store)
+        return self._known
 
     @property
     def series(self) -> Mapping[str, Vector]:
@@ -183,7 +188,7 @@ class Play:
         rule = self.rule_of(firing)
         if rule is None:
             return {}
-        store = self._replay.store()
+        store = self._judged[0]
         samples = tuple(
             Sample(name, dict(labels), float(values[firing.start]))
             for name in sorted(_metrics_read(rule))
@@ -203,7 +208,7 @@ class Play:
             rule for rule in self._alerts if (rule.alert.name, rule.alert.severity) == (firing.alert, firing.severity)
         ]
         for rule in alike:
-            values = Evaluator(self._replay.store()).vector(rule.alert.rule).get(_labels(firing))
+            values = Evaluator(self._judged[0]).vector(rule.alert.rule).get(_labels(firing))
             if values is not None and not np.isnan(values[firing.start]):
                 return rule
         return alike[0] if alike else None

@@ -9,6 +9,7 @@ from mlvitals.evaluation.alerts import Firing
 from mlvitals.evaluation.faults.catalogue import Fault, Subject
 from mlvitals.generator.spec.durations import span
 from mlvitals.generator.spec.model import Severity, Spec
+from mlvitals.incidents.analysis.triage import criteria_of
 from mlvitals.incidents.analysis.whole import Analysis, analyse
 from mlvitals.incidents.evidence import Asked as Query
 from mlvitals.incidents.evidence import IncidentEvidence, write_evidence
@@ -228,9 +229,12 @@ class _Session:
             self._incidents.change(self._name, adding(entry))
 
     def _see_it_end(self) -> None:
-        """Let the rest of the history pass, until the incident is resolved."""
+        """Let time pass until the incident is resolved; a fault that nobody ended goes on, and is played no further."""
         if self.done.first(Take) is None:
             self._escalate(None)
+        if self.done.helped_at is None:
+            self._say(self.now, "The exercise ends here: the fault goes on.")
+            return
         while not self._play.is_over and self._incidents.get(self._name).state is not State.RESOLVED:
             self._play.advance()
             self._go_to(self._play.horizon)
@@ -270,7 +274,13 @@ class _Session:
             ),
         )
         found = IncidentEvidence(
-            incident=incident.id, since=since, until=until, asked=asked, events=tuple(events), windows=windows
+            incident=incident.id,
+            since=since,
+            until=until,
+            asked=asked,
+            events=tuple(events),
+            windows=windows,
+            criteria=criteria_of(play.spec.incidents),
         )
         return found.with_more(found)  # in order, and everything once
 
