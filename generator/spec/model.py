@@ -624,6 +624,11 @@ class BurnTier(StrEnum):
     TICKET_SLOW = "ticket_slow"
 
 
+TICKETS = (BurnTier.TICKET_QUICK, BurnTier.TICKET_SLOW)
+STATES = frozenset({SloKind.FRESHNESS, SloKind.MODEL_STALENESS, SloKind.DRIFT})
+"""The kinds of objectives that sample a state: their alerts on the state itself have the severities of the spec."""
+
+
 class Slo(Part, frozen=True, kw_only=True):
     """A service level objective and its period."""
 
@@ -648,9 +653,16 @@ class Slo(Part, frozen=True, kw_only=True):
             "is the lowest."
         ),
     ] = Direction.AT_MOST
-    burn_alerts: Annotated[
-        tuple[BurnTier, ...], Meta(description="The tiers of alerts.burn_rate that watch this budget.")
-    ] = tuple(BurnTier)
+    burn_alerts: (
+        Annotated[
+            tuple[BurnTier, ...],
+            Meta(
+                description="The tiers of alerts.burn_rate that watch this budget. Default: all if requests are counted; "
+                "the two tickets if a state is sampled (freshness, model_staleness, drift)."
+            ),
+        ]
+        | None
+    ) = None
     deploy_above: (
         Annotated[
             Ratio,
@@ -658,6 +670,13 @@ class Slo(Part, frozen=True, kw_only=True):
         ]
         | None
     ) = 0.0
+
+    @property
+    def tiers(self) -> tuple[BurnTier, ...]:
+        """The tiers that watch the budget: a state that lasts for days is a ticket, whatever it spends."""
+        if self.burn_alerts is not None:
+            return self.burn_alerts
+        return TICKETS if self.kind in STATES else tuple(BurnTier)
 
 
 # ---------------------------------------------------------------- alerts
@@ -671,16 +690,28 @@ class Cooldown(Part, frozen=True, kw_only=True):
     critical: Duration = "4h"
 
 
-class Timing(Part, frozen=True, kw_only=True):
-    """The time until a condition alerts, and until it notifies again."""
+class Persistence(Part, frozen=True, kw_only=True):
+    """The time for which a condition must hold before it alerts, and be gone before the alert resolves."""
 
     enabled: bool = True
     for_: Annotated[Duration, Meta(description="How long the condition must hold.")] = msgspec.field(
         default="1m", name="for"
     )
-    keep_firing_for: Annotated[Duration, Meta(description="How long it must be gone before the alert resolves.")] = (
-        "15m"
-    )
+    keep_firing_for: (
+        Annotated[
+            Duration,
+            Meta(
+                description="How long it must be gone before the alert resolves. Default: 15m; of what is measured once per "
+                "window, the step plus the grace plus the rate window, so that one better window resolves nothing."
+            ),
+        ]
+        | None
+    ) = None
+
+
+class Timing(Persistence, frozen=True, kw_only=True):
+    """The time until a condition alerts, and until it notifies again."""
+
     cooldown: Cooldown = Cooldown()
 
 
@@ -700,9 +731,19 @@ class BurnRate(Part, frozen=True, kw_only=True):
     long: Duration = "1h"
 
 
-class BurnRates(Timing, frozen=True, kw_only=True):
+class BurnRates(Persistence, frozen=True, kw_only=True):
     """Multi-window burn-rate alerts; the defaults are those of the SRE workbook's chapter on alerting on SLOs."""
 
+    cooldown: (
+        Annotated[
+            Cooldown,
+            Meta(
+                description="Default: that of the alert on what spends the budget (error_rate, latency_p99, freshness, "
+                "feature_psi), with which it is one incident."
+            ),
+        ]
+        | None
+    ) = None
     page_quick: BurnRate = BurnRate()
     page_slow: BurnRate = BurnRate(budget=0.05, short="30m", long="6h")
     ticket_quick: BurnRate = BurnRate(budget=0.10, short="2h", long="1d")
@@ -862,9 +903,7 @@ class Alerts(Part, frozen=True, kw_only=True):
     feature_status: Annotated[Timing, Meta(description="A feature that is missing, of another type or all null.")] = (
         Timing()
     )
-    monitoring: Annotated[Timing, Meta(description="Health of the monitoring itself.")] = Timing(
-        for_="5m", keep_firing_for="5m"
-    )
+    monitoring: Annotated[Timing, Meta(description="Health of the monitoring itself.")] = Timing(for_="5m")
     many_features: Annotated[
         int, Meta(ge=2, description="Features of one source that drift together are one incident.")
     ] = 5
@@ -1044,6 +1083,7 @@ class Links(Part, frozen=True, kw_only=True):
     runbooks: Annotated[HttpUrl, Meta(description="URL of the folder in which the generated runbooks are served.")] = (
         "https://example.com/runbooks"
     )
+    alertmanager: Annotated[HttpUrl, Meta(description="Alertmanager, as people reach it.")] = "http://localhost:9093"
 
 
 class Annotations(Part, frozen=True, kw_only=True):
