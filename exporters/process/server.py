@@ -9,7 +9,7 @@ from mlvitals.exporters.listener import Limits, Listener, Page, Report, Request
 Pages = Mapping[str, Callable[[], Page]]
 """The pages by path. A page is made for every request, in a thread of the server."""
 Folders = Mapping[str, Callable[[str], Page]]
-"""Pages by the folder that their path begins with, which ends with a slash; what follows it says which page."""
+"""Pages by the folder at the start of their path, up to its last slash; what follows names the page."""
 
 
 class PageServer(Listener):

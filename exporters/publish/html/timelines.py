@@ -20,6 +20,8 @@ _ROW = 10
 _HEIGHT = 100.0
 _MARGIN = 8.0
 _MOST_TICKS = 8
+_LAST_TICK = 94
+"""Per cent of the width: further to the right there is no room for text."""
 _STEPS = tuple(
     timedelta(hours=hours) for hours in (1, 2, 3, 6, 12, 24, 48, 96, 168, 336, 720, 1440, 2880, 8760, 17520, 87600)
 )
@@ -161,9 +163,15 @@ def _ticks(axis: Axis) -> str:
     moment = epoch + step * -(-(axis.start - epoch) // step)
     marks: list[str] = []
     while moment <= axis.end and len(marks) <= _MOST_TICKS:
-        written = f"{moment:%H:%M}" if moment.time() != datetime.min.time() else f"{moment:%Y-%m-%d}"
         place = 100 * axis.x(moment) / WIDTH
-        if place <= 96:
-            marks.append(f'<span style="left:{place:.2f}%" title="{minute(moment)} UTC">{written}</span>')
+        if place <= _LAST_TICK:
+            marks.append(f'<span style="left:{place:.2f}%" title="{minute(moment)} UTC">{_tick(moment, step)}</span>')
         moment += step
     return f'<div class="ticks">{"".join(marks)}</div>'
+
+
+def _tick(moment: datetime, step: timedelta) -> str:
+    """Return a moment in as few characters as tell it from its neighbours; the whole of it is a title."""
+    if step < timedelta(days=1) and (moment.hour or moment.minute):
+        return f"{moment:%H:%M}"
+    return f"{moment:%b %Y}" if step > timedelta(days=28) else f"{moment:%b} {moment.day}"
