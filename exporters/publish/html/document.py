@@ -1,4 +1,4 @@
-"""What all pages share: the document around them, and text made safe. No script, no request to anywhere."""
+"""The frame of every page: the document around its parts, and text made safe. No script, no request to anywhere."""
 
 from datetime import datetime
 from functools import cache

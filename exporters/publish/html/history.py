@@ -33,7 +33,7 @@ class Links:
     """Where the page leads. Addresses are plain text."""
 
     report: Callable[[Window], str] = lambda _: ""
-    """The report of a window; empty where there is none."""
+    """The report of a window; empty where it has no page."""
     others: tuple[tuple[str, str], ...] = ()
     """Names and addresses of other pages."""
 

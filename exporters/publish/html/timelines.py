@@ -171,7 +171,7 @@ def _ticks(axis: Axis) -> str:
 
 
 def _tick(moment: datetime, step: timedelta) -> str:
-    """Return a moment in as few characters as tell it from its neighbours; the whole of it is a title."""
+    """Return a moment, short; the whole of it is the title."""
     if step < timedelta(days=1) and (moment.hour or moment.minute):
         return f"{moment:%H:%M}"
     return f"{moment:%b %Y}" if step > timedelta(days=28) else f"{moment:%b} {moment.day}"
