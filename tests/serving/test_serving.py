@@ -383,7 +383,7 @@ FORKED_WHILE_COUNTING = """
 import os, sys, threading
 sys.path.insert(0, "tests/samples")
 from pathlib import Path
-from exporter_samples import SPEC
+from serving_samples import SPEC
 from mlvitals.exporters.serving.labels import ANNOUNCED, UNNAMED
 from mlvitals.exporters.serving.telemetry import PredictionTelemetry
 telemetry = PredictionTelemetry(SPEC, workers=Path(sys.argv[1]) if len(sys.argv) > 1 else None)
