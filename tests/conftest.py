@@ -4,8 +4,9 @@ import gc
 import importlib.util
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NoReturn
 from uuid import uuid4
 
@@ -35,6 +36,14 @@ SERVERS_SCRIPT = REPOSITORY / "scripts" / "servers.sh"
 @pytest.fixture(scope="session")
 def streamrec() -> Spec:
     return load_spec(REPOSITORY / "specs" / "streamrec.yaml")
+
+
+@pytest.fixture(scope="session")
+def streamrec_files(streamrec: Spec) -> Mapping[str, str]:
+    """The files that StreamRec's spec gives: relative path to text."""
+    from mlvitals.generator.compiler import compile_spec
+
+    return MappingProxyType(compile_spec(streamrec, "streamrec.yaml"))
 
 
 @pytest.fixture(scope="session")

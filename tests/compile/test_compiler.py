@@ -52,6 +52,7 @@ def test_ten_lines_describe_a_small_system(small: Path):
     }
 
 
+@pytest.mark.slow
 def test_the_same_spec_gives_the_same_bytes_in_another_process_with_another_hash_seed(streamrec: Spec):
     script = (
         "import hashlib, pathlib, sys; from mlvitals import compile_spec, load_spec;"

@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 import pytest
-import yaml
+from promtool_slices import read
 
 from mlvitals.generator import rules
 from mlvitals.generator.rules.groups import rule_groups
@@ -46,9 +46,9 @@ def an_alert(**changes) -> Alert:
     return replace(alert, **changes)
 
 
-def test_the_marker_is_a_comment_on_the_first_line(streamrec):
-    watched = signals(streamrec)
-    files = (rules.rules_file(streamrec, watched, "Marker."), *rules.test_files(streamrec, watched, "Marker.").values())
+def test_the_marker_is_a_comment_on_the_first_line(tiny_spec):
+    watched = signals(tiny_spec)
+    files = (rules.rules_file(tiny_spec, watched, "Marker."), *rules.test_files(tiny_spec, watched, "Marker.").values())
     assert {content.splitlines()[0] for content in files} == {"# Marker."}
 
 
@@ -145,9 +145,9 @@ def test_a_lower_limit_is_tested_below_it():
     assert beyond(an_alert(comparison="<")) < 0.5
 
 
-def test_alerts_that_look_back_for_hours_or_days_have_a_file_of_their_own(streamrec):
-    files = rules.test_files(streamrec, signals(streamrec), "m")
-    intervals = {name: yaml.safe_load(content)["evaluation_interval"] for name, content in files.items()}
+def test_alerts_that_look_back_for_hours_or_days_have_a_file_of_their_own(streamrec, generate):
+    _, files = generate(streamrec)
+    intervals = {path.name: read(path)["evaluation_interval"] for path in files}
     assert intervals == {
         "streamrec.test.yml": "1m",
         "streamrec.hours.test.yml": "5m",

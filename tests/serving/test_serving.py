@@ -400,6 +400,7 @@ os._exit(0)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_workers", [False, True])
 def test_a_fork_while_another_thread_counts_leaves_a_child_that_can_count(with_workers: bool, tmp_path: Path) -> None:
     command = [sys.executable, "-c", FORKED_WHILE_COUNTING, *([str(tmp_path)] if with_workers else [])]

@@ -139,11 +139,13 @@ NOT_OF_ONE_WINDOW = {
 }
 
 
-def is_of_one_window(alert: Alert, records: Mapping[str, list[Any]]) -> bool:
+def is_of_one_window(alert: Alert, expressions: Mapping[str, list[str]]) -> bool:
     """Of alerts with several rules, some look back: on feedback and business figures."""
-    expressions = {name: [rule["expr"] for rule in rules] for name, rules in records.items()}
-    looks_back = longest_range(alert.expression, expressions) > 0 or "offset" in alert.expression
-    return alert.name in FINDING_OF and not looks_back
+    return (
+        alert.name in FINDING_OF
+        and "offset" not in alert.expression
+        and longest_range(alert.expression, expressions) <= 0
+    )
 
 
 # ---------------------------------------------------------------- what is drawn
@@ -405,9 +407,10 @@ def alerted(spec: Spec, report: WindowReport) -> Found:
     page = page_of(families_of_window(Contract(spec), report))
     measured = {name: {key: np.array([value]) for key, value in found.items()} for name, found in page.items()}
     evaluator = Evaluator(Recorded(np.zeros(1), HOUR, measured, records))
+    expressions = {name: [rule["expr"] for rule in rules] for name, rules in records.items()}
     found: Found = {}
     for rule in alert_rules(spec, watched):
-        if not is_of_one_window(rule.alert, records):
+        if not is_of_one_window(rule.alert, expressions):
             continue
         kind, subject = FINDING_OF[rule.alert.name]
         for labels in evaluator.vector(rule.alert.rule):
