@@ -14,7 +14,6 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import chdtri, ndtr, ndtri
 
 Values: TypeAlias = float | NDArray[np.float64]
@@ -127,6 +126,8 @@ def ewma_limit(run_length: float, weight: float, error: Error = EXACT) -> float:
 
 
 def _limit(mean_run_length: Callable[[float], float], wanted: float, start: float) -> float:
+    from scipy.optimize import brentq  # noqa: PLC0415  (slow to import; most specs have no outcome to chart)
+
     high = start
     while mean_run_length(high) < wanted:
         high *= 1.5
