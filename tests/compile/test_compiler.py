@@ -2,12 +2,13 @@
 
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from mlvitals.generator.compiler import ChangeKind, compare, compile_spec, write
-from mlvitals.generator.spec.load import load_spec
+from mlvitals.generator.spec.load import parse_spec
 from mlvitals.generator.spec.model import Spec
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
@@ -35,7 +36,12 @@ def small(tmp_path: Path) -> Path:
 
 
 def compiled(path: Path) -> dict[str, str]:
-    return compile_spec(load_spec(path), path.name)
+    return compiled_text(path.read_text(), path.name)
+
+
+@cache
+def compiled_text(text: str, name: str) -> dict[str, str]:
+    return compile_spec(parse_spec(text), name)
 
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)

@@ -59,7 +59,7 @@ from mlvitals.generator.contract.statistics import SKEW_MEASURES
 from mlvitals.generator.promql import metric_names
 from mlvitals.generator.rules.alerts import alert_rules
 from mlvitals.generator.rules.expressions import longest_range
-from mlvitals.generator.rules.groups import rule_groups
+from mlvitals.generator.rules.recording import recording_rule, records_of
 from mlvitals.generator.signals import signals
 from mlvitals.generator.signals.signal import Alert
 from mlvitals.generator.spec.defaults import completed
@@ -402,8 +402,8 @@ def alerted(spec: Spec, report: WindowReport) -> Found:
     """What the generated rules alert on, as the findings that it is about."""
     watched = signals(spec)
     records: dict[str, list[Any]] = {}
-    for rule in (rule for group in rule_groups(spec, watched) for rule in group["rules"] if "record" in rule):
-        records.setdefault(rule["record"], []).append(rule)
+    for record in records_of(watched):
+        records.setdefault(record.name, []).append(recording_rule(record))
     page = page_of(families_of_window(Contract(spec), report))
     measured = {name: {key: np.array([value]) for key, value in found.items()} for name, found in page.items()}
     evaluator = Evaluator(Recorded(np.zeros(1), HOUR, measured, records))
