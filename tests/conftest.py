@@ -15,13 +15,13 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import hypothesis
 import pytest
-from databases import Database
 
 from examples.servers import find_server
 from mlvitals.generator.spec.load import load_spec
 from mlvitals.generator.spec.model import Results, Spec
 
 if TYPE_CHECKING:
+    from databases import Database
     from postgres import Postgres
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -119,8 +119,10 @@ def postgres(servers: Callable[..., str]) -> Iterator["Postgres"]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> "Database":
     """An empty results database, of each kind."""
+    from databases import Database  # not at the top: pytest-xdist's controller, which runs no test, has no need of it
+
     if request.param == "sqlite":
         return Database(Results(), tmp_path)
     server: Postgres = request.getfixturevalue("postgres")
