@@ -226,7 +226,8 @@ class OpenFile:
             return
         likely = None if window is None else may_be_within(self.timestamp, schema.field(self.timestamp).type, window)
         selected: Any = fragment
-        if likely is not None:
+        # Of a file whose times are known, a single row group needs no choice.
+        if likely is not None and (self.extent is None or fragment.num_row_groups > 1):
             selected = fragment.subset(filter=likely | pc.field(self.timestamp).is_null())
         groups = [group.id for group in selected.row_groups]
         if groups:
