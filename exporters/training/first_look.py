@@ -16,11 +16,11 @@ from mlvitals.exporters.paths import plain
 from mlvitals.exporters.reading.columns import Chunk, unwrapped
 from mlvitals.exporters.reading.files import StoredFile
 from mlvitals.exporters.reading.instants import InstantError, instants
-from mlvitals.exporters.reading.scan import FORMAT_OF_SUFFIX, BrokenFileError
+from mlvitals.exporters.reading.scan import TEXT_FORMATS, BrokenFileError, format_of
 from mlvitals.exporters.reading.sources import LogFile
-from mlvitals.exporters.reading.text import parsed
+from mlvitals.exporters.reading.text import converted
 from mlvitals.exporters.training.build import ReferenceDataError
-from mlvitals.exporters.training.data import files_at, refuse
+from mlvitals.exporters.training.data import files_at, ignore, refuse, with_content
 from mlvitals.exporters.wording import printable
 from mlvitals.generator.spec.first_spec import SeenColumn
 from mlvitals.generator.spec.model import FeatureType, LogFormat
@@ -41,35 +41,42 @@ _READ_AS: dict[FeatureType, Callable[[pa.DataType], bool]] = {
 """The types that text can have besides text, the narrowest first, and the Arrow type it then has."""
 
 
-def first_look(paths: Sequence[str], base_dir: Path) -> tuple[list[SeenColumn], LogFormat, int]:
+def first_look(
+    paths: Sequence[str],
+    base_dir: Path,
+    *,
+    file_format: LogFormat | None = None,
+    decimal: str = ".",
+    remark: Callable[[str], None] = ignore,
+) -> tuple[list[SeenColumn], LogFormat, int]:
     """Return the columns of training data in the order of the first file, its format, and how many rows there are.
 
     Args:
-        paths: files or folders, also by URL; a file's name says its format, Parquet where it does not.
+        paths: files or folders, also by URL.
         base_dir: where relative paths start.
+        file_format: that of all files; by default a file's name says it, and Parquet where it does not.
+        decimal: the decimal mark of numbers in CSV.
+        remark: takes what is worth knowing of data that can be used.
 
     Raises:
         ReferenceDataError: there are no files, no rows, or a file cannot be read.
 
     """
-    files = [file for path in paths for file in files_at(path, base_dir)]
+    files = with_content([file for path in paths for file in files_at(path, base_dir)], remark)
+    formats = [file_format or format_of(file.path) or LogFormat.PARQUET for file in files]
     columns: dict[str, _Column] = {}
-    rows = sum(_look_into(file, columns) for file in files)
+    rows = sum(_look_into(file, form, decimal, columns) for file, form in zip(files, formats, strict=True))
     if not rows:
         raise ReferenceDataError("there are no rows of training data")
-    return [column.seen(name, rows) for name, column in columns.items()], _format(files[0]), rows
+    return [column.seen(name, rows) for name, column in columns.items()], formats[0], rows
 
 
-def _format(file: StoredFile) -> LogFormat:
-    return FORMAT_OF_SUFFIX.get(Path(file.path).suffix.lower(), LogFormat.PARQUET)
-
-
-def _look_into(file: StoredFile, columns: dict[str, _Column]) -> int:
+def _look_into(file: StoredFile, form: LogFormat, decimal: str, columns: dict[str, _Column]) -> int:
     """Add the rows of a file to what is known of its columns; return how many there are."""
-    form, rows = _format(file), 0
+    rows = 0
     part = LogFile(file, form, _NO_TIME)
     try:
-        names = part.column_names() - frozenset(file.partition)
+        names = [name for name in part.ordered_names() if name not in file.partition]
     except BrokenFileError as error:
         raise ReferenceDataError(f"{file.path} {error}") from error
     try:
@@ -77,7 +84,7 @@ def _look_into(file: StoredFile, columns: dict[str, _Column]) -> int:
         for chunk in part.chunks(dict.fromkeys(names, FeatureType.CATEGORICAL)):
             rows += chunk.rows
             for name, values in chunk.columns.items():
-                columns.setdefault(name, _Column()).add(unwrapped(values), form)
+                columns.setdefault(name, _Column(decimal)).add(unwrapped(values), form)
     except pa.ArrowException as error:
         raise ReferenceDataError(f"{file.path} {plain(error)}") from error
     except BrokenFileError as error:
@@ -89,7 +96,8 @@ def _look_into(file: StoredFile, columns: dict[str, _Column]) -> int:
 class _Column:
     """The facts known of a column so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, decimal: str) -> None:
+        self._decimal = decimal
         self.rows = self.nulls = self.empty = 0
         self.readings = list(_READ_AS)
         self.types: list[pa.DataType] = []
@@ -130,12 +138,12 @@ class _Column:
 
     def _typed(self, values: Chunk, form: LogFormat) -> Chunk:
         """Return values in the narrowest type that all text so far can be read as."""
-        if form not in (LogFormat.CSV, LogFormat.JSONL) or not _is_text(values.type):
+        if form not in TEXT_FORMATS or not _is_text(values.type):
             return values
         while self.readings:
             kind = self.readings[0]
-            typed = parsed(values, kind, form)
-            if _READ_AS[kind](typed.type):
+            typed, misfits = converted(values, kind, form, self._decimal)
+            if misfits is None and _READ_AS[kind](typed.type):
                 return typed
             self.readings.pop(0)
         return values
