@@ -191,7 +191,7 @@ def _one_by_one(text: Any) -> ReadInstants:
 def _existing(text: Any) -> Any:
     """Return times, null where one lies on a day that no calendar has, such as 30 February."""
     days = pc.utf8_slice_codeunits(text, 0, 10).dictionary_encode()
-    known = pa.array([_is_day(day) for day in days.dictionary.to_pylist()], pa.bool_())
+    known: Any = pa.array([_is_day(day) for day in days.dictionary.to_pylist()], pa.bool_())
     exists: Any = pc.fill_null(known.take(days.indices), False)
     return pc.if_else(exists, text, pa.scalar(None, text.type))
 

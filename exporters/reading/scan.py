@@ -69,6 +69,10 @@ LONGEST_VALUE, _MOST_NAMES = 80, 20
 """Characters of a value, and names of columns, that a message shows."""
 
 
+INDEX_NAMES = frozenset({"", "Unnamed: 0", "__index_level_0__"})
+"""Names of the column in which pandas writes the numbers of rows unless it is told not to."""
+
+
 class BrokenFileError(UserError):
     """A file cannot be read; the message says why, without its path."""
 
@@ -260,7 +264,7 @@ class OpenFile:
             if key in columns and key not in found:
                 text = pa.array([value] * rows.num_rows, pa.string())
                 found[key] = converted(text, columns[key], LogFormat.CSV).values
-        missing, others = frozenset(columns) - frozenset(found), self.names - {*columns, self.timestamp}
+        missing, others = frozenset(columns) - frozenset(found), self.names - {*columns, self.timestamp} - INDEX_NAMES
         return Chunk(self.file.path, rows.num_rows, found, times, missing, others, misfits)
 
     def _located(

@@ -56,7 +56,7 @@ def json_type(name: str, found: pa.DataType, columns: Columns, timestamp: str) -
         return pa.string()
     if types.is_null(found):
         return _TYPES[kind][-1]
-    if types.is_integer(found) and kind is not FeatureType.CATEGORICAL:
+    if types.is_integer(found) and kind not in (FeatureType.CATEGORICAL, None):
         return pa.float64()
     return found
 
@@ -122,8 +122,9 @@ def _truths(column: Column, present: Column, numbers: Column) -> Converted:
     """Return booleans of numbers, of which all but 0 and 1 are misfits."""
     values: Any = numbers.cast(pa.float64(), safe=False) if not pa.types.is_float32(numbers.type) else numbers
     is_truth = pc.or_(pc.is_in(values, value_set=pa.array([0, 1], values.type)), pc.is_nan(values))
-    kept = pc.if_else(is_truth, values, pa.scalar(None, values.type))
-    return _unless_most(column, kept, pc.and_(pc.is_valid(present), pc.is_null(kept)))
+    kept: Any = pc.if_else(is_truth, values, pa.scalar(None, values.type))
+    misfits = pc.and_(pc.is_valid(present), pc.is_null(kept))
+    return _unless_most(column, kept.cast(pa.bool_()) if is_text(present.type) else kept, misfits)
 
 
 def _categories(column: Column) -> Converted:

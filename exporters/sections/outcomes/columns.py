@@ -18,7 +18,7 @@ from mlvitals.generator.spec.model import FeatureType, Outcome, OutcomeKind, Pre
 
 Floats: TypeAlias = NDArray[np.float64]
 
-_WORDS = {"true": 1.0, "false": 0.0}
+_WORDS = {"true": 1.0, "false": 0.0, "t": 1.0, "f": 0.0}
 
 
 def outcome_of(spec: Spec) -> Outcome:
