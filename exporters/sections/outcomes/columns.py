@@ -37,9 +37,8 @@ def prediction_columns(log: PredictionLog) -> dict[str, FeatureType | None]:
     outcome = log.outcome
     if outcome is None:
         return {}
-    columns: dict[str, FeatureType | None] = {
-        name: FeatureType.CATEGORICAL for name in (outcome.list, outcome.item) if name is not None
-    }
+    names = (name for name in (outcome.list, outcome.item, log.group) if name is not None)
+    columns: dict[str, FeatureType | None] = dict.fromkeys(names, FeatureType.CATEGORICAL)
     prediction = outcome.prediction or log.score
     return columns | ({prediction: FeatureType.FLOAT} if prediction is not None else {})
 
