@@ -59,7 +59,7 @@ from mlvitals.generator.contract.statistics import SKEW_MEASURES
 from mlvitals.generator.promql import metric_names
 from mlvitals.generator.rules.alerts import alert_rules
 from mlvitals.generator.rules.expressions import longest_range
-from mlvitals.generator.rules.groups import rule_groups
+from mlvitals.generator.rules.recording import recording_rule, records_of
 from mlvitals.generator.signals import signals
 from mlvitals.generator.signals.signal import Alert
 from mlvitals.generator.spec.defaults import completed
@@ -136,14 +136,17 @@ NOT_OF_ONE_WINDOW = {
     "MLBusinessMetricDrop": "compares with the week before",
     "MLBusinessMetricAbsent": "is a rate over running totals",
     "MLDriftWithBusinessImpact": "compares with the week before",
+    "MLServingNullRateHigh": "is about the serving application, next to the reference's null rate",
 }
 
 
-def is_of_one_window(alert: Alert, records: Mapping[str, list[Any]]) -> bool:
+def is_of_one_window(alert: Alert, expressions: Mapping[str, list[str]]) -> bool:
     """Of alerts with several rules, some look back: on feedback and business figures."""
-    expressions = {name: [rule["expr"] for rule in rules] for name, rules in records.items()}
-    looks_back = longest_range(alert.expression, expressions) > 0 or "offset" in alert.expression
-    return alert.name in FINDING_OF and not looks_back
+    return (
+        alert.name in FINDING_OF
+        and "offset" not in alert.expression
+        and longest_range(alert.expression, expressions) <= 0
+    )
 
 
 # ---------------------------------------------------------------- what is drawn
@@ -235,6 +238,13 @@ def one_sided(policy: AlertPolicy) -> Measured:
     )
 
 
+def increases(policy: AlertPolicy, own: Levels | None, *, judged: bool = True) -> Measured:
+    """Increases against the reference, which are bad where the feature has no threshold of its own."""
+    if own is None and judged:
+        return one_sided(policy)
+    return one_sided(policy).map(lambda found: found and replace(found, severity=None))
+
+
 @st.composite
 def qualities(draw: st.DrawFn, spec: Spec, name: str) -> Quality:
     alerts, own = spec.alerts, spec.features[name].thresholds
@@ -257,6 +267,7 @@ def qualities(draw: st.DrawFn, spec: Spec, name: str) -> Quality:
 @st.composite
 def features(draw: st.DrawFn, spec: Spec, name: str) -> FeatureReport:
     feature, status = spec.features[name], draw(st.sampled_from([Status.OK, Status.OK, *Status]))
+    own = feature.thresholds
     distances = {
         statistic.name: draw(measures(statistic.policy_in(spec.alerts), statistic.levels_of(feature)))
         for statistic in STATISTICS
@@ -266,7 +277,9 @@ def features(draw: st.DrawFn, spec: Spec, name: str) -> FeatureReport:
         type=feature.type,
         status=status,
         null_rate=draw(st.none() | GRID),
+        null_rate_increase=draw(increases(spec.alerts.null_rate, own.null_rate, judged=feature.nullable)),
         out_of_range_ratio=draw(st.none() | GRID),
+        out_of_range_increase=draw(increases(spec.alerts.out_of_range_ratio, own.out_of_range_ratio)),
         quality=draw(st.none() | qualities(spec, name)),
         **distances,
     )
@@ -400,14 +413,15 @@ def alerted(spec: Spec, report: WindowReport) -> Found:
     """What the generated rules alert on, as the findings that it is about."""
     watched = signals(spec)
     records: dict[str, list[Any]] = {}
-    for rule in (rule for group in rule_groups(spec, watched) for rule in group["rules"] if "record" in rule):
-        records.setdefault(rule["record"], []).append(rule)
+    for record in records_of(watched):
+        records.setdefault(record.name, []).append(recording_rule(record))
     page = page_of(families_of_window(Contract(spec), report))
     measured = {name: {key: np.array([value]) for key, value in found.items()} for name, found in page.items()}
     evaluator = Evaluator(Recorded(np.zeros(1), HOUR, measured, records))
+    expressions = {name: [rule["expr"] for rule in rules] for name, rules in records.items()}
     found: Found = {}
     for rule in alert_rules(spec, watched):
-        if not is_of_one_window(rule.alert, records):
+        if not is_of_one_window(rule.alert, expressions):
             continue
         kind, subject = FINDING_OF[rule.alert.name]
         for labels in evaluator.vector(rule.alert.rule):
@@ -501,7 +515,9 @@ def wrong(spec: Spec) -> WindowReport:
         type=FeatureType.FLOAT,
         status=Status.OK,
         null_rate=1.0,
+        null_rate_increase=far,
         out_of_range_ratio=1.0,
+        out_of_range_increase=far,
         psi=far,
         ks=far,
         js=far,

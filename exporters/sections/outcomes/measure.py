@@ -104,7 +104,8 @@ def joined_outcomes(
     reference = _of_kind(reference, outcome.kind)
     if window.end > measured_at:
         return OutcomeReport(window=mature, kind=outcome.kind, mature=False)
-    found = OutcomeTally(tally_for(outcome), segments or NoBreakdown())
+    grouped = log.group is not None
+    found = OutcomeTally(tally_for(outcome), segments or NoBreakdown(), _groups=[] if grouped else None)
     kinds = with_segments(len(found.segments.columns)), OUTCOME
     with ExitStack() as stack:
         predictions, outcomes = (stack.enter_context(Partitions(kind)) for kind in kinds)
@@ -296,6 +297,7 @@ class _Sides:
             outcome.timestamp or "",
             outcome.table or "",
             outcome.password_file,
+            outcome.decimal or log.decimal,
         )
         columns = _ids(name) | label_columns(log) | _times(outcome.timestamp)
         reader = _SideReader(columns, around, add, _FIRST_OUTCOME_ROW, self.segments.columns)
@@ -306,9 +308,9 @@ class _Sides:
         except ListingError as error:
             raise LogError(f"prediction_log.outcome.path cannot be read: {error.reason}") from error
 
-    def _predicted(self, log: PredictionLog) -> dict[str, FeatureType]:
+    def _predicted(self, log: PredictionLog) -> dict[str, FeatureType | None]:
         """Return the columns of a prediction; a segment column that is also another one is read as that."""
-        segments = dict.fromkeys(self.segments.columns, FeatureType.CATEGORICAL)
+        segments: dict[str, FeatureType | None] = dict.fromkeys(self.segments.columns, FeatureType.CATEGORICAL)
         return segments | _ids(log.id) | prediction_columns(log)
 
     def _predictions_of(self, chunk: Chunk, reader: _SideReader) -> Rows:
@@ -319,7 +321,7 @@ class _Sides:
         rows["id"] = hash_rows(first, chunk.rows) if ids is None else hash_ids(ids, first)
         rows["time"] = NO_TIME if chunk.times is None else microseconds(chunk.times)
         rows["value"] = self._values_of(chunk, outcome.prediction or log.score, reader)
-        for name, column in (("list", outcome.list), ("item", outcome.item)):
+        for name, column in (("list", outcome.list), ("item", outcome.item), ("group", log.group)):
             if column is not None and column in chunk.columns:
                 rows[name] = hash_ids(chunk.columns[column], first)
         reader.row += chunk.rows
@@ -352,11 +354,11 @@ class _Sides:
         self.outcomes.add(rows[labels.present])
 
 
-def _ids(name: str | None) -> dict[str, FeatureType]:
+def _ids(name: str | None) -> dict[str, FeatureType | None]:
     return {} if name is None else {name: FeatureType.CATEGORICAL}
 
 
-def _times(name: str | None) -> dict[str, FeatureType]:
+def _times(name: str | None) -> dict[str, FeatureType | None]:
     return {} if name is None else {name: FeatureType.TIMESTAMP}
 
 
