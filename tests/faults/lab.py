@@ -66,6 +66,11 @@ def clicks(begin: datetime, count: int = CLICKS) -> pa.Table:
     return pa.table({"at": pa.array(moments, pa.timestamp("us", "UTC")), "kind": ["click"] * count})
 
 
+def later(end: datetime) -> bool:
+    """True of windows that only a clock that is years ahead takes for past ones."""
+    return end > NOON + YEAR
+
+
 @dataclass
 class Lab:
     """The shop: its folder, its clock, and the truth."""
