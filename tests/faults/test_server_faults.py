@@ -96,15 +96,15 @@ def test_a_page_that_breaks(server: PageServer, happens: Happens) -> None:
 
 @pytest.mark.fault("servers", "a client whose request drips", "hung up on after the time of a conversation")
 def test_a_client_that_drips(happens: Happens) -> None:
-    with PageServer("127.0.0.1:0", {"/": lambda: Page(b"a\n")}, lambda _: None, Limits(seconds=0.5)) as server:
-        with connected(server) as connection:
-            connection.settimeout(0.02)
-            begin = monotonic()
-            with pytest.raises(OSError, match=r"reset|pipe|ended"):
-                while monotonic() - begin < 10:
-                    connection.sendall(b"G")
-                    with suppress(TimeoutError):
-                        if not connection.recv(1):
-                            raise ConnectionResetError("ended")
-            assert monotonic() - begin < 5
+    quick = Limits(seconds=0.5)
+    with PageServer("127.0.0.1:0", {}, lambda _: None, quick) as server, connected(server) as connection:
+        connection.settimeout(0.02)
+        begin = monotonic()
+        with pytest.raises(OSError, match=r"reset|pipe|ended"):
+            while monotonic() - begin < 10:
+                connection.sendall(b"G")
+                with suppress(TimeoutError):
+                    if not connection.recv(1):
+                        raise ConnectionResetError("ended")
+        assert monotonic() - begin < 5
     happens("hung up on")
