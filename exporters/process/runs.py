@@ -27,7 +27,7 @@ from mlvitals.exporters.reading.sources import LogError
 from mlvitals.exporters.reference.artifact import ArtifactError
 from mlvitals.exporters.reference.stores import open_store
 from mlvitals.exporters.reference.versions import ReferenceStore
-from mlvitals.exporters.window.history import drift_history, judge, judge_again
+from mlvitals.exporters.window.history import first_history, judge, judge_again
 from mlvitals.exporters.window.measure import measure_window
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import Contract
@@ -73,9 +73,12 @@ def run_here(
     try:
         reference = references.load(spec.reference.alias)
         report = measure_window(spec, base_dir, reference, reference.version, window, measured_at, known=known)
-        past = results.past_windows(report.system, report.reference_version)
-        report = judge(spec, report, drift_history(spec, report, past), results)
-        changed = judge_again(spec, report, past, results.reports_after(report, until=measured_at))
+        history = results.history(report.system, first_history(spec, reference.version), until=window.end)
+        report = judge(spec, report, history, results)
+        changed: list[WindowReport] = []
+        if later := results.reports_after(report, until=measured_at):
+            since = results.past_windows(report.system, reference.version, since=window.end)
+            changed = judge_again(spec, report, history, since, later)
         results.save(report, seconds=perf_counter() - begin, changed=changed)
         judged = changed
         results.forget_before(spec.system.name, measured_at - span(spec.results.retention))

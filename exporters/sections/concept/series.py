@@ -145,7 +145,7 @@ class GapSeries:
     baseline: Baseline | None = None
     refused: str = ""
     """Why the baseline is none."""
-    state: ChartState = field(default_factory=ChartState)
+    state: ChartState[float] = field(default_factory=ChartState)
     upper: _Run = field(default_factory=_Run)
     lower: _Run = field(default_factory=_Run)
     last_end: datetime | None = None
@@ -196,12 +196,13 @@ class GapSeries:
 
     def _watch(self, sample: GapSample, baseline: Baseline) -> "GapSeries":
         value = (sample.gap - baseline.target) / baseline.deviation(sample)
-        state = advance(charts(self.plan, baseline.windows), self.state, value)
+        moved = advance(charts(self.plan, baseline.windows), self.state, value)
+        state: ChartState[float] = ChartState(float(moved.ewma), float(moved.upper), float(moved.lower))
         return replace(
             self,
             state=state,
-            upper=self.upper.after(float(state.upper), value, sample),
-            lower=self.lower.after(float(state.lower), -value, sample),
+            upper=self.upper.after(state.upper, value, sample),
+            lower=self.lower.after(state.lower, -value, sample),
         )
 
 
@@ -246,7 +247,7 @@ def _gathered(series: GapSeries) -> int:
 
 def _watched(series: GapSeries, sample: GapSample, baseline: Baseline) -> ConceptReport:
     limits, state = charts(series.plan, baseline.windows), series.state
-    ewma, upper, lower = float(state.ewma), float(state.upper), float(state.lower)
+    ewma, upper, lower = state.ewma, state.upper, state.lower
     critical = max(upper, lower) > limits.cusum_limit
     warning = abs(ewma) > limits.ewma_limit
     rising = upper >= lower if critical else ewma > 0
