@@ -286,7 +286,7 @@ class _Sides:
 
         def add(reader: _SideReader, chunk: Chunk) -> None:
             if name in chunk.columns:
-                ids = hash_ids(chunk.columns[name], reader.row)
+                ids = _hashed(chunk, name, "by which outcomes are joined", reader.row)
                 reader.row += chunk.rows
                 self._add_outcomes(chunk, ids, reader)
 
@@ -315,13 +315,13 @@ class _Sides:
         log, outcome = self.spec.prediction_log, outcome_of(self.spec)
         rows = np.zeros(chunk.rows, with_segments(len(self.segments.columns)))
         rows["segments"] = self.segments.codes(chunk.columns, chunk.rows)
-        first, ids = reader.row, chunk.columns.get(log.id or "")
-        rows["id"] = hash_rows(first, chunk.rows) if ids is None else hash_ids(ids, first)
+        first, use = reader.row, "by which outcomes are joined"
+        rows["id"] = _hashed(chunk, log.id, use, first) if log.id in chunk.columns else hash_rows(first, chunk.rows)
         rows["time"] = NO_TIME if chunk.times is None else microseconds(chunk.times)
         rows["value"] = self._values_of(chunk, outcome.prediction or log.score, reader)
         for name, column in (("list", outcome.list), ("item", outcome.item)):
             if column is not None and column in chunk.columns:
-                rows[name] = hash_ids(chunk.columns[column], first)
+                rows[name] = _hashed(chunk, column, f"which names the {name} of a ranking", first)
         reader.row += chunk.rows
         return rows
 
@@ -350,6 +350,13 @@ class _Sides:
         if outcome.timestamp is not None and outcome.timestamp in chunk.columns:
             rows["time"] = microseconds(chunk.columns[outcome.timestamp])
         self.outcomes.add(rows[labels.present])
+
+
+def _hashed(chunk: Chunk, name: str | None, use: str, first_row: int) -> Hashes:
+    try:
+        return hash_ids(chunk.columns[name or ""], first_row)
+    except ColumnTypeError as error:
+        raise BrokenFileError(f"column {name!r}, {use}, {error}") from error
 
 
 def _ids(name: str | None) -> dict[str, FeatureType]:
