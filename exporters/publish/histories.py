@@ -34,10 +34,10 @@ def lock(connection: Connection, system: str) -> None:
         connection.execute(sql("SELECT pg_advisory_xact_lock(:first, :second)"), keys)
 
 
-def kept_history(connection: Connection, system: str, begin: DriftHistory, until: datetime) -> DriftHistory | None:
-    """Return the newest history kept of windows that ended before a moment, computed by the settings of `begin`."""
+def kept_history(connection: Connection, system: str, empty: DriftHistory, until: datetime) -> DriftHistory | None:
+    """Return the newest history kept of windows that ended before a moment, computed by the settings of `empty`."""
     of = drift_gaps.c
-    query = select(of.history).filter_by(system=system, reference_version=begin.version, settings=begin.settings)
+    query = select(of.history).filter_by(system=system, reference_version=empty.version, settings=empty.settings)
     query = query.where(of.window_end < until).order_by(of.window_end.desc(), of.window_start.desc()).limit(1)
     stored = connection.execute(query).scalar_one_or_none()
     if stored is None:

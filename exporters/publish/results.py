@@ -238,29 +238,29 @@ class ResultsStore:
         with self._transaction() as connection:
             return histories.past_windows(connection, system, reference_version, since)
 
-    def history(self, system: str, begin: DriftHistory, until: datetime) -> DriftHistory:
+    def history(self, system: str, empty: DriftHistory, until: datetime) -> DriftHistory:
         """Return the history of a reference version up to the windows that ended before a moment.
 
         It is kept where the database may be written, so that the next one costs no more than the windows since.
 
         Args:
             system: whose windows.
-            begin: the history before the first of them.
+            empty: the history before the first of them.
             until: the moment.
         """
         while self._may_write:
             with self._transaction(writing=True) as connection:
                 histories.lock(connection, system)
-                known = histories.kept_history(connection, system, begin, until)
-                found, count = histories.extended(connection, system, known or begin, until, histories.ROWS_AT_ONCE)
+                known = histories.kept_history(connection, system, empty, until)
+                found, count = histories.extended(connection, system, known or empty, until, histories.ROWS_AT_ONCE)
                 if count:
                     histories.keep(connection, system, found)
             if count < histories.ROWS_AT_ONCE:
                 return found
         with self._transaction() as connection:
             is_there = histories.can_be_read(connection)
-            known = histories.kept_history(connection, system, begin, until) if is_there else None
-            return histories.extended(connection, system, known or begin, until)[0]
+            known = histories.kept_history(connection, system, empty, until) if is_there else None
+            return histories.extended(connection, system, known or empty, until)[0]
 
     def top_bins(self, system: str, limit: int = 10) -> list[TopBin]:
         """Return what `TOP_BINS_SQL` finds: the bins of the newest window, largest contribution first."""

@@ -25,7 +25,7 @@ _TEXT = pa.large_string()
 _EXACT_BELOW = {"halffloat": 2**11, "float": 2**24, "double": 2**53}
 """By type of floats, the integer from which on they skip integers."""
 _WHOLE = r"^(-?(?:0|[1-9][0-9]*))\.0+$"
-"""A whole number with decimals."""
+"""An integer with decimals."""
 _SCIENTIFIC = r"^-?[0-9](\.[0-9]+)?e\+[0-9]+$"
 """A float of at least 1e16 as Python writes it. Nobody writes an id like this."""
 _SHORTEST_INEXACT = len("9007199254740992.0")
@@ -77,7 +77,7 @@ def _integers(block: Chunk) -> Chunk:
     inexact = values[np.abs(values) >= limit]
     if inexact.size:
         raise IdError(
-            f"holds ids as {block.type}, which cannot be told apart from {limit:,} on, such as {inexact[0]:.17g}; "
+            f"holds ids as {block.type}, which does not distinguish integers from {limit:,} on, such as {inexact[0]:.17g}; "
             "write integers or texts"
         )
     fractions = values[values % 1 != 0]
@@ -115,7 +115,7 @@ def _refuse_large(texts: Any) -> None:
 def _refuse_inexact(texts: Chunk) -> None:
     if len(texts):
         raise IdError(
-            f"holds ids that were written as floats, which cannot be told apart from {2**53:,} on, such as "
+            f"holds ids that were written as floats, which do not distinguish integers from {2**53:,} on, such as "
             f"{texts[0].as_py()}; write integers or texts"
         )
 

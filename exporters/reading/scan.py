@@ -177,7 +177,7 @@ class OpenFile:
             name: parsed(rows.column(name), columns[name], self.format) for name in rows.schema.names if name in columns
         }
         for key, value in self.file.partition.items():
-            if key in columns and key not in found:
+            if key in columns and key != self.timestamp:
                 text = pa.array([value] * rows.num_rows, pa.string())
                 found[key] = parsed(text, columns[key], LogFormat.CSV)
         missing, others = frozenset(columns) - frozenset(found), self.names - {*columns, self.timestamp}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from types import MappingProxyType
 
 from mlvitals.exporters.database import DatabaseError
 from mlvitals.exporters.parts import FileProblem, Window
 from mlvitals.exporters.reading import sql as sql_log
-from mlvitals.exporters.reading.files import ClosedFolder, StoredFile, partition_span
+from mlvitals.exporters.reading.files import ClosedFolder, Partition, StoredFile, partition_span
 from mlvitals.exporters.reading.instants import InstantError, instants
 from mlvitals.exporters.reading.known import FileFacts, KnownOfLog
 from mlvitals.exporters.reading.scan import (
@@ -94,7 +95,7 @@ class Reader(ABC):
 class LogPart(ABC):
     """A file or a table of a log."""
 
-    partition: Mapping[str, str] = {}
+    partition: Partition = MappingProxyType({})
     """The values that the names of its folders give."""
 
     def __init__(self, path: str) -> None:

@@ -80,13 +80,16 @@ def test_zero_has_no_sign():
     [
         (
             pa.array([1e18]),
-            "holds ids as double, which cannot be told apart from 9,007,199,254,740,992 on, such as 1e+18; "
+            "holds ids as double, which does not distinguish integers from 9,007,199,254,740,992 on, such as 1e+18; "
             "write integers or texts",
         ),
-        (pa.array([2.0**24], pa.float32()), "holds ids as float, which cannot be told apart from 16,777,216 on"),
+        (
+            pa.array([2.0**24], pa.float32()),
+            "holds ids as float, which does not distinguish integers from 16,777,216 on",
+        ),
         (
             pa.array(["1.2345678901234568e+18"]),
-            "holds ids that were written as floats, which cannot be told apart from 9,007,199,254,740,992 on, such as "
+            "holds ids that were written as floats, which do not distinguish integers from 9,007,199,254,740,992 on, such as "
             "1.2345678901234568e+18; write integers or texts",
         ),
         (pa.array(["9007199254740993.0"]), "such as 9007199254740993.0"),

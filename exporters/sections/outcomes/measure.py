@@ -6,7 +6,7 @@ outcomes that count are then known, and a share of answered predictions means th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from mlvitals.exporters.parts import FileProblem, Window
 from mlvitals.exporters.reading.columns import ColumnTypeError
-from mlvitals.exporters.reading.files import WIDEST_OFFSET, Keep, partition_span
+from mlvitals.exporters.reading.files import WIDEST_OFFSET, Keep, Partition, partition_span
 from mlvitals.exporters.reading.ids import Hashes, hash_ids, hash_rows
 from mlvitals.exporters.reading.instants import InstantError
 from mlvitals.exporters.reading.known import KnownFiles
@@ -374,7 +374,7 @@ def _not_before(window: Window) -> Keep:
     leave one out, only days before.
     """
 
-    def keep(partition: Mapping[str, str]) -> bool:
+    def keep(partition: Partition) -> bool:
         covered = partition_span(partition)
         return covered is None or covered.end > window.start - WIDEST_OFFSET
 

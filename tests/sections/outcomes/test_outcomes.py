@@ -122,7 +122,7 @@ def test_ids_that_floats_have_made_equal_are_refused_by_name_and_join_nothing(tm
     (problem,) = report.problems
     assert problem.path.endswith("clicks/a.parquet")
     assert problem.problem == (
-        "column 'id', by which outcomes are joined, holds ids as double, which cannot be told apart from "
+        "column 'id', by which outcomes are joined, holds ids as double, which does not distinguish integers from "
         "9,007,199,254,740,992 on, such as 1.152921504606847e+18; write integers or texts"
     )
 
