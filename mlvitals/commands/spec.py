@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from mlvitals import __version__
-from mlvitals.commands.common import FILE, SPEC, compress_option, fail, load, load_all, spec_argument, write
+from mlvitals.commands.common import FILE, SPEC, compress_option, fail, load, load_all, read_specs, spec_argument, write
 
 
 def _system_name(_ctx: click.Context, _param: click.Parameter, text: str) -> str:
@@ -66,10 +66,7 @@ def compile_command(
 
     outputs: dict[str, str] = {}
     for path, spec in load_all(spec_paths, compress_time):
-        compiled = compile_spec(spec, path.name)
-        if clash := outputs.keys() & compiled.keys():
-            fail(f"{path}: error: two specs describe system {spec.system.name!r} (both write {min(clash)})")
-        outputs |= compiled
+        outputs |= compile_spec(spec, path.name)
     changes = compare(outputs, out, spec_paths)
     if check or diff:
         for change in changes:
@@ -99,15 +96,9 @@ def compile_command(
 )
 def lint(spec_paths: tuple[Path, ...], form: str) -> None:
     """Report every problem of specs, with file, line and column."""
-    from mlvitals.generator.spec.diagnostics import SpecError, render_github, render_json
-    from mlvitals.generator.spec.load import load_spec
+    from mlvitals.generator.spec.diagnostics import render_github, render_json
 
-    errors: list[SpecError] = []
-    for path in spec_paths:
-        try:
-            load_spec(path)
-        except SpecError as error:
-            errors.append(error)
+    _, errors = read_specs(spec_paths)
     found = [diagnostic for error in errors for diagnostic in error.diagnostics]
     forms = {"json": render_json, "github": render_github}
     text = forms[form](found) if form in forms else "\n".join(map(str, errors))
