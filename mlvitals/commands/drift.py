@@ -83,6 +83,7 @@ def drift(
     report = measure_window(spec, spec_path.parent, loaded, loaded.version, window, measured_at=started)
     past = _past_windows(spec, spec_path.parent, report)
     report = judge(spec, report, drift_history(spec, report, past))
+    why = "" if report.is_measured else _why_nothing(spec, spec_path.parent, report)
     if save and report.events:
         report = _with_totals(spec, spec_path.parent, report)
     try:  # files first: whoever reads them must not depend on what a terminal can show
@@ -92,17 +93,27 @@ def drift(
     finally:
         if as_json:
             click.echo(report.to_json())
-        else:
+        elif not why:  # a table of nothing would stand before the cause
             drift_table(report, console())
-    if not report.is_measured:
-        fail(f"nothing was measured: no row of the window {_unread(report)}")
+    if why:
+        fail(f"nothing was measured: {why}")
     if fail_on and report.is_at_least(Severity(fail_on)):
         sys.exit(1)
 
 
-def _unread(report: "WindowReport") -> str:
+def _why_nothing(spec: "Spec", base_dir: Path, report: "WindowReport") -> str:
+    """Return why no row was read, the cause first."""
+    from mlvitals.exporters.training.log_look import why_nothing
+
     files = len({problem.path for problem in report.problems})
-    return f"could be read, and {files} of its files could not be read in full" if files else "is in the log"
+    unread = f"no row of the window could be read, and {files} of its files could not be read in full"
+    why = why_nothing(spec.prediction_log, base_dir, report.window)
+    problems = "".join(f"\n{problem.path}: {problem.problem}" for problem in report.problems[:_MOST_PROBLEMS])
+    return f"{why or (unread if files else 'no row of the window is in the log')}{problems}"
+
+
+_MOST_PROBLEMS = 10
+"""Files whose problems are listed where nothing was read."""
 
 
 def _past_windows(spec: "Spec", base_dir: Path, report: "WindowReport") -> "list[PastWindow]":

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from mlvitals.exporters.parts import Measure
 from mlvitals.exporters.publish.html.charts import bin_chart
-from mlvitals.exporters.publish.html.document import breakable, document, facts, minute, safe
+from mlvitals.exporters.publish.html.document import breakable, document, facts, safe
 from mlvitals.exporters.publish.html.outcomes import outcome_section
 from mlvitals.exporters.sections.concept.report import DriftType
 from mlvitals.exporters.sections.concept.views import evidence_facts, gap_lines
@@ -13,7 +13,7 @@ from mlvitals.exporters.sections.features.views import difference, quality_findi
 from mlvitals.exporters.window.headline import headline
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.exporters.window.sections import SECTIONS, unread
-from mlvitals.exporters.wording import found, number, printable, sentence, share
+from mlvitals.exporters.wording import found, minute, number, printable, sentence, share
 from mlvitals.generator.contract import STATISTICS, DriftKind, Status
 from mlvitals.generator.spec.model import Severity
 
