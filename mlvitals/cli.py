@@ -20,6 +20,7 @@ from mlvitals.commands.objectives import slo
 from mlvitals.commands.postmortem import collect, postmortem, timeline, times, triage
 from mlvitals.commands.reference import reference
 from mlvitals.commands.spec import compile_command, estimate_command, init_command, lint
+from mlvitals.commands.tabletop import tabletop
 from mlvitals.commands.verify import verify
 
 
@@ -47,6 +48,7 @@ for command in (
     postmortem,
     reference,
     slo,
+    tabletop,
     verify,
 ):
     main.add_command(command)

@@ -15,7 +15,7 @@ from sqlalchemy import Column, Connection, Engine, Index, String, Table, Text, e
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.types import BigInteger
 
-from mlvitals.exporters.database import TABLES, DatabaseError, UtcDateTime, explain, open_database, window_key
+from mlvitals.exporters.database import FILE, TABLES, DatabaseError, UtcDateTime, explain, open_database, window_key
 from mlvitals.exporters.publish.migrations import refuse_newer
 from mlvitals.exporters.window.summary import WindowSummary
 from mlvitals.generator.spec.model import RESULTS_IN, Results
@@ -68,7 +68,10 @@ class PastWindows:
         """Take what `make_ready` does to the tables before they are first used: `upgrade` or `refuse_newer`."""
         self._engine = engine
         self._make_ready = make_ready
-        self._is_ready = False
+        self._ready: set[object] = set()
+        """The file that `make_ready` was done to; of a database that is no file, None."""
+        self.times_replaced = 0
+        """The number of times that the database turned out to be another file than before: deleted and made anew, or a backup."""
 
     def newest_window_end(self, system: str) -> datetime | None:
         """Return when the newest window ended; None if none was kept."""
@@ -101,10 +104,19 @@ class PastWindows:
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
         try:
-            if not self._is_ready:
-                self._make_ready(self._engine)
-                self._is_ready = True
-            with self._engine.begin() as connection:
+            with self._connected() as connection, connection.begin():
                 yield connection
         except SQLAlchemyError as error:
             raise explain(self._engine, error) from error
+
+    def _connected(self) -> Connection:
+        """Return a connection to a database whose tables are ready."""
+        while True:
+            connection = self._engine.connect()
+            file = connection.info.get(FILE)
+            if file in self._ready:
+                return connection
+            connection.close()
+            self._make_ready(self._engine)
+            self.times_replaced += bool(self._ready)
+            self._ready = {file}
