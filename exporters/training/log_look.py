@@ -15,7 +15,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlvitals.exporters.parts import Window
 from mlvitals.exporters.reading.log import Log, LogSection, Place
 from mlvitals.exporters.reading.scan import BrokenFileError
 from mlvitals.exporters.reading.sources import LogError, LogPart
@@ -123,19 +122,21 @@ def pace_of(seen: TimesSeen) -> Pace | None:
 # ---------------------------------------------------------------- why nothing was read
 
 
-def why_nothing(section: LogSection, base_dir: Path, window: Window) -> str:
-    """Return why a window has no row, the cause first, with the times that the log does hold."""
+def why_nothing(section: LogSection, base_dir: Path) -> str:
+    """Return why a window has no row: what is wrong with the times of the log, or which times it does hold.
+
+    The text continues a sentence that says that no row was read.
+    """
     try:
         seen = look_at_times(section, base_dir)
     except LogError as error:
-        return str(error)
+        return f": {error}"
     if seen.problem or seen.first is None or seen.last is None:
         return seen.problem
-    span = f"{minute(seen.first)} to {minute(seen.last)} UTC"
-    told = f"the log holds no row of the window {minute(window.start)} to {minute(window.end)} UTC: its times go from {span}"
+    told = f", whose times go from {minute(seen.first)} to {minute(seen.last)} UTC (column {section.timestamp!r})"
     if seen.last < _EPOCH + timedelta(days=3650):
         told += f"; is {section.timestamp!r} a time? Its values look like durations or numbers"
-    return f"{told} (column {section.timestamp!r})"
+    return told
 
 
 def _hint(section: LogSection, base_dir: Path) -> str:

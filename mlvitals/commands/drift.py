@@ -11,7 +11,6 @@ import click
 from mlvitals.commands.common import (
     OUTPUT,
     compress_option,
-    fail,
     http_url,
     instant,
     load,
@@ -91,29 +90,26 @@ def drift(
             spec, spec_path.parent, report, started, html=html, save=save, textfile=textfile, gateway=pushgateway
         )
     finally:
+        if why:  # before all else, for the rest follows from it
+            click.echo(f"error: {why}", err=True)
         if as_json:
             click.echo(report.to_json())
-        elif not why:  # a table of nothing would stand before the cause
+        else:
             drift_table(report, console())
     if why:
-        fail(f"nothing was measured: {why}")
+        sys.exit(1)
     if fail_on and report.is_at_least(Severity(fail_on)):
         sys.exit(1)
 
 
 def _why_nothing(spec: "Spec", base_dir: Path, report: "WindowReport") -> str:
-    """Return why no row was read, the cause first."""
+    """Return why no row was read, the cause on one line, with the times that the log does hold."""
     from mlvitals.exporters.training.log_look import why_nothing
 
     files = len({problem.path for problem in report.problems})
-    unread = f"no row of the window could be read, and {files} of its files could not be read in full"
-    why = why_nothing(spec.prediction_log, base_dir, report.window)
-    problems = "".join(f"\n{problem.path}: {problem.problem}" for problem in report.problems[:_MOST_PROBLEMS])
-    return f"{why or (unread if files else 'no row of the window is in the log')}{problems}"
-
-
-_MOST_PROBLEMS = 10
-"""Files whose problems are listed where nothing was read."""
+    unread = f"no row of the window could be read, and {files} of its files could not be read in full: "
+    why = why_nothing(spec.prediction_log, base_dir)
+    return f"nothing was measured: {unread if files else 'no row of the window is in the log'}{why}"
 
 
 def _past_windows(spec: "Spec", base_dir: Path, report: "WindowReport") -> "list[PastWindow]":
