@@ -142,22 +142,27 @@ def compile_command(
     help="Output format of the problems.",
 )
 def lint(spec_paths: tuple[Path, ...], form: str) -> None:
-    """Report every problem of specs, with file, line and column."""
+    """Report every problem of specs, with file, line and column.
+
+    Warnings are advice, such as that alerts reach nobody. They do not count: exits with 1 only if there is an error.
+    """
     from mlvitals.generator.spec.diagnostics import SpecError, render_github, render_json
-    from mlvitals.generator.spec.load import load_spec
+    from mlvitals.generator.spec.load import advice_on
 
     errors: list[SpecError] = []
+    warnings: list[SpecError] = []
     for path in spec_paths:
         try:
-            load_spec(path)
+            if warning := advice_on(path):
+                warnings.append(warning)
         except SpecError as error:
             errors.append(error)
-    found = [diagnostic for error in errors for diagnostic in error.diagnostics]
+    found = [diagnostic for error in (*errors, *warnings) for diagnostic in error.diagnostics]
     forms = {"json": render_json, "github": render_github}
-    text = forms[form](found) if form in forms else "\n".join(map(str, errors))
+    text = forms[form](found) if form in forms else "\n".join(map(str, (*errors, *warnings)))
     if text:
         click.echo(text)
-    sys.exit(1 if found else 0)
+    sys.exit(1 if errors else 0)
 
 
 @click.command("estimate")
