@@ -135,7 +135,7 @@ def measure_windows(
 ) -> list[WindowReport]:
     """Measure several windows in one pass over the prediction log, with the results of measuring one after the other.
 
-    What a file of text holds is parsed whole, whichever rows are wanted: of one file that holds the rows of many windows
+    A file of text is parsed whole, whichever rows are wanted: of one file that holds the rows of many windows
     each would pay for all. Counts of all windows are in memory. See `measure_window`.
     """
     known = KnownFiles() if known is None else known
@@ -147,7 +147,7 @@ def measure_windows(
 
 
 class _Plans:
-    """What one window needs of the log, and what was found of it."""
+    """The tasks of one window, and the report that they make."""
 
     def __init__(
         self,
@@ -172,7 +172,7 @@ class _Plans:
 
     @property
     def tasks(self) -> tuple[Task[Any], ...]:
-        """Return what is to be served."""
+        """Return the tasks to serve."""
         return self._counted, self._newest, self._skew, self._outcomes, self._estimated
 
     def report(self, reference_version: str) -> WindowReport:
