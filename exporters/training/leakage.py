@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mlvitals.exporters.reading.instants import NULLS
 from mlvitals.exporters.reading.scan import BrokenFileError
-from mlvitals.exporters.reading.text import NULLS
 from mlvitals.exporters.training.first_look import chunks_of
 from mlvitals.generator.spec.first_roles import ENOUGH_ROWS
 
