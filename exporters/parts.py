@@ -35,6 +35,30 @@ class FileProblem(msgspec.Struct, frozen=True, kw_only=True):
     problem: str
 
 
+class RepeatedRows(msgspec.Struct, frozen=True, kw_only=True):
+    """The rows of a window that repeat the id of an earlier one; no statistic counts them."""
+
+    rows: int = 0
+    """Rows left out."""
+    checked: int = 0
+    """Rows whose ids were compared, these included."""
+    unchecked: int = 0
+    """Rows without a readable id, or with one beyond those that are remembered; all of them are counted."""
+
+    def __add__(self, other: "RepeatedRows") -> "RepeatedRows":
+        """Return what was found in both."""
+        return RepeatedRows(
+            rows=self.rows + other.rows,
+            checked=self.checked + other.checked,
+            unchecked=self.unchecked + other.unchecked,
+        )
+
+    @property
+    def ratio(self) -> float | None:
+        """Return the share of the checked rows that are repeated; None without any."""
+        return self.rows / self.checked if self.checked else None
+
+
 class FindingKind(StrEnum):
     """The kinds of findings in a window, most named after the policy of `alerts` that says from where they count."""
 
@@ -57,6 +81,7 @@ class FindingKind(StrEnum):
     NEW_COLUMNS = "new_columns"
     WINDOW_TOO_SMALL = "window_too_small"
     LOG_FILES_UNREADABLE = "log_files_unreadable"
+    REPEATED_ROWS = "repeated_rows"
     CONCEPT_DRIFT = "concept_drift"
     CONCEPT_UNWATCHED = "concept_unwatched"
     FEEDBACK_RATE = "feedback_rate"

@@ -70,7 +70,7 @@ def backfill(
     totals = results or TotalsInMemory()
     for run, (measured, seconds, _) in enumerate(_measured(spec, base_dir, reference, windows, measured_at), start=1):
         if past is None:
-            past = first_history(spec, measured.reference_version)
+            past = first_history(spec, measured)
             if results:
                 past = results.history(measured.system, past, until=measured.window.end)
         report = judge(spec, measured, past, totals)

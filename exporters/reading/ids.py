@@ -10,6 +10,8 @@ number with a chance of 3 in a million (n^2 / 2^65).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,7 +19,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from mlvitals.exporters.parts import RepeatedRows
 from mlvitals.exporters.reading.columns import Chunk, Column, ColumnTypeError, unwrapped
+from mlvitals.exporters.reading.scan import Chunk as LogChunk
+from mlvitals.exporters.reading.text import Columns
+from mlvitals.generator.spec.model import FeatureType
 
 Hashes: TypeAlias = NDArray[np.uint64]
 
@@ -32,6 +38,9 @@ _SHORTEST_INEXACT = len("9007199254740992.0")
 _HEX_DIGITS = r"^[0-9a-fA-F]{32}$"
 _HYPHENED = r"^([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})$"
 _UUID_BYTES, _UUID_DIGITS, _UUID_LENGTH = 16, 32, 36
+
+MOST_IDS = 1 << 22
+"""Distinct ids that are remembered to find repeated ones, 32 MB. Noise among more rows than these is below every level."""
 
 _WORD = 8
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -221,3 +230,103 @@ def _mixed(numbers: Hashes) -> Hashes:
     numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return numbers ^ (numbers >> np.uint64(31))
+
+
+class DistinctRows:
+    """Leaves out rows whose id an earlier row of a window has, as at-least-once delivery writes them.
+
+        distinct = DistinctRows("prediction_id")
+        chunk = distinct.of(chunk)             # of a reader that asks for distinct.columns too
+        distinct.end_file(broken=False)
+
+    Memory is bounded: of ids beyond `most` a repetition is not found, and they are counted as unchecked.
+
+    Args:
+        column: the ids; None: every row counts.
+        most: how many ids are remembered.
+    """
+
+    def __init__(self, column: str | None, most: int = MOST_IDS) -> None:
+        self._column = column
+        self._most = most
+        self._seen: list[Hashes] = []
+        """Sorted; each longer than all after it together, so that few are searched."""
+        self._of_file: list[Hashes] = []
+        self._counted, self._counted_of_file = RepeatedRows(), RepeatedRows()
+        self.misfits: dict[str, str] = {}
+        """By file, why its ids are none."""
+
+    @property
+    def columns(self) -> Columns:
+        """Return the columns that a reader must ask for, unless it reads them as something else."""
+        return {} if self._column is None else {self._column: FeatureType.CATEGORICAL}
+
+    @property
+    def found(self) -> RepeatedRows | None:
+        """Return what was found in whole files; None without ids."""
+        return None if self._column is None else self._counted
+
+    def of(self, chunk: LogChunk) -> LogChunk:
+        """Return those rows of a chunk whose id was not met before, and those that have none."""
+        if self._column is None:
+            return chunk
+        try:
+            fresh, counted = self._fresh(chunk, self._column)
+        except IdError as error:
+            self.misfits[chunk.path] = f"column {self._column!r}, by which repeated rows are found, {error}"
+            fresh, counted = None, RepeatedRows(unchecked=chunk.rows)
+        self._counted_of_file = self._counted_of_file + counted
+        if fresh is None or not counted.rows:
+            return chunk
+        mask = pa.array(fresh)
+        return replace(
+            chunk,
+            rows=int(np.count_nonzero(fresh)),
+            columns={name: column.filter(mask) for name, column in chunk.columns.items()},
+            times=None if chunk.times is None else chunk.times.filter(mask),
+        )
+
+    def end_file(self, *, broken: bool) -> None:
+        """Remember the ids of a file; of one that is broken nothing counts."""
+        if not broken:
+            for ids in self._of_file:
+                _remember(self._seen, ids)
+            self._counted = self._counted + self._counted_of_file
+        self._of_file, self._counted_of_file = [], RepeatedRows()
+
+    def _fresh(self, chunk: LogChunk, name: str) -> tuple[NDArray[np.bool_] | None, RepeatedRows]:
+        """Mark the rows that count, and count the others; no mask where nothing can be said."""
+        if name not in chunk.columns:
+            return None, RepeatedRows(unchecked=chunk.rows)
+        texts = canonical_ids(chunk.columns[name])
+        present = texts.is_valid().to_numpy(zero_copy_only=False)
+        ids, firsts = np.unique(_hash_texts(texts.drop_null()), return_index=True)
+        new = ~_are_in(ids, [*self._seen, *self._of_file])
+        kept = np.zeros(int(np.count_nonzero(present)), bool)
+        kept[firsts[new]] = True
+        room = self._most - sum(map(len, self._seen)) - sum(map(len, self._of_file))
+        _remember(self._of_file, ids[new][: max(room, 0)])
+        fresh = ~present
+        fresh[present] = kept
+        repeated = len(kept) - int(np.count_nonzero(new))
+        too_many = max(0, int(np.count_nonzero(new)) - max(room, 0))
+        without = chunk.rows - len(kept)
+        return fresh, RepeatedRows(rows=repeated, checked=len(kept) - too_many, unchecked=without + too_many)
+
+
+def _are_in(ids: Hashes, parts: Sequence[Hashes]) -> NDArray[np.bool_]:
+    """Mark the sorted ids that one of the sorted parts has."""
+    found = np.zeros(len(ids), bool)
+    for part in parts:
+        places = np.searchsorted(part, ids)
+        found |= part[np.minimum(places, len(part) - 1)] == ids
+    return found
+
+
+def _remember(parts: list[Hashes], ids: Hashes) -> None:
+    if not len(ids):
+        return
+    parts.append(ids)
+    while len(parts) > 1 and len(parts[-2]) <= 2 * len(parts[-1]):
+        last = parts.pop()
+        parts[-1] = np.sort(np.concatenate([parts[-1], last]), kind="stable")

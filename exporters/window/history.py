@@ -69,7 +69,7 @@ class DriftHistory:
     @property
     def settings(self) -> str:
         """Return what a history depends on besides its windows, as a number; the same for one that has none yet."""
-        empty = DriftHistory(self.version, GapSeries(self.series.plan, binary=self.series.binary))
+        empty = DriftHistory(self.version, self.series.restarted(self.series.reference))
         return sha256(b"%d %s" % (LAW, empty.to_json())).hexdigest()
 
     def to_json(self) -> bytes:
@@ -88,9 +88,7 @@ class DriftHistory:
     def after(self, past: PastWindow) -> "DriftHistory":
         """Return the history after one more window; one of another reference version starts it anew."""
         if past.reference_version != self.version:
-            return DriftHistory(past.reference_version, GapSeries(self.series.plan, binary=self.series.binary)).after(
-                past
-            )
+            return DriftHistory(past.reference_version, self.series.restarted()).after(past)
         begin = self.begin or past.window.start
         explaining = _with_stretch(self.explaining, past.window) if past.explains else self.explaining
         moved = replace(self, begin=begin, explaining=explaining, last=past.window)
@@ -120,9 +118,10 @@ def _with_stretch(stretches: tuple[Window, ...], window: Window) -> tuple[Window
     return (*apart, joined)
 
 
-def first_history(spec: Spec, version: str) -> DriftHistory:
-    """Return the history of a reference version before its first window."""
-    return DriftHistory(version, gap_series(spec))
+def first_history(spec: Spec, report: WindowReport) -> DriftHistory:
+    """Return the history before the first window of a report's reference."""
+    reference = report.concept.reference if report.concept else None
+    return DriftHistory(report.reference_version, gap_series(spec, reference))
 
 
 def drift_history(spec: Spec, report: WindowReport, past: Iterable[PastWindow]) -> DriftHistory:
@@ -134,7 +133,7 @@ def drift_history(spec: Spec, report: WindowReport, past: Iterable[PastWindow]) 
         past: windows that are kept, by their end; those that ended at or after the report's are left out, so that
             measuring a window again gives what it gave before.
     """
-    history = first_history(spec, report.reference_version)
+    history = first_history(spec, report)
     for one in past:
         if one.window.end < report.window.end and one.reference_version == history.version:
             history = history.after(one)
@@ -153,7 +152,7 @@ def with_drift_type(
         history: the windows before it.
     """
     if history.version != report.reference_version:
-        history = first_history(spec, report.reference_version)
+        history = first_history(spec, report)
     facts = outcomes and outcomes._replace(sample=history.explained(outcomes.sample))
     found = _concept(report, facts, history) if spec.has_gap else None
     kind = _drift_type(spec, report, facts, found)

@@ -15,14 +15,17 @@ from types import MappingProxyType
 
 from msgspec.structs import replace
 
-from mlvitals.exporters.parts import FileProblem, Window
+from mlvitals.exporters.parts import FileProblem, RepeatedRows, Window
 from mlvitals.exporters.reading.columns import ColumnTypeError
+from mlvitals.exporters.reading.ids import DistinctRows
 from mlvitals.exporters.reading.known import KnownFiles
 from mlvitals.exporters.reading.log import Log, Plan, Task
 from mlvitals.exporters.reading.scan import Chunk
 from mlvitals.exporters.reading.sources import Reader
 from mlvitals.exporters.reading.text import Columns
 from mlvitals.exporters.reference.artifact import Reference
+from mlvitals.exporters.sections.concept.baseline import gap_reference
+from mlvitals.exporters.sections.concept.report import ConceptReport
 from mlvitals.exporters.sections.events.measure import measure_events
 from mlvitals.exporters.sections.events.report import EventsReport
 from mlvitals.exporters.sections.features.drift import ColumnResult, WindowCounts, compare
@@ -38,7 +41,8 @@ from mlvitals.exporters.statistics.cells import Cells
 from mlvitals.exporters.statistics.profile import ColumnProblem, FeatureProfile, profile_column
 from mlvitals.exporters.window.findings import with_findings
 from mlvitals.exporters.window.report import WindowReport
-from mlvitals.generator.contract import Status
+from mlvitals.generator.contract import ConceptStatus, Status
+from mlvitals.generator.spec.durations import span
 from mlvitals.generator.spec.model import FeatureType, Spec
 
 
@@ -64,6 +68,8 @@ class Tally:
     others: set[str] = field(default_factory=set)
     """Columns of the log that are not measured."""
     segments: SegmentTally = field(default_factory=SegmentTally)
+    repeated: RepeatedRows | None = None
+    """The rows that were left out for repeating an id; None where rows have none."""
 
     def count(self, name: str | None, result: ColumnResult) -> None:
         """Add what was counted of one target; a problem stays a problem, whatever is counted elsewhere."""
@@ -145,6 +151,7 @@ def measure_window(
             unknown_columns=tuple(sorted(tally.others - spec.known_columns - {*reference.columns})),
         ),
         rows=tally.rows,
+        repeated=tally.repeated,
         measured_at=measured_at,
         problems=(*tally.problems, *_partly_lacking(tally, targets)),
         skew=skew.result,
@@ -162,6 +169,7 @@ def report_on(
     *,
     rows: int,
     measured_at: datetime,
+    repeated: RepeatedRows | None = None,
     problems: tuple[FileProblem, ...] = (),
     skew: SkewReport | None = None,
     outcomes: OutcomeReport | None = None,
@@ -175,8 +183,9 @@ def report_on(
         reference: the baseline.
         reference_version: the version under which it is stored.
         counted: the counts of the window.
-        rows: rows of the window.
+        rows: rows of the window, each id once.
         measured_at: now, aware.
+        repeated: rows that were left out for repeating an id.
         problems: files that could not be measured.
         skew: the report of that section.
         outcomes: the report of that section.
@@ -191,6 +200,7 @@ def report_on(
         reference_version=reference_version,
         reference_created=reference.created,
         rows=rows,
+        repeated=repeated,
         features=comparison.features,
         score=comparison.score,
         score_count=comparison.score_count,
@@ -200,8 +210,18 @@ def report_on(
         outcomes=outcomes,
         segments=dict(segments),
         events=events,
+        concept=_expected_gap(spec, reference),
     )
     return with_findings(spec, report)
+
+
+def _expected_gap(spec: Spec, reference: Reference) -> ConceptReport | None:
+    """Return what the training data say of the gap, which the windows before this one complete (`history.judge`)."""
+    if not spec.has_gap:
+        return None
+    grouped = spec.prediction_log.group is not None
+    found = gap_reference(reference.outcome, span(spec.windows.length), grouped=grouped)
+    return ConceptReport(status=ConceptStatus.LEARNING, reference=found)
 
 
 def _newest_scores(spec: Spec, reference: Reference, window: Window) -> Plan[NewestScores | None]:
@@ -209,7 +229,7 @@ def _newest_scores(spec: Spec, reference: Reference, window: Window) -> Plan[New
     score, count = spec.prediction_log.score, spec.windows.score_count
     if score is None or reference.score is None or count is None:
         return None
-    return (yield from newest_scores(score, reference.score.cells, window, count))
+    return (yield from newest_scores(score, reference.score.cells, window, count, spec.prediction_log.id))
 
 
 def _outcomes(
@@ -244,31 +264,39 @@ def _targets(spec: Spec, reference: Reference) -> tuple[Target, ...]:
 def _count(
     spec: Spec, targets: tuple[Target, ...], segmentation: Segmentation, window: Window, pool: Executor
 ) -> Plan[Tally]:
-    """Count the rows of the window in the log."""
+    """Count the rows of the window in the log, each id once."""
     segments = dict.fromkeys(segmentation.columns, FeatureType.CATEGORICAL)
     columns = segments | {target.column: target.cells.type for target in targets}
-    counter = _Counter(columns, window, lambda chunk: _tally_of_chunk(chunk, targets, segmentation, pool))
+    distinct = DistinctRows(spec.prediction_log.id)
+    counter = _Counter(columns, window, lambda chunk: _tally_of_chunk(chunk, targets, segmentation, pool), distinct)
     yield [counter]
+    misfits = (FileProblem(path=path, problem=problem) for path, problem in distinct.misfits.items())
+    counter.tally.problems += misfits
+    counter.tally.repeated = distinct.found
     return counter.tally
 
 
 class _Counter(Reader):
     """Counts whole files; of one that breaks nothing but the problem."""
 
-    def __init__(self, columns: Columns, window: Window, count: Callable[[Chunk], Tally]) -> None:
-        super().__init__(columns, window)
+    def __init__(
+        self, columns: Columns, window: Window, count: Callable[[Chunk], Tally], distinct: DistinctRows
+    ) -> None:
+        super().__init__({**distinct.columns, **columns}, window)
         self._count = count
+        self._distinct = distinct
         self._of_file = Tally()
         self.tally = Tally()
 
     def add(self, chunk: Chunk) -> None:
         """Count some rows of a file."""
-        self._of_file.merge(self._count(chunk))
+        self._of_file.merge(self._count(self._distinct.of(chunk)))
 
     def end_file(self, problems: Sequence[FileProblem], *, broken: bool) -> None:
         """Add what was counted of a file."""
         if not broken:
             self.tally.merge(self._of_file)
+        self._distinct.end_file(broken=broken)
         self.tally.problems += problems
         self._of_file = Tally()
 

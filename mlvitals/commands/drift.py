@@ -110,7 +110,7 @@ def _history_before(spec: "Spec", base_dir: Path, report: "WindowReport") -> "Dr
     from mlvitals.exporters.publish.results import open_results
     from mlvitals.exporters.window.history import first_history
 
-    none = first_history(spec, report.reference_version)
+    none = first_history(spec, report)
     try:
         with closing(open_results(spec.results, base_dir, create=False)) as results:
             return results.history(report.system, none, until=report.window.end)

@@ -24,7 +24,7 @@ from msgspec.structs import replace
 from examples.alert_conditions import page_of
 from mlvitals.evaluation.alerts import Recorded
 from mlvitals.evaluation.expressions import Evaluator
-from mlvitals.exporters.parts import FileProblem, FindingKind, Measure
+from mlvitals.exporters.parts import FileProblem, FindingKind, Measure, RepeatedRows
 from mlvitals.exporters.publish.prometheus import families_of_window
 from mlvitals.exporters.sections.concept.report import ConceptReport, DriftType, Evidence
 from mlvitals.exporters.sections.events.report import EventCount, EventsReport
@@ -100,6 +100,7 @@ FINDING_OF = {
     "MLScoreUnmeasurable": (FindingKind.SCORE_STATUS, ()),
     "MLNewestScoreDrift": (FindingKind.NEWEST_SCORE_PSI, ()),
     "MLLogNewColumn": (FindingKind.NEW_COLUMNS, ()),
+    "MLLogRowsRepeated": (FindingKind.REPEATED_ROWS, ()),
     "MLWindowTooSmall": (FindingKind.WINDOW_TOO_SMALL, ()),
     "MLLogFilesUnreadable": (FindingKind.LOG_FILES_UNREADABLE, ()),
     "MLConceptDrift": (FindingKind.CONCEPT_DRIFT, ()),
@@ -136,6 +137,7 @@ NOT_OF_ONE_WINDOW = {
     "MLBusinessMetricDrop": "compares with the week before",
     "MLBusinessMetricAbsent": "is a rate over running totals",
     "MLDriftWithBusinessImpact": "compares with the week before",
+    "MLServingNullRateHigh": "is about the serving application, next to the reference's null rate",
 }
 
 
@@ -235,6 +237,13 @@ def one_sided(policy: AlertPolicy) -> Measured:
     )
 
 
+def increases(policy: AlertPolicy, own: Levels | None, *, judged: bool = True) -> Measured:
+    """Increases against the reference, which are bad where the feature has no threshold of its own."""
+    if own is None and judged:
+        return one_sided(policy)
+    return one_sided(policy).map(lambda found: found and replace(found, severity=None))
+
+
 @st.composite
 def qualities(draw: st.DrawFn, spec: Spec, name: str) -> Quality:
     alerts, own = spec.alerts, spec.features[name].thresholds
@@ -257,6 +266,7 @@ def qualities(draw: st.DrawFn, spec: Spec, name: str) -> Quality:
 @st.composite
 def features(draw: st.DrawFn, spec: Spec, name: str) -> FeatureReport:
     feature, status = spec.features[name], draw(st.sampled_from([Status.OK, Status.OK, *Status]))
+    own = feature.thresholds
     distances = {
         statistic.name: draw(measures(statistic.policy_in(spec.alerts), statistic.levels_of(feature)))
         for statistic in STATISTICS
@@ -266,7 +276,9 @@ def features(draw: st.DrawFn, spec: Spec, name: str) -> FeatureReport:
         type=feature.type,
         status=status,
         null_rate=draw(st.none() | GRID),
+        null_rate_increase=draw(increases(spec.alerts.null_rate, own.null_rate, judged=feature.nullable)),
         out_of_range_ratio=draw(st.none() | GRID),
+        out_of_range_increase=draw(increases(spec.alerts.out_of_range_ratio, own.out_of_range_ratio)),
         quality=draw(st.none() | qualities(spec, name)),
         **distances,
     )
@@ -343,6 +355,11 @@ def segments(draw: st.DrawFn, spec: Spec) -> SegmentsReport:
     )
 
 
+REPEATED = st.none() | st.builds(
+    RepeatedRows, rows=st.sampled_from([0, 9, 10, 11, 500]), checked=st.sampled_from([0, 1000]), unchecked=st.just(7)
+)
+
+
 @st.composite
 def events(draw: st.DrawFn) -> EventsReport:
     shown, items = draw(GRID), draw(GRID)
@@ -370,6 +387,7 @@ def reports(draw: st.DrawFn) -> tuple[Spec, WindowReport]:
         reference_version="v1",
         reference_created=NOON - timedelta(days=30),
         rows=draw(st.sampled_from([0, 99, 100, 5000])),
+        repeated=draw(REPEATED),
         features={name: draw(features(spec, name)) for name in spec.features},
         score=draw(scores(spec)),
         score_count=draw(
@@ -501,7 +519,9 @@ def wrong(spec: Spec) -> WindowReport:
         type=FeatureType.FLOAT,
         status=Status.OK,
         null_rate=1.0,
+        null_rate_increase=far,
         out_of_range_ratio=1.0,
+        out_of_range_increase=far,
         psi=far,
         ks=far,
         js=far,
@@ -525,6 +545,7 @@ def wrong(spec: Spec) -> WindowReport:
         score_count=CountWindow(wanted=10, window=WINDOW, report=scored),
         schema_differences=(SchemaDifference(kind=SchemaDifferenceKind.NEW_COLUMN, column="arm"),),
         problems=(broken,),
+        repeated=RepeatedRows(rows=800, checked=1000),
         skew=SkewReport(
             window=WINDOW,
             join=SkewJoin.ID,
