@@ -242,7 +242,7 @@ class ResultsStore(PastWindows):
             empty: the history before the first of them.
             until: the moment.
         """
-        while self._make_ready is upgrade:
+        while self._make_ready is upgrade:  # else it is opened for reading
             with self._transaction(writing=True) as connection:
                 histories.lock(connection, system)
                 known = histories.kept_history(connection, system, empty, until)

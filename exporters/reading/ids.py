@@ -20,9 +20,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mlvitals.exporters.parts import RepeatedRows
-from mlvitals.exporters.reading.columns import Chunk, Column, ColumnTypeError, unwrapped
+from mlvitals.exporters.reading.columns import Chunk, Column, ColumnTypeError, is_text, unwrapped, uuids
 from mlvitals.exporters.reading.scan import Chunk as LogChunk
-from mlvitals.exporters.reading.text import Columns
 from mlvitals.generator.spec.model import FeatureType
 
 Hashes: TypeAlias = NDArray[np.uint64]
@@ -67,10 +66,13 @@ def canonical_ids(column: Column) -> Chunk:
             return _canonical_texts(_as_text(block.cast(pa.decimal256(76, 0))))
         except pa.ArrowInvalid:
             raise IdError("holds decimals with a fraction, which are no ids") from None
-    if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
-        return _canonical_texts(_as_text(block))
+    if is_text(kind) or types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind):
+        try:
+            return _canonical_texts(_as_text(block))
+        except pa.ArrowInvalid:
+            raise IdError("holds bytes that are no text, which are no ids but as UUIDs of 16 bytes") from None
     if types.is_fixed_size_binary(kind) and kind.byte_width == _UUID_BYTES:
-        return _uuids(block)
+        return uuids(block)
     raise IdError(f"holds {kind} values; ids are integers, texts or UUIDs")
 
 
@@ -146,22 +148,6 @@ def _lower_uuids(texts: Any, lengths: Any) -> Chunk:
 
 def _any(mask: Any) -> bool:
     return bool(pc.any(mask).as_py())
-
-
-def _uuids(block: Any) -> Chunk:
-    """Return UUIDs of 16 bytes as texts."""
-    digits = np.frombuffer(b"0123456789abcdef", np.uint8)
-    start, count = block.offset * _UUID_BYTES, len(block)
-    octets = np.frombuffer(block.buffers()[1], np.uint8)[start : start + count * _UUID_BYTES]
-    written = np.full((count, _UUID_LENGTH), ord("-"), np.uint8)
-    hyphens = (8, 13, 18, 23)
-    places = [place for place in range(_UUID_LENGTH) if place not in hyphens]
-    written[:, places] = digits[np.column_stack([octets >> 4, octets & 15])].reshape(count, _UUID_DIGITS)
-    bounds = np.arange(count + 1, dtype=np.int64) * _UUID_LENGTH
-    buffers = [None, pa.py_buffer(bounds.tobytes()), pa.py_buffer(written.tobytes())]
-    texts = pa.Array.from_buffers(_TEXT, count, buffers)
-    found: Chunk = pc.if_else(block.is_valid(), texts, pa.scalar(None, _TEXT))
-    return found
 
 
 def distinct_ids(column: Column) -> Hashes:
@@ -257,7 +243,7 @@ class DistinctRows:
         """By file, why its ids are none."""
 
     @property
-    def columns(self) -> Columns:
+    def columns(self) -> dict[str, FeatureType]:
         """Return the columns that a reader must ask for, unless it reads them as something else."""
         return {} if self._column is None else {self._column: FeatureType.CATEGORICAL}
 

@@ -16,7 +16,14 @@ import msgspec
 from mlvitals.exporters.parts import Measure, Window
 from mlvitals.exporters.schedule import newest_end
 from mlvitals.exporters.sections.concept.kind import drift_type
-from mlvitals.exporters.sections.concept.report import ConceptReport, DriftType, Evidence, GapSample, PastWindow
+from mlvitals.exporters.sections.concept.report import (
+    ConceptReport,
+    DriftType,
+    Evidence,
+    GapReference,
+    GapSample,
+    PastWindow,
+)
 from mlvitals.exporters.sections.concept.series import GapSeries, concept_report, gap_series
 from mlvitals.exporters.sections.events.report import EventCount
 from mlvitals.exporters.sections.events.totals import Counted, TotalsKeeper
@@ -34,7 +41,7 @@ MOSTLY = 0.5
 MOST_STRETCHES = 200
 """Intervals of drift that are remembered while their outcomes are to come. Beyond them the oldest two become one: what
 lies between them counts as drift too."""
-LAW = 1
+LAW = 2
 """Raise this with every change of what `DriftHistory.after` makes of a window: histories kept by other programs are then
 computed anew from the windows. A test compares a history with the one that this number stands for."""
 _BAD = (Severity.WARNING, Severity.CRITICAL)
@@ -118,10 +125,9 @@ def _with_stretch(stretches: tuple[Window, ...], window: Window) -> tuple[Window
     return (*apart, joined)
 
 
-def first_history(spec: Spec, report: WindowReport) -> DriftHistory:
-    """Return the history before the first window of a report's reference."""
-    reference = report.concept.reference if report.concept else None
-    return DriftHistory(report.reference_version, gap_series(spec, reference))
+def first_history(spec: Spec, version: str, reference: GapReference | None = None) -> DriftHistory:
+    """Return the history of a reference version before its first window, given the gap in the training data."""
+    return DriftHistory(version, gap_series(spec, reference))
 
 
 def drift_history(spec: Spec, report: WindowReport, past: Iterable[PastWindow]) -> DriftHistory:
@@ -133,11 +139,16 @@ def drift_history(spec: Spec, report: WindowReport, past: Iterable[PastWindow]) 
         past: windows that are kept, by their end; those that ended at or after the report's are left out, so that
             measuring a window again gives what it gave before.
     """
-    history = first_history(spec, report)
+    history = first_history(spec, report.reference_version, gap_reference(report))
     for one in past:
         if one.window.end < report.window.end and one.reference_version == history.version:
             history = history.after(one)
     return history
+
+
+def gap_reference(report: WindowReport) -> GapReference | None:
+    """Return what the training data say of the gap, as the measurement of a window found it."""
+    return report.concept.reference if report.concept else None
 
 
 def with_drift_type(
@@ -152,7 +163,7 @@ def with_drift_type(
         history: the windows before it.
     """
     if history.version != report.reference_version:
-        history = first_history(spec, report)
+        history = first_history(spec, report.reference_version, gap_reference(report))
     facts = outcomes and outcomes._replace(sample=history.explained(outcomes.sample))
     found = _concept(report, facts, history) if spec.has_gap else None
     kind = _drift_type(spec, report, facts, found)

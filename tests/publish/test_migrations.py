@@ -263,6 +263,7 @@ store.last_report("shop")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "last",
     [
