@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mlvitals.exporters.parts import RepeatedRows
-from mlvitals.exporters.reading.columns import Chunk, Column, ColumnTypeError, is_text, unwrapped, uuids
+from mlvitals.exporters.reading.columns import Chunk, Column, ColumnTypeError, hyphenated, is_text, unwrapped, uuids
 from mlvitals.exporters.reading.scan import Chunk as LogChunk
 from mlvitals.generator.spec.model import FeatureType
 
@@ -34,8 +34,10 @@ _WHOLE = r"^(-?(?:0|[1-9][0-9]*))\.0+$"
 _SCIENTIFIC = r"^-?[0-9](\.[0-9]+)?e\+[0-9]+$"
 """A float of at least 1e16 as Python writes it. Nobody writes an id like this."""
 _SHORTEST_INEXACT = len("9007199254740992.0")
-_HEX_DIGITS = r"^[0-9a-fA-F]{32}$"
-_HYPHENED = r"^([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})$"
+_HYPHENED = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+_LOWER_HEX = np.zeros(256, np.uint8)
+_LOWER_HEX[np.frombuffer(b"0123456789abcdefABCDEF", np.uint8)] = np.frombuffer(b"0123456789abcdefabcdef", np.uint8)
+"""By character, the hexadecimal digit in small letters; 0 for any other."""
 _UUID_BYTES, _UUID_DIGITS, _UUID_LENGTH = 16, 32, 36
 
 MOST_IDS = 1 << 22
@@ -133,17 +135,31 @@ def _refuse_inexact(texts: Chunk) -> None:
 
 def _lower_uuids(texts: Any, lengths: Any) -> Chunk:
     """Return UUIDs in small letters and with hyphens; other texts, and those that are so written, are left alone."""
-    lower: Any = pc.ascii_lower(texts)
-    digits: Any = pc.and_(pc.equal(lengths, pa.scalar(_UUID_DIGITS)), pc.match_substring_regex(texts, _HEX_DIGITS))
-    capitals: Any = pc.and_(pc.equal(lengths, pa.scalar(_UUID_LENGTH)), pc.not_equal(texts, lower))
-    others: Any = pc.or_(digits, capitals)
-    if not _any(others):
-        unchanged: Chunk = texts
-        return unchanged
-    written: Any = pc.replace_substring_regex(lower, _HYPHENED, r"\1-\2-\3-\4-\5")
-    is_uuid: Any = pc.and_(others, pc.match_substring_regex(lower, _HYPHENED))
-    found: Chunk = pc.if_else(is_uuid, written, texts)
-    return found
+    found, hyphened = texts, pc.equal(lengths, pa.scalar(_UUID_LENGTH))
+    if _any(hyphened):
+        lower: Any = pc.ascii_lower(texts)
+        capitals: Any = pc.and_(hyphened, pc.not_equal(texts, lower))
+        if _any(capitals):
+            found = pc.if_else(pc.and_(capitals, pc.match_substring_regex(lower, _HYPHENED)), lower, texts)
+    plain: Any = pc.equal(lengths, pa.scalar(_UUID_DIGITS))
+    if _any(plain):
+        found = pc.replace_with_mask(found, plain.fill_null(False), _with_hyphens(texts.filter(plain)))
+    ids: Chunk = found
+    return ids
+
+
+def _with_hyphens(texts: Any) -> Chunk:
+    """Return texts of 32 bytes as UUIDs where they are hexadecimal digits."""
+    _, offsets, data = texts.buffers()
+    start = np.frombuffer(offsets, np.int64)[texts.offset]
+    characters = np.frombuffer(data, np.uint8)[start : start + len(texts) * _UUID_DIGITS].reshape(-1, _UUID_DIGITS)
+    digits = _LOWER_HEX[characters]
+    are_digits = np.asarray(digits.all(axis=1))
+    written = hyphenated(digits)
+    if are_digits.all():
+        return written
+    found: Chunk = pc.if_else(pa.array(are_digits), written.cast(pa.large_binary()), texts.cast(pa.large_binary()))
+    return found.cast(_TEXT)
 
 
 def _any(mask: Any) -> bool:
@@ -286,18 +302,29 @@ class DistinctRows:
             return None, RepeatedRows(unchecked=chunk.rows)
         texts = canonical_ids(chunk.columns[name])
         present = texts.is_valid().to_numpy(zero_copy_only=False)
-        ids, firsts = np.unique(_hash_texts(texts.drop_null()), return_index=True)
-        new = ~_are_in(ids, [*self._seen, *self._of_file])
-        kept = np.zeros(int(np.count_nonzero(present)), bool)
-        kept[firsts[new]] = True
-        room = self._most - sum(map(len, self._seen)) - sum(map(len, self._of_file))
-        _remember(self._of_file, ids[new][: max(room, 0)])
+        hashes = _hash_texts(texts.drop_null())
+        kept, new = _first_of_each(hashes, [*self._seen, *self._of_file])
+        room = max(0, self._most - sum(map(len, self._seen)) - sum(map(len, self._of_file)))
+        _remember(self._of_file, new[:room])
         fresh = ~present
         fresh[present] = kept
-        repeated = len(kept) - int(np.count_nonzero(new))
-        too_many = max(0, int(np.count_nonzero(new)) - max(room, 0))
+        too_many = max(0, len(new) - room)
         without = chunk.rows - len(kept)
-        return fresh, RepeatedRows(rows=repeated, checked=len(kept) - too_many, unchecked=without + too_many)
+        return fresh, RepeatedRows(
+            rows=len(kept) - len(new), checked=len(kept) - too_many, unchecked=without + too_many
+        )
+
+
+def _first_of_each(ids: Hashes, parts: Sequence[Hashes]) -> tuple[NDArray[np.bool_], Hashes]:
+    """Mark the first of each of the ids that none of the sorted parts has, and return these in order."""
+    ordered = np.sort(ids)
+    if not (ordered[1:] == ordered[:-1]).any() and not _are_in(ordered, parts).any():
+        return np.ones(len(ids), bool), ordered  # as it mostly is
+    distinct, firsts = np.unique(ids, return_index=True)
+    new = ~_are_in(distinct, parts)
+    kept = np.zeros(len(ids), bool)
+    kept[firsts[new]] = True
+    return kept, distinct[new]
 
 
 def _are_in(ids: Hashes, parts: Sequence[Hashes]) -> NDArray[np.bool_]:
