@@ -243,7 +243,7 @@ FIRST: Mapping[str, First] = {
     ),
     "MLLogRowsRepeated": _first(
         "Read the share of repeated rows.",
-        "Remove the copies by id; statistics count each id once, the files need not be repaired for them.",
+        "Fix the job that writes twice; statistics count each id once, so that the files need no repair.",
         (
             "Below 5%",
             "A delivery that is repeated until it is confirmed: raise `alerts.repeated_rows` if that is normal.",

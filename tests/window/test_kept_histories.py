@@ -43,7 +43,7 @@ FAR = BEGIN + 1000 * HOUR
 
 def empty(spec: Spec, version: str = "v1") -> DriftHistory:
     """The history before the first hour."""
-    return first_history(spec, hour_report(0, version=version))
+    return first_history(spec, version)
 
 
 def outcomes_of(sample: GapSample) -> OutcomeReport:
