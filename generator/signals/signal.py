@@ -41,6 +41,8 @@ class Place(StrEnum):
     """All other metrics; opened when the main one raises a question."""
     BUDGET = "budget"
     """The dashboard of objectives and error budgets."""
+    RESPONSE = "response"
+    """The last row of the main dashboard: incidents, and how fast they are ended."""
 
 
 class View(StrEnum):

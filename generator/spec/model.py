@@ -1091,6 +1091,9 @@ class Annotations(Part, frozen=True, kw_only=True):
 
     deployments: Annotated[bool, Meta(description="A change of the model version.")] = True
     pipeline_changes: Annotated[bool, Meta(description="Events written by 'mlvitals annotate pipeline'.")] = True
+    incidents: Annotated[bool, Meta(description="When the incidents of incidents.path were opened and resolved.")] = (
+        True
+    )
 
 
 # ---------------------------------------------------------------- the whole
