@@ -136,7 +136,7 @@ class ResultsStore:
         self._ready: set[object] = set()
         """The file that `make_ready` was done to; of a database that is no file, None."""
         self.times_replaced = 0
-        """How often the database turned out to be another file than before: deleted and made anew, or a backup."""
+        """The number of times that the database turned out to be another file than before: deleted and made anew, or a backup."""
 
     def save(self, report: WindowReport, *, seconds: float | None = None, changed: Sequence[WindowReport] = ()) -> None:
         """Keep a report, in place of an earlier one of the same system and window: all of it, or nothing.
