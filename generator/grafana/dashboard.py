@@ -68,7 +68,7 @@ def _main(spec: Spec, signals: tuple[Signal, ...]) -> Page:
         "ML health",
         "Shows if anything is wrong, in which layer, and since when. Start with the strip at the top; click a "
         "feature for details.",
-        [*_with_logs(spec, _layers(signals, Place.MAIN)), *_response(signals)],
+        _with_logs(spec, _layers(signals, Place.MAIN)),
         (*chosen_servers(contract), *chosen_features(contract)),
         strip.strip(spec, frame_of(spec, contract)),
         annotations(contract),
@@ -80,12 +80,6 @@ def _with_logs(spec: Spec, layers: Sequence[Row]) -> list[Row | Folded]:
     """Return the layers, with the logs of the measuring processes below the data layer if log lines are kept."""
     after = list(_LAYERS).index(Layer.DATA) + 1
     return [*layers[:after], *([logs.row(spec)] if keeps_logs(spec) else []), *layers[after:]]
-
-
-def _response(signals: Iterable[Signal]) -> list[Row]:
-    """Return the row of incidents, if there is anything to show of them."""
-    shown = [signal for signal in signals if signal.place is Place.RESPONSE]
-    return [Row("Incidents (on-call, leadership)", shown, restricted=False)] if shown else []
 
 
 def _details(spec: Spec, signals: tuple[Signal, ...]) -> Page:
@@ -101,11 +95,15 @@ def _details(spec: Spec, signals: tuple[Signal, ...]) -> Page:
 
 
 def _monitoring(spec: Spec, signals: tuple[Signal, ...]) -> Page:
+    response = [signal for signal in signals if signal.place is Place.RESPONSE]
     return Page(
         Board.MONITORING,
         "monitoring",
         "Shows if the other dashboards can be trusted: everything measured, on time, against the right reference.",
-        [Row("", [signal for signal in signals if signal.layer is Layer.MONITORING and signal.place is Place.MAIN])],
+        [
+            Row("", [signal for signal in signals if signal.layer is Layer.MONITORING and signal not in response]),
+            *([Row("Incidents", response)] if response else []),
+        ],
     )
 
 

@@ -42,7 +42,7 @@ class Place(StrEnum):
     BUDGET = "budget"
     """The dashboard of objectives and error budgets."""
     RESPONSE = "response"
-    """The last row of the main dashboard: incidents, and how fast they are ended."""
+    """The row of incidents, on the dashboard of the monitoring."""
 
 
 class View(StrEnum):
@@ -199,7 +199,7 @@ class Signal:
     incident: Incident
     view: View = View.TIME_SERIES
     place: Place = Place.MAIN
-    """Its dashboard; signals of the monitoring layer have a separate dashboard, whatever this says."""
+    """Its dashboard; signals of the monitoring layer have a separate dashboard, whatever this says, with a row of incidents."""
     width: int = 8
     height: int = 8
     levels: tuple[Level, ...] = ()

@@ -85,7 +85,7 @@ class Excerpt:
         log, outcome = spec.prediction_log, spec.prediction_log.outcome
         found = _rows(Log(log, base_dir), _columns(spec), log.timestamp, interval)
         self.rows = self._keep(self._parts[0], found)
-        """How many predictions there are."""
+        """The number of predictions."""
         if not self.rows:
             raise FaultError(f"the log holds no row from {interval.start:%FT%H:%MZ} to {interval.end:%FT%H:%MZ}")
         if outcome and outcome.path:

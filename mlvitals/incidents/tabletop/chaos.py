@@ -10,7 +10,7 @@ from mlvitals.generator.spec.model import Severity, Spec
 from mlvitals.incidents.tabletop.play import detection_limit
 
 _PROMETHEUS, _INJECT, _REVERT = "MLVITALS_PROMETHEUS", "MLVITALS_INJECT", "MLVITALS_REVERT"
-"""Environment variables: the server to ask, and the commands that break and mend the system."""
+"""Environment variables: the server to ask, and the commands that break the system and revert that."""
 
 
 def experiment(spec: Spec, fault: Fault) -> str:
@@ -47,7 +47,7 @@ def experiment(spec: Spec, fault: Fault) -> str:
                 "pauses": {"before": int(within.total_seconds())},
             },
         ],
-        "rollbacks": [_action("mend it", "revert")],
+        "rollbacks": [_action("revert it", "revert")],
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 

@@ -163,7 +163,7 @@ class Play:
 
     @property
     def outcome(self) -> Outcome:
-        """What the rules make of everything so far."""
+        """The alerts of everything so far."""
         return self._judged[1]
 
     @property

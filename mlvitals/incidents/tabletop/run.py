@@ -60,7 +60,7 @@ class Exercised:
     notices: list[Notice]
     firings: list[Firing]
     page: Notice | None = None
-    """What the team was told of first."""
+    """The notification that the team got first."""
     given: list[Given] = field(default_factory=list)
     called: list[tuple[datetime, str]] = field(default_factory=list)
     """Levels of the escalation that were called because nobody had acknowledged, and when."""
@@ -69,7 +69,7 @@ class Exercised:
     without_data: tuple[str, ...] = ()
     not_understood: Mapping[str, str] = field(default_factory=dict)
     analysis: Analysis | None = None
-    """Of the incident that the page opened; None where nobody was told of anything."""
+    """Of the incident that the page opened; None where nobody was notified."""
 
     def first(self, kind: type[_T]) -> tuple[datetime, _T] | None:
         """Return the first answer of a kind, and when it was given."""
@@ -166,7 +166,7 @@ class _Session:
         self._recorded = len(sent)
 
     def _opens(self, notice: Notice) -> bool:
-        """True of pages, and of the warning that the team was told of instead."""
+        """True of pages, and of the warning that the team got instead."""
         return _is_page(notice) or bool(self.done.page and notice.group == self.done.page.group)
 
     # -------------------------------------------------------- the team

@@ -1,4 +1,4 @@
-"""How an exercise went, compared with the spec's own policy: detection, escalation, triage, mitigation. Pure."""
+"""Marks of an exercise, compared with the spec's own policy: detection, escalation, triage, mitigation. Pure."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -20,7 +20,7 @@ from mlvitals.incidents.timeline.times import length
 
 
 class Verdict(StrEnum):
-    """How a stage went."""
+    """The judgement of a stage."""
 
     MET = "met"
     LATE = "late"
