@@ -1,4 +1,4 @@
-"""The effects of a fault on a history: on rows of the log, on outcomes in files of their own, on sources, and on serving metrics."""
+"""The effects of a fault on a history: rows of the log, outcomes in files of their own, sources, serving metrics."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
