@@ -169,12 +169,12 @@ def _run(play: "Play", team: "Answers", out: Path, html: Path | None) -> "tuple[
     from mlvitals.incidents.postmortem.regions import fill
     from mlvitals.incidents.record.store import Incidents
     from mlvitals.incidents.tabletop.report import report_of
-    from mlvitals.incidents.tabletop.run import exercise
+    from mlvitals.incidents.tabletop.run import EvaluatedWorld, exercise
     from mlvitals.incidents.tabletop.score import gaps_of, marks_of
     from mlvitals.terminal.tabletop import say, tabletop_card
 
     folder = out / "incidents"
-    done = exercise(play, Incidents(folder), team, say)
+    done = exercise(EvaluatedWorld(play, Incidents(folder)), team, say)
     marks, gaps = marks_of(done), gaps_of(done)
     written = [out / "tabletop.md"]
     write(written[0], report_of(done, marks, gaps).encode())

@@ -202,6 +202,12 @@ class Play:
         situation = Situation(value, firing.labels, samples)
         return {name: text.rendered(situation) for name, text in rule.annotations.items()}
 
+    def labels(self, firing: Firing) -> dict[str, str]:
+        """Return the labels that the rule of an alert adds."""
+        rule = self.rule_of(firing)
+        situation = Situation(np.nan, firing.labels)
+        return {name: text.rendered(situation) for name, text in rule.labels.items()} if rule else {}
+
     def rule_of(self, firing: Firing) -> AlertRule | None:
         """Return the rule of an alert; of several with one name, as features with own thresholds have, the first."""
         alike = [
