@@ -14,6 +14,8 @@ from mlvitals.generator.spec.durations import span
 from mlvitals.generator.spec.model import Severity, Spec
 from mlvitals.generator.spec.people import NOBODY
 
+HEARD = (Severity.CRITICAL, Severity.WARNING)
+"""Severities that an exercise sends, whether or not the spec names a receiver."""
 _NEVER = "0001-01-01T00:00:00Z"
 
 
@@ -55,11 +57,12 @@ def notices(
 ) -> list[Notice]:
     """Return what was sent up to `now`, in order of time; the same whenever it is asked.
 
-    Alerts of a severity that the spec routes to nobody are left out. Inhibitions and silences are not looked at.
+    Critical alerts and warnings are sent wherever the spec routes them, and even if that is nowhere: the exercise goes on,
+    and its report says so. Inhibitions and silences are not looked at.
     """
     groups: dict[str, list[Alarm]] = {}
     for firing in firings:
-        if receiver_of(spec, firing.severity) != NOBODY:
+        if firing.severity in HEARD or receiver_of(spec, firing.severity) != NOBODY:
             alarm = _alarm(firing, labels(firing), steps, now)
             groups.setdefault(_group_key(alarm), []).append(alarm)
     found = [notice for key, alarms in groups.items() for notice in _of_group(spec, key, alarms, now, texts)]

@@ -79,6 +79,8 @@ def _detection(done: Exercised) -> Mark:
         return _timed("detection", took, limit, f"{what} paged, and a warning would have been enough.", wrong=True)
     if not is_page and done.fault.kind.pages:
         return _timed("detection", took, limit, f"Only {what}: nobody was paged.", wrong=True)
+    if receiver_of(done.spec, done.page.severity) == NOBODY:
+        return _timed("detection", took, limit, f"{what} fired, and the spec's routing sends it to nobody.", wrong=True)
     return _timed("detection", took, limit, f"First {what}.")
 
 

@@ -30,10 +30,11 @@ from mlvitals.generator.contract import Contract, Producer
 from mlvitals.generator.errors import UserError
 from mlvitals.generator.spec.compression import compress_time
 from mlvitals.generator.spec.durations import seconds
-from mlvitals.generator.spec.model import Receiver, Spec, Webhook
+from mlvitals.generator.spec.model import Receiver, Severity, Spec, Webhook
 from mlvitals.incidents.inbox.mailbox import Mailbox
 from mlvitals.incidents.inbox.server import WEBHOOK, Inbox
 from mlvitals.incidents.record.webhook import incident_keeper
+from mlvitals.incidents.tabletop.notices import HEARD
 
 _PROGRAMS = {"prometheus": ("prometheus",), "alertmanager": ("alertmanager", "prometheus-alertmanager")}
 _READY_SECONDS = 60.0
@@ -214,7 +215,7 @@ def _write_configuration(spec: Spec, factor: float, root: Path, at: _Addresses, 
     change = msgspec.structs.replace
     hook = Receiver(webhook=Webhook(url=f"{at.inbox}{WEBHOOK}"))
     names = {severity: f"exercise-{severity}" for severity in ("info", "warning", "critical")}
-    wanted = {severity: name for severity, name in names.items() if getattr(spec.routing, severity)}
+    wanted = {name: to for name, to in names.items() if Severity(name) in HEARD or getattr(spec.routing, name)}
     routing = change(
         spec.routing,
         receivers=dict.fromkeys(wanted.values(), hook) | {"exercise-watchdog": hook},

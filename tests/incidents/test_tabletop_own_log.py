@@ -1,0 +1,91 @@
+"""An exercise on somebody's own log: text files, no serving metrics, no ids, a spec of ten lines."""
+
+import csv
+import random
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from command_line import mlvitals
+
+SPEC = """\
+version: 1
+system: {name: shop, title: Shop}
+prediction_log: {path: log, format: csv}
+serving: {enabled: false}
+features:
+  amount: {minimum: 0}
+  country: {type: categorical}
+"""
+START = datetime(2026, 3, 2, tzinfo=UTC)
+ANSWERS = """\
+version: 1
+answers:
+  - {kind: take, after: 2m, who: ann}
+  - {kind: act, after: 3m, action: feature-fallback}
+"""
+
+
+def write(path: Path, hours: int, seed: int) -> None:
+    draw = random.Random(seed)
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["timestamp", "amount", "country"])
+        for hour in range(hours):
+            for _ in range(1_000):
+                at = START + timedelta(hours=hour, seconds=draw.random() * 3600)
+                rows.writerow([at.isoformat(), f"{draw.expovariate(0.02):.2f}", draw.choice(["DE", "FR", "IT"])])
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("shop")
+    (root / "shop.yaml").write_text(SPEC)
+    (root / "answers.yaml").write_text(ANSWERS)
+    write(root / "log" / "predictions.csv", 17, seed=1)
+    write(root / "training" / "data.csv", 4, seed=2)
+    done = mlvitals("reference", "build", root / "shop.yaml", "--data", root / "training", "--promote")
+    assert done.returncode == 0, done.stderr
+    return root
+
+
+@pytest.mark.parametrize(
+    ("fault", "feature", "page"),
+    [
+        ("rescaled", "amount", "MLFeatureDrift critical amount"),
+        ("upstream_nulls", "country", "MLRequiredFeatureNull critical country"),
+    ],
+)
+def test_a_fault_in_ones_own_log_pages_and_is_ended(shop, tmp_path, fault, feature, page):
+    before = (shop / "log" / "predictions.csv").read_bytes()
+    done = mlvitals(
+        "tabletop", shop / "shop.yaml", "--fault", fault, "--on", feature, "--answers", shop / "answers.yaml",
+        "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert f"critical: {page}" in done.stdout
+    assert "The incident is resolved." in done.stdout
+    assert (shop / "log" / "predictions.csv").read_bytes() == before
+
+
+def test_what_the_spec_lacks_is_named_as_missing(shop, tmp_path):
+    done = mlvitals(
+        "tabletop",
+        shop / "shop.yaml",
+        "--fault",
+        "upstream_nulls",
+        "--answers",
+        shop / "answers.yaml",
+        "--out",
+        tmp_path,
+    )
+    for lacking in (
+        "set links.runbooks",
+        "features.amount has no description",
+        "features.amount names no source",
+        "escalation is empty",
+        "business.kpis is empty",
+        "routing.critical names no receiver",
+    ):
+        assert lacking in done.stdout
