@@ -1,9 +1,8 @@
-"""The addresses of dashboards and runbook pages. Separate from drawing and writing, because alerts link to both."""
+"""The dashboards of a system and their addresses. Separate from the drawing, because alerts and runbooks link to them too."""
 
 from enum import StrEnum
 from hashlib import sha256
 
-from mlvitals.generator.signals.signal import Incident
 from mlvitals.generator.spec.model import Spec
 
 _LONGEST_UID = 40
@@ -36,8 +35,3 @@ def board_uid(spec: Spec, board: Board) -> str:
         return name
     end = f"-{sha256(name.encode()).hexdigest()[:8]}-{board}"
     return name[: _LONGEST_UID - len(end)] + end
-
-
-def alert_page(incident: Incident, name: str) -> str:
-    """Return the path of an alert's page below the folder of its system's runbooks."""
-    return f"{incident}/{name}.md"

@@ -13,6 +13,7 @@ from mlvitals.commands.drift import drift
 from mlvitals.commands.drill import drill
 from mlvitals.commands.evaluate import evaluate_command
 from mlvitals.commands.export import export
+from mlvitals.commands.history import history
 from mlvitals.commands.inbox import inbox
 from mlvitals.commands.incident import incident
 from mlvitals.commands.objectives import slo
@@ -39,6 +40,7 @@ for command in (
     estimate_command,
     evaluate_command,
     export,
+    history,
     inbox,
     incident,
     init_command,

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from urllib.parse import quote
 
-from mlvitals.generator.boards import Board, alert_page, board_uid
+from mlvitals.generator.boards import Board, board_uid
 from mlvitals.generator.prometheus import exporter_addresses
 from mlvitals.generator.routing.silences import silence_commands
+from mlvitals.generator.rules.alerts import runbook_page
 from mlvitals.generator.runbooks import reference
 from mlvitals.generator.runbooks.checks import FIRST, Answer, Language
 from mlvitals.generator.runbooks.escalation import NAME as ESCALATION
@@ -29,7 +30,7 @@ def landing_pages(spec: Spec, signals: Sequence[Signal], marker: str) -> dict[st
     pages = {}
     for signal in signals:
         for name in dict.fromkeys(alert.name for alert in signal.alerts):
-            path = alert_page(signal.incident, name)
+            path = runbook_page(signal.incident, name)
             if path not in pages:
                 pages[path] = _page(spec, signal, name, signals, by_id, marker)
     return pages
