@@ -6,7 +6,6 @@ it, so that every length of time in the rules is as much shorter.
 
 import contextlib
 import shutil
-import socket
 import subprocess
 import time
 import urllib.error
@@ -35,6 +34,7 @@ from mlvitals.incidents.inbox.mailbox import Mailbox
 from mlvitals.incidents.inbox.server import WEBHOOK, Inbox
 from mlvitals.incidents.record.webhook import incident_keeper
 from mlvitals.incidents.tabletop.notices import HEARD
+from mlvitals.incidents.tabletop.programs import free_port, running
 
 _PROGRAMS = {"prometheus": ("prometheus",), "alertmanager": ("alertmanager", "prometheus-alertmanager")}
 _READY_SECONDS = 60.0
@@ -168,7 +168,7 @@ def running_stack(spec: Spec, pages: HistoryPages, factor: float, root: Path, in
         exporter, serving = (
             stack.enter_context(_Pages(pages, producer)) for producer in (Producer.EXPORTER, Producer.SERVING)
         )
-        alertmanager, prometheus = (f"127.0.0.1:{_free_port()}" for _ in range(2))
+        alertmanager, prometheus = (f"127.0.0.1:{free_port()}" for _ in range(2))
         recording = ("--enable-feature=event-recorder",) if _records_events(programs["alertmanager"]) else ()
         addresses = _Addresses(inbox.url, exporter.url, serving.url, alertmanager)
         _write_configuration(spec, factor, root, addresses, event_log if recording else None)
@@ -245,29 +245,13 @@ def _write_configuration(spec: Spec, factor: float, root: Path, at: _Addresses, 
     routes.write_text(routes.read_text(encoding="utf-8") + yaml.safe_dump(recorder), encoding="utf-8")
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
 @contextmanager
 def _running(name: str, command: list[str], root: Path, ready: str) -> Iterator[None]:
-    """Run a program with its output in a file, from when it is ready; end it when the block ends."""
+    """Run a program from when it is ready until the block ends."""
     log = root / f"{name}.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)  # noqa: S603  (built here)
-        try:
-            _wait_for(ready, name, process, log)
-            yield
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+    with running(command, log) as process:
+        _wait_for(ready, name, process, log)
+        yield
 
 
 def _wait_for(url: str, name: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
