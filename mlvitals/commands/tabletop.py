@@ -144,7 +144,7 @@ def _ask(question: str, choices: Sequence[str]) -> str:
     """Ask at the terminal; an empty line is no answer."""
     if not choices:
         return str(click.prompt(question, default="", show_default=False, err=True)).strip()
-    kind = click.Choice([*choices, ""], case_sensitive=False)
+    kind = click.Choice([*map(str, choices), ""], case_sensitive=False)
     words = f"{question} ({', '.join(choices)})"
     return str(click.prompt(words, type=kind, default="", show_default=False, show_choices=False, err=True))
 

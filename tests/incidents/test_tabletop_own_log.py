@@ -6,7 +6,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from command_line import mlvitals
+
+from mlvitals.cli import main
+from mlvitals.incidents.tabletop.answers import Asked, SpokenAnswers
 
 SPEC = """\
 version: 1
@@ -67,6 +71,40 @@ def test_a_fault_in_ones_own_log_pages_and_is_ended(shop, tmp_path, fault, featu
     assert f"critical: {page}" in done.stdout
     assert "The incident is resolved." in done.stdout
     assert (shop / "log" / "predictions.csv").read_bytes() == before
+
+
+def test_a_team_at_the_terminal_is_asked_until_it_ends_the_fault(shop, tmp_path):
+    lines = [
+        "ann",
+        "amount is a thousand times as large",
+        "SEV-2",
+        "data",
+        "all of it",
+        "other",
+        "looked",
+        "rollback",
+        "",
+    ]
+    command = ["tabletop", str(shop / "shop.yaml"), "--fault", "rescaled", "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(main, command, input="\n".join([*lines, ""]), catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    assert "Who takes it?" in done.stderr
+    assert "other is done. Nothing gets better." in done.stdout
+    assert "rollback ended it. Tried before: other." in done.stdout
+
+
+def test_a_team_that_answers_nothing_ends_the_exercise(shop, tmp_path):
+    command = ["tabletop", str(shop / "shop.yaml"), "--fault", "rescaled", "--out", str(tmp_path / "out"), "--strict"]
+    done = CliRunner().invoke(main, command, input="\n" * 10, catch_exceptions=False)
+    assert done.exit_code == 1
+    assert "The exercise ends here: the fault goes on." in done.stdout
+
+
+def test_thinking_takes_the_time_that_it_takes_times_the_pace():
+    seconds = iter([0.0, 30.0])
+    team = SpokenAnswers(lambda *_: "ann", 60, clock=lambda: next(seconds))
+    taken = team.answer(Asked.TAKE)
+    assert taken is not None and taken.took == timedelta(minutes=30)
 
 
 def test_what_the_spec_lacks_is_named_as_missing(shop, tmp_path):
