@@ -174,11 +174,12 @@ def _play(
     from mlvitals.exporters.parts import Window
     from mlvitals.exporters.publish.results import open_results
     from mlvitals.generator.spec.model import Results
-    from mlvitals.incidents.tabletop.play import Play
+    from mlvitals.incidents.tabletop.play import Play, check_reach
 
     with TemporaryDirectory(prefix="mlvitals-tabletop-") as folder:
         root = Path(folder)
         excerpt = Excerpt(history, base_dir, Window(times.first, times.end), root)
+        check_reach(spec, fault, times, excerpt.oldest)
         click.echo(f"copied {excerpt.rows:,} predictions; measuring", err=True)
         with closing(open_results(Results(url=f"sqlite:///{root}/results.db"), root)) as results:
             yield Play(spec, base_dir, data, excerpt, reference, results, fault, times)

@@ -93,6 +93,16 @@ def test_a_team_at_the_terminal_is_asked_until_it_ends_the_fault(shop, tmp_path)
     assert "rollback ended it. Tried before: other." in done.stdout
 
 
+def test_a_history_that_is_too_short_is_refused_with_what_it_needs(shop, tmp_path):
+    done = mlvitals(
+        "tabletop", shop / "shop.yaml", "--fault", "rescaled", "--until", "2026-03-02T10:00Z",
+        "--answers", shop / "answers.yaml", "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "rescaled needs a history from 2026-03-01 18:00 to 2026-03-02 10:00 UTC" in done.stderr
+    assert "the log starts at 2026-03-02 00:00 UTC" in done.stderr
+
+
 def test_a_team_that_answers_nothing_ends_the_exercise(shop, tmp_path):
     command = ["tabletop", str(shop / "shop.yaml"), "--fault", "rescaled", "--out", str(tmp_path / "out"), "--strict"]
     done = CliRunner().invoke(main, command, input="\n" * 10, catch_exceptions=False)
