@@ -377,6 +377,12 @@ FIRST: Mapping[str, First] = {
         ("1 or 2", "A writer was killed while writing: let it write to a temporary name and rename."),
         ("All", "The format, the path or a permission changed."),
     ),
+    "MLIncidentsUnreadable": _first(
+        "Count the files of incidents that cannot be read.",
+        "Run `mlvitals incident list`: it names each file with line and reason. Keep the entries of both sides of a merge.",
+        ("1", "A merge left its conflict, or somebody edited the file by hand."),
+        ("All", "The folder at `incidents.path` is not the one that you expect, or its permissions changed."),
+    ),
     "MLWatchdog": _first(
         "Check that this alert fires.",
         "Restart what is down: Prometheus, Alertmanager, or the dead man's switch.",

@@ -1065,7 +1065,7 @@ RelativeLoss = Annotated[float, Meta(gt=0, le=1, description="A share above 0, a
 
 
 class SeverityCriteria(Part, frozen=True, kw_only=True):
-    """What makes an incident this severe; any one criterion that is met does."""
+    """Criteria of a severity; an incident is this severe if any one of them is met."""
 
     affected_ratio: Annotated[Ratio, Meta(description="Share of the predictions that are affected.")] | None = None
     kpi_loss: Annotated[
@@ -1081,7 +1081,7 @@ class SeverityCriteria(Part, frozen=True, kw_only=True):
 
 
 class ResponseTargets(Part, frozen=True, kw_only=True):
-    """How fast incidents should be answered; counted from the page."""
+    """The times within which incidents should be answered, counted from the page."""
 
     acknowledge: Annotated[Duration, Meta(description="Until somebody takes it.")] = "15m"
     classify: Annotated[Duration, Meta(description="Until its severity is decided.")] = "30m"
@@ -1089,7 +1089,7 @@ class ResponseTargets(Part, frozen=True, kw_only=True):
 
 
 class IncidentPolicy(Part, frozen=True, kw_only=True):
-    """How incidents are classified and answered, and where their files are."""
+    """The classification of incidents, the answer to them, and the place of their files."""
 
     path: (
         Annotated[Path, Meta(description="The folder of incident files, which the exporter publishes metrics of.")]
@@ -1122,6 +1122,9 @@ class Annotations(Part, frozen=True, kw_only=True):
 
     deployments: Annotated[bool, Meta(description="A change of the model version.")] = True
     pipeline_changes: Annotated[bool, Meta(description="Events written by 'mlvitals annotate pipeline'.")] = True
+    incidents: Annotated[bool, Meta(description="When the incidents of incidents.path were opened and resolved.")] = (
+        True
+    )
 
 
 # ---------------------------------------------------------------- the whole
