@@ -37,7 +37,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.types import BigInteger
 
-from mlvitals.exporters.database import TABLES, DatabaseError, UtcDateTime, explain, open_database, window_key
+from mlvitals.exporters.database import FILE, TABLES, DatabaseError, UtcDateTime, explain, open_database, window_key
 from mlvitals.exporters.parts import Window
 from mlvitals.exporters.publish.migrations import refuse_newer, upgrade
 from mlvitals.exporters.sections.changes import Change, ChangeKind, changes
@@ -99,6 +99,9 @@ class StoredWindow(NamedTuple):
     severity: str | None
 
 
+_KNOWN_OF_WINDOWS = [drift_windows.c[name] for name in ("window_start", "window_end", *StoredWindow._fields[1:])]
+
+
 def open_results(results: Results, base_dir: Path, *, create: bool = True) -> "ResultsStore":
     """Return the store that a spec names; a relative SQLite file lies in the spec's folder.
 
@@ -130,7 +133,10 @@ class ResultsStore:
         """Take what `make_ready` does to the tables before they are first used: `upgrade` or `refuse_newer`."""
         self._engine = engine
         self._make_ready = make_ready
-        self._is_ready = False
+        self._ready: set[object] = set()
+        """The file that `make_ready` was done to; of a database that is no file, None."""
+        self.times_replaced = 0
+        """The number of times that the database turned out to be another file than before: deleted and made anew, or a backup."""
 
     def save(self, report: WindowReport, *, seconds: float | None = None, changed: Sequence[WindowReport] = ()) -> None:
         """Keep a report, in place of an earlier one of the same system and window: all of it, or nothing.
@@ -173,17 +179,39 @@ class ResultsStore:
         with self._transaction() as connection:
             return newest_totals(connection, system, counters)
 
-    def last_report(self, system: str) -> WindowReport | None:
-        """Return the report of the system's newest window; None if it is missing or not readable by this version."""
-        newest = (
-            select(drift_windows.c.report)
-            .filter_by(system=system)
-            .order_by(drift_windows.c.window_end.desc(), drift_windows.c.measured_at.desc())
-            .limit(1)
-        )
+    def last_report(self, system: str, until: datetime | None = None) -> WindowReport | None:
+        """Return the report of the system's newest window, or of the newest that ended not after `until`.
+
+        None if it is missing or not readable by this version.
+        """
         with self._transaction() as connection:
-            stored = connection.execute(newest).scalar_one_or_none()
+            stored = connection.execute(_newest(system, until).with_only_columns(drift_windows.c.report)).scalar()
         return None if stored is None else _readable(stored)
+
+    def newest_window(
+        self, system: str, until: datetime | None = None, *, with_rows: bool = False
+    ) -> StoredWindow | None:
+        """Return the newest window, or the newest that ended not after `until`; None where no such window is kept.
+
+        `with_rows` leaves out windows in which no row of the log was found.
+        """
+        query = _newest(system, until)
+        with self._transaction() as connection:
+            row = connection.execute(query.where(drift_windows.c.rows > 0) if with_rows else query).one_or_none()
+        return None if row is None else _stored_window(row)
+
+    def rows_of(self, system: str, window: Window) -> int | None:
+        """Return how many rows a window held when it was kept; None where it is not."""
+        key = {"system": system, "window_start": window.start, "window_end": window.end}
+        with self._transaction() as connection:
+            return connection.execute(select(drift_windows.c.rows).filter_by(**key)).scalar_one_or_none()
+
+    def end_of_newest(self, system: str, count: int) -> datetime | None:
+        """Return when the oldest of the `count` newest windows ended; None where fewer are kept."""
+        ended = drift_windows.c.window_end
+        query = select(ended).filter_by(system=system).order_by(ended.desc()).offset(count - 1).limit(1)
+        with self._transaction() as connection:
+            return connection.execute(query).scalar_one_or_none()
 
     def reports_after(self, report: WindowReport, until: datetime) -> list[WindowReport]:
         """Return the reports of windows that ended after one of the same system and reference and not after `until`.
@@ -204,10 +232,9 @@ class ResultsStore:
     def windows_between(self, system: str, start: datetime, end: datetime) -> list[StoredWindow]:
         """Return the windows that ended after `start` and not after `end`, oldest first."""
         ended = drift_windows.c.window_end
-        columns = (drift_windows.c[name] for name in ("window_start", "window_end", *StoredWindow._fields[1:]))
-        query = select(*columns).filter_by(system=system).where(ended > start, ended <= end).order_by(ended)
+        query = select(*_KNOWN_OF_WINDOWS).filter_by(system=system).where(ended > start, ended <= end).order_by(ended)
         with self._transaction() as connection:
-            return [StoredWindow(Window(begin, end), *rest) for begin, end, *rest in connection.execute(query)]
+            return [_stored_window(row) for row in connection.execute(query)]
 
     def reports_between(self, system: str, start: datetime, end: datetime) -> list[WindowReport]:
         """Return the reports of windows that ended after `start` and not after `end`, oldest first.
@@ -289,13 +316,35 @@ class ResultsStore:
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
         try:
-            if not self._is_ready:
-                self._make_ready(self._engine)
-                self._is_ready = True
-            with self._engine.begin() as connection:
+            with self._connected() as connection, connection.begin():
                 yield connection
         except SQLAlchemyError as error:
             raise explain(self._engine, error) from error
+
+    def _connected(self) -> Connection:
+        """Return a connection to a database whose tables are ready."""
+        while True:
+            connection = self._engine.connect()
+            file = connection.info.get(FILE)
+            if file in self._ready:
+                return connection
+            connection.close()
+            self._make_ready(self._engine)
+            self.times_replaced += bool(self._ready)
+            self._ready = {file}
+
+
+def _newest(system: str, until: datetime | None) -> Select[Any]:
+    """Return a query for the newest window; of those that end together for the one measured last."""
+    of = drift_windows.c
+    query = select(*_KNOWN_OF_WINDOWS).filter_by(system=system)
+    query = query.order_by(of.window_end.desc(), of.measured_at.desc()).limit(1)
+    return query if until is None else query.where(of.window_end <= until)
+
+
+def _stored_window(row: Sequence[Any]) -> StoredWindow:
+    start, end, *rest = row
+    return StoredWindow(Window(start, end), *rest)
 
 
 def _key(report: WindowReport) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from mlvitals.generator.text_files import yaml_file
 GROUP_BY = ("system", "incident", "feature_source")
 """Labels of a group: whatever alerts, one type of incident at one source is one incident, and one notification."""
 HEARTBEAT = "30s"
-"""How often the watchdog is due. It is sent at every flush of its group or at every second one: at least once a minute."""
+"""The interval of the watchdog. It is sent at every flush of its group or at every second one: at least once a minute."""
 
 QUIET_HOURS, MAINTENANCE = "quiet hours", "maintenance"
 

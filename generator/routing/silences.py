@@ -1,6 +1,7 @@
 """Silences: matchers that mute one alert and no other."""
 
 from collections.abc import Mapping, Sequence
+from shlex import quote
 
 from mlvitals.generator.signals.building import FEATURE, SOURCE
 from mlvitals.generator.signals.signal import Alert
@@ -11,7 +12,7 @@ _TOOL = "sloth_"
 
 
 def identifying_labels(alert: Alert) -> tuple[str, ...]:
-    """Return the labels that tell one subject of an alert from another: its feature, source, objective, KPI."""
+    """Return the labels by which the subjects of an alert differ: feature, source, objective, KPI."""
     labels = {*alert.scenario(alert.threshold).labels, *dict(alert.labels)}
     # A feature's source follows from the feature, and not every feature has one.
     follows = {SOURCE} if FEATURE in labels else set()
@@ -33,4 +34,5 @@ def silence_commands(spec: Spec, alerts: Sequence[Alert]) -> tuple[str, ...]:
 def _command(spec: Spec, alert: str, values: Mapping[str, str]) -> str:
     matchers = {"system": spec.system.name, "alertname": alert, "severity": "SEVERITY", **values}
     chosen = " ".join(f"{label}={value}" if value else f"'{label}=\"\"'" for label, value in matchers.items())
-    return f"amtool silence add --alertmanager.url=ALERTMANAGER --duration=2h --comment=REASON {chosen}"
+    address = quote(spec.links.alertmanager)
+    return f"amtool silence add --alertmanager.url={address} --duration=2h --comment=REASON {chosen}"

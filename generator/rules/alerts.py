@@ -7,6 +7,7 @@ from typing import Any
 
 from mlvitals.generator.boards import Board, board_uid
 from mlvitals.generator.promql import number
+from mlvitals.generator.runbooks.landing import place
 from mlvitals.generator.signals.building import FEATURE
 from mlvitals.generator.signals.signal import Alert, Layer, Signal
 from mlvitals.generator.signals.text import AlertText, LabelOf, text
@@ -82,8 +83,8 @@ def _annotations(spec: Spec, signal: Signal, alert: Alert) -> dict[str, AlertTex
 
 
 def runbook_place(spec: Spec, signal: Signal, alert: Alert) -> str:
-    """Return the path of an alert's runbook entry, below the folder of all runbooks."""
-    return f"{spec.system.name}/{signal.incident}.md#{alert.name.lower()}"
+    """Return the path of an alert's runbook page, below the folder of all runbooks."""
+    return f"{spec.system.name}/{place(signal.incident, alert.name)}"
 
 
 def _dashboard_url(spec: Spec, alert: Alert) -> AlertText:

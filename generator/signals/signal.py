@@ -166,6 +166,11 @@ class Alert:
         return f"(\n  {condition}\n)\n{self.enrich}" if self.enrich else condition
 
     @property
+    def compared(self) -> str:
+        """The comparison in words: "above", for a value that fires above the threshold."""
+        return {">": "above", ">=": "at least", "<": "below", "==": "equal to"}[self.comparison]
+
+    @property
     def cooldown(self) -> str:
         """The time without a repeated notification."""
         cooldown = self.timing.cooldown

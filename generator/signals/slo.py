@@ -200,6 +200,11 @@ def _burn_rates(spec: Spec) -> Iterator[_Recorded]:
     )
     yield names.PERIOD_BURN_RATE, f"({of_periods}) {by}", {}
     yield names.BUDGET_REMAINING, f"1 - {_of(spec, names.PERIOD_BURN_RATE, spec.slos)}", {}
+    left, days, rate = (
+        _of(spec, name, spec.slos) for name in (names.BUDGET_REMAINING, names.PERIOD_DAYS, names.CURRENT_BURN_RATE)
+    )
+    same = f"on ({names.ID}, {names.SLO}, {names.SERVICE})"
+    yield names.BUDGET_LASTS, f"({left} > 0) * {same} {days} * {_DAY} / {same} ({rate} > 0)", {}
 
 
 def _gates(spec: Spec) -> Iterator[_Recorded]:
@@ -322,6 +327,7 @@ def _burn_alert(
                 Input(long, {**own, names.WINDOW: burn.long}, value),
                 Input(short, {**own, names.WINDOW: burn.short}, value if lately is None else lately),
                 Input(names.BUDGET_REMAINING, own, 0.42),
+                Input(names.BUDGET_LASTS, own, 98_000),
             ),
             own,
         )
@@ -345,6 +351,12 @@ def _burn_alert(
                 (),
                 {names.ID: own[names.ID]},
                 (Literal(" Left of it: "), FoundValue(Format.PERCENT), Literal(".")),
+            ),
+            Found(
+                names.BUDGET_LASTS,
+                (),
+                {names.ID: own[names.ID]},
+                (Literal(" At the current rate, that lasts "), FoundValue(Format.DURATION), Literal(".")),
             ),
         ),
         timing=_timing(spec, slo),

@@ -12,7 +12,7 @@ from mlvitals.generator.spec.durations import duration, seconds
 from mlvitals.generator.spec.model import Spec
 
 CONTINUOUS = "15m"
-"""How long an alert on something that is measured all the time keeps firing."""
+"""The time for which an alert on something that is measured all the time keeps firing."""
 
 
 def with_timing(spec: Spec, signals: Iterable[Signal]) -> tuple[Signal, ...]:

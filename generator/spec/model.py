@@ -203,6 +203,16 @@ class PredictionLog(Part, frozen=True, kw_only=True):
         None
     )
     score: Annotated[Column, Meta(description="The model's output.")] | None = None
+    group: (
+        Annotated[
+            Column,
+            Meta(
+                description="What rows of one event have in common, such as a storm, a batch or a session: the noise of "
+                "the gap to the outcomes is then counted in groups, not in rows."
+            ),
+        ]
+        | None
+    ) = None
     model_version: Column | None = None
     endpoint: Column | None = None
     outcome: Outcome | None = None
@@ -384,16 +394,22 @@ class Skew(Part, frozen=True, kw_only=True):
 
 
 class Concept(Part, frozen=True, kw_only=True):
-    """Control charts on the gap between predictions and outcomes; run lengths are counted in windows."""
+    """Control charts on the gap between predictions and outcomes."""
 
-    warning_run_length: Annotated[
-        float,
-        Meta(ge=50, le=1_000_000, description="Average number of unchanged windows between false alarms of the EWMA."),
-    ] = 2000.0
-    critical_run_length: Annotated[
-        float,
-        Meta(ge=50, le=1_000_000, description="Average number of unchanged windows between false alarms of the CUSUM."),
-    ] = 20_000.0
+    false_warning_every: Annotated[
+        Duration,
+        Meta(
+            description="Average time without change between false alarms of the EWMA; at least 10 windows, however long "
+            "these are."
+        ),
+    ] = "10w"
+    false_page_every: Annotated[
+        Duration,
+        Meta(
+            description="Average time without change between false alarms of the CUSUM; at least 50 windows, however long "
+            "these are. 260w are five years."
+        ),
+    ] = "260w"
     ewma_weight: Annotated[float, Meta(ge=0.05, le=1, description="Weight of the newest window in the EWMA.")] = 0.2
     shift: Annotated[
         float,
@@ -401,12 +417,18 @@ class Concept(Part, frozen=True, kw_only=True):
             ge=0.5, le=4, description="Shift that the CUSUM detects fastest, in standard deviations of a window's gap."
         ),
     ] = 1.0
-    baseline_windows: Annotated[
-        int,
-        Meta(
-            ge=30, le=10_000, description="Number of first windows of a reference version from which the charts learn."
-        ),
-    ] = 100
+    baseline_windows: (
+        Annotated[
+            int,
+            Meta(
+                ge=30,
+                le=10_000,
+                description="Number of first windows from which the charts learn where the reference holds no predictions "
+                "with outcomes. Default: 60 days of windows, but 30 to 100 of them.",
+            ),
+        ]
+        | None
+    ) = None
 
 
 RESULTS_IN = ("sqlite", "postgresql")
@@ -691,7 +713,7 @@ class Cooldown(Part, frozen=True, kw_only=True):
 
 
 class Persistence(Part, frozen=True, kw_only=True):
-    """How long a condition must hold before it alerts, and how long it must be gone before the alert resolves."""
+    """The time for which a condition must hold before it alerts, and be gone before the alert resolves."""
 
     enabled: bool = True
     for_: Annotated[Duration, Meta(description="How long the condition must hold.")] = msgspec.field(
@@ -1033,6 +1055,7 @@ class Links(Part, frozen=True, kw_only=True):
     runbooks: Annotated[HttpUrl, Meta(description="URL of the folder in which the generated runbooks are served.")] = (
         "https://example.com/runbooks"
     )
+    alertmanager: Annotated[HttpUrl, Meta(description="Alertmanager, as people reach it.")] = "http://localhost:9093"
 
 
 class Annotations(Part, frozen=True, kw_only=True):
@@ -1109,7 +1132,7 @@ class Spec(Part, frozen=True, kw_only=True):
     def known_columns(self) -> frozenset[str]:
         """Every column of the log that the spec names."""
         log, outcome = self.prediction_log, self.prediction_log.outcome
-        roles = (log.timestamp, log.id, log.entity, log.score, log.model_version, log.endpoint)
+        roles = (log.timestamp, log.id, log.entity, log.group, log.score, log.model_version, log.endpoint)
         of_outcome = (
             (outcome.column, outcome.id, outcome.timestamp, outcome.prediction, outcome.list, outcome.item)
             if outcome

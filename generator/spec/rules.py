@@ -143,6 +143,10 @@ def _windows(spec: Spec) -> Iterator[Problem]:
     elif step and length % step:
         message = f"{spec.step} does not divide windows.length {spec.windows.length}"
         yield Problem(paths, message, "consistency")
+    warning, page = spec.concept.false_warning_every, spec.concept.false_page_every
+    if milliseconds(page) < milliseconds(warning):
+        message = f"{page} is shorter than concept.false_warning_every {warning}: pages are to be the rarer ones"
+        yield Problem((("concept", "false_page_every"), ("concept", "false_warning_every")), message, "order")
 
 
 def _telemetry(spec: Spec) -> Iterator[Problem]:
@@ -256,7 +260,7 @@ def _columns(spec: Spec) -> Iterator[Problem]:
     """Check that the log's time column has no second role, and that a prediction is not its own outcome."""
     log = spec.prediction_log
     time: KeyPath = ("prediction_log", "timestamp")
-    for role in ("id", "entity", "score", "model_version", "endpoint"):
+    for role in ("id", "entity", "group", "score", "model_version", "endpoint"):
         if getattr(log, role) == log.timestamp:
             path = ("prediction_log", role)
             message = f"is {quoted(log.timestamp)}, the log's timestamp column"

@@ -25,7 +25,7 @@ from mlvitals.incidents.inbox.messages import Service
 from mlvitals.incidents.inbox.server import Inbox
 
 Labels = dict[str, str]
-_COMMAND = re.compile(r"^amtool silence add --alertmanager.url=ALERTMANAGER .*$", re.MULTILINE)
+_COMMAND = re.compile(r"^amtool silence add --alertmanager.url=\S+ .*$", re.MULTILINE)
 
 
 def every_alert(spec: Spec) -> list[Labels]:
@@ -41,12 +41,11 @@ def every_alert(spec: Spec) -> list[Labels]:
 
 
 def commands(spec: Spec) -> dict[str, list[str]]:
-    """The silence commands of all runbooks, by the alert under whose heading they stand."""
-    found = {}
-    for text in runbook_pages(spec, signals(spec), "A marker").values():
-        for section in re.split(r"^### ", text, flags=re.MULTILINE)[1:]:
-            if written := _COMMAND.findall(section):
-                found[section.partition("\n")[0].strip()] = written
+    """The silence commands of all runbooks, by the alert on whose pages they stand."""
+    found: dict[str, list[str]] = {}
+    for path, text in runbook_pages(spec, signals(spec), "A marker").items():
+        if written := _COMMAND.findall(text):
+            found.setdefault(path.rpartition("/")[2].removesuffix(".md"), []).extend(written)
     return found
 
 

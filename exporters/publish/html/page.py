@@ -12,7 +12,7 @@ from mlvitals.exporters.publish.html.outcomes import outcome_section
 from mlvitals.exporters.sections.concept.report import DriftType
 from mlvitals.exporters.sections.concept.views import evidence_facts, gap_lines
 from mlvitals.exporters.sections.features.report import FeatureReport
-from mlvitals.exporters.sections.features.views import difference, quality_findings, shift, state
+from mlvitals.exporters.sections.features.views import difference, nulls, quality_findings, shift, state
 from mlvitals.exporters.window.headline import headline
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.exporters.window.sections import SECTIONS, unread
@@ -170,7 +170,8 @@ def _figures(feature: FeatureReport) -> Iterator[tuple[str, str]]:
     if feature.out_of_range_ratio is not None:
         yield "Out of range", share(feature.out_of_range_ratio)
     if feature.null_rate is not None:
-        yield "Nulls", share(feature.null_rate)
+        was = f" <small>was {share(feature.reference_null_rate)}</small>" if feature.reference_null_rate else ""
+        yield "Nulls", f"{share(feature.null_rate)}{was}"
     yield "Values", f"{feature.rows:,}"
 
 
@@ -219,7 +220,7 @@ def _row(name: str, feature: FeatureReport) -> str:
     kind = feature.severity or ("ok" if feature.status is Status.OK else "")
     numbers = (
         *((_measured(getattr(feature, statistic.name)), "number") for statistic in STATISTICS),
-        (_optional(feature.null_rate, share), "number"),
+        (nulls(feature), "number"),
         (_optional(feature.out_of_range_ratio, share), "number wide"),
         (_optional(feature.reference_mean, number), "number wide"),
         (_optional(feature.mean, number), "number wide"),
