@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from mlvitals.generator.routing.alertmanager import GROUP_BY, MAINTENANCE, QUIET_HOURS, heartbeat, receiver_of
-from mlvitals.generator.rules.alerts import alert_labels
 from mlvitals.generator.signals.building import SOURCE
+from mlvitals.generator.signals.labels import alert_labels
 from mlvitals.generator.signals.signal import Alert, Signal
 from mlvitals.generator.spec.model import Severity, Spec
 from mlvitals.generator.text_files import yaml_file

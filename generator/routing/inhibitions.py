@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlvitals.generator.contract import Contract, Producer
-from mlvitals.generator.routing.silences import identifying_labels
 from mlvitals.generator.signals.building import FEATURE, SOURCE
+from mlvitals.generator.signals.labels import identifying_labels
 from mlvitals.generator.signals.signal import Alert, Incident, Signal
 from mlvitals.generator.signals.timing import Reads
 from mlvitals.generator.spec.model import Severity, SloKind, Spec

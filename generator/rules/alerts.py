@@ -9,6 +9,7 @@ from mlvitals.generator.boards import Board, board_uid
 from mlvitals.generator.promql import number
 from mlvitals.generator.runbooks.landing import place
 from mlvitals.generator.signals.building import FEATURE
+from mlvitals.generator.signals.labels import alert_labels
 from mlvitals.generator.signals.signal import Alert, Layer, Signal
 from mlvitals.generator.signals.text import AlertText, LabelOf, text
 from mlvitals.generator.spec.durations import milliseconds
@@ -46,23 +47,6 @@ def alert_rules(spec: Spec, signals: Iterable[Signal]) -> Iterator[AlertRule]:
             known[identity] += 1
             labels = _labels(spec, signal, alert, known[identity])
             yield AlertRule(alert, signal.layer, labels, _annotations(spec, signal, alert))
-
-
-def alert_labels(spec: Spec, signal: Signal, alert: Alert) -> dict[str, str]:
-    """Return the labels that route and identify an alert, besides those of its expression.
-
-    Nothing that the spec lets people tune is among them: a changed threshold or cooldown must not resolve what is firing
-    and fire it again.
-    """
-    return {
-        "severity": alert.severity.value,
-        "system": spec.system.name,
-        "layer": signal.layer.value,
-        "team": spec.system.team,
-        "incident": signal.incident.value,
-        **({"policy": alert.policy} if alert.policy else {}),
-        **dict(alert.labels),
-    }
 
 
 def _labels(spec: Spec, signal: Signal, alert: Alert, variant: int) -> dict[str, AlertText]:
