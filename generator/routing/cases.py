@@ -6,7 +6,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-from mlvitals.generator.routing.alertmanager import GROUP_BY, MAINTENANCE, QUIET_HOURS, heartbeat, receiver_of
+from mlvitals.generator.routing.alertmanager import GROUP_BY, MAINTENANCE, QUIET_HOURS, grouping, heartbeat, receiver_of
 from mlvitals.generator.signals.building import SOURCE
 from mlvitals.generator.signals.labels import alert_labels
 from mlvitals.generator.signals.signal import Alert, Signal
@@ -42,7 +42,7 @@ def _case(spec: Spec, signal: Signal, alert: Alert) -> RouteCase:
         {"alertname": alert.name, **alert_labels(spec, signal, alert), **({SOURCE: source} if source else {})},
         receiver_of(spec, alert.severity),
         cooldown,
-        GROUP_BY,
+        GROUP_BY if alert.severity is Severity.NONE else grouping(alert.policy),
         _silent(spec, alert.severity),
     )
 

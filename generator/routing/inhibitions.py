@@ -7,6 +7,7 @@ must be equal is also required.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from mlvitals.generator.contract import Contract, Producer
@@ -27,11 +28,16 @@ _MILDER = {
     Severity.WARNING: (Severity.INFO,),
 }
 _KPI_DROPS = ("MLBusinessMetricDrop", "MLBusinessMetricLow")
+_DRIFT = ("MLFeatureDrift", MANY_FEATURES, "MLDriftWithBusinessImpact")
+_OF_SEGMENTS = {
+    ("MLScoreDrift", "MLNewestScoreDrift"): "MLSegmentScoreDrift",
+    ("MLConceptDrift", "MLHarmfulDrift", "MLLabelDrift"): "MLSegmentGap",
+}
 _CAUSES_OF_BURN = {
     SloKind.AVAILABILITY: ("MLErrorRateHigh",),
     SloKind.LATENCY: ("MLLatencyHigh", "MLErrorRateHigh"),
     SloKind.FRESHNESS: ("MLDataStale", "MLSourceAgeUnknown", "MLSourceInFuture"),
-    SloKind.DRIFT: ("MLFeatureDrift", MANY_FEATURES, "MLDriftWithBusinessImpact"),
+    SloKind.DRIFT: _DRIFT,
 }
 """The alerts whose condition is what spends the budget of an objective."""
 
@@ -43,7 +49,8 @@ def inhibit_rules(spec: Spec, signals: Sequence[Signal]) -> Iterator[dict[str, A
     yield from _lesser_signs_of_the_same_feature(spec)
     if any(feature.source for feature in spec.features.values()):
         yield from _source_for_its_features(spec)
-    for causes, effect in (*_of_objectives(spec, known), *_of_serving(spec, known), *_of_kpis(known)):
+    found = (_of_objectives(spec, known), _of_serving(spec, known), _of_drift(known), _of_the_whole(known))
+    for causes, effect in chain.from_iterable(found):
         yield from _silences(spec, known, causes, effect)
 
 
@@ -172,19 +179,19 @@ def _of_serving(spec: Spec, known: _Known) -> Iterator[tuple[_Names, _Matchers]]
             yield down, (_named((UNKNOWN,)),)
 
 
-def _of_kpis(known: _Known) -> Iterator[tuple[_Names, _Matchers]]:
-    """Yield what a KPI's fall follows from, and what only says later, from outcomes, that a KPI has fallen."""
-    drops = known.present(_KPI_DROPS)
-    if drops and (felt := known.present(("MLDriftWithBusinessImpact",))):
+def _of_drift(known: _Known) -> Iterator[tuple[_Names, _Matchers]]:
+    """Yield what the fall of a KPI, or predictions that drift makes worse, follow from."""
+    if (drops := known.present(_KPI_DROPS)) and (felt := known.present(("MLDriftWithBusinessImpact",))):
         yield felt, (_named(drops),)
-    of_outcomes = set(known.reading(Contract(known.spec).of_outcomes))
-    later = dict.fromkeys(
-        alert.name
-        for signal, alert in known.alerts()
-        if signal.incident is Incident.PREDICTION_DRIFT and alert.name in of_outcomes
-    )
-    if drops and later:
-        yield drops, (_named(later),)
+    if (harm := known.present(("MLHarmfulDrift",))) and (drift := known.present(_DRIFT)):
+        yield drift, (_named(harm),)
+
+
+def _of_the_whole(known: _Known) -> Iterator[tuple[_Names, _Matchers]]:
+    """Yield what says of all predictions what others say of a segment of them."""
+    for whole, segment in _OF_SEGMENTS.items():
+        if (there := known.present(whole)) and (parts := known.present((segment,))):
+            yield there, (_named(parts),)
 
 
 def _silences(spec: Spec, known: _Known, causes: _Names, effect: _Matchers) -> Iterator[dict[str, Any]]:

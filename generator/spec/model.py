@@ -760,8 +760,8 @@ class BurnRates(Persistence, frozen=True, kw_only=True):
         Annotated[
             Cooldown,
             Meta(
-                description="Default: that of the alert on what spends the budget (error_rate, latency_p99, freshness, "
-                "feature_psi), with which it is one incident."
+                description="Default: of pages, that of the alert on what spends the budget (error_rate, latency_p99, "
+                "freshness, feature_psi), with which they are one incident; of tickets, 12h."
             ),
         ]
         | None
@@ -770,6 +770,10 @@ class BurnRates(Persistence, frozen=True, kw_only=True):
     page_slow: BurnRate = BurnRate(budget=0.05, short="30m", long="6h")
     ticket_quick: BurnRate = BurnRate(budget=0.10, short="2h", long="1d")
     ticket_slow: BurnRate = BurnRate(budget=0.10, short="6h", long="3d")
+
+
+_AS_SCORES = Cooldown(critical="6h")
+"""The scores, the outcomes and the KPIs of one bad model are one incident, which notifies at one pace."""
 
 
 class NoisePer(StrEnum):
@@ -895,7 +899,9 @@ class Alerts(Part, frozen=True, kw_only=True):
     feedback_rate: Annotated[AlertPolicy, Meta(description="Relative fall of the share of outcomes received.")] = (
         AlertPolicy(warning=0.2, critical=0.5)
     )
-    concept_drift: Annotated[Timing, Meta(description="The limits follow from the run lengths in concept.")] = Timing()
+    concept_drift: Annotated[Timing, Meta(description="The limits follow from the run lengths in concept.")] = Timing(
+        cooldown=_AS_SCORES
+    )
     feedback_delay: Annotated[
         AlertPolicy, Meta(description="95th percentile of the delay of outcomes, as a share of their maximum delay.")
     ] = AlertPolicy(warning=0.8)
@@ -909,15 +915,17 @@ class Alerts(Part, frozen=True, kw_only=True):
             description="Change of the outcome rate relative to the reference; of continuous outcomes, change of the "
             "mean in reference standard deviations."
         ),
-    ] = AlertPolicy(warning=0.25, critical=0.5)
+    ] = AlertPolicy(warning=0.25, critical=0.5, cooldown=_AS_SCORES)
     performance_loss: Annotated[
         AlertPolicy,
         Meta(
             description="Lost share of the reference's performance: of the AUC above chance, or of the NDCG; for "
             "continuous outcomes, the relative rise of the mean absolute error."
         ),
-    ] = AlertPolicy(warning=0.25, critical=0.5)
-    business_drop: Annotated[Timing, Meta(description="Each KPI has its own levels and floor.")] = Timing(for_="30m")
+    ] = AlertPolicy(warning=0.25, critical=0.5, cooldown=_AS_SCORES)
+    business_drop: Annotated[Timing, Meta(description="Each KPI has its own levels and floor.")] = Timing(
+        for_="30m", cooldown=_AS_SCORES
+    )
     gpu_utilization: Annotated[AlertPolicy, Meta(description="Share of time a GPU is busy.")] = AlertPolicy(
         warning=0.95, for_="15m"
     )

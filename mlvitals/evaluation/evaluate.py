@@ -1,11 +1,12 @@
 """Replay of a history: measured by the exporter's code, judged by the generated rules, compared with the truth."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from mlvitals.evaluation.alerts import fired, names_read
+from mlvitals.evaluation.alerts import Firing, fired, names_read
 from mlvitals.evaluation.history import History, HistoryError, Steps, add_folder, spec_of_folder
+from mlvitals.evaluation.notifications import ActiveAlert, notifications
 from mlvitals.evaluation.scoring import Evaluation, score
 from mlvitals.evaluation.truth import Truth
 from mlvitals.exporters.process.backfill import backfill
@@ -14,6 +15,7 @@ from mlvitals.exporters.reference.artifact import Reference
 from mlvitals.exporters.schedule import windows_ending
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import Contract
+from mlvitals.generator.routing.alertmanager import alertmanager_document
 from mlvitals.generator.rules.groups import rule_groups
 from mlvitals.generator.signals import signals
 from mlvitals.generator.spec.durations import span
@@ -52,7 +54,8 @@ def evaluate(
     if truth.system != spec.system.name:
         raise HistoryError(f"the truth is of {truth.system!r}, the spec of {spec.system.name!r}")
     local = spec_of_folder(spec, folder)
-    groups = tuple(rule_groups(spec, signals(spec)))
+    watched = signals(spec)
+    groups = tuple(rule_groups(spec, watched))
     contract = Contract(local)
     steps = Steps(truth.start, truth.end, span(spec.telemetry.rate_window))
     history = History(contract, steps, names_read(groups) | {contract.name(DRIFT_TYPE)})
@@ -67,7 +70,14 @@ def evaluate(
     drift_types = history.series.get(contract.name(DRIFT_TYPE), {})
     # Metrics exist only after the end of the first window.
     warm_up = steps.at(_first_published(truth.start, length, spec)) + 1
-    return score(truth, steps, len(windows), outcome, drift_types, warm_up=warm_up)
+    heard = notifications(alertmanager_document(spec, watched), _on_the_clock(outcome.firings, steps))
+    return score(truth, steps, len(windows), outcome, drift_types, heard, warm_up=warm_up)
+
+
+def _on_the_clock(firings: Iterable[Firing], steps: Steps) -> Iterator[ActiveAlert]:
+    """Yield firings as Alertmanager gets them, in seconds from the start."""
+    step = steps.step.total_seconds()
+    return (ActiveAlert(firing.routed, firing.start * step, firing.end * step) for firing in firings)
 
 
 def _first_published(start: datetime, length: timedelta, spec: Spec) -> datetime:

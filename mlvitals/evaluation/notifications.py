@@ -19,7 +19,7 @@ _INHERITED = ("receiver", "group_by", "group_wait", "group_interval", "repeat_in
 
 
 @dataclass(frozen=True, slots=True)
-class Firing:
+class ActiveAlert:
     """An alert that fires from `start` to before `end`, in seconds, with all its labels."""
 
     labels: Labels
@@ -34,31 +34,43 @@ class Notification:
     at: float
     receiver: str
     group: tuple[tuple[str, str], ...]
-    firing: tuple[Firing, ...]
-    resolved: tuple[Firing, ...]
+    firing: tuple[ActiveAlert, ...]
+    resolved: tuple[ActiveAlert, ...]
     opens: bool
     """True if nothing of its group was firing in the one before: a pager opens an incident."""
 
     @property
-    def is_resolve(self) -> bool:
-        """True if nothing of the group fires any more."""
-        return not self.firing
+    def severity(self) -> str:
+        """The severity of its alerts; routes never mix two."""
+        return next((each.labels.get("severity", "") for each in (*self.firing, *self.resolved)), "")
 
 
-def notifications(config: Mapping[str, Any], firings: Iterable[Firing]) -> tuple[Notification, ...]:
+def notifications(config: Mapping[str, Any], firings: Iterable[ActiveAlert]) -> tuple[Notification, ...]:
     """Return all notifications of the firings by a configuration of Alertmanager, in order of time."""
     firings = tuple(firings)
     inhibitions = _Inhibitions(config.get("inhibit_rules", ()), firings)
-    groups: dict[tuple[int, tuple[tuple[str, str], ...]], _Group] = {}
+    groups: dict[tuple[_Route, tuple[tuple[str, str], ...]], _Group] = {}
     for firing in firings:
         for route in _routes(config["route"], firing.labels):
-            labels = tuple((name, firing.labels.get(name, "")) for name in route["group_by"])
-            groups.setdefault((id(route["node"]), labels), _Group(route, labels)).members.append(firing)
+            labels = tuple((name, firing.labels.get(name, "")) for name in route.group_by)
+            groups.setdefault((route, labels), _Group(route, labels)).members.append(firing)
     found = (sent for group in groups.values() for sent in group.notifications(inhibitions))
     return tuple(sorted(found, key=lambda sent: sent.at))
 
 
 # ---------------------------------------------------------------- routes
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """The settings of a route, its own and those it inherits; times in seconds."""
+
+    node: int
+    receiver: str
+    group_by: tuple[str, ...]
+    wait: float
+    interval: float
+    repeat: float
 
 
 def holds(matcher: str, labels: Labels) -> bool:
@@ -86,19 +98,25 @@ def _expression(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern)
 
 
-def _routes(route: Mapping[str, Any], labels: Labels) -> Iterator[dict[str, Any]]:
-    """Yield the settings of every route at which an alert ends; `node` is the route itself."""
+def _routes(route: Mapping[str, Any], labels: Labels, inherited: Mapping[str, Any] | None = None) -> Iterator[_Route]:
+    """Yield every route at which an alert ends."""
+    settings = {**(inherited or {}), **{key: route[key] for key in _INHERITED if key in route}}
     ended = False
     for child in route.get("routes", ()):
         if all(holds(matcher, labels) for matcher in child.get("matchers", ())):
-            inherited = {key: route[key] for key in _INHERITED if key in route}
-            for end in _routes({**inherited, **child}, labels):
-                yield {**end, "node": end["node"] if child.get("routes") and end["node"] is not None else child}
+            yield from _routes(child, labels, settings)
             ended = True
             if not child.get("continue"):
                 return
     if not ended:
-        yield {**{key: route[key] for key in _INHERITED}, "node": None}
+        yield _Route(
+            id(route),
+            settings["receiver"],
+            tuple(settings["group_by"]),
+            seconds(settings["group_wait"]),
+            seconds(settings["group_interval"]),
+            seconds(settings["repeat_interval"]),
+        )
 
 
 # ---------------------------------------------------------------- inhibitions
@@ -107,12 +125,12 @@ def _routes(route: Mapping[str, Any], labels: Labels) -> Iterator[dict[str, Any]
 class _Inhibitions:
     """Which alerts silence which, and when."""
 
-    def __init__(self, rules: Sequence[Mapping[str, Any]], firings: Sequence[Firing]) -> None:
-        self._by_target: dict[int, list[Firing]] = {}
+    def __init__(self, rules: Sequence[Mapping[str, Any]], firings: Sequence[ActiveAlert]) -> None:
+        self._by_target: dict[int, list[ActiveAlert]] = {}
         for rule in rules:
             sources = [one for one in firings if all(holds(each, one.labels) for each in rule["source_matchers"])]
             targets = [one for one in firings if all(holds(each, one.labels) for each in rule["target_matchers"])]
-            by_equal: dict[tuple[str, ...], list[Firing]] = {}
+            by_equal: dict[tuple[str, ...], list[ActiveAlert]] = {}
             for source in sources:
                 by_equal.setdefault(self._equal(rule, source), []).append(source)
             both = {id(one) for one in sources} & {id(one) for one in targets}
@@ -122,10 +140,10 @@ class _Inhibitions:
                         self._by_target.setdefault(id(target), []).append(source)
 
     @staticmethod
-    def _equal(rule: Mapping[str, Any], firing: Firing) -> tuple[str, ...]:
+    def _equal(rule: Mapping[str, Any], firing: ActiveAlert) -> tuple[str, ...]:
         return tuple(firing.labels.get(name, "") for name in rule.get("equal", ()))
 
-    def silent(self, firing: Firing, at: float) -> bool:
+    def silent(self, firing: ActiveAlert, at: float) -> bool:
         """True if an alert is silenced at a time."""
         return any(source.start <= at < source.end for source in self._by_target.get(id(firing), ()))
 
@@ -137,37 +155,34 @@ class _Inhibitions:
 class _Group:
     """The alerts that one route notifies of together, over the whole time."""
 
-    route: Mapping[str, Any]
+    route: _Route
     labels: tuple[tuple[str, str], ...]
-    members: list[Firing] = field(default_factory=list)
+    members: list[ActiveAlert] = field(default_factory=list)
 
     def notifications(self, inhibitions: _Inhibitions) -> Iterator[Notification]:
         """Yield what is sent: at the first flush after an alert arrives, and then whenever something changed or is due."""
-        wait, interval, repeat = (
-            seconds(self.route[name]) for name in ("group_wait", "group_interval", "repeat_interval")
-        )
         waiting = sorted(self.members, key=lambda firing: firing.start)
-        present: list[Firing] = []
+        present: list[ActiveAlert] = []
         last: tuple[float, frozenset[int], frozenset[int]] | None = None
         at = 0.0
         while waiting or present:
-            at = at + interval if present else waiting[0].start + wait
+            at = at + self.route.interval if present else waiting[0].start + self.route.wait
             while waiting and waiting[0].start <= at:
                 present.append(waiting.pop(0))
             heard = [one for one in present if not inhibitions.silent(one, at)]
             firing = [one for one in heard if one.end > at]
             resolved = [one for one in heard if one.end <= at]
-            if self._is_due(last, firing, resolved, at - repeat):
+            if self._is_due(last, firing, resolved, at - self.route.repeat):
                 opens = bool(firing) and (last is None or not last[1])
                 last = (at, _identities(firing), _identities(resolved))
-                yield Notification(at, self.route["receiver"], self.labels, tuple(firing), tuple(resolved), opens)
+                yield Notification(at, self.route.receiver, self.labels, tuple(firing), tuple(resolved), opens)
             present = [one for one in present if one.end > at]
 
     @staticmethod
     def _is_due(
         last: tuple[float, frozenset[int], frozenset[int]] | None,
-        firing: Sequence[Firing],
-        resolved: Sequence[Firing],
+        firing: Sequence[ActiveAlert],
+        resolved: Sequence[ActiveAlert],
         repeat_since: float,
     ) -> bool:
         if last is None:
@@ -180,5 +195,5 @@ class _Group:
         return not _identities(resolved) <= known_resolved or at < repeat_since
 
 
-def _identities(firings: Iterable[Firing]) -> frozenset[int]:
+def _identities(firings: Iterable[ActiveAlert]) -> frozenset[int]:
     return frozenset(hash(tuple(sorted(firing.labels.items()))) for firing in firings)
