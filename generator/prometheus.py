@@ -10,6 +10,8 @@ from mlvitals.generator.text_files import yaml_file
 _ANY_ADDRESS = re.compile(r"^(0\.0\.0\.0|\[::\]):")
 DEFAULT_SERVING_TARGET = "localhost:8000"
 DEFAULT_ALERTMANAGER = "localhost:9093"
+ITSELF = "localhost:9090"
+"""Prometheus, as it reaches itself: only its own metrics say that a rule fails."""
 
 
 def prometheus_config(
@@ -29,7 +31,12 @@ def prometheus_config(
     """
     exporter = exporter_targets or exporter_addresses(spec)
     serving = serving_targets or spec.serving.targets or (DEFAULT_SERVING_TARGET,)
-    jobs = [(spec.serving_job, serving)] if spec.serving.enabled else []
+    jobs = [
+        *([(spec.serving_job, serving)] if spec.serving.enabled else []),
+        (spec.exporter_job, exporter),
+        ("prometheus", (ITSELF,)),
+        ("alertmanager", tuple(alertmanagers)),
+    ]
     document = {
         "global": {
             "scrape_interval": spec.telemetry.scrape_interval,
@@ -37,7 +44,7 @@ def prometheus_config(
         },
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": list(alertmanagers)}]}]},
         "rule_files": list(rule_files or (f"../../alert_rules/{spec.system.name}.rules.yml",)),
-        "scrape_configs": [_scrape(job, targets) for job, targets in (*jobs, (spec.exporter_job, exporter))],
+        "scrape_configs": [_scrape(job, targets) for job, targets in jobs],
     }
     return yaml_file(document, marker)
 

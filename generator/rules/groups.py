@@ -5,15 +5,13 @@ from typing import Any
 
 from mlvitals.generator.rules.alerts import alert_rules
 from mlvitals.generator.rules.recording import recorded_by, recording_rule
-from mlvitals.generator.signals.signal import Layer, Signal
+from mlvitals.generator.signals.signal import LONGEST_INTERVAL, Layer, Signal
 from mlvitals.generator.spec.durations import milliseconds
 from mlvitals.generator.spec.model import Spec
 from mlvitals.generator.text_files import yaml_file
 
 MAX_RULES_A_GROUP = 20
 """The usual limit: groups are evaluated in parallel, and Mimir limits the groups of a tenant."""
-LONGEST_INTERVAL = "5m"
-"""Prometheus treats a series as gone after five minutes without a sample."""
 
 
 def rules_file(spec: Spec, signals: Sequence[Signal], marker: str) -> str:

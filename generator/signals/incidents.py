@@ -171,7 +171,7 @@ def _impact(spec: Spec, record: Record) -> Alert:
         summary="Features are drifting critically while a KPI falls: the drift affects users.",
         description=text(
             Value(Format.NUMBER),
-            f" features of {spec.title} are drifting critically, or did within {spec.business.compare_window}: ",
+            f" features of {spec.title} are drifting critically: ",
             Listed(record.name, (SOURCE,), FEATURE),
             ".",
             *felt,

@@ -1,4 +1,4 @@
-"""The labels of alerts: what routes them, and what tells one subject from another."""
+"""The labels of alerts: those that route them, and those by which two subjects of one alert differ."""
 
 from mlvitals.generator.signals.building import FEATURE, SOURCE
 from mlvitals.generator.signals.signal import Alert, Signal
@@ -26,7 +26,7 @@ def alert_labels(spec: Spec, signal: Signal, alert: Alert) -> dict[str, str]:
 
 
 def identifying_labels(alert: Alert) -> tuple[str, ...]:
-    """Return the labels that tell one subject of an alert from another: its feature, source, objective, KPI."""
+    """Return the labels by which the subjects of an alert differ: feature, source, objective, KPI."""
     labels = {*alert.scenario(alert.threshold).labels, *dict(alert.labels)}
     # A feature's source follows from the feature, and not every feature has one.
     follows = {SOURCE} if FEATURE in labels else set()

@@ -1,4 +1,4 @@
-"""What people would have heard of the alerts: Alertmanager's routes, inhibitions, groups and repetitions, without a server.
+"""Notifications of the alerts of a history: Alertmanager's routes, inhibitions, groups and repetitions, without a server.
 
 Only what `mlvitals.generator.routing` writes is understood. Silences and quiet times are left out: an evaluation counts
 what alerts cause. A test compares the result with a real Alertmanager.
