@@ -16,9 +16,10 @@ from mlvitals.exporters.database import DatabaseError
 from mlvitals.exporters.listener import Page, Report
 from mlvitals.exporters.parts import Window
 from mlvitals.exporters.process.json_log import JsonLog, Level
+from mlvitals.exporters.process.pages import WINDOWS_FOLDER, ReportPages
 from mlvitals.exporters.process.progress import Progress
 from mlvitals.exporters.process.runs import Run, Runner, RunsApart, run_here
-from mlvitals.exporters.process.server import Pages, PageServer
+from mlvitals.exporters.process.server import Folders, Pages, PageServer
 from mlvitals.exporters.publish.prometheus import CONTENT_TYPE, RunState, packed, render_state, render_window
 from mlvitals.exporters.publish.results import ResultsStore, open_results
 from mlvitals.exporters.reference.stores import open_store
@@ -73,6 +74,7 @@ class Exporter:
         self._contract = Contract(spec)
         self._step, self._grace = span(spec.step), span(spec.windows.grace)
         self._progress = Progress(spec)
+        self._reports = ReportPages(spec.system.name, self._step, results, clock)
         self._window_page = packed(render_window(self._contract, None))
         self._page_end: datetime | None = None
         """The end of the page's window; None where no window is published."""
@@ -159,7 +161,12 @@ class Exporter:
 
     def pages(self) -> Pages:
         """Return what the process serves."""
-        return {"/metrics": self.metrics, "/healthz": self.health, "/readyz": self.readiness}
+        reports = self._reports.history
+        return {"/": reports, "/metrics": self.metrics, "/healthz": self.health, "/readyz": self.readiness}
+
+    def folders(self) -> Folders:
+        """Return what the process serves by the name of a window."""
+        return {WINDOWS_FOLDER: self._reports.report}
 
     def metrics(self) -> Page:
         """Return the last good values, and the process's own health now."""
@@ -321,7 +328,10 @@ def run_exporter(
             exporter = Exporter(spec, base_dir, references, results, clock, log, runner)
             with suppress(KeyboardInterrupt):
                 exporter.restore()
-                with PageServer(listen or spec.exporter.listen, exporter.pages(), _report_to(log)) as server:
+                pages = exporter.pages()
+                with PageServer(
+                    listen or spec.exporter.listen, pages, _report_to(log), folders=exporter.folders()
+                ) as server:
                     log("listening", url=server.url)
                     _watch(spec, exporter, partial(_look_at, server, log), stop)
                     exporter.loop(stop)

@@ -7,10 +7,9 @@ from typing import Any
 
 from mlvitals.generator.boards import Board, board_uid
 from mlvitals.generator.promql import number
-from mlvitals.generator.runbooks.landing import place
 from mlvitals.generator.signals.building import FEATURE
 from mlvitals.generator.signals.labels import alert_labels
-from mlvitals.generator.signals.signal import Alert, Layer, Signal
+from mlvitals.generator.signals.signal import Alert, Incident, Layer, Signal
 from mlvitals.generator.signals.text import AlertText, LabelOf, text
 from mlvitals.generator.spec.durations import milliseconds
 from mlvitals.generator.spec.model import Spec
@@ -68,7 +67,12 @@ def _annotations(spec: Spec, signal: Signal, alert: Alert) -> dict[str, AlertTex
 
 def runbook_place(spec: Spec, signal: Signal, alert: Alert) -> str:
     """Return the path of an alert's runbook page, below the folder of all runbooks."""
-    return f"{spec.system.name}/{place(signal.incident, alert.name)}"
+    return f"{spec.system.name}/{runbook_page(signal.incident, alert.name)}"
+
+
+def runbook_page(incident: Incident, name: str) -> str:
+    """Return the path of an alert's runbook page, below the folder of its system's runbooks."""
+    return f"{incident}/{name}.md"
 
 
 def _dashboard_url(spec: Spec, alert: Alert) -> AlertText:

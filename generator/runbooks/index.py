@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from mlvitals.generator.runbooks.landing import place
+from mlvitals.generator.rules.alerts import runbook_page
 from mlvitals.generator.runbooks.markdown import escape, table
 from mlvitals.generator.signals.signal import Alert, Layer, Signal
 from mlvitals.generator.signals.text import threshold
@@ -37,7 +37,7 @@ def _row(signal: Signal) -> tuple[str, str, str]:
 
 def _alerts(signal: Signal) -> Iterator[str]:
     for name in dict.fromkeys(alert.name for alert in signal.alerts):
-        link = f"[{name}]({place(signal.incident, name)})"
+        link = f"[{name}]({runbook_page(signal.incident, name)})"
         yield f"{link}: {', '.join(_conditions([alert for alert in signal.alerts if alert.name == name]))}"
 
 

@@ -7,13 +7,14 @@ from urllib.parse import quote
 from mlvitals.generator.boards import Board, board_uid
 from mlvitals.generator.prometheus import exporter_addresses
 from mlvitals.generator.routing.silences import silence_commands
+from mlvitals.generator.rules.alerts import runbook_page
 from mlvitals.generator.runbooks import reference
 from mlvitals.generator.runbooks.checks import FIRST, Answer, Language
 from mlvitals.generator.runbooks.escalation import NAME as ESCALATION
 from mlvitals.generator.runbooks.guides import GUIDES, Guide
 from mlvitals.generator.runbooks.markdown import block, bullets, escape, table
 from mlvitals.generator.signals.building import FEATURE
-from mlvitals.generator.signals.signal import Alert, Incident, Layer, Place, Signal
+from mlvitals.generator.signals.signal import Alert, Layer, Place, Signal
 from mlvitals.generator.signals.text import threshold
 from mlvitals.generator.spec.durations import duration, seconds
 from mlvitals.generator.spec.model import Severity, Spec
@@ -23,18 +24,13 @@ _IMPACTS = 2
 _BOARDS = {Place.MAIN: Board.MAIN, Place.DETAIL: Board.DETAILS, Place.BUDGET: Board.SLO}
 
 
-def place(incident: Incident, name: str) -> str:
-    """Return the path of an alert's page below the folder of its system's runbooks."""
-    return f"{incident}/{name}.md"
-
-
 def landing_pages(spec: Spec, signals: Sequence[Signal], marker: str) -> dict[str, str]:
     """Return a page for each alert of each incident type: path to Markdown."""
     by_id = {signal.id: signal for signal in signals}
     pages = {}
     for signal in signals:
         for name in dict.fromkeys(alert.name for alert in signal.alerts):
-            path = place(signal.incident, name)
+            path = runbook_page(signal.incident, name)
             if path not in pages:
                 pages[path] = _page(spec, signal, name, signals, by_id, marker)
     return pages

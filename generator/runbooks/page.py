@@ -5,7 +5,8 @@ from shlex import quote as shell
 
 from mlvitals.generator.boards import Board, board_uid
 from mlvitals.generator.prometheus import exporter_addresses
-from mlvitals.generator.runbooks import landing, reference
+from mlvitals.generator.rules.alerts import runbook_page
+from mlvitals.generator.runbooks import reference
 from mlvitals.generator.runbooks.checks import FIRST
 from mlvitals.generator.runbooks.escalation import NAME as ESCALATION
 from mlvitals.generator.runbooks.escalation import levels_table
@@ -67,7 +68,7 @@ def _alerts(signals: Sequence[Signal]) -> str:
     """Return one row per alert: what it means, and the usual fix."""
     alerts = {alert.name: (signal, alert) for signal in reversed(signals) for alert in reversed(signal.alerts)}
     rows = (
-        (f"[{name}]({landing.place(signal.incident, name)})", escape(alert.summary), FIRST[name].fix)
+        (f"[{name}]({runbook_page(signal.incident, name)})", escape(alert.summary), FIRST[name].fix)
         for name, (signal, alert) in reversed(alerts.items())
     )
     return table(("Alert", "Meaning", "Usual fix"), rows)

@@ -148,6 +148,9 @@ class LogFormat(StrEnum):
     SQL = "sql"
 
 
+Decimal = Annotated[Literal[".", ","], Meta(description="The decimal mark of numbers in CSV.")]
+
+
 class Outcome(Part, frozen=True, kw_only=True):
     """The actual outcome of a prediction, known later."""
 
@@ -157,6 +160,9 @@ class Outcome(Part, frozen=True, kw_only=True):
         Annotated[Path, Meta(description="The location of outcomes, if they are not in the prediction log.")] | None
     ) = None
     format: Annotated[LogFormat, Meta(description="The format of the data at path. Default: the log's.")] | None = None
+    decimal: (
+        Annotated[Decimal, Meta(description="The decimal mark of its numbers in CSV. Default: the log's.")] | None
+    ) = None
     table: Annotated[Label, Meta(description="The table, if path is a SQLAlchemy URL.")] | None = None
     password_file: Annotated[Path, Meta(description="File that contains the password of that database.")] | None = None
     id: (
@@ -193,6 +199,7 @@ class PredictionLog(Part, frozen=True, kw_only=True):
 
     path: Path
     format: LogFormat = LogFormat.PARQUET
+    decimal: Decimal = "."
     table: Annotated[Label, Meta(description="The table, if path is a SQLAlchemy URL.")] | None = None
     password_file: Annotated[Path, Meta(description="File that contains the database's password.")] | None = None
     timestamp: Annotated[
@@ -361,6 +368,7 @@ class Skew(Part, frozen=True, kw_only=True):
     format: Annotated[LogFormat, Meta(description="Format of its files; sql is not supported here.")] = (
         LogFormat.PARQUET
     )
+    decimal: Decimal = "."
     join: (
         Annotated[
             SkewJoin,
@@ -519,6 +527,7 @@ class EventsLog(Part, frozen=True, kw_only=True):
 
     path: Path
     format: LogFormat = LogFormat.PARQUET
+    decimal: Decimal = "."
     table: Annotated[Label, Meta(description="The table, if path is a SQLAlchemy URL.")] | None = None
     password_file: Annotated[Path, Meta(description="File that contains the database's password.")] | None = None
     timestamp: Annotated[
@@ -1056,6 +1065,56 @@ class OnCall(Part, frozen=True, kw_only=True):
     timezone: Label = "UTC"
 
 
+# ---------------------------------------------------------------- incidents
+
+
+Loss = Annotated[float, Meta(gt=0, description="In the event's unit.")]
+RelativeLoss = Annotated[float, Meta(gt=0, le=1, description="A share above 0, at most 1.")]
+
+
+class SeverityCriteria(Part, frozen=True, kw_only=True):
+    """What makes an incident this severe; any one criterion that is met does."""
+
+    affected_ratio: Annotated[Ratio, Meta(description="Share of the predictions that are affected.")] | None = None
+    kpi_loss: Annotated[
+        dict[Name, RelativeLoss], Meta(description="KPIs, and their relative loss against the week before.")
+    ] = {}
+    lost_per_hour: Annotated[
+        dict[Name, Loss],
+        Meta(description="Business events, and how many fewer an hour than the week before; with a unit, the amount."),
+    ] = {}
+    budget_spent: (
+        Annotated[Ratio, Meta(description="Share of any objective's error budget spent during the incident.")] | None
+    ) = None
+
+
+class ResponseTargets(Part, frozen=True, kw_only=True):
+    """How fast incidents should be answered; counted from the page."""
+
+    acknowledge: Annotated[Duration, Meta(description="Until somebody takes it.")] = "15m"
+    classify: Annotated[Duration, Meta(description="Until its severity is decided.")] = "30m"
+    mitigate: Annotated[Duration, Meta(description="Until users no longer feel it.")] = "4h"
+
+
+class IncidentPolicy(Part, frozen=True, kw_only=True):
+    """How incidents are classified and answered, and where their files are."""
+
+    path: (
+        Annotated[Path, Meta(description="The folder of incident files, which the exporter publishes metrics of.")]
+        | None
+    ) = None
+    targets: ResponseTargets = ResponseTargets()
+    sev1: Annotated[SeverityCriteria, Meta(description="Criteria of SEV-1, in addition to the built-in ones.")] = (
+        SeverityCriteria()
+    )
+    sev2: Annotated[SeverityCriteria, Meta(description="Criteria of SEV-2, in addition to the built-in ones.")] = (
+        SeverityCriteria(affected_ratio=0.10)
+    )
+    sev3: Annotated[SeverityCriteria, Meta(description="Criteria of SEV-3, in addition to the built-in ones.")] = (
+        SeverityCriteria()
+    )
+
+
 class Links(Part, frozen=True, kw_only=True):
     """The links in alerts and runbooks."""
 
@@ -1099,6 +1158,7 @@ class Spec(Part, frozen=True, kw_only=True):
     responders: dict[Label, Responder] = {}
     escalation: tuple[EscalationLevel, ...] = ()
     on_call: OnCall = OnCall()
+    incidents: IncidentPolicy = IncidentPolicy()
     links: Links = Links()
     annotations: Annotations = Annotations()
 

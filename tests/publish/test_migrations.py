@@ -254,6 +254,7 @@ store.last_report("shop")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "last",
     [
