@@ -321,12 +321,16 @@ def _burn_alert(
     short, long = names.sli_error(burn.short), names.sli_error(burn.long)
     limit = float(burn.error_ratio)
 
+    # Where the short window gives the current burn rate too, the time that a budget lasts would be recorded, besides given:
+    # but not of a budget that is spent.
+    left = -0.42 if burn.short == names.windows(spec)[0] else 0.42
+
     def scenario(value: float, lately: float | None = None) -> Scenario:
         return Scenario(
             (
                 Input(long, {**own, names.WINDOW: burn.long}, value),
                 Input(short, {**own, names.WINDOW: burn.short}, value if lately is None else lately),
-                Input(names.BUDGET_REMAINING, own, 0.42),
+                Input(names.BUDGET_REMAINING, own, left),
                 Input(names.BUDGET_LASTS, own, 98_000),
             ),
             own,
