@@ -8,7 +8,6 @@ import msgspec
 from mlvitals.generator.contract import MOST_TOO_SMALL, Contract, Status
 from mlvitals.generator.promql import matching, one_of, selector
 from mlvitals.generator.signals.signal import (
-    LONGEST_INTERVAL,
     THINNED,
     Alert,
     Incident,
@@ -298,7 +297,7 @@ def _rules(spec: Spec) -> Signal:
     # Prometheus names a group by its file, which is anywhere, and its name.
     of_system = f'rule_group=~".*;{spec.system.name}-.*"'
     failures = matching("prometheus_rule_evaluation_failures_total", of_system)
-    window = duration(max(seconds(LONGEST_INTERVAL), seconds(spec.telemetry.rate_window)))
+    window = spec.telemetry.rate_window
     example = f"/etc/rules.yml;{spec.system.name}-{Layer.DATA}-alerts"
     alert = Alert(
         name="MLRulesFailing",
