@@ -73,7 +73,7 @@ def _root(spec: Spec, signals: Sequence[Signal]) -> dict[str, Any]:
     routing = spec.routing
     return {
         "receiver": receiver_of(spec, Severity.WARNING),
-        "group_by": list(GROUP_BY),
+        "group_by": list(group_by(spec)),
         "group_wait": routing.group_wait,
         "group_interval": routing.group_interval,
         "repeat_interval": repeat_interval(Cooldown().warning, routing.group_interval),
@@ -100,20 +100,20 @@ def _severity(spec: Spec, signals: Sequence[Signal], severity: Severity) -> dict
     """Return the route of a severity with its default cooldown, and below it one for what differs in cooldown or grouping."""
     muted = {"mute_time_intervals": names} if (names := _muted(spec, severity)) else {}
     interval = spec.routing.group_interval
-    usual = (repeat_interval(getattr(Cooldown(), severity), interval), GROUP_BY)
+    usual = (repeat_interval(getattr(Cooldown(), severity), interval), group_by(spec))
     alerts = [alert for signal in signals for alert in signal.alerts if alert.severity is severity]
     policies: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for policy, cooldown in sorted({(alert.policy, alert.cooldown) for alert in alerts}):
-        policies.setdefault((repeat_interval(cooldown, interval), grouping(policy)), []).append(policy)
+        policies.setdefault((repeat_interval(cooldown, interval), group_by(spec, policy)), []).append(policy)
     # Routes do not inherit mute times from the route above in Alertmanager: each states its own.
     others = [
         {
-            "matchers": [f'policy=~"{"|".join(policies[repeat, group_by])}"'],
-            **({"group_by": list(group_by)} if group_by != GROUP_BY else {}),
+            "matchers": [f'policy=~"{"|".join(policies[repeat, grouping])}"'],
+            **({"group_by": list(grouping)} if grouping != usual[1] else {}),
             "repeat_interval": repeat,
             **muted,
         }
-        for repeat, group_by in sorted(policies.keys() - {usual}, key=lambda key: (milliseconds(key[0]), key[1]))
+        for repeat, grouping in sorted(policies.keys() - {usual}, key=lambda key: (milliseconds(key[0]), key[1]))
     ]
     return {
         "receiver": receiver_of(spec, severity),
@@ -124,9 +124,10 @@ def _severity(spec: Spec, signals: Sequence[Signal], severity: Severity) -> dict
     }
 
 
-def grouping(policy: str) -> tuple[str, ...]:
+def group_by(spec: Spec, policy: str = "") -> tuple[str, ...]:
     """Return the labels by which the alerts of a policy are grouped."""
-    return GROUP_BY_OF_THE_MODEL if policy in OF_THE_MODEL else GROUP_BY
+    of_policy = GROUP_BY_OF_THE_MODEL if policy in OF_THE_MODEL else GROUP_BY
+    return (*of_policy, *spec.identity.labels)
 
 
 def _muted(spec: Spec, severity: Severity) -> list[str]:

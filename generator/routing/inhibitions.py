@@ -94,12 +94,12 @@ class _Known:
 
 def _milder_of_the_same_alert(spec: Spec, known: _Known) -> Iterator[dict[str, Any]]:
     for identity, names in _alerts_by_identity(known).items():
-        present = [_system(spec), _named(names), *(f'{label}=~".+"' for label in identity)]
+        present = [*_scope(spec), _named(names), *(f'{label}=~".+"' for label in identity)]
         for louder, milder in _MILDER.items():
             yield {
                 "source_matchers": [f'severity="{louder}"', *present],
                 "target_matchers": [_one_of(milder), *present],
-                "equal": ["system", "alertname", *identity],
+                "equal": _equal(spec, "alertname", *identity),
             }
 
 
@@ -119,12 +119,12 @@ def _alerts_by_identity(known: _Known) -> dict[tuple[str, ...], list[str]]:
 
 def _lesser_signs_of_the_same_feature(spec: Spec) -> Iterator[dict[str, Any]]:
     """Yield the rules by which the worst alert of a feature speaks for its milder ones, whatever they are about."""
-    of_feature = [_system(spec), f'incident="{Incident.FEATURE_DRIFT}"', f'{FEATURE}=~".+"']
+    of_feature = [*_scope(spec), f'incident="{Incident.FEATURE_DRIFT}"', f'{FEATURE}=~".+"']
     for louder, milder in _MILDER.items():
         yield {
             "source_matchers": [f'severity="{louder}"', *of_feature],
             "target_matchers": [_one_of(milder), *of_feature],
-            "equal": ["system", FEATURE],
+            "equal": _equal(spec, FEATURE),
         }
 
 
@@ -133,15 +133,15 @@ def _source_for_its_features(spec: Spec) -> Iterator[dict[str, Any]]:
     source = f'{SOURCE}=~".+"'
     for severity, milder in _MILDER.items():
         yield {
-            "source_matchers": [f'severity="{severity}"', _system(spec), f'alertname="{MANY_FEATURES}"', source],
+            "source_matchers": [f'severity="{severity}"', *_scope(spec), f'alertname="{MANY_FEATURES}"', source],
             "target_matchers": [
                 _one_of((severity, *milder)),
-                _system(spec),
+                *_scope(spec),
                 f'incident="{Incident.FEATURE_DRIFT}"',
                 f'{FEATURE}=~".+"',
                 source,
             ],
-            "equal": ["system", SOURCE],
+            "equal": _equal(spec, SOURCE),
         }
 
 
@@ -200,9 +200,9 @@ def _silences(spec: Spec, known: _Known, causes: _Names, effect: _Matchers) -> I
     for severity, milder in _MILDER.items():
         if severity in severities:
             yield {
-                "source_matchers": [f'severity="{severity}"', _system(spec), _named(causes)],
-                "target_matchers": [_one_of((severity, *milder)), _system(spec), *effect],
-                "equal": ["system"],
+                "source_matchers": [f'severity="{severity}"', *_scope(spec), _named(causes)],
+                "target_matchers": [_one_of((severity, *milder)), *_scope(spec), *effect],
+                "equal": _equal(spec),
             }
 
 
@@ -210,8 +210,14 @@ def _named(names: Iterable[str]) -> str:
     return f'alertname=~"{"|".join(names)}"'
 
 
-def _system(spec: Spec) -> str:
-    return f'system="{spec.system.name}"'
+def _scope(spec: Spec) -> tuple[str, ...]:
+    """Return the matchers of the system, in any environment: one Alertmanager serves them all."""
+    return (f'system="{spec.system.name}"', *(f'{name}=~".+"' for name in spec.identity.labels))
+
+
+def _equal(spec: Spec, *labels: str) -> list[str]:
+    """Return the labels that must be equal: those of the system, and more; each once."""
+    return list(dict.fromkeys(("system", *spec.identity.labels, *labels)))
 
 
 def _one_of(severities: Sequence[Severity]) -> str:

@@ -62,12 +62,13 @@ def _annotations(spec: Spec, signal: Signal, alert: Alert) -> dict[str, AlertTex
         "dashboard_url": _dashboard_url(spec, alert),
         "threshold": text(number(alert.threshold)),
         "cooldown": text(alert.cooldown),
+        **{name: text(value) for name, value in spec.identity.alert_annotations.items()},
     }
 
 
 def runbook_place(spec: Spec, signal: Signal, alert: Alert) -> str:
     """Return the path of an alert's runbook page, below the folder of all runbooks."""
-    return f"{spec.system.name}/{runbook_page(signal.incident, alert.name)}"
+    return f"{spec.slug}/{runbook_page(signal.incident, alert.name)}"
 
 
 def runbook_page(incident: Incident, name: str) -> str:

@@ -26,7 +26,7 @@ def rule_groups(spec: Spec, signals: Sequence[Signal]) -> Iterator[dict[str, Any
     alerting = ((f"{layer}-alerts", "", [one.document() for one in alerts if one.layer is layer]) for layer in Layer)
     for kind, every, rules in (*_recording(signals), *alerting):
         for part, start in enumerate(range(0, len(rules), MAX_RULES_A_GROUP), start=1):
-            name = f"{spec.system.name}-{kind}" + (f"-{part}" if part > 1 else "")
+            name = f"{spec.slug}-{kind}" + (f"-{part}" if part > 1 else "")
             pace = max(every or interval, interval, key=milliseconds)
             yield {"name": name, "interval": pace, "rules": rules[start : start + MAX_RULES_A_GROUP]}
 

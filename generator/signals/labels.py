@@ -22,6 +22,7 @@ def alert_labels(spec: Spec, signal: Signal, alert: Alert) -> dict[str, str]:
         "incident": signal.incident.value,
         **({"policy": alert.policy} if alert.policy else {}),
         **dict(alert.labels),
+        **spec.identity.alert_labels,
     }
 
 

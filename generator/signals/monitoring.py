@@ -295,10 +295,10 @@ def _watchdog(spec: Spec) -> Signal:
 
 def _rules(spec: Spec) -> Signal:
     # Prometheus names a group by its file, which is anywhere, and its name.
-    of_system = f'rule_group=~".*;{spec.system.name}-.*"'
+    of_system = f'rule_group=~".*;{spec.slug}-.*"'
     failures = matching("prometheus_rule_evaluation_failures_total", of_system)
     window = spec.telemetry.rate_window
-    example = f"/etc/rules.yml;{spec.system.name}-{Layer.DATA}-alerts"
+    example = f"/etc/rules.yml;{spec.slug}-{Layer.DATA}-alerts"
     alert = Alert(
         name="MLRulesFailing",
         severity=Severity.CRITICAL,

@@ -8,6 +8,7 @@ keeps the defaults of the place it stands in for the rest (`mlvitals.generator.s
 Patterns end in ``$(?!\n)``: Python's ``$`` alone would let a trailing newline through.
 """
 
+import re
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -33,6 +34,25 @@ Name = Annotated[
     ),
 ]
 Text = Annotated[str, Meta(max_length=2000)]
+LabelName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z][a-z0-9_]*$(?!\n)",
+        max_length=40,
+        description="A Prometheus label: a lower-case letter, then letters, digits or underscores.",
+        extra_json_schema={
+            "patternErrorMessage": "must be a lower-case letter, then lower-case letters, digits or underscores"
+        },
+    ),
+]
+LabelValue = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9_./:@-]+$(?!\n)",
+        max_length=100,
+        extra_json_schema={"patternErrorMessage": "must be letters, digits and . _ - / : @"},
+    ),
+]
 Label = Annotated[str, Meta(min_length=1, max_length=200)]
 Path = Annotated[
     str, Meta(min_length=1, description="A file, folder or URL. A relative path starts at the spec's folder.")
@@ -101,6 +121,20 @@ class System(Part, frozen=True, kw_only=True):
     description: Text = ""
     team: Annotated[Label, Meta(description="The owning team; a label of every alert.")] = "ml-platform"
     environment: Label = "production"
+
+
+class Identity(Part, frozen=True, kw_only=True):
+    """Labels by which this system differs from others in the same Prometheus, such as those of another environment."""
+
+    labels: Annotated[
+        dict[LabelName, LabelValue],
+        Meta(
+            description="Labels that the scraped series carry (env, cluster, namespace). They are added to scrape "
+            "configurations, and to every selector, rule, group, silence and dashboard."
+        ),
+    ] = {}
+    alert_labels: Annotated[dict[LabelName, LabelValue], Meta(description="More labels of every alert.")] = {}
+    alert_annotations: Annotated[dict[LabelName, Text], Meta(description="More annotations of every alert.")] = {}
 
 
 class Serving(Part, frozen=True, kw_only=True):
@@ -1140,6 +1174,7 @@ class Spec(Part, frozen=True, kw_only=True):
 
     version: Annotated[Literal[1], Meta(description="Version of the spec language.")]
     system: System
+    identity: Identity = Identity()
     prediction_log: PredictionLog
     features: Annotated[dict[Label, Feature], Meta(min_length=1)]
     serving: Serving = Serving()
@@ -1166,6 +1201,12 @@ class Spec(Part, frozen=True, kw_only=True):
     def title(self) -> str:
         """The display name of the system."""
         return self.system.title or self.system.name
+
+    @property
+    def slug(self) -> str:
+        """The name of the system among others, of which some may be other environments of it: of files and dashboards."""
+        own = (re.sub(r"[^A-Za-z0-9_-]", "-", value) for value in self.identity.labels.values())
+        return "-".join((self.system.name, *own))
 
     @property
     def serving_job(self) -> str:
