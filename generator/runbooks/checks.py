@@ -335,6 +335,12 @@ FIRST: Mapping[str, First] = {
         ("`orphan`", "Ids are not those of the predictions."),
         ("`duplicate`", "The writer repeats deliveries: remove them by id."),
     ),
+    "MLRulesFailing": _first(
+        "Read the error of the failing group on Prometheus's page of rules (/rules).",
+        "Restart the processes with one version of the spec, or correct the rules file; then the rules recover by themselves.",
+        ("Many-to-many matching", "Two processes publish contradicting labels: a rolling change that did not finish."),
+        ("Any other error", "The rules file is not the one of this spec: compile and reload it."),
+    ),
     "MLFeedbackUnreadable": _first(
         "Count the unreadable files.",
         "Restore or rewrite the files that `mlvitals drift` names.",
