@@ -6,7 +6,9 @@ from enum import StrEnum
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
+from msgspec.structs import force_setattr
 
+from mlvitals.generator.errors import without_secrets
 from mlvitals.generator.spec.model import Severity
 
 
@@ -29,10 +31,15 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FileProblem(msgspec.Struct, frozen=True, kw_only=True):
-    """A file of the window that could not be measured, or only in part."""
+    """A file of the window that could not be measured, or only in part. It is kept and shown, so it holds no secret."""
 
     path: str
     problem: str
+
+    def __post_init__(self) -> None:
+        """Star out the secrets of addresses: the path may be the one that the spec gives."""
+        for field in ("path", "problem"):
+            force_setattr(self, field, without_secrets(getattr(self, field)))
 
 
 class RepeatedRows(msgspec.Struct, frozen=True, kw_only=True):
