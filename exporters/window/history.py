@@ -18,7 +18,7 @@ from mlvitals.exporters.sections.concept.report import ConceptReport, DriftType,
 from mlvitals.exporters.sections.concept.series import GapSeries, concept_report, gap_series
 from mlvitals.exporters.sections.events.report import EventCount
 from mlvitals.exporters.sections.events.totals import Counted, TotalsKeeper
-from mlvitals.exporters.sections.features.findings import UNSOUND, feature_findings
+from mlvitals.exporters.sections.features.findings import looks_broken
 from mlvitals.exporters.sections.features.report import FeatureReport
 from mlvitals.exporters.sections.outcomes.report import OutcomeReport
 from mlvitals.exporters.window.findings import with_findings
@@ -40,6 +40,8 @@ class OutcomeFacts(NamedTuple):
     """True if the rate, or mean, of the outcomes left the reference's; None where it is not known."""
     ranking_moved: bool | None = None
     """True if scores separate outcomes less well than in the reference; None where it is not known."""
+    loss: bool | None = None
+    """True if predictions are more wrong, one by one, than in the reference; None where it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,8 @@ def _drift_type(
     unsound = tuple(name for name, feature in report.features.items() if _is_unsound(spec, name, feature))
     drifted = tuple(_drifted(report, unsound))
     evidence = Evidence(
-        features=drifted if drifted or _any_compared(report) else None,
+        features=drifted if drifted or _mostly_compared(report) else None,
+        unmeasured=tuple(_not_compared(report, unsound)),
         unsound=unsound,
         strong=bool(unsound) or any(report.features[name].severity is Severity.CRITICAL for name in drifted),
         prediction=_prediction_moved(report),
@@ -137,6 +140,7 @@ def _drift_type(
         gap_explained=bool(gap and concept and (concept.explained_ratio or 0.0) > MOSTLY),
         outcome_rate=facts.outcome_rate_moved if facts and own else None,
         ranking=facts.ranking_moved if facts and own else None,
+        loss=facts.loss if facts else None,
     )
     return drift_type(evidence)
 
@@ -150,8 +154,16 @@ def _drifted(report: WindowReport, unsound: tuple[str, ...]) -> Iterator[str]:
     )
 
 
-def _any_compared(report: WindowReport) -> bool:
-    return any(feature.status is Status.OK for feature in report.features.values())
+def _mostly_compared(report: WindowReport) -> bool:
+    """True if at least half of the features were compared: of fewer it cannot be said that the inputs stayed."""
+    compared = sum(feature.status is Status.OK for feature in report.features.values())
+    return compared >= max(len(report.features) / 2, 1)
+
+
+def _not_compared(report: WindowReport, unsound: tuple[str, ...]) -> Iterator[str]:
+    return (
+        name for name, feature in report.features.items() if feature.status is not Status.OK and name not in unsound
+    )
 
 
 def _prediction_moved(report: WindowReport) -> bool | None:
@@ -164,9 +176,7 @@ def _is_unsound(spec: Spec, name: str, report: FeatureReport) -> bool:
     """True if a feature's values look broken rather than different."""
     if name not in spec.features or report.status is Status.MISSING_IN_REFERENCE:
         return False
-    return report.status in UNMEASURABLE or any(
-        finding.kind in UNSOUND and finding.severity in _BAD for finding in feature_findings(spec, name, report)
-    )
+    return looks_broken(spec, name, report)
 
 
 def judge(spec: Spec, report: WindowReport, history: DriftHistory, totals: TotalsKeeper | None = None) -> WindowReport:
@@ -228,9 +238,24 @@ def facts_of(outcomes: OutcomeReport | None) -> OutcomeFacts | None:
         count=outcomes.paired,
     )
     is_binary = outcomes.kind is OutcomeKind.BINARY
-    return outcome_facts(
+    found = outcome_facts(
         sample, rate_shift=outcomes.label_shift, ranking_loss=outcomes.performance_loss if is_binary else None
     )
+    return found._replace(loss=_loss(outcomes))
+
+
+def _loss(outcomes: OutcomeReport) -> bool | None:
+    """Return whether predictions are more wrong than in the reference: by the Brier score, or by the absolute error.
+
+    A mean that moved is no loss by itself: the error may have fallen meanwhile.
+    """
+    if outcomes.kind is OutcomeKind.BINARY:
+        brier = outcomes.performance.get("brier")
+        if brier is None or brier.value is None or brier.reference is None:
+            return None
+        return brier.value > brier.reference
+    rise = outcomes.performance_loss
+    return None if rise is None else rise.value > ONCE_IN_20 * rise.critical_value
 
 
 def outcome_facts(sample: GapSample, *, rate_shift: Measure | None, ranking_loss: Measure | None) -> OutcomeFacts:
