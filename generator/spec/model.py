@@ -651,6 +651,11 @@ class BurnTier(StrEnum):
     TICKET_SLOW = "ticket_slow"
 
 
+TICKETS = (BurnTier.TICKET_QUICK, BurnTier.TICKET_SLOW)
+STATES = frozenset({SloKind.FRESHNESS, SloKind.MODEL_STALENESS, SloKind.DRIFT})
+"""The kinds of objectives that sample a state: their alerts on the state itself have the severities of the spec."""
+
+
 class Slo(Part, frozen=True, kw_only=True):
     """A service level objective and its period."""
 
@@ -675,9 +680,16 @@ class Slo(Part, frozen=True, kw_only=True):
             "is the lowest."
         ),
     ] = Direction.AT_MOST
-    burn_alerts: Annotated[
-        tuple[BurnTier, ...], Meta(description="The tiers of alerts.burn_rate that watch this budget.")
-    ] = tuple(BurnTier)
+    burn_alerts: (
+        Annotated[
+            tuple[BurnTier, ...],
+            Meta(
+                description="The tiers of alerts.burn_rate that watch this budget. Default: all if requests are counted; "
+                "the two tickets if a state is sampled (freshness, model_staleness, drift)."
+            ),
+        ]
+        | None
+    ) = None
     deploy_above: (
         Annotated[
             Ratio,
@@ -685,6 +697,13 @@ class Slo(Part, frozen=True, kw_only=True):
         ]
         | None
     ) = 0.0
+
+    @property
+    def tiers(self) -> tuple[BurnTier, ...]:
+        """The tiers that watch the budget: a state that lasts for days is a ticket, whatever it spends."""
+        if self.burn_alerts is not None:
+            return self.burn_alerts
+        return TICKETS if self.kind in STATES else tuple(BurnTier)
 
 
 # ---------------------------------------------------------------- alerts
@@ -698,16 +717,28 @@ class Cooldown(Part, frozen=True, kw_only=True):
     critical: Duration = "4h"
 
 
-class Timing(Part, frozen=True, kw_only=True):
-    """The time until a condition alerts, and until it notifies again."""
+class Persistence(Part, frozen=True, kw_only=True):
+    """The time for which a condition must hold before it alerts, and be gone before the alert resolves."""
 
     enabled: bool = True
     for_: Annotated[Duration, Meta(description="How long the condition must hold.")] = msgspec.field(
         default="1m", name="for"
     )
-    keep_firing_for: Annotated[Duration, Meta(description="How long it must be gone before the alert resolves.")] = (
-        "15m"
-    )
+    keep_firing_for: (
+        Annotated[
+            Duration,
+            Meta(
+                description="How long it must be gone before the alert resolves. Default: 15m; of what is measured once per "
+                "window, the step plus the grace plus the rate window, so that one better window resolves nothing."
+            ),
+        ]
+        | None
+    ) = None
+
+
+class Timing(Persistence, frozen=True, kw_only=True):
+    """The time until a condition alerts, and until it notifies again."""
+
     cooldown: Cooldown = Cooldown()
 
 
@@ -727,9 +758,19 @@ class BurnRate(Part, frozen=True, kw_only=True):
     long: Duration = "1h"
 
 
-class BurnRates(Timing, frozen=True, kw_only=True):
+class BurnRates(Persistence, frozen=True, kw_only=True):
     """Multi-window burn-rate alerts; the defaults are those of the SRE workbook's chapter on alerting on SLOs."""
 
+    cooldown: (
+        Annotated[
+            Cooldown,
+            Meta(
+                description="Default: that of the alert on what spends the budget (error_rate, latency_p99, freshness, "
+                "feature_psi), with which it is one incident."
+            ),
+        ]
+        | None
+    ) = None
     page_quick: BurnRate = BurnRate()
     page_slow: BurnRate = BurnRate(budget=0.05, short="30m", long="6h")
     ticket_quick: BurnRate = BurnRate(budget=0.10, short="2h", long="1d")
@@ -889,9 +930,7 @@ class Alerts(Part, frozen=True, kw_only=True):
     feature_status: Annotated[Timing, Meta(description="A feature that is missing, of another type or all null.")] = (
         Timing()
     )
-    monitoring: Annotated[Timing, Meta(description="Health of the monitoring itself.")] = Timing(
-        for_="5m", keep_firing_for="5m"
-    )
+    monitoring: Annotated[Timing, Meta(description="Health of the monitoring itself.")] = Timing(for_="5m")
     many_features: Annotated[
         int, Meta(ge=2, description="Features of one source that drift together are one incident.")
     ] = 5
@@ -1014,6 +1053,56 @@ class OnCall(Part, frozen=True, kw_only=True):
     timezone: Label = "UTC"
 
 
+# ---------------------------------------------------------------- incidents
+
+
+Loss = Annotated[float, Meta(gt=0, description="In the event's unit.")]
+RelativeLoss = Annotated[float, Meta(gt=0, le=1, description="A share above 0, at most 1.")]
+
+
+class SeverityCriteria(Part, frozen=True, kw_only=True):
+    """What makes an incident this severe; any one criterion that is met does."""
+
+    affected_ratio: Annotated[Ratio, Meta(description="Share of the predictions that are affected.")] | None = None
+    kpi_loss: Annotated[
+        dict[Name, RelativeLoss], Meta(description="KPIs, and their relative loss against the week before.")
+    ] = {}
+    lost_per_hour: Annotated[
+        dict[Name, Loss],
+        Meta(description="Business events, and how many fewer an hour than the week before; with a unit, the amount."),
+    ] = {}
+    budget_spent: (
+        Annotated[Ratio, Meta(description="Share of any objective's error budget spent during the incident.")] | None
+    ) = None
+
+
+class ResponseTargets(Part, frozen=True, kw_only=True):
+    """How fast incidents should be answered; counted from the page."""
+
+    acknowledge: Annotated[Duration, Meta(description="Until somebody takes it.")] = "15m"
+    classify: Annotated[Duration, Meta(description="Until its severity is decided.")] = "30m"
+    mitigate: Annotated[Duration, Meta(description="Until users no longer feel it.")] = "4h"
+
+
+class IncidentPolicy(Part, frozen=True, kw_only=True):
+    """How incidents are classified and answered, and where their files are."""
+
+    path: (
+        Annotated[Path, Meta(description="The folder of incident files, which the exporter publishes metrics of.")]
+        | None
+    ) = None
+    targets: ResponseTargets = ResponseTargets()
+    sev1: Annotated[SeverityCriteria, Meta(description="Criteria of SEV-1, in addition to the built-in ones.")] = (
+        SeverityCriteria()
+    )
+    sev2: Annotated[SeverityCriteria, Meta(description="Criteria of SEV-2, in addition to the built-in ones.")] = (
+        SeverityCriteria(affected_ratio=0.10)
+    )
+    sev3: Annotated[SeverityCriteria, Meta(description="Criteria of SEV-3, in addition to the built-in ones.")] = (
+        SeverityCriteria()
+    )
+
+
 class Links(Part, frozen=True, kw_only=True):
     """The links in alerts and runbooks."""
 
@@ -1021,6 +1110,7 @@ class Links(Part, frozen=True, kw_only=True):
     runbooks: Annotated[HttpUrl, Meta(description="URL of the folder in which the generated runbooks are served.")] = (
         "https://example.com/runbooks"
     )
+    alertmanager: Annotated[HttpUrl, Meta(description="Alertmanager, as people reach it.")] = "http://localhost:9093"
 
 
 class Annotations(Part, frozen=True, kw_only=True):
@@ -1056,6 +1146,7 @@ class Spec(Part, frozen=True, kw_only=True):
     responders: dict[Label, Responder] = {}
     escalation: tuple[EscalationLevel, ...] = ()
     on_call: OnCall = OnCall()
+    incidents: IncidentPolicy = IncidentPolicy()
     links: Links = Links()
     annotations: Annotations = Annotations()
 

@@ -11,6 +11,7 @@ from mlvitals.generator.estimate import family_series
 from mlvitals.generator.spec.diagnostics import KeyPath, Problem, did_you_mean, dotted, quoted
 from mlvitals.generator.spec.durations import milliseconds
 from mlvitals.generator.spec.event_rules import check_events
+from mlvitals.generator.spec.incident_rules import check_incidents
 from mlvitals.generator.spec.model import (
     RESULTS_IN,
     AlertPolicy,
@@ -451,6 +452,7 @@ _RULES = (
     _ports,
     _people,
     *PEOPLE_RULES,
+    check_incidents,
     _times,
     _timezones,
 )
