@@ -23,6 +23,7 @@ from sqlalchemy import (
     Table,
     delete,
     insert,
+    inspect,
     select,
     text,
 )
@@ -34,7 +35,12 @@ from mlvitals.exporters.publish.migrations import refuse_newer, upgrade
 from mlvitals.exporters.publish.past import PastWindows, drift_windows, open_engine
 from mlvitals.exporters.sections.changes import Change, ChangeKind, changes
 from mlvitals.exporters.sections.concept.report import PastWindow
-from mlvitals.exporters.sections.concept.views import drift_gaps, past_window_of_row
+from mlvitals.exporters.sections.concept.views import (
+    accepted_since,
+    concept_accepted,
+    drift_gaps,
+    past_window_of_row,
+)
 from mlvitals.exporters.sections.events.totals import Amounts, Counted, count_step, fold_before, newest_totals
 from mlvitals.exporters.sections.features.views import drift_features, drift_results
 from mlvitals.exporters.sections.outcomes.views import drift_outcomes
@@ -67,6 +73,16 @@ class TopBin(NamedTuple):
     psi_contribution: float
     window_start: datetime
     window_end: datetime
+
+
+class Acceptance(NamedTuple):
+    """Somebody's word that the gap between predictions and outcomes is as it should be."""
+
+    since: datetime
+    """Predictions made from here on."""
+    accepted_at: datetime
+    author: str
+    reason: str
 
 
 class StoredWindow(NamedTuple):
@@ -223,8 +239,20 @@ class ResultsStore(PastWindows):
         """Return what the windows measured against a reference say of concept drift, by their end."""
         ended = (drift_gaps.c.window_end, drift_gaps.c.window_start)
         query = select(drift_gaps).filter_by(system=system, reference_version=reference_version).order_by(*ended)
+        of = concept_accepted.c
+        accepted = select(of.since).filter_by(system=system, reference_version=reference_version)
         with self._transaction() as connection:
-            return [past_window_of_row(row) for row in connection.execute(query)]
+            past = [past_window_of_row(row) for row in connection.execute(query)]
+            if inspect(connection).has_table(concept_accepted.name):  # an older database is read as it is
+                past += (accepted_since(moment, reference_version) for moment in connection.scalars(accepted))
+        return sorted(past, key=lambda one: (one.window.end, one.window.start))
+
+    def accept_gap(self, system: str, reference_version: str, acceptance: Acceptance) -> None:
+        """Keep that the gap between predictions and outcomes is as it should be since a moment."""
+        key = {"system": system, "reference_version": reference_version, "since": acceptance.since}
+        with self._transaction() as connection:
+            connection.execute(delete(concept_accepted).filter_by(**key))
+            connection.execute(insert(concept_accepted), key | acceptance._asdict())
 
     def top_bins(self, system: str, limit: int = 10) -> list[TopBin]:
         """Return what `TOP_BINS_SQL` finds: the bins of the newest window, largest contribution first."""

@@ -56,7 +56,12 @@ class DriftHistory:
     """Windows whose inputs or scores drifted, and whose outcomes are still to come."""
 
     def after(self, past: PastWindow) -> "DriftHistory":
-        """Return the history after one more window; one of another reference version starts it anew."""
+        """Return the history after one more window; one of another reference version starts it anew.
+
+        So does the moment since which the gap is accepted: predictions made earlier are not looked at again.
+        """
+        if past.accepted:
+            return replace(self, series=self.series.restarted(accepted=True), begin=past.window.end)
         if past.reference_version != self.version:
             return DriftHistory(past.reference_version, self.series.restarted()).after(past)
         begin = self.begin or past.window.start

@@ -126,6 +126,8 @@ class PastWindow(NamedTuple):
     """Its inputs or scores drifted so that a gap between its predictions and their outcomes would be theirs."""
     sample: GapSample | None
     """The gap it found, of predictions made earlier."""
+    accepted: bool = False
+    """No window, but the moment since which somebody accepted the gap as it is: what to expect is learned anew."""
 
 
 class Verdict(NamedTuple):
