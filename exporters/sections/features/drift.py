@@ -269,7 +269,7 @@ def _shortage(normal: FeatureReference, expected: Counts, found: FeatureProfile)
     return ""
 
 
-def _sides(
+def sides_of(
     normal: FeatureReference, expected: Counts, found: FeatureProfile, comparisons: int, rows_per_bin: int
 ) -> Sides:
     """Return window and reference on the reference's cells, or on fewer where the rows do not fill these.
@@ -298,7 +298,7 @@ def _with_statistics(
     limits: _Limits,
     rows_per_bin: int,
 ) -> FeatureReport:
-    sides = _sides(normal, expected, found, limits.comparisons, rows_per_bin)
+    sides = sides_of(normal, expected, found, limits.comparisons, rows_per_bin)
     measures = {
         name: measure(statistic.value, statistic.critical_value, limits.levels.get(name, {}))
         for name, statistic in statistics_of(sides).items()

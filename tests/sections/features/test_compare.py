@@ -4,8 +4,8 @@ import pytest
 from drift_samples import NOON, WINDOW, compared, random, reference_of, report_of, spec_of
 
 from mlvitals.exporters.parts import FileProblem
-from mlvitals.exporters.sections.features.drift import WindowCounts
-from mlvitals.exporters.statistics.distances import ks_critical_value, psi_critical_value
+from mlvitals.exporters.sections.features.drift import WindowCounts, sides_of
+from mlvitals.exporters.statistics.distances import ks_critical_value, psi_critical_value, statistics_of
 from mlvitals.exporters.statistics.profile import ColumnProblem, FeatureProfile
 from mlvitals.exporters.window.measure import report_on
 from mlvitals.exporters.window.report import WindowReport
@@ -370,3 +370,15 @@ def test_values_out_of_range_are_judged_against_the_reference_s_own_share():
     findings = compared(spec, reference, {"x": more}).findings
     [found] = [item for item in findings if item.kind == "out_of_range_ratio"]
     assert found.severity is Severity.WARNING
+
+
+def test_to_look_twice_at_few_rows_alarms_no_more_often_than_once_in_a_thousand():
+    """20 cells, 2,000 windows of 100 to 1,900 rows of the reference's own law: two exceedances are expected, 8 are rare."""
+    spec = spec_of({"x": {}}, reference={"bins": 20})
+    normal = reference_of(spec, {"x": random(7).normal(size=200_000)}).features["x"]
+    shares, generator, beyond = normal.total / normal.total.sum(), random(8), 0
+    for rows in generator.integers(100, 1900, 2000).tolist():
+        found = FeatureProfile(counts=generator.multinomial(rows, shares), rows=rows)
+        psi = statistics_of(sides_of(normal, normal.total, found, comparisons=1, rows_per_bin=100))["psi"]
+        beyond += psi.value > psi.critical_value
+    assert beyond <= 8
