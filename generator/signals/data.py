@@ -73,7 +73,7 @@ def _drift_map(spec: Spec, contract: Contract) -> Signal:
         decimals=2,
         queries=(ranking.query,),
         records=ranking.records,
-        view=View.STATE_TIMELINE,
+        view=View.SERIES_HEATMAP,
         width=12,
         height=9,
         levels=levels(spec.alerts.feature_psi),

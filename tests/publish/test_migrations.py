@@ -255,6 +255,7 @@ store.last_report("shop")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "last",
     [

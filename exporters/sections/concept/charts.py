@@ -15,7 +15,6 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.polynomial.hermite_e import hermegauss
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import chdtri, ndtr, ndtri
 
 Values: TypeAlias = float | NDArray[np.float64]
@@ -167,6 +166,8 @@ def ewma_limit(run_length: float, weight: float, *errors: Error) -> float:
 def _limit(
     run_length: Callable[[float, Error], float], wanted: float, start: float, errors: tuple[Error, ...]
 ) -> float:
+    from scipy.optimize import brentq  # noqa: PLC0415  (slow to import; most specs have no outcome to chart)
+
     def mean_run_length(limit: float) -> float:
         rate = sum(error.weight / run_length(limit, error) for error in errors)
         return sum(error.weight for error in errors) / rate
