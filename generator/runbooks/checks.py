@@ -103,9 +103,10 @@ FIRST: Mapping[str, First] = {
     ),
     "MLConceptUnwatched": _first(
         "Read why there is no baseline.",
-        "Restore the outcomes, or rebuild the reference with outcomes.",
+        "Rebuild the reference with scores and outcomes; restore the outcomes if they are missing.",
         ("`no_outcomes`", "Too few predictions have an outcome: check the job that delivers them."),
         ("`refused`", "The baseline windows contradict each other: the report says how."),
+        ("`stalled`", "Inputs drift in every window: fix them, or promote newer data, or `mlvitals concept accept`."),
     ),
     "MLLabelDrift": _first(
         "Read how far the mean outcome moved.",

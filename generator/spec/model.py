@@ -308,7 +308,12 @@ class Reference(Part, frozen=True, kw_only=True):
         int, Meta(ge=100, le=100_000, description="Knots of the stored ECDF; D is exact to about 1/knots.")
     ] = 1000
     min_rows_per_bin: Annotated[
-        int, Meta(ge=1, description="With fewer rows than this times the cells, PSI counts only above its noise floor.")
+        int,
+        Meta(
+            ge=1,
+            description="With fewer rows than this times the cells, neighbouring cells are merged, unless PSI exceeds its "
+            "noise floor on all of them.",
+        ),
     ] = 100
     timestamp: Annotated[Column, Meta(description="The training data's time column. Default: the log's.")] | None = None
 

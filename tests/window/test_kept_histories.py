@@ -17,7 +17,7 @@ from sqlalchemy import event
 
 from mlvitals.exporters.parts import Window
 from mlvitals.exporters.publish import histories
-from mlvitals.exporters.publish.results import ResultsStore, open_results
+from mlvitals.exporters.publish.results import Acceptance, ResultsStore, open_results
 from mlvitals.exporters.sections.concept.report import GapSample, PastWindow
 from mlvitals.exporters.sections.outcomes.report import OutcomeReport
 from mlvitals.exporters.window.history import (
@@ -96,6 +96,7 @@ STEPS = st.lists(
         st.tuples(st.just("late"), HOURS, st.booleans()),
         st.tuples(st.just("promote")),
         st.tuples(st.just("forget"), HOURS),
+        st.tuples(st.just("accept"), HOURS),
         st.tuples(st.just("another plan")),
         st.tuples(st.just("restart")),
     ),
@@ -125,6 +126,9 @@ def test_the_history_that_is_kept_is_that_of_all_windows_whatever_happened(
                 version = "v2" if version == "v1" else "v1"
             case "forget", until:
                 store.forget_before("shop", window(until).start)
+            case "accept", since:
+                moment = window(since).start
+                store.accept_gap("shop", version, Acceptance(moment, accepted_at=moment, author="me", reason="so"))
             case ("another plan",):
                 spec = replace(spec, concept=replace(spec.concept, shift=3 - spec.concept.shift))
             case ("restart",):
