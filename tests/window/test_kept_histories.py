@@ -1,5 +1,6 @@
 """The history of earlier windows is kept: it is what all windows, gone through anew, would give, whatever happened."""
 
+import dataclasses
 import random
 from contextlib import closing
 from datetime import timedelta
@@ -18,7 +19,8 @@ from sqlalchemy import event
 from mlvitals.exporters.parts import Window
 from mlvitals.exporters.publish import histories
 from mlvitals.exporters.publish.results import Acceptance, ResultsStore, open_results
-from mlvitals.exporters.sections.concept.report import GapSample, PastWindow
+from mlvitals.exporters.sections.concept.charts import ChartState
+from mlvitals.exporters.sections.concept.report import GapReference, GapSample, PastWindow
 from mlvitals.exporters.sections.outcomes.report import OutcomeReport
 from mlvitals.exporters.window.history import (
     MOST_STRETCHES,
@@ -234,6 +236,25 @@ def test_what_is_no_history_is_computed_anew(database: Database, stored: str):
             found(store, hour)
         database.rows("UPDATE drift_gaps SET history = :stored", stored=stored)
         assert kept(store, 12) == anew(store, 12)
+
+
+@pytest.mark.parametrize("accepted", [False, True])
+def test_a_history_that_knows_the_training_data_is_read_as_it_was_written(accepted: bool):
+    reference = GapReference(rows=5000, gap=0.004, row_variance=0.1, rarer_share=0.2, windows=40, between=0.001)
+    history = first_history(QUICK, "v1", reference)
+    if accepted:
+        history = history.after(PastWindow(Window(BEGIN, BEGIN), "v1", explains=False, sample=None, accepted=True))
+    series = dataclasses.replace(
+        history.series,
+        learned=tuple(SAMPLES[:3]),
+        idle=2,
+        refused="so",
+        state=ChartState(0.1, 0.2, 0.3),
+        last_end=BEGIN,
+    )
+    kept = dataclasses.replace(history, series=series, explaining=(window(3),), last=window(4))
+    assert DriftHistory.from_json(kept.to_json()) == kept
+    assert kept.settings == first_history(QUICK, "v1", reference).settings != first_history(QUICK, "v1").settings
 
 
 def test_drift_that_lasts_without_outcomes_is_one_stretch_however_long():
