@@ -101,7 +101,7 @@ class _Roles:
         return frozenset(column.name for column in found if column)
 
 
-def first_spec(system: str, columns: Sequence[SeenColumn], log_format: LogFormat, rows: int) -> str:
+def first_spec(system: str, columns: Sequence[SeenColumn], log_format: LogFormat, rows: int, decimal: str = ".") -> str:
     """Return the text of a spec for a system, which `mlvitals.generator.spec.load` accepts.
 
     Args:
@@ -109,6 +109,7 @@ def first_spec(system: str, columns: Sequence[SeenColumn], log_format: LogFormat
         columns: the columns of the training data, in their order.
         log_format: the format of the prediction log.
         rows: number of rows read.
+        decimal: the decimal mark of numbers, in CSV.
 
     Raises:
         NoFeatureError: no column can be a feature.
@@ -123,7 +124,7 @@ def first_spec(system: str, columns: Sequence[SeenColumn], log_format: LogFormat
     return "\n".join(
         (
             *_head(system, rows),
-            *_log(roles, log_format, time_name),
+            *_log(roles, log_format, decimal, time_name),
             *_others(others, sum(not _has_room(column) for column in free)),
             *_features(features),
             "",
@@ -201,11 +202,13 @@ def _head(system: str, rows: int) -> Iterator[str]:
     yield ""
 
 
-def _log(roles: _Roles, log_format: LogFormat, time_name: str) -> Iterator[str]:
+def _log(roles: _Roles, log_format: LogFormat, decimal: str, time_name: str) -> Iterator[str]:
     yield "# Where every prediction is recorded, with the features it was made from."
     yield "prediction_log:"
     yield "  path: predictions  # put the location of the log here: a folder, a file or a URL, relative to this file"
     yield f"  format: {log_format.value}  # guessed: the format of the training data"
+    if decimal != ".":
+        yield f'  decimal: "{decimal}"  # the decimal mark of the training data'
     found = "guessed by name and type" if roles.timestamp else "not found in the training data; the log needs one"
     yield f"  timestamp: {scalar(time_name)}  # when the prediction was made; {found}"
     parts = (("id", roles.id), ("entity", roles.entity), ("score", roles.score))

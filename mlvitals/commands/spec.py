@@ -6,7 +6,18 @@ from pathlib import Path
 import click
 
 from mlvitals import __version__
-from mlvitals.commands.common import FILE, SPEC, compress_option, fail, load, load_all, spec_argument, write
+from mlvitals.commands.common import (
+    FILE,
+    SPEC,
+    compress_option,
+    data_format_option,
+    fail,
+    load,
+    load_all,
+    remark,
+    spec_argument,
+    write,
+)
 
 
 def _system_name(_ctx: click.Context, _param: click.Parameter, text: str) -> str:
@@ -27,21 +38,27 @@ def _system_name(_ctx: click.Context, _param: click.Parameter, text: str) -> str
 @click.option(
     "--data", "paths", multiple=True, required=True, metavar="PATH", help="Training data: a file, a folder or a URL."
 )
+@data_format_option
+@click.option("--decimal", type=click.Choice([".", ","]), default=".", help="Decimal mark of numbers in CSV.")
 @click.option("--name", callback=_system_name, required=True, help="The system's name, which prefixes its metrics.")
 @click.option("--out", type=FILE, metavar="FILE", help="The spec to write. Default: specs/NAME.yaml.")
 @click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
-def init_command(paths: tuple[str, ...], name: str, out: Path | None, force: bool) -> None:
+def init_command(
+    paths: tuple[str, ...], file_format: str | None, decimal: str, name: str, out: Path | None, force: bool
+) -> None:
     """Write a first spec from training data: features with their types, and guesses to check."""
     from mlvitals.exporters.training.first_look import first_look
     from mlvitals.generator.errors import without_secrets
     from mlvitals.generator.spec.first_spec import first_spec
     from mlvitals.generator.spec.load import load_spec
+    from mlvitals.generator.spec.model import LogFormat
 
     path = out or Path("specs") / f"{name}.yaml"
     if path.exists() and not force:
         fail(f"{path} exists; choose another --out, or overwrite it with --force")
-    columns, log_format, rows = first_look(paths, Path.cwd())
-    text = first_spec(name, columns, log_format, rows)
+    form = None if file_format is None else LogFormat(file_format)
+    columns, log_format, rows = first_look(paths, Path.cwd(), file_format=form, decimal=decimal, remark=remark)
+    text = first_spec(name, columns, log_format, rows, decimal)
     path.parent.mkdir(parents=True, exist_ok=True)
     write(path, text.encode())
     # With very many columns the spec exceeds its series budget: it is written for the user to reduce, as the error says.

@@ -49,8 +49,9 @@ _FOREIGN = (
     (b"\x80\x04", "a Python pickle"),
     (b"\x80\x05", "a Python pickle"),
 )
-_MOST_NULS = 0.05
-"""A larger share of zero bytes is no text in UTF-8."""
+_MOST_NULS = _MOST_CONTROLS = 0.05
+"""A larger share of zero bytes is no text in UTF-8; one of other control characters is no text at all."""
+_CONTROLS = bytes(set(range(1, 32)) - set(b"\t\n\r\f\x1b"))
 
 
 class FormatError(ValueError):
@@ -204,5 +205,7 @@ def _encoding_of(head: bytes) -> str:
         for start, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
             if 2 * head[start::2].count(0) > 0.8 * len(head) and head[1 - start :: 2].count(0) < nuls / 10:
                 return encoding
+        raise FormatError("is no text; it looks like binary data")
+    if len(head) - len(head.translate(None, _CONTROLS)) > _MOST_CONTROLS * len(head):
         raise FormatError("is no text; it looks like binary data")
     return "utf-8"
