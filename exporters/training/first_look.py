@@ -5,7 +5,8 @@ All rows are read once; what is kept of a column does not grow with them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from mlvitals.exporters.reading.scan import INDEX_NAMES, TEXT_FORMATS, BrokenFil
 from mlvitals.exporters.reading.sources import LogFile
 from mlvitals.exporters.reading.text import converted
 from mlvitals.exporters.statistics.distinct import CAPACITY, NO_VALUES, DistinctValues
-from mlvitals.exporters.training.build import ReferenceDataError
+from mlvitals.exporters.statistics.placeholders import standing_out
+from mlvitals.exporters.training.build import ReferenceDataError, placeholder
 from mlvitals.exporters.training.data import files_at, ignore, refuse, with_content
 from mlvitals.exporters.wording import printable
 from mlvitals.generator.spec.first_spec import SeenColumn
@@ -30,6 +32,8 @@ from mlvitals.generator.spec.model import FeatureType, LogFormat
 
 MOST_LEVELS = 1000
 """Text of more different values is no category."""
+MOST_DATES = 100_000
+"""Different dates that are counted at once; of more, the most frequent half is kept."""
 _EXACT = 2**53
 _MOSTLY = 0.9
 """Share of distinct values from which on an estimate of their number means that all differ."""
@@ -109,6 +113,7 @@ class _Column:
         self.readings = list(_READ_AS)
         self.types: list[pa.DataType] = []
         self.levels: set[object] = set()
+        self._dates: Counter[int] = Counter()
         self.unique = self.times = self.whole = True
         self._distinct = NO_VALUES
         """The distinct values of all chunks, while those of each differ."""
@@ -126,6 +131,7 @@ class _Column:
             if typed.type not in self.types:
                 self.types.append(typed.type)
             self._note_times(present)
+            self._note_dates(typed)
             self._note_range(present)
             # Nanoseconds and far years are times to Arrow, and none to Python.
             self._note_levels(instants(present).cast(pa.int64()) if _is_time(values.type) else _present(values))
@@ -180,6 +186,16 @@ class _Column:
             except (InstantError, pa.ArrowException):
                 self.times = False
 
+    def _note_dates(self, typed: Chunk) -> None:
+        """Count dates, as long as a frequent one could still be among them."""
+        if not _is_time(typed.type):
+            return
+        counted: Any = pc.value_counts(instants(typed).drop_null().cast(pa.int64()))
+        for date, count in zip(*(counted.field(name).to_pylist() for name in ("values", "counts")), strict=True):
+            self._dates[date] += count
+        if len(self._dates) > MOST_DATES:
+            self._dates = Counter(dict(self._dates.most_common(MOST_DATES // 2)))
+
     def _note_range(self, present: Any) -> None:
         if not _is_number(present.type):
             return
@@ -202,8 +218,15 @@ class _Column:
         if any(map(_is_text, self.types)):
             return self._category()
         if all(map(_is_time, self.types)):
-            return FeatureType.TIMESTAMP, "measured as its age"
+            return FeatureType.TIMESTAMP, ", ".join(("measured as its age", *self._placeholders()))
         return self._number(name)
+
+    def _placeholders(self) -> Iterator[str]:
+        """Yield a remark on each date that a reference is going to count as a placeholder."""
+        values = np.array(sorted(self._dates), np.int64)
+        counts = np.array([self._dates[date] for date in values.tolist()], np.int64)
+        for date in standing_out(values, counts) if len(values) > 1 else ():
+            yield placeholder(self._dates[date] / (self.rows - self.nulls), date)
 
     def _unusable(self, rows: int) -> str:
         if self.rows < rows:

@@ -47,6 +47,7 @@ def build_command(
 ) -> None:
     """Compute a reference from training data and store it as a version."""
     from mlvitals.exporters.reading.sql import SqlTable
+    from mlvitals.exporters.training.build import placeholders_in
     from mlvitals.exporters.training.data import build_from_files, build_from_table
     from mlvitals.generator.spec.model import LogFormat
 
@@ -62,6 +63,8 @@ def build_command(
     else:
         form = None if file_format is None else LogFormat(file_format)
         built = build_from_files(spec, Path.cwd(), paths, now, model_version, file_format=form, remark=remark)
+    for known in placeholders_in(built):
+        remark(known)
     store = reference_store(spec, spec_path)
     version = store.save(built)
     in_force = spec.reference.alias in {alias for item in store.versions() for alias in item.aliases}
