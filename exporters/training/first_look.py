@@ -35,6 +35,8 @@ MOST_LEVELS = 1000
 MOST_DATES = 100_000
 """Different dates that are counted at once; of more, the most frequent half is kept."""
 _EXACT = 2**53
+_DIGITS = pa.array(["0", "1"])
+"""Text that is a number, and a boolean only where the column holds both and nothing else."""
 _MOSTLY = 0.9
 """Share of distinct values from which on an estimate of their number means that all differ."""
 _IDENTIFIERS = ("_id", "_code")
@@ -158,7 +160,8 @@ class _Column:
         while self.readings:
             kind = self.readings[0]
             typed, misfits = converted(values, kind, form, self._decimal)
-            if misfits is None and _READ_AS[kind](typed.type):
+            digits = kind is FeatureType.BOOLEAN and pc.any(pc.is_in(values, value_set=_DIGITS.cast(values.type))).as_py()
+            if misfits is None and _READ_AS[kind](typed.type) and not digits:
                 return typed
             self.readings.pop(0)
         return values
