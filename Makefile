@@ -12,7 +12,7 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --quiet --disable-pip-version
 help:
 	@echo "make demo     the main job: spec, history, exporter, Prometheus, an incident, the alert (KEEP=1: leave it running)"
 	@echo "make test     all tests"
-	@echo "make test-fast  the tests that need no server and no long history"
+	@echo "make test-fast  the tests that need no server, no process of their own and no long history"
 	@echo "make exercise  March 3 as an incident, from the page to the post-mortem, in a real stack: ten minutes"
 	@echo "make test-newest  all tests, with the newest of everything that pyproject.toml allows"
 	@echo "make constraints  set constraints.txt, what is installed and tested, to the newest of everything"

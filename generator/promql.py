@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -62,6 +63,7 @@ def series(name: str, labels: Mapping[str, str]) -> str:
     return selector(name, **labels)
 
 
+@lru_cache(maxsize=2048)
 def metric_names(expression: str) -> frozenset[str]:
     """Return the names of all metrics an expression reads.
 

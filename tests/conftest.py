@@ -4,8 +4,9 @@ import gc
 import importlib.util
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NoReturn
 from uuid import uuid4
 
@@ -14,13 +15,13 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import hypothesis
 import pytest
-from databases import Database
 
 from examples.servers import find_server
 from mlvitals.generator.spec.load import load_spec
 from mlvitals.generator.spec.model import Results, Spec
 
 if TYPE_CHECKING:
+    from databases import Database
     from postgres import Postgres
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -35,6 +36,14 @@ SERVERS_SCRIPT = REPOSITORY / "scripts" / "servers.sh"
 @pytest.fixture(scope="session")
 def streamrec() -> Spec:
     return load_spec(REPOSITORY / "specs" / "streamrec.yaml")
+
+
+@pytest.fixture(scope="session")
+def streamrec_files(streamrec: Spec) -> Mapping[str, str]:
+    """The files that StreamRec's spec gives: relative path to text."""
+    from mlvitals.generator.compiler import compile_spec
+
+    return MappingProxyType(compile_spec(streamrec, "streamrec.yaml"))
 
 
 @pytest.fixture(scope="session")
@@ -110,8 +119,10 @@ def postgres(servers: Callable[..., str]) -> Iterator["Postgres"]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> "Database":
     """An empty results database, of each kind."""
+    from databases import Database  # not at the top: pytest-xdist's controller, which runs no test, has no need of it
+
     if request.param == "sqlite":
         return Database(Results(), tmp_path)
     server: Postgres = request.getfixturevalue("postgres")

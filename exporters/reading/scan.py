@@ -261,7 +261,7 @@ class OpenFile:
                 if unfit is not None:
                     misfits[name] = self._located(unfit, written, first, kept)
         for key, value in self.file.partition.items():
-            if key in columns and key not in found:
+            if key in columns and key != self.timestamp:
                 text = pa.array([value] * rows.num_rows, pa.string())
                 found[key] = converted(text, columns[key], LogFormat.CSV).values
         missing, others = frozenset(columns) - frozenset(found), self.names - {*columns, self.timestamp} - INDEX_NAMES
@@ -327,7 +327,8 @@ class OpenFile:
             None if window is None else may_be_within(self.timestamp, self._schema.field(self.timestamp).type, window)
         )
         selected: Any = fragment
-        if likely is not None:
+        # Of a file whose times are known, a single row group needs no choice.
+        if likely is not None and (self.extent is None or fragment.num_row_groups > 1):
             selected = fragment.subset(filter=likely | pc.field(self.timestamp).is_null())
         groups = [group.id for group in selected.row_groups]
         if groups:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mlvitals.generator.rules.alerts import alert_rules
-from mlvitals.generator.rules.recording import recorded_by, recording_rule
+from mlvitals.generator.rules.recording import recording_rule, records_by_layer
 from mlvitals.generator.signals.signal import Layer, Signal
 from mlvitals.generator.spec.durations import milliseconds
 from mlvitals.generator.spec.model import Spec
@@ -35,9 +35,9 @@ def rule_groups(spec: Spec, signals: Sequence[Signal]) -> Iterator[dict[str, Any
 
 def _recording(signals: Sequence[Signal]) -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
     """Yield the recording rules by layer and pace: the kind of group, the pace, the rules."""
-    for layer in Layer:
+    for layer, records in records_by_layer(signals).items():
         by_pace: dict[str, list[dict[str, Any]]] = {"": []}
-        for record in recorded_by(layer, signals):
+        for record in records:
             by_pace.setdefault(record.every, []).append(recording_rule(record))
         for every, rules in by_pace.items():
             yield f"{layer}-recording" + (f"-{every}" if every else ""), every, rules

@@ -40,10 +40,13 @@ def expressions_by_name(records: Iterable[Record]) -> dict[str, tuple[str, ...]]
     return found
 
 
-def recorded_by(layer: Layer, signals: Sequence[Signal]) -> list[Record]:
-    """Return the records that signals of this layer use first."""
+def records_by_layer(signals: Sequence[Signal]) -> dict[Layer, list[Record]]:
+    """Return the records of every layer: those that its signals use first."""
     owner = {_identity(record): signal.layer for signal in reversed(signals) for record in signal.records}
-    return [record for record in records_of(signals) if owner[_identity(record)] is layer]
+    found: dict[Layer, list[Record]] = {layer: [] for layer in Layer}
+    for record in records_of(signals):
+        found[owner[_identity(record)]].append(record)
+    return found
 
 
 def recording_rule(record: Record) -> dict[str, Any]:

@@ -36,6 +36,13 @@ def broken(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    path = tmp_path / "small.yaml"
+    path.write_text(BROKEN.replace("tilte", "title").replace("flot, source: nowhere", "float"))
+    return path
+
+
 def test_help_lists_the_commands():
     done = process("--help")
     assert done.returncode == 0
@@ -55,37 +62,35 @@ def test_a_time_at_the_end_of_the_calendar_is_wrong_usage_not_a_traceback(start:
     assert "not between the years 1900 and 2900" in done.stderr
 
 
-def test_a_store_without_references_says_so(tmp_path: Path):
-    spec = tmp_path / "small.yaml"
-    spec.write_text(BROKEN.replace("tilte", "title").replace("flot, source: nowhere", "float"))
-    done = mlvitals("reference", "list", spec)
+def test_a_store_without_references_says_so(small: Path):
+    done = mlvitals("reference", "list", small)
     assert (done.returncode, done.stdout) == (0, "")
     assert "no references yet; to build one: mlvitals reference build" in done.stderr
 
 
-def test_compile_writes_and_then_finds_nothing_to_do(tmp_path: Path):
-    first = mlvitals("compile", STREAMREC, "--out", tmp_path)
+def test_compile_writes_and_then_finds_nothing_to_do(small: Path, tmp_path: Path):
+    first = mlvitals("compile", small, "--out", tmp_path)
     assert first.returncode == 0, first.stderr
-    assert "dashboards/streamrec.json" in first.stdout
-    assert mlvitals("compile", STREAMREC, "--out", tmp_path).stdout == ""
-    assert mlvitals("compile", STREAMREC, "--out", tmp_path, "--check").returncode == 0
+    assert "dashboards/fraud.json" in first.stdout
+    assert mlvitals("compile", small, "--out", tmp_path).stdout == ""
+    assert mlvitals("compile", small, "--out", tmp_path, "--check").returncode == 0
 
 
-def test_check_exits_with_1_and_shows_the_diff_of_an_edited_file(tmp_path: Path):
-    mlvitals("compile", STREAMREC, "--out", tmp_path)
-    rules = tmp_path / "alert_rules" / "streamrec.rules.yml"
+def test_check_exits_with_1_and_shows_the_diff_of_an_edited_file(small: Path, tmp_path: Path):
+    mlvitals("compile", small, "--out", tmp_path)
+    rules = tmp_path / "alert_rules" / "fraud.rules.yml"
     rules.write_text(rules.read_text() + "# mine\n")
-    done = mlvitals("compile", STREAMREC, "--out", tmp_path, "--check")
+    done = mlvitals("compile", small, "--out", tmp_path, "--check")
     assert done.returncode == 1
     assert "-# mine" in done.stdout
     assert rules.read_text().endswith("# mine\n")
 
 
-def test_compile_does_not_overwrite_a_file_it_did_not_write(tmp_path: Path):
-    mine = tmp_path / "dashboards" / "streamrec.json"
+def test_compile_does_not_overwrite_a_file_it_did_not_write(small: Path, tmp_path: Path):
+    mine = tmp_path / "dashboards" / "fraud.json"
     mine.parent.mkdir()
     mine.write_text("{}")
-    done = mlvitals("compile", STREAMREC, "--out", tmp_path)
+    done = mlvitals("compile", small, "--out", tmp_path)
     assert done.returncode == 1
     assert "not written by mlvitals" in done.stderr
     assert mine.read_text() == "{}"
@@ -112,12 +117,38 @@ def test_compile_of_a_broken_spec_fails_with_the_same_places_and_writes_nothing(
     assert not (tmp_path / "out").exists()
 
 
-def test_two_specs_of_one_system_are_refused(tmp_path: Path):
+def test_two_specs_of_one_system_are_refused(small: Path, tmp_path: Path):
     copy = tmp_path / "copy.yaml"
-    copy.write_text(STREAMREC.read_text())
-    done = mlvitals("compile", STREAMREC, copy, "--out", tmp_path)
+    copy.write_text(small.read_text())
+    done = mlvitals("compile", small, copy, "--out", tmp_path)
     assert done.returncode == 1
-    assert "two specs describe system 'streamrec'" in done.stderr
+    assert "two specs describe system 'fraud'" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["compile", "lint"])
+def test_specs_of_one_name_or_one_title_are_named_with_both_files(tmp_path: Path, command: str):
+    lines = "version: 1\nsystem: {name: NAME, title: Shop}\nprediction_log: {path: log}\nfeatures: {age: {}}\n"
+    one, other, third = (tmp_path / f"{place}.yaml" for place in "abc")
+    for path, name in ((one, "shop"), (other, "cart"), (third, "shop")):
+        path.write_text(lines.replace("NAME", name))
+    done = mlvitals(command, one, other, third)
+    assert done.returncode == 1
+    told = done.stdout + done.stderr
+    assert f'{other}:2:29: error: two specs have the title "Shop": {one} and {other}; alerts name' in told
+    assert f"{third}:2:16: error: two specs describe system 'shop': {one} and {third}; give each" in told
+    assert not (tmp_path / "dashboards").exists()
+
+
+def test_a_spec_given_twice_is_one(tmp_path: Path):
+    assert mlvitals("lint", STREAMREC, STREAMREC).returncode == 0
+
+
+def test_a_title_that_is_another_systems_name_is_taken(tmp_path: Path):
+    lines = "version: 1\nsystem: {name: NAME}\nprediction_log: {path: log}\nfeatures: {age: {}}\n"
+    (tmp_path / "a.yaml").write_text(lines.replace("NAME", "shop"))
+    (tmp_path / "b.yaml").write_text(lines.replace("NAME", "cart, title: shop"))
+    done = mlvitals("lint", tmp_path / "a.yaml", tmp_path / "b.yaml")
+    assert (done.returncode, "two specs have the title" in done.stdout) == (1, True)
 
 
 @pytest.mark.parametrize("command", ["compile", "lint", "drift", "export"])
@@ -144,6 +175,7 @@ def test_drift_without_a_reference_says_how_to_build_one(tmp_path: Path):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_heavy_libraries_stay_out_of_help_and_compile():
     script = (
         "import sys; from mlvitals.cli import main\n"

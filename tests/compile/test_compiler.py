@@ -2,12 +2,13 @@
 
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from mlvitals.generator.compiler import ChangeKind, compare, compile_spec, write
-from mlvitals.generator.spec.load import load_spec
+from mlvitals.generator.spec.load import parse_spec
 from mlvitals.generator.spec.model import Spec
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
@@ -35,7 +36,12 @@ def small(tmp_path: Path) -> Path:
 
 
 def compiled(path: Path) -> dict[str, str]:
-    return compile_spec(load_spec(path), path.name)
+    return compiled_text(path.read_text(), path.name)
+
+
+@cache
+def compiled_text(text: str, name: str) -> dict[str, str]:
+    return compile_spec(parse_spec(text), name)
 
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
@@ -52,6 +58,7 @@ def test_ten_lines_describe_a_small_system(small: Path):
     }
 
 
+@pytest.mark.slow
 def test_the_same_spec_gives_the_same_bytes_in_another_process_with_another_hash_seed(streamrec: Spec):
     script = (
         "import hashlib, pathlib, sys; from mlvitals import compile_spec, load_spec;"

@@ -1,12 +1,12 @@
 """No message shows the secret of an address, whichever way it came there."""
 
 import json
-import subprocess
-import sys
+from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 
 import pytest
+from command_line import mlvitals
 
 from mlvitals.exporters.process.exporter import utc_now
 from mlvitals.exporters.process.json_log import JsonLog
@@ -69,24 +69,33 @@ def test_the_log_of_the_process_shows_no_secret() -> None:
     assert json.loads(stream.getvalue())["error"].endswith("@bucket: denied")
 
 
-def printed(*arguments: str, folder: Path) -> str:
-    command = [sys.executable, "-m", "mlvitals", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, check=False, timeout=120)
-    assert done.returncode != 0
-    return (done.stdout + done.stderr).decode()
+@pytest.fixture
+def printed(capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Runs a command that fails, and returns all that it prints, and what libraries print past Python's streams."""
+
+    def run(*arguments: str) -> str:
+        done = mlvitals(*arguments)
+        assert done.returncode != 0
+        out, error = capfd.readouterr()
+        return done.stdout + done.stderr + out + error
+
+    return run
 
 
 def written(folder: Path, log: str = "log", results: str = "sqlite:///results.db") -> str:
-    (folder / "spec.yaml").write_text(SPEC.format(log=log, results=results))
-    return "spec.yaml"
+    path = folder / "spec.yaml"
+    path.write_text(SPEC.format(log=log, results=results))
+    return str(path)
 
 
 @pytest.mark.parametrize("form", ["text", "json", "github"])
 @pytest.mark.parametrize(
     "results", ["postgresql://db/x?password=s3cret", "postgresql://me:s3cret@db/x", "postgresql://me:s3c/s3cret@db/x"]
 )
-def test_lint_refuses_a_password_without_showing_it(results: str, form: str, tmp_path: Path) -> None:
-    said = printed("lint", written(tmp_path, results=results), "--format", form, folder=tmp_path)
+def test_lint_refuses_a_password_without_showing_it(
+    results: str, form: str, tmp_path: Path, printed: Callable[..., str]
+) -> None:
+    said = printed("lint", written(tmp_path, results=results), "--format", form)
     assert "contains a password" in said
     assert "s3c" not in said
 
@@ -100,13 +109,15 @@ def test_lint_refuses_a_password_without_showing_it(results: str, form: str, tmp
         ["--data", "nofs://AKIA:s3cret@bucket/x"],
     ],
 )
-def test_reference_build_shows_no_secret_of_its_data(options: list[str], tmp_path: Path) -> None:
-    said = printed("reference", "build", written(tmp_path), *options, folder=tmp_path)
+def test_reference_build_shows_no_secret_of_its_data(
+    options: list[str], tmp_path: Path, printed: Callable[..., str]
+) -> None:
+    said = printed("reference", "build", written(tmp_path), *options)
     assert said.startswith("error: ")
     assert "s3c" not in said
 
 
 @pytest.mark.parametrize("option", ["--pushgateway", "--data", "--html"])
-def test_wrong_usage_shows_no_secret(option: str, tmp_path: Path) -> None:
-    said = printed("drift", written(tmp_path), option, "ftp://me:s3cret@host/x", folder=tmp_path)
+def test_wrong_usage_shows_no_secret(option: str, tmp_path: Path, printed: Callable[..., str]) -> None:
+    said = printed("drift", written(tmp_path), option, "ftp://me:s3cret@host/x")
     assert "s3c" not in said

@@ -4,6 +4,7 @@ import ast
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import click
@@ -85,7 +86,12 @@ def modules() -> list[Path]:
     return sorted({path for path in found if path.resolve() == path})
 
 
-def docstrings(module: Path) -> Iterator[str]:
+@cache
+def docstrings(module: Path) -> tuple[str, ...]:
+    return tuple(_docstrings(module))
+
+
+def _docstrings(module: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(module.read_text("utf-8"))):
         for statement in getattr(node, "body", None) or () if not isinstance(node, ast.Lambda | ast.IfExp) else ():
             if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):

@@ -22,6 +22,7 @@ from mlvitals.generator.spec.load import load_spec
 REPOSITORY = Path(__file__).parents[2]
 APP = REPOSITORY / "examples" / "fastapi_app"
 REQUESTS = 40
+pytestmark = pytest.mark.slow
 
 
 @dataclass(frozen=True)

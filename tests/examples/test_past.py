@@ -7,6 +7,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
+from examples.streamrec import write
 from examples.streamrec.__main__ import main
 from examples.streamrec.past import Instances, scrape_times, scrapes, write_past
 from examples.streamrec.simulate import simulate
@@ -45,7 +46,8 @@ def test_promtool_makes_blocks_of_it(streamrec, promtool, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-def test_the_begun_hour_is_logged_where_it_is_wanted(tmp_path):
+def test_the_begun_hour_is_logged_where_it_is_wanted(tmp_path, monkeypatch):
+    monkeypatch.setattr(write, "TRAINING_DAYS", 1)
     arguments = ["history", "--days", "1", "--end", "2026-03-01T10:20", "--rate", "60", "--out", str(tmp_path)]
     CliRunner().invoke(main, [*arguments, "--begun-hour"], catch_exceptions=False)
     assert (tmp_path / "predictions" / "date=2026-03-01" / "hour=10" / "part-0.parquet").exists()

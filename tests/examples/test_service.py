@@ -121,7 +121,7 @@ def test_the_total_latency_is_the_sum_of_the_stages_and_its_p99_near_45_ms(servi
 
 
 def test_about_one_request_in_5000_fails(service, telemetry):
-    service.serve(ORIGIN, after(200), ())
+    service.serve(ORIGIN, after(100), ())
     assert 0 < len(telemetry.failures) < 0.001 * len(telemetry.requests)
 
 

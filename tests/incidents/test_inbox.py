@@ -236,6 +236,7 @@ def test_of_large_messages_the_newest_are_kept():
     assert KEPT_BYTES >> 20 == 4
 
 
+@pytest.mark.slow
 def test_forty_large_messages_take_little_memory():
     program = """
 import resource
@@ -313,6 +314,7 @@ def command(*options: str):
         process.wait(timeout=60)
 
 
+@pytest.mark.slow
 def test_the_command_listens_says_where_and_ends_quietly():
     listen = f"127.0.0.1:{free_port()}"
     with command("--listen", listen) as process:
@@ -322,6 +324,7 @@ def test_the_command_listens_says_where_and_ends_quietly():
     assert process.stderr.read() == ""
 
 
+@pytest.mark.slow
 def test_an_address_that_is_taken_is_a_message(inbox):
     with command("--listen", inbox.url.removeprefix("http://")) as process:
         assert process.wait(timeout=60) == 1

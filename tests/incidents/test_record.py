@@ -3,6 +3,7 @@
 import subprocess
 import threading
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from click.testing import CliRunner
@@ -202,7 +203,7 @@ def test_a_merge_that_keeps_both_sides_is_right_in_any_order(incidents, opened):
 @settings(max_examples=200)
 @given(text=st.text(max_size=200), actor=st.text(min_size=1, max_size=50))
 def test_whatever_is_written_reads_back_as_it_was_or_is_refused(tmp_path_factory, text, actor):
-    incidents = Incidents(tmp_path_factory.mktemp("any"))
+    incidents = Incidents(tmp_path_factory.getbasetemp() / f"any-{uuid4().hex}")
     entry = Note(at=at(1), actor=actor, text=text)
     opened = incidents.open("x", "s", [Opened(at=at(0), actor="a")])
     try:

@@ -57,11 +57,13 @@ def test_the_extra_is_what_the_message_speaks_of():
     assert measuring == MEASURING_PACKAGES
 
 
+@pytest.mark.slow
 def test_without_the_extra_its_packages_cannot_be_imported(lean: dict[str, str]):
     for package in MEASURING_PACKAGES:
         assert f"No module named {package!r}" in python(lean, "-c", f"import {package}").stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["None", "__import__('pathlib').Path({folder!r})"], ids=["alone", "workers"])
 def test_an_application_is_instrumented_without_the_extra(workers: str, lean: dict[str, str], tmp_path: Path):
     workers = workers.format(folder=str(tmp_path / "workers"))
@@ -70,18 +72,21 @@ def test_an_application_is_instrumented_without_the_extra(workers: str, lean: di
     assert 'streamrec_predictions_total{endpoint="/recommend",model_version="v7"} 1.0' in done.stdout
 
 
+@pytest.mark.slow
 def test_a_spec_is_checked_compiled_and_estimated_without_the_extra(lean: dict[str, str], tmp_path: Path):
     for command in (["lint"], ["compile", "--out", tmp_path], ["estimate"]):
         done = python(lean, "-m", "mlvitals", *command, STREAMREC)
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["slo", "verify"])
 def test_a_prometheus_is_asked_without_the_extra(command: str, lean: dict[str, str]):
     done = python(lean, "-m", "mlvitals", command, STREAMREC, "--prometheus", "http://127.0.0.1:1")
     assert "not answer" in done.stderr
 
 
+@pytest.mark.slow
 def test_an_incident_is_kept_without_the_extra(lean: dict[str, str], tmp_path: Path):
     where = ["--dir", tmp_path]
     opened = python(lean, "-m", "mlvitals", "incident", "open", "Drift", "--system", "streamrec", *where)
@@ -100,6 +105,7 @@ def test_an_incident_is_kept_without_the_extra(lean: dict[str, str], tmp_path: P
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [

@@ -453,6 +453,7 @@ def test_a_process_serves_and_ends_cleanly_on_a_signal(
     assert json.loads(rest.splitlines()[-1])["event"] == "stopped"
 
 
+@pytest.mark.slow
 def test_it_stops_when_asked_to_and_frees_its_port(bench: Bench) -> None:
     stop, log = threading.Event(), io.StringIO()
     thread = threading.Thread(

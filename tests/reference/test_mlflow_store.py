@@ -12,6 +12,7 @@ from mlvitals.exporters.reference.stores import open_store
 
 REFERENCE = reference_of(spec_of({"age": {}}), {"age": random().normal(size=500)})
 TAG = "mlvitals.reference.shop"
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ class Place:
             path.write_bytes(change(path.read_bytes()))
 
 
-@pytest.fixture(params=URIS)
+@pytest.fixture(params=["folder", pytest.param("mlflow", marks=pytest.mark.slow)])
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     if request.param == "mlflow":
         shutil.copy(request.getfixturevalue("blank_mlflow"), tmp_path)

@@ -2,11 +2,13 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import yaml
 
 from mlvitals.generator import rules
+from mlvitals.generator.compiler import marker
 from mlvitals.generator.contract import Contract
 from mlvitals.generator.rules.groups import rule_groups
 from mlvitals.generator.rules.promtool_tests import beyond
@@ -49,16 +51,19 @@ def an_alert(**changes) -> Alert:
     return replace(alert, **changes)
 
 
-def test_the_marker_is_a_comment_on_the_first_line(streamrec):
-    watched = signals(streamrec)
-    files = (rules.rules_file(streamrec, watched, "Marker."), *rules.test_files(streamrec, watched, "Marker.").values())
+def test_the_marker_is_a_comment_on_the_first_line(tiny_spec):
+    watched = signals(tiny_spec)
+    files = (rules.rules_file(tiny_spec, watched, "Marker."), *rules.test_files(tiny_spec, watched, "Marker.").values())
     assert {content.splitlines()[0] for content in files} == {"# Marker."}
 
 
-def test_the_same_spec_gives_the_same_bytes(streamrec):
-    first, second = signals(streamrec), signals(streamrec)
-    assert rules.rules_file(streamrec, first, "m") == rules.rules_file(streamrec, second, "m")
-    assert rules.test_files(streamrec, first, "m") == rules.test_files(streamrec, second, "m")
+def test_the_same_spec_gives_the_same_bytes(streamrec, streamrec_files):
+    again, line = signals(streamrec), marker("streamrec.yaml")
+    files = {
+        "streamrec.rules.yml": rules.rules_file(streamrec, again, line),
+        **rules.test_files(streamrec, again, line),
+    }
+    assert {f"alert_rules/{name}": text for name, text in files.items()}.items() <= streamrec_files.items()
 
 
 def test_a_record_of_several_signals_is_written_once(streamrec):
@@ -185,9 +190,11 @@ def test_a_lower_limit_is_tested_below_it():
     assert beyond(an_alert(comparison="<")) < 0.5
 
 
-def test_alerts_that_look_back_for_hours_or_days_have_a_file_of_their_own(streamrec):
-    files = rules.test_files(streamrec, signals(streamrec), "m")
-    intervals = {name: yaml.safe_load(content)["evaluation_interval"] for name, content in files.items()}
+def test_alerts_that_look_back_for_hours_or_days_have_a_file_of_their_own(streamrec_files):
+    tests = {path: text for path, text in streamrec_files.items() if re.fullmatch(r"alert_rules/.*\.test\.yml", path)}
+    intervals = {
+        Path(path).name: yaml.load(text, yaml.CSafeLoader)["evaluation_interval"] for path, text in tests.items()
+    }
     assert intervals == {
         "streamrec.test.yml": "1m",
         "streamrec.hours.test.yml": "5m",

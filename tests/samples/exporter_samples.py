@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from prometheus_client.parser import text_string_to_metric_families
+from serving_samples import HOSTILE, SPEC  # noqa: F401  (tests of the measuring side find the spec here)
 
 from mlvitals.exporters.parts import FileProblem, Interval, Measure, Window
 from mlvitals.exporters.sections.concept.report import ConceptReport, DriftType, Evidence, GapSample
@@ -17,52 +18,11 @@ from mlvitals.exporters.sections.outcomes.report import EstimatedPerformance, Fi
 from mlvitals.exporters.sections.skew.report import FeatureSkew, SkewReport
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import ConceptStatus, DriftKind, SchemaDifferenceKind, SkewStatus, Status
-from mlvitals.generator.spec.model import (
-    Business,
-    Event,
-    Exporter,
-    Feature,
-    FeatureType,
-    Kpi,
-    KpiKind,
-    Outcome,
-    OutcomeKind,
-    PredictionLog,
-    Serving,
-    Severity,
-    SkewJoin,
-    Source,
-    Spec,
-    System,
-    Windows,
-)
+from mlvitals.generator.spec.model import FeatureType, OutcomeKind, Severity, SkewJoin
 
-HOSTILE = 'we"ird\\{{ $name }} é\nx'
 NOON = datetime(2026, 3, 3, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 WINDOW = Window(NOON - HOUR, NOON)
-
-SPEC = Spec(
-    version=1,
-    system=System(name="shop"),
-    prediction_log=PredictionLog(path="log", score="score", outcome=Outcome(column="clicked", timestamp="seen")),
-    features={
-        "age": Feature(type=FeatureType.INTEGER, source="batch"),
-        "country": Feature(type=FeatureType.CATEGORICAL),
-        HOSTILE: Feature(column="hostile"),
-    },
-    sources={"batch": Source(max_age="6h", path="batch"), "stream": Source(max_age="5m", path="stream")},
-    serving=Serving(stages=("inference",), endpoints=("/home", "/search"), gpu=True),
-    business=Business(
-        events={"clicks": Event(), "revenue": Event(unit="dollars"), "shown_items": Event(), "items": Event()},
-        kpis={
-            "revenue_per_click": Kpi(kind=KpiKind.MEAN, numerator="revenue", denominator="clicks"),
-            "coverage": Kpi(kind=KpiKind.UNIQUE, numerator="shown_items", denominator="items"),
-        },
-    ),
-    windows=Windows(grace="5m"),
-    exporter=Exporter(top_bins=2),
-)
 
 
 QUALITY = Quality(

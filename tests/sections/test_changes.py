@@ -9,7 +9,6 @@ from click.testing import CliRunner
 from mlvitals.cli import main
 from mlvitals.exporters.publish.results import open_results
 from mlvitals.exporters.sections.changes import Change, ChangeKind
-from mlvitals.generator.compiler import compile_spec
 from mlvitals.generator.spec.model import Results
 
 NOON = datetime(2026, 3, 3, 12, tzinfo=UTC)
@@ -85,8 +84,8 @@ def test_a_version_that_cannot_be_shown_is_refused(tmp_path):
     assert "printable" in done.output
 
 
-def test_changes_are_marked_at_the_time_they_were_made_not_scraped(streamrec):
-    shown = json.loads(compile_spec(streamrec)["dashboards/streamrec.json"])
+def test_changes_are_marked_at_the_time_they_were_made_not_scraped(streamrec_files):
+    shown = json.loads(streamrec_files["dashboards/streamrec.json"])
     [marks] = [item for item in shown["annotations"]["list"] if item["name"] == "Pipeline changes"]
     assert marks["useValueForTime"] is True
     assert marks["expr"].endswith('(streamrec_change_timestamp_seconds{kind="pipeline"}) * 1000')

@@ -383,7 +383,7 @@ FORKED_WHILE_COUNTING = """
 import os, sys, threading
 sys.path.insert(0, "tests/samples")
 from pathlib import Path
-from exporter_samples import SPEC
+from serving_samples import SPEC
 from mlvitals.exporters.serving.labels import ANNOUNCED, UNNAMED
 from mlvitals.exporters.serving.telemetry import PredictionTelemetry
 telemetry = PredictionTelemetry(SPEC, workers=Path(sys.argv[1]) if len(sys.argv) > 1 else None)
@@ -400,6 +400,7 @@ os._exit(0)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_workers", [False, True])
 def test_a_fork_while_another_thread_counts_leaves_a_child_that_can_count(with_workers: bool, tmp_path: Path) -> None:
     command = [sys.executable, "-c", FORKED_WHILE_COUNTING, *([str(tmp_path)] if with_workers else [])]

@@ -4,12 +4,12 @@ import fcntl
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from exporter_samples import SPEC, samples_of, value
-from prometheus_client import CollectorRegistry, generate_latest
+from exporter_samples import samples_of, value
+from prometheus_client import generate_latest
+from serving_samples import TRAINED, telemetry_in
 
 from mlvitals.exporters.serving import workers
 from mlvitals.exporters.serving.labels import UNNAMED
@@ -20,7 +20,6 @@ from mlvitals.generator.contract import MetricType
 
 COUNTER = Series("counts_total", ("a",), MetricType.COUNTER, 1)
 GAUGE = Series("level", (), MetricType.GAUGE, 2)
-TRAINED = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -128,12 +127,6 @@ def test_more_series_than_the_file_first_holds_are_counted(witness: WorkerTally,
     assert [found[series] for series in many] == [(number,) for number in range(5000)]
 
 
-def telemetry_in(folder: Path) -> PredictionTelemetry:
-    telemetry = PredictionTelemetry(SPEC, CollectorRegistry(), workers=folder)
-    telemetry.model("v1", "lightgbm", TRAINED)
-    return telemetry
-
-
 def test_workers_that_serve_two_versions_show_both_and_each_once(folder: Path) -> None:
     workers = [telemetry_in(folder), telemetry_in(folder), telemetry_in(folder)]
     workers[1].model("v2", "lightgbm", TRAINED)
@@ -159,9 +152,8 @@ def test_a_forked_worker_counts_apart_and_keeps_the_model_that_its_parent_loaded
 import os, sys
 from pathlib import Path
 sys.path.insert(0, "tests/samples")
-sys.path.insert(0, "tests/serving")
 from prometheus_client import generate_latest
-from test_worker_tallies import telemetry_in
+from serving_samples import telemetry_in
 telemetry = telemetry_in(Path({str(folder)!r}))
 telemetry.observe("v1", "/home", {{"total": 0.02}})
 if not (child := os.fork()):
@@ -244,7 +236,7 @@ def test_memory_is_that_of_the_living_each_once(folder: Path) -> None:
 import os, sys
 from pathlib import Path
 sys.path.insert(0, "tests/samples")
-from exporter_samples import SPEC
+from serving_samples import SPEC
 from prometheus_client import generate_latest
 from mlvitals.exporters.serving.telemetry import PredictionTelemetry
 telemetry = PredictionTelemetry(SPEC, workers=Path({str(folder)!r}))
@@ -319,9 +311,8 @@ FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
 sys.path.insert(0, "tests/samples")
-sys.path.insert(0, "tests/serving")
 from prometheus_client import generate_latest
-from test_worker_tallies import telemetry_in, workers
+from serving_samples import telemetry_in
 folder = Path(sys.argv[1])
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 def disk_holds(size):

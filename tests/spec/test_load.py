@@ -559,6 +559,7 @@ _WHOLE = msgspec.to_builtins(
         "escalation: [{role: r, after: 0s, via: [sms], contacts: [ann]}]\n"
     )
 )
+_REQUIRED = tuple(yaml.safe_load(SMALL))
 _scalars = st.one_of(
     st.none(),
     st.booleans(),
@@ -580,12 +581,14 @@ _values = st.one_of(
 
 @st.composite
 def mutated_specs(draw: st.DrawFn) -> dict[str, object]:
-    """A whole spec in which one value was replaced, removed or added."""
+    """A spec in which one value was replaced, removed or added; it has the sections that must be, and that value's."""
     whole = msgspec.json.decode(msgspec.json.encode(_WHOLE))
     place = whole
     while True:
         keys = sorted(place) if isinstance(place, dict) else list(range(len(place)))
         key = draw(st.sampled_from(keys))
+        if place is whole:
+            place = whole = {name: whole[name] for name in (*_REQUIRED, key)}
         if not isinstance(place[key], dict | list) or not place[key] or draw(st.integers(0, 3)) == 0:
             break
         place = place[key]

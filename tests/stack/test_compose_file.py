@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mlvitals.generator.compiler import compile_spec
 from mlvitals.generator.compose import compose_files, on_the_network, prometheus_flags, service_name
 from mlvitals.generator.spec.load import load_spec
 
@@ -82,11 +81,10 @@ def test_what_the_repository_mounts_is_read_only_and_no_socket(service):
         assert "docker.sock" not in source
 
 
-def test_what_is_mounted_exists_or_is_generated(streamrec):
-    generated = compile_spec(streamrec, "streamrec.yaml")
+def test_what_is_mounted_exists_or_is_generated(streamrec_files):
     for name, service in SERVICES.items():
         for source, _, _ in folder_mounts(service):
-            there = (REPOSITORY / source).exists() or any(path.startswith(f"{source[2:]}/") for path in generated)
+            there = (REPOSITORY / source).exists() or any(path.startswith(f"{source[2:]}/") for path in streamrec_files)
             assert there, f"{name} mounts {source}"
 
 
@@ -131,10 +129,9 @@ def test_prometheus_finds_every_process_by_the_name_of_its_service(streamrec):
     assert {target.split(":")[0] for target in (*targets, "alertmanager:9093")} <= SERVICES.keys()
 
 
-def test_the_rules_lie_where_prometheus_looks(streamrec):
+def test_the_rules_lie_where_prometheus_looks(streamrec_files):
     path = "stack/streamrec/compose/prometheus.yml"
-    files = compile_spec(streamrec, "streamrec.yaml")
-    [rules] = yaml.safe_load(files[path])["rule_files"]
+    [rules] = yaml.safe_load(streamrec_files[path])["rule_files"]
     found = (Path("/etc/mlvitals") / path).parent / rules
     assert found.resolve() == Path("/etc/mlvitals/alert_rules/streamrec.rules.yml")
     assert "./alert_rules:/etc/mlvitals/alert_rules:ro" in SERVICES["prometheus"]["volumes"]

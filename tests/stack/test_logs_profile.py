@@ -17,18 +17,13 @@ FOLDER = "stack/streamrec/compose"
 
 
 @pytest.fixture(scope="module")
-def files(streamrec):
-    return compile_spec(streamrec, "streamrec.yaml")
+def loki(streamrec_files):
+    return yaml.safe_load(streamrec_files[f"{FOLDER}/loki.yml"])
 
 
 @pytest.fixture(scope="module")
-def loki(files):
-    return yaml.safe_load(files[f"{FOLDER}/loki.yml"])
-
-
-@pytest.fixture(scope="module")
-def collector(files):
-    return yaml.safe_load(files[f"{FOLDER}/fluent-bit.yml"])
+def collector(streamrec_files):
+    return yaml.safe_load(streamrec_files[f"{FOLDER}/fluent-bit.yml"])
 
 
 def mounts(service):
@@ -73,10 +68,10 @@ def test_loki_is_asked_by_its_own_program_because_its_image_holds_no_other():
     assert SERVICES["loki"]["healthcheck"]["test"][1:3] == ["/usr/bin/loki", "-health"]
 
 
-def test_each_program_is_given_a_configuration_that_is_generated(files):
+def test_each_program_is_given_a_configuration_that_is_generated(streamrec_files):
     for service, option in (("loki", "-config.file="), ("collector", "--config=")):
         [command] = SERVICES[service]["command"]
-        assert command.removeprefix(f"{option}/etc/mlvitals/") in files
+        assert command.removeprefix(f"{option}/etc/mlvitals/") in streamrec_files
 
 
 # ---------------------------------------------------------------- the collector
@@ -159,8 +154,8 @@ def test_loki_adds_no_labels_of_its_own(loki):
 # ---------------------------------------------------------------- what is generated for whom
 
 
-def test_grafana_finds_loki_by_the_name_of_its_service(files):
-    text = files["stack/streamrec/grafana/provisioning/datasources/loki.yml"]
+def test_grafana_finds_loki_by_the_name_of_its_service(streamrec_files):
+    text = streamrec_files["stack/streamrec/grafana/provisioning/datasources/loki.yml"]
     [source] = yaml.safe_load(text)["datasources"]
     assert (source["type"], source["uid"], source["url"]) == ("loki", "loki", "http://loki:3100")
     assert "isDefault" not in source

@@ -42,11 +42,13 @@ def counted() -> dict[Case, int]:
     return {case: case.exceedances(WINDOWS) for case in CASES}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_without_change_no_population_and_no_size_exceeds_the_noise_more_often_than_promised(case, counted):
     assert counted[case] <= most(WINDOWS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("statistic", STATISTICS)
 def test_a_statistic_keeps_its_promise_over_all_its_populations_and_sizes(statistic, counted):
     cases = STATISTICS[statistic]

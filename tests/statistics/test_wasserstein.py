@@ -94,6 +94,7 @@ def test_it_is_not_negative_and_at_most_the_span_of_the_reference(before, now):
     assert 0 <= value <= (sample.max() - sample.min()) / sample.std() * (1 + 1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
 @pytest.mark.parametrize("size", [300, 3_000])
 def test_noise_alone_exceeds_the_critical_value_about_once_in_a_thousand_windows(law, size):

@@ -2,7 +2,6 @@
 
 import json
 
-from mlvitals.generator.compiler import compile_spec
 from mlvitals.verification.queries import Origin, Query, Variable, queries
 
 
@@ -53,5 +52,5 @@ def test_queries_of_a_runbook_block_are_parted_by_empty_lines():
     assert found[0].place == "runbooks/x/high-latency.md:3"
 
 
-def test_every_kind_of_query_of_the_reference_spec_is_found(streamrec):
-    assert {query.origin for query in queries(compile_spec(streamrec))} == set(Origin)
+def test_every_kind_of_query_of_the_reference_spec_is_found(streamrec_files):
+    assert {query.origin for query in queries(streamrec_files)} == set(Origin)

@@ -59,7 +59,7 @@ from mlvitals.generator.contract.statistics import SKEW_MEASURES
 from mlvitals.generator.promql import metric_names
 from mlvitals.generator.rules.alerts import alert_rules
 from mlvitals.generator.rules.expressions import longest_range
-from mlvitals.generator.rules.groups import rule_groups
+from mlvitals.generator.rules.recording import recording_rule, records_of
 from mlvitals.generator.signals import signals
 from mlvitals.generator.signals.signal import Alert
 from mlvitals.generator.spec.defaults import completed
@@ -140,11 +140,13 @@ NOT_OF_ONE_WINDOW = {
 }
 
 
-def is_of_one_window(alert: Alert, records: Mapping[str, list[Any]]) -> bool:
+def is_of_one_window(alert: Alert, expressions: Mapping[str, list[str]]) -> bool:
     """Of alerts with several rules, some look back: on feedback and business figures."""
-    expressions = {name: [rule["expr"] for rule in rules] for name, rules in records.items()}
-    looks_back = longest_range(alert.expression, expressions) > 0 or "offset" in alert.expression
-    return alert.name in FINDING_OF and not looks_back
+    return (
+        alert.name in FINDING_OF
+        and "offset" not in alert.expression
+        and longest_range(alert.expression, expressions) <= 0
+    )
 
 
 # ---------------------------------------------------------------- what is drawn
@@ -411,14 +413,15 @@ def alerted(spec: Spec, report: WindowReport) -> Found:
     """What the generated rules alert on, as the findings that it is about."""
     watched = signals(spec)
     records: dict[str, list[Any]] = {}
-    for rule in (rule for group in rule_groups(spec, watched) for rule in group["rules"] if "record" in rule):
-        records.setdefault(rule["record"], []).append(rule)
+    for record in records_of(watched):
+        records.setdefault(record.name, []).append(recording_rule(record))
     page = page_of(families_of_window(Contract(spec), report))
     measured = {name: {key: np.array([value]) for key, value in found.items()} for name, found in page.items()}
     evaluator = Evaluator(Recorded(np.zeros(1), HOUR, measured, records))
+    expressions = {name: [rule["expr"] for rule in rules] for name, rules in records.items()}
     found: Found = {}
     for rule in alert_rules(spec, watched):
-        if not is_of_one_window(rule.alert, records):
+        if not is_of_one_window(rule.alert, expressions):
             continue
         kind, subject = FINDING_OF[rule.alert.name]
         for labels in evaluator.vector(rule.alert.rule):

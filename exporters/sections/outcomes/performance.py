@@ -13,7 +13,6 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.integrate import trapezoid
 from scipy.special import betaincinv
 
 from mlvitals.exporters.sections.outcomes.join import Partitions, Rows
@@ -388,4 +387,5 @@ def _area(scores: Floats) -> float | None:
     hits, misses = np.cumsum(ordered)[last], np.cumsum(1 - ordered)[last]
     if not hits[-1] or not misses[-1]:
         return None
-    return float(trapezoid(np.append(0.0, hits), np.append(0.0, misses)) / (hits[-1] * misses[-1]))
+    heights, widths = hits + np.append(0.0, hits[:-1]), np.diff(misses, prepend=0.0)
+    return float((widths * heights / 2).sum() / (hits[-1] * misses[-1]))
