@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mlvitals.exporters.reading.columns import Column, Counts, FixedAge, epoch_microseconds
 
 FREQUENT, FEWEST = 0.02, 10
-"""A placeholder is at least this share of a feature's values, and so many of them."""
+"""A placeholder is at least this share of a feature's values, and at least that many of them."""
 _APART = 30 * 86_400_000_000
 """Microseconds to either side of the predictions, in which a date is an age; and of a placeholder, of which it is most."""
 

@@ -19,7 +19,7 @@ DELIMITERS = (",", ";", "\t", "|")
 _LONGEST_HEADER = 1 << 24
 """Characters of a header line."""
 _DECLARED = re.compile(r"sep=(.)", re.IGNORECASE)
-"""A line in which Excel is told the delimiter."""
+"""A first line that names the delimiter to Excel."""
 
 
 class DelimitedFile:
@@ -38,7 +38,7 @@ class DelimitedFile:
         self.malformed = 0
         """Lines that the last scan left out, for too few or too many values."""
         self.problems: tuple[str, ...] = ()
-        """What else the last scan found."""
+        """Other problems that the last scan found."""
 
     def batches(self, wanted: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Yield columns as text, empty where there is nothing."""

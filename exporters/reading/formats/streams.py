@@ -15,7 +15,7 @@ SMALLEST_BLOCK = 1 << 20
 """Bytes parsed at once. A line, or a quoted value, must fit into a block."""
 LARGEST_BLOCK = 1 << 26
 _HEAD = 1 << 16
-"""Bytes looked at to tell what a file is."""
+"""Bytes by which a file is recognised."""
 _NESTED = 3
 """Compressions inside one another that are unpacked."""
 _Compression: TypeAlias = Literal["gzip", "zstd", "bz2", "lz4"]
