@@ -174,7 +174,7 @@ class Tree:
         if folder not in self._listed:
             if self._listing is None:
                 self._listing = _listing(self._filesystem, self._root)
-            everything = list(self._listing(folder))
+            everything = [entry for entry in self._listing(folder) if _has_name(entry)]
             if not self._tables:
                 self._refuse_table(everything)
             visible = sorted(
@@ -210,6 +210,10 @@ class Tree:
             for entry in sorted(found, key=lambda entry: entry.name):
                 if is_left_out(entry.name):
                     continue
+                if not _is_text(entry.name):
+                    path = os.fsencode(entry.path).decode("utf-8", "backslashreplace")
+                    problems.append(FileProblem(path=path, problem="has a name that is not UTF-8: rename it"))
+                    continue
                 if entry.is_symlink():
                     links.add(entry.name)
                 if listed.get(entry.name) == pafs.FileType.Unknown:
@@ -217,6 +221,23 @@ class Tree:
                 elif entry.is_symlink() and not Path(entry.path).exists():
                     problems.append(FileProblem(path=entry.path, problem="is a link that leads nowhere"))
         return links, problems
+
+
+def _has_name(entry: pafs.FileInfo) -> bool:
+    """True if Arrow can name, and thereby open, what it lists."""
+    try:
+        return bool(entry.base_name)
+    except UnicodeDecodeError:
+        return False
+
+
+def _is_text(name: str) -> bool:
+    """True if a name is no bytes that Python had to escape."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 _READABLE = (pafs.FileType.File, pafs.FileType.Directory)

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -143,6 +144,20 @@ def test_a_character_that_is_cut_between_two_blocks_is_whole(tmp_path: Path) -> 
         chunks, problems = read(tmp_path, LogFormat.CSV)
         assert problems == []
         assert set(values(chunks, "country")[1:]) == {"ü" * 50}
+
+
+def test_a_file_whose_name_is_not_utf_8_is_named_and_the_others_are_read(tmp_path: Path) -> None:
+    good(tmp_path)
+    (tmp_path / "log" / "a.csv").rename(os.fsdecode(os.fsencode(tmp_path / "log") + b"/b\xff.csv"))
+    good(tmp_path)
+    chunks, problems = read(tmp_path, LogFormat.CSV)
+    assert (len(values(chunks, "age")), problems) == (3, ["b\\xff.csv: has a name that is not UTF-8: rename it"])
+    for use in (
+        lambda: first_look(["log"], tmp_path),
+        lambda: build_from_files(SPEC, tmp_path, ["log"], datetime.now(UTC)),
+    ):
+        with pytest.raises(ReferenceDataError, match="has a name that is not UTF-8: rename it"):
+            use()
 
 
 # ---------------------------------------------------------------- headers

@@ -133,7 +133,7 @@ def grown(read: Callable[[int], Iterator[pa.RecordBatch]]) -> Iterator[pa.Record
     """Yield batches; where a line is longer than a block, start again with larger blocks and skip what was given.
 
     Args:
-        read: reads the whole file in blocks of so many bytes.
+        read: reads the whole file, in blocks of a number of bytes.
 
     Raises:
         FormatError: a line is longer than the largest block.
