@@ -71,7 +71,7 @@ LONGEST_VALUE, _MOST_NAMES = 80, 20
 
 
 INDEX_NAMES = frozenset({"", "Unnamed: 0", "__index_level_0__"})
-"""Names of the column in which pandas writes the numbers of rows unless it is told not to."""
+"""Names of the column in which pandas writes the numbers of rows unless it is asked not to."""
 
 
 class BrokenFileError(UserError):
@@ -79,7 +79,7 @@ class BrokenFileError(UserError):
 
 
 def format_of(path: str) -> LogFormat | None:
-    """Return the format that a file's name tells, also before the suffix of a compression; None if none."""
+    """Return the format that a file's name stands for, also before the suffix of a compression; None if none."""
     suffixes = [suffix.lower() for suffix in PurePosixPath(path).suffixes]
     while suffixes and suffixes[-1] in _COMPRESSION_SUFFIXES:
         suffixes.pop()
@@ -94,7 +94,7 @@ class Misfits:
     text: str
     """The first of them."""
     line: int | None
-    """Where it is, in a format that has lines."""
+    """The line of the first one, in a format that has lines."""
 
     def merge(self, later: Misfits) -> Misfits:
         """Return those of both; the other ones come later in the file."""
