@@ -366,6 +366,7 @@ def _window_row(report: WindowReport) -> dict[str, object]:
         "measured_at": report.measured_at,
         "reference_version": report.reference_version,
         "rows": report.rows,
+        "repeated_ratio": report.repeated and report.repeated.ratio,
         "severity": report.severity and report.severity.value,
         "report": report.to_json().decode(),
     }
