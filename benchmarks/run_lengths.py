@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mlvitals.exporters.sections.concept.baseline import Baseline, baseline_of
 from mlvitals.exporters.sections.concept.charts import (
     Charts,
     ChartState,
@@ -21,15 +22,17 @@ from mlvitals.exporters.sections.concept.charts import (
     advance,
     cusum_limit,
     cusum_run_length,
+    estimation_error,
     ewma_limit,
     ewma_run_length,
 )
 from mlvitals.exporters.sections.concept.report import GapSample
-from mlvitals.exporters.sections.concept.series import Baseline, baseline_of, charts
-from mlvitals.generator.spec.model import Concept
+from mlvitals.exporters.sections.concept.series import Plan, charts
 
 ALLOWANCE = 0.5
 WEIGHT = 0.2
+PLAN = Plan(2000.0, 20_000.0, WEIGHT, 2 * ALLOWANCE, baseline_windows=100, patience=48)
+"""Promises for rare outcomes, of charts that learn from windows."""
 SHIFTS = (0.0, 0.5, 1.0, 2.0)
 
 
@@ -100,11 +103,11 @@ def rare_runs(rate: float, *, rows: int = 500, baselines: int = 40, series: int 
         series: how many run from each.
         windows: after how many a series ends.
     """
-    plan, generator = Concept(), np.random.default_rng(0)
+    plan, generator = PLAN, np.random.default_rng(0)
     learned = [_baseline(generator, rate, rows, plan.baseline_windows) for _ in range(baselines)]
     target = np.array([found.target for found in learned])[:, None]
-    deviation = np.array([found.deviation(_gap(0.0, 0.0, rows)) for found in learned])[:, None]
-    limits, nothing = charts(plan, plan.baseline_windows), np.zeros((baselines, series))
+    deviation = np.array([found.deviation(rows) for found in learned])[:, None]
+    limits, nothing = charts(plan, (estimation_error(plan.baseline_windows),)), np.zeros((baselines, series))
     state, ends = ChartState(nothing, nothing, nothing), np.full((2, baselines, series), windows + 1)
     for window in range(1, windows + 1):
         gaps, _ = _rare_gaps(generator, rate, rows, (baselines, series))
@@ -157,7 +160,7 @@ def main() -> None:
     print("\n| positives to come | windows to a page, promised | seen | to a warning, promised | seen |")
     print("|---:|---:|---:|---:|---:|")
     for rate in (0.01, 0.02, 0.04, 0.1, 0.3):
-        runs, plan = rare_runs(rate, baselines=100, windows=2000), Concept()
+        runs, plan = rare_runs(rate, baselines=100, windows=2000), PLAN
         page, warning = runs.windows_to_page / max(runs.pages, 1), runs.windows_to_warning / max(runs.warnings, 1)
         promised = f"{plan.critical_run_length:,.0f}", f"{plan.warning_run_length:,.0f}"
         print(f"| {500 * rate:.0f} | {promised[0]} | {page:,.0f} | {promised[1]} | {warning:,.0f} |")

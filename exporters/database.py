@@ -4,13 +4,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, DateTime, Dialect, Engine, MetaData, String, create_engine
+from sqlalchemy import Column, DateTime, Dialect, Engine, MetaData, String, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DisconnectionError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeDecorator
 
 from mlvitals.exporters.paths import PathError, first_line, read_secret, resolve
 from mlvitals.generator.errors import UserError
+
+FILE = "file"
+"""The key under which a connection's `info` has the number of its SQLite file: that of a new file is another one."""
+_IDENTITY = "identity"
 
 
 class DatabaseError(UserError):
@@ -30,7 +35,7 @@ def open_database(url: str, password_file: str | None, base_dir: Path, *, create
         target = _target(make_url(url), base_dir, create=create)
         if password_file is not None:
             target = target.set(password=read_secret(password_file, base_dir))
-        return create_engine(target, pool_pre_ping=True)
+        return _engine(target)
     except PathError as error:
         raise DatabaseError(f"password file {error}") from error
     except NoSuchModuleError as error:
@@ -53,6 +58,43 @@ def _target(url: URL, base_dir: Path, *, create: bool) -> URL:
     elif not file.exists():
         raise DatabaseError(f"{file} does not exist")
     return url.set(database=str(file))
+
+
+def _engine(target: URL) -> Engine:
+    engine = create_engine(target, pool_pre_ping=True)
+    if target.get_backend_name() == "sqlite" and target.database and target.database != ":memory:":
+        _follow(engine, Path(target.database))
+    return engine
+
+
+def _follow(engine: Engine, file: Path) -> None:
+    """Let no connection outlive its SQLite file: one that was deleted or replaced goes on answering, and loses all writes."""
+    number = 0
+
+    def remember(_: Any, record: ConnectionPoolEntry) -> None:
+        record.info[_IDENTITY] = _identity(file)
+        record.info[FILE] = number
+
+    def check(_: Any, record: ConnectionPoolEntry, __: Any) -> None:
+        nonlocal number
+        found = _identity(file)
+        if record.info[_IDENTITY] is None:  # SQLite makes a new file when it is first used
+            record.info[_IDENTITY] = found
+        if record.info[_IDENTITY] != found:
+            number += record.info[FILE] == number  # the inode of a deleted file may be that of the new one
+            raise DisconnectionError(f"{file} is another file now")
+
+    event.listen(engine, "connect", remember)
+    event.listen(engine, "checkout", check)
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    """Return what distinguishes a file from another of the same name; None where there is no file."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def explain(engine: Engine, error: SQLAlchemyError) -> DatabaseError:

@@ -1,13 +1,16 @@
 """The paths of a spec: a relative one starts at the spec's folder, a URL leads to its own file system."""
 
+from __future__ import annotations
+
 import os
 import re
 from pathlib import Path
-
-import pyarrow as pa
-import pyarrow.fs as pafs
+from typing import TYPE_CHECKING
 
 from mlvitals.generator.errors import UserError, without_secrets
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
 
 RETRY_LIMIT_SECONDS = 10
 """Seconds for which a request to Google's store is tried again."""
@@ -33,12 +36,15 @@ def resolve(path: str, base_dir: Path) -> Path:
     return (base_dir / path).absolute()
 
 
-def locate(path: str, base_dir: Path) -> tuple[pafs.FileSystem, str]:
+def locate(path: str, base_dir: Path) -> tuple[FileSystem, str]:
     """Return the file system that holds the path, and the path inside it.
 
     Raises:
         PathError: no file system for this URL, or it cannot be reached.
     """
+    import pyarrow as pa  # noqa: PLC0415  (slow to import, and for who only resolves local paths in vain)
+    import pyarrow.fs as pafs  # noqa: PLC0415
+
     if not is_url(path):
         return pafs.LocalFileSystem(), str(resolve(path, base_dir))
     try:

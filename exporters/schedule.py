@@ -39,12 +39,15 @@ def windows_ending(start: datetime, end: datetime, length: timedelta, step: time
     return [Window(end - length, end) for end in ends]
 
 
-def gaps(kept: Iterable[Window], length: timedelta, step: timedelta) -> set[Window]:
-    """Return the windows that are lacking between the oldest and the newest of those kept."""
+def gaps(kept: Iterable[Window], length: timedelta, step: timedelta, since: datetime | None = None) -> set[Window]:
+    """Return the windows that are lacking between the oldest and the newest of those kept.
+
+    `since` is a whole step after which windows are lacking even where none before them is among those kept.
+    """
     ends = {window.end for window in kept if window.end - window.start == length}
     if not ends:
         return set()
-    first, last = min(ends), max(ends)
+    first, last = min(ends) if since is None else since + step, max(ends)
     between = ((first + count * step) for count in range((last - first) // step))
     return {Window(end - length, end) for end in between if end not in ends}
 

@@ -57,6 +57,22 @@ _WRITTEN: dict[str, str] = {
 }
 """Kinds whose names are not words; where they stand, what they are about is known."""
 
+_NOUNS = {
+    "concept": "gap to the outcomes",
+    "skew": "training-serving skew",
+    "events": "business events",
+    "score_count": "newest scores",
+    "schema_differences": "columns",
+    "problems": "log files",
+}
+"""Sections of findings whose names are not words."""
+
+
+def section_noun(section: str) -> str:
+    """Return what people call the section of a finding, such as ``training-serving skew``."""
+    return _NOUNS.get(section, section.replace("_", " "))
+
+
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 

@@ -17,6 +17,8 @@ PERIOD_DAYS = "slo:time_period:days"
 CURRENT_BURN_RATE = "slo:current_burn_rate:ratio"
 PERIOD_BURN_RATE = "slo:period_burn_rate:ratio"
 BUDGET_REMAINING = "slo:period_error_budget_remaining:ratio"
+BUDGET_LASTS = "slo:period_error_budget_lasts:seconds"
+"""The time until the budget is spent, at the current burn rate. Not sloth's."""
 INFO = "sloth_slo_info"
 
 ERRORS = "slo:sli_errors:sum"

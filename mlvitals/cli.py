@@ -13,12 +13,14 @@ from mlvitals.commands.drift import drift
 from mlvitals.commands.drill import drill
 from mlvitals.commands.evaluate import evaluate_command
 from mlvitals.commands.export import export
+from mlvitals.commands.history import history
 from mlvitals.commands.inbox import inbox
 from mlvitals.commands.incident import incident
 from mlvitals.commands.objectives import slo
 from mlvitals.commands.postmortem import collect, postmortem, timeline, times, triage
 from mlvitals.commands.reference import reference
 from mlvitals.commands.spec import compile_command, estimate_command, init_command, lint
+from mlvitals.commands.tabletop import tabletop
 from mlvitals.commands.verify import verify
 
 
@@ -38,6 +40,7 @@ for command in (
     estimate_command,
     evaluate_command,
     export,
+    history,
     inbox,
     incident,
     init_command,
@@ -45,6 +48,7 @@ for command in (
     postmortem,
     reference,
     slo,
+    tabletop,
     verify,
 ):
     main.add_command(command)

@@ -10,6 +10,7 @@ from mlvitals.exporters.parts import Window
 from mlvitals.exporters.publish.results import open_results
 from mlvitals.exporters.reference.stores import open_store
 from mlvitals.exporters.sections.concept.report import ConceptReport, DriftType, Evidence, GapSample
+from mlvitals.exporters.sections.concept.series import plan_of
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import ConceptStatus, DriftKind
 from mlvitals.generator.spec.durations import span
@@ -27,7 +28,7 @@ def keep_quiet_hours(spec: Spec, base_dir: Path, end: datetime) -> None:
     delay = span(spec.prediction_log.outcome.max_delay)
     version = open_store(spec.reference.store, base_dir, spec.system.name).load(spec.reference.alias).version
     # Those whose predictions were made before the first of them do not count.
-    count = spec.concept.baseline_windows + delay // HOUR + 1
+    count = plan_of(spec).baseline_windows + delay // HOUR + 1
     gaps = np.random.default_rng(0).normal(0.0, 0.01, count).tolist()
     with closing(open_results(spec.results, base_dir)) as results:
         for back, gap in zip(range(count, 0, -1), gaps, strict=True):

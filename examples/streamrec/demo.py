@@ -309,13 +309,13 @@ class Demo:
 
     def _show(self, alert: Mapping[str, Any]) -> None:
         annotations = alert["annotations"]
-        page, _, anchor = annotations["runbook_url"].rpartition("/")[2].partition("#")
+        page = "/".join(annotations["runbook_url"].split("/")[-2:])
         self.console.rule("what the on-call reads")
         for text in (annotations["summary"], annotations["description"]):
             self._print(text, style="bold")
         self._print(f"Dashboard: {annotations['dashboard_url']}")
         self._print(f"Runbook:   {annotations['runbook_url']}")
-        self._print(f"  here:    {self._shown(self.place.root / 'runbooks' / 'streamrec' / page)} ({anchor})")
+        self._print(f"  here:    {self._shown(self.place.root / 'runbooks' / 'streamrec' / page)}")
         self.console.rule()
 
     def _watch_exporter(self) -> None:

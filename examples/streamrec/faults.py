@@ -12,10 +12,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from examples.streamrec.population import Column, Floats, Integers
+from mlvitals.evaluation.faults.edits import nulled, relabelled, replaced
 
 DAYS_SINCE = "days_since_last_interaction"
 SESSIONS = "sessions_7d"
@@ -158,7 +158,8 @@ class March3(Fault):
         hit = self._of_users(requests)
         days = requests.features[DAYS_SINCE].to_numpy()
         last_interaction = requests.seconds - _DAY_SECONDS * days - (_DAY_SECONDS * requests.position).astype(np.int64)
-        changed = requests.with_feature(DAYS_SINCE, pa.array(np.where(hit, last_interaction, days)))
+        column = replaced(requests.features[DAYS_SINCE], hit, pa.array(last_interaction))
+        changed = requests.with_feature(DAYS_SINCE, column)
         return replace(changed, engagement=np.where(hit, STALE_ENGAGEMENT * requests.engagement, requests.engagement))
 
 
@@ -172,9 +173,9 @@ class LostReads(Fault):
 
     def apply(self, requests: Requests) -> Requests:
         """Change the affected users' requests."""
-        sessions = requests.features[SESSIONS].to_numpy()
-        lost = np.where(self._of_users(requests), 0, sessions).astype(sessions.dtype)
-        return requests.with_feature(SESSIONS, pa.array(lost))
+        sessions = requests.features[SESSIONS]
+        nothing: Any = pa.scalar(0, sessions.type)
+        return requests.with_feature(SESSIONS, replaced(sessions, self._of_users(requests), nothing))
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +186,8 @@ class UpstreamNulls(Fault):
 
     def apply(self, requests: Requests) -> Requests:
         """Empty the feature of the affected requests."""
-        column = requests.features[self.feature]
-        nothing: Any = pa.scalar(None, column.type)
-        return requests.with_feature(self.feature, pc.if_else(pa.array(self._at_random(requests)), nothing, column))
+        column = nulled(requests.features[self.feature], self._at_random(requests))
+        return requests.with_feature(self.feature, column)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +199,8 @@ class NewCategory(Fault):
 
     def apply(self, requests: Requests) -> Requests:
         """Give the affected requests the new value."""
-        return requests.with_feature(self.feature, _relabelled(requests, self.feature, self.value, self._at_random))
+        column = relabelled(requests.features[self.feature], self._at_random(requests), self.value)
+        return requests.with_feature(self.feature, column)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,17 +212,6 @@ class NewCountry(NewCategory):
 
     feature: str = "country"
     value: str = "NG"
-
-
-def _relabelled(requests: Requests, feature: str, value: str, hit: Any) -> Column:
-    """A categorical column with a new level where requests are hit; untouched where none is."""
-    column: Any = requests.features[feature]
-    flags = hit(requests)
-    if not flags.any():
-        return column  # type: ignore[no-any-return]
-    levels = [*column.dictionary.to_pylist(), value]
-    codes = np.where(flags, len(levels) - 1, column.indices.to_numpy()).astype(np.int8)
-    return pa.DictionaryArray.from_arrays(codes, pa.array(levels))
 
 
 # ---------------------------------------------------------------- the users

@@ -7,24 +7,28 @@ from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from http import HTTPStatus
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, TextIO
+
+import msgspec
 
 from mlvitals.exporters.database import DatabaseError
 from mlvitals.exporters.listener import Page, Report
 from mlvitals.exporters.parts import Window
 from mlvitals.exporters.process.json_log import JsonLog, Level
+from mlvitals.exporters.process.pages import WINDOWS_FOLDER, ReportPages
+from mlvitals.exporters.process.progress import Progress
 from mlvitals.exporters.process.runs import Run, Runner, RunsApart, run_here
-from mlvitals.exporters.process.server import Pages, PageServer
+from mlvitals.exporters.process.server import Folders, Pages, PageServer
 from mlvitals.exporters.publish.prometheus import CONTENT_TYPE, RunState, packed, render_state, render_window
 from mlvitals.exporters.publish.results import ResultsStore, open_results
 from mlvitals.exporters.reference.stores import open_store
 from mlvitals.exporters.reference.versions import ReferenceStore
-from mlvitals.exporters.schedule import due_windows, gaps, newest_end, next_due
+from mlvitals.exporters.schedule import next_due
 from mlvitals.exporters.sections.changes import Change
 from mlvitals.exporters.sections.events.totals import logged_counters
 from mlvitals.exporters.sections.freshness import Reading, newest
+from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import CHANGES_SHOWN, Contract
 from mlvitals.generator.spec.durations import seconds, span
 from mlvitals.generator.spec.model import Spec
@@ -68,68 +72,64 @@ class Exporter:
         self._clock = clock
         self._log = log
         self._contract = Contract(spec)
-        self._length, self._step, self._grace = (
-            span(duration) for duration in (spec.windows.length, spec.step, spec.windows.grace)
-        )
+        self._step, self._grace = span(spec.step), span(spec.windows.grace)
+        self._progress = Progress(spec)
+        self._reports = ReportPages(spec.system.name, self._step, results, clock)
         self._window_page = packed(render_window(self._contract, None))
-        self._ready = False
+        self._page_end: datetime | None = None
+        """The end of the page's window; None where no window is published."""
+        self._page_is_kept = False
         self._state = RunState()
         self._freshness: dict[str, Reading] = {}
         self._changes: tuple[Change, ...] = ()
-        self._last_end: datetime | None = None
-        self._failed: set[Window] = set()
         self._differences: tuple[str, ...] = ()
         self._tried_end: datetime | None = None
         self._tried_at: datetime | None = None
+        self._reported: dict[str, object] = {}
+        """By event that is reported once, its detail."""
+        self._times_replaced = 0
+        self._unkept_since: datetime | None = None
+        self._database_lost_since: datetime | None = None
         self._alive_at = clock()
 
     def restore(self) -> None:
-        """Publish the last stored report, so that a restart leaves no gap, and find the windows that failed before it."""
-        system, reach = self._spec.system.name, self._spec.windows.catch_up * self._step
+        """Publish the last stored report, so that a restart leaves no gap, and find the windows that failed before it.
+
+        Where the database is away this is tried again with every run, until it succeeds: nothing is forgotten meanwhile.
+        """
+        now, system = self._clock(), self._spec.system.name
         try:
-            report = self._results.last_report(system)
+            kept = self._progress.look(self._results, system, now)
+            newest_now = self._progress.newest_end(now)
+            report = self._results.last_report(system, until=max(kept.last_end or newest_now, newest_now))
             totals = self._kept_totals() if report is None or report.events is None else {}
-            if report is not None:
-                kept = self._results.windows_between(system, report.window.end - reach, report.window.end)
-                duration = self._results.duration(system, report.window)
-                self._failed = gaps((stored.window for stored in kept), self._length, self._step)
+            duration = None if report is None else self._results.duration(system, report.window)
         except DatabaseError as error:
-            self._log("restore_failed", level=Level.ERROR, error=str(error))
+            self._report_once("restore_failed", str(error), level=Level.ERROR, error=str(error))
             return
-        page = packed(render_window(self._contract, report, totals))
-        if report is None:
-            self._window_page = page
-        else:
-            self._publish(page)
-            self._last_end = report.window.end
-            self._state = RunState(
-                last_run=report.measured_at,
-                last_success=report.measured_at,
-                duration_seconds=duration,
-            )
+        self._report_once("restore_failed", None)
+        if kept.ahead_until is not None and self._progress.is_ahead(kept.ahead_until, now):
+            ahead = kept.ahead_until.isoformat()
+            self._report_once("clock_set_back", ahead, level=Level.WARNING, last_window_end=ahead)
+        if report is not None:
+            self._show_kept(report, totals, duration)
+        elif self._page_end is None:
+            self._window_page = packed(render_window(self._contract, None, totals))
 
     def run_due(self) -> None:
-        """Measure the windows that are due, oldest first, and publish the newest; does nothing where none is.
+        """Measure the windows that are due, oldest first, and publish each; does nothing where none is.
 
         Windows that failed although a newer one succeeded are due too, until `catch_up` gives them up.
         """
         now = self._clock()
-        newest_now, catch_up = newest_end(now, self._step, self._grace), self._spec.windows.catch_up
-        if self._ran_ahead(newest_now):
-            ahead = self._last_end and self._last_end.isoformat()
-            self._log("clock_set_back", level=Level.WARNING, last_window_end=ahead)
-            self._last_end = None
-            self._failed = {window for window in self._failed if window.end <= newest_now}
-        due = due_windows(self._last_end, now, self._length, self._step, self._grace, catch_up)
-        lost = {window for window in self._failed if window.end >= newest_now - catch_up * self._step}
-        self._failed.clear()
-        before, windows = self._last_end, sorted({*due, *lost}, key=lambda window: window.end)
-        runs = [self._run(window) for window in windows]
-        pages = [(run.page_end, run.page) for run in runs if run.page_end is not None and run.page is not None]
-        pages.sort(key=itemgetter(0))
-        if pages and (before is None or pages[-1][0] >= before):
-            self._publish(pages[-1][1])
-        self._tried_end, self._tried_at = newest_now, now
+        self._notice_replaced()
+        if self._progress.must_look(now):
+            self.restore()
+        for window in self._progress.owed(now):
+            if window.end > self._progress.newest_end(self._clock()):
+                break  # the clock was set back meanwhile
+            self._publish(self._run(window))
+        self._tried_end, self._tried_at = self._progress.newest_end(now), now
 
     def loop(self, stop: threading.Event) -> None:
         """Run what is due, then sleep, until `stop` is set."""
@@ -153,12 +153,20 @@ class Exporter:
         """Look up which deployments and pipeline changes were recorded."""
         try:
             self._changes = self._results.newest_changes(self._spec.system.name, CHANGES_SHOWN)
+            self._database_lost_since = None
+            self._notice_replaced()
         except DatabaseError as error:
+            self._database_lost_since = self._database_lost_since or self._clock()
             self._log("changes_unknown", level=Level.WARNING, error=str(error))
 
     def pages(self) -> Pages:
         """Return what the process serves."""
-        return {"/metrics": self.metrics, "/healthz": self.health, "/readyz": self.readiness}
+        reports = self._reports.history
+        return {"/": reports, "/metrics": self.metrics, "/healthz": self.health, "/readyz": self.readiness}
+
+    def folders(self) -> Folders:
+        """Return what the process serves by the name of a window."""
+        return {WINDOWS_FOLDER: self._reports.report}
 
     def metrics(self) -> Page:
         """Return the last good values, and the process's own health now."""
@@ -173,13 +181,26 @@ class Exporter:
         return Page(b"ok\n")
 
     def readiness(self) -> Page:
-        """True if there is something to publish."""
-        if not self._ready:
+        """True if there is something to publish, and it is not long ago that something could be measured and kept."""
+        now = self._clock()
+        if self._page_end is None:
             reason = (
                 "every run failed so far; the log says why" if self._state.failures else "no window is measured yet"
             )
-            return Page(f"not ready: {reason}\n".encode(), HTTPStatus.SERVICE_UNAVAILABLE)
-        return Page(b"ok\n")
+        elif _is_over(self._unkept_since, max(2 * self._step, SHORTEST_STUCK), now):
+            reason = f"no window was measured and kept since {self._unkept_since}; the log says why"
+        elif _is_over(self._database_lost_since, SHORTEST_STUCK, now):
+            reason = f"the results database cannot be reached since {self._database_lost_since}; the log says why"
+        else:
+            return Page(b"ok\n")
+        return Page(f"not ready: {reason}\n".encode(), HTTPStatus.SERVICE_UNAVAILABLE)
+
+    def _notice_replaced(self) -> None:
+        """Report that the results database was deleted or replaced, and go on from what the one there is now holds."""
+        if self._results.times_replaced != self._times_replaced:
+            self._times_replaced = self._results.times_replaced
+            self._progress.distrust()
+            self._log("results_replaced", level=Level.WARNING, problem="the file of the results is another one")
 
     def _kept_totals(self) -> dict[str, float]:
         """Return the running totals of events before any step is counted, so that the first one is seen as a rise."""
@@ -188,24 +209,14 @@ class Exporter:
         return {name: totals[counter] for name, counter in counters.items()}
 
     def _should_run(self, now: datetime) -> bool:
-        newest_now = newest_end(now, self._step, self._grace)
-        if newest_now != self._tried_end:
+        if self._progress.newest_end(now) != self._tried_end:
             return True
-        failed = self._last_end is None or self._last_end < newest_now
-        return failed and self._tried_at is not None and now - self._tried_at >= RETRY_AFTER
+        is_time = self._tried_at is not None and now - self._tried_at >= RETRY_AFTER
+        return is_time and self._progress.is_behind(now)
 
-    def _ran_ahead(self, newest_now: datetime) -> bool:
-        """True if the newest window, empty and ending after what is due, is of a clock that was ahead and is set back.
-
-        One that holds rows says that the clock is behind now, and nothing is measured until it is right again.
-        """
-        if self._last_end is None or self._last_end <= newest_now + self._step:
-            return False
-        try:
-            ahead = self._results.windows_between(self._spec.system.name, newest_now + self._step, self._last_end)
-        except DatabaseError:
-            return False
-        return bool(ahead) and not ahead[-1].rows
+    def _is_shown_too_early(self) -> bool:
+        """True if the page is of a window that is not over: the clock was ahead when it was measured."""
+        return self._page_end is not None and self._page_end > self._progress.newest_end(self._clock())
 
     def _run(self, window: Window) -> Run:
         """Run one window, and count it."""
@@ -226,9 +237,11 @@ class Exporter:
             duration_seconds=self._state.duration_seconds if failed else (end - begin).total_seconds(),
         )
         if failed:
-            self._failed.add(window)
-        elif self._last_end is None or self._last_end < window.end:
-            self._last_end = window.end
+            self._progress.failed(window)
+            self._unkept_since = self._unkept_since or begin
+        else:
+            self._progress.measured(window)
+            self._unkept_since = None
         return run
 
     def _log_differences(self, window: Window, differences: tuple[str, ...]) -> None:
@@ -237,9 +250,41 @@ class Exporter:
             self._log("schema_differences", level=Level.WARNING, window_end=window.end.isoformat(), columns=differences)
         self._differences = differences
 
-    def _publish(self, page: bytes) -> None:
-        self._window_page = page
-        self._ready = True
+    def _publish(self, run: Run) -> None:
+        """Show a run's page where it is newer. One that could not be kept lacks what the database knows.
+
+        It is better than none, and never takes the place of one that was kept.
+        """
+        if run.page is None or run.page_end is None or (run.error and self._page_is_kept):
+            return
+        if self._page_end is None or run.page_end >= self._page_end or self._is_shown_too_early():
+            self._show(run.page, run.page_end, is_kept=not run.error)
+
+    def _show_kept(self, report: WindowReport, totals: dict[str, float], duration: float | None) -> None:
+        """Show a report that is kept, unless one that is as new is shown."""
+        end, shown = report.window.end, self._page_end
+        is_newer = shown is None or end > shown or (end == shown and not self._page_is_kept)
+        if not is_newer and not self._is_shown_too_early():
+            return
+        self._show(packed(render_window(self._contract, report, totals)), end, is_kept=True)
+        if self._state.last_success is None:
+            last_run = self._state.last_run or report.measured_at
+            self._state = msgspec.structs.replace(
+                self._state, last_run=last_run, last_success=report.measured_at, duration_seconds=duration
+            )
+
+    def _show(self, page: bytes, end: datetime, *, is_kept: bool) -> None:
+        self._window_page, self._page_end, self._page_is_kept = page, end, is_kept
+
+    def _report_once(self, event: str, detail: object, level: Level = Level.INFO, **details: object) -> None:
+        """Write an event unless it was written with the same detail before; a detail of None ends it silently."""
+        if detail is not None and self._reported.get(event) != detail:
+            self._log(event, level=level, **details)
+        self._reported[event] = detail
+
+
+def _is_over(since: datetime | None, limit: timedelta, now: datetime) -> bool:
+    return since is not None and now - since > limit
 
 
 def _bounds(window: Window) -> dict[str, Any]:
@@ -283,7 +328,10 @@ def run_exporter(
             exporter = Exporter(spec, base_dir, references, results, clock, log, runner)
             with suppress(KeyboardInterrupt):
                 exporter.restore()
-                with PageServer(listen or spec.exporter.listen, exporter.pages(), _report_to(log)) as server:
+                pages = exporter.pages()
+                with PageServer(
+                    listen or spec.exporter.listen, pages, _report_to(log), folders=exporter.folders()
+                ) as server:
                     log("listening", url=server.url)
                     _watch(spec, exporter, partial(_look_at, server, log), stop)
                     exporter.loop(stop)

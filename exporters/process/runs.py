@@ -7,7 +7,7 @@ and is all that dies where the system runs out of it.
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,7 +27,7 @@ from mlvitals.exporters.reading.sources import LogError
 from mlvitals.exporters.reference.artifact import ArtifactError
 from mlvitals.exporters.reference.stores import open_store
 from mlvitals.exporters.reference.versions import ReferenceStore
-from mlvitals.exporters.window.history import drift_history, judge, judge_again
+from mlvitals.exporters.window.history import drift_history, judge, judge_again, with_totals
 from mlvitals.exporters.window.measure import measure_window
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import Contract
@@ -64,6 +64,7 @@ def run_here(
 ) -> Run:
     """Measure, keep and render one window, and forget what is past its retention.
 
+    A window of which more rows are kept than are found now stays as it is kept, for logs are deleted when they are old.
     Newer windows, which were judged without this one, are judged again. What is learnt of the log's files is added to
     what is known.
     """
@@ -73,12 +74,15 @@ def run_here(
     try:
         reference = references.load(spec.reference.alias)
         report = measure_window(spec, base_dir, reference, reference.version, window, measured_at, known=known)
+        if report.rows < (results.rows_of(report.system, window) or 0):
+            return Run(None)  # measured before, when the log still held it: that stays
         past = results.past_windows(report.system, report.reference_version)
         report = judge(spec, report, drift_history(spec, report, past), results)
-        changed = judge_again(spec, report, past, results.reports_after(report, until=measured_at))
+        later = results.reports_after(report, until=measured_at)
+        changed = _with_newest_totals(spec, later, judge_again(spec, report, past, later), results)
         results.save(report, seconds=perf_counter() - begin, changed=changed)
         judged = changed
-        results.forget_before(spec.system.name, measured_at - span(spec.results.retention))
+        _forget(spec, results, measured_at)
     except (LogError, ArtifactError, DatabaseError) as problem:
         error = first_line(problem)
     except Exception as problem:  # whatever happens in one window, the next is measured
@@ -88,6 +92,30 @@ def run_here(
     differences = tuple(f"{item.kind}: {item.column}" for item in report.schema_differences)
     newest = judged[-1] if judged else report
     return Run(packed(render_window(Contract(spec), newest)), error, differences, newest.window.end)
+
+
+def _with_newest_totals(
+    spec: Spec, later: Sequence[WindowReport], changed: list[WindowReport], results: ResultsStore
+) -> list[WindowReport]:
+    """Return the reports that a late window changes: its business events raise the totals of the newest one too."""
+    if not later:
+        return changed
+    newest = changed[-1] if changed and changed[-1].window == later[-1].window else later[-1]
+    counted = with_totals(spec, newest, results)
+    return changed if counted == newest else [*(one for one in changed if one is not newest), counted]
+
+
+def _forget(spec: Spec, results: ResultsStore, now: datetime) -> None:
+    """Forget what is past its retention by a time that the data confirm.
+
+    The clock alone decides nothing, for it may be years ahead: the retention is counted from the newest window that holds
+    rows. Rows may have been written by the same clock: as many windows as fit into the retention stay in any case.
+    """
+    system, retention = spec.system.name, span(spec.results.retention)
+    newest = results.newest_window(system, until=now, with_rows=True)
+    oldest_end = results.end_of_newest(system, count=-(-retention // span(spec.step)))
+    if newest is not None and oldest_end is not None:
+        results.forget_before(system, min(newest.window.end - retention, oldest_end))
 
 
 class RunsApart:

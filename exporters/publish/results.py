@@ -8,9 +8,7 @@ each cell of each feature, `drift_outcomes` one for the outcomes of earlier pred
 The prediction score is stored next to the features and marked by `is_score`, since a feature may have any name.
 """
 
-import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,27 +17,21 @@ import msgspec
 from sqlalchemy import (
     Column,
     Connection,
-    Engine,
     Float,
-    Index,
     Insert,
     Select,
-    String,
     Table,
-    Text,
     delete,
-    event,
     insert,
     select,
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.types import BigInteger
 
-from mlvitals.exporters.database import TABLES, DatabaseError, UtcDateTime, explain, open_database, window_key
+from mlvitals.exporters.database import TABLES, window_key
 from mlvitals.exporters.parts import Window
 from mlvitals.exporters.publish.migrations import refuse_newer, upgrade
+from mlvitals.exporters.publish.past import PastWindows, drift_windows, open_engine
 from mlvitals.exporters.sections.changes import Change, ChangeKind, changes
 from mlvitals.exporters.sections.concept.report import PastWindow
 from mlvitals.exporters.sections.concept.views import drift_gaps, past_window_of_row
@@ -49,19 +41,7 @@ from mlvitals.exporters.sections.outcomes.views import drift_outcomes
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.exporters.window.sections import SECTIONS
 from mlvitals.generator.contract import TOP_BINS_SQL
-from mlvitals.generator.spec.model import RESULTS_IN, Results
-
-drift_windows = Table(
-    "drift_windows",
-    TABLES,
-    *window_key(),
-    Column("measured_at", UtcDateTime, nullable=False),
-    Column("reference_version", Text, nullable=False),
-    Column("rows", BigInteger, nullable=False),
-    Column("severity", String(16)),
-    Column("report", Text, nullable=False),
-    Index("drift_windows_by_end", "system", "window_end"),
-)
+from mlvitals.generator.spec.model import Results
 
 drift_durations = Table(  # not part of the report, which is the same whenever a window is measured
     "drift_durations",
@@ -99,6 +79,9 @@ class StoredWindow(NamedTuple):
     severity: str | None
 
 
+_KNOWN_OF_WINDOWS = [drift_windows.c[name] for name in ("window_start", "window_end", *StoredWindow._fields[1:])]
+
+
 def open_results(results: Results, base_dir: Path, *, create: bool = True) -> "ResultsStore":
     """Return the store that a spec names; a relative SQLite file lies in the spec's folder.
 
@@ -109,28 +92,12 @@ def open_results(results: Results, base_dir: Path, *, create: bool = True) -> "R
         DatabaseError: neither SQLite nor PostgreSQL, no driver, an unreadable password file, or, without `create`, a
             SQLite file that is missing.
     """
-    engine = open_database(results.url, results.password_file, base_dir, create=create)
-    if engine.dialect.name not in RESULTS_IN:
-        raise DatabaseError(f"results are kept in SQLite or PostgreSQL, not in {engine.dialect.name}")
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _let_readers_read_while_writing)
+    engine = open_engine(results, base_dir, create=create)
     return ResultsStore(engine, upgrade if create else refuse_newer)
 
 
-def _let_readers_read_while_writing(connection: Any, _: object) -> None:
-    with suppress(sqlite3.OperationalError):  # locked by a process that starts at the same time and does the same
-        connection.execute("PRAGMA journal_mode=WAL").close()
-    connection.execute("PRAGMA synchronous=NORMAL").close()
-
-
-class ResultsStore:
+class ResultsStore(PastWindows):
     """Measurements of any number of systems. Every method raises `DatabaseError` where the database fails."""
-
-    def __init__(self, engine: Engine, make_ready: Callable[[Engine], None]) -> None:
-        """Take what `make_ready` does to the tables before they are first used: `upgrade` or `refuse_newer`."""
-        self._engine = engine
-        self._make_ready = make_ready
-        self._is_ready = False
 
     def save(self, report: WindowReport, *, seconds: float | None = None, changed: Sequence[WindowReport] = ()) -> None:
         """Keep a report, in place of an earlier one of the same system and window: all of it, or nothing.
@@ -173,17 +140,39 @@ class ResultsStore:
         with self._transaction() as connection:
             return newest_totals(connection, system, counters)
 
-    def last_report(self, system: str) -> WindowReport | None:
-        """Return the report of the system's newest window; None if it is missing or not readable by this version."""
-        newest = (
-            select(drift_windows.c.report)
-            .filter_by(system=system)
-            .order_by(drift_windows.c.window_end.desc(), drift_windows.c.measured_at.desc())
-            .limit(1)
-        )
+    def last_report(self, system: str, until: datetime | None = None) -> WindowReport | None:
+        """Return the report of the system's newest window, or of the newest that ended not after `until`.
+
+        None if it is missing or not readable by this version.
+        """
         with self._transaction() as connection:
-            stored = connection.execute(newest).scalar_one_or_none()
+            stored = connection.execute(_newest(system, until).with_only_columns(drift_windows.c.report)).scalar()
         return None if stored is None else _readable(stored)
+
+    def newest_window(
+        self, system: str, until: datetime | None = None, *, with_rows: bool = False
+    ) -> StoredWindow | None:
+        """Return the newest window, or the newest that ended not after `until`; None where no such window is kept.
+
+        `with_rows` leaves out windows in which no row of the log was found.
+        """
+        query = _newest(system, until)
+        with self._transaction() as connection:
+            row = connection.execute(query.where(drift_windows.c.rows > 0) if with_rows else query).one_or_none()
+        return None if row is None else _stored_window(row)
+
+    def rows_of(self, system: str, window: Window) -> int | None:
+        """Return how many rows a window held when it was kept; None where it is not."""
+        key = {"system": system, "window_start": window.start, "window_end": window.end}
+        with self._transaction() as connection:
+            return connection.execute(select(drift_windows.c.rows).filter_by(**key)).scalar_one_or_none()
+
+    def end_of_newest(self, system: str, count: int) -> datetime | None:
+        """Return when the oldest of the `count` newest windows ended; None where fewer are kept."""
+        ended = drift_windows.c.window_end
+        query = select(ended).filter_by(system=system).order_by(ended.desc()).offset(count - 1).limit(1)
+        with self._transaction() as connection:
+            return connection.execute(query).scalar_one_or_none()
 
     def reports_after(self, report: WindowReport, until: datetime) -> list[WindowReport]:
         """Return the reports of windows that ended after one of the same system and reference and not after `until`.
@@ -204,10 +193,9 @@ class ResultsStore:
     def windows_between(self, system: str, start: datetime, end: datetime) -> list[StoredWindow]:
         """Return the windows that ended after `start` and not after `end`, oldest first."""
         ended = drift_windows.c.window_end
-        columns = (drift_windows.c[name] for name in ("window_start", "window_end", *StoredWindow._fields[1:]))
-        query = select(*columns).filter_by(system=system).where(ended > start, ended <= end).order_by(ended)
+        query = select(*_KNOWN_OF_WINDOWS).filter_by(system=system).where(ended > start, ended <= end).order_by(ended)
         with self._transaction() as connection:
-            return [StoredWindow(Window(begin, end), *rest) for begin, end, *rest in connection.execute(query)]
+            return [_stored_window(row) for row in connection.execute(query)]
 
     def reports_between(self, system: str, start: datetime, end: datetime) -> list[WindowReport]:
         """Return the reports of windows that ended after `start` and not after `end`, oldest first.
@@ -217,6 +205,13 @@ class ResultsStore:
         of = drift_windows.c
         query = select(of.report).filter_by(system=system).where(of.window_end > start, of.window_end <= end)
         return self._reports(query)
+
+    def report_of(self, system: str, window: Window) -> WindowReport | None:
+        """Return the report of one window; None if it is missing or not readable by this version."""
+        key = {"system": system, "window_start": window.start, "window_end": window.end}
+        with self._transaction() as connection:
+            stored = connection.execute(select(drift_windows.c.report).filter_by(**key)).scalar_one_or_none()
+        return None if stored is None else _readable(stored)
 
     def _reports(self, query: Select[Any]) -> list[WindowReport]:
         with self._transaction() as connection:
@@ -277,25 +272,23 @@ class ResultsStore:
             old = delete(drift_windows).filter_by(system=system).where(drift_windows.c.window_end < moment)
             return connection.execute(old).rowcount
 
-    def close(self) -> None:
-        """Close every connection."""
-        self._engine.dispose()
-
     def _insert_or_replace(self, key: dict[str, Any], row: dict[str, object]) -> Insert:
         statement = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
         inserted = statement(drift_windows).values(key | row)
         return inserted.on_conflict_do_update(index_elements=list(key), set_=row)
 
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        try:
-            if not self._is_ready:
-                self._make_ready(self._engine)
-                self._is_ready = True
-            with self._engine.begin() as connection:
-                yield connection
-        except SQLAlchemyError as error:
-            raise explain(self._engine, error) from error
+
+def _newest(system: str, until: datetime | None) -> Select[Any]:
+    """Return a query for the newest window; of those that end together for the one measured last."""
+    of = drift_windows.c
+    query = select(*_KNOWN_OF_WINDOWS).filter_by(system=system)
+    query = query.order_by(of.window_end.desc(), of.measured_at.desc()).limit(1)
+    return query if until is None else query.where(of.window_end <= until)
+
+
+def _stored_window(row: Sequence[Any]) -> StoredWindow:
+    start, end, *rest = row
+    return StoredWindow(Window(start, end), *rest)
 
 
 def _key(report: WindowReport) -> dict[str, Any]:

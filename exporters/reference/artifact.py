@@ -20,6 +20,18 @@ from mlvitals.generator.errors import UserError
 from mlvitals.generator.spec.model import Condition, FeatureType, OutcomeKind
 
 
+class ErrorBlocks(msgspec.Struct, frozen=True, kw_only=True):
+    """Prediction minus outcome over equal intervals of the training data, oldest first: how much windows vary."""
+
+    seconds: float
+    """Length of an interval."""
+    counts: tuple[int, ...]
+    """Rows with a prediction and an outcome. Intervals with few of them are left out."""
+    means: tuple[float, ...]
+    errors: tuple[float, ...]
+    """Standard error of each mean; by groups where rows depend by groups."""
+
+
 class OutcomeReference(msgspec.Struct, frozen=True, kw_only=True):
     """The outcomes of the training data, and what the model's own predictions of them are worth.
 
@@ -41,6 +53,10 @@ class OutcomeReference(msgspec.Struct, frozen=True, kw_only=True):
     quality_error: float | None = None
     quality_parts: Moments = NO_MOMENTS
     """Of what the quality is the mean of, see `Performance.parts`; references built before it have none."""
+    blocks: ErrorBlocks | None = None
+    """None where the training data have no time, cover too little of it, or the reference was built before it."""
+    group_effect: float = 1.0
+    """The factor on the variance of the mean error because rows of a group depend on each other."""
 
     @property
     def feedback_rate(self) -> float | None:
@@ -104,6 +120,21 @@ class FeatureReference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def total(self) -> Counts:
         """Return counts over all rows."""
         return sum(self._by_key.values(), start=np.zeros(self.cells.size, np.int64))
+
+    @property
+    def missing(self) -> int:
+        """Return how many rows are null or NaN."""
+        return self.nulls + self.nans
+
+    @cached_property
+    def rows(self) -> int:
+        """Return how many rows there are, with and without a value."""
+        return int(self.total.sum()) + self.missing
+
+    @property
+    def null_rate(self) -> float | None:
+        """Return the share of rows that are null or NaN; None without rows."""
+        return self.missing / self.rows if self.rows else None
 
     def weighted(self, weights: Mapping[str, float]) -> Counts:
         """Return counts over the rows of some condition keys, weighted by key; keys without rows add nothing.

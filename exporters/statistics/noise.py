@@ -139,6 +139,28 @@ def share_noise(reference: Share, window: Share, tail: float = TAIL) -> float:
     return _relative(hits, window, reference.hits / reference.rows)
 
 
+class Increase(NamedTuple):
+    """A share minus that of the reference, and what chance alone makes of it."""
+
+    value: float
+    critical_value: float
+    """Chance alone exceeds it with the probability given."""
+
+
+def share_increase(reference: Share, window: Share, tail: float = TAIL) -> Increase:
+    """Return how much larger a share is than in the reference, which may have no hit at all.
+
+    Args:
+        reference: of a sample, with at least one row.
+        window: of another.
+        tail: the probability that chance alone exceeds the critical value.
+    """
+    hits = drawn_hits(reference.hits + window.hits, reference.rows + window.rows, window.rows, tail)
+    before = reference.hits / reference.rows
+    # Half a hit is added: a count at the limit is not beyond it, however the division rounds.
+    return Increase(window.hits / window.rows - before, (hits.high + 0.5) / window.rows - before)
+
+
 def known_share_noise(share: float, window: Share, tail: float = TAIL) -> float:
     """Return the same where the share is a given one, above 0, and no sample's."""
     return _relative(binomial_hits(share, window.rows, tail), window, share)

@@ -26,6 +26,7 @@ from mlvitals.exporters.statistics.cells import CategoricalCells, Cells, count_l
 from mlvitals.exporters.statistics.moments import Moments
 from mlvitals.exporters.statistics.profile import FeatureProfile, profile_column
 from mlvitals.generator.errors import UserError
+from mlvitals.generator.spec.durations import span
 from mlvitals.generator.spec.model import Condition, Feature, FeatureType, PredictionLog, Spec
 
 QUANTILES = (0.01, 0.05, 0.25, 0.50, 0.75, 0.95, 0.99)
@@ -102,7 +103,7 @@ def build_reference(
     )
     outcome = None
     try:
-        outcome = outcome_reference(spec.prediction_log, columns)
+        outcome = outcome_reference(spec.prediction_log, columns, rows.times, span(spec.windows.length))
     except ColumnTypeError as error:
         problems.append(f"prediction_log.outcome: a column of the training data {error}")
     segments = {}

@@ -56,9 +56,7 @@ class DriftHistory:
     def after(self, past: PastWindow) -> "DriftHistory":
         """Return the history after one more window; one of another reference version starts it anew."""
         if past.reference_version != self.version:
-            return DriftHistory(past.reference_version, GapSeries(self.series.plan, binary=self.series.binary)).after(
-                past
-            )
+            return DriftHistory(past.reference_version, self.series.restarted()).after(past)
         begin = self.begin or past.window.start
         explaining = (*self.explaining, past.window) if past.explains else self.explaining
         if past.sample is None:
@@ -85,11 +83,17 @@ def drift_history(spec: Spec, report: WindowReport, past: Iterable[PastWindow]) 
         past: windows that are kept, by their end; those that ended at or after the report's are left out, so that
             measuring a window again gives what it gave before.
     """
-    history = DriftHistory(report.reference_version, gap_series(spec))
+    history = _beginning(spec, report)
     for one in past:
         if one.window.end < report.window.end and one.reference_version == history.version:
             history = history.after(one)
     return history
+
+
+def _beginning(spec: Spec, report: WindowReport) -> DriftHistory:
+    """Return the history before the first window of a report's reference."""
+    reference = report.concept.reference if report.concept else None
+    return DriftHistory(report.reference_version, gap_series(spec, reference))
 
 
 def with_drift_type(
@@ -104,7 +108,7 @@ def with_drift_type(
         history: the windows before it.
     """
     if history.version != report.reference_version:
-        history = DriftHistory(report.reference_version, gap_series(spec))
+        history = _beginning(spec, report)
     facts = outcomes and outcomes._replace(sample=history.explained(outcomes.sample))
     found = _concept(report, facts, history) if spec.has_gap else None
     kind = _drift_type(spec, report, facts, found)

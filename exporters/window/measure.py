@@ -23,6 +23,8 @@ from mlvitals.exporters.reading.scan import Chunk
 from mlvitals.exporters.reading.sources import Reader
 from mlvitals.exporters.reading.text import Columns
 from mlvitals.exporters.reference.artifact import Reference
+from mlvitals.exporters.sections.concept.baseline import gap_reference
+from mlvitals.exporters.sections.concept.report import ConceptReport
 from mlvitals.exporters.sections.events.measure import measure_events
 from mlvitals.exporters.sections.events.report import EventsReport
 from mlvitals.exporters.sections.features.drift import ColumnResult, WindowCounts, compare
@@ -38,7 +40,8 @@ from mlvitals.exporters.statistics.cells import Cells
 from mlvitals.exporters.statistics.profile import ColumnProblem, FeatureProfile, profile_column
 from mlvitals.exporters.window.findings import with_findings
 from mlvitals.exporters.window.report import WindowReport
-from mlvitals.generator.contract import Status
+from mlvitals.generator.contract import ConceptStatus, Status
+from mlvitals.generator.spec.durations import span
 from mlvitals.generator.spec.model import FeatureType, Spec
 
 
@@ -200,8 +203,18 @@ def report_on(
         outcomes=outcomes,
         segments=dict(segments),
         events=events,
+        concept=_expected_gap(spec, reference),
     )
     return with_findings(spec, report)
+
+
+def _expected_gap(spec: Spec, reference: Reference) -> ConceptReport | None:
+    """Return what the training data say of the gap, which the windows before this one complete (`history.judge`)."""
+    if not spec.has_gap:
+        return None
+    grouped = spec.prediction_log.group is not None
+    found = gap_reference(reference.outcome, span(spec.windows.length), grouped=grouped)
+    return ConceptReport(status=ConceptStatus.LEARNING, reference=found)
 
 
 def _newest_scores(spec: Spec, reference: Reference, window: Window) -> Plan[NewestScores | None]:

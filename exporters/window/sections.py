@@ -19,7 +19,7 @@ from mlvitals.exporters.sections.skew import findings as skew_findings
 from mlvitals.exporters.sections.skew import views as skew
 from mlvitals.exporters.statistics.judging import worst
 from mlvitals.exporters.window.report import WindowReport
-from mlvitals.exporters.wording import found, printable
+from mlvitals.exporters.wording import found, printable, section_noun
 from mlvitals.generator.contract import Contract
 from mlvitals.generator.spec.model import Spec
 
@@ -34,8 +34,6 @@ class Section(Generic[R]):
     title: str
     part: Callable[[WindowReport], R | None]
     """None where the window's report has nothing of this section."""
-    noun: str
-    """The section's name in a headline."""
     gauges: Callable[[Contract, R], Samples]
     findings: Callable[[Spec, R], Iterable[Finding]]
     """The findings on the part, by the policies that the rules alert by."""
@@ -47,6 +45,11 @@ class Section(Generic[R]):
     lines: Callable[[R], list[Line]] = lambda _: []
     """The lines for people; features are shown as a table instead."""
     problems: Callable[[R], tuple[FileProblem, ...]] = lambda _: ()
+
+    @property
+    def noun(self) -> str:
+        """Return the section's name in a headline."""
+        return section_noun(self.name)
 
     def gauges_of(self, contract: Contract, report: WindowReport) -> Samples:
         """Return the section's samples of a report."""
@@ -85,7 +88,6 @@ class Section(Generic[R]):
 SECTIONS: tuple[Section[Any], ...] = (
     Section(
         name="features",
-        noun="features",
         title="Features",
         part=lambda report: report.comparison,
         gauges=features.gauges,
@@ -95,7 +97,6 @@ SECTIONS: tuple[Section[Any], ...] = (
     ),
     Section(
         name="concept",
-        noun="gap to the outcomes",
         title="Drift type",
         part=lambda report: report.verdict,
         gauges=concept.gauges,
@@ -107,7 +108,6 @@ SECTIONS: tuple[Section[Any], ...] = (
     ),
     Section(
         name="outcomes",
-        noun="outcomes",
         title="Outcomes",
         part=lambda report: report.outcomes,
         gauges=outcomes.gauges,
@@ -120,7 +120,6 @@ SECTIONS: tuple[Section[Any], ...] = (
     ),
     Section(
         name="skew",
-        noun="training-serving skew",
         title="Serving against offline",
         part=lambda report: report.skew,
         gauges=skew.gauges,
@@ -131,7 +130,6 @@ SECTIONS: tuple[Section[Any], ...] = (
     ),
     Section(
         name="segments",
-        noun="segments",
         title="Segments",
         part=lambda report: report.segments or None,
         gauges=segments.gauges,
@@ -141,7 +139,6 @@ SECTIONS: tuple[Section[Any], ...] = (
     ),
     Section(
         name="events",
-        noun="business events",
         title="Business events",
         part=lambda report: report.events,
         gauges=events.gauges,

@@ -11,7 +11,13 @@ from itertools import chain
 
 from mlvitals.generator.contract.concept import CUSUM_SIDES, ConceptStatus, DriftKind, concept_families
 from mlvitals.generator.contract.events import event_counter, event_families, events_log_families
-from mlvitals.generator.contract.exporter import CHANGES_SHOWN, EXPORTER_FAMILIES, MOST_TOO_SMALL, PROMETHEUS_FAMILIES
+from mlvitals.generator.contract.exporter import (
+    CHANGES_SHOWN,
+    EXPORTER_FAMILIES,
+    MOST_TOO_SMALL,
+    PROMETHEUS_FAMILIES,
+    WINDOW_FAMILIES,
+)
 from mlvitals.generator.contract.family import Family, MetricType, Producer
 from mlvitals.generator.contract.features import (
     PERCENTILES,
@@ -104,6 +110,7 @@ class Contract:
             outcome_families(spec),
             segment_families(spec),
             events_log_families(spec),
+            WINDOW_FAMILIES,
             EXPORTER_FAMILIES,
         )
         process = PROCESS_FAMILIES if spec.serving.enabled else ()
@@ -119,6 +126,27 @@ class Contract:
     def by_series(self) -> dict[str, Family]:
         """Families by the names of their stored samples."""
         return {series: family for family in self.families for series in family.series_names}
+
+    @cached_property
+    def of_windows(self) -> frozenset[str]:
+        """The names of the gauges that change once per window: between two windows they say nothing new."""
+        spec = self.spec
+        measured = chain(
+            feature_families(spec),
+            skew_families(spec),
+            concept_families(spec),
+            outcome_families(spec),
+            segment_families(spec),
+            events_log_families(spec),
+            WINDOW_FAMILIES,
+        )
+        return frozenset(self.name(family.name) for family in measured if family.type is MetricType.GAUGE)
+
+    @cached_property
+    def of_outcomes(self) -> frozenset[str]:
+        """The names of the families that need outcomes, which are complete long after the predictions."""
+        needing = chain(outcome_families(self.spec), concept_families(self.spec))
+        return frozenset(self.name(family.name) for family in needing)
 
     def of(self, *producers: Producer) -> tuple[Family, ...]:
         """Return the families that the producers publish."""

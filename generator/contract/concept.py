@@ -19,10 +19,14 @@ class DriftKind(StrEnum):
 
 
 class ConceptStatus(StrEnum):
-    """The status of the gap between predictions and outcomes: charts exist only if it is ok."""
+    """The status of the gap between predictions and outcomes: charts exist only if it is ok.
+
+    Stalled is learning to which no window has added anything for a time.
+    """
 
     OK = "ok"
     LEARNING = "learning"
+    STALLED = "stalled"
     NO_OUTCOMES = "no_outcomes"
     REFUSED = "refused"
 
@@ -47,7 +51,10 @@ _GAP = (
     gauge("concept_gap", "Mean prediction minus mean outcome of the last window whose outcomes are known."),
     gauge("concept_gap_expected", "Mean gap of the baseline, which the charts expect."),
     gauge("concept_gap_noise", "Distance from the expected gap that an unchanged window exceeds once in 1000."),
-    gauge("concept_baseline_windows", "Windows in the baseline, or collected for it so far."),
+    gauge(
+        "concept_baseline_windows",
+        "Windows in the baseline, of the training data or of the log, or collected so far.",
+    ),
     gauge("concept_ewma", "Moving average of the standardised gap, in standard deviations of a window."),
     gauge("concept_ewma_limit", "Limit beyond which, on either side, the moving average signals."),
     gauge("concept_cusum", "Cumulative sum of the standardised gap above or below its target, 0 and up.", "side"),

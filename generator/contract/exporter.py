@@ -8,7 +8,7 @@ CHANGES_SHOWN = 50
 MOST_TOO_SMALL = 0.5
 """Where a larger share of the features has too few rows, the window itself is too small."""
 
-EXPORTER_FAMILIES = (
+WINDOW_FAMILIES = (
     gauge("window_start_timestamp_seconds", "Start of the last measured window, as a Unix timestamp."),
     gauge("window_end_timestamp_seconds", "End of the last measured window, as a Unix timestamp."),
     gauge("window_rows", "Rows in the last measured window."),
@@ -18,6 +18,9 @@ EXPORTER_FAMILIES = (
         "kind",
     ),
     gauge("log_files_unreadable", "Files of the last window that could not be read."),
+)
+
+EXPORTER_FAMILIES = (
     gauge(
         "change_timestamp_seconds",
         "Time of a recorded deployment or pipeline change, as a Unix timestamp.",

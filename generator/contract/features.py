@@ -72,6 +72,13 @@ _VALUES = (
     ),
     gauge("feature_rows", "Values measured in the last window, nulls excluded.", _FEATURE),
     gauge("feature_null_rate", "Share of null or NaN values in the last window, 0 to 1.", _FEATURE),
+    gauge("feature_reference_null_rate", "Share of null or NaN values in the reference, 0 to 1.", _FEATURE),
+    gauge("feature_null_rate_increase", "Null rate of the last window minus that of the reference.", _FEATURE),
+    gauge(
+        "feature_null_rate_increase_critical_value",
+        "Increase of the null rate that noise alone exceeds once in 2000 windows.",
+        _FEATURE,
+    ),
     gauge("feature_mean", "Mean of the finite values in the last window, in the feature's own unit.", _FEATURE),
     gauge("feature_reference_mean", "Mean in the reference, in the feature's own unit.", _FEATURE),
     gauge(
@@ -84,6 +91,16 @@ _VALUES = (
     gauge(
         "feature_out_of_range_ratio",
         "Share of values in the last window outside the valid range, 0 to 1.",
+        _FEATURE,
+    ),
+    gauge(
+        "feature_out_of_range_increase",
+        "Share of values outside the valid range, minus that of the reference.",
+        _FEATURE,
+    ),
+    gauge(
+        "feature_out_of_range_increase_critical_value",
+        "Increase of that share that noise alone exceeds once in 2000 windows.",
         _FEATURE,
     ),
 )

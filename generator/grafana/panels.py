@@ -3,6 +3,8 @@
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
+from math import gcd, lcm
 from string import ascii_uppercase
 from typing import Any
 
@@ -294,22 +296,64 @@ _NO_LEGEND = {"calcs": [], "displayMode": "list", "placement": "bottom", "showLe
 
 
 def _heatmap(signal: Signal, common: Json, frame: Frame) -> core.Panel:
-    options = {
+    """Return buckets by time: empty ones stay blank."""
+    shades = {"scheme": "Blues", "steps": 64, "reverse": False}
+    return _cells(signal, common, frame, shades, decimals=0, filterValues={"le": 1e-9})
+
+
+def _series_heatmap(signal: Signal, common: Json, frame: Frame) -> core.Panel:
+    shades = {"scheme": "RdYlGn", "reverse": False, **_scale(signal)}
+    return _cells(
+        signal, {**common, "transformations": _ROWS}, frame, shades, decimals=signal.decimals, legend={"show": True}
+    )
+
+
+_ROWS = [
+    {"id": "prepareTimeSeries", "options": {"format": "multi"}},
+    {"id": "renameByRegex", "options": {"regex": '^.*?feature_name="(.*)"}$', "renamePattern": "$1"}},
+]
+"""Grafana 12 draws a heatmap of an answer without series as a script error: the first makes it no answer, which is "no data".
+It also drops the legend, which the second restores."""
+
+
+def _cells(
+    signal: Signal, common: Json, frame: Frame, shades: Json, *, decimals: int | None, **options: Json
+) -> core.Panel:
+    drawn = {
         "calculate": False,
         "cellGap": 1,
-        "color": {"mode": "scheme", "scheme": "Blues", "steps": 64, "exponent": 0.5, "fill": BLUE, "reverse": False},
+        "color": {"mode": "scheme", "exponent": 0.5, "fill": BLUE, **shades},
         "exemplars": {"color": "rgba(255,0,255,0.7)"},
-        "filterValues": {"le": 1e-9},
+        "filterValues": {},
         "legend": {"show": False},
         "rowsFrame": {"layout": "auto"},
-        "cellValues": {"unit": signal.unit, "decimals": 0},
+        "cellValues": {"unit": signal.unit, "decimals": decimals},
         "showValue": "never",
         "tooltip": {"mode": "single", "yHistogram": False, "showColorScale": False},
         "yAxis": {"axisPlacement": "left", "reverse": False},
+        **options,
     }
     custom = {"hideFrom": {"legend": False, "tooltip": False, "viz": False}, "scaleDistribution": {"type": "linear"}}
     config = _field_config(signal, frame, threshold_steps((None, BLUE)), custom=custom)
-    return CorePanel("heatmap", options, **common, extraJson=config)
+    return CorePanel("heatmap", drawn, **common, extraJson=config)
+
+
+_MOST_COLOURS = 128
+
+
+def _scale(signal: Signal) -> Json:
+    """Return colours of equal width such that each level is an edge between two, and all above the last has the last.
+
+    Grafana divides the range from `min` to `max` evenly among `steps` colours.
+    """
+    limits = [Fraction(repr(level.value)) for level in signal.levels]
+    if not limits or min(limits) <= 0:
+        return {"steps": 64, "min": 0}
+    width = Fraction(gcd(*(limit.numerator for limit in limits)), lcm(*(limit.denominator for limit in limits)))
+    highest = max(limits) + width
+    if highest / width > _MOST_COLOURS:
+        return {"steps": _MOST_COLOURS, "min": 0, "max": float(max(limits))}
+    return {"steps": int(highest / width), "min": 0, "max": float(highest)}
 
 
 def _table(signal: Signal, common: Json, frame: Frame) -> core.Panel:
@@ -398,7 +442,6 @@ def table_options(sort_by: str | None = None) -> Json:
     """Return a compact table, largest first if a column is named."""
     return {
         "cellHeight": "sm",
-        "footer": {"show": False, "reducer": [], "countRows": False},
         "frameIndex": 0,
         "showHeader": True,
         "sortBy": [{"displayName": sort_by, "desc": True}] if sort_by else [],
@@ -412,6 +455,7 @@ _DRAW: Mapping[View, Callable[[Signal, Json, Frame], core.Panel]] = {
     View.BAR_GAUGE: _bar_gauge,
     View.STATE_TIMELINE: _state_timeline,
     View.HEATMAP: _heatmap,
+    View.SERIES_HEATMAP: _series_heatmap,
     View.TABLE: _table,
     View.BAR_CHART: _bar_chart,
 }

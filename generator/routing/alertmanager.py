@@ -15,8 +15,10 @@ from mlvitals.generator.spec.model import Cooldown, PagerDuty, Receiver, Severit
 from mlvitals.generator.spec.people import NOBODY
 from mlvitals.generator.text_files import yaml_file
 
-GROUP_BY = ("system", "alertname", "feature_source")
-"""Labels of a group: many features of one source are one notification."""
+GROUP_BY = ("system", "incident", "feature_source")
+"""Labels of a group: whatever alerts, one type of incident at one source is one incident, and one notification."""
+HEARTBEAT = "30s"
+"""The interval of the watchdog. It is sent at every flush of its group or at every second one: at least once a minute."""
 
 QUIET_HOURS, MAINTENANCE = "quiet hours", "maintenance"
 
@@ -69,27 +71,34 @@ def _root(spec: Spec, signals: Sequence[Signal]) -> dict[str, Any]:
     }
 
 
+def heartbeat(spec: Spec) -> str:
+    """Return the interval of the watchdog's own route, whatever the other groups wait."""
+    return min(HEARTBEAT, spec.routing.group_interval, key=milliseconds)
+
+
 def _watchdog(spec: Spec) -> dict[str, Any]:
     return {
         "receiver": receiver_of(spec, Severity.NONE),
         "matchers": [f'severity="{Severity.NONE}"'],
         "group_wait": "0s",
-        "repeat_interval": spec.routing.group_interval,
+        "group_interval": heartbeat(spec),
+        "repeat_interval": heartbeat(spec),
     }
 
 
 def _severity(spec: Spec, signals: Sequence[Signal], severity: Severity) -> dict[str, Any]:
-    """Return the route of a severity with its default cooldown, and below it one for each other cooldown of its alerts."""
+    """Return the route of a severity with its default cooldown, and below it one for each other cooldown of its policies."""
     muted = {"mute_time_intervals": names} if (names := _muted(spec, severity)) else {}
     interval = spec.routing.group_interval
     usual = repeat_interval(getattr(Cooldown(), severity), interval)
-    alerts = (alert for signal in signals for alert in signal.alerts if alert.severity is severity)
-    cooldowns = sorted({alert.cooldown for alert in alerts}, key=lambda text: (milliseconds(text), text))
+    alerts = [alert for signal in signals for alert in signal.alerts if alert.severity is severity]
+    policies: dict[str, list[str]] = {}
+    for policy, cooldown in sorted({(alert.policy, alert.cooldown) for alert in alerts}):
+        policies.setdefault(repeat_interval(cooldown, interval), []).append(policy)
     # Routes do not inherit mute times from the route above in Alertmanager: each states its own.
     others = [
-        {"matchers": [f'cooldown="{cooldown}"'], "repeat_interval": repeat, **muted}
-        for cooldown in cooldowns
-        if (repeat := repeat_interval(cooldown, interval)) != usual
+        {"matchers": [f'policy=~"{"|".join(policies[repeat])}"'], "repeat_interval": repeat, **muted}
+        for repeat in sorted(policies.keys() - {usual}, key=milliseconds)
     ]
     return {
         "receiver": receiver_of(spec, severity),

@@ -6,7 +6,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-from mlvitals.generator.routing.alertmanager import GROUP_BY, MAINTENANCE, QUIET_HOURS, receiver_of
+from mlvitals.generator.routing.alertmanager import GROUP_BY, MAINTENANCE, QUIET_HOURS, heartbeat, receiver_of
+from mlvitals.generator.rules.alerts import alert_labels
 from mlvitals.generator.signals.building import SOURCE
 from mlvitals.generator.signals.signal import Alert, Signal
 from mlvitals.generator.spec.model import Severity, Spec
@@ -25,9 +26,9 @@ class RouteCase:
 
 
 def route_cases(spec: Spec, signals: Sequence[Signal]) -> Iterator[RouteCase]:
-    """Yield one case for each name, severity and cooldown of an alert, and one for a foreign alert."""
+    """Yield one case for each name, severity and policy of an alert, and one for a foreign alert."""
     alerts = [(signal, alert) for signal in signals for alert in signal.alerts]
-    distinct = {(alert.name, alert.severity, alert.cooldown): (signal, alert) for signal, alert in alerts}
+    distinct = {(alert.name, alert.severity, alert.policy): (signal, alert) for signal, alert in alerts}
     for signal, alert in distinct.values():
         yield _case(spec, signal, alert)
     unknown = {"alertname": "SomebodyElses", "severity": "page"}
@@ -35,17 +36,10 @@ def route_cases(spec: Spec, signals: Sequence[Signal]) -> Iterator[RouteCase]:
 
 
 def _case(spec: Spec, signal: Signal, alert: Alert) -> RouteCase:
-    labels = {
-        "alertname": alert.name,
-        "severity": alert.severity.value,
-        "system": spec.system.name,
-        "incident": signal.incident.value,
-        "cooldown": alert.cooldown,
-    }
     source = alert.scenario(alert.threshold).labels.get(SOURCE)
-    cooldown = spec.routing.group_interval if alert.severity is Severity.NONE else alert.cooldown
+    cooldown = heartbeat(spec) if alert.severity is Severity.NONE else alert.cooldown
     return RouteCase(
-        {**labels, **({SOURCE: source} if source else {})},
+        {"alertname": alert.name, **alert_labels(spec, signal, alert), **({SOURCE: source} if source else {})},
         receiver_of(spec, alert.severity),
         cooldown,
         GROUP_BY,

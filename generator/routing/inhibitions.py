@@ -1,48 +1,107 @@
 """Inhibitions: alerts that are silent because another alert says more.
 
-Alertmanager treats a label that both alerts lack as equal, so every label that must be equal is also required.
+One cause is one incident: what follows from an alert, or says less about the same thing, is silent while that alert fires.
+An alert never silences a more severe one. Alertmanager treats a label that both alerts lack as equal, so every label that
+must be equal is also required.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from mlvitals.generator.contract import Contract, Producer
+from mlvitals.generator.routing.silences import identifying_labels
 from mlvitals.generator.signals.building import FEATURE, SOURCE
-from mlvitals.generator.signals.signal import Incident, Signal
-from mlvitals.generator.spec.model import Severity, Spec
+from mlvitals.generator.signals.signal import Alert, Incident, Signal
+from mlvitals.generator.signals.timing import Reads
+from mlvitals.generator.spec.model import Severity, SloKind, Spec
 
 MANY_FEATURES = "MLManyFeaturesDrifting"
 """The alert about a source of which many features drift: it covers each of them."""
+BURN, UNKNOWN = "MLErrorBudgetBurn", "MLErrorBudgetUnknown"
+_OF_OBJECTIVES = (BURN, UNKNOWN)
+"""Alerts that read every objective, whichever they are about."""
 
 _MILDER = {
     Severity.CRITICAL: (Severity.WARNING, Severity.INFO),
     Severity.WARNING: (Severity.INFO,),
 }
+_KPI_DROPS = ("MLBusinessMetricDrop", "MLBusinessMetricLow")
+_CAUSES_OF_BURN = {
+    SloKind.AVAILABILITY: ("MLErrorRateHigh",),
+    SloKind.LATENCY: ("MLLatencyHigh", "MLErrorRateHigh"),
+    SloKind.FRESHNESS: ("MLDataStale", "MLSourceAgeUnknown", "MLSourceInFuture"),
+    SloKind.DRIFT: ("MLFeatureDrift", MANY_FEATURES, "MLDriftWithBusinessImpact"),
+}
+"""The alerts whose condition is what spends the budget of an objective."""
 
 
 def inhibit_rules(spec: Spec, signals: Sequence[Signal]) -> Iterator[dict[str, Any]]:
-    """Yield the rules: a severity silences the milder ones of the same alert; a source's alert silences those of its features."""
-    for identity, names in _alerts_by_identity(signals).items():
-        alerts = f'alertname=~"{"|".join(names)}"'
-        present = [_system(spec), alerts, *(f'{label}=~".+"' for label in identity)]
+    """Yield the inhibitions of a system, from the same alert to other layers."""
+    known = _Known(spec, signals)
+    yield from _milder_of_the_same_alert(spec, known)
+    yield from _lesser_signs_of_the_same_feature(spec)
+    if any(feature.source for feature in spec.features.values()):
+        yield from _source_for_its_features(spec)
+    for causes, effect in (*_of_objectives(spec, known), *_of_serving(spec, known), *_of_kpis(known)):
+        yield from _silences(spec, known, causes, effect)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The alerts of a system, and what they read."""
+
+    spec: Spec
+    signals: Sequence[Signal]
+
+    def alerts(self) -> Iterator[tuple[Signal, Alert]]:
+        return ((signal, alert) for signal in self.signals for alert in signal.alerts)
+
+    def present(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return those of the names that the system has alerts of."""
+        there = {alert.name for _, alert in self.alerts()}
+        return tuple(name for name in names if name in there)
+
+    def reading(self, series: Iterable[str]) -> tuple[str, ...]:
+        """Return the names of the alerts that depend on any of the series, without those of objectives."""
+        reads, wanted = Reads(self.signals), frozenset(series)
+        found = (
+            alert.name for _, alert in self.alerts() if alert.name not in _OF_OBJECTIVES and reads.names(alert) & wanted
+        )
+        return tuple(dict.fromkeys(found))
+
+    def whole_incidents(self, names: Iterable[str], but: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the incidents of which all alerts are among some, or are the cause or about objectives, and the other names."""
+        follows, apart = set(names), {*but, *_OF_OBJECTIVES}
+        of_incident: dict[str, set[str]] = {}
+        for signal, alert in self.alerts():
+            if alert.name not in apart:
+                of_incident.setdefault(signal.incident.value, set()).add(alert.name)
+        whole = tuple(incident for incident, members in of_incident.items() if members <= follows)
+        covered = set().union(*(of_incident[incident] for incident in whole))
+        return whole, tuple(name for name in names if name not in covered and name not in apart)
+
+
+# ---------------------------------------------------------------- the same thing
+
+
+def _milder_of_the_same_alert(spec: Spec, known: _Known) -> Iterator[dict[str, Any]]:
+    for identity, names in _alerts_by_identity(known).items():
+        present = [_system(spec), _named(names), *(f'{label}=~".+"' for label in identity)]
         for louder, milder in _MILDER.items():
             yield {
                 "source_matchers": [f'severity="{louder}"', *present],
                 "target_matchers": [_one_of(milder), *present],
                 "equal": ["system", "alertname", *identity],
             }
-    if any(feature.source for feature in spec.features.values()):
-        yield from _source_for_its_features(spec)
 
 
-def _alerts_by_identity(signals: Sequence[Signal]) -> dict[tuple[str, ...], list[str]]:
+def _alerts_by_identity(known: _Known) -> dict[tuple[str, ...], list[str]]:
     """Return the alerts with several severities, by the labels that identify their subject."""
-    alerts = [alert for signal in signals for alert in signal.alerts]
     severities: dict[str, set[Severity]] = {}
     identities: dict[str, tuple[str, ...]] = {}
-    for alert in alerts:
-        labels = {*alert.scenario(alert.threshold).labels, *dict(alert.labels)}
-        # A feature's source follows from the feature, and not every feature has one.
-        identities[alert.name] = tuple(sorted(labels - {SOURCE} if FEATURE in labels else labels))
+    for _, alert in known.alerts():
+        identities[alert.name] = identifying_labels(alert)
         severities.setdefault(alert.name, set()).add(alert.severity)
     grouped: dict[tuple[str, ...], list[str]] = {}
     for name, identity in identities.items():
@@ -51,8 +110,19 @@ def _alerts_by_identity(signals: Sequence[Signal]) -> dict[tuple[str, ...], list
     return grouped
 
 
+def _lesser_signs_of_the_same_feature(spec: Spec) -> Iterator[dict[str, Any]]:
+    """Yield the rules by which the worst alert of a feature speaks for its milder ones, whatever they are about."""
+    of_feature = [_system(spec), f'incident="{Incident.FEATURE_DRIFT}"', f'{FEATURE}=~".+"']
+    for louder, milder in _MILDER.items():
+        yield {
+            "source_matchers": [f'severity="{louder}"', *of_feature],
+            "target_matchers": [_one_of(milder), *of_feature],
+            "equal": ["system", FEATURE],
+        }
+
+
 def _source_for_its_features(spec: Spec) -> Iterator[dict[str, Any]]:
-    """Yield a matcher of severities: an alert never silences a more severe one."""
+    """Yield the rules by which a source's alert silences those of its features."""
     source = f'{SOURCE}=~".+"'
     for severity, milder in _MILDER.items():
         yield {
@@ -66,6 +136,71 @@ def _source_for_its_features(spec: Spec) -> Iterator[dict[str, Any]]:
             ],
             "equal": ["system", SOURCE],
         }
+
+
+# ---------------------------------------------------------------- causes and what follows from them
+
+_Names = tuple[str, ...]
+_Matchers = tuple[str, ...]
+
+
+def _of_objectives(spec: Spec, known: _Known) -> Iterator[tuple[_Names, _Matchers]]:
+    """Yield the alerts that explain why a budget is spent, and the alerts on that budget."""
+    for kind, causes in _CAUSES_OF_BURN.items():
+        objectives = [name for name, slo in spec.slos.items() if slo.kind is kind]
+        if objectives and (there := known.present(causes)):
+            yield there, (_named((BURN,)), f'slo=~"{"|".join(objectives)}"')
+
+
+def _of_serving(spec: Spec, known: _Known) -> Iterator[tuple[_Names, _Matchers]]:
+    """Yield what follows where the serving application does not answer: there are no predictions to measure either."""
+    if not spec.serving.enabled:
+        return
+    contract = Contract(spec)
+    published = (series for family in contract.of(Producer.SERVING) for series in family.series_names)
+    down = known.present(("MLServingDown",))
+    if down:
+        follows = known.reading({*published, *contract.of_windows})
+        whole, rest = known.whole_incidents(follows, but=down)
+        if whole:
+            yield down, (f'incident=~"{"|".join(whole)}"', f'alertname!~"{"|".join((*down, *_OF_OBJECTIVES))}"')
+        if rest:
+            yield down, (_named(rest),)
+        objectives = [name for name, slo in spec.slos.items() if slo.kind is not SloKind.FRESHNESS]
+        if objectives:
+            yield down, (_named((BURN,)), f'slo=~"{"|".join(objectives)}"')
+            yield down, (_named((UNKNOWN,)),)
+
+
+def _of_kpis(known: _Known) -> Iterator[tuple[_Names, _Matchers]]:
+    """Yield what a KPI's fall follows from, and what only says later, from outcomes, that a KPI has fallen."""
+    drops = known.present(_KPI_DROPS)
+    if drops and (felt := known.present(("MLDriftWithBusinessImpact",))):
+        yield felt, (_named(drops),)
+    of_outcomes = set(known.reading(Contract(known.spec).of_outcomes))
+    later = dict.fromkeys(
+        alert.name
+        for signal, alert in known.alerts()
+        if signal.incident is Incident.PREDICTION_DRIFT and alert.name in of_outcomes
+    )
+    if drops and later:
+        yield drops, (_named(later),)
+
+
+def _silences(spec: Spec, known: _Known, causes: _Names, effect: _Matchers) -> Iterator[dict[str, Any]]:
+    """Yield the rules by which alerts silence others of the same system that are not more severe."""
+    severities = {alert.severity for _, alert in known.alerts() if alert.name in causes}
+    for severity, milder in _MILDER.items():
+        if severity in severities:
+            yield {
+                "source_matchers": [f'severity="{severity}"', _system(spec), _named(causes)],
+                "target_matchers": [_one_of((severity, *milder)), _system(spec), *effect],
+                "equal": ["system"],
+            }
+
+
+def _named(names: Iterable[str]) -> str:
+    return f'alertname=~"{"|".join(names)}"'
 
 
 def _system(spec: Spec) -> str:

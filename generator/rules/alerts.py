@@ -1,5 +1,6 @@
 """Alerting rules: each alert with the labels that route it and the annotations that people read."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from mlvitals.generator.boards import Board, board_uid
 from mlvitals.generator.promql import number
 from mlvitals.generator.signals.building import FEATURE
-from mlvitals.generator.signals.signal import Alert, Layer, Signal
+from mlvitals.generator.signals.signal import Alert, Incident, Layer, Signal
 from mlvitals.generator.signals.text import AlertText, LabelOf, text
 from mlvitals.generator.spec.durations import milliseconds
 from mlvitals.generator.spec.model import Spec
@@ -24,7 +25,7 @@ class AlertRule:
 
     def document(self) -> dict[str, Any]:
         """Return the rule as the rules file holds it."""
-        keep = self.alert.timing.keep_firing_for
+        keep = self.alert.timing.keep_firing_for or "0s"
         return {
             "alert": self.alert.name,
             "expr": self.alert.rule,
@@ -37,23 +38,35 @@ class AlertRule:
 
 def alert_rules(spec: Spec, signals: Iterable[Signal]) -> Iterator[AlertRule]:
     """Yield the rule of every alert, in order of the signals."""
+    known: Counter[tuple[object, ...]] = Counter()
     for signal in signals:
         for alert in signal.alerts:
-            yield AlertRule(alert, signal.layer, _labels(spec, signal, alert), _annotations(spec, signal, alert))
+            identity = (alert.name, alert.severity, alert.labels)
+            known[identity] += 1
+            labels = _labels(spec, signal, alert, known[identity])
+            yield AlertRule(alert, signal.layer, labels, _annotations(spec, signal, alert))
 
 
-def _labels(spec: Spec, signal: Signal, alert: Alert) -> dict[str, AlertText]:
-    # The threshold is part of the identity: features with their own thresholds share an alert's name and severity.
-    labels = {
+def alert_labels(spec: Spec, signal: Signal, alert: Alert) -> dict[str, str]:
+    """Return the labels that route and identify an alert, besides those of its expression.
+
+    Nothing that the spec lets people tune is among them: a changed threshold or cooldown must not resolve what is firing
+    and fire it again.
+    """
+    return {
         "severity": alert.severity.value,
         "system": spec.system.name,
         "layer": signal.layer.value,
         "team": spec.system.team,
         "incident": signal.incident.value,
-        "cooldown": alert.cooldown,
-        "threshold": number(alert.threshold),
+        **({"policy": alert.policy} if alert.policy else {}),
         **dict(alert.labels),
     }
+
+
+def _labels(spec: Spec, signal: Signal, alert: Alert, variant: int) -> dict[str, AlertText]:
+    # Features with their own thresholds share an alert's name and severity: the second such rule is variant 2.
+    labels = {**alert_labels(spec, signal, alert), **({"variant": str(variant)} if variant > 1 else {})}
     return {name: text(value) for name, value in labels.items()}
 
 
@@ -63,12 +76,19 @@ def _annotations(spec: Spec, signal: Signal, alert: Alert) -> dict[str, AlertTex
         "description": alert.description,
         "runbook_url": text(f"{spec.links.runbooks.rstrip('/')}/{runbook_place(spec, signal, alert)}"),
         "dashboard_url": _dashboard_url(spec, alert),
+        "threshold": text(number(alert.threshold)),
+        "cooldown": text(alert.cooldown),
     }
 
 
 def runbook_place(spec: Spec, signal: Signal, alert: Alert) -> str:
-    """Return the path of an alert's runbook entry, below the folder of all runbooks."""
-    return f"{spec.system.name}/{signal.incident}.md#{alert.name.lower()}"
+    """Return the path of an alert's runbook page, below the folder of all runbooks."""
+    return f"{spec.system.name}/{runbook_page(signal.incident, alert.name)}"
+
+
+def runbook_page(incident: Incident, name: str) -> str:
+    """Return the path of an alert's runbook page, below the folder of its system's runbooks."""
+    return f"{incident}/{name}.md"
 
 
 def _dashboard_url(spec: Spec, alert: Alert) -> AlertText:

@@ -10,8 +10,8 @@ from mlvitals.generator.spec.durations import milliseconds
 from mlvitals.generator.spec.model import Spec
 from mlvitals.generator.text_files import yaml_file
 
-MAX_RULES_A_GROUP = 10
-"""Half of the usual limit: groups are evaluated in parallel, and each rule may read every feature several times."""
+MAX_RULES_A_GROUP = 20
+"""The usual limit: groups are evaluated in parallel, and Mimir limits the groups of a tenant."""
 LONGEST_INTERVAL = "5m"
 """Prometheus treats a series as gone after five minutes without a sample."""
 

@@ -75,16 +75,24 @@ def test_files(spec: Spec, signals: Sequence[Signal], marker: str) -> dict[str, 
         f"{spec.system.name}.history.test.yml": [subject for subject in subjects if subject.horizon > WITHIN_HOURS],
     }
     order = [group["name"] for group in rule_groups(spec, signals)]
-    return {name: _file(spec, tuple(members), order, marker) for name, members in files.items() if members}
+    return {name: _file(spec, tuple(members), subjects, order, marker) for name, members in files.items() if members}
 
 
-def _file(spec: Spec, subjects: Sequence[_Subject], order: list[str], marker: str) -> str:
+def _file(
+    spec: Spec, subjects: Sequence[_Subject], everything: Sequence[_Subject], order: list[str], marker: str
+) -> str:
     step = _step(subjects)
+    own = {(one.alert.name, one.alert.expression) for one in subjects}
+    # Another severity of the same condition fires in this file too, even if its longer `for` puts its tests into another.
+    subjects_and_kin = [one for one in everything if one in subjects or (one.alert.name, one.alert.expression) in own]
     document = {
         "rule_files": [f"{spec.system.name}.rules.yml"],
         "evaluation_interval": duration(step),
         "group_eval_order": order,
-        "tests": [_without_data(subjects, step), *(test for one in subjects for test in _tests(one, subjects, step))],
+        "tests": [
+            _without_data(subjects, subjects_and_kin, step),
+            *(test for one in subjects for test in _tests(one, subjects_and_kin, step)),
+        ],
     }
     return yaml_file(document, marker)
 
@@ -259,14 +267,16 @@ def _test(
     }
 
 
-def _without_data(subjects: Sequence[_Subject], step: int) -> dict[str, Any]:
+def _without_data(subjects: Sequence[_Subject], kin: Iterable[_Subject], step: int) -> dict[str, Any]:
     """Return one test of all alerts: without any series, only alerts about absence fire."""
     time = _whole(max(subject.lasting for subject in subjects), step)
     families: dict[str, list[_Subject]] = {}
-    for subject in subjects:
+    for subject in kin:
         families.setdefault(subject.alert.name, []).append(subject)
     checks = [
-        _check(time, name, [_absent(member, time) for member in members if member.alert.fires_without_data])
+        _check(
+            time, name, [_absent(one, time) for one in members if one.alert.fires_without_data and one.lasting <= time]
+        )
         for name, members in families.items()
     ]
     return {"name": "No data at all", "interval": duration(step), "input_series": [], "alert_rule_test": checks}

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from mlvitals.generator.routing.pagerduty import LAST_LEVEL_MINUTES, LOOPS
 from mlvitals.generator.runbooks.markdown import bullets, escape, table
 from mlvitals.generator.spec.durations import span
-from mlvitals.generator.spec.model import ContactMethod, EscalationLevel, Spec
+from mlvitals.generator.spec.model import ContactMethod, EscalationLevel, Responder, Spec
 
 NAME = "escalation.md"
 TURNS_SHOWN = 12
@@ -67,12 +67,17 @@ def _who(level: EscalationLevel) -> str:
 
 def _contacts(spec: Spec) -> str:
     return table(
-        ("Responder", "E-mail", "Slack", "Phone"),
+        ("Responder", "E-mail", "Slack", "By phone"),
         (
-            (escape(name), escape(person.email), escape(person.slack or "none"), escape(person.phone or "none"))
+            # Numbers stay in the spec and in PagerDuty: this page is committed and widely readable.
+            (escape(name), escape(person.email), escape(person.slack or "none"), _by_phone(person))
             for name, person in spec.responders.items()
         ),
     )
+
+
+def _by_phone(person: Responder) -> str:
+    return "through PagerDuty" if person.phone else "no"
 
 
 # ---------------------------------------------------------------- rotation

@@ -2,16 +2,18 @@
 
 from dataclasses import dataclass
 
+from mlvitals.generator.runbooks.checks import Answer, Check
 from mlvitals.generator.signals.signal import Incident
 
 
 @dataclass(frozen=True, slots=True)
 class Mitigation:
-    """A mitigation, when to use it, and how long it takes to show."""
+    """A mitigation, when to use it, how long it takes to show, and its risk."""
 
     action: str
     when: str
     takes: str
+    risk: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class Guide:
     meaning: str
     impact: tuple[str, ...]
     diagnosis: tuple[str, ...]
+    checks: tuple[Check, ...]
+    """The checks after the alert's own expression; a page shows the first two that the system can answer."""
     mitigations: tuple[Mitigation, ...]
     root_causes: tuple[str, ...]
     page_at_once: str
@@ -84,6 +88,16 @@ ROOT_CAUSES = (
 )
 """The categories of root causes, by which post-mortems are counted."""
 
+_BY_HAND = Check(
+    "Measure the same window of yesterday.",
+    (
+        Answer("The same finding", "It did not start today: open the last 30 days."),
+        Answer("Nothing found", "A step since yesterday: look for a deployment or a pipeline change."),
+    ),
+    language="sh",
+    text="mlvitals drift SPEC --start TIME --end TIME",
+)
+
 _FEATURE_DRIFT = Guide(
     title="Feature drift",
     meaning=(
@@ -109,31 +123,58 @@ _FEATURE_DRIFT = Guide(
         "`skew`) names the predictions that differ most: compute the feature of one of them both ways and find "
         "where the two diverge.",
     ),
+    checks=(
+        Check(
+            "List the bins that moved most, in the results database.",
+            (
+                Answer(
+                    "A bin with an open end grew from nothing", "A changed unit or encoding: look at raw rows of it."
+                ),
+                Answer("Many bins moved a little", "The population, or a filter: compare with the week before."),
+            ),
+            language="sql",
+            text="TOP_BINS",
+        ),
+        Check(
+            "Count the critically drifting features of each source.",
+            (
+                Answer("One source has them all", "Its pipeline is broken: ask its owner what changed."),
+                Answer("Several sources, or no result", "Look for a shared upstream table, a season or a campaign."),
+            ),
+            signal="drifting_sources",
+        ),
+        _BY_HAND,
+    ),
     mitigations=(
         Mitigation(
             "Revert the pipeline change that caused the drift",
             "The step coincides with a change to the feature's source.",
             "One run of the pipeline, then a window",
+            "Low: the old values return",
         ),
         Mitigation(
             "Fall back to the feature's default or last good value",
             "The feature is wrong and the fix takes longer than an hour.",
             "Minutes, then a window",
+            "Medium: predictions lose what the feature says",
         ),
         Mitigation(
             "Roll the model back",
             "The drift started with a new model version whose preprocessing differs.",
             "Minutes",
+            "Low, if the old version fits the current schema",
         ),
         Mitigation(
             "Retrain on recent data, then promote a new reference",
             "The population really changed and the values are correct. Never while the data is broken.",
             "Hours to days",
+            "High while data is broken: the fault becomes part of the model",
         ),
         Mitigation(
             "Raise the feature's threshold in the spec",
             "The shift is known and harmless; write the reason next to the threshold.",
             "Minutes",
+            "High: the next real drift may stay below it",
         ),
     ),
     root_causes=(
@@ -165,26 +206,59 @@ _STALE_DATA = Guide(
         "Did the job write somewhere else? Compare the path or the query in the spec with the job's output.",
         "Is the age unknown? The exporter's log names the path, query or URL that it could not read.",
     ),
+    checks=(
+        Check(
+            "Compare the age of all sources with their limits.",
+            (
+                Answer("One is above 1", "Its job: look at the last run, its duration and its output."),
+                Answer("Several are above 1", "What they share: a scheduler, a bucket, a credential."),
+            ),
+            signal="freshness",
+        ),
+        Check(
+            "List the features that drift already.",
+            (
+                Answer("Features of the stale source", "Users get wrong predictions now: mitigate before you search."),
+                Answer("None of them", "There is time: fix the job."),
+            ),
+            signal="top_bins",
+        ),
+        Check(
+            "Read the ages that the exporter publishes.",
+            (
+                Answer(
+                    "A source without a timestamp", "It cannot be read: the exporter's log names path, query or URL."
+                ),
+                Answer("A timestamp that moves", "The job runs again: the alert ends by itself."),
+            ),
+            language="sh",
+            text="curl -s http://EXPORTER/metrics | grep data_freshness",
+        ),
+    ),
     mitigations=(
         Mitigation(
             "Run the job again",
             "It failed or was skipped, and its inputs are available.",
             "One run of the job",
+            "Low, if the job may run twice",
         ),
         Mitigation(
             "Point the readers at the last good output",
             "The job wrote something broken or empty.",
             "Minutes",
+            "Low: the data is old, but consistent",
         ),
         Mitigation(
             "Serve the defaults of the source's features",
             "The data is older than twice its maximum age and harms predictions.",
             "Minutes",
+            "Medium: predictions lose what the features say",
         ),
         Mitigation(
             "Raise the source's max_age in the spec",
             "The job's schedule was changed on purpose.",
             "Minutes",
+            "High: real delays are noticed later",
         ),
     ),
     root_causes=(
@@ -217,26 +291,52 @@ _PREDICTION_DRIFT = Guide(
         "became rarer or more frequent while the gap is unchanged are label drift. Check the feedback rate before "
         "you trust either.",
     ),
+    checks=(
+        Check(
+            "List the features that moved most.",
+            (
+                Answer(
+                    "One is above its threshold",
+                    "The scores follow it: go on with [feature drift](../feature-drift.md).",
+                ),
+                Answer("None is", "The model or its outcomes: go on with check 3."),
+            ),
+            signal="top_bins",
+        ),
+        Check(
+            "Read the age and version of the model in service.",
+            (
+                Answer("A new version since the change", "Roll it back."),
+                Answer("The same version for weeks", "Its world changed: check outcomes, then retrain."),
+            ),
+            signal="model",
+        ),
+        _BY_HAND,
+    ),
     mitigations=(
         Mitigation(
             "Roll the model back",
             "The change started with a deployment.",
             "Minutes",
+            "Low, if the old version fits the current schema",
         ),
         Mitigation(
             "Treat the drifting feature",
             "A feature drifted first.",
+            "See its runbook",
             "See its runbook",
         ),
         Mitigation(
             "Shift traffic to the previous version",
             "Two versions serve and only one of them drifts.",
             "Minutes",
+            "Low: watch the load of the other version",
         ),
         Mitigation(
             "Recalibrate, then promote a new reference",
             "The share of positive outcomes really changed.",
             "Hours",
+            "Medium: wrong if outcomes are incomplete",
         ),
     ),
     root_causes=(
@@ -262,31 +362,56 @@ _HIGH_LATENCY = Guide(
         "Errors: group them by `error_type`. Invalid input points at a caller, timeouts at a dependency.",
         "Memory that climbs steadily is a leak; a CPU or GPU at its limit is saturation.",
     ),
+    checks=(
+        Check(
+            "Find the slow stage.",
+            (
+                Answer("One stage grew", "Its store or model is slow: check that dependency."),
+                Answer("All stages grew", "The machine is saturated, or traffic grew."),
+            ),
+            signal="stage_latency",
+        ),
+        Check(
+            "Compare traffic with the hour before.",
+            (
+                Answer("It grew", "Capacity: add instances or shed load."),
+                Answer("It fell to 0", "Callers cannot reach the application, or gave up."),
+                Answer("It is unchanged", "A deployment or a dependency."),
+            ),
+            signal="throughput",
+        ),
+        _BY_HAND,
+    ),
     mitigations=(
         Mitigation(
             "Roll the deployment back",
             "Latency or errors started with it.",
             "Minutes",
+            "Low, if the schema did not change",
         ),
         Mitigation(
             "Add instances",
             "Traffic or saturation grew, and the dependencies are healthy.",
             "Minutes",
+            "Low: costs money; may overload a dependency",
         ),
         Mitigation(
             "Serve cached features or skip a stage",
             "One stage or its store is slow, and answers without it are acceptable.",
             "Minutes",
+            "Medium: answers are worse",
         ),
         Mitigation(
             "Shed or delay low-priority traffic",
             "Capacity cannot grow quickly enough.",
             "Minutes",
+            "Medium: some callers get no answer",
         ),
         Mitigation(
             "Restart instances one by one",
             "Memory leaks; buys time only.",
             "Minutes per instance",
+            "Medium: less capacity meanwhile",
         ),
     ),
     root_causes=(
@@ -313,26 +438,49 @@ _BUSINESS_METRIC_DROP = Guide(
         "Are all clients, regions and endpoints affected, or one? One points to a release there.",
         "Compare the start of the drop with deployments, pipeline changes and the calendar.",
     ),
+    checks=(
+        Check(
+            "List the features that moved most.",
+            (
+                Answer("One is above its threshold", "Go on with [feature drift](../feature-drift.md)."),
+                Answer("None is", "Not the inputs: go on with check 3."),
+            ),
+            signal="top_bins",
+        ),
+        Check(
+            "Read the share of failed predictions.",
+            (
+                Answer("Above its threshold", "Users get no or fallback answers: fix the serving application first."),
+                Answer("As usual", "The model or something outside it: compare with releases and the calendar."),
+            ),
+            signal="error_rate",
+        ),
+        _BY_HAND,
+    ),
     mitigations=(
         Mitigation(
             "Follow the runbook of the lower layer",
             "A drift, freshness or latency alert fires as well.",
+            "See that runbook",
             "See that runbook",
         ),
         Mitigation(
             "Roll the model back",
             "The drop started with a new version.",
             "Minutes",
+            "Low, if the old version fits the current schema",
         ),
         Mitigation(
             "Shift traffic to a simple fallback",
             "The cause is unknown, and the fallback is known to perform better than this.",
             "Minutes",
+            "Medium: worse answers for all users",
         ),
         Mitigation(
             "Fix the tracking",
             "Events are lost, but users are not.",
             "A release of the client or the service",
+            "Low: lost events stay lost",
         ),
     ),
     root_causes=(
@@ -367,26 +515,50 @@ _MONITORING = Guide(
         "Has the watchdog stopped? Check Prometheus, then Alertmanager, then the receiver of the dead man's "
         "switch, in this order.",
     ),
+    checks=(
+        Check(
+            "Ask the exporter itself.",
+            (
+                Answer("It answers", "It lives: read `/readyz` for what it waits for."),
+                Answer("No answer", "It is down or unreachable: restart it and read its log."),
+            ),
+            language="sh",
+            text="curl http://EXPORTER/healthz",
+        ),
+        Check(
+            "Measure the last window by hand.",
+            (
+                Answer("It works", "The log is readable: the fault is in the exporter or its database."),
+                Answer("An error", "It names what cannot be read: fix that."),
+            ),
+            language="sh",
+            text="mlvitals drift SPEC",
+        ),
+    ),
     mitigations=(
         Mitigation(
             "Restart the exporter",
             "It hangs or cannot be reached. It measures the windows that it missed.",
             "Minutes; missed windows are measured immediately",
+            "Low: nothing is lost",
         ),
         Mitigation(
             "Fix the log or its path in the spec",
             "Files are unreadable or missing.",
             "Minutes to hours",
+            "Low",
         ),
         Mitigation(
             "Increase windows.length",
             "Traffic is too low for the window length on ordinary days.",
             "Minutes, then one window of the new length",
+            "Medium: drift is noticed later",
         ),
         Mitigation(
             "Check for drift by hand every hour",
             "The fix takes longer than a few windows.",
             "Five minutes per hour",
+            "Low: takes somebody's attention",
         ),
     ),
     root_causes=(

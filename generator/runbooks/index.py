@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
+from mlvitals.generator.rules.alerts import runbook_page
 from mlvitals.generator.runbooks.markdown import escape, table
 from mlvitals.generator.signals.signal import Alert, Layer, Signal
 from mlvitals.generator.signals.text import threshold
 from mlvitals.generator.spec.model import Spec
 
 NAME = "README.md"
-_WORDS = {">": "above", ">=": "at least", "<": "below", "==": "at"}
 
 
 def index_page(spec: Spec, signals: Sequence[Signal], marker: str) -> str:
@@ -37,11 +37,11 @@ def _row(signal: Signal) -> tuple[str, str, str]:
 
 def _alerts(signal: Signal) -> Iterator[str]:
     for name in dict.fromkeys(alert.name for alert in signal.alerts):
-        link = f"[{name}]({signal.incident}.md#{name.lower()})"
+        link = f"[{name}]({runbook_page(signal.incident, name)})"
         yield f"{link}: {', '.join(_conditions([alert for alert in signal.alerts if alert.name == name]))}"
 
 
 def _conditions(alerts: Sequence[Alert]) -> Iterator[str]:
     yield from dict.fromkeys(
-        f"{alert.severity} {_WORDS[alert.comparison]} {threshold(alert.threshold, alert.format)}" for alert in alerts
+        f"{alert.severity} {alert.compared} {threshold(alert.threshold, alert.format)}" for alert in alerts
     )

@@ -14,6 +14,7 @@ from mlvitals.generator.signals.segments import segment_signals
 from mlvitals.generator.signals.signal import Signal
 from mlvitals.generator.signals.slo import slo_signals
 from mlvitals.generator.signals.system import system_signals
+from mlvitals.generator.signals.timing import with_timing
 from mlvitals.generator.spec.model import Spec
 
 
@@ -33,7 +34,7 @@ def signals(spec: Spec) -> tuple[Signal, ...]:
         *slo_signals(spec),
         *monitoring_signals(spec),
     )
-    return tuple(map(_with_enabled_alerts, watched))
+    return with_timing(spec, map(_with_enabled_alerts, watched))
 
 
 def _with_enabled_alerts(signal: Signal) -> Signal:

@@ -49,7 +49,8 @@ def feature_thresholds(
             value = level_in_force(policy, own(spec.features[name]), severity)
             if value is not None:
                 groups.setdefault(value, []).append(name)
-        for value, members in sorted(groups.items()):
+        # In order of the features: the order, and with it an alert's identity, survives a changed threshold.
+        for value, members in groups.items():
             matcher = "" if len(members) == len(spec.features) else one_of(FEATURE, members)
             yield FeatureThreshold(severity, value, tuple(members), matcher)
 
@@ -157,8 +158,9 @@ def at_levels(
     gated: Callable[[float], Scenario] | None = None,
     resolution: float = 0.001,
     labels: tuple[tuple[str, str], ...] = (),
+    policy_name: str = "",
 ) -> tuple[Alert, ...]:
-    """Return an alert at each level of a policy."""
+    """Return an alert at each level of a policy; give its name if it is a copy of one of the spec's."""
     return tuple(
         Alert(
             name=name,
@@ -174,6 +176,7 @@ def at_levels(
             format=form,
             resolution=resolution,
             labels=labels,
+            policy=policy_name,
         )
         for level in levels(policy)
     )
@@ -307,6 +310,7 @@ class FeatureFigure:
         loud: Callable[[float], float] = lambda value: 2 * value,
         after: tuple[Piece, ...] = (),
         labels: tuple[tuple[str, str], ...] = (),
+        policy_name: str = "",
     ) -> Alert:
         """Return one alert. In its tests the noise floor is `quiet`, or `loud` where it suppresses the alert."""
         spec, example = self.contract.spec, group.names[0]
@@ -335,6 +339,7 @@ class FeatureFigure:
             resolution=self.resolution,
             url_labels=(FEATURE,),
             labels=labels,
+            policy=policy_name,
         )
 
 

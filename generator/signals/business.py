@@ -134,6 +134,7 @@ def _drop_alerts(spec: Spec, title: str, recent: str, drop: str, kpi: Kpi) -> tu
         scenario=scenario,
         form=Format.PERCENT,
         labels=(("kpi", title),),
+        policy_name="business_drop",
     )
 
 

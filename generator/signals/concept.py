@@ -32,7 +32,7 @@ def concept_signals(spec: Spec) -> Iterator[Signal]:
         yield _gap(contract)
         yield _charts(spec, contract)
         yield _status(spec, contract)
-        yield _baseline(spec, contract)
+        yield _baseline(contract)
 
 
 def _kind(contract: Contract) -> Signal:
@@ -210,16 +210,18 @@ def _advice(contract: Contract, kind: DriftKind) -> Found:
 def _status(spec: Spec, contract: Contract) -> Signal:
     metric = contract.name("concept_status")
     refused = {"status": ConceptStatus.REFUSED.value}
+    unwatched = one_of("status", [ConceptStatus.REFUSED, ConceptStatus.STALLED])
     alert = Alert(
         name="MLConceptUnwatched",
         severity=Severity.WARNING,
-        expression=f"max by (status) ({matching(metric, one_of('status', [ConceptStatus.REFUSED]))})",
+        expression=f"max by (status) ({matching(metric, unwatched)})",
         threshold=0,
         resolution=1,
-        summary="The gap between predictions and outcomes gives no baseline, so concept drift goes undetected.",
+        summary="The gap between predictions and outcomes has no baseline, so concept drift goes undetected.",
         description=text(
-            f"The first windows of the active reference of {spec.title} cannot serve as a baseline of the gap. The "
-            "window's JSON report says why, under concept."
+            f"The first windows of the active reference of {spec.title} cannot serve as a baseline of the gap, or bring "
+            "none because their inputs or scores drift. The window's report says why. Promote a reference of newer data, "
+            "or run mlvitals concept accept."
         ),
         timing=spec.alerts.monitoring,
         scenario=lambda value: Scenario((Input(metric, refused, value),), refused),
@@ -228,7 +230,8 @@ def _status(spec: Spec, contract: Contract) -> Signal:
         id="concept_status",
         title="Concept drift monitoring",
         description="Status of the watch on the gap between predictions and outcomes. Normal: ok. Learning: the "
-        "baseline of the active reference is still being collected. No outcomes: too few predictions have one. "
+        "baseline of the active reference is still being collected. Stalled: no window has added to it for a time, "
+        "because inputs or scores drift. No outcomes: too few predictions have one. "
         "Refused: the baseline is unusable, and the report says why.",
         queries=(Query(f"max by (status) ({metric}) == 1", instant=True),),
         view=View.TABLE,
@@ -239,12 +242,12 @@ def _status(spec: Spec, contract: Contract) -> Signal:
     )
 
 
-def _baseline(spec: Spec, contract: Contract) -> Signal:
+def _baseline(contract: Contract) -> Signal:
     return _panel(
         id="concept_baseline",
         title="Windows in the baseline",
-        description=f"Windows that the control charts learned from. Normal: {spec.concept.baseline_windows}; fewer "
-        "while the charts are still learning after a new reference was promoted.",
+        description="Windows that the control charts learned from: intervals of the training data, 0 where these have no "
+        "time; without predictions and outcomes in the training data, the first windows of the log.",
         unit="short",
         queries=(Query(f"max({contract.name('concept_baseline_windows')})", instant=True),),
         view=View.STAT,

@@ -73,7 +73,7 @@ def _drift_map(spec: Spec, contract: Contract) -> Signal:
         decimals=2,
         queries=(ranking.query,),
         records=ranking.records,
-        view=View.STATE_TIMELINE,
+        view=View.SERIES_HEATMAP,
         width=12,
         height=9,
         levels=levels(spec.alerts.feature_psi),
@@ -99,9 +99,30 @@ def _ratio_alerts(
     )
 
 
+def _increase_alerts(
+    figure: FeatureFigure,
+    increase: FeatureFigure,
+    policy: AlertPolicy,
+    own: Callable[[Feature], Levels | None],
+    names: Sequence[str],
+    alert_name: str,
+    summary: str,
+    found: str,
+) -> tuple[Alert, ...]:
+    """Return alerts on a share: as such where a feature has thresholds of its own, else on its increase, beyond noise."""
+    features = figure.contract.spec.features
+    with_own = tuple(name for name in names if own(features[name]) is not None)
+    others = tuple(name for name in names if own(features[name]) is None)
+    return (
+        *_ratio_alerts(figure, policy, own, with_own, alert_name, summary, found),
+        *_ratio_alerts(increase, policy, own, others, alert_name, summary, f"more {found} than in the reference"),
+    )
+
+
 def _null_rate(spec: Spec, contract: Contract) -> Signal:
     figure = FeatureFigure(contract, "feature_null_rate", Format.PERCENT)
-    ranking, alerts = figure.ranking(), partial(_ratio_alerts, figure, found="of its values are null")
+    increase = FeatureFigure(contract, "feature_null_rate_increase", Format.PERCENT, noisy=True)
+    ranking = figure.ranking()
     nullable = tuple(name for name, feature in spec.features.items() if feature.nullable)
     required = tuple(name for name, feature in spec.features.items() if not feature.nullable)
 
@@ -111,9 +132,10 @@ def _null_rate(spec: Spec, contract: Contract) -> Signal:
     return _panel(
         id="null_rate",
         title="Null rate, ten worst",
-        description="Share of null or NaN values in the last window. Normal: 0 for required features, under 5% for "
-        "nullable ones. A jump is an upstream job that failed or a join that lost its keys. The lines are the "
-        "general thresholds; a feature with its own thresholds in the spec may lie above them.",
+        description="Share of null or NaN values in the last window. Normal: 0 for required features, the reference's own "
+        "rate for nullable ones. A jump is an upstream job that failed or a join that lost its keys. The lines are the "
+        "general thresholds, counted from the reference's rate; a feature with its own thresholds in the spec may lie "
+        "above them.",
         unit="percentunit",
         queries=(ranking.query,),
         width=6,
@@ -121,19 +143,24 @@ def _null_rate(spec: Spec, contract: Contract) -> Signal:
         records=ranking.records,
         levels=levels(spec.alerts.null_rate),
         alerts=(
-            *alerts(
+            *_increase_alerts(
+                figure,
+                increase,
                 spec.alerts.null_rate,
                 own,
                 nullable,
                 "MLNullRateHigh",
                 "A nullable feature is null far more often than it should be.",
+                "of its values are null",
             ),
-            *alerts(
+            *_ratio_alerts(
+                figure,
                 spec.alerts.required_null_rate,
                 own,
                 required,
                 "MLRequiredFeatureNull",
                 "A feature that must never be null has null values.",
+                "of its values are null",
             ),
         ),
     )
@@ -141,20 +168,22 @@ def _null_rate(spec: Spec, contract: Contract) -> Signal:
 
 def _out_of_range(spec: Spec, contract: Contract) -> Signal:
     figure = FeatureFigure(contract, "feature_out_of_range_ratio", Format.PERCENT)
+    increase = FeatureFigure(contract, "feature_out_of_range_increase", Format.PERCENT, noisy=True)
     ranking, policy = figure.ranking(), spec.alerts.out_of_range_ratio
     return _panel(
         id="out_of_range",
         title="Out of range, ten worst",
         description="Share of values outside the valid range: the spec's, or else the reference's minimum and "
-        "maximum. Normal: near 0. A jump is a changed unit, a changed encoding or a broken parser.",
+        "maximum. Normal: as in the reference, mostly 0. A jump is a changed unit, a changed encoding or a broken parser.",
         unit="percentunit",
         queries=(ranking.query,),
         width=6,
         height=9,
         records=ranking.records,
         levels=levels(policy),
-        alerts=_ratio_alerts(
+        alerts=_increase_alerts(
             figure,
+            increase,
             policy,
             lambda feature: feature.thresholds.out_of_range_ratio,
             tuple(spec.features),

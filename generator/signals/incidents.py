@@ -127,10 +127,12 @@ def _impact(spec: Spec, record: Record) -> Alert:
     }
     first, (_, limit) = next(iter(drops.items()))
     example = next(iter(spec.features))
+    labels = feature_labels(spec, example)
+    of_source = {SOURCE: labels[SOURCE]} if SOURCE in labels else {}
 
     def scenario(value: float, fall: float = 2 * limit + 0.1) -> Scenario:
-        drifting = (Input(record.name, feature_labels(spec, example), _PSI),) if value else ()
-        return Scenario((*drifting, Input(first, {}, fall)))
+        drifting = (Input(record.name, labels, _PSI),) if value else ()
+        return Scenario((*drifting, Input(first, {}, fall)), of_source)
 
     falls = " or ".join(f"{drop} > {number(least)}" for drop, (_, least) in drops.items())
     felt = (
@@ -150,7 +152,8 @@ def _impact(spec: Spec, record: Record) -> Alert:
     return Alert(
         name="MLDriftWithBusinessImpact",
         severity=Severity.CRITICAL,
-        expression=f"count({record.name})",
+        # By source, as the alerts on the features are: with them it is one incident.
+        expression=f"count by ({SOURCE}) ({record.name})",
         threshold=0,
         resolution=1,
         gate=f"and on () ({falls})",
@@ -159,7 +162,7 @@ def _impact(spec: Spec, record: Record) -> Alert:
         description=text(
             Value(Format.NUMBER),
             f" features of {spec.title} are drifting critically: ",
-            Listed(record.name, (), FEATURE),
+            Listed(record.name, (SOURCE,), FEATURE),
             ".",
             *felt,
         ),

@@ -48,13 +48,17 @@ def monitoring_signals(spec: Spec) -> Iterator[Signal]:
 
 def _exporter(spec: Spec) -> Signal:
     up = selector("up", job=spec.exporter_job)
-    alert = up_alert(
+    down = partial(
+        up_alert,
         spec,
         name="MLExporterDown",
         job=spec.exporter_job,
         summary="The exporter cannot be reached: drift is not being monitored.",
         what="the exporter",
     )
+    # It catches up with the windows it missed: only from the first missing one on is anybody worse off.
+    missing = duration(max(seconds(spec.step) + seconds(spec.windows.grace), seconds(spec.alerts.monitoring.for_)))
+    pages = msgspec.structs.replace(spec.alerts.monitoring, for_=missing)
     return _panel(
         id="exporter",
         title="Exporter up",
@@ -64,7 +68,7 @@ def _exporter(spec: Spec) -> Signal:
         view=View.STAT,
         levels=(Level(Severity.CRITICAL, 1),),
         below=True,
-        alerts=(alert,),
+        alerts=(down(severity=Severity.WARNING), down(severity=Severity.CRITICAL, timing=pages)),
     )
 
 
@@ -274,6 +278,7 @@ def _watchdog(spec: Spec) -> Signal:
         timing=msgspec.structs.replace(spec.alerts.monitoring, enabled=True, for_="0s"),  # it fires immediately
         scenario=lambda _: Scenario(()),
         fires_without_data=True,
+        policy="monitoring",
     )
     firing = selector("ALERTS", alertstate="firing", system=spec.system.name)
     return _panel(

@@ -155,6 +155,7 @@ def _delay(spec: Spec, contract: Contract, outcome: Outcome) -> Signal:
             ),
             scenario=lambda value: Scenario((Input(metric, labels, value),)),
             form=Format.DURATION,
+            policy_name="feedback_delay",
         ),
     )
 

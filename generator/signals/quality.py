@@ -231,6 +231,7 @@ def _variance_ratio(spec: Spec, contract: Contract) -> Signal:
                     comparison=comparison,
                     quiet=1.0001,
                     loud=loud,
+                    policy_name="mean_shift",
                 )
 
     return _drawn(

@@ -62,7 +62,23 @@ def serving_null_rate(spec: Spec, contract: Contract) -> Signal:
             *ranking.records,
         ),
         alerts=(
-            *_alerts(contract, record, policy, nullable, "MLServingNullRateHigh", "A nullable feature"),
+            *_alerts(
+                contract,
+                record,
+                policy,
+                tuple(name for name in nullable if spec.features[name].thresholds.null_rate is not None),
+                "MLServingNullRateHigh",
+                "A nullable feature",
+            ),
+            *_alerts(
+                contract,
+                record,
+                policy,
+                tuple(name for name in nullable if spec.features[name].thresholds.null_rate is None),
+                "MLServingNullRateHigh",
+                "A nullable feature",
+                usual=contract.name("feature_reference_null_rate"),
+            ),
             *_alerts(
                 contract,
                 record,
@@ -75,9 +91,27 @@ def serving_null_rate(spec: Spec, contract: Contract) -> Signal:
     )
 
 
+_USUAL_RATE = 0.1
+"""The reference's null rate in a test."""
+
+
+def _beyond(rate: str, usual: str) -> str:
+    return f"{rate} - on ({FEATURE}) (max by ({FEATURE}) ({usual}) or 0 * {rate})" if usual else rate
+
+
 def _alerts(
-    contract: Contract, record: str, policy: AlertPolicy, names: Sequence[str], alert_name: str, subject: str
+    contract: Contract,
+    record: str,
+    policy: AlertPolicy,
+    names: Sequence[str],
+    alert_name: str,
+    subject: str,
+    usual: str = "",
 ) -> Iterator[Alert]:
+    """Yield alerts on the rate, or, given the metric of the usual one, on what exceeds it.
+
+    An exporter that is down publishes no usual rate: it then counts as 0.
+    """
     spec = contract.spec
     window, minimum = spec.telemetry.rate_window, spec.alerts.error_rate_minimum
     nulls, rows = contract.name("serving_feature_null_total"), contract.name("serving_feature_rows_total")
@@ -85,8 +119,10 @@ def _alerts(
     def scenario_of(example: str) -> Callable[..., Scenario]:
         def scenario(value: float, predictions: float = 1000) -> Scenario:
             of_example = {FEATURE: example}
-            inputs = (Input(nulls, of_example, slope=predictions * value), Input(rows, {}, slope=predictions))
-            return Scenario(inputs, of_example)
+            usually = (Input(usual, of_example, _USUAL_RATE),) if usual else ()
+            rate = value + _USUAL_RATE if usual else value
+            inputs = (Input(nulls, of_example, slope=predictions * rate), Input(rows, {}, slope=predictions))
+            return Scenario((*inputs, *usually), of_example)
 
         return scenario
 
@@ -95,7 +131,7 @@ def _alerts(
         return Alert(
             name=alert_name,
             severity=group.severity,
-            expression=by_feature(record, group.matcher),
+            expression=_beyond(by_feature(record, group.matcher), usual),
             threshold=group.value,
             gate=f"and on ({FEATURE}) (sum by ({FEATURE}) (increase({nulls}[{window}])) >= {minimum})",
             gated=lambda value: scenario(value, predictions=0.5 / (value * seconds(window))),
@@ -105,7 +141,8 @@ def _alerts(
                 LabelOf(FEATURE),
                 f" of {spec.title} is null in ",
                 Value(Format.PERCENT),
-                f" of the predictions of the last {window}, {exceeds(group, Format.PERCENT)}.",
+                f"{' more' if usual else ''} of the predictions of the last {window}"
+                f"{' than of the training data' if usual else ''}, {exceeds(group, Format.PERCENT)}.",
             ),
             timing=policy,
             scenario=scenario,

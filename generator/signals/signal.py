@@ -52,6 +52,9 @@ class View(StrEnum):
     BAR_GAUGE = "bar gauge"
     STATE_TIMELINE = "state timeline"
     HEATMAP = "heatmap"
+    """Buckets of a histogram by time, darker where there is more."""
+    SERIES_HEATMAP = "heatmap of series"
+    """A row for each series by time, in the colour of its value: that of a level from the level on."""
     TABLE = "table"
     BAR_CHART = "bar chart"
     """Bars side by side, one group per bin: the first label of the series orders the bins, the second names them."""
@@ -149,6 +152,8 @@ class Alert:
     """Labels that the dashboard link passes on as variables."""
     labels: tuple[tuple[str, str], ...] = ()
     """Fixed labels beyond those that every alert carries."""
+    policy: str = ""
+    """The key below `alerts` in the spec whose timing it follows; filled in where the timing is that policy's own."""
     fires_without_data: bool = False
     """True if the alert is about absence: without any series it fires, with the labels of its scenario."""
     alternatives: tuple["Alert", ...] = ()
@@ -162,6 +167,11 @@ class Alert:
             condition = f"{condition}\n  {self.gate}"
         condition = "\nor\n".join((condition, *(alternative.rule for alternative in self.alternatives)))
         return f"(\n  {condition}\n)\n{self.enrich}" if self.enrich else condition
+
+    @property
+    def compared(self) -> str:
+        """The comparison in words: "above", for a value that fires above the threshold."""
+        return {">": "above", ">=": "at least", "<": "below", "==": "equal to"}[self.comparison]
 
     @property
     def cooldown(self) -> str:

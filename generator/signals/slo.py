@@ -27,8 +27,9 @@ from mlvitals.generator.signals.signal import (
     View,
 )
 from mlvitals.generator.signals.text import Format, Found, FoundValue, Literal, Value, figure, text
+from mlvitals.generator.signals.timing import CONTINUOUS, past_a_window
 from mlvitals.generator.spec.durations import duration, seconds
-from mlvitals.generator.spec.model import Direction, Severity, Slo, SloKind, Spec
+from mlvitals.generator.spec.model import Cooldown, Direction, Severity, Slo, SloKind, Spec, Timing
 
 _panel = partial(Signal, place=Place.BUDGET, height=7)
 _LONGEST_PACE = 60.0
@@ -199,6 +200,11 @@ def _burn_rates(spec: Spec) -> Iterator[_Recorded]:
     )
     yield names.PERIOD_BURN_RATE, f"({of_periods}) {by}", {}
     yield names.BUDGET_REMAINING, f"1 - {_of(spec, names.PERIOD_BURN_RATE, spec.slos)}", {}
+    left, days, rate = (
+        _of(spec, name, spec.slos) for name in (names.BUDGET_REMAINING, names.PERIOD_DAYS, names.CURRENT_BURN_RATE)
+    )
+    same = f"on ({names.ID}, {names.SLO}, {names.SERVICE})"
+    yield names.BUDGET_LASTS, f"({left} > 0) * {same} {days} * {_DAY} / {same} ({rate} > 0)", {}
 
 
 def _gates(spec: Spec) -> Iterator[_Recorded]:
@@ -302,7 +308,7 @@ def _burn_rate(spec: Spec, name: str, slo: Slo) -> Signal:
 def _burn_alerts(spec: Spec, name: str, slo: Slo) -> Iterator[Alert]:
     """Yield one alert per severity, whichever of its tiers fires."""
     for severity, tiers in names.SEVERITIES.items():
-        burns = tuple(names.burn(spec, slo, tier) for tier in tiers if tier in slo.burn_alerts)
+        burns = tuple(names.burn(spec, slo, tier) for tier in tiers if tier in slo.tiers)
         if burns:
             first, *others = (_burn_alert(spec, name, slo, severity, burns, burn) for burn in burns)
             yield replace(first, alternatives=tuple(others))
@@ -321,6 +327,7 @@ def _burn_alert(
                 Input(long, {**own, names.WINDOW: burn.long}, value),
                 Input(short, {**own, names.WINDOW: burn.short}, value if lately is None else lately),
                 Input(names.BUDGET_REMAINING, own, 0.42),
+                Input(names.BUDGET_LASTS, own, 98_000),
             ),
             own,
         )
@@ -345,11 +352,44 @@ def _burn_alert(
                 {names.ID: own[names.ID]},
                 (Literal(" Left of it: "), FoundValue(Format.PERCENT), Literal(".")),
             ),
+            Found(
+                names.BUDGET_LASTS,
+                (),
+                {names.ID: own[names.ID]},
+                (Literal(" At the current rate, that lasts "), FoundValue(Format.DURATION), Literal(".")),
+            ),
         ),
-        timing=spec.alerts.burn_rate,
+        timing=_timing(spec, slo),
         scenario=scenario,
         format=Format.PERCENT,
         labels=(("slo", name),),
+        policy=_policy(spec, slo),
+    )
+
+
+_POLICIES = {
+    SloKind.AVAILABILITY: "error_rate",
+    SloKind.LATENCY: "latency_p99",
+    SloKind.FRESHNESS: "freshness",
+    SloKind.DRIFT: "feature_psi",
+}
+"""The policy of the alert on what spends the budget: with it, an alert on the budget is one incident."""
+
+
+def _policy(spec: Spec, slo: Slo) -> str:
+    return "burn_rate" if spec.alerts.burn_rate.cooldown else _POLICIES.get(slo.kind, "burn_rate")
+
+
+def _timing(spec: Spec, slo: Slo) -> Timing:
+    """Return the timing of burn-rate alerts: their own, notifying again as the alert on the cause does."""
+    burns, policy = spec.alerts.burn_rate, _policy(spec, slo)
+    of_cause = Cooldown() if policy == "burn_rate" else getattr(spec.alerts, policy).cooldown
+    by_kind = past_a_window(spec) if slo.kind is SloKind.DRIFT else CONTINUOUS
+    return Timing(
+        enabled=burns.enabled,
+        for_=burns.for_,
+        keep_firing_for=by_kind if burns.keep_firing_for is None else burns.keep_firing_for,
+        cooldown=burns.cooldown or of_cause,
     )
 
 

@@ -23,7 +23,7 @@ from mlvitals.generator.signals.signal import (
 )
 from mlvitals.generator.signals.text import Format, LabelOf, Value, text
 from mlvitals.generator.spec.durations import seconds
-from mlvitals.generator.spec.model import Severity, Spec
+from mlvitals.generator.spec.model import Severity, Spec, Timing
 
 _panel = partial(Signal, layer=Layer.SYSTEM, incident=Incident.HIGH_LATENCY, height=7)
 QUANTILES = ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))
@@ -277,21 +277,31 @@ def _error_rate(spec: Spec, contract: Contract) -> Signal:
     )
 
 
-def up_alert(spec: Spec, *, name: str, job: str, summary: str, what: str) -> Alert:
-    """Return an alert for a scrape target that is down or not scraped."""
+def up_alert(
+    spec: Spec,
+    *,
+    name: str,
+    job: str,
+    summary: str,
+    what: str,
+    severity: Severity = Severity.CRITICAL,
+    timing: Timing | None = None,
+) -> Alert:
+    """Return an alert for a scrape target that is down or not scraped; its timing is that of monitoring if not given."""
     up = selector("up", job=job)
     return Alert(
         name=name,
-        severity=Severity.CRITICAL,
+        severity=severity,
         expression=f"(max({up}) or vector(0))",
         comparison="<",
         threshold=1,
         resolution=1,
         summary=summary,
         description=text(f"Prometheus cannot reach any instance of {what} of {spec.title} (job {job})."),
-        timing=spec.alerts.monitoring,
+        timing=timing or spec.alerts.monitoring,
         scenario=lambda value: Scenario((Input("up", {"job": job, "instance": "localhost"}, value),)),
         fires_without_data=True,
+        policy="monitoring" if timing else "",
     )
 
 

@@ -203,6 +203,16 @@ class PredictionLog(Part, frozen=True, kw_only=True):
         None
     )
     score: Annotated[Column, Meta(description="The model's output.")] | None = None
+    group: (
+        Annotated[
+            Column,
+            Meta(
+                description="What rows of one event have in common, such as a storm, a batch or a session: the noise of "
+                "the gap to the outcomes is then counted in groups, not in rows."
+            ),
+        ]
+        | None
+    ) = None
     model_version: Column | None = None
     endpoint: Column | None = None
     outcome: Outcome | None = None
@@ -384,16 +394,22 @@ class Skew(Part, frozen=True, kw_only=True):
 
 
 class Concept(Part, frozen=True, kw_only=True):
-    """Control charts on the gap between predictions and outcomes; run lengths are counted in windows."""
+    """Control charts on the gap between predictions and outcomes."""
 
-    warning_run_length: Annotated[
-        float,
-        Meta(ge=50, le=1_000_000, description="Average number of unchanged windows between false alarms of the EWMA."),
-    ] = 2000.0
-    critical_run_length: Annotated[
-        float,
-        Meta(ge=50, le=1_000_000, description="Average number of unchanged windows between false alarms of the CUSUM."),
-    ] = 20_000.0
+    false_warning_every: Annotated[
+        Duration,
+        Meta(
+            description="Average time without change between false alarms of the EWMA; at least 10 windows, however long "
+            "these are."
+        ),
+    ] = "10w"
+    false_page_every: Annotated[
+        Duration,
+        Meta(
+            description="Average time without change between false alarms of the CUSUM; at least 50 windows, however long "
+            "these are. 260w are five years."
+        ),
+    ] = "260w"
     ewma_weight: Annotated[float, Meta(ge=0.05, le=1, description="Weight of the newest window in the EWMA.")] = 0.2
     shift: Annotated[
         float,
@@ -401,12 +417,18 @@ class Concept(Part, frozen=True, kw_only=True):
             ge=0.5, le=4, description="Shift that the CUSUM detects fastest, in standard deviations of a window's gap."
         ),
     ] = 1.0
-    baseline_windows: Annotated[
-        int,
-        Meta(
-            ge=30, le=10_000, description="Number of first windows of a reference version from which the charts learn."
-        ),
-    ] = 100
+    baseline_windows: (
+        Annotated[
+            int,
+            Meta(
+                ge=30,
+                le=10_000,
+                description="Number of first windows from which the charts learn where the reference holds no predictions "
+                "with outcomes. Default: 60 days of windows, but 30 to 100 of them.",
+            ),
+        ]
+        | None
+    ) = None
 
 
 RESULTS_IN = ("sqlite", "postgresql")
@@ -624,6 +646,11 @@ class BurnTier(StrEnum):
     TICKET_SLOW = "ticket_slow"
 
 
+TICKETS = (BurnTier.TICKET_QUICK, BurnTier.TICKET_SLOW)
+STATES = frozenset({SloKind.FRESHNESS, SloKind.MODEL_STALENESS, SloKind.DRIFT})
+"""The kinds of objectives that sample a state: their alerts on the state itself have the severities of the spec."""
+
+
 class Slo(Part, frozen=True, kw_only=True):
     """A service level objective and its period."""
 
@@ -648,9 +675,16 @@ class Slo(Part, frozen=True, kw_only=True):
             "is the lowest."
         ),
     ] = Direction.AT_MOST
-    burn_alerts: Annotated[
-        tuple[BurnTier, ...], Meta(description="The tiers of alerts.burn_rate that watch this budget.")
-    ] = tuple(BurnTier)
+    burn_alerts: (
+        Annotated[
+            tuple[BurnTier, ...],
+            Meta(
+                description="The tiers of alerts.burn_rate that watch this budget. Default: all if requests are counted; "
+                "the two tickets if a state is sampled (freshness, model_staleness, drift)."
+            ),
+        ]
+        | None
+    ) = None
     deploy_above: (
         Annotated[
             Ratio,
@@ -658,6 +692,13 @@ class Slo(Part, frozen=True, kw_only=True):
         ]
         | None
     ) = 0.0
+
+    @property
+    def tiers(self) -> tuple[BurnTier, ...]:
+        """The tiers that watch the budget: a state that lasts for days is a ticket, whatever it spends."""
+        if self.burn_alerts is not None:
+            return self.burn_alerts
+        return TICKETS if self.kind in STATES else tuple(BurnTier)
 
 
 # ---------------------------------------------------------------- alerts
@@ -671,16 +712,28 @@ class Cooldown(Part, frozen=True, kw_only=True):
     critical: Duration = "4h"
 
 
-class Timing(Part, frozen=True, kw_only=True):
-    """The time until a condition alerts, and until it notifies again."""
+class Persistence(Part, frozen=True, kw_only=True):
+    """The time for which a condition must hold before it alerts, and be gone before the alert resolves."""
 
     enabled: bool = True
     for_: Annotated[Duration, Meta(description="How long the condition must hold.")] = msgspec.field(
         default="1m", name="for"
     )
-    keep_firing_for: Annotated[Duration, Meta(description="How long it must be gone before the alert resolves.")] = (
-        "15m"
-    )
+    keep_firing_for: (
+        Annotated[
+            Duration,
+            Meta(
+                description="How long it must be gone before the alert resolves. Default: 15m; of what is measured once per "
+                "window, the step plus the grace plus the rate window, so that one better window resolves nothing."
+            ),
+        ]
+        | None
+    ) = None
+
+
+class Timing(Persistence, frozen=True, kw_only=True):
+    """The time until a condition alerts, and until it notifies again."""
+
     cooldown: Cooldown = Cooldown()
 
 
@@ -700,9 +753,19 @@ class BurnRate(Part, frozen=True, kw_only=True):
     long: Duration = "1h"
 
 
-class BurnRates(Timing, frozen=True, kw_only=True):
+class BurnRates(Persistence, frozen=True, kw_only=True):
     """Multi-window burn-rate alerts; the defaults are those of the SRE workbook's chapter on alerting on SLOs."""
 
+    cooldown: (
+        Annotated[
+            Cooldown,
+            Meta(
+                description="Default: that of the alert on what spends the budget (error_rate, latency_p99, freshness, "
+                "feature_psi), with which it is one incident."
+            ),
+        ]
+        | None
+    ) = None
     page_quick: BurnRate = BurnRate()
     page_slow: BurnRate = BurnRate(budget=0.05, short="30m", long="6h")
     ticket_quick: BurnRate = BurnRate(budget=0.10, short="2h", long="1d")
@@ -862,9 +925,7 @@ class Alerts(Part, frozen=True, kw_only=True):
     feature_status: Annotated[Timing, Meta(description="A feature that is missing, of another type or all null.")] = (
         Timing()
     )
-    monitoring: Annotated[Timing, Meta(description="Health of the monitoring itself.")] = Timing(
-        for_="5m", keep_firing_for="5m"
-    )
+    monitoring: Annotated[Timing, Meta(description="Health of the monitoring itself.")] = Timing(for_="5m")
     many_features: Annotated[
         int, Meta(ge=2, description="Features of one source that drift together are one incident.")
     ] = 5
@@ -987,6 +1048,56 @@ class OnCall(Part, frozen=True, kw_only=True):
     timezone: Label = "UTC"
 
 
+# ---------------------------------------------------------------- incidents
+
+
+Loss = Annotated[float, Meta(gt=0, description="In the event's unit.")]
+RelativeLoss = Annotated[float, Meta(gt=0, le=1, description="A share above 0, at most 1.")]
+
+
+class SeverityCriteria(Part, frozen=True, kw_only=True):
+    """What makes an incident this severe; any one criterion that is met does."""
+
+    affected_ratio: Annotated[Ratio, Meta(description="Share of the predictions that are affected.")] | None = None
+    kpi_loss: Annotated[
+        dict[Name, RelativeLoss], Meta(description="KPIs, and their relative loss against the week before.")
+    ] = {}
+    lost_per_hour: Annotated[
+        dict[Name, Loss],
+        Meta(description="Business events, and how many fewer an hour than the week before; with a unit, the amount."),
+    ] = {}
+    budget_spent: (
+        Annotated[Ratio, Meta(description="Share of any objective's error budget spent during the incident.")] | None
+    ) = None
+
+
+class ResponseTargets(Part, frozen=True, kw_only=True):
+    """How fast incidents should be answered; counted from the page."""
+
+    acknowledge: Annotated[Duration, Meta(description="Until somebody takes it.")] = "15m"
+    classify: Annotated[Duration, Meta(description="Until its severity is decided.")] = "30m"
+    mitigate: Annotated[Duration, Meta(description="Until users no longer feel it.")] = "4h"
+
+
+class IncidentPolicy(Part, frozen=True, kw_only=True):
+    """How incidents are classified and answered, and where their files are."""
+
+    path: (
+        Annotated[Path, Meta(description="The folder of incident files, which the exporter publishes metrics of.")]
+        | None
+    ) = None
+    targets: ResponseTargets = ResponseTargets()
+    sev1: Annotated[SeverityCriteria, Meta(description="Criteria of SEV-1, in addition to the built-in ones.")] = (
+        SeverityCriteria()
+    )
+    sev2: Annotated[SeverityCriteria, Meta(description="Criteria of SEV-2, in addition to the built-in ones.")] = (
+        SeverityCriteria(affected_ratio=0.10)
+    )
+    sev3: Annotated[SeverityCriteria, Meta(description="Criteria of SEV-3, in addition to the built-in ones.")] = (
+        SeverityCriteria()
+    )
+
+
 class Links(Part, frozen=True, kw_only=True):
     """The links in alerts and runbooks."""
 
@@ -994,6 +1105,7 @@ class Links(Part, frozen=True, kw_only=True):
     runbooks: Annotated[HttpUrl, Meta(description="URL of the folder in which the generated runbooks are served.")] = (
         "https://example.com/runbooks"
     )
+    alertmanager: Annotated[HttpUrl, Meta(description="Alertmanager, as people reach it.")] = "http://localhost:9093"
 
 
 class Annotations(Part, frozen=True, kw_only=True):
@@ -1029,6 +1141,7 @@ class Spec(Part, frozen=True, kw_only=True):
     responders: dict[Label, Responder] = {}
     escalation: tuple[EscalationLevel, ...] = ()
     on_call: OnCall = OnCall()
+    incidents: IncidentPolicy = IncidentPolicy()
     links: Links = Links()
     annotations: Annotations = Annotations()
 
@@ -1070,7 +1183,7 @@ class Spec(Part, frozen=True, kw_only=True):
     def known_columns(self) -> frozenset[str]:
         """Every column of the log that the spec names."""
         log, outcome = self.prediction_log, self.prediction_log.outcome
-        roles = (log.timestamp, log.id, log.entity, log.score, log.model_version, log.endpoint)
+        roles = (log.timestamp, log.id, log.entity, log.group, log.score, log.model_version, log.endpoint)
         of_outcome = (
             (outcome.column, outcome.id, outcome.timestamp, outcome.prediction, outcome.list, outcome.item)
             if outcome

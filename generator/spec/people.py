@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from mlvitals.generator.spec.diagnostics import KeyPath, Problem, quoted
 from mlvitals.generator.spec.durations import milliseconds
-from mlvitals.generator.spec.model import ContactMethod, EscalationLevel, Responder, Spec, Timing
+from mlvitals.generator.spec.model import ContactMethod, Cooldown, EscalationLevel, Responder, Spec
 from mlvitals.generator.spec.walk import sections
 
 NOBODY = "nobody"
@@ -54,11 +54,11 @@ def cooldowns(spec: Spec) -> Iterator[Problem]:
     """Check that no cooldown is shorter than the group interval, at which Alertmanager repeats a notification."""
     interval = spec.routing.group_interval
     for path, section in sections(spec):
-        if isinstance(section, Timing):
+        if isinstance(section, Cooldown):
             for severity in _SEVERITIES:
-                cooldown = getattr(section.cooldown, severity)
+                cooldown = getattr(section, severity)
                 if milliseconds(cooldown) < milliseconds(interval):
-                    paths: tuple[KeyPath, ...] = ((*path, "cooldown", severity), ("routing", "group_interval"))
+                    paths: tuple[KeyPath, ...] = ((*path, severity), ("routing", "group_interval"))
                     message = f"{cooldown} is shorter than routing.group_interval {interval}"
                     yield Problem(paths, message, "order")
 

@@ -11,6 +11,7 @@ from mlvitals.generator.estimate import family_series
 from mlvitals.generator.spec.diagnostics import KeyPath, Problem, did_you_mean, dotted, quoted
 from mlvitals.generator.spec.durations import milliseconds
 from mlvitals.generator.spec.event_rules import check_events
+from mlvitals.generator.spec.incident_rules import check_incidents
 from mlvitals.generator.spec.model import (
     RESULTS_IN,
     AlertPolicy,
@@ -143,6 +144,10 @@ def _windows(spec: Spec) -> Iterator[Problem]:
     elif step and length % step:
         message = f"{spec.step} does not divide windows.length {spec.windows.length}"
         yield Problem(paths, message, "consistency")
+    warning, page = spec.concept.false_warning_every, spec.concept.false_page_every
+    if milliseconds(page) < milliseconds(warning):
+        message = f"{page} is shorter than concept.false_warning_every {warning}: pages are to be the rarer ones"
+        yield Problem((("concept", "false_page_every"), ("concept", "false_warning_every")), message, "order")
 
 
 def _telemetry(spec: Spec) -> Iterator[Problem]:
@@ -256,7 +261,7 @@ def _columns(spec: Spec) -> Iterator[Problem]:
     """Check that the log's time column has no second role, and that a prediction is not its own outcome."""
     log = spec.prediction_log
     time: KeyPath = ("prediction_log", "timestamp")
-    for role in ("id", "entity", "score", "model_version", "endpoint"):
+    for role in ("id", "entity", "group", "score", "model_version", "endpoint"):
         if getattr(log, role) == log.timestamp:
             path = ("prediction_log", role)
             message = f"is {quoted(log.timestamp)}, the log's timestamp column"
@@ -447,6 +452,7 @@ _RULES = (
     _ports,
     _people,
     *PEOPLE_RULES,
+    check_incidents,
     _times,
     _timezones,
 )

@@ -48,7 +48,7 @@ def _kind(spec: Spec, path: KeyPath, slo: Slo) -> Iterator[Problem]:
 
 
 def _tiers(spec: Spec, path: KeyPath, slo: Slo) -> Iterator[Problem]:
-    for tier in slo.burn_alerts:
+    for tier in slo.tiers:
         found = burn(spec, slo, tier)
         hint = f"leave {tier} out of burn_alerts, or change alerts.burn_rate.{tier}"
         if milliseconds(found.long) > milliseconds(slo.period):

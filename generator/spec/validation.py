@@ -199,13 +199,21 @@ def _violations(error: ValidationError) -> Iterator[_Violation]:
         yield _Violation(_wrong_value(path, error))
 
 
+_REPLACED: dict[KeyPath, str] = {
+    ("concept", "warning_run_length"): "false alarms are promised in time now: write false_warning_every: 10w",
+    ("concept", "critical_run_length"): "false alarms are promised in time now: write false_page_every: 260w",
+}
+"""Keys of earlier versions, and what to write instead."""
+
+
 def _unknown_keys(path: KeyPath, mapping: dict[str, Any], schema: Any) -> Iterator[_Violation]:
     known = schema["properties"]
     for key in mapping:
         if key not in known:
             absent = [name for name in known if name not in mapping]
-            hint = did_you_mean(key, absent) or did_you_mean(key, known)
-            meant = next((name for name in absent if quoted(name) in hint), None)
+            replaced = _REPLACED.get((*path, key), "")
+            hint = replaced or did_you_mean(key, absent) or did_you_mean(key, known)
+            meant = None if replaced else next((name for name in absent if quoted(name) in hint), None)
             inside = f" in {dotted(path)}" if path else ""
             yield _Violation(
                 Problem(

@@ -187,7 +187,7 @@ def postmortem(
         for region in updated.kept:
             click.echo(f"{file}: you edited {region}, and it stays; what is known of it has changed since", err=True)
     else:
-        text = fill(_template(template), fields, str(template or "the template"))
+        text = fill(template_text(template), fields, str(template or "the template"))
     write(file, text.encode())
     click.echo(f"wrote {file}")
     if html:
@@ -209,7 +209,8 @@ def _check(file: Path) -> None:
     sys.exit(1 if found else 0)
 
 
-def _template(path: Path | None) -> str:
+def template_text(path: Path | None) -> str:
+    """Read a template of a post-mortem; None stands for ours."""
     from importlib.resources import files
 
     if path:

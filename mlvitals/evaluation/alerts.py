@@ -1,6 +1,6 @@
 """The alerts that the generated rules would have fired over an interval."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from math import ceil
@@ -70,20 +70,32 @@ def names_read(groups: Iterable[Mapping[str, Any]]) -> frozenset[str]:
     return frozenset(name for group in groups for rule in group["rules"] for name in metric_names(rule["expr"]))
 
 
-def fired(
+def store_of(
     groups: Iterable[Mapping[str, Any]], times: Floats, step: timedelta, measured: Mapping[str, Vector]
+) -> Recorded:
+    """Return the measured series, together with those that rule groups record."""
+    records: dict[str, list[Mapping[str, Any]]] = {}
+    for group in groups:
+        for rule in group["rules"]:
+            if "record" in rule:
+                records.setdefault(rule["record"], []).append(rule)
+    return Recorded(times, step, measured, records)
+
+
+def fired(
+    groups: Sequence[Mapping[str, Any]], times: Floats, step: timedelta, measured: Mapping[str, Vector]
 ) -> Outcome:
-    """Evaluate rule groups, as the rules file holds them, on series over time.
+    """Evaluate rule groups, as the rules file holds them, on series over time."""
+    return fired_in(store_of(groups, times, step, measured), groups)
+
+
+def fired_in(store: Recorded, groups: Iterable[Mapping[str, Any]]) -> Outcome:
+    """Evaluate the alerts of rule groups on series that hold what they record.
 
     A condition counts from the first step at which it holds, and `for` is rounded up to full steps: an alert may be
     reported up to one step later than by Prometheus.
     """
     rules = [rule for group in groups for rule in group["rules"]]
-    records: dict[str, list[Mapping[str, Any]]] = {}
-    for rule in rules:
-        if "record" in rule:
-            records.setdefault(rule["record"], []).append(rule)
-    store = Recorded(times, step, measured, records)
     firings: list[Firing] = []
     problems: dict[str, str] = {}
     without: list[str] = []
@@ -98,7 +110,7 @@ def fired(
         if not vector and not all(store.series(name) for name in metric_names(rule["expr"])):
             without.append(rule["alert"])
         for labels, values in vector.items():
-            firings += _of_series(rule, labels, ~np.isnan(values), step)
+            firings += _of_series(rule, labels, ~np.isnan(values), store.step)
     firings.sort(key=lambda firing: (firing.start, firing.alert, firing.severity))
     known = {firing.alert for firing in firings}
     return Outcome(tuple(firings), problems, tuple(sorted(set(without) - known)))

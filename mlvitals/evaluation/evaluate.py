@@ -1,26 +1,18 @@
-"""Replay of a history: measured by the exporter's code, judged by the generated rules, compared with the truth."""
+"""Evaluation of a history: measured by the exporter's code, judged by the generated rules, compared with the truth."""
 
-from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from mlvitals.evaluation.alerts import fired, names_read
-from mlvitals.evaluation.history import History, HistoryError, Steps, add_folder, spec_of_folder
+from mlvitals.evaluation.history import HistoryError, Steps, add_folder, spec_of_folder
+from mlvitals.evaluation.replay import DRIFT_TYPE, Progress, Replay
 from mlvitals.evaluation.scoring import Evaluation, score
 from mlvitals.evaluation.truth import Truth
-from mlvitals.exporters.process.backfill import backfill
 from mlvitals.exporters.publish.results import ResultsStore
 from mlvitals.exporters.reference.artifact import Reference
 from mlvitals.exporters.schedule import windows_ending
-from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import Contract
-from mlvitals.generator.rules.groups import rule_groups
-from mlvitals.generator.signals import signals
 from mlvitals.generator.spec.durations import span
 from mlvitals.generator.spec.model import Spec
-
-DRIFT_TYPE = "drift_type"
-"""The family whose label `type` is the drift type."""
 
 
 def evaluate(
@@ -30,7 +22,7 @@ def evaluate(
     truth: Truth,
     reference: Reference,
     results: ResultsStore | None,
-    progress: Callable[[Iterator[WindowReport], int], Iterator[WindowReport]] = lambda reports, _: reports,
+    progress: Progress = lambda reports, _: reports,
 ) -> Evaluation:
     """Replay the history in a folder from the truth's start to its end.
 
@@ -52,22 +44,16 @@ def evaluate(
     if truth.system != spec.system.name:
         raise HistoryError(f"the truth is of {truth.system!r}, the spec of {spec.system.name!r}")
     local = spec_of_folder(spec, folder)
-    groups = tuple(rule_groups(spec, signals(spec)))
-    contract = Contract(local)
     steps = Steps(truth.start, truth.end, span(spec.telemetry.rate_window))
-    history = History(contract, steps, names_read(groups) | {contract.name(DRIFT_TYPE)})
     length, step = span(spec.windows.length), span(spec.step)
     windows = windows_ending(truth.start, truth.end, length, step)
-    reports = backfill(local, base_dir, reference, windows, measured_at=truth.end, history=None, results=results)
-    for report in progress(iter(reports), len(windows)):
-        history.add(report)
-    history.finish(truth.end + step)
-    add_folder(history, folder)
-    outcome = fired(groups, steps.times, steps.step, history.series)
-    drift_types = history.series.get(contract.name(DRIFT_TYPE), {})
+    replay = Replay(local, base_dir, reference, results, steps)
+    replay.measure(windows, truth.end, progress)
+    add_folder(replay.history, folder)
+    drift_types = replay.history.series.get(Contract(local).name(DRIFT_TYPE), {})
     # Metrics exist only after the end of the first window.
     warm_up = steps.at(_first_published(truth.start, length, spec)) + 1
-    return score(truth, steps, len(windows), outcome, drift_types, warm_up=warm_up)
+    return score(truth, steps, len(windows), replay.outcome(), drift_types, warm_up=warm_up)
 
 
 def _first_published(start: datetime, length: timedelta, spec: Spec) -> datetime:

@@ -229,7 +229,7 @@ def add_folder(history: History, folder: Path) -> None:
         if (folder / SOURCES).exists():
             history.add_sources(pq.read_table(folder / SOURCES))
         if (folder / "metrics").is_dir():
-            for samples in _metrics(folder / "metrics"):
+            for samples in metrics_of(folder):
                 history.add_metrics(samples)
             jobs.append(spec.serving_job)
     except (pa.ArrowException, OSError, KeyError) as error:
@@ -237,8 +237,13 @@ def add_folder(history: History, folder: Path) -> None:
     history.add_targets(jobs)
 
 
-def _metrics(folder: Path) -> Iterator[pa.Table]:
-    for path in sorted(folder.rglob("*.parquet")):
+def metrics_of(folder: Path) -> Iterator[pa.Table]:
+    """Yield the samples of the serving application in a history folder, file by file.
+
+    Raises:
+        HistoryError: a file lacks columns.
+    """
+    for path in sorted((folder / "metrics").rglob("*.parquet")):
         table = pa_dataset.dataset(path).to_table()
         missing = [name for name in SCHEMA.names if name not in table.column_names]
         if missing:

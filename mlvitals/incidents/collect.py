@@ -12,7 +12,8 @@ import msgspec
 
 from mlvitals.generator.errors import UserError
 from mlvitals.incidents.analysis.fault import find_fault
-from mlvitals.incidents.evidence import Asked, BudgetFacts, IncidentEvidence, KpiFacts, WindowFacts
+from mlvitals.incidents.analysis.triage import criteria_of
+from mlvitals.incidents.evidence import Asked, BudgetFacts, EventFacts, IncidentEvidence, KpiFacts, WindowFacts
 from mlvitals.incidents.record.model import Incident
 from mlvitals.incidents.sources.alertmanager import event_log_events, silence_events
 from mlvitals.incidents.sources.git import git_events
@@ -78,28 +79,37 @@ def collect(incident: Incident, sources: Sources, interval: Period) -> IncidentE
             asked.append(Asked(source=source, query=query, found=len(found) + len(measured)))
             events += found
             windows += measured
-    kpis, budgets, cost = _cost(incident, sources, windows, interval)
+    cost, answered_cost = _cost(incident, sources, windows, interval)
     evidence = IncidentEvidence(
         incident=incident.id,
         since=interval.since,
         until=interval.until,
-        asked=(*asked, *cost),
+        asked=(*asked, *answered_cost),
         events=tuple(events),
         windows=windows,
-        kpis=kpis,
-        budgets=budgets,
+        kpis=cost.kpis,
+        budgets=cost.budgets,
+        counts=cost.counts,
+        criteria=criteria_of(sources.spec[0].incidents) if sources.spec else {},
     )
     return evidence.with_more(evidence)  # in order, and everything once
 
 
-Cost = tuple[tuple[KpiFacts, ...], tuple[BudgetFacts, ...], tuple[Asked, ...]]
+class Cost(NamedTuple):
+    """What an incident cost."""
+
+    kpis: tuple[KpiFacts, ...] = ()
+    budgets: tuple[BudgetFacts, ...] = ()
+    counts: tuple[EventFacts, ...] = ()
 
 
-def _cost(incident: Incident, sources: Sources, windows: Sequence[WindowFacts], interval: Period) -> Cost:
+def _cost(
+    incident: Incident, sources: Sources, windows: Sequence[WindowFacts], interval: Period
+) -> tuple[Cost, tuple[Asked, ...]]:
     """Ask what the incident cost, from the start of the fault to the resolution; nothing without spec and Prometheus."""
     if not (sources.spec and sources.prometheus):
-        return (), (), ()
-    from mlvitals.incidents.sources.business import budget_facts, kpi_facts
+        return Cost(), ()
+    from mlvitals.incidents.sources.business import budget_facts, event_facts, kpi_facts
     from mlvitals.verification.server import Prometheus
 
     spec = sources.spec[0]
@@ -112,14 +122,16 @@ def _cost(incident: Incident, sources: Sources, windows: Sequence[WindowFacts], 
         value = found[0][1][-1][1] if found and found[0][1] else math.nan
         return value if math.isfinite(value) else None
 
-    query = (
-        f"KPIs and error budgets of {spec.system.name} from {begin:%Y-%m-%d %H:%M:%S} to {end:%Y-%m-%d %H:%M:%S} UTC"
-    )
+    query = f"KPIs, events and error budgets of {spec.system.name} from {begin:%Y-%m-%d %H:%M:%S} to {end:%Y-%m-%d %H:%M:%S} UTC"
     try:
-        kpis, budgets = tuple(kpi_facts(spec, ask, begin, end)), tuple(budget_facts(spec, ask, begin, end))
+        cost = Cost(
+            kpis=tuple(kpi_facts(spec, ask, begin, end)),
+            budgets=tuple(budget_facts(spec, ask, begin, end)),
+            counts=tuple(event_facts(spec, ask, begin, end)),
+        )
     except UserError as error:
-        return (), (), (Asked(source="Prometheus", query=query, problem=str(error)),)
-    return kpis, budgets, (Asked(source="Prometheus", query=query, found=len(kpis) + len(budgets)),)
+        return Cost(), (Asked(source="Prometheus", query=query, problem=str(error)),)
+    return cost, (Asked(source="Prometheus", query=query, found=sum(map(len, cost))),)
 
 
 Question = tuple[str, str, Callable[[], Answer]]

@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from mlvitals.generator.atomic import replacing
 from mlvitals.generator.errors import UserError
+from mlvitals.generator.spec.model import SeverityCriteria
 from mlvitals.incidents.timeline.events import TimelineEvent
 
 SCHEMA = "mlvitals.evidence/1"
@@ -106,6 +107,14 @@ class KpiFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The 95 % interval of the difference; None where it is not a share of counted events."""
     query: str
 
+    @property
+    def loss(self) -> float | None:
+        """How much lower it is, relative to the week before; None if unknown or no more than chance."""
+        by_chance = self.high is not None and self.high >= 0
+        if self.during is None or not self.week_before or by_chance:
+            return None
+        return 1 - self.during / self.week_before
+
 
 class BudgetFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The rest of an objective's error budget at the start and at the end of the incident."""
@@ -114,6 +123,22 @@ class BudgetFacts(msgspec.Struct, frozen=True, kw_only=True):
     before: float
     after: float
     query: str
+
+
+class EventFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A business event over the incident, and over the same time a week before: a number, or an amount in its unit."""
+
+    name: str
+    during: float
+    week_before: float
+    hours: float
+    unit: str = ""
+    query: str
+
+    @property
+    def lost_per_hour(self) -> float:
+        """How much less there was an hour; negative if there was more."""
+        return (self.week_before - self.during) / self.hours
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,6 +162,9 @@ class IncidentEvidence(msgspec.Struct, frozen=True, kw_only=True):
     windows: tuple[WindowFacts, ...] = ()
     kpis: tuple[KpiFacts, ...] = ()
     budgets: tuple[BudgetFacts, ...] = ()
+    counts: tuple[EventFacts, ...] = ()
+    criteria: dict[str, SeverityCriteria] = {}
+    """What makes an incident how severe, by `sev1` to `sev3`, as the spec said; empty where no spec was given."""
 
     def with_more(self, later: "IncidentEvidence") -> "IncidentEvidence":
         """Both together: every event of either, and of a window or a question what was collected later."""
@@ -151,6 +179,8 @@ class IncidentEvidence(msgspec.Struct, frozen=True, kw_only=True):
             windows=tuple(windows[key] for key in sorted(windows)),
             kpis=later.kpis or self.kpis,
             budgets=later.budgets or self.budgets,
+            counts=later.counts or self.counts,
+            criteria=later.criteria or self.criteria,
         )
 
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from mlvitals.exporters.parts import Line, Measure
 from mlvitals.exporters.sections.features.report import SEVERITIES, FeatureReport
-from mlvitals.exporters.sections.features.views import difference, quality_findings, shift, state
+from mlvitals.exporters.sections.features.views import difference, nulls, quality_findings, shift, state
 from mlvitals.exporters.window.headline import headline
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.exporters.window.sections import SECTIONS, unread
@@ -104,7 +104,7 @@ def _cells(name: str, feature: FeatureReport) -> Iterator[Text]:
     yield Text(printable(name))
     for statistic in _PRIMARY:
         yield _measure(getattr(feature, statistic.name))
-    yield _share(feature.null_rate)
+    yield Text(nulls(feature))
 
 
 def _wide_cells(feature: FeatureReport) -> Iterator[Text]:

@@ -108,4 +108,4 @@ def test_the_name_reaches_the_alert_unharmed_and_nothing_in_it_is_expanded(firin
         assert alert["annotations"]["dashboard_url"].endswith(
             "var-feature_name=we%22ird%5C%7B%7B+%24name+%7D%7D+%C3%A9%0Ax"
         )
-    assert {alert["labels"]["threshold"] for alert in firing} == {"0.1", "0.5"}
+    assert {alert["annotations"]["threshold"] for alert in firing} == {"0.1", "0.5"}

@@ -47,7 +47,7 @@ OPTIONS = {
         *("textMode", "wideLayout"),
     },
     "state-timeline": {"alignValue", "mergeValues", "rowHeight", "showValue"} | _LEGEND | _TOOLTIP,
-    "table": {"cellHeight", "footer", "frameIndex", "showHeader", "sortBy"},
+    "table": {"cellHeight", "frameIndex", "showHeader", "sortBy"},
     "timeseries": _LEGEND | _TOOLTIP,
 }
 FIELDS = {
@@ -64,7 +64,17 @@ FIELDS = {
         *("pointSize", "showPoints", "spanNulls", "stacking", "thresholdsStyle"),
     },
 }
-TRANSFORMATIONS = {"convertFieldType", "extractFields", "filterByValue", "formatTime", "merge", "organize", "sortBy"}
+TRANSFORMATIONS = {
+    "convertFieldType",
+    "extractFields",
+    "filterByValue",
+    "formatTime",
+    "merge",
+    "organize",
+    "sortBy",
+    "prepareTimeSeries",
+    "renameByRegex",
+}
 LATER = {("bargauge", "legend"), ("stat", "percentChangeColorMode")}
 """Options that came later, set to what 11.0 does without them."""
 

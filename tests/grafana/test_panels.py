@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 from grafanalib import core
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mlvitals.generator.grafana.clean import clean
 from mlvitals.generator.grafana.layout import Box
@@ -47,6 +49,24 @@ def test_lower_limits_are_drawn_as_lines_of_the_same_colours():
 @pytest.mark.parametrize("view", [View.STAT, View.BAR_GAUGE, View.STATE_TIMELINE])
 def test_a_state_view_takes_the_colour_of_the_severity_that_holds(view):
     assert steps(drawn(view=view)) == [(None, "green"), (0.1, "orange"), (0.25, "red")]
+
+
+@given(st.lists(st.integers(1, 100), min_size=1, max_size=2, unique=True))
+def test_each_level_is_an_edge_between_two_colours_of_a_heatmap_and_above_the_last_is_the_last_colour(hundredths):
+    limits = sorted(value / 100 for value in hundredths)
+    severities = (Severity.WARNING, Severity.CRITICAL)
+    levels = tuple(Level(severity, limit) for severity, limit in zip(severities, limits, strict=False))
+    colour = drawn(view=View.SERIES_HEATMAP, queries=BY_FEATURE, levels=levels)["options"]["color"]
+    width = colour["max"] / colour["steps"]
+    assert all(limit / width == pytest.approx(round(limit / width)) for limit in limits)
+    assert colour["max"] - width == pytest.approx(limits[-1])
+    assert 2 <= colour["steps"] <= 128
+
+
+def test_levels_that_would_need_too_many_colours_end_at_the_last_of_them():
+    levels = (Level(Severity.WARNING, 0.1), Level(Severity.CRITICAL, 0.2501))
+    colour = drawn(view=View.SERIES_HEATMAP, queries=BY_FEATURE, levels=levels)["options"]["color"]
+    assert (colour["steps"], colour["max"]) == (128, 0.2501)
 
 
 def test_below_a_lower_limit_is_red_and_above_all_limits_is_green():

@@ -7,11 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from incident_samples import alert, at, webhook
 
+from mlvitals.generator.spec.model import SeverityCriteria
 from mlvitals.incidents.analysis.causes import Cause, rank_causes
 from mlvitals.incidents.analysis.fault import Shape, find_fault
 from mlvitals.incidents.analysis.impact import impact_of
 from mlvitals.incidents.analysis.whole import analyse
-from mlvitals.incidents.evidence import BinFacts, FeatureFacts, IncidentEvidence, WindowFacts
+from mlvitals.incidents.evidence import (
+    BinFacts,
+    BudgetFacts,
+    EventFacts,
+    FeatureFacts,
+    IncidentEvidence,
+    KpiFacts,
+    WindowFacts,
+)
 from mlvitals.incidents.record.model import Incident, IncidentType, Opened, SevLevel
 from mlvitals.incidents.record.store import Incidents
 from mlvitals.incidents.record.webhook import record_webhook
@@ -206,6 +215,46 @@ def test_what_the_alerts_alone_propose(tmp_path, layer, severity, expected):
     proposal = analyse(record_webhook(Incidents(tmp_path), webhook(told), at(135)), None).proposal
     assert (proposal.severity, proposal.type) == expected
     assert proposal.reasons
+
+
+CTR = KpiFacts(name="ctr", title="Click-through rate", during=0.08, week_before=0.10, low=-0.03, high=-0.01, query="q")
+REVENUE = EventFacts(name="revenue", during=100, week_before=2_100, hours=2, unit="dollars", query="q")
+BUDGET = BudgetFacts(slo="latency", before=0.9, after=0.2, query="q")
+
+
+@pytest.mark.parametrize(
+    ("criteria", "reason"),
+    [
+        (SeverityCriteria(kpi_loss={"ctr": 0.15}), "Click-through rate is 20% lower than a week before."),
+        (SeverityCriteria(lost_per_hour={"revenue": 500}), "1,000 dollars of revenue an hour less than a week before."),
+        (SeverityCriteria(budget_spent=0.5), "70% of the error budget of latency was spent."),
+        (SeverityCriteria(affected_ratio=0.3), "32% of the predictions are affected."),
+    ],
+)
+def test_a_criterion_of_the_spec_that_is_met_decides_with_its_reason(tmp_path, criteria, reason):
+    opened = record_webhook(Incidents(tmp_path), webhook(alert("days")), at(135))
+    known = IncidentEvidence(
+        incident=opened.id, since=at(-400), until=at(400), windows=tuple(STEP),
+        kpis=(CTR,), counts=(REVENUE,), budgets=(BUDGET,), criteria={"sev1": criteria},
+    )  # fmt: skip
+    proposal = analyse(opened, known).proposal
+    assert proposal.severity is SevLevel.SEV1
+    assert proposal.reasons[0] == reason
+
+
+def test_criteria_that_are_not_met_change_nothing(tmp_path):
+    opened = record_webhook(Incidents(tmp_path), webhook(alert("days")), at(135))
+    strict = SeverityCriteria(kpi_loss={"ctr": 0.5}, lost_per_hour={"revenue": 5_000}, budget_spent=0.9)
+    known = IncidentEvidence(
+        incident=opened.id, since=at(-400), until=at(400), windows=tuple(STEP),
+        kpis=(CTR,), counts=(REVENUE,), budgets=(BUDGET,), criteria={"sev1": strict},
+    )  # fmt: skip
+    assert analyse(opened, known).proposal.severity is SevLevel.SEV3
+
+
+def test_a_kpi_whose_difference_may_be_chance_has_lost_nothing():
+    by_chance = KpiFacts(name="ctr", title="CTR", during=0.08, week_before=0.10, low=-0.05, high=0.01, query="q")
+    assert (CTR.loss, by_chance.loss) == (pytest.approx(0.2), None)
 
 
 def test_an_incident_opened_by_hand_without_any_evidence_is_analysed_too():

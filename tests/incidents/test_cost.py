@@ -7,7 +7,7 @@ from incident_samples import at
 
 from mlvitals.generator.spec.model import Spec
 from mlvitals.incidents.evidence import IncidentEvidence
-from mlvitals.incidents.sources.business import WEEK, budget_facts, kpi_facts
+from mlvitals.incidents.sources.business import WEEK, budget_facts, event_facts, kpi_facts
 
 BEGIN, END = at(0), at(120)
 
@@ -59,3 +59,10 @@ def test_figures_stay_when_they_cannot_be_asked_for_again(streamrec):
     kpis = tuple(kpi_facts(streamrec, answers({RATIO: 0.02}, {}), BEGIN, END))
     first = IncidentEvidence(incident="x", since=BEGIN, until=END, kpis=kpis)
     assert first.with_more(IncidentEvidence(incident="x", since=BEGIN, until=END)).kpis == kpis
+
+
+def test_events_are_counted_over_the_incident_and_a_week_before_with_what_was_lost_an_hour(streamrec):
+    revenue = "sum(increase(streamrec_revenue_dollars_total[2h]))"
+    found = {each.name: each for each in event_facts(streamrec, answers({revenue: 100}, {revenue: 300}), BEGIN, END)}
+    assert set(found) == {"revenue"}, "what is unknown is left out, and so are distinct items"
+    assert (found["revenue"].unit, found["revenue"].lost_per_hour) == ("dollars", 100)

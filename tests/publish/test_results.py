@@ -185,8 +185,10 @@ def test_the_exporter_and_the_runbook_ask_the_same_question(
     store: ResultsStore, database: Database, streamrec: Spec
 ) -> None:
     store.save(report(system="streamrec"))
-    page = runbook_pages(streamrec, signals(streamrec), "")["feature-drift.md"]
-    top_bins, history = re.findall(r"```sql\n(.*?);\n```", page, re.DOTALL)
+    pages = runbook_pages(streamrec, signals(streamrec), "")
+    queries = {query for page in pages.values() for query in re.findall(r"```sql\n(.*?);\n```", page, re.DOTALL)}
+    history, top_bins = sorted(queries, key=lambda query: "WHERE system = 'streamrec'\n" in query)
+    assert f"```sql\n{top_bins};\n```" in pages["feature-drift/MLFeatureDrift.md"]
     found = [(name, bool(score), *rest) for name, score, *rest, _, _ in database.rows(top_bins)]
     assert found == [row[:6] for row in store.top_bins("streamrec")]
     assert found[0] == ("age", False, "(60, +inf)", 0.1, 0.4, 0.25)

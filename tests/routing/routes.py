@@ -12,7 +12,7 @@ from typing import Any
 from mlvitals.generator.routing.cases import RouteCase
 from mlvitals.generator.spec.durations import milliseconds
 
-_MATCHER = re.compile(r'(\w+)(=~|!=|=)(".*")')
+_MATCHER = re.compile(r'(\w+)(=~|!~|!=|=)(".*")')
 _INHERITED = ("receiver", "group_by", "group_wait", "group_interval", "repeat_interval")
 
 
@@ -33,8 +33,8 @@ def holds(matcher: str, labels: Mapping[str, str]) -> bool:
     assert found, f"a matcher that these tests do not know: {matcher}"
     name, operator, value = found[1], found[2], json.loads(found[3])
     present = labels.get(name, "")
-    if operator == "=~":
-        return re.fullmatch(value, present) is not None
+    if operator in {"=~", "!~"}:
+        return (re.fullmatch(value, present) is not None) is (operator == "=~")
     return (present == value) is (operator == "=")
 
 

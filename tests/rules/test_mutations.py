@@ -79,7 +79,7 @@ def test_a_changed_rule_fails_its_test(change: Callable, position, stable_promto
     document = read(rules)
     alerts = [rule for group in document["groups"] for rule in group["rules"] if "alert" in rule]
     changed = [rule for rule in alerts[position::2] if rule["alert"] != "MLWatchdog"]
-    named = {(rule["alert"], rule["labels"]["severity"], rule["labels"]["threshold"]) for rule in changed}
+    named = {(rule["alert"], rule["labels"]["severity"], rule["annotations"]["threshold"]) for rule in changed}
     for rule in changed:
         change(rule)
     write(rules, document)

@@ -5,7 +5,9 @@ import yaml
 
 from mlvitals.generator.prometheus import prometheus_config
 from mlvitals.generator.rules import rules_file
+from mlvitals.generator.runbooks import runbook_pages
 from mlvitals.generator.signals import signals
+from mlvitals.verification.queries import queries
 
 
 def targets(config: str) -> dict[str, list[str]]:
@@ -58,3 +60,12 @@ def test_alerts_go_to_an_alertmanager_on_this_machine_unless_another_is_given(ti
 
     assert addresses(prometheus_config(tiny_spec, "m")) == ["localhost:9093"]
     assert addresses(prometheus_config(tiny_spec, "m", alertmanagers=["alertmanager:9093"])) == ["alertmanager:9093"]
+
+
+def test_prometheus_parses_every_query_of_the_runbooks(promtool, any_spec, tmp_path, run):
+    found = queries({f"runbooks/{path}": text for path, text in runbook_pages(any_spec, signals(any_spec), "").items()})
+    rules = [{"record": f"query{position}", "expr": query.expression} for position, query in enumerate(found)]
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "runbooks", "rules": rules}]}))
+    assert rules
+    checked = run(promtool, "check", "rules", tmp_path / "rules.yml")
+    assert checked.returncode == 0, checked.stdout + checked.stderr

@@ -44,7 +44,7 @@ def test_every_alert_has_a_case_that_fires_and_one_that_is_silent(any_spec, gene
     rules, tests = generate(any_spec)
     groups = read(rules)["groups"]
     alerts = {
-        (rule["alert"], rule["labels"]["severity"], rule["labels"]["threshold"])
+        (rule["alert"], rule["labels"]["severity"], rule["annotations"]["threshold"])
         for group in groups
         for rule in group["rules"]
         if "alert" in rule
@@ -53,8 +53,10 @@ def test_every_alert_has_a_case_that_fires_and_one_that_is_silent(any_spec, gene
     for path in tests:
         for test in read(path)["tests"]:
             for check in test["alert_rule_test"]:
-                labels = [alert["exp_labels"] for alert in check["exp_alerts"]]
-                firing = {(check["alertname"], one["severity"], one["threshold"]) for one in labels}
+                firing = {
+                    (check["alertname"], one["exp_labels"]["severity"], one["exp_annotations"]["threshold"])
+                    for one in check["exp_alerts"]
+                }
                 fired |= firing
                 silent |= {alert for alert in alerts if alert[0] == check["alertname"]} - firing
     assert fired == alerts

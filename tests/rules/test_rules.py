@@ -9,13 +9,16 @@ import yaml
 
 from mlvitals.generator import rules
 from mlvitals.generator.compiler import marker
+from mlvitals.generator.contract import Contract
 from mlvitals.generator.rules.groups import rule_groups
 from mlvitals.generator.rules.promtool_tests import beyond
 from mlvitals.generator.rules.recording import records_of
 from mlvitals.generator.signals import signals
 from mlvitals.generator.signals.signal import THINNED, Alert, Incident, Layer, Query, Record, Scenario, Signal
 from mlvitals.generator.signals.text import Format, figure, text
-from mlvitals.generator.spec.durations import milliseconds
+from mlvitals.generator.signals.timing import Reads
+from mlvitals.generator.spec.durations import milliseconds, seconds
+from mlvitals.generator.spec.load import parse_spec
 from mlvitals.generator.spec.model import Severity, Timing
 
 
@@ -98,14 +101,51 @@ def test_all_records_come_before_all_alerts(streamrec):
     assert kinds == sorted(kinds, reverse=True)
 
 
-def test_no_group_has_more_than_ten_rules(streamrec):
-    many = [a_signal(alerts=tuple(an_alert(threshold=float(number)) for number in range(25)))]
+def test_no_group_has_more_than_twenty_rules(streamrec):
+    many = [a_signal(alerts=tuple(an_alert(threshold=float(number)) for number in range(45)))]
     groups = list(rule_groups(streamrec, many))
     assert [(group["name"], len(group["rules"])) for group in groups] == [
-        ("streamrec-data-alerts", 10),
-        ("streamrec-data-alerts-2", 10),
+        ("streamrec-data-alerts", 20),
+        ("streamrec-data-alerts-2", 20),
         ("streamrec-data-alerts-3", 5),
     ]
+
+
+def test_what_people_tune_is_no_part_of_an_alerts_identity():
+    """A changed threshold or cooldown must not resolve what is firing and fire it again."""
+    spec = """\
+version: 1
+system: {name: shop}
+prediction_log: {path: log}
+features: {amount: {}, age: {thresholds: {psi: {critical: MINE}}}, country: {}}
+alerts: {feature_psi: {warning: 0.1, critical: ALL, cooldown: {critical: COOLDOWN}}}
+"""
+
+    def identities(own: str, everyone: str, cooldown: str) -> list[tuple[str, ...]]:
+        text = spec.replace("MINE", own).replace("ALL", everyone).replace("COOLDOWN", cooldown)
+        groups = rule_groups(parse_spec(text), signals(parse_spec(text)))
+        found = (rule for group in groups for rule in group["rules"] if rule.get("alert") == "MLFeatureDrift")
+        return sorted((*rule["labels"].items(), ("reads", "age" in rule["expr"])) for rule in found)
+
+    assert identities("0.5", "0.25", "4h") == identities("0.2", "0.3", "2h")
+
+
+def test_an_alert_on_a_windows_values_outlasts_one_window_without_its_condition(any_spec):
+    windows, reads = Contract(any_spec).of_windows, Reads(signals(any_spec))
+    bridge = seconds(any_spec.step) + seconds(any_spec.windows.grace)
+    kept = {
+        alert.name: seconds(alert.timing.keep_firing_for)
+        for signal in signals(any_spec)
+        for alert in signal.alerts
+        if alert.name != "MLErrorBudgetBurn" and reads.names(alert) & windows
+    }
+    assert "MLFeatureDrift" in kept
+    assert {name for name, keep in kept.items() if keep <= bridge} == set()
+
+
+def test_every_alert_names_the_policy_that_times_it(any_spec):
+    policies = set(any_spec.alerts.__struct_fields__)
+    assert {alert.policy for signal in signals(any_spec) for alert in signal.alerts} <= policies
 
 
 def test_every_group_has_an_interval_of_at_most_five_minutes_but_for_what_is_read_over_ranges_alone(streamrec):

@@ -136,6 +136,7 @@ NOT_OF_ONE_WINDOW = {
     "MLBusinessMetricDrop": "compares with the week before",
     "MLBusinessMetricAbsent": "is a rate over running totals",
     "MLDriftWithBusinessImpact": "compares with the week before",
+    "MLServingNullRateHigh": "is about the serving application, next to the reference's null rate",
 }
 
 
@@ -237,6 +238,13 @@ def one_sided(policy: AlertPolicy) -> Measured:
     )
 
 
+def increases(policy: AlertPolicy, own: Levels | None, *, judged: bool = True) -> Measured:
+    """Increases against the reference, which are bad where the feature has no threshold of its own."""
+    if own is None and judged:
+        return one_sided(policy)
+    return one_sided(policy).map(lambda found: found and replace(found, severity=None))
+
+
 @st.composite
 def qualities(draw: st.DrawFn, spec: Spec, name: str) -> Quality:
     alerts, own = spec.alerts, spec.features[name].thresholds
@@ -259,6 +267,7 @@ def qualities(draw: st.DrawFn, spec: Spec, name: str) -> Quality:
 @st.composite
 def features(draw: st.DrawFn, spec: Spec, name: str) -> FeatureReport:
     feature, status = spec.features[name], draw(st.sampled_from([Status.OK, Status.OK, *Status]))
+    own = feature.thresholds
     distances = {
         statistic.name: draw(measures(statistic.policy_in(spec.alerts), statistic.levels_of(feature)))
         for statistic in STATISTICS
@@ -268,7 +277,9 @@ def features(draw: st.DrawFn, spec: Spec, name: str) -> FeatureReport:
         type=feature.type,
         status=status,
         null_rate=draw(st.none() | GRID),
+        null_rate_increase=draw(increases(spec.alerts.null_rate, own.null_rate, judged=feature.nullable)),
         out_of_range_ratio=draw(st.none() | GRID),
+        out_of_range_increase=draw(increases(spec.alerts.out_of_range_ratio, own.out_of_range_ratio)),
         quality=draw(st.none() | qualities(spec, name)),
         **distances,
     )
@@ -504,7 +515,9 @@ def wrong(spec: Spec) -> WindowReport:
         type=FeatureType.FLOAT,
         status=Status.OK,
         null_rate=1.0,
+        null_rate_increase=far,
         out_of_range_ratio=1.0,
+        out_of_range_increase=far,
         psi=far,
         ks=far,
         js=far,

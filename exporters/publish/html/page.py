@@ -1,18 +1,15 @@
 """A report as one page to read, send or print: no script, no request to anywhere, light or dark as the reader has it."""
 
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
-from functools import cache
-from html import escape
-from importlib.resources import files
 
 from mlvitals.exporters.parts import Measure
 from mlvitals.exporters.publish.html.charts import bin_chart
+from mlvitals.exporters.publish.html.document import breakable, document, facts, minute, safe
 from mlvitals.exporters.publish.html.outcomes import outcome_section
 from mlvitals.exporters.sections.concept.report import DriftType
 from mlvitals.exporters.sections.concept.views import evidence_facts, gap_lines
 from mlvitals.exporters.sections.features.report import FeatureReport
-from mlvitals.exporters.sections.features.views import difference, quality_findings, shift, state
+from mlvitals.exporters.sections.features.views import difference, nulls, quality_findings, shift, state
 from mlvitals.exporters.window.headline import headline
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.exporters.window.sections import SECTIONS, unread
@@ -29,65 +26,43 @@ _FOOTER = (
 )
 
 
-def html_page(report: WindowReport) -> str:
-    """Return the page of a report, as a whole HTML document."""
+def html_page(report: WindowReport, home: str = "") -> str:
+    """Return the page of a report, as a whole HTML document; `home` is the address of the windows around it, if any."""
     rows = report.worst_first(SCORE)
-    title = f"{printable(report.system)}: drift {_time(report.window.start)} to {_time(report.window.end)} UTC"
+    title = f"{printable(report.system)}: drift {minute(report.window.start)} to {minute(report.window.end)} UTC"
     body = "".join(
-        (_header(report), *_kind(report), *_findings(report, rows), *_outcomes(report), *_remarks(report), _all(rows))
+        (
+            _header(report, home),
+            *_kind(report),
+            *_findings(report, rows),
+            *_outcomes(report),
+            *_remarks(report),
+            _all(rows),
+        )
     )
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{_style()}</style>\n</head>\n"
-        f"<body>\n<main>\n{body}<footer>{_FOOTER}</footer>\n</main>\n</body>\n</html>\n"
-    )
-
-
-@cache
-def _style() -> str:
-    return files(__package__).joinpath("page.css").read_text("utf-8")
-
-
-def _text(value: str) -> str:
-    """Return text of unknown origin, safe between tags and within quotes."""
-    return escape(printable(value))
-
-
-def _name(name: str) -> str:
-    """Return a name that may be broken after its underscores."""
-    return _text(name).replace("_", "_<wbr>")
-
-
-def _time(time: datetime) -> str:
-    return f"{time:%Y-%m-%d %H:%M}"
+    return document(title, body, _FOOTER)
 
 
 _Rows = list[tuple[str, FeatureReport]]
 
 
-def _header(report: WindowReport) -> str:
+def _header(report: WindowReport, home: str) -> str:
     wrong, unmeasured = headline(report)
     quiet = ("" if unmeasured else "ok", "nothing drifted")
     pills = [(line.severity or "", line.text) for line in wrong] or [quiet]
     pills += [(line.severity or "", line.text) for line in unmeasured]
-    verdict = "".join(f'<span class="pill {kind}">{_text(text)}</span>' for kind, text in pills)
-    facts = {
+    verdict = "".join(f'<span class="pill {kind}">{safe(text)}</span>' for kind, text in pills)
+    way_home = f'<nav><a href="{safe(home)}">All windows</a></nav>\n' if home else ""
+    known = {
         "Rows": f"{report.rows:,}",
         "Features": f"{len(report.features)}{' and the score' if report.score else ''}",
-        "Reference": f"{_text(report.reference_version)} <small>of {report.reference_created:%Y-%m-%d}</small>",
-        "Measured": f"{_time(report.measured_at)} <small>UTC</small>",
+        "Reference": f"{safe(report.reference_version)} <small>of {report.reference_created:%Y-%m-%d}</small>",
+        "Measured": f"{minute(report.measured_at)} <small>UTC</small>",
     }
     return (
-        f'<header>\n<h1>{_text(report.system)}</h1>\n<p class="window">{_time(report.window.start)} to '
-        f'{_time(report.window.end)} UTC</p>\n<p class="verdict">{verdict}</p>\n{_facts(facts, "card")}</header>\n'
+        f'<header>\n{way_home}<h1>{safe(report.system)}</h1>\n<p class="window">{minute(report.window.start)} to '
+        f'{minute(report.window.end)} UTC</p>\n<p class="verdict">{verdict}</p>\n{facts(known, "card")}</header>\n'
     )
-
-
-def _facts(facts: dict[str, str], kind: str = "") -> str:
-    items = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts.items())
-    return f'<dl class="{kind}">{items}</dl>\n'
 
 
 def _kind(report: WindowReport) -> Iterator[str]:
@@ -95,13 +70,13 @@ def _kind(report: WindowReport) -> Iterator[str]:
     found = report.drift_type
     if found is None:
         return
-    gap = "".join(f"<p>{_text(line)}</p>\n" for line in (gap_lines(report.concept) if report.concept else ()))
-    response = f'<p class="action">{_text(found.response)}</p>\n' if found.response else ""
-    evidence = {name: _text(told) for name, told in evidence_facts(found.evidence).items()}
+    gap = "".join(f"<p>{safe(line)}</p>\n" for line in (gap_lines(report.concept) if report.concept else ()))
+    response = f'<p class="action">{safe(found.response)}</p>\n' if found.response else ""
+    evidence = {name: safe(told) for name, told in evidence_facts(found.evidence).items()}
     yield (
         f'<h2>Drift type</h2>\n<section class="card finding {_kind_class(found, report)}">\n'
         f'<div class="name"><span class="pill">{found.kind.value}</span></div>\n'
-        f'<p class="lead">{_text(found.reason)}</p>\n{response}{gap}{_facts(evidence, "evidence")}</section>\n'
+        f'<p class="lead">{safe(found.reason)}</p>\n{response}{gap}{facts(evidence, "evidence")}</section>\n'
     )
 
 
@@ -125,8 +100,8 @@ def _findings(report: WindowReport, rows: _Rows) -> Iterator[str]:
     for name, feature in urgent:
         yield (
             f'<section class="card finding {feature.severity}">\n<div class="name"><span class="pill">'
-            f'{state(feature)}</span><h3>{_name(name)}</h3><span class="soft">{feature.type}</span></div>\n'
-            f'{_lead(feature)}{_quality(feature)}{_found(report, name)}<p class="action">{_text(feature.action)}</p>\n'
+            f'{state(feature)}</span><h3>{breakable(name)}</h3><span class="soft">{feature.type}</span></div>\n'
+            f'{_lead(feature)}{_quality(feature)}{_found(report, name)}<p class="action">{safe(feature.action)}</p>\n'
             f"{_plot(feature)}</section>\n"
         )
 
@@ -137,25 +112,25 @@ def _lead(feature: FeatureReport) -> str:
     if feature.bins and any(item.severity for item in feature.distances.values()):
         top = feature.top_bins(1)[0]
         text = f"Bin {top.label} held {share(top.reference)} of the reference and holds {share(top.current)} now."
-    return f'<p class="lead">{_text(text)}</p>\n' if text else ""
+    return f'<p class="lead">{safe(text)}</p>\n' if text else ""
 
 
 def _found(report: WindowReport, name: str) -> str:
     findings = found(report.found_in("features", name))
-    return f"<p>Found: {_text(findings)}.</p>\n" if findings else ""
+    return f"<p>Found: {safe(findings)}.</p>\n" if findings else ""
 
 
 def _quality(feature: FeatureReport) -> str:
     found = quality_findings(feature.quality)
-    return f"<p>Quality: {_text(found)}</p>\n" if found else ""
+    return f"<p>Quality: {safe(found)}</p>\n" if found else ""
 
 
 def _plot(feature: FeatureReport) -> str:
-    facts = _facts(dict(_figures(feature)))
+    known = facts(dict(_figures(feature)))
     if not feature.bins:
-        return f'<div class="plot">{facts}</div>\n' if feature.rows else ""
+        return f'<div class="plot">{known}</div>\n' if feature.rows else ""
     legend = '<div class="legend"><span>reference</span><span class="now">this window</span></div>'
-    return f'<div class="plot"><div>{legend}{bin_chart(feature.bins)}</div>{facts}</div>\n'
+    return f'<div class="plot"><div>{legend}{bin_chart(feature.bins)}</div>{known}</div>\n'
 
 
 _TITLES = {statistic.name: statistic.title for statistic in STATISTICS}
@@ -170,7 +145,8 @@ def _figures(feature: FeatureReport) -> Iterator[tuple[str, str]]:
     if feature.out_of_range_ratio is not None:
         yield "Out of range", share(feature.out_of_range_ratio)
     if feature.null_rate is not None:
-        yield "Nulls", share(feature.null_rate)
+        was = f" <small>was {share(feature.reference_null_rate)}</small>" if feature.reference_null_rate else ""
+        yield "Nulls", f"{share(feature.null_rate)}{was}"
     yield "Values", f"{feature.rows:,}"
 
 
@@ -189,7 +165,7 @@ def _remarks(report: WindowReport) -> Iterator[str]:
 
 
 def _card(title: str, lines: Iterable[str]) -> str:
-    items = "".join(f"<p>{_text(line)}</p>" for line in lines)
+    items = "".join(f"<p>{safe(line)}</p>" for line in lines)
     return f'<h2>{title}</h2>\n<div class="card remarks">{items}</div>\n'
 
 
@@ -219,7 +195,7 @@ def _row(name: str, feature: FeatureReport) -> str:
     kind = feature.severity or ("ok" if feature.status is Status.OK else "")
     numbers = (
         *((_measured(getattr(feature, statistic.name)), "number") for statistic in STATISTICS),
-        (_optional(feature.null_rate, share), "number"),
+        (nulls(feature), "number"),
         (_optional(feature.out_of_range_ratio, share), "number wide"),
         (_optional(feature.reference_mean, number), "number wide"),
         (_optional(feature.mean, number), "number wide"),
@@ -227,7 +203,7 @@ def _row(name: str, feature: FeatureReport) -> str:
     cells = "".join(f'<td class="{kind_of_cell}">{text}</td>' for text, kind_of_cell in numbers)
     return (
         f'<tr class="{kind}"><td><span class="pill">{state(feature)}</span></td>'
-        f'<td class="name">{_name(name)}</td><td class="wide soft">{feature.type}</td>'
+        f'<td class="name">{breakable(name)}</td><td class="wide soft">{feature.type}</td>'
         f'{cells}<td class="told">{_told(feature)}</td></tr>\n'
     )
 
@@ -237,8 +213,8 @@ def _told(feature: FeatureReport) -> str:
     if found := quality_findings(feature.quality):
         lines.append(f"quality: {found}")
     remarks = " ".join(filter(None, (sentence(feature.reason), feature.action)))
-    told = "".join(f"{_text(line)}<br>" for line in lines)
-    return told + (f"<small>{_text(remarks)}</small>" if remarks else "")
+    told = "".join(f"{safe(line)}<br>" for line in lines)
+    return told + (f"<small>{safe(remarks)}</small>" if remarks else "")
 
 
 def _measured(measure: Measure | None) -> str:

@@ -13,6 +13,7 @@ from math import ceil, sqrt
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.polynomial.hermite_e import hermegauss
 from numpy.typing import NDArray
 from scipy.special import chdtri, ndtr, ndtri
 
@@ -30,9 +31,13 @@ class Error(NamedTuple):
     """The true mean minus the believed one, in believed standard deviations."""
     scale: float = 1.0
     """The true standard deviation over the believed one."""
+    weight: float = 1.0
+    """Its probability, where there are several."""
 
 
 EXACT = Error()
+_NODES = 5
+"""Of the quadrature over the errors of an estimate."""
 _UNLUCKY_SHIFT = 0.08
 """Share of baselines whose mean is further off than allowed for, to each side."""
 _UNLUCKY_SCALE = 0.10
@@ -50,6 +55,31 @@ def estimation_error(windows: int) -> Error:
     return Error(shift, sqrt(freedom / float(chdtri(freedom, 1 - _UNLUCKY_SCALE))))
 
 
+@cache
+def likely_errors(shift: float, freedom: float | None = None) -> tuple[Error, ...]:
+    """Return the errors that an estimated target, and an estimated scale, may have, each with its weight.
+
+    A limit for all of them keeps the promised rate of false alarms over many references, lucky and unlucky ones: the
+    nodes are those of Gauss-Hermite quadrature. A negative shift does what the positive one does.
+
+    Args:
+        shift: standard deviation of the error of the target, in those of a value.
+        freedom: degrees of freedom of the estimated variance; None where that is known.
+    """
+    nodes, weights = hermegauss(_NODES)
+    shifts = [
+        (shift * node, weight * (2 if node else 1))
+        for node, weight in zip(nodes, weights / weights.sum(), strict=True)
+        if node >= 0
+    ]
+    scales = [(1.0, 1.0)]
+    if freedom is not None:
+        spread = 2 / (9 * freedom)  # the cube root of a chi-square number is nearly normal (Wilson and Hilferty 1931)
+        squares = [max(1 - spread + node * sqrt(spread), 0.1) ** 3 for node in nodes]
+        scales = [(1 / sqrt(square), weight) for square, weight in zip(squares, weights / weights.sum(), strict=True)]
+    return tuple(Error(off, scale, first * second) for off, first in shifts for scale, second in scales)
+
+
 def cusum_run_length(limit: float, allowance: float, error: Error = EXACT) -> float:
     """Return the mean run length of a two-sided CUSUM from zero.
 
@@ -58,7 +88,7 @@ def cusum_run_length(limit: float, allowance: float, error: Error = EXACT) -> fl
         allowance: what each value is lessened by, k: half the shift to find soonest.
         error: mean and standard deviation that the values really have.
     """
-    shift, scale = error
+    shift, scale, _ = error
     upper, lower = (_one_sided_run_length(limit / scale, (allowance + sign * shift) / scale) for sign in (-1, 1))
     return 1 / (1 / upper + 1 / lower)
 
@@ -81,7 +111,7 @@ def ewma_run_length(limit: float, weight: float, error: Error = EXACT) -> float:
         weight: of the newest value, lambda, above 0 and at most 1.
         error: mean and standard deviation that the values really have.
     """
-    shift, scale = error
+    shift, scale, _ = error
     nodes, weights = _quadrature(-limit, limit, spacing=weight * scale)
     starts = np.append(0.0, nodes)
     kernel = np.zeros((starts.size, starts.size))
@@ -114,19 +144,33 @@ def _mean_steps(kernel: NDArray[np.float64], start: int) -> float:
 
 
 @cache
-def cusum_limit(run_length: float, allowance: float, error: Error = EXACT) -> float:
-    """Return the limit at which a two-sided CUSUM of an unchanged series has a mean run length."""
-    return _limit(lambda limit: cusum_run_length(limit, allowance, error), run_length, start=1.0)
+def cusum_limit(run_length: float, allowance: float, *errors: Error) -> float:
+    """Return the limit at which a two-sided CUSUM of an unchanged series has a mean run length.
+
+    Args:
+        run_length: the mean number of values between signals.
+        allowance: as `cusum_run_length` takes it.
+        errors: mean and standard deviation that the values may really have; none: they are as believed. With several
+            of them the mean rate of signals is the one wanted.
+    """
+    return _limit(lambda limit, error: cusum_run_length(limit, allowance, error), run_length, 1.0, errors or (EXACT,))
 
 
 @cache
-def ewma_limit(run_length: float, weight: float, error: Error = EXACT) -> float:
-    """Return the limit at which a two-sided EWMA of an unchanged series has a mean run length."""
-    return _limit(lambda limit: ewma_run_length(limit, weight, error), run_length, start=sqrt(weight / (2 - weight)))
+def ewma_limit(run_length: float, weight: float, *errors: Error) -> float:
+    """Return the limit at which a two-sided EWMA of an unchanged series has a mean run length, as `cusum_limit`."""
+    start = sqrt(weight / (2 - weight))
+    return _limit(lambda limit, error: ewma_run_length(limit, weight, error), run_length, start, errors or (EXACT,))
 
 
-def _limit(mean_run_length: Callable[[float], float], wanted: float, start: float) -> float:
+def _limit(
+    run_length: Callable[[float, Error], float], wanted: float, start: float, errors: tuple[Error, ...]
+) -> float:
     from scipy.optimize import brentq  # noqa: PLC0415  (slow to import; most specs have no outcome to chart)
+
+    def mean_run_length(limit: float) -> float:
+        rate = sum(error.weight / run_length(limit, error) for error in errors)
+        return sum(error.weight for error in errors) / rate
 
     high = start
     while mean_run_length(high) < wanted:

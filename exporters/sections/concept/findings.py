@@ -9,6 +9,7 @@ from mlvitals.generator.contract import ConceptStatus, DriftKind
 from mlvitals.generator.spec.model import Severity, Spec
 
 _found = partial(found, "concept")
+_UNWATCHED = (ConceptStatus.REFUSED, ConceptStatus.STALLED)
 
 
 def findings(spec: Spec, verdict: Verdict) -> Iterator[Finding]:
@@ -19,5 +20,5 @@ def findings(spec: Spec, verdict: Verdict) -> Iterator[Finding]:
     # With drift type none, what a chart beyond its limit shows is over.
     if spec.alerts.concept_drift.enabled and drift is not None and drift.kind is not DriftKind.NONE:
         yield from _found(FindingKind.CONCEPT_DRIFT, concept.severity)
-    if spec.alerts.monitoring.enabled and concept.status is ConceptStatus.REFUSED:
+    if spec.alerts.monitoring.enabled and concept.status in _UNWATCHED:
         yield from _found(FindingKind.CONCEPT_UNWATCHED, Severity.WARNING)

@@ -26,6 +26,29 @@ class GapSample(msgspec.Struct, frozen=True, kw_only=True):
     """Inputs or scores drifted in that window: a gap in it says nothing of the relation between them and outcomes."""
 
 
+class GapReference(msgspec.Struct, frozen=True, kw_only=True):
+    """The gap between predictions and outcomes in the training data: what to expect of a window without change."""
+
+    rows: int
+    """Rows with a prediction and an outcome."""
+    gap: float
+    """Mean prediction minus mean outcome."""
+    row_variance: float
+    """Variance of a single prediction minus its outcome; that of its group where rows depend by groups."""
+    kurtosis: float = 3.0
+    """Of a prediction minus its outcome."""
+    rarer_share: float | None = None
+    """Share of the rarer kind of binary outcomes."""
+    windows: int = 0
+    """Intervals of the training data that were compared with each other; 0 where nothing is known of their variance."""
+    between: float = 0.0
+    """Standard deviation of a window's gap, beyond that of sampling."""
+    stretch: float = 1.0
+    """The factor on the deviation because neighbouring windows resemble each other."""
+    lacks: str = ""
+    """The part that the reference lacks, hence the first windows have to show."""
+
+
 class ConceptReport(msgspec.Struct, frozen=True, kw_only=True):
     """The gap between predictions and outcomes on its control charts. Metrics are None where undefined."""
 
@@ -34,7 +57,11 @@ class ConceptReport(msgspec.Struct, frozen=True, kw_only=True):
     sample: GapSample | None = None
     """The newest window whose outcomes are known; None where this run found none."""
     baseline_windows: int = 0
-    """Windows that the charts learned from, or have gathered so far."""
+    """Windows, of the log or of the training data, that the charts learned from, or have gathered so far."""
+    reference: GapReference | None = None
+    """The gap in the training data; None where they hold no predictions with outcomes."""
+    note: str = ""
+    """Assumptions of the charts that were not measured, or that the first windows contradict."""
     expected_gap: float | None = None
     """Mean gap of the baseline."""
     gap_deviation: float | None = None

@@ -1,31 +1,30 @@
-"""Concept drift: the gap between predictions and outcomes as a series, on control charts against its own baseline.
+"""Concept drift: the gap between predictions and outcomes as a series, on control charts against what is expected.
 
-The first windows of a reference version are the baseline. What a window's gap deviates by without any change is the
-sampling error of that many predictions and what else varies between windows; a value is standardised by both. Limits
-of the charts allow for the baseline being an estimate. Nothing is kept but the samples: the same samples always give
-the same state.
+The training data say what to expect, and charts run from the first window on; where they hold no predictions with
+outcomes, the first windows of a reference version are the baseline (`baseline`). What a window's gap deviates by without
+any change is the sampling error of that many predictions and what else varies between windows; a value is standardised
+by both. Limits of the charts allow for the baseline being an estimate. Nothing is kept but the samples: the same samples
+always give the same state, and `GapSeries.after` is a step from one state to the next.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from math import sqrt
-from typing import TypeAlias
+from datetime import datetime, timedelta
+from typing import NamedTuple, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+import msgspec
 
-from mlvitals.exporters.sections.concept.charts import (
-    Charts,
-    ChartState,
-    advance,
-    cusum_limit,
-    estimation_error,
-    ewma_limit,
+from mlvitals.exporters.sections.concept.baseline import (
+    Baseline,
+    FirstWindows,
+    baseline_of,
+    baseline_of_reference,
+    checked,
 )
-from mlvitals.exporters.sections.concept.report import ConceptReport, GapSample
+from mlvitals.exporters.sections.concept.charts import Charts, ChartState, Error, advance, cusum_limit, ewma_limit
+from mlvitals.exporters.sections.concept.report import ConceptReport, GapReference, GapSample
 from mlvitals.generator.contract import ConceptStatus
-from mlvitals.generator.spec.model import Concept, OutcomeKind, Severity, Spec
+from mlvitals.generator.spec.durations import span
+from mlvitals.generator.spec.model import OutcomeKind, Severity, Spec
 
 MINIMUM_ANSWERS = 100
 """A gap of fewer predictions with outcomes is no sample."""
@@ -33,75 +32,49 @@ MINIMUM_OF_RARER_KIND = 5.0
 """Where a window is to hold fewer positive, or negative, outcomes than this, its gap is too skewed for the charts: they
 are designed for the normal law. What is expected counts, not what came: else a window in which all are missing is left
 out."""
-STRONGEST_CORRELATION = 0.9
-"""A baseline whose neighbours agree more than this moves too slowly to be distinguished from a drift."""
 
 
-@dataclass(frozen=True, slots=True)
-class Baseline:
-    """The gap to expect when nothing has changed."""
+class Plan(NamedTuple):
+    """The charts that a spec asks for, counted in windows."""
 
-    windows: int
-    target: float
-    """Its mean."""
-    between: float
-    """Standard deviation between windows, beyond that of sampling."""
-    row_variance: float
-    """Variance of a single prediction minus its outcome."""
-    stretch: float = 1.0
-    """The factor on the deviation because neighbouring windows resemble each other."""
-
-    def deviation(self, sample: GapSample) -> float:
-        """Return the standard deviation of a sample's gap about the target.
-
-        Its sampling error is that of as many predictions without change. The window's own would be small exactly where
-        few of a rare kind of outcome came, which is where the gap is wide.
-        """
-        return self.stretch * sqrt(self.row_variance / sample.count + self.between**2)
-
-    def of_rarer_kind(self, count: float) -> float:
-        """Return how many positive or negative outcomes, whichever is rarer, to expect among that many predictions."""
-        return count * self.row_variance
+    warning_run_length: float
+    """Average number of windows without change between false warnings."""
+    critical_run_length: float
+    """And between false pages."""
+    ewma_weight: float
+    shift: float
+    baseline_windows: int
+    """First windows to learn from where the reference holds no gap."""
+    patience: int
+    """Windows in a row that teach nothing, until learning is said to stand still."""
 
 
-def baseline_of(samples: Sequence[GapSample]) -> Baseline | str:
-    """Return the baseline that samples give, or why they give none.
+SHORTEST_RUNS = 10, 50
+"""Windows between false warnings, and false pages, that charts promise at least, however long windows are."""
 
-    A prediction's error has one variance in all windows, the mean of theirs. The variance between windows is the method
-    of moments' (DerSimonian and Laird 1986); windows are weighed by their variances. Where neighbours resemble each
-    other, sums grow faster than those of independent values: the deviation is stretched by sqrt((1 + r) / (1 - r)), r the
-    correlation of neighbours, which holds for a first-order autoregression.
+
+def plan_of(spec: Spec) -> Plan:
+    """Return the charts of a spec, whose run lengths are times.
+
+    A window counts once, hence one in each length of a window, however often windows end.
     """
-    gaps = np.array([sample.gap for sample in samples])
-    counts = np.array([sample.count for sample in samples], np.float64)
-    rows = counts * np.array([sample.gap_error for sample in samples]) ** 2
-    row_variance = float(np.average(rows, weights=counts))
-    squares = row_variance / counts
-    between = _variance_between(gaps, squares)
-    total = squares + between
-    if not total.all():
-        return "the gap did not vary at all in the baseline, so that nothing says how much it may"
-    target = float(np.average(gaps, weights=1 / total))
-    correlation = _neighbours((gaps - target) / np.sqrt(total))
-    if correlation > STRONGEST_CORRELATION:
-        return f"neighbouring windows of the baseline agree so much ({correlation:.2f}) that drift cannot be told"
-    stretch = sqrt((1 + correlation) / (1 - correlation))
-    return Baseline(len(samples), target, sqrt(between), row_variance, stretch)
+    concept, length = spec.concept, span(spec.windows.length)
+    warning, page = (
+        max(span(every) / length, shortest)
+        for every, shortest in zip((concept.false_warning_every, concept.false_page_every), SHORTEST_RUNS, strict=True)
+    )
+    return Plan(
+        warning_run_length=warning,
+        critical_run_length=page,
+        ewma_weight=concept.ewma_weight,
+        shift=concept.shift,
+        baseline_windows=concept.baseline_windows or _between(30, timedelta(days=60) // length, 100),
+        patience=_between(5, timedelta(days=7) // length, 48),
+    )
 
 
-def _variance_between(gaps: NDArray[np.float64], squares: NDArray[np.float64]) -> float:
-    """Return the variance of the gaps beyond their sampling errors, at least 0."""
-    if not squares.all():
-        return float(gaps.var(ddof=1))
-    weights = 1 / squares
-    spread = float(weights @ (gaps - np.average(gaps, weights=weights)) ** 2)
-    return max(0.0, (spread - (gaps.size - 1)) / float(weights.sum() - (weights**2).sum() / weights.sum()))
-
-
-def _neighbours(values: NDArray[np.float64]) -> float:
-    """Return the correlation of neighbours, 0 where it is negative or no more than noise gives once in 40 times."""
-    correlation = float(values[1:] @ values[:-1] / (values @ values))
-    return correlation if correlation > 2 / sqrt(values.size) else 0.0
+def _between(low: int, value: int, high: int) -> int:
+    return max(low, min(value, high))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,18 +110,48 @@ Learning: TypeAlias = tuple[GapSample, ...]
 class GapSeries:
     """The gaps of one reference version, up to a window."""
 
-    plan: Concept
+    plan: Plan
     binary: bool = False
     """True if outcomes are positive or negative: then there must be enough of both."""
+    reference: GapReference | None = None
+    """The gap in the training data; None: the first windows have to show it."""
     learned: Learning = ()
     """Samples of the baseline while it grows."""
+    idle: int = 0
+    """Windows in a row that taught nothing while it should grow."""
     baseline: Baseline | None = None
+    """Learned from the first windows, where the training data say nothing."""
     refused: str = ""
     """Why the baseline is none."""
+    first: FirstWindows = field(default_factory=FirstWindows)
+    """Sums over the first windows, where the training data say what to expect."""
     state: ChartState = field(default_factory=ChartState)
     upper: _Run = field(default_factory=_Run)
     lower: _Run = field(default_factory=_Run)
     last_end: datetime | None = None
+
+    def restarted(self, reference: GapReference | None = None) -> "GapSeries":
+        """Return the series before its first window, of a reference."""
+        return GapSeries(self.plan, binary=self.binary, reference=reference)
+
+    @property
+    def expected(self) -> Baseline | None:
+        """Return what is expected of a window now; None while it has to be learned."""
+        return checked(self.reference, self.first)[0] if self.reference else self.baseline
+
+    @property
+    def note(self) -> str:
+        """Return what is assumed, or contradicted, of the training data."""
+        return checked(self.reference, self.first)[1] if self.reference else ""
+
+    @property
+    def is_stalled(self) -> bool:
+        """True if the baseline should grow, and has not for a time."""
+        return self.expected is None and not self.refused and self.idle >= self.plan.patience
+
+    def charts(self, baseline: Baseline, count: float) -> Charts:
+        """Return the charts for a baseline and a window of that many answered predictions."""
+        return charts(self.plan, baseline.errors(self.first.usual or count))
 
     def counts(self, sample: GapSample) -> bool:
         """True if a sample is a new one: enough outcomes, and no prediction in it that an earlier one held."""
@@ -160,7 +163,7 @@ class GapSeries:
         count = 0 if sample is None else sample.count
         if count < MINIMUM_ANSWERS:
             return f"{count} predictions have an outcome; at least {MINIMUM_ANSWERS} are needed"
-        return "" if self.baseline is None else self._rarity(self.baseline, count)
+        return "" if self.expected is None else self._rarity(self.expected, count)
 
     def _rarity(self, baseline: Baseline, count: float) -> str:
         expected = baseline.of_rarer_kind(count)
@@ -176,16 +179,20 @@ class GapSeries:
         if not self.counts(sample):
             return self
         moved = replace(self, last_end=sample.window_end)
-        if self.baseline is None:
+        if self.reference is not None:
+            baseline = baseline_of_reference(self.reference)
+            moved = replace(moved, first=self.first.after(sample, baseline))
+        expected = moved.expected
+        if expected is None:
             return moved if self.refused else moved._learn(sample)
-        return moved._watch(sample, self.baseline)
+        return moved._watch(sample, expected)
 
     def _learn(self, sample: GapSample) -> "GapSeries":
         if sample.explained:
-            return self
+            return replace(self, idle=self.idle + 1)
         learned = (*self.learned, sample)
         if len(learned) < self.plan.baseline_windows:
-            return replace(self, learned=learned)
+            return replace(self, learned=learned, idle=0)
         found = baseline_of(learned)
         if isinstance(found, Baseline):
             rarity = self._rarity(found, sum(one.count for one in learned) / len(learned))
@@ -195,8 +202,8 @@ class GapSeries:
         return replace(self, learned=(), baseline=found)
 
     def _watch(self, sample: GapSample, baseline: Baseline) -> "GapSeries":
-        value = (sample.gap - baseline.target) / baseline.deviation(sample)
-        state = advance(charts(self.plan, baseline.windows), self.state, value)
+        value = (sample.gap - baseline.target) / baseline.deviation(sample.count)
+        state = advance(self.charts(baseline, sample.count), self.state, value)
         return replace(
             self,
             state=state,
@@ -205,58 +212,75 @@ class GapSeries:
         )
 
 
-def gap_series(spec: Spec) -> GapSeries:
-    """Return the series of a system before its first window."""
+def gap_series(spec: Spec, reference: GapReference | None = None) -> GapSeries:
+    """Return the series of a system before its first window.
+
+    Args:
+        spec: the system's spec.
+        reference: what the training data say of the gap.
+    """
     outcome = spec.prediction_log.outcome
-    return GapSeries(spec.concept, binary=outcome is not None and outcome.kind is OutcomeKind.BINARY)
+    binary = outcome is not None and outcome.kind is OutcomeKind.BINARY
+    return GapSeries(plan_of(spec), binary=binary, reference=reference)
 
 
-def charts(plan: Concept, baseline_windows: int) -> Charts:
-    """Return the charts that keep a plan's run lengths with a baseline of that many windows."""
-    error, allowance = estimation_error(baseline_windows), plan.shift / 2
+def charts(plan: Plan, errors: tuple[Error, ...]) -> Charts:
+    """Return the charts that keep a plan's run lengths, given how far a baseline may be off."""
+    allowance = plan.shift / 2
     return Charts(
         weight=plan.ewma_weight,
-        ewma_limit=ewma_limit(plan.warning_run_length, plan.ewma_weight, error),
+        ewma_limit=ewma_limit(plan.warning_run_length, plan.ewma_weight, *errors),
         allowance=allowance,
-        cusum_limit=cusum_limit(plan.critical_run_length, allowance, error),
+        cusum_limit=cusum_limit(plan.critical_run_length, allowance, *errors),
     )
 
 
 def concept_report(series: GapSeries, sample: GapSample | None) -> ConceptReport:
     """Return what is known after a window: `series` holds its sample already, `sample` is None where it has none."""
-    shortage = series.shortage(sample)
+    shortage, baseline = series.shortage(sample), series.expected
+    known = ConceptReport(
+        status=ConceptStatus.NO_OUTCOMES,
+        reason=shortage,
+        baseline_windows=len(series.learned) if baseline is None else baseline.windows,
+        reference=series.reference,
+        note=series.note,
+    )
     if sample is None or shortage:
-        return ConceptReport(status=ConceptStatus.NO_OUTCOMES, reason=shortage, baseline_windows=_gathered(series))
+        return known
+    known = msgspec.structs.replace(known, sample=sample)
     if series.refused:
-        return ConceptReport(status=ConceptStatus.REFUSED, reason=series.refused, sample=sample)
-    if series.baseline is None:
-        return ConceptReport(
-            status=ConceptStatus.LEARNING,
-            reason=f"{_gathered(series)} of {series.plan.baseline_windows} windows of the baseline are gathered; those "
-            "whose inputs or scores drifted do not count",
-            sample=sample,
-            baseline_windows=_gathered(series),
-        )
-    return _watched(series, sample, series.baseline)
+        return msgspec.structs.replace(known, status=ConceptStatus.REFUSED, reason=series.refused)
+    if baseline is None:
+        status = ConceptStatus.STALLED if series.is_stalled else ConceptStatus.LEARNING
+        return msgspec.structs.replace(known, status=status, reason=_learning(series))
+    return _watched(known, series, sample, baseline)
 
 
-def _gathered(series: GapSeries) -> int:
-    return series.baseline.windows if series.baseline else len(series.learned)
+def _learning(series: GapSeries) -> str:
+    lacking = (
+        f"{len(series.learned)} of {series.plan.baseline_windows} windows of the baseline are gathered; those whose inputs "
+        "or scores drifted do not count"
+    )
+    if not series.is_stalled:
+        return lacking
+    return (
+        f"{lacking}, and the last {series.idle} all did: fix the inputs, promote a reference of newer data, or run `mlvitals "
+        "concept accept` if they are as they should be"
+    )
 
 
-def _watched(series: GapSeries, sample: GapSample, baseline: Baseline) -> ConceptReport:
-    limits, state = charts(series.plan, baseline.windows), series.state
+def _watched(known: ConceptReport, series: GapSeries, sample: GapSample, baseline: Baseline) -> ConceptReport:
+    limits, state = series.charts(baseline, sample.count), series.state
     ewma, upper, lower = float(state.ewma), float(state.upper), float(state.lower)
     critical = max(upper, lower) > limits.cusum_limit
     warning = abs(ewma) > limits.ewma_limit
     rising = upper >= lower if critical else ewma > 0
     run = series.upper if rising else series.lower
     signals = critical or warning
-    deviation = baseline.deviation(sample)
-    return ConceptReport(
+    deviation = baseline.deviation(sample.count)
+    return msgspec.structs.replace(
+        known,
         status=ConceptStatus.OK,
-        sample=sample,
-        baseline_windows=baseline.windows,
         expected_gap=baseline.target,
         gap_deviation=deviation,
         standardised_gap=(sample.gap - baseline.target) / deviation,

@@ -108,10 +108,11 @@ def gap_lines(concept: ConceptReport) -> list[str]:
         f"Predictions against outcomes: gap {concept.sample.gap:+.4g}, expected {concept.expected_gap:+.4g}, "
         f"{concept.standardised_gap:+.1f} standard deviations, over {concept.sample.count:,} outcomes."
     )
-    if concept.since is None:
-        return [gap]
-    chart = "cumulative sum" if concept.severity is Severity.CRITICAL else "moving average"
-    return [gap, f"The {chart} is beyond its limit; the run began at {concept.since:%Y-%m-%d %H:%M} UTC."]
+    lines = [gap]
+    if concept.since is not None:
+        chart = "cumulative sum" if concept.severity is Severity.CRITICAL else "moving average"
+        lines.append(f"The {chart} is beyond its limit; the run began at {concept.since:%Y-%m-%d %H:%M} UTC.")
+    return [*lines, *([sentence(concept.note)] if concept.note else [])]
 
 
 def evidence_facts(evidence: Evidence) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from msgspec.structs import replace
 
-from mlvitals.exporters.parts import Finding, Window
+from mlvitals.exporters.parts import Finding, Measure, Window
 from mlvitals.exporters.reading.columns import Counts
 from mlvitals.exporters.reference.artifact import FeatureReference, Reference
 from mlvitals.exporters.sections.features.findings import feature_findings, score_findings
@@ -28,11 +28,19 @@ from mlvitals.exporters.statistics.distances import (
     ks_pvalue,
     statistics_of,
 )
-from mlvitals.exporters.statistics.judging import MINIMUM_VALUES, LevelLimits, level_limits, measure, worst
+from mlvitals.exporters.statistics.judging import (
+    MINIMUM_VALUES,
+    LevelLimits,
+    level_limits,
+    measure,
+    severity_of,
+    worst,
+)
+from mlvitals.exporters.statistics.noise import Share, share_increase
 from mlvitals.exporters.statistics.profile import ColumnProblem, FeatureProfile
 from mlvitals.generator.contract import STATISTICS, UNMEASURABLE, SchemaDifferenceKind, Status
 from mlvitals.generator.contract.statistics import PSI
-from mlvitals.generator.spec.model import Feature, FeatureType, NoisePer, Severity, Spec
+from mlvitals.generator.spec.model import Alerts, Feature, FeatureType, NoisePer, Severity, Spec
 
 ColumnResult: TypeAlias = FeatureProfile | ColumnProblem
 """The result of counting a column: counts, or why it could not be counted."""
@@ -97,7 +105,8 @@ def compare(spec: Spec, reference: Reference, reference_version: str, counted: W
             return drift
         expected, before = reference.counts_for(normal, window), reference.moments_for(normal, window)
         limits = QualityLimits.of(spec.alerts, feature, comparisons)
-        return replace(drift, quality=assess(normal, expected, before, found, limits, MINIMUM_VALUES))
+        compared = replace(drift, quality=assess(normal, expected, before, found, limits, MINIMUM_VALUES))
+        return _against_reference(compared, spec.alerts, feature, normal, found, limits.tail)
 
     def judged(name: str, feature: Feature) -> FeatureReport:
         limits, normal = _feature_limits(spec, feature, comparisons), reference.features.get(name)
@@ -208,6 +217,39 @@ def _figures(kind: FeatureType, normal: FeatureReference, found: FeatureProfile)
         reference_mean=normal.summary.mean,
         out_of_range_ratio=_out_of_range_ratio(normal, found),
     )
+
+
+def _against_reference(
+    known: FeatureReport, alerts: Alerts, feature: Feature, normal: FeatureReference, found: FeatureProfile, tail: float
+) -> FeatureReport:
+    """Compare nulls and values out of range with the reference's own rate.
+
+    A feature that was null in one row of ten when the model was trained is no news when it is so now. A threshold that
+    the spec gives a feature is meant for its rate as such, and so is that of a feature that may not be null.
+    """
+    own = feature.thresholds
+    null_limits = level_limits(alerts.null_rate, None) if feature.nullable and own.null_rate is None else {}
+    range_limits = level_limits(alerts.out_of_range_ratio, None) if own.out_of_range_ratio is None else {}
+    outside = normal.cells.out_of_range(found.counts), normal.cells.out_of_range(normal.total)
+    values = int(normal.total.sum())
+    missing = found.nulls + found.nans
+    return replace(
+        known,
+        reference_null_rate=normal.null_rate,
+        null_rate_increase=_increase((normal.missing, normal.rows), (missing, found.rows), null_limits, tail),
+        out_of_range_increase=_increase((outside[1], values), (outside[0], found.values), range_limits, tail),
+    )
+
+
+def _increase(
+    before: tuple[int | None, int], now: tuple[int | None, int], limits: LevelLimits, tail: float
+) -> Measure | None:
+    """Return how much a share has grown; only growth is bad. None where one side is not known."""
+    if before[0] is None or now[0] is None or not before[1] or not now[1]:
+        return None
+    found = share_increase(Share(before[0], before[1]), Share(now[0], now[1]), tail)
+    severity = severity_of(found.value, limits) if found.value > found.critical_value else None
+    return Measure(value=found.value, critical_value=found.critical_value, severity=severity)
 
 
 def _out_of_range_ratio(normal: FeatureReference, found: FeatureProfile) -> float | None:

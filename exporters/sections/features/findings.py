@@ -12,7 +12,7 @@ from mlvitals.exporters.sections.features.quality import QualityLimits
 from mlvitals.exporters.sections.features.report import FeatureReport, FeaturesReport, Quality
 from mlvitals.exporters.statistics.judging import level_limits, severity_of
 from mlvitals.generator.contract import MOST_TOO_SMALL, STATISTICS, UNMEASURABLE, SchemaDifferenceKind, Status
-from mlvitals.generator.spec.model import AlertPolicy, Levels, Severity, Spec
+from mlvitals.generator.spec.model import AlertPolicy, Alerts, Feature, Levels, Severity, Spec
 
 UNSOUND = frozenset(
     {
@@ -48,22 +48,27 @@ def feature_findings(spec: Spec, name: str, report: FeatureReport) -> Iterator[F
     """Yield what is wrong with a feature of the spec."""
     alerts, feature = spec.alerts, spec.features[name]
     own = feature.thresholds
-    nulls = (
-        (FindingKind.NULL_RATE, alerts.null_rate)
-        if feature.nullable
-        else (FindingKind.REQUIRED_NULL_RATE, alerts.required_null_rate)
-    )
     severities = {
         FindingKind.FEATURE_STATUS: _status(spec, report),
         **{statistic.policy: severity_in(getattr(report, statistic.name)) for statistic in STATISTICS},
-        nulls[0]: _beyond(report.null_rate, nulls[1], own.null_rate),
-        FindingKind.OUT_OF_RANGE_RATIO: _beyond(
-            report.out_of_range_ratio, alerts.out_of_range_ratio, own.out_of_range_ratio
-        ),
+        **_of_nulls(alerts, feature, report),
+        FindingKind.OUT_OF_RANGE_RATIO: severity_in(report.out_of_range_increase)
+        if own.out_of_range_ratio is None
+        else _beyond(report.out_of_range_ratio, alerts.out_of_range_ratio, own.out_of_range_ratio),
         **(_of_quality(report.quality, QualityLimits.of(alerts, feature)) if report.quality else {}),
     }
     for kind, severity in severities.items():
         yield from _of_feature(kind, severity, name)
+
+
+def _of_nulls(alerts: Alerts, feature: Feature, report: FeatureReport) -> dict[str, Severity | None]:
+    """Judge nulls by the feature's own threshold, by none at all where it is required, else by the reference's rate."""
+    own = feature.thresholds.null_rate
+    if not feature.nullable:
+        return {FindingKind.REQUIRED_NULL_RATE: _beyond(report.null_rate, alerts.required_null_rate, own)}
+    if own is None:
+        return {FindingKind.NULL_RATE: severity_in(report.null_rate_increase)}
+    return {FindingKind.NULL_RATE: _beyond(report.null_rate, alerts.null_rate, own)}
 
 
 def score_findings(spec: Spec, score: FeatureReport) -> Iterator[Finding]:

@@ -75,12 +75,17 @@ class FeatureReport(Distances[Measure], frozen=True, kw_only=True):
     rows: int = 0
     """Non-null values measured."""
     null_rate: float | None = None
+    reference_null_rate: float | None = None
+    null_rate_increase: Measure | None = None
+    """null_rate - reference_null_rate, which is bad where a feature may be null and has no threshold of its own."""
     nulls: int = 0
     nans: int = 0
     infinities: int = 0
     mean: float | None = None
     reference_mean: float | None = None
     out_of_range_ratio: float | None = None
+    out_of_range_increase: Measure | None = None
+    """The same of out_of_range_ratio, which is bad where a feature has no threshold of its own."""
     ks_pvalue: float | None = None
     ks_pvalue_adjusted: float | None = None
     """The p-value after Benjamini and Hochberg, over all features of the window."""

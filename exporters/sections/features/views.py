@@ -127,9 +127,14 @@ def info_gauges(contract: Contract) -> Samples:
 _FIGURES: dict[str, Callable[[FeatureReport], float | None]] = {
     "feature_rows": lambda feature: feature.rows,
     "feature_null_rate": lambda feature: feature.null_rate,
+    "feature_reference_null_rate": lambda feature: feature.reference_null_rate,
+    "feature_null_rate_increase": lambda feature: value_of(feature.null_rate_increase),
+    "feature_null_rate_increase_critical_value": lambda feature: critical_value_of(feature.null_rate_increase),
     "feature_mean": lambda feature: feature.mean,
     "feature_reference_mean": lambda feature: feature.reference_mean,
     "feature_out_of_range_ratio": lambda feature: feature.out_of_range_ratio,
+    "feature_out_of_range_increase": lambda feature: value_of(feature.out_of_range_increase),
+    "feature_out_of_range_increase_critical_value": lambda feature: critical_value_of(feature.out_of_range_increase),
     "drift_ks_pvalue": lambda feature: feature.ks_pvalue_adjusted,
 }
 _QUALITY_FIGURES: dict[str, Callable[[Quality], float | None]] = {
@@ -249,6 +254,14 @@ def _bins(feature: FeatureReport) -> Iterator[tuple[tuple[str, str], Bin]]:
         digits = len(str(len(feature.bins) - 1))
         for index, item in enumerate(feature.bins):
             yield (f"{index:0{digits}}", item.label), item
+
+
+def nulls(feature: FeatureReport) -> str:
+    """Return the null rate, and the reference's where there is any: ``12.0% (10.0%)``."""
+    if feature.null_rate is None:
+        return ""
+    usual = feature.reference_null_rate
+    return f"{share(feature.null_rate)} ({share(usual)})" if usual else share(feature.null_rate)
 
 
 def shift(item: Bin) -> str:

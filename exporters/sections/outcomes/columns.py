@@ -44,7 +44,7 @@ def prediction_columns(log: PredictionLog) -> dict[str, FeatureType]:
     outcome = log.outcome
     if outcome is None:
         return {}
-    columns = {name: FeatureType.CATEGORICAL for name in (outcome.list, outcome.item) if name is not None}
+    columns = {name: FeatureType.CATEGORICAL for name in (outcome.list, outcome.item, log.group) if name is not None}
     prediction = outcome.prediction or log.score
     return columns | ({prediction: FeatureType.FLOAT} if prediction is not None else {})
 

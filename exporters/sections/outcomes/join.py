@@ -20,9 +20,11 @@ from mlvitals.exporters.reading.columns import Column
 Rows: TypeAlias = NDArray[np.void]
 """Records of one of the types below."""
 
-PREDICTION = np.dtype([("id", "<u8"), ("time", "<i8"), ("value", "<f8"), ("list", "<u8"), ("item", "<u8")])
+PREDICTION = np.dtype(
+    [("id", "<u8"), ("time", "<i8"), ("value", "<f8"), ("list", "<u8"), ("item", "<u8"), ("group", "<u8")]
+)
 """Of each prediction: the hash of its id, when it was made in microseconds since 1970, what was predicted (NaN where
-that is missing), and the hashes of the list and the item of a ranking."""
+that is missing), the hashes of the list and the item of a ranking, and that of the group of rows that depend on it."""
 OUTCOME = np.dtype([("id", "<u8"), ("time", "<i8"), ("value", "<f8")])
 """Of each outcome: the hash of its prediction's id, when it was observed, and the label, NaN where it is invalid."""
 NO_TIME = np.iinfo(np.int64).min

@@ -23,6 +23,7 @@ from mlvitals.exporters.sections.outcomes.performance import (
     standard_error,
 )
 from mlvitals.exporters.sections.outcomes.report import EstimatedPerformance, Figure, OutcomeReport
+from mlvitals.exporters.statistics.dependence import clustered_error
 from mlvitals.exporters.statistics.distances import TWO_SIDED
 from mlvitals.exporters.statistics.judging import CONFIDENCE, level_limits, measure, wilson_interval, worst
 from mlvitals.exporters.statistics.moments import NO_MOMENTS, Moments
@@ -98,7 +99,7 @@ def judged(
         label_shift=shift,
         paired=found.errors.count,
         gap=_mean(found.errors),
-        gap_error=standard_error(found.errors),
+        gap_error=found.gap_error(),
         reference_gap=_mean(reference.errors) if reference else None,
         performance={
             name: Figure(value=value, reference=reference.figures.get(name) if reference else None)
@@ -252,6 +253,8 @@ class OutcomeTally:
     errors: Moments = NO_MOMENTS
     """Of prediction minus outcome."""
     _delays: list[NDArray[np.float32]] = field(default_factory=list)
+    _groups: list[tuple[NDArray[np.float64], NDArray[np.uint64]]] | None = None
+    """The errors, and the group of each; None where rows do not depend by groups."""
 
     def add(self, joined: Joined) -> None:
         """Add one partition."""
@@ -263,9 +266,18 @@ class OutcomeTally:
         self.observed = self.observed.merge(moments_of(joined.labels[answered]))
         self.predicted = self.predicted.merge(moments_of(values[paired]))
         self.errors = self.errors.merge(moments_of(values[paired] - joined.labels[paired]))
+        if self._groups is not None:
+            self._groups.append((values[paired] - joined.labels[paired], joined.predictions["group"][paired]))
         self._delays.append(joined.delays[answered].astype(np.float32))
         self.performance.add(joined.predictions[known], joined.labels[known])
         self.segments.add(joined)
+
+    def gap_error(self) -> float | None:
+        """Return the standard error of the mean error; of groups where rows depend by groups."""
+        if self._groups is None:
+            return standard_error(self.errors)
+        errors, groups = (np.concatenate(parts) for parts in zip(*self._groups, strict=True))
+        return clustered_error(errors, groups)
 
     def delays(self) -> NDArray[np.float32]:
         """Return the seconds from each answered prediction to its outcome; nothing where outcomes have no time."""

@@ -104,7 +104,8 @@ def joined_outcomes(
     reference = _of_kind(reference, outcome.kind)
     if window.end > measured_at:
         return OutcomeReport(window=mature, kind=outcome.kind, mature=False)
-    found = OutcomeTally(tally_for(outcome), segments or NoBreakdown())
+    grouped = log.group is not None
+    found = OutcomeTally(tally_for(outcome), segments or NoBreakdown(), _groups=[] if grouped else None)
     kinds = with_segments(len(found.segments.columns)), OUTCOME
     with ExitStack() as stack:
         predictions, outcomes = (stack.enter_context(Partitions(kind)) for kind in kinds)
@@ -319,7 +320,7 @@ class _Sides:
         rows["id"] = hash_rows(first, chunk.rows) if ids is None else hash_ids(ids, first)
         rows["time"] = NO_TIME if chunk.times is None else microseconds(chunk.times)
         rows["value"] = self._values_of(chunk, outcome.prediction or log.score, reader)
-        for name, column in (("list", outcome.list), ("item", outcome.item)):
+        for name, column in (("list", outcome.list), ("item", outcome.item), ("group", log.group)):
             if column is not None and column in chunk.columns:
                 rows[name] = hash_ids(chunk.columns[column], first)
         reader.row += chunk.rows

@@ -49,5 +49,5 @@ def analyse(incident: Incident, evidence: IncidentEvidence | None) -> Analysis:
         fault=fault,
         impact=impact,
         causes=causes,
-        proposal=propose(incident, fault, impact, known.windows, causes),
+        proposal=propose(incident, fault, impact, known, causes),
     )

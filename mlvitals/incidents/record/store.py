@@ -159,7 +159,7 @@ def _parse(raw: bytes, path: Path) -> _File:
     try:
         incident = msgspec.convert(document.data, Incident)
     except msgspec.ValidationError as error:
-        raise IncidentError(_located(document, error)) from error
+        raise IncidentError(located(document, error, "incident")) from error
     if incident.id != path.stem:
         problem = Problem((("id",),), f"is {quoted(incident.id)}, but the file is {quoted(path.name)}", "id")
         raise IncidentError(render(document.diagnostic(problem), document.lines))
@@ -174,15 +174,15 @@ def _refuse_conflict(raw: bytes, file: str) -> None:
         raise IncidentError(render(Diagnostic(file, Position(line, 1), message, "conflict", length=7), lines))
 
 
-def _located(document: Document, error: msgspec.ValidationError) -> str:
-    """Render an error at its place in the file."""
+def located(document: Document, error: msgspec.ValidationError, code: str) -> str:
+    """Render an error of a conversion at its place in the file."""
     message = str(error)
     place = _PLACE.search(message)
     path = _key_path(place[1]) if place else ()
     text = message[: place.start()] if place else message
     if path:
         text = f"is wrong: {text[:1].lower()}{text[1:]}"
-    problem = Problem((path,), text, "incident", complete=not path)
+    problem = Problem((path,), text, code, complete=not path)
     return render(document.diagnostic(problem), document.lines)
 
 

@@ -10,7 +10,7 @@ from mlvitals.generator.promql import matching
 from mlvitals.generator.signals.business import event_count, kpi_figure, kpi_title
 from mlvitals.generator.spec.durations import duration
 from mlvitals.generator.spec.model import Kpi, KpiKind, Spec
-from mlvitals.incidents.evidence import BudgetFacts, KpiFacts
+from mlvitals.incidents.evidence import BudgetFacts, EventFacts, KpiFacts
 
 AskAt = Callable[[str, datetime], float | None]
 """Answers a query for a moment with its only value; None where it has none."""
@@ -54,6 +54,24 @@ def _interval(
     difference = shares[0] - shares[1]  # type: ignore[operator]
     error = _CONFIDENCE * math.sqrt(sum(variances))
     return difference - error, difference + error
+
+
+def event_facts(spec: Spec, ask: AskAt, begin: datetime, end: datetime) -> Iterator[EventFacts]:
+    """Yield each business event over an interval and over the same one a week before; those that are unknown are left out."""
+    contract, business = Contract(spec), spec.business
+    seconds = max(1.0, (end - begin).total_seconds())
+    for name in (event for event in business.events if event not in business.unique):
+        query = event_count(contract, name, duration(seconds))
+        during, before = ask(query, end), ask(query, end - WEEK)
+        if during is not None and before is not None:
+            yield EventFacts(
+                name=name,
+                during=during,
+                week_before=before,
+                hours=seconds / 3600,
+                unit=business.events[name].unit or "",
+                query=f"{query} at {end:%Y-%m-%dT%H:%M:%SZ} and a week before",
+            )
 
 
 def budget_facts(spec: Spec, ask: AskAt, begin: datetime, end: datetime) -> Iterator[BudgetFacts]:

@@ -141,6 +141,8 @@ _CONSTANT = frozenset(
         "environment",
         "incident",
         "cooldown",
+        "policy",
+        "variant",
     }
     | {"instance", "job", "cluster", "prometheus", "prometheus_replica", "replica", "feature_source", "threshold"}
 )

@@ -9,11 +9,12 @@ from msgspec.structs import replace
 from scipy.stats import poisson
 
 from benchmarks.run_lengths import rare_runs
-from mlvitals.exporters.sections.concept.series import Baseline, GapSeries, baseline_of, concept_report
+from mlvitals.exporters.sections.concept.baseline import Baseline, baseline_of
+from mlvitals.exporters.sections.concept.series import GapSeries, Plan, concept_report
 from mlvitals.generator.contract import ConceptStatus
-from mlvitals.generator.spec.model import Concept, Severity
+from mlvitals.generator.spec.model import Severity
 
-PLAN = Concept()
+PLAN = Plan(2000, 20_000, ewma_weight=0.2, shift=1.0, baseline_windows=100, patience=48)
 BASELINE = quiet_gaps(100)
 
 
@@ -41,13 +42,13 @@ def test_what_varies_beyond_sampling_is_the_variance_between_windows():
 
 def test_windows_with_more_outcomes_are_trusted_more():
     found = Baseline(100, 0.0, 0.01, row_variance=0.1)
-    assert found.deviation(gap(0, 0.0, count=10_000)) < found.deviation(gap(0, 0.0, count=100))
+    assert found.deviation(10_000) < found.deviation(100)
 
 
 def test_the_sampling_error_is_that_of_no_change_and_not_the_windows_own():
     found = baseline_of(BASELINE)
     assert found.row_variance == pytest.approx(1000 * 0.01**2)
-    assert found.deviation(gap(0, 0.0, error=0.001)) == found.deviation(gap(0, 0.0, error=0.02))
+    assert found.deviation(1000) == pytest.approx(np.hypot(0.01, found.between))
 
 
 def rare_gaps(count, rate, *, rows=500, first=0, seed=0):

@@ -285,3 +285,63 @@ def test_a_feature_that_moved_is_found_among_a_hundred_that_did_not():
     now = dict.fromkeys(names, SAME[:1000]) | {"f42": SHIFTED[:1000]}
     severities = {name: report.severity for name, report in compared(spec, reference, now).features.items()}
     assert severities == dict.fromkeys(names) | {"f42": Severity.CRITICAL}
+
+
+# ---------------------------------------------------------------- what the reference itself holds
+
+
+def with_nulls(rate: float, rows: int = 10_000, seed: int = 4) -> list[float | None]:
+    """Normal values, a share of which is null."""
+    values = random(seed).normal(size=rows).tolist()
+    return [None if place < round(rate * rows) else value for place, value in enumerate(values)]
+
+
+def nulls_found(before: float, now: float, *, rows: int = 10_000, **settings: object) -> list[tuple[str, Severity]]:
+    spec = spec_of({"x": {"nullable": True, **settings}})
+    found = compared(spec, reference_of(spec, {"x": with_nulls(before)}), {"x": with_nulls(now, rows, seed=5)})
+    return [(item.kind, item.severity) for item in found.findings if "null" in item.kind]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "severity"),
+    [(0.10, 0.101, None), (0.10, 0.14, None), (0.10, 0.16, Severity.WARNING), (0.10, 0.36, Severity.CRITICAL)],
+)
+def test_nulls_of_a_nullable_feature_are_judged_against_the_reference_s_own_rate(before, now, severity):
+    assert nulls_found(before, now) == ([("null_rate", severity)] if severity else [])
+
+
+def test_nulls_that_chance_alone_gives_a_small_window_are_none_of_its_business():
+    assert nulls_found(0.10, 0.16, rows=100) == []
+
+
+def test_a_feature_without_nulls_in_the_reference_is_judged_as_before():
+    assert nulls_found(0.0, 0.051) == [("null_rate", Severity.WARNING)]
+    assert nulls_found(0.0, 0.049) == []
+
+
+def test_a_threshold_of_the_feature_s_own_is_meant_for_the_rate_as_such():
+    own = {"thresholds": {"null_rate": {"warning": 0.2}}}
+    assert nulls_found(0.10, 0.19, **own) == []
+    assert nulls_found(0.10, 0.21, **own) == [("null_rate", Severity.WARNING)]
+
+
+def test_a_required_feature_is_judged_by_any_null_whatever_the_reference_holds():
+    assert nulls_found(0.10, 0.10, nullable=False) == [("required_null_rate", Severity.CRITICAL)]
+
+
+def test_the_report_shows_the_null_rate_of_the_reference():
+    spec = spec_of({"x": {"nullable": True}})
+    feature = compared(spec, reference_of(spec, {"x": with_nulls(0.1)}), {"x": with_nulls(0.16)}).features["x"]
+    assert (feature.null_rate, feature.reference_null_rate) == (0.16, 0.1)
+    assert feature.null_rate_increase.value == pytest.approx(0.06)
+
+
+def test_values_out_of_range_are_judged_against_the_reference_s_own_share():
+    before = np.where(np.arange(10_000) % 20 == 0, -1.0, np.abs(NORMAL))
+    more = np.where(np.arange(10_000) % 10 == 0, -1.0, np.abs(SAME))
+    spec = spec_of({"x": {"minimum": 0}})
+    reference = reference_of(spec, {"x": before})
+    assert not compared(spec, reference, {"x": before}).found_in("features", "x")
+    findings = compared(spec, reference, {"x": more}).findings
+    [found] = [item for item in findings if item.kind == "out_of_range_ratio"]
+    assert found.severity is Severity.WARNING

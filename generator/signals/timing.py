@@ -1,0 +1,73 @@
+"""The timing of alerts: the policy that each follows, and how long it keeps firing where the spec leaves that open."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+import msgspec
+
+from mlvitals.generator.contract import Contract
+from mlvitals.generator.promql import metric_names
+from mlvitals.generator.signals.signal import Alert, Signal
+from mlvitals.generator.spec.durations import duration, seconds
+from mlvitals.generator.spec.model import Spec
+
+CONTINUOUS = "15m"
+"""The time for which an alert on something that is measured all the time keeps firing."""
+
+
+def with_timing(spec: Spec, signals: Iterable[Signal]) -> tuple[Signal, ...]:
+    """Give every alert the name of its policy, and the default of `keep_firing_for` that suits what it reads."""
+    signals = tuple(signals)
+    reads = Reads(signals)
+    windows = Contract(spec).of_windows
+
+    def timed(alert: Alert) -> Alert:
+        keeps = alert.timing.keep_firing_for
+        if keeps is None:
+            keeps = past_a_window(spec) if reads.names(alert) & windows else CONTINUOUS
+        return replace(
+            alert,
+            policy=alert.policy or policy_of(spec, alert),
+            timing=msgspec.structs.replace(alert.timing, keep_firing_for=keeps),
+        )
+
+    return tuple(replace(signal, alerts=tuple(map(timed, signal.alerts))) for signal in signals)
+
+
+def past_a_window(spec: Spec) -> str:
+    """Return the time that bridges one window without the condition: its step, its grace, and a range of scrapes.
+
+    The next window is measured a step later, up to the grace too late, and seen a scrape after that.
+    """
+    return duration(seconds(spec.step) + seconds(spec.windows.grace) + seconds(spec.telemetry.rate_window))
+
+
+def policy_of(spec: Spec, alert: Alert) -> str:
+    """Return the key below `alerts` of the policy that times an alert; empty if it is none of them."""
+    policies = spec.alerts.__struct_fields__
+    return next((name for name in policies if getattr(spec.alerts, name) is alert.timing), "")
+
+
+class Reads:
+    """The series that alerts read, directly or through records."""
+
+    def __init__(self, signals: Iterable[Signal]) -> None:
+        self._records: dict[str, set[str]] = {}
+        for signal in signals:
+            for record in signal.records:
+                self._records.setdefault(record.name, set()).update(metric_names(record.expression))
+
+    def names(self, alert: Alert) -> frozenset[str]:
+        """Return the names of all series that an alert's rule depends on."""
+        return frozenset(_closure(metric_names(alert.rule), self._records))
+
+
+def _closure(names: Iterable[str], records: Mapping[str, Iterable[str]]) -> Iterator[str]:
+    seen: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            yield name
+            waiting.extend(records.get(name, ()))

@@ -1,0 +1,82 @@
+"""An exercise as an experiment of the Chaos Toolkit, for a system that really runs: it asks whether the page came in time."""
+
+import json
+from typing import Any
+
+from mlvitals.evaluation.faults.catalogue import Fault
+from mlvitals.generator.signals import signals
+from mlvitals.generator.spec.durations import duration
+from mlvitals.generator.spec.model import Severity, Spec
+from mlvitals.incidents.tabletop.play import detection_limit
+
+_PROMETHEUS, _INJECT, _REVERT = "MLVITALS_PROMETHEUS", "MLVITALS_INJECT", "MLVITALS_REVERT"
+"""Environment variables: the server to ask, and the commands that break and mend the system."""
+
+
+def experiment(spec: Spec, fault: Fault) -> str:
+    """Return the experiment as JSON.
+
+    Its probes ask Prometheus. How a system is broken only its owners know: the commands come from the environment.
+    """
+    within = detection_limit(spec, fault)
+    names = _pages(spec, fault)
+    alerts = f'ALERTS{{alertname=~"{"|".join(names)}",alertstate="firing",system="{spec.system.name}"}}'
+    minutes = round(within.total_seconds() / 60)
+    noticed = f"sum(max_over_time({alerts}[{duration(within.total_seconds())}]))"
+    document = {
+        "version": "1.0.0",
+        "title": f"{spec.title}: is {fault.kind.name} noticed within {minutes} minutes?",
+        "description": f"{fault.story} One of {', '.join(names)} has to fire within {minutes} minutes of it.",
+        "tags": ["mlvitals", spec.system.name, fault.kind.layer.value],
+        "configuration": {
+            "prometheus": {"type": "env", "key": _PROMETHEUS, "default": "http://localhost:9090"},
+            "inject": {"type": "env", "key": _INJECT},
+            "revert": {"type": "env", "key": _REVERT},
+        },
+        "steady-state-hypothesis": {
+            "title": "Monitoring works, and nothing fires that should notice this fault.",
+            "probes": [
+                _probe("the watchdog fires", 'sum(ALERTS{alertname="MLWatchdog",alertstate="firing"})', "[1-9]"),
+                _probe("none of these alerts fires", f"sum({alerts}) or vector(0)", "0$"),
+            ],
+        },
+        "method": [
+            _action("break it", "inject"),
+            {
+                **_probe(f"one of these alerts fired within {minutes} minutes", f"{noticed} or vector(0)", "[1-9]"),
+                "pauses": {"before": int(within.total_seconds())},
+            },
+        ],
+        "rollbacks": [_action("mend it", "revert")],
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _pages(spec: Spec, fault: Fault) -> list[str]:
+    """Return the alerts that should notice it: those that page, where the fault should page and any does."""
+    defined = {(alert.name, alert.severity) for signal in signals(spec) for alert in signal.alerts}
+    paging = [name for name in fault.kind.signals if (name, Severity.CRITICAL) in defined]
+    return paging if paging and fault.kind.pages else list(fault.kind.signals)
+
+
+def _probe(name: str, query: str, wanted: str) -> dict[str, Any]:
+    """Return a probe that is satisfied if the only value of a query matches a pattern."""
+    return {
+        "type": "probe",
+        "name": name,
+        "tolerance": {"type": "regex", "pattern": f'"value":\\[[0-9.e+]+,"{wanted}', "target": "body"},
+        "provider": {
+            "type": "http",
+            "url": "${prometheus}/api/v1/query",
+            "arguments": {"query": query},
+            "timeout": 30,
+        },
+    }
+
+
+def _action(name: str, variable: str) -> dict[str, Any]:
+    return {
+        "type": "action",
+        "name": name,
+        "provider": {"type": "process", "path": "sh", "arguments": ["-c", f"${{{variable}}}"]},
+    }

@@ -1,0 +1,31 @@
+"""The fault suite: each case is marked with its group, the fault and the promise, and says what happened."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import faults_table
+import pytest
+from lab import Lab
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    """The shop, at noon, with the hour before it."""
+    made = Lab(tmp_path)
+    made.write(-1)
+    return made
+
+
+@pytest.fixture
+def happens(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Write what happened into the table of docs/faults.md."""
+    return lambda text: record_property("happens", text)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-faults", action="store_true", help="write docs/faults.md of the cases that were run")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--write-faults", default=False):
+        config.pluginmanager.register(faults_table.Writer(config.rootpath / "docs" / "faults.md"))
