@@ -14,12 +14,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from mlvitals.exporters.reading.instants import InstantError, instants
 from mlvitals.generator.spec.model import FeatureType
 
 Column: TypeAlias = "pa.Array[Any] | pa.ChunkedArray[Any]"
 Chunk: TypeAlias = "pa.Array[Any]"
 Numbers: TypeAlias = "NDArray[np.float64] | NDArray[np.float32]"
 Counts: TypeAlias = NDArray[np.int64]
+
+_TRUTH = pa.array(["True", "TRUE", "False", "FALSE"], pa.large_string())
+_UUID_BYTES = 16
+_HEX = np.array([list(f"{byte:02x}".encode()) for byte in range(256)], np.uint8)
+_HEX_PLACES = [place for place in range(36) if place not in (8, 13, 18, 23)]
 
 BLOCK_ROWS = 131_072
 """Rows sorted at once: a block of float64 then fits the cache of a core."""
@@ -101,7 +107,7 @@ def comparable(column: Column, kind: FeatureType) -> Chunk:
     """
     chunk = _joined(column)
     if kind is FeatureType.CATEGORICAL:
-        return _text(chunk)[0]
+        return canonical(_text(chunk)[0])
     block = unwrapped(chunk)
     if kind is FeatureType.TIMESTAMP:
         times: Chunk = _microseconds(block).cast(pa.timestamp("us", "UTC"))
@@ -146,33 +152,78 @@ def _encoded_levels(chunk: Any) -> LevelCounts:
     missing = text.is_null().to_numpy(zero_copy_only=False)
     of_nan = int(counts[nans].sum())
     nulls = len(chunk) - len(codes) + int(counts[missing].sum()) - of_nan
-    return LevelCounts(text.drop_null(), counts[~missing], nulls, of_nan)
+    return LevelCounts(*_canonical_levels(text.drop_null(), counts[~missing]), nulls, of_nan)
 
 
 def _plain_levels(chunk: Chunk) -> LevelCounts:
     text, nans = _text(chunk)
     found: Any = pc.value_counts(text.drop_null())
+    counts = found.field("counts").to_numpy().astype(np.int64)
     of_nan = int(nans.sum())
-    return LevelCounts(
-        found.field("values"), found.field("counts").to_numpy().astype(np.int64), text.null_count - of_nan, of_nan
-    )
+    return LevelCounts(*_canonical_levels(found.field("values"), counts), text.null_count - of_nan, of_nan)
 
 
-def _text(chunk: Chunk) -> tuple[Chunk, NDArray[np.bool_]]:
+def _canonical_levels(levels: Chunk, counts: Counts) -> tuple[Chunk, Counts]:
+    """Return levels as `canonical` writes them, those that become the same counted together."""
+    written = canonical(levels)
+    if written is levels:
+        return levels, counts
+    encoded: Any = written.dictionary_encode()
+    total = np.zeros(len(encoded.dictionary), np.int64)
+    np.add.at(total, encoded.indices.to_numpy(), counts)
+    return encoded.dictionary, total
+
+
+def canonical(texts: Chunk) -> Chunk:
+    """Return texts in which integers and booleans are written as a column of integers or booleans is.
+
+    pandas writes the integer 5 as 5.0 where the column has missing values, and true as True; other writers do not.
+    The very array where there is nothing to change.
+    """
+    written: Any = texts
+    if pc.any(pc.ends_with(texts, ".0")).as_py():
+        written = pc.replace_substring_regex(written, r"^(-?[1-9][0-9]*)\.0$", r"\1")
+        written = pc.replace_substring_regex(written, r"^-?0\.0$", "0")
+    places = pc.index_in(texts, value_set=_TRUTH)
+    if places.null_count < len(places):
+        written = pc.coalesce(pa.array(["true", "false"], pa.large_string()).take(pc.divide(places, 2)), written)
+    found: Chunk = written
+    return found
+
+
+def _text(chunk: Any) -> tuple[Chunk, NDArray[np.bool_]]:
     """Return values as text, null where there is no value, and a mask of those that were NaN."""
     chunk = unwrapped(chunk)
-    kind = chunk.type
+    kind, types = chunk.type, pa.types
     if not _SUITS[FeatureType.CATEGORICAL](kind):
         raise _mismatch(FeatureType.CATEGORICAL, f"{kind} values")
     nans = np.zeros(len(chunk), bool)
-    if pa.types.is_floating(kind):
-        values = chunk.to_numpy(zero_copy_only=False).astype(np.float64)
-        nans = np.isnan(values) & chunk.is_valid().to_numpy(zero_copy_only=False)
-        try:
+    if types.is_fixed_size_binary(kind):
+        return _uuids(chunk), nans
+    try:
+        if types.is_floating(kind):
+            values = chunk.to_numpy(zero_copy_only=False).astype(np.float64)
+            nans = np.isnan(values) & chunk.is_valid().to_numpy(zero_copy_only=False)
             chunk = pa.array(values, from_pandas=True).cast(pa.int64())
-        except pa.ArrowInvalid:
-            raise _mismatch(FeatureType.CATEGORICAL, "numbers that are not whole") from None
-    return chunk.cast(pa.large_string()), nans
+        elif types.is_decimal(kind):
+            chunk = chunk.cast(pa.decimal256(76, 0))
+    except pa.ArrowInvalid:
+        raise _mismatch(FeatureType.CATEGORICAL, "numbers that are not whole") from None
+    # What is no UTF-8 is still a value.
+    return chunk.cast(options=pc.CastOptions(target_type=pa.large_string(), allow_invalid_utf8=True)), nans
+
+
+def _uuids(chunk: Any) -> Chunk:
+    """Return UUIDs of 16 bytes as people write them."""
+    count, (_, data) = len(chunk), chunk.buffers()
+    values = np.frombuffer(data, np.uint8)[chunk.offset * 16 : (chunk.offset + count) * 16].reshape(count, 16)
+    written = np.full((count, 36), ord("-"), np.uint8)
+    written[:, _HEX_PLACES] = _HEX[values].reshape(count, 32)
+    offsets = pa.py_buffer(np.arange(0, 36 * (count + 1), 36, dtype=np.int64).tobytes())
+    texts = pa.Array.from_buffers(pa.large_string(), count, [None, offsets, pa.py_buffer(written.tobytes())])
+    found: Any = pc.if_else(chunk.is_valid(), texts, pa.scalar(None, pa.large_string()))
+    uuids: Chunk = found
+    return uuids
 
 
 def _ages(block: Chunk, at: Chunk | None) -> NDArray[np.float64]:
@@ -188,16 +239,12 @@ def _ages(block: Chunk, at: Chunk | None) -> NDArray[np.float64]:
 
 def _microseconds(times: Any) -> Chunk:
     """Return times since 1970 in UTC; a time without zone is UTC."""
-    if pa.types.is_null(times.type):
-        return pa.nulls(len(times), pa.int64())
-    if not _is_time(times.type):
+    if not (_is_time(times.type) or pa.types.is_null(times.type)):
         raise _mismatch(FeatureType.TIMESTAMP, f"{times.type} values")
-    zone = getattr(times.type, "tz", None)
-    options = pc.CastOptions(target_type=pa.timestamp("us", tz=zone), allow_time_truncate=True)
     try:
-        since_epoch: Chunk = times.cast(options=options).cast(pa.int64())
-    except pa.ArrowInvalid:
-        raise ColumnTypeError("holds a time beyond what microseconds can count") from None
+        since_epoch: Chunk = instants(times).cast(pa.int64())
+    except InstantError as error:
+        raise ColumnTypeError(str(error)) from None
     return since_epoch
 
 
@@ -231,6 +278,11 @@ def unwrapped(chunk: Any) -> Chunk:
             return plain
 
 
+def readable(chunk: Chunk) -> Chunk:
+    """Return text in a layout that Arrow can compute with: of views it knows little more than how to cast them."""
+    return chunk.cast(pa.large_string()) if pa.types.is_string_view(chunk.type) else chunk
+
+
 def _chunks(column: Column) -> list[Chunk]:
     return column.chunks if isinstance(column, pa.ChunkedArray) else [column]
 
@@ -244,7 +296,7 @@ def _mismatch(kind: FeatureType, found: str) -> ColumnTypeError:
     return ColumnTypeError(f"holds {found}; expected {_EXPECTED[kind]} for a feature of type {kind}")
 
 
-def _is_number(kind: pa.DataType) -> bool:
+def is_number(kind: pa.DataType) -> bool:
     """True for numbers but half precision, whose rounding would move values across the edges of a wider reference."""
     types = pa.types
     return any(
@@ -253,18 +305,30 @@ def _is_number(kind: pa.DataType) -> bool:
     )
 
 
-def _is_text(kind: pa.DataType) -> bool:
+def is_text(kind: pa.DataType) -> bool:
+    """True for text, of whatever layout."""
     types = pa.types
-    return any(
-        suits(kind)
-        for suits in (
-            types.is_string,
-            types.is_large_string,
-            types.is_string_view,
-            types.is_boolean,
-            types.is_integer,
-            types.is_floating,
-            types.is_null,
+    return types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+
+
+def _is_category(kind: pa.DataType) -> bool:
+    """True for what is a category: text, also where a writer did not say that it is text, integers, booleans, UUIDs."""
+    types = pa.types
+    return (
+        is_text(kind)
+        or (types.is_fixed_size_binary(kind) and kind.byte_width == _UUID_BYTES)
+        or any(
+            suits(kind)
+            for suits in (
+                types.is_boolean,
+                types.is_integer,
+                types.is_floating,
+                types.is_decimal,
+                types.is_null,
+                types.is_binary,
+                types.is_large_binary,
+                types.is_binary_view,
+            )
         )
     )
 
@@ -274,10 +338,10 @@ def _is_time(kind: pa.DataType) -> bool:
 
 
 _SUITS: dict[FeatureType, Callable[[pa.DataType], bool]] = {
-    FeatureType.FLOAT: _is_number,
-    FeatureType.INTEGER: _is_number,
-    FeatureType.BOOLEAN: _is_number,
-    FeatureType.CATEGORICAL: _is_text,
+    FeatureType.FLOAT: is_number,
+    FeatureType.INTEGER: is_number,
+    FeatureType.BOOLEAN: is_number,
+    FeatureType.CATEGORICAL: _is_category,
     FeatureType.TIMESTAMP: _is_time,
 }
 _EXPECTED = {

@@ -6,7 +6,7 @@ numbers, which are Unix time in seconds. Milliseconds are refused rather than gu
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,7 +21,14 @@ INSTANT = pa.timestamp("us", "UTC")
 LARGEST_SECONDS = 100_000_000_000
 """Unix time of the year 5138 in seconds, and of 1973 in milliseconds: beyond it a number is not in seconds."""
 
-_NOT_SECONDS = "holds numbers that are not Unix time in seconds (milliseconds?); divide them or write timestamps"
+NULLS = pa.array(["", "NA", "N/A", "NULL", "null", "None", "NaN", "nan", "NaT", "<NA>", "\\N"])
+"""Text that means no value in a number, boolean or time; in a category only the empty text does."""
+
+_MOMENT = r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])([ T]([01]\d|2[0-3])(:[0-5]\d(:[0-5]\d(\.\d{1,6})?)?)?)?"
+_ZONE = r"(Z|[+-]([01]\d|2[0-3])(:?[0-5]\d)?)"
+"""ISO 8601 as Arrow reads it."""
+_MIXED = "holds text that is not an ISO 8601 time, or times with and without a zone"
+_NOT_SECONDS = "holds a number that is not Unix time in seconds (milliseconds?); divide the numbers or write timestamps"
 
 
 class InstantError(ValueError):
@@ -53,27 +60,50 @@ def instant(value: object) -> datetime:
     raise InstantError(f"a {type(value).__name__} is not a point in time")
 
 
+class ReadInstants(NamedTuple):
+    """Points in time as `INSTANT`, and which values are none although they are there, if any."""
+
+    times: Times
+    misfits: pa.BooleanArray | None = None
+
+
 def instants(column: Any) -> Times:
-    """Return a column of points in time as `INSTANT`; nulls and NaN stay null.
+    """Return a column of points in time as `INSTANT`; nulls, NaN and single values that are none are null.
 
     Raises:
-        InstantError: the column's type or one of its values is no point in time.
+        InstantError: as `read_instants`.
+    """
+    return read_instants(column).times
+
+
+def read_instants(column: Any) -> ReadInstants:
+    """Read a column of points in time, and tell which of its values are none.
+
+    Raises:
+        InstantError: half of the values or more are no points in time, some have a zone and some have none, or numbers
+            are no seconds.
     """
     kind = column.type
-    if pa.types.is_dictionary(kind):
-        return instants(column.dictionary_decode())
-    if pa.types.is_null(kind):
-        nothing: Times = column.cast(INSTANT)
-        return nothing
-    if pa.types.is_timestamp(kind):
-        return _utc(column)
-    if pa.types.is_date(kind):
-        return _utc(column.cast(pa.timestamp("ms")))
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        return _from_seconds(column.cast(pa.float64(), safe=False))
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return _from_text(column)
+    types = pa.types
+    if types.is_dictionary(kind):
+        return read_instants(column.dictionary_decode())
+    if types.is_null(kind):
+        return ReadInstants(column.cast(INSTANT))
+    if types.is_timestamp(kind):
+        return ReadInstants(_utc(column))
+    if types.is_date(kind):
+        return ReadInstants(_utc(column.cast(pa.timestamp("ms"))))
+    if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
+        return ReadInstants(_from_seconds(column.cast(pa.float64(), safe=False)))
+    if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
+        return _from_text(column.cast(pa.large_string()))
     raise InstantError(f"has type {kind}; write timestamps, ISO 8601 text or Unix time in seconds")
+
+
+def without(texts: Any, nulls: Any = NULLS) -> Any:
+    """Return texts, null where one means no value."""
+    none: Any = pa.scalar(None, texts.type)
+    return pc.if_else(pc.is_in(texts, value_set=nulls.cast(texts.type)), none, texts)
 
 
 def may_be_within(column: str, kind: pa.DataType, window: Window) -> pc.Expression | None:
@@ -96,8 +126,15 @@ def may_be_within(column: str, kind: pa.DataType, window: Window) -> pc.Expressi
 
 
 def _utc(column: Any) -> Times:
-    zoned: Any = column if column.type.tz else pc.assume_timezone(column, "UTC")
-    times: Times = zoned.cast(INSTANT, safe=False)
+    """Return timestamps in UTC, rounded down to microseconds; one without a zone is UTC."""
+    unit = column.type.unit
+    zoned = column.cast(pa.timestamp(unit, "UTC"))
+    if unit == "ns":
+        zoned = pc.floor_temporal(zoned, 1, "microsecond")
+    try:
+        times: Times = zoned.cast(INSTANT)
+    except pa.ArrowInvalid:
+        raise InstantError("holds a time beyond what microseconds can count") from None
     return times
 
 
@@ -111,15 +148,57 @@ def _from_seconds(column: Times) -> Times:
     return times
 
 
-def _from_text(column: Any) -> Times:
-    text = pc.if_else(pc.equal(column, pa.scalar("", column.type)), pa.scalar(None, column.type), column)
-    for kind in (pa.timestamp("ns", "UTC"), pa.timestamp("ns")):
+def _from_text(column: Any) -> ReadInstants:
+    text = without(column)
+    for kind in (pa.timestamp("ns", "UTC"), pa.timestamp("ns"), pa.timestamp("us", "UTC"), pa.timestamp("us")):
         try:
-            return _utc(text.cast(kind))
+            return ReadInstants(_utc((text if kind.unit == "ns" else _to_microseconds(text)).cast(kind)))
         except pa.ArrowInvalid:
             continue
     try:
         numbers = text.cast(pa.float64())
     except pa.ArrowInvalid:
-        raise InstantError("holds text that is not an ISO 8601 time, or times with and without a zone") from None
-    return _from_seconds(numbers)
+        return _one_by_one(text)
+    return ReadInstants(_from_seconds(numbers))
+
+
+def _to_microseconds(text: Any) -> Any:
+    """Return ISO 8601 text without the digits that microseconds cannot hold, and with the zone as Arrow reads it."""
+    return pc.replace_substring_regex(pc.replace_substring_regex(text, r"(\.\d{6})\d+", r"\1"), r" ?(UTC|GMT)$", "Z")
+
+
+def _one_by_one(text: Any) -> ReadInstants:
+    """Read text in which some values are no times."""
+    trimmed = pc.utf8_trim_whitespace(_to_microseconds(text))
+    zoned, naive, seconds = (
+        pc.fill_null(pc.match_substring_regex(trimmed, form), False)
+        for form in (f"^{_MOMENT}{_ZONE}$", f"^{_MOMENT}$", r"^\d{1,11}(\.\d*)?$")
+    )
+    most = max((zoned, naive, seconds), key=lambda mask: mask.true_count)
+    if zoned.true_count and naive.true_count:
+        raise InstantError(_MIXED)
+    fitting = pc.if_else(most, trimmed, pa.scalar(None, trimmed.type))
+    if most is seconds:
+        times = _from_seconds(fitting.cast(pa.float64()))
+    else:
+        times = _utc(_existing(fitting).cast(pa.timestamp("us", "UTC" if most is zoned else None)))
+    misfits = pc.and_(pc.is_valid(text), pc.is_null(times))
+    if 2 * misfits.true_count >= len(text) - text.null_count:
+        raise InstantError(_MIXED)
+    return ReadInstants(times, misfits)
+
+
+def _existing(text: Any) -> Any:
+    """Return times, null where one lies on a day that no calendar has, such as 30 February."""
+    days = pc.utf8_slice_codeunits(text, 0, 10).dictionary_encode()
+    known: Any = pa.array([_is_day(day) for day in days.dictionary.to_pylist()], pa.bool_())
+    exists: Any = pc.fill_null(known.take(days.indices), False)
+    return pc.if_else(exists, text, pa.scalar(None, text.type))
+
+
+def _is_day(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True

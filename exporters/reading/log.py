@@ -47,6 +47,10 @@ class LogSection(Protocol):
     def password_file(self) -> str | None:
         """Return the file that holds the password, of a database."""
 
+    @property
+    def decimal(self) -> str:
+        """Return the decimal mark of numbers in CSV."""
+
 
 class Place(NamedTuple):
     """A log that has no section of its own in the spec."""
@@ -56,6 +60,7 @@ class Place(NamedTuple):
     timestamp: str
     table: str | None = None
     password_file: str | None = None
+    decimal: str = "."
 
 
 class ListingError(LogError):
@@ -189,7 +194,7 @@ class Log:
             for file in self._tree.walk(keep, closed.append):
                 yield from map(ClosedPart, closed)
                 closed.clear()
-                yield LogFile(file, section.format, section.timestamp, window, self._known)
+                yield LogFile(file, section.format, section.timestamp, window, self._known, section.decimal)
             yield from map(ClosedPart, closed)
         except FileNotFoundError as error:
             reason = first_line(error)

@@ -1,7 +1,7 @@
 """One file of a log, opened once and scanned as often as it must be: batches of rows with their times.
 
 Files hold Parquet, Feather (version 2), CSV with a header line or JSON lines, the latter two also compressed;
-`mlvitals.exporters.reading.instants` says what counts as a time.
+`mlvitals.exporters.reading.instants` says what counts as a time, `mlvitals.exporters.reading.text` as what values are read.
 """
 
 from __future__ import annotations
@@ -10,60 +10,98 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, NamedTuple
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from mlvitals.exporters.parts import Window
 from mlvitals.exporters.paths import plain
+from mlvitals.exporters.reading.columns import readable
 from mlvitals.exporters.reading.files import StoredFile
-from mlvitals.exporters.reading.instants import LARGEST_SECONDS, InstantError, Times, instants, may_be_within
-from mlvitals.exporters.reading.text import Column, Columns, parsed, schema_to_read
+from mlvitals.exporters.reading.formats.delimited import DelimitedFile
+from mlvitals.exporters.reading.formats.json_lines import JsonLinesFile
+from mlvitals.exporters.reading.formats.streams import FormatError
+from mlvitals.exporters.reading.instants import LARGEST_SECONDS, InstantError, Times, may_be_within, read_instants
+from mlvitals.exporters.reading.text import Column, Columns, converted, first_of, json_type
 from mlvitals.generator.errors import UserError
 from mlvitals.generator.spec.model import LogFormat
 
 BATCH_VALUES = 1 << 21
-"""Values decoded at once, 16 MB of float64: with `_READAHEAD` it bounds memory whatever the size of the log."""
+"""Values decoded at once, 16 MB of float64: it bounds memory whatever the size of the log."""
 BATCH_ROWS, FEWEST_BATCH_ROWS = 131_072, 8_192
-_READAHEAD = 4
-"""Batches of text formats decoded ahead."""
 _COLUMN_BUFFER = 1 << 18
 """Bytes of a Parquet column read at once. A whole row group, Arrow's own choice, is as large as its writer liked."""
 
-FILE_FORMATS: dict[LogFormat, type[ds.FileFormat]] = {
-    LogFormat.PARQUET: ds.ParquetFileFormat,
-    LogFormat.CSV: ds.CsvFileFormat,
-    LogFormat.JSONL: ds.JsonFileFormat,
-    LogFormat.FEATHER: ds.IpcFileFormat,
-}
-
-FORMAT_OF_SUFFIX = {
+_FORMAT_OF_SUFFIX = {
     ".parquet": LogFormat.PARQUET,
+    ".parq": LogFormat.PARQUET,
     ".pq": LogFormat.PARQUET,
     ".csv": LogFormat.CSV,
+    ".tsv": LogFormat.CSV,
+    ".json": LogFormat.JSONL,
     ".jsonl": LogFormat.JSONL,
     ".ndjson": LogFormat.JSONL,
     ".feather": LogFormat.FEATHER,
     ".arrow": LogFormat.FEATHER,
 }
+KNOWN_SUFFIXES = tuple(_FORMAT_OF_SUFFIX)
+_COMPRESSION_SUFFIXES = frozenset({".gz", ".gzip", ".zst", ".zstd", ".bz2", ".lz4"})
 TEXT_FORMATS = frozenset({LogFormat.CSV, LogFormat.JSONL})
 """Formats of which all is parsed, whichever columns and rows are wanted."""
 _PER_MICROSECOND = {"milliseconds": (1000, 1), "microseconds": (1, 1), "nanoseconds": (1, 1000)}
 """By Parquet's name of a unit of time, what turns it into microseconds: a factor and a divisor."""
 _SECOND, _DAY = 1_000_000, 86_400_000_000
 """In microseconds."""
+_INT96_UNIT = "us"
+"""Times of 96 bits reach further than nanoseconds of 64, to which Arrow turns them by default."""
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+
+
+LONGEST_VALUE, _MOST_NAMES = 80, 20
+"""Characters of a value, and names of columns, that a message shows."""
+
+
+INDEX_NAMES = frozenset({"", "Unnamed: 0", "__index_level_0__"})
+"""Names of the column in which pandas writes the numbers of rows unless it is told not to."""
 
 
 class BrokenFileError(UserError):
     """A file cannot be read; the message says why, without its path."""
+
+
+def format_of(path: str) -> LogFormat | None:
+    """Return the format that a file's name tells, also before the suffix of a compression; None if none."""
+    suffixes = [suffix.lower() for suffix in PurePosixPath(path).suffixes]
+    while suffixes and suffixes[-1] in _COMPRESSION_SUFFIXES:
+        suffixes.pop()
+    return _FORMAT_OF_SUFFIX.get(suffixes[-1]) if suffixes else None
+
+
+@dataclass(frozen=True, slots=True)
+class Misfits:
+    """Values that cannot be read as what their column is measured as."""
+
+    count: int
+    text: str
+    """The first of them."""
+    line: int | None
+    """Where it is, in a format that has lines."""
+
+    def merge(self, later: Misfits) -> Misfits:
+        """Return those of both; the other ones come later in the file."""
+        return replace(self, count=self.count + later.count)
+
+    def __str__(self) -> str:
+        place = "" if self.line is None else f" in line {self.line}"
+        return f"{self.count}, the first {self.text!r}{place}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +120,8 @@ class Chunk:
     missing: frozenset[str] = frozenset()
     others: frozenset[str] = frozenset()
     """Columns of the file that were not asked for."""
+    misfits: Mapping[str, Misfits] = field(default_factory=dict)
+    """By column, the values that cannot be read and are null instead."""
 
 
 class Batch(NamedTuple):
@@ -89,6 +129,10 @@ class Batch(NamedTuple):
 
     rows: pa.RecordBatch
     times: Times | None
+    first: int = 0
+    """The number of the first row in the file, where the format has lines."""
+    timeless: Misfits | None = None
+    """Times that cannot be read."""
 
 
 class Extent(msgspec.Struct, frozen=True, array_like=True):
@@ -121,110 +165,167 @@ class OpenFile:
         BrokenFileError: it cannot be opened, or is not of its format. Scanning it raises it too.
     """
 
-    def __init__(self, file: StoredFile, file_format: LogFormat, timestamp: str) -> None:
+    def __init__(self, file: StoredFile, file_format: LogFormat, timestamp: str, decimal: str = ".") -> None:
         self.file = file
         self.format = file_format
         self.timestamp = timestamp
-        self._malformed: set[int | None] = set()
-        with self._errors():
-            self._fragment = self._opened()
-            self._schema = self._fragment.physical_schema
-        self.names = frozenset(self._schema.names)
+        self._decimal = decimal
         self.extent: Extent | None = None
         """The times of its rows, where they are known before any is read."""
-        if isinstance(self._fragment, ds.ParquetFileFragment):
-            self.extent = _extent_by_statistics(self._fragment.metadata, timestamp)
+        with self._errors():
+            self._text = self._opened_text()
+            if self._text is None:
+                self._fragment = self._opened()
+                self._schema = self._fragment.physical_schema
+                if isinstance(self._fragment, ds.ParquetFileFragment):
+                    self.extent = _extent_by_statistics(self._fragment.metadata, timestamp)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Return the columns. A key of JSON lines that comes late is one of them once it was asked for."""
+        return frozenset(self._names)
+
+    @property
+    def _names(self) -> list[str]:
+        return self._schema.names if self._text is None else self._text.names
+
+    def all_names(self) -> list[str]:
+        """Return the columns in their order, however late they come."""
+        with self._errors():
+            return self._text.all_names() if isinstance(self._text, JsonLinesFile) else self._names
 
     @property
     def malformed(self) -> int:
-        """Return the number of lines of CSV left out by the scans so far, each counted once."""
-        return len(self._malformed)
+        """Return the number of lines of CSV left out by the last scan."""
+        return self._text.malformed if isinstance(self._text, DelimitedFile) else 0
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Return what else the last scan found."""
+        return () if self._text is None else self._text.problems
 
     @property
     def rows(self) -> int | None:
         """Return how many rows there are, where that is known before any is read."""
-        return self._fragment.metadata.num_rows if isinstance(self._fragment, ds.ParquetFileFragment) else None
+        if self._text is None and isinstance(self._fragment, ds.ParquetFileFragment):
+            return self._fragment.metadata.num_rows
+        return None
 
     def batches(self, columns: Columns, window: Window | None) -> Iterator[Batch]:
         """Yield the wanted columns of all rows; of Parquet only row groups that may hold rows of the window."""
         with self._errors():
-            schema = schema_to_read(self._schema, self.format, columns, self.timestamp)
-            if window is not None and self.timestamp not in schema.names:
-                raise BrokenFileError(f"has no time column {self.timestamp!r}; its rows belong to no window")
-            wanted = [name for name in schema.names if name in columns or name == self.timestamp]
+            if isinstance(self._text, JsonLinesFile):
+                self._text.look_for({*columns, self.timestamp})
+            if window is not None and self._names and self.timestamp not in self._names:
+                raise BrokenFileError(
+                    f"has no time column {self.timestamp!r}; its rows belong to no window{self._header()}"
+                )
+            wanted = [name for name in self._names if name in columns or name == self.timestamp]
             for name, count in Counter(wanted).items():
                 if count > 1:
                     raise BrokenFileError(f"has {count} columns named {name!r}")
-            for rows in self._record_batches(schema, wanted, window):
-                times = instants(rows.column(self.timestamp)) if self.timestamp in schema.names else None
-                yield Batch(rows, times)
+            first = 0
+            for rows in map(_computable, self._record_batches(wanted or self._names[:1], columns, window)):
+                times, timeless = None, None
+                if self.timestamp in wanted:
+                    written = rows.column(self.timestamp)
+                    times, misfits = read_instants(written)
+                    timeless = None if misfits is None else self._located(misfits, written, first)
+                yield Batch(rows, times, first, timeless)
+                first += rows.num_rows
 
     def chunk(self, batch: Batch, columns: Columns, window: Window | None) -> Chunk | None:
         """Return those rows of a batch that lie in a window; None where none does."""
-        rows, times = batch
+        rows, times = batch.rows, batch.times
         with self._errors():
-            if window is not None and times is not None:
-                inside = is_within(times, window)
-                if not inside.true_count:
-                    return None
-                if inside.true_count < rows.num_rows:
-                    wanted = [name for name in rows.schema.names if name in columns or name == self.timestamp]
-                    rows, times = rows.select(wanted).filter(inside), times.filter(inside)
-            return self._chunk(rows, times, columns)
+            if window is None or times is None:
+                return self._chunk(rows, times, columns, batch.first, None)
+            inside = is_within(times, window)
+            if not inside.true_count:
+                return None
+            if inside.true_count == rows.num_rows:
+                return self._chunk(rows, times, columns, batch.first, None)
+            wanted = [name for name in rows.schema.names if name in columns or name == self.timestamp]
+            return self._chunk(rows.select(wanted).filter(inside), times.filter(inside), columns, batch.first, inside)
 
-    def _chunk(self, rows: pa.RecordBatch, times: Times | None, columns: Columns) -> Chunk:
-        found: dict[str, Column] = {
-            name: parsed(rows.column(name), columns[name], self.format) for name in rows.schema.names if name in columns
-        }
+    def _chunk(
+        self, rows: pa.RecordBatch, times: Times | None, columns: Columns, first: int, kept: pa.BooleanArray | None
+    ) -> Chunk:
+        """Return rows as they are measured; `kept` says which of the rows from `first` on they are, None of all."""
+        found: dict[str, Column] = {}
+        misfits: dict[str, Misfits] = {}
+        for name in rows.schema.names:
+            if name in columns:
+                written = rows.column(name)
+                found[name], unfit = converted(written, columns[name], self.format, self._decimal)
+                if unfit is not None:
+                    misfits[name] = self._located(unfit, written, first, kept)
         for key, value in self.file.partition.items():
             if key in columns and key not in found:
                 text = pa.array([value] * rows.num_rows, pa.string())
-                found[key] = parsed(text, columns[key], LogFormat.CSV)
-        missing, others = frozenset(columns) - frozenset(found), self.names - {*columns, self.timestamp}
-        return Chunk(self.file.path, rows.num_rows, found, times, missing, others)
+                found[key] = converted(text, columns[key], LogFormat.CSV).values
+        missing, others = frozenset(columns) - frozenset(found), self.names - {*columns, self.timestamp} - INDEX_NAMES
+        return Chunk(self.file.path, rows.num_rows, found, times, missing, others, misfits)
+
+    def _located(
+        self, unfit: pa.BooleanArray, written: Column, first: int, kept: pa.BooleanArray | None = None
+    ) -> Misfits:
+        place = first_of(unfit)
+        row = place if kept is None else int(np.flatnonzero(kept.to_numpy(zero_copy_only=False))[place])
+        line = None if self._text is None else self._text.line_of(first + row)
+        return Misfits(unfit.true_count, str(written[place].as_py())[:LONGEST_VALUE], line)
+
+    def _header(self) -> str:
+        """Return what was read as the header, for a message."""
+        if self._text is None:
+            return ""
+        names = [name[:LONGEST_VALUE] for name in self._names]
+        shown = ", ".join(map(repr, names[:_MOST_NAMES])) + (", ..." if len(names) > _MOST_NAMES else "")
+        return f"; as columns were read: {shown}"
+
+    def _opened_text(self) -> DelimitedFile | JsonLinesFile | None:
+        match self.format:
+            case LogFormat.CSV:
+                return DelimitedFile(self.file, self.timestamp)
+            case LogFormat.JSONL:
+                return JsonLinesFile(self.file)
+        return None
 
     def _opened(self) -> ds.Fragment:
-        """Return the file as Arrow reads it. Text is opened anew by each scan: readahead leaves a handle anywhere."""
-        if self.format is LogFormat.CSV:
-            options = pa_csv.ParseOptions(invalid_row_handler=self._leave_out)
-            return ds.CsvFileFormat(parse_options=options).make_fragment(self.file.path, self.file.filesystem)
-        if self.format in TEXT_FORMATS:
-            return FILE_FORMATS[self.format]().make_fragment(self.file.path, self.file.filesystem)
+        """Return a file of columns as Arrow reads it."""
         self._handle = self.file.filesystem.open_input_file(self.file.path)
         handle: Any = self._handle  # the stubs know Python's files only
-        return FILE_FORMATS[self.format]().make_fragment(handle)
+        if self.format is LogFormat.PARQUET:
+            options = ds.ParquetReadOptions(dictionary_columns=None, coerce_int96_timestamp_unit=_INT96_UNIT)
+            return ds.ParquetFileFormat(read_options=options).make_fragment(handle)
+        return ds.IpcFileFormat().make_fragment(handle)
 
-    def _leave_out(self, row: pa_csv.InvalidRow) -> Literal["skip"]:
-        """Record a line of CSV that does not fit.
-
-        Arrow reads the first block of a file once for each look at its columns and again for its rows: what is said of
-        a line more than once has the same number.
-        """
-        self._malformed.add(row.number)
-        return "skip"
-
-    def _record_batches(self, schema: pa.Schema, wanted: list[str], window: Window | None) -> Iterator[pa.RecordBatch]:
+    def _record_batches(self, wanted: list[str], columns: Columns, window: Window | None) -> Iterator[pa.RecordBatch]:
         rows = min(max(BATCH_VALUES // max(len(wanted), 1), FEWEST_BATCH_ROWS), BATCH_ROWS)
-        if isinstance(self._fragment, ds.ParquetFileFragment):
-            yield from self._row_groups(self._fragment, schema, wanted, window, rows)
-            return
-        scanner = ds.Scanner.from_fragment(
-            self._fragment,
-            schema=schema,
-            columns=wanted,
-            batch_size=rows,
-            batch_readahead=_READAHEAD,
-            cache_metadata=False,
-        )
-        yield from scanner.to_batches()
+        match self._text:
+            case DelimitedFile():
+                yield from self._text.batches(wanted)
+            case JsonLinesFile():
+                yield from self._text.batches(
+                    wanted, lambda name, found: json_type(name, found, columns, self.timestamp)
+                )
+            case _ if isinstance(self._fragment, ds.ParquetFileFragment):
+                yield from self._row_groups(self._fragment, wanted, window, rows)
+            case _:
+                scanner = ds.Scanner.from_fragment(
+                    self._fragment, columns=wanted, batch_size=rows, cache_metadata=False
+                )
+                yield from scanner.to_batches()
 
     def _row_groups(
-        self, fragment: ds.ParquetFileFragment, schema: pa.Schema, wanted: list[str], window: Window | None, rows: int
+        self, fragment: ds.ParquetFileFragment, wanted: list[str], window: Window | None, rows: int
     ) -> Iterator[pa.RecordBatch]:
         """Yield row groups that may hold rows of the window, streamed: a scanner would hold a whole one in memory."""
         if self.extent is not None and not self.extent.timeless and not self.extent.may_hold(window):
             return
-        likely = None if window is None else may_be_within(self.timestamp, schema.field(self.timestamp).type, window)
+        likely = (
+            None if window is None else may_be_within(self.timestamp, self._schema.field(self.timestamp).type, window)
+        )
         selected: Any = fragment
         # Of a file whose times are known, a single row group needs no choice.
         if likely is not None and (self.extent is None or fragment.num_row_groups > 1):
@@ -232,7 +333,11 @@ class OpenFile:
         groups = [group.id for group in selected.row_groups]
         if groups:
             file = pq.ParquetFile(
-                self._handle, metadata=fragment.metadata, buffer_size=_COLUMN_BUFFER, pre_buffer=False
+                self._handle,
+                metadata=fragment.metadata,
+                buffer_size=_COLUMN_BUFFER,
+                pre_buffer=False,
+                coerce_int96_timestamp_unit=_INT96_UNIT,
             )
             yield from file.iter_batches(rows, row_groups=groups, columns=wanted)
 
@@ -243,8 +348,17 @@ class OpenFile:
             yield
         except InstantError as error:
             raise BrokenFileError(f"time column {self.timestamp!r} {error}") from error
+        except FormatError as error:
+            raise BrokenFileError(str(error)) from error
         except (OSError, pa.ArrowException) as error:
             raise BrokenFileError(plain(error)) from error
+
+
+def _computable(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """Return rows whose texts can be filtered."""
+    if any(map(pa.types.is_string_view, rows.schema.types)):
+        return pa.record_batch([readable(column) for column in rows.columns], names=rows.schema.names)
+    return rows
 
 
 def is_within(times: Times, window: Window) -> pa.BooleanArray:

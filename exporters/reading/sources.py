@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+
+import pyarrow as pa
 
 from mlvitals.exporters.database import DatabaseError
 from mlvitals.exporters.parts import FileProblem, Window
 from mlvitals.exporters.reading import sql as sql_log
 from mlvitals.exporters.reading.files import ClosedFolder, StoredFile, partition_span
-from mlvitals.exporters.reading.instants import InstantError, instants
+from mlvitals.exporters.reading.instants import InstantError, Times, read_instants
 from mlvitals.exporters.reading.known import FileFacts, KnownOfLog
 from mlvitals.exporters.reading.scan import (
+    LONGEST_VALUE,
     TEXT_FORMATS,
     Batch,
     BrokenFileError,
     Chunk,
     Extent,
+    Misfits,
     OpenFile,
     extent_of,
     is_within,
 )
 from mlvitals.exporters.reading.sql import SqlTable
-from mlvitals.exporters.reading.text import Columns, parsed
+from mlvitals.exporters.reading.text import Column, Columns, converted, first_of
 from mlvitals.generator.errors import UserError
 from mlvitals.generator.spec.model import LogFormat
 
@@ -101,6 +106,8 @@ class LogPart(ABC):
         self.path = path
         self.problems: Sequence[FileProblem] = ()
         """The problems of a part that can be read all the same, known once its chunks were read."""
+        self.remarks: Sequence[FileProblem] = ()
+        """Single values that cannot be read, and are missing instead; known likewise."""
 
     @abstractmethod
     def column_names(self) -> frozenset[str]:
@@ -167,39 +174,62 @@ class LogTable(LogPart):
 
     def chunks(self, columns: Columns) -> Iterator[Chunk]:
         """Return chunks as of a file, in one consistent read."""
-        return self._chunks(columns, self._window)
+        given = _Given()
+        yield from self._chunks(columns, self._window, given)
+        self.remarks = given.problems(self.path)
 
     def deliver(self, readers: Sequence[Reader]) -> None:
         """Ask the database once for each reader: it finds the rows of a window by itself."""
         for reader in readers:
             if reader.patient:
                 continue
+            given = _Given()
             try:
-                complete = all(reader.take(chunk, self.path) for chunk in self._chunks(reader.columns, reader.window))
+                chunks = self._chunks(reader.columns, reader.window, given)
+                complete = all(reader.take(chunk, self.path) for chunk in chunks)
             except LogError as error:
                 reader.failure = error
             else:
                 if complete:
-                    reader.end_file((), broken=False)
+                    reader.end_file(given.problems(self.path), broken=False)
 
-    def _chunks(self, columns: Columns, window: Window | None) -> Iterator[Chunk]:
+    def _chunks(self, columns: Columns, window: Window | None, given: _Given) -> Iterator[Chunk]:
         timestamp = self._timestamp
         try:
             for rows in sql_log.batches(self._table, list(columns), timestamp, window):
-                times = instants(rows.column(timestamp)) if timestamp in rows.schema.names else None
+                times = None
+                if timestamp in rows.schema.names:
+                    times, unread = read_instants(rows.column(timestamp))
+                    if unread is not None:
+                        given.note_times(_misfits(unread, rows.column(timestamp)))
                 if window is not None:
                     if times is None:
                         raise LogError(f"{self.path} has no time column {timestamp!r}; its rows belong to no window")
                     inside = is_within(times, window)
                     rows, times = rows.filter(inside), times.filter(inside)  # noqa: PLW2901
                 if rows.num_rows:
-                    found = {name: rows.column(name) for name in rows.schema.names if name in columns}
-                    values = {name: parsed(column, columns[name], LogFormat.SQL) for name, column in found.items()}
-                    yield Chunk(self.path, rows.num_rows, values, times, frozenset(columns) - frozenset(found))
+                    chunk = self._chunk(rows, times, columns)
+                    given.note(chunk)
+                    yield chunk
         except InstantError as error:
             raise LogError(f"{self.path}: time column {timestamp!r} {error}") from error
         except DatabaseError as error:
             raise LogError(f"{self.path} cannot be read: {error}") from error
+
+    def _chunk(self, rows: pa.RecordBatch, times: Times | None, columns: Columns) -> Chunk:
+        values: dict[str, Column] = {}
+        misfits: dict[str, Misfits] = {}
+        for name in rows.schema.names:
+            if name in columns:
+                values[name], unfit = converted(rows.column(name), columns[name], LogFormat.SQL)
+                if unfit is not None:
+                    misfits[name] = _misfits(unfit, rows.column(name))
+        missing = frozenset(columns) - frozenset(values)
+        return Chunk(self.path, rows.num_rows, values, times, missing, misfits=misfits)
+
+
+def _misfits(unfit: pa.BooleanArray, written: Column) -> Misfits:
+    return Misfits(unfit.true_count, str(written[first_of(unfit)].as_py())[:LONGEST_VALUE], None)
 
 
 class LogFile(LogPart):
@@ -211,6 +241,7 @@ class LogFile(LogPart):
         timestamp: the column that says when each prediction was made.
         window: whose rows are wanted by who reads its chunks.
         known: what was learnt of the log's files before; this one is added to it.
+        decimal: the decimal mark of numbers in CSV.
     """
 
     def __init__(
@@ -220,6 +251,7 @@ class LogFile(LogPart):
         timestamp: str,
         window: Window | None = None,
         known: KnownOfLog | None = None,
+        decimal: str = ".",
     ) -> None:
         super().__init__(file.path)
         self.partition = file.partition
@@ -228,10 +260,27 @@ class LogFile(LogPart):
         self.timestamp = timestamp
         self.window = window
         self._known = known
+        self._decimal = decimal
 
     def column_names(self) -> frozenset[str]:
         """Return the columns of the file."""
-        return OpenFile(self.file, self.format, self.timestamp).names | frozenset(self.partition)
+        return frozenset(self.ordered_names()) | frozenset(self.partition)
+
+    def ordered_names(self) -> list[str]:
+        """Return the columns that the file itself has, in their order.
+
+        Raises:
+            BrokenFileError: the file cannot be read.
+        """
+        return self.open().all_names()
+
+    def open(self) -> OpenFile:
+        """Open the file.
+
+        Raises:
+            BrokenFileError: it cannot be read.
+        """
+        return OpenFile(self.file, self.format, self.timestamp, self._decimal)
 
     def chunks(self, columns: Columns) -> Iterator[Chunk]:
         """Yield the wanted columns of its rows in the window."""
@@ -239,14 +288,15 @@ class LogFile(LogPart):
         if facts is not None and not facts.extent.may_hold(self.window):
             self.problems = self.problems_of(facts, self.window, found=False)
             return
-        scan, found = _Scan(OpenFile(self.file, self.format, self.timestamp), columns, self.window), False
+        scan, given = _Scan(self.open(), columns, self.window), _Given()
         for batch in scan:
             chunk = scan.opened.chunk(batch, columns, self.window)
             if chunk is not None:
-                found = True
+                given.note(chunk)
                 yield chunk
         self.learn(scan)
-        self.problems = self.problems_of(scan, self.window, found=found)
+        self.problems = self.problems_of(scan, self.window, found=given.any_row)
+        self.remarks = given.problems(self.path)
 
     def deliver(self, readers: Sequence[Reader]) -> None:
         """Open the file once for all readers that may have rows in it; for patient ones alone not at all."""
@@ -269,6 +319,8 @@ class LogFile(LogPart):
     def learn(self, scan: _Scan) -> None:
         """Remember what a whole scan showed, where that gives the times of all rows."""
         extent = scan.opened.extent if scan.opened.rows is not None else scan.extent
+        if scan.misfits is not None or scan.problems:
+            return  # to be read, and located, in every window
         if self._known is not None and extent is not None and self.timestamp in scan.opened.names:
             self._known.learn(self.file, extent, scan.rows, scan.malformed)
 
@@ -285,9 +337,13 @@ class LogFile(LogPart):
                 "holds no row of the time its folder is named for: are the folders named in local time? Use UTC"
             )
         if window is not None and shown.timeless:
-            problems.append(f"rows without a time, which belong to no window: {shown.timeless}")
+            unread = shown.misfits if isinstance(shown, _Scan) else None
+            detail = "" if unread is None else f"; times that cannot be read: {unread}"
+            problems.append(f"rows without a time, which belong to no window: {shown.timeless}{detail}")
         if shown.malformed:
             problems.append(f"lines left out for too few or too many values: {shown.malformed}")
+        if isinstance(shown, _Scan):
+            problems += shown.problems
         return [FileProblem(path=self.path, problem=problem) for problem in problems]
 
     def _belongs_into(self, window: Window) -> bool:
@@ -304,6 +360,8 @@ class _Scan:
         self.done = 0
         """Rows of the batches that are dealt with."""
         self.extent = Extent()
+        self.misfits: Misfits | None = None
+        """Times that cannot be read."""
         self._batches = opened.batches(columns, window)
 
     def __iter__(self) -> Iterator[Batch]:
@@ -312,6 +370,8 @@ class _Scan:
             self.done += batch.rows.num_rows
             if batch.times is not None:
                 self.extent = self.extent.merge(extent_of(batch.times))
+            if batch.timeless is not None:
+                self.misfits = self.misfits.merge(batch.timeless) if self.misfits else batch.timeless
 
     @property
     def rows(self) -> int:
@@ -328,20 +388,53 @@ class _Scan:
         """Return the number of lines left out."""
         return self.opened.malformed
 
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Return what else is wrong with the file."""
+        return self.opened.problems
+
+
+class _Given:
+    """The rows of a part that one reader was given, as far as they are worth a remark."""
+
+    def __init__(self) -> None:
+        self.any_row = False
+        self._times: Misfits | None = None
+        self._misfits: dict[str, Misfits] = {}
+
+    def note_times(self, misfits: Misfits) -> None:
+        """Add rows whose time cannot be read."""
+        self._times = misfits if self._times is None else self._times.merge(misfits)
+
+    def note(self, chunk: Chunk) -> None:
+        """Add some rows."""
+        self.any_row = True
+        for name, misfits in chunk.misfits.items():
+            self._misfits[name] = self._misfits[name].merge(misfits) if name in self._misfits else misfits
+
+    def problems(self, path: str) -> list[FileProblem]:
+        """Return the columns of which some values cannot be read."""
+        problems = [
+            f"column {name!r}: values that cannot be read, counted as missing: {misfits}"
+            for name, misfits in self._misfits.items()
+        ]
+        if self._times is not None:
+            problems.insert(0, f"rows without a time that can be read, which belong to no window: {self._times}")
+        return [FileProblem(path=path, problem=problem) for problem in problems]
+
 
 class _Visit:
     """One opening of a file for several readers."""
 
     def __init__(self, file: LogFile) -> None:
         self._file = file
-        self._found: set[Reader] = set()
-        """Those that were given rows."""
+        self._given: defaultdict[Reader, _Given] = defaultdict(_Given)
         self._scan: _Scan | None = None
 
     def serve(self, readers: Sequence[Reader]) -> None:
         """Serve readers, and remember the file where none of them found it broken."""
         try:
-            opened = OpenFile(self._file.file, self._file.format, self._file.timestamp)
+            opened = self._file.open()
         except BrokenFileError as error:
             for reader in readers:
                 reader.break_off(self._file.path, error)
@@ -375,11 +468,12 @@ class _Visit:
             return
         self._scan = scan
         for reader in active:
-            problems = self._file.problems_of(scan, reader.window, found=reader in self._found)
-            reader.end_file(problems, broken=False)
+            given = self._given[reader]
+            problems = self._file.problems_of(scan, reader.window, found=given.any_row)
+            reader.end_file([*problems, *given.problems(self._file.path)], broken=False)
 
     def _give(self, reader: Reader, chunk: Chunk) -> bool:
-        self._found.add(reader)
+        self._given[reader].note(chunk)
         if reader.take(chunk, self._file.path):
             return True
         self._file.distrust()

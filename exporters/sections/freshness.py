@@ -5,7 +5,7 @@ A time without a zone is UTC. A time in the future is passed on as it is, so tha
 
 import json
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError
@@ -14,7 +14,6 @@ from urllib.request import Request
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -22,9 +21,8 @@ from mlvitals.exporters.database import DatabaseError, explain, open_database
 from mlvitals.exporters.parts import Samples
 from mlvitals.exporters.paths import PathError, first_line, locate
 from mlvitals.exporters.reading.files import StoredFile, Tree
-from mlvitals.exporters.reading.instants import InstantError, instant, instants
-from mlvitals.exporters.reading.scan import FILE_FORMATS, FORMAT_OF_SUFFIX
-from mlvitals.exporters.reading.text import schema_to_read
+from mlvitals.exporters.reading.instants import InstantError, instant
+from mlvitals.exporters.reading.scan import KNOWN_SUFFIXES, BrokenFileError, OpenFile, format_of
 from mlvitals.exporters.web import ask
 from mlvitals.generator.contract import Contract
 from mlvitals.generator.spec.durations import seconds
@@ -86,40 +84,22 @@ def _from_column(files: list[StoredFile], column: str) -> datetime:
 
 def _newest_values(file: StoredFile, column: str) -> Iterator[datetime]:
     """Yield candidates for the newest value of a file's column: one per row group, or per batch."""
-    file_format = FORMAT_OF_SUFFIX.get(Path(file.path).suffix.lower())
+    file_format = format_of(file.path)
     if file_format is None:
-        raise _UnknownError(f"{file.path}: unknown kind of file; known are {', '.join(FORMAT_OF_SUFFIX)}")
-    fragment = FILE_FORMATS[file_format]().make_fragment(file.path, file.filesystem)
-    found = fragment.physical_schema
-    if column not in found.names:
-        raise _UnknownError(f"{file.path} has no column {column!r}")
-    maxima = _from_statistics(fragment, column, found.field(column).type)
-    if maxima is not None:
-        yield from maxima
-        return
-    schema = schema_to_read(found, file_format, {}, column)
-    for batch in ds.Scanner.from_fragment(fragment, schema=schema, columns=[column]).to_batches():
-        largest = pc.max(instants(batch.column(column))).as_py()
-        if largest is not None:
-            yield largest
-
-
-def _from_statistics(fragment: ds.Fragment, column: str, kind: pa.DataType) -> list[datetime] | None:
-    """Return the largest value of each row group as Parquet's own statistics have it; None where they lack it."""
-    if not isinstance(fragment, ds.ParquetFileFragment) or not _has_exact_statistics(kind):
-        return None
-    statistics = [group.statistics for group in fragment.row_groups if group.num_rows]
-    if any(column not in (of_group or {}) for of_group in statistics):
-        return None
-    return [instant(of_group[column]["max"]) for of_group in statistics]
-
-
-def _has_exact_statistics(kind: pa.DataType) -> bool:
-    """True if statistics are exact: text may be cut short and does not sort by time, nanoseconds fit no Python time."""
-    types = pa.types
-    if types.is_timestamp(kind):
-        return bool(kind.unit != "ns")
-    return types.is_date(kind) or types.is_integer(kind)
+        raise _UnknownError(f"{file.path}: unknown kind of file; known are {', '.join(KNOWN_SUFFIXES)}")
+    try:
+        opened = OpenFile(file, file_format, column)
+        if column not in opened.all_names():
+            raise _UnknownError(f"{file.path} has no column {column!r}")
+        if opened.extent is not None and opened.extent.last is not None:
+            yield datetime.fromtimestamp(0, UTC) + timedelta(microseconds=opened.extent.last)
+            return
+        for batch in opened.batches({}, None):
+            largest = None if batch.times is None else pc.max(batch.times).as_py()
+            if largest is not None:
+                yield largest
+    except BrokenFileError as error:
+        raise _UnknownError(f"{file.path} {error}") from error
 
 
 def _from_query(url: str, password_file: str | None, query: str, base_dir: Path) -> datetime:

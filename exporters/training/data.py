@@ -1,20 +1,23 @@
 """The training data of a reference: files read column by column, for a reference needs one column at a time."""
 
+from __future__ import annotations
+
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from mlvitals.exporters.database import DatabaseError
 from mlvitals.exporters.parts import FileProblem
 from mlvitals.exporters.paths import PathError, locate, plain
-from mlvitals.exporters.reading.columns import Column
+from mlvitals.exporters.reading.columns import Column, ColumnTypeError, comparable, is_number, is_text, unwrapped
 from mlvitals.exporters.reading.files import ClosedFolder, StoredFile, Tree
-from mlvitals.exporters.reading.scan import FORMAT_OF_SUFFIX, BrokenFileError
+from mlvitals.exporters.reading.instants import instants
+from mlvitals.exporters.reading.scan import BrokenFileError, format_of
 from mlvitals.exporters.reading.sources import LogError, LogFile, LogPart, LogTable
 from mlvitals.exporters.reading.sql import SqlTable
 from mlvitals.exporters.reading.text import Columns
@@ -23,32 +26,53 @@ from mlvitals.exporters.sections.outcomes.columns import label_columns, predicti
 from mlvitals.exporters.training.build import ReferenceDataError, build_reference, hash_streams
 from mlvitals.generator.spec.model import FeatureType, LogFormat, Spec
 
+
+def ignore(_: str) -> None:
+    """Drop a remark."""
+
+
 _READ_AT_ONCE = (LogFormat.CSV, LogFormat.JSONL, LogFormat.SQL)
 
 
 def build_from_files(
-    spec: Spec, base_dir: Path, paths: Iterable[str], created: datetime, model_version: str | None = None
+    spec: Spec,
+    base_dir: Path,
+    paths: Iterable[str],
+    created: datetime,
+    model_version: str | None = None,
+    *,
+    file_format: LogFormat | None = None,
+    remark: Callable[[str], None] = ignore,
 ) -> Reference:
     """Build a spec's reference from files and folders of training data.
 
     Args:
         spec: the system's spec.
         base_dir: where relative paths start.
-        paths: files or folders, also by URL; a file's name says its format, and the log's format where it does not.
+        paths: files or folders, also by URL.
         created: now, aware.
         model_version: the version of the model that the data trained.
+        file_format: that of all files; by default a file's name says it, and the log's format where it does not.
+        remark: takes what is worth knowing of data that can be used.
 
     Raises:
         ReferenceDataError: a file cannot be read, or the data cannot serve as a reference.
 
     """
-    files = [file for path in paths for file in files_at(path, base_dir)]
-    data = TrainingData(spec, files)
+    files = with_content([file for path in paths for file in files_at(path, base_dir)], remark)
+    data = TrainingData(spec, files, file_format=file_format, remark=remark)
     source_hash = hash_streams(file.filesystem.open_input_file(file.path) for file in files)
     return build_reference(spec, data, created=created, source_hash=source_hash, model_version=model_version)
 
 
-def build_from_table(spec: Spec, table: SqlTable, created: datetime, model_version: str | None = None) -> Reference:
+def build_from_table(
+    spec: Spec,
+    table: SqlTable,
+    created: datetime,
+    model_version: str | None = None,
+    *,
+    remark: Callable[[str], None] = ignore,
+) -> Reference:
     """Build a spec's reference from a table of training data.
 
     Its `source_hash` is that of the rows in the order in which the database gave them.
@@ -58,12 +82,13 @@ def build_from_table(spec: Spec, table: SqlTable, created: datetime, model_versi
         table: where the training data are.
         created: now, aware.
         model_version: the version of the model that the data trained.
+        remark: takes what is worth knowing of data that can be used.
 
     Raises:
         ReferenceDataError: the table cannot be read, or the data cannot serve as a reference.
 
     """
-    data = TrainingData(spec, [table])
+    data = TrainingData(spec, [table], remark=remark)
     return build_reference(spec, data, created=created, source_hash=_hash_columns(data), model_version=model_version)
 
 
@@ -76,18 +101,30 @@ class TrainingData(Mapping[str, Column]):
 
     """
 
-    def __init__(self, spec: Spec, files: Sequence[StoredFile | SqlTable]) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        files: Sequence[StoredFile | SqlTable],
+        *,
+        file_format: LogFormat | None = None,
+        remark: Callable[[str], None] = ignore,
+    ) -> None:
         if not files:
             raise ReferenceDataError("there are no files of training data")
         self._time_column = spec.reference.timestamp or spec.prediction_log.timestamp
-        formats = [_format(file, spec.prediction_log.format) for file in files]
+        self._decimal = spec.prediction_log.decimal
+        self._remark = remark
+        self._remarked: set[FileProblem] = set()
+        formats = [_format(file, file_format, spec.prediction_log.format) for file in files]
         self._reads_at_once = any(file_format in _READ_AT_ONCE for file_format in formats)
         self._parts = [self._part(file, file_format) for file, file_format in zip(files, formats, strict=True)]
-        types = {spec.column(name): feature.type for name, feature in spec.features.items()}
+        types: dict[str, FeatureType | None] = {
+            spec.column(name): feature.type for name, feature in spec.features.items()
+        }
         log = spec.prediction_log
         if log.score is not None:
             types.setdefault(log.score, FeatureType.FLOAT)
-        segments = dict.fromkeys(log.segments, FeatureType.CATEGORICAL)
+        segments: dict[str, FeatureType | None] = dict.fromkeys(log.segments, FeatureType.CATEGORICAL)
         for name, kind in {**prediction_columns(log), **label_columns(log), **segments}.items():
             types.setdefault(name, kind)
         present = self._present(frozenset({*types, self._time_column}))
@@ -118,7 +155,7 @@ class TrainingData(Mapping[str, Column]):
     def _part(self, file: StoredFile | SqlTable, file_format: LogFormat) -> LogPart:
         if isinstance(file, SqlTable):
             return LogTable(file, self._time_column)
-        return LogFile(file, file_format, self._time_column)
+        return LogFile(file, file_format, self._time_column, decimal=self._decimal)
 
     def _present(self, wanted: frozenset[str]) -> frozenset[str]:
         names = {}
@@ -135,25 +172,42 @@ class TrainingData(Mapping[str, Column]):
         return everywhere
 
     def _read(self, columns: Columns) -> dict[str, Column]:
-        tables = [table for part in self._parts for table in self._tables(part, columns)]
-        return _joined(tables, [*columns, self._time_column])
+        found: dict[str, list[_Piece]] = {name: [] for name in [*columns, self._time_column]}
+        for part in self._parts:
+            for piece in self._pieces(part, columns):
+                found[piece.name].append(piece)
+        if not any(found.values()):
+            return {name: pa.chunked_array([], pa.null()) for name in found}
+        return {name: _joined(pieces, columns.get(name)) for name, pieces in found.items() if pieces}
 
-    def _tables(self, part: LogPart, columns: Columns) -> Iterator[pa.Table]:
+    def _pieces(self, part: LogPart, columns: Columns) -> Iterator[_Piece]:
         try:
             for chunk in part.chunks(columns):
                 arrays = dict(chunk.columns)
                 if chunk.times is not None:
                     arrays.setdefault(self._time_column, chunk.times)
-                yield pa.table(arrays)
+                yield from (_Piece(name, part.path, values) for name, values in arrays.items())
         except (BrokenFileError, LogError) as error:
             raise ReferenceDataError(f"{part.path}: {error}") from error
         refuse(part.problems)
+        for problem in part.remarks:
+            if problem not in self._remarked:
+                self._remarked.add(problem)
+                self._remark(f"{problem.path}: {problem.problem}")
 
 
-def _format(file: StoredFile | SqlTable, default: LogFormat) -> LogFormat:
+class _Piece(NamedTuple):
+    """Some values of a column, as they are measured, and where they were read."""
+
+    name: str
+    path: str
+    values: Any
+
+
+def _format(file: StoredFile | SqlTable, chosen: LogFormat | None, default: LogFormat) -> LogFormat:
     if isinstance(file, SqlTable):
         return LogFormat.SQL
-    return FORMAT_OF_SUFFIX.get(Path(file.path).suffix.lower(), default)
+    return chosen or format_of(file.path) or default
 
 
 def refuse(problems: Iterable[FileProblem]) -> None:
@@ -162,14 +216,49 @@ def refuse(problems: Iterable[FileProblem]) -> None:
         raise ReferenceDataError(f"{problem.path}: {problem.problem}")
 
 
-def _joined(parts: list[pa.Table], names: list[str]) -> dict[str, Column]:
-    if not parts:
-        return {name: pa.chunked_array([], pa.null()) for name in names}
+def _joined(pieces: Sequence[_Piece], kind: FeatureType | None) -> Column:
+    """Return the values of a column as one, however each file wrote them."""
+    arrays = [piece.values for piece in pieces if not pa.types.is_null(piece.values.type)]
+    if len({array.type for array in arrays}) > 1:
+        as_text = kind is None and any(is_text(unwrapped(array).type) for array in arrays)
+        arrays = [_alike(piece, kind, as_text=as_text) for piece in pieces]
+    elif len(arrays) < len(pieces) and arrays:
+        arrays = [piece.values.cast(arrays[0].type) for piece in pieces]
+    return pa.chunked_array(arrays or [piece.values for piece in pieces])
+
+
+def _alike(piece: _Piece, kind: FeatureType | None, *, as_text: bool) -> Column:
+    """Return values in the one type that a column is brought to where files differ in it."""
+    values = unwrapped(piece.values)
     try:
-        table: Any = pa.concat_tables(parts, promote_options="permissive")
-    except pa.ArrowException as error:
-        raise ReferenceDataError(f"a column has another type in another file: {plain(error)}") from error
-    return {name: table[name] for name in table.column_names}
+        if kind is FeatureType.CATEGORICAL:
+            return comparable(values, kind)
+        if kind is None and as_text:
+            return values.cast(pa.large_string())
+        if kind is FeatureType.TIMESTAMP:
+            return instants(values) if pa.types.is_null(values.type) else comparable(values, kind)
+        if kind is None or is_number(values.type) or pa.types.is_null(values.type):
+            return values.cast(pa.float64(), safe=False)
+        comparable(values, kind)
+    except (ColumnTypeError, pa.ArrowException) as error:
+        raise ReferenceDataError(
+            f"{piece.path}: column {piece.name!r} {plain(error)}; a column has another type in another file"
+        ) from error
+    return values
+
+
+def with_content(files: Sequence[StoredFile], remark: Callable[[str], None] = ignore) -> list[StoredFile]:
+    """Return files without the empty ones, which writers leave where a part has no rows.
+
+    Raises:
+        ReferenceDataError: all are empty.
+    """
+    kept = [file for file in files if file.size != 0]
+    if files and not kept:
+        raise ReferenceDataError(f"{files[0].path}: is empty" + (", as all other files are" if len(files) > 1 else ""))
+    if len(kept) < len(files):
+        remark(f"empty files, left out: {len(files) - len(kept)}")
+    return kept
 
 
 def files_at(path: str, base_dir: Path) -> Iterator[StoredFile]:

@@ -9,18 +9,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlvitals.exporters.paths import plain
 from mlvitals.exporters.reading.columns import Chunk, unwrapped
 from mlvitals.exporters.reading.files import StoredFile
+from mlvitals.exporters.reading.ids import hash_ids
 from mlvitals.exporters.reading.instants import InstantError, instants
-from mlvitals.exporters.reading.scan import FORMAT_OF_SUFFIX, BrokenFileError
+from mlvitals.exporters.reading.scan import INDEX_NAMES, TEXT_FORMATS, BrokenFileError, format_of
 from mlvitals.exporters.reading.sources import LogFile
-from mlvitals.exporters.reading.text import parsed
+from mlvitals.exporters.reading.text import converted
+from mlvitals.exporters.statistics.distinct import CAPACITY, NO_VALUES, DistinctValues
 from mlvitals.exporters.training.build import ReferenceDataError
-from mlvitals.exporters.training.data import files_at, refuse
+from mlvitals.exporters.training.data import files_at, ignore, refuse, with_content
 from mlvitals.exporters.wording import printable
 from mlvitals.generator.spec.first_spec import SeenColumn
 from mlvitals.generator.spec.model import FeatureType, LogFormat
@@ -28,6 +31,8 @@ from mlvitals.generator.spec.model import FeatureType, LogFormat
 MOST_LEVELS = 1000
 """Text of more different values is no category."""
 _EXACT = 2**53
+_MOSTLY = 0.9
+"""Share of distinct values from which on an estimate of their number means that all differ."""
 _IDENTIFIERS = ("_id", "_code")
 """Integers in a column whose name ends so are names, not amounts."""
 _NO_TIME = "\0"
@@ -41,43 +46,52 @@ _READ_AS: dict[FeatureType, Callable[[pa.DataType], bool]] = {
 """The types that text can have besides text, the narrowest first, and the Arrow type it then has."""
 
 
-def first_look(paths: Sequence[str], base_dir: Path) -> tuple[list[SeenColumn], LogFormat, int]:
+def first_look(
+    paths: Sequence[str],
+    base_dir: Path,
+    *,
+    file_format: LogFormat | None = None,
+    decimal: str = ".",
+    remark: Callable[[str], None] = ignore,
+) -> tuple[list[SeenColumn], LogFormat, int]:
     """Return the columns of training data in the order of the first file, its format, and how many rows there are.
 
     Args:
-        paths: files or folders, also by URL; a file's name says its format, Parquet where it does not.
+        paths: files or folders, also by URL.
         base_dir: where relative paths start.
+        file_format: that of all files; by default a file's name says it, and Parquet where it does not.
+        decimal: the decimal mark of numbers in CSV.
+        remark: takes what is worth knowing of data that can be used.
 
     Raises:
         ReferenceDataError: there are no files, no rows, or a file cannot be read.
 
     """
-    files = [file for path in paths for file in files_at(path, base_dir)]
+    files = with_content([file for path in paths for file in files_at(path, base_dir)], remark)
+    formats = [file_format or format_of(file.path) or LogFormat.PARQUET for file in files]
     columns: dict[str, _Column] = {}
-    rows = sum(_look_into(file, columns) for file in files)
+    rows = sum(_look_into(file, form, decimal, columns) for file, form in zip(files, formats, strict=True))
     if not rows:
         raise ReferenceDataError("there are no rows of training data")
-    return [column.seen(name, rows) for name, column in columns.items()], _format(files[0]), rows
+    return [column.seen(name, rows) for name, column in columns.items()], formats[0], rows
 
 
-def _format(file: StoredFile) -> LogFormat:
-    return FORMAT_OF_SUFFIX.get(Path(file.path).suffix.lower(), LogFormat.PARQUET)
-
-
-def _look_into(file: StoredFile, columns: dict[str, _Column]) -> int:
+def _look_into(file: StoredFile, form: LogFormat, decimal: str, columns: dict[str, _Column]) -> int:
     """Add the rows of a file to what is known of its columns; return how many there are."""
-    form, rows = _format(file), 0
+    rows = 0
     part = LogFile(file, form, _NO_TIME)
     try:
-        names = part.column_names() - frozenset(file.partition)
+        unwanted = INDEX_NAMES.union(file.partition)
+        names = [name for name in part.ordered_names() if name not in unwanted]
     except BrokenFileError as error:
         raise ReferenceDataError(f"{file.path} {error}") from error
     try:
-        # As categories, text is given as it stands.
-        for chunk in part.chunks(dict.fromkeys(names, FeatureType.CATEGORICAL)):
+        # Values as they stand; in CSV, what is no category either is no value.
+        kind = FeatureType.CATEGORICAL if form is LogFormat.CSV else None
+        for chunk in part.chunks(dict.fromkeys(names, kind)):
             rows += chunk.rows
             for name, values in chunk.columns.items():
-                columns.setdefault(name, _Column()).add(unwrapped(values), form)
+                columns.setdefault(name, _Column(decimal)).add(unwrapped(values), form)
     except pa.ArrowException as error:
         raise ReferenceDataError(f"{file.path} {plain(error)}") from error
     except BrokenFileError as error:
@@ -89,12 +103,15 @@ def _look_into(file: StoredFile, columns: dict[str, _Column]) -> int:
 class _Column:
     """The facts known of a column so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, decimal: str) -> None:
+        self._decimal = decimal
         self.rows = self.nulls = self.empty = 0
         self.readings = list(_READ_AS)
         self.types: list[pa.DataType] = []
         self.levels: set[object] = set()
         self.unique = self.times = self.whole = True
+        self._distinct = NO_VALUES
+        """The distinct values of all chunks, while those of each differ."""
         self.low: Any = None
         self.high: Any = None
 
@@ -122,7 +139,7 @@ class _Column:
             type=kind,
             nullable=nulls > 0,
             remark=_with_nulls(remark, nulls, self.rows),
-            unique=self.unique and self.rows == rows and not nulls,
+            unique=self.unique and self.rows == rows and not nulls and self._is_distinct,
             times=self.times and bool(self.levels),
         )
 
@@ -130,12 +147,12 @@ class _Column:
 
     def _typed(self, values: Chunk, form: LogFormat) -> Chunk:
         """Return values in the narrowest type that all text so far can be read as."""
-        if form not in (LogFormat.CSV, LogFormat.JSONL) or not _is_text(values.type):
+        if form not in TEXT_FORMATS or not _is_text(values.type):
             return values
         while self.readings:
             kind = self.readings[0]
-            typed = parsed(values, kind, form)
-            if _READ_AS[kind](typed.type):
+            typed, misfits = converted(values, kind, form, self._decimal)
+            if misfits is None and _READ_AS[kind](typed.type):
                 return typed
             self.readings.pop(0)
         return values
@@ -150,6 +167,9 @@ class _Column:
             self.unique = False
             return
         self.unique = self.unique and len(distinct) == len(present)
+        if self.unique:
+            hashes = hash_ids(distinct.cast(pa.large_string()), 0)
+            self._distinct = self._distinct.merge(DistinctValues(np.unique(hashes)[:CAPACITY]))
         if not full:
             self.levels.update(distinct.slice(0, MOST_LEVELS + 1).to_pylist())
 
@@ -202,6 +222,11 @@ class _Column:
     def _is_fractional(self) -> bool:
         return any(map(_is_fractional, self.types))
 
+    @property
+    def _is_distinct(self) -> bool:
+        """True if no value, or hardly any, is met in several chunks."""
+        return self._distinct.count >= (self.rows if self.rows < CAPACITY else _MOSTLY * self.rows)
+
     def _number(self, name: str) -> tuple[FeatureType | None, str]:
         if self.levels == {0, 1}:
             return FeatureType.BOOLEAN, "0 and 1"
@@ -214,7 +239,7 @@ class _Column:
     def _category(self) -> tuple[FeatureType | None, str]:
         if len(self.levels) > MOST_LEVELS:
             return None, f"more than {MOST_LEVELS:,} different values"
-        if self.unique and self.rows > 1:
+        if self.unique and self._is_distinct and self.rows > 1:
             return None, "differs in every row"
         return FeatureType.CATEGORICAL, f"{len(self.levels):,} value{'' if len(self.levels) == 1 else 's'}"
 
@@ -243,8 +268,10 @@ def _is_time(kind: pa.DataType) -> bool:
 
 def _is_fractional(kind: pa.DataType) -> bool:
     """True for fractions other than half precision, which is left out as where features are measured."""
-    return pa.types.is_float32(kind) or pa.types.is_float64(kind) or pa.types.is_decimal(kind)
+    types = pa.types
+    return types.is_float32(kind) or types.is_float64(kind) or (types.is_decimal(kind) and kind.scale > 0)
 
 
 def _is_number(kind: pa.DataType) -> bool:
-    return pa.types.is_integer(kind) or _is_fractional(kind) or pa.types.is_boolean(kind)
+    types = pa.types
+    return types.is_integer(kind) or types.is_decimal(kind) or _is_fractional(kind) or types.is_boolean(kind)

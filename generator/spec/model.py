@@ -148,6 +148,9 @@ class LogFormat(StrEnum):
     SQL = "sql"
 
 
+Decimal = Annotated[Literal[".", ","], Meta(description="The decimal mark of numbers in CSV.")]
+
+
 class Outcome(Part, frozen=True, kw_only=True):
     """The actual outcome of a prediction, known later."""
 
@@ -157,6 +160,9 @@ class Outcome(Part, frozen=True, kw_only=True):
         Annotated[Path, Meta(description="The location of outcomes, if they are not in the prediction log.")] | None
     ) = None
     format: Annotated[LogFormat, Meta(description="The format of the data at path. Default: the log's.")] | None = None
+    decimal: (
+        Annotated[Decimal, Meta(description="The decimal mark of its numbers in CSV. Default: the log's.")] | None
+    ) = None
     table: Annotated[Label, Meta(description="The table, if path is a SQLAlchemy URL.")] | None = None
     password_file: Annotated[Path, Meta(description="File that contains the password of that database.")] | None = None
     id: (
@@ -193,6 +199,7 @@ class PredictionLog(Part, frozen=True, kw_only=True):
 
     path: Path
     format: LogFormat = LogFormat.PARQUET
+    decimal: Decimal = "."
     table: Annotated[Label, Meta(description="The table, if path is a SQLAlchemy URL.")] | None = None
     password_file: Annotated[Path, Meta(description="File that contains the database's password.")] | None = None
     timestamp: Annotated[
@@ -361,6 +368,7 @@ class Skew(Part, frozen=True, kw_only=True):
     format: Annotated[LogFormat, Meta(description="Format of its files; sql is not supported here.")] = (
         LogFormat.PARQUET
     )
+    decimal: Decimal = "."
     join: (
         Annotated[
             SkewJoin,
@@ -519,6 +527,7 @@ class EventsLog(Part, frozen=True, kw_only=True):
 
     path: Path
     format: LogFormat = LogFormat.PARQUET
+    decimal: Decimal = "."
     table: Annotated[Label, Meta(description="The table, if path is a SQLAlchemy URL.")] | None = None
     password_file: Annotated[Path, Meta(description="File that contains the database's password.")] | None = None
     timestamp: Annotated[

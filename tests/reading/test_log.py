@@ -161,21 +161,35 @@ def test_what_a_plan_waits_for_together_with_others_is_read_in_one_pass(tmp_path
 # ---------------------------------------------------------------- what fails, and for whom
 
 
+def test_a_column_that_breaks_a_file_breaks_it_for_who_wants_the_column(tmp_path: Path) -> None:
+    rows = [f"2026-03-03T11:{minute:02}:00Z" for minute in range(60)] * 2000
+    (tmp_path / "log").mkdir()
+    lines = ["timestamp,age,country,country", *(f"{row},1,de,de" for row in rows)]
+    (tmp_path / "log" / "a").write_text("\n".join(lines) + "\n")
+    both, ages = Ages({**AGE, "country": FeatureType.CATEGORICAL}), Ages()
+    log(tmp_path, format=LogFormat.CSV).read(both, ages)
+    assert (len(both.ages), len(both.problems)) == (0, 1)
+    assert (len(ages.ages), ages.problems) == (120_000, [])
+
+
 @pytest.mark.parametrize("file_format", [LogFormat.CSV, LogFormat.JSONL])
-def test_a_column_that_breaks_a_file_breaks_it_for_who_wants_the_column(file_format: LogFormat, tmp_path: Path) -> None:
+def test_a_value_that_cannot_be_read_costs_itself_and_is_named_with_its_line(
+    file_format: LogFormat, tmp_path: Path
+) -> None:
     rows = [f"2026-03-03T11:{minute:02}:00Z" for minute in range(60)] * 2000
     (tmp_path / "log").mkdir()
     if file_format is LogFormat.CSV:
         lines = [b"timestamp,age,country", *(b"%s,1,de" % row.encode() for row in rows)]
         lines[-5] = b"2026-03-03T11:00:00Z,1,\xff"
+        told = "bytes that are not UTF-8, read as \ufffd: 1, the first in line 119997; save the file as UTF-8"
     else:
         lines = [json.dumps({"timestamp": row, "age": 1, "country": "de"}).encode() for row in rows]
         lines[-5] = b'{"timestamp": "2026-03-03T11:00:00Z", "age": 1, "country": [1]}'
+        told = "column 'country': lists and objects, counted as missing: 1, the first in line 119996"
     (tmp_path / "log" / "a").write_bytes(b"\n".join(lines) + b"\n")
-    both, ages = Ages({**AGE, "country": FeatureType.CATEGORICAL}), Ages()
-    log(tmp_path, format=file_format).read(both, ages)
-    assert (len(both.ages), len(both.problems)) == (0, 1)
-    assert (len(ages.ages), ages.problems) == (120_000, [])
+    both = Ages({**AGE, "country": FeatureType.CATEGORICAL})
+    log(tmp_path, format=file_format).read(both)
+    assert (len(both.ages), [problem.problem for problem in both.problems]) == (120_000, [told])
 
 
 def test_a_reader_that_has_no_use_for_a_file_does_not_end_it_for_others(tmp_path: Path) -> None:

@@ -265,12 +265,24 @@ def test_csv_is_read_as_the_types_of_the_features(tmp_path: Path) -> None:
     }
 
 
-def test_text_in_a_numeric_csv_column_late_in_the_file_spoils_that_column_alone(tmp_path: Path) -> None:
+def test_text_in_a_numeric_csv_column_late_in_the_file_costs_itself_and_is_named_with_its_line(tmp_path: Path) -> None:
     lines = [f"2026-03-03T11:00:00Z,{index},de,0.5" for index in range(100_000)]
     _csv(tmp_path, "timestamp,age,country,score", *lines, "2026-03-03T11:00:00Z,old,de,0.5")
+    (file,) = Log(PredictionLog(path="log", format=LogFormat.CSV), tmp_path).files(WINDOW)
+    chunks = list(file.chunks(COLUMNS))
+    assert (rows(chunks), file.problems) == (100_001, [])
+    assert values(chunks, "age")[-2:] == [99_999, None]
+    assert {chunk.columns["score"].type for chunk in chunks} == {pa.float64()}
+    told = "column 'age': values that cannot be read, counted as missing: 1, the first 'old' in line 100002"
+    assert [remark.problem for remark in file.remarks] == [told]
+
+
+def test_a_numeric_csv_column_that_holds_mostly_text_stays_text_that_column_alone(tmp_path: Path) -> None:
+    lines = [f"2026-03-03T11:00:00Z,{'old' if index % 3 else index},de,0.5" for index in range(100_000)]
+    _csv(tmp_path, "timestamp,age,country,score", *lines)
     chunks, problems = read(tmp_path, format=LogFormat.CSV)
-    assert (rows(chunks), problems) == (100_001, [])
-    assert chunks[-1].columns["age"].type == pa.string()
+    assert (rows(chunks), problems) == (100_000, [])
+    assert {chunk.columns["age"].type for chunk in chunks} == {pa.string()}
     assert {chunk.columns["score"].type for chunk in chunks} == {pa.float64()}
 
 

@@ -193,12 +193,23 @@ def test_a_table_may_lie_in_a_schema(database: Database) -> None:
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_text_where_sqlite_should_hold_numbers_is_that_features_type_mismatch(database: Database) -> None:
-    rows = log_rows(*(WINDOW.start, WINDOW.end), 5000).to_pylist()
-    rows[2500]["age"] = "old"
+    rows = [row | {"age": "old"} for row in log_rows(*(WINDOW.start, WINDOW.end), 5000).to_pylist()]
     write(database, rows, age=Text)
     found = measured(spec_of(log_of(database)), database.folder)
     assert found.features["age"].status is Status.TYPE_MISMATCH
     assert found.features["country"].status is Status.OK
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_one_text_among_the_numbers_of_sqlite_costs_itself_and_is_named(database: Database) -> None:
+    rows = log_rows(*(WINDOW.start, WINDOW.end), 5000).to_pylist()
+    rows[2500]["age"] = "old"
+    write(database, rows, age=Text)
+    found = measured(spec_of(log_of(database)), database.folder)
+    age = found.features["age"]
+    assert (age.status, age.rows, age.nulls) == (Status.OK, 4999, 1)
+    told = "column 'age': values that cannot be read, counted as missing: 1, the first 'old'"
+    assert [problem.problem for problem in found.problems] == [told]
 
 
 def test_a_table_that_is_not_there_is_told(database: Database) -> None:

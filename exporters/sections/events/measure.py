@@ -18,11 +18,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mlvitals.exporters.parts import FileProblem, Window
-from mlvitals.exporters.reading.columns import ColumnTypeError, comparable
+from mlvitals.exporters.reading.columns import ColumnTypeError, comparable, is_text, readable, unwrapped
 from mlvitals.exporters.reading.ids import Hashes, hash_ids
+from mlvitals.exporters.reading.instants import without
 from mlvitals.exporters.reading.known import KnownFiles
 from mlvitals.exporters.reading.log import Log
-from mlvitals.exporters.reading.scan import BrokenFileError, Chunk
+from mlvitals.exporters.reading.scan import TEXT_FORMATS, BrokenFileError, Chunk
 from mlvitals.exporters.reading.sources import LogError, LogPart
 from mlvitals.exporters.reading.text import Column, numbers_among
 from mlvitals.exporters.sections.events.report import EventCount, EventsReport, Reject
@@ -96,9 +97,9 @@ class _Counting:
         return {name: column for name, column in columns.items() if column}
 
     @property
-    def columns(self) -> dict[str, FeatureType]:
-        """Return the columns to read."""
-        amounts = dict.fromkeys(self.summed.values(), FeatureType.FLOAT)
+    def columns(self) -> dict[str, FeatureType | None]:
+        """Return the columns to read, amounts as they are written: each stands for itself."""
+        amounts: dict[str, FeatureType | None] = dict.fromkeys(self.summed.values())
         items = dict.fromkeys((self.log.event, *self.distinct.values()), FeatureType.CATEGORICAL)
         return amounts | items
 
@@ -159,7 +160,7 @@ def _tally_of(file: LogPart, counting: _Counting) -> _Tally:
     try:
         for chunk in file.chunks(counting.columns):
             tally.merge(_tally_of_chunk(chunk, counting))
-        tally.problems += file.problems
+        tally.problems += (*file.problems, *file.remarks)
     except BrokenFileError as error:
         return _Tally(problems=[FileProblem(path=file.path, problem=str(error))])
     except ColumnTypeError as error:
@@ -247,16 +248,20 @@ def _since(chunk: Chunk, step: Window) -> NDArray[np.bool_]:
 
 
 def _summed(column: Column, rows: NDArray[np.bool_], log_format: LogFormat) -> _Summed:
-    """Return the sum of the valid amounts in some rows. CSV has no types: there each amount stands for itself.
+    """Return the sum of the valid amounts in some rows. Of text, each amount stands for itself.
 
     Raises:
         ColumnTypeError: the column holds no numbers.
     """
-    texts = log_format is LogFormat.CSV and pa.types.is_string(column.type)
-    numbers = numbers_among(column) if texts else column
+    written = unwrapped(column)
+    if is_text(written.type):
+        written = without(readable(written))
+    numbers = numbers_among(written) if is_text(written.type) else written
+    if log_format not in TEXT_FORMATS and numbers.null_count == len(numbers):
+        numbers = written
     values: Any = comparable(numbers, FeatureType.FLOAT)
     amounts = values.cast(pa.float64()).to_numpy(zero_copy_only=False)[rows]
-    unreadable = np.asarray(pc.and_(pc.is_null(numbers), pc.is_valid(column)))[rows]
+    unreadable = np.asarray(pc.and_(pc.is_null(numbers), pc.is_valid(written)))[rows]
     wrong = {
         Reject.NULL_AMOUNT: np.isnan(amounts) & ~unreadable,
         Reject.UNREADABLE_AMOUNT: unreadable,

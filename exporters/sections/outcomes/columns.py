@@ -18,14 +18,7 @@ from mlvitals.generator.spec.model import FeatureType, Outcome, OutcomeKind, Pre
 
 Floats: TypeAlias = NDArray[np.float64]
 
-LABEL_TYPES = {
-    OutcomeKind.BINARY: FeatureType.BOOLEAN,
-    OutcomeKind.CONTINUOUS: FeatureType.FLOAT,
-    OutcomeKind.RANKING: FeatureType.FLOAT,
-}
-"""The type as which the label column of each kind is read where a format has no types."""
-
-_WORDS = {"true": 1.0, "false": 0.0}
+_WORDS = {"true": 1.0, "false": 0.0, "t": 1.0, "f": 0.0}
 
 
 def outcome_of(spec: Spec) -> Outcome:
@@ -39,20 +32,21 @@ def outcome_of(spec: Spec) -> Outcome:
     return spec.prediction_log.outcome
 
 
-def prediction_columns(log: PredictionLog) -> dict[str, FeatureType]:
+def prediction_columns(log: PredictionLog) -> dict[str, FeatureType | None]:
     """Return the columns that hold what an outcome is compared with, and how each is read."""
     outcome = log.outcome
     if outcome is None:
         return {}
-    columns = {name: FeatureType.CATEGORICAL for name in (outcome.list, outcome.item, log.group) if name is not None}
+    names = (name for name in (outcome.list, outcome.item, log.group) if name is not None)
+    columns: dict[str, FeatureType | None] = dict.fromkeys(names, FeatureType.CATEGORICAL)
     prediction = outcome.prediction or log.score
     return columns | ({prediction: FeatureType.FLOAT} if prediction is not None else {})
 
 
-def label_columns(log: PredictionLog) -> dict[str, FeatureType]:
-    """Return the column of the outcome, and how it is read."""
+def label_columns(log: PredictionLog) -> dict[str, FeatureType | None]:
+    """Return the column of the outcome, as it is written: `labels_of` reads it label by label."""
     outcome = log.outcome
-    return {} if outcome is None else {outcome.column: LABEL_TYPES[outcome.kind]}
+    return {} if outcome is None else {outcome.column: None}
 
 
 class Labels(NamedTuple):

@@ -297,6 +297,7 @@ class _Sides:
             outcome.timestamp or "",
             outcome.table or "",
             outcome.password_file,
+            outcome.decimal or log.decimal,
         )
         columns = _ids(name) | label_columns(log) | _times(outcome.timestamp)
         reader = _SideReader(columns, around, add, _FIRST_OUTCOME_ROW, self.segments.columns)
@@ -307,9 +308,9 @@ class _Sides:
         except ListingError as error:
             raise LogError(f"prediction_log.outcome.path cannot be read: {error.reason}") from error
 
-    def _predicted(self, log: PredictionLog) -> dict[str, FeatureType]:
+    def _predicted(self, log: PredictionLog) -> dict[str, FeatureType | None]:
         """Return the columns of a prediction; a segment column that is also another one is read as that."""
-        segments = dict.fromkeys(self.segments.columns, FeatureType.CATEGORICAL)
+        segments: dict[str, FeatureType | None] = dict.fromkeys(self.segments.columns, FeatureType.CATEGORICAL)
         return segments | _ids(log.id) | prediction_columns(log)
 
     def _predictions_of(self, chunk: Chunk, reader: _SideReader) -> Rows:
@@ -353,11 +354,11 @@ class _Sides:
         self.outcomes.add(rows[labels.present])
 
 
-def _ids(name: str | None) -> dict[str, FeatureType]:
+def _ids(name: str | None) -> dict[str, FeatureType | None]:
     return {} if name is None else {name: FeatureType.CATEGORICAL}
 
 
-def _times(name: str | None) -> dict[str, FeatureType]:
+def _times(name: str | None) -> dict[str, FeatureType | None]:
     return {} if name is None else {name: FeatureType.TIMESTAMP}
 
 

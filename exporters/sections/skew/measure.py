@@ -176,7 +176,8 @@ def _key(spec: Spec) -> str | None:
 
 def _place(spec: Spec) -> Place:
     """Return the place of the features recomputed offline."""
-    return Place(spec.skew.path or "", spec.skew.format, spec.skew.timestamp or spec.prediction_log.timestamp)
+    timestamp = spec.skew.timestamp or spec.prediction_log.timestamp
+    return Place(spec.skew.path or "", spec.skew.format, timestamp, decimal=spec.skew.decimal)
 
 
 def _read(log: Log, offline: _Side) -> None:

@@ -95,6 +95,7 @@ class Excerpt:
                 outcome.timestamp or "",
                 outcome.table,
                 outcome.password_file,
+                outcome.decimal or log.decimal,
             )
             self._parts.append(_Kept("outcomes", outcome.timestamp))
             columns = {**label_columns(log), **_named(FeatureType.CATEGORICAL, outcome.id or log.id)}

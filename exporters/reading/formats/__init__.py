@@ -1,0 +1,1 @@
+"""Formats of text: bytes in whatever encoding and compression in, batches of rows out."""

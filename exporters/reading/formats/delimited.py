@@ -1,0 +1,108 @@
+"""CSV: text with a header line, of which nothing is converted but what it is cut into."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
+from mlvitals.exporters.reading.files import StoredFile
+from mlvitals.exporters.reading.formats.streams import FormatError, TextStream, grown, lines_of, readable_by_arrow
+
+DELIMITERS = (",", ";", "\t", "|")
+_LONGEST_HEADER = 1 << 24
+"""Characters of a header line."""
+_DECLARED = re.compile(r"sep=(.)", re.IGNORECASE)
+"""A line in which Excel is told the delimiter."""
+
+
+class DelimitedFile:
+    """A CSV file, opened anew by each scan.
+
+    Its delimiter is the one that cuts the header line into the most names, of those that leave the time column in one
+    piece.
+
+    Raises:
+        FormatError: it cannot be read.
+    """
+
+    def __init__(self, file: StoredFile, timestamp: str) -> None:
+        self._file = file
+        self._delimiter, self.names, self._above = _header(file, timestamp)
+        self.malformed = 0
+        """Lines that the last scan left out, for too few or too many values."""
+        self.problems: tuple[str, ...] = ()
+        """What else the last scan found."""
+
+    def batches(self, wanted: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Yield columns as text, empty where there is nothing."""
+        if not self.names:
+            return
+        yield from grown(lambda block: self._read(wanted, block))
+
+    def line_of(self, row: int) -> int | None:
+        """Return the line, counted from 1, in which a row starts."""
+        with lines_of(self._file) as lines, suppress(csv.Error):
+            reader, before, rows = csv.reader(lines, delimiter=self._delimiter), 0, -1
+            for values in reader:
+                rows += len(values) == len(self.names)
+                if rows > row:
+                    return before + 1
+                before = reader.line_num
+        return None
+
+    def _read(self, wanted: Sequence[str], block: int) -> Iterator[pa.RecordBatch]:
+        self.malformed = 0
+        with TextStream(self._file) as stream:
+            reader = pa_csv.open_csv(
+                readable_by_arrow(stream),
+                read_options=pa_csv.ReadOptions(block_size=block, skip_rows=self._above),
+                parse_options=pa_csv.ParseOptions(
+                    delimiter=self._delimiter, newlines_in_values=True, invalid_row_handler=self._leave_out
+                ),
+                convert_options=pa_csv.ConvertOptions(
+                    column_types=dict.fromkeys(self.names, pa.string()), include_columns=list(wanted), check_utf8=False
+                ),
+            )
+            yield from reader
+            self.problems = tuple(described(stream))
+
+    def _leave_out(self, _: pa_csv.InvalidRow) -> Literal["skip"]:
+        self.malformed += 1
+        return "skip"
+
+
+def described(stream: TextStream) -> Iterator[str]:
+    """Yield what is wrong with the encoding of a text that was read to its end."""
+    if stream.replaced:
+        yield (
+            f"bytes that are not UTF-8, read as \ufffd: {stream.replaced}, the first in line {stream.first_replaced}; "
+            "save the file as UTF-8"
+        )
+
+
+def _header(file: StoredFile, timestamp: str) -> tuple[str, list[str], int]:
+    """Return the delimiter of a file, the names in its header, and the lines above it; no names in an empty file."""
+    with lines_of(file) as lines:
+        text = next((line for line in lines if line.strip("\r\n")), "")
+        declared = _DECLARED.fullmatch(text.strip())
+        if declared is not None:
+            text = lines.readline()
+        while text.count('"') % 2 and len(text) < _LONGEST_HEADER and (more := lines.readline()):
+            text += more
+    readings = {mark: _first_row(text, mark) for mark in ([declared[1]] if declared else DELIMITERS)}
+    delimiter = max(readings, key=lambda mark: (timestamp in readings[mark], len(readings[mark])))
+    return delimiter, readings[delimiter], 0 if declared is None else 1
+
+
+def _first_row(text: str, delimiter: str) -> list[str]:
+    try:
+        return next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
+    except csv.Error as error:
+        raise FormatError(f"has no header that can be read as CSV: {error}") from error

@@ -1,0 +1,217 @@
+"""JSON lines: objects one after the other, whose keys may come in any order, late or never.
+
+Arrow reads a file in which a key holds one type. A file in which it holds several is read again object by object.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.json as pa_json
+
+from mlvitals.exporters.reading.files import StoredFile
+from mlvitals.exporters.reading.formats.delimited import described
+from mlvitals.exporters.reading.formats.streams import (
+    SMALLEST_BLOCK,
+    FormatError,
+    TextStream,
+    grown,
+    lines_of,
+    readable_by_arrow,
+)
+
+_ROWS = 16_384
+"""Objects in a batch that is read one by one."""
+Types = Callable[[str, pa.DataType], pa.DataType]
+"""The type with which to read a key, by its name and the type that Arrow found first: null where none is known."""
+
+
+class JsonLinesFile:
+    """A file of JSON lines, opened anew by each scan.
+
+    Raises:
+        FormatError: it cannot be read.
+    """
+
+    def __init__(self, file: StoredFile) -> None:
+        self._file = file
+        self._is_uniform = True
+        """False once Arrow has refused it."""
+        self._found = self._first_types()
+        self.problems: tuple[str, ...] = ()
+        """What the last scan found."""
+
+    @property
+    def names(self) -> list[str]:
+        """Return the keys of the first block, and those that were looked for and found."""
+        return list(self._found)
+
+    def look_for(self, names: Collection[str]) -> None:
+        """Look for keys that no object of the first block has."""
+        wanted = {name: _mentions(name) for name in names if name not in self._found}
+        if not wanted or not self._is_long:
+            return
+        with lines_of(self._file) as lines:
+            for line in lines:
+                for name in [name for name, forms in wanted.items() if any(form in line for form in forms)]:
+                    self._found[name] = pa.null()
+                    del wanted[name]
+                if not wanted:
+                    return
+
+    def all_names(self) -> list[str]:
+        """Return the keys of all objects, in the order in which they are met."""
+        if not self._is_long:
+            return self.names
+        return list(dict.fromkeys(name for _, item in self._objects() for name in item))
+
+    def batches(self, wanted: Sequence[str], types: Types) -> Iterator[pa.RecordBatch]:
+        """Yield keys as columns, null where an object lacks them or holds null."""
+        given = 0
+        if self._is_uniform and self._found:
+            schema = pa.schema([(name, types(name, self._found[name])) for name in wanted])
+            try:
+                for batch in grown(lambda block: self._read(schema, block)):
+                    given += batch.num_rows
+                    yield batch.select(list(wanted))
+            except pa.ArrowInvalid:
+                self._is_uniform = False
+            else:
+                return
+        yield from self._one_by_one(wanted, given)
+
+    def line_of(self, row: int) -> int | None:
+        """Return the line, counted from 1, of an object."""
+        for place, (number, _) in enumerate(self._objects()):
+            if place == row:
+                return number
+        return None
+
+    def _first_types(self) -> dict[str, pa.DataType]:
+        with TextStream(self._file) as stream:
+            head = stream.read(SMALLEST_BLOCK) or b""
+            while len(head) < SMALLEST_BLOCK and (more := stream.read(SMALLEST_BLOCK - len(head))):
+                head += more
+            self._is_long = len(head) == SMALLEST_BLOCK
+        if not head.strip():
+            return {}
+        if head.lstrip().startswith(b"["):
+            raise FormatError(
+                "holds a JSON array; write one object a line (pandas: to_json(orient='records', lines=True))"
+            )
+        if not self._is_long:
+            try:
+                schema = pa_json.read_json(io.BytesIO(head)).schema
+            except pa.ArrowInvalid:
+                schema = None
+        else:
+            schema = self._inferred()
+        if schema is not None:
+            return {field.name: field.type for field in schema}
+        self._is_uniform = False
+        names = dict.fromkeys(name for _, item in _first(self._objects(), _ROWS) for name in item)
+        return dict.fromkeys(names, pa.null())
+
+    def _inferred(self) -> pa.Schema | None:
+        try:
+            with TextStream(self._file) as stream:
+                options = pa_json.ReadOptions(block_size=SMALLEST_BLOCK)
+                return pa_json.open_json(readable_by_arrow(stream), read_options=options).schema
+        except pa.ArrowInvalid:
+            return None
+
+    def _read(self, schema: pa.Schema, block: int) -> Iterator[pa.RecordBatch]:
+        with TextStream(self._file) as stream:
+            yield from pa_json.open_json(
+                readable_by_arrow(stream),
+                read_options=pa_json.ReadOptions(block_size=block),
+                parse_options=pa_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
+            )
+            self.problems = tuple(described(stream))
+
+    def _one_by_one(self, wanted: Sequence[str], given: int) -> Iterator[pa.RecordBatch]:
+        rows: list[Mapping[str, Any]] = []
+        nested: dict[str, _Nested] = {}
+        for place, (line, item) in enumerate(self._objects()):
+            for name in wanted:
+                if isinstance(item.get(name), list | dict):
+                    item[name] = None
+                    nested.setdefault(name, _Nested(line)).count += 1
+            if place < given:
+                continue
+            rows.append(item)
+            if len(rows) == _ROWS:
+                yield _batch(rows, wanted)
+                rows = []
+        if rows:
+            yield _batch(rows, wanted)
+        self.problems = tuple(
+            f"column {name!r}: lists and objects, counted as missing: {found.count}, the first in line {found.line}"
+            for name, found in nested.items()
+        )
+
+    def _objects(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield objects with the numbers of their lines.
+
+        Raises:
+            FormatError: a line is no JSON object.
+        """
+        decoder = json.JSONDecoder()
+        with lines_of(self._file) as lines:
+            for number, line in enumerate(lines, 1):
+                text, place = line.strip(), 0
+                while place < len(text):
+                    try:
+                        item, place = decoder.raw_decode(text, place)
+                    except (ValueError, RecursionError) as error:
+                        raise FormatError(
+                            f"cannot be read as JSON: JSON parse error in line {number}: {error}"
+                        ) from error
+                    if not isinstance(item, dict):
+                        raise FormatError(f"line {number} is no JSON object")
+                    yield number, item
+                    while place < len(text) and text[place].isspace():
+                        place += 1
+
+
+@dataclass(slots=True)
+class _Nested:
+    """Values of a key that are lists or objects."""
+
+    line: int
+    """Where the first one is."""
+    count: int = 0
+
+
+def _first(items: Iterable[Any], count: int) -> Iterator[Any]:
+    return (item for item, _ in zip(items, range(count), strict=False))
+
+
+def _mentions(name: str) -> frozenset[str]:
+    """Return the forms in which a key stands in JSON."""
+    return frozenset(json.dumps(name, ensure_ascii=ascii_only) for ascii_only in (True, False))
+
+
+def _batch(rows: Sequence[Mapping[str, Any]], wanted: Sequence[str]) -> pa.RecordBatch:
+    return pa.record_batch([_array([row.get(name) for row in rows]) for name in wanted], names=list(wanted))
+
+
+def _array(values: Sequence[Any]) -> pa.Array[Any]:
+    """Return values as the one type that they have, as texts where they have several."""
+    kinds = {type(value) for value in values if value is not None}
+    if kinds <= {int, float} or len(kinds) == 1:
+        try:
+            uniform: pa.Array[Any] = pa.array(values)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+            pass
+        else:
+            return uniform
+    texts: pa.Array[Any] = pa.array(
+        [value if value is None or isinstance(value, str) else json.dumps(value) for value in values], pa.string()
+    )
+    return texts

@@ -1,0 +1,245 @@
+"""The law of reading: the same rows give the same report, the same reference and the same first spec, whatever they are
+written in.
+
+Hypothesis draws the rows. Each way to write them is compared with the plain one, in every use at once: the log with its
+features, scores, segments and outcomes, features recomputed offline, outcomes kept elsewhere, and business events.
+"""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from ways_of_writing import FILES, FLOATS, TABLES, Encoding, cast, parquet
+
+from mlvitals.exporters.parts import Window
+from mlvitals.exporters.reading.sql import SqlTable
+from mlvitals.exporters.reference.artifact import Reference
+from mlvitals.exporters.training.build import build_reference
+from mlvitals.exporters.training.data import build_from_files, build_from_table
+from mlvitals.exporters.training.first_look import first_look
+from mlvitals.exporters.window.measure import measure_window
+from mlvitals.exporters.window.report import WindowReport
+from mlvitals.generator.spec.model import (
+    Business,
+    Event,
+    EventsLog,
+    EventSource,
+    Feature,
+    FeatureType,
+    Kpi,
+    KpiKind,
+    LogFormat,
+    Outcome,
+    PredictionLog,
+    Skew,
+    Spec,
+    System,
+    Windows,
+)
+
+END = datetime(2026, 3, 4, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+WINDOW = Window(END - 24 * HOUR, END)
+DELAY = 24 * HOUR
+COUNT = 210
+"""Rows of a frame: enough for statistics, in as many as a test can afford."""
+FAR = [datetime(year, month, 1, tzinfo=UTC) for year, month in ((1, 1), (1600, 2), (9999, 12))]
+NEAR = [END - timedelta(days=day) for day in (1, 2, 3, 400, 20_000)]
+
+
+def nullable(values: list[Any], at_least: int = 1) -> st.SearchStrategy[list[Any]]:
+    """A column with values of a pool, some of them missing."""
+    some = st.lists(st.sampled_from(values), min_size=at_least, max_size=len(values), unique=True)
+    return st.builds(
+        _drawn,
+        some,
+        st.integers(0, 2**32 - 1),
+        st.sampled_from([0, 0.1, 0.6]),
+    )
+
+
+def _drawn(pool: list[Any], seed: int, missing: float) -> list[Any]:
+    generator = np.random.default_rng(seed)
+    places, lacks = generator.integers(0, len(pool), COUNT), generator.random(COUNT) < missing
+    return [None if lack else pool[place] for place, lack in zip(places, lacks, strict=True)]
+
+
+@st.composite
+def frames(draw: st.DrawFn, *, far: bool = True) -> pa.Table:
+    """Rows of two days, the window and the day before, of which the outcomes are known."""
+    seconds = np.sort(np.random.default_rng(draw(st.integers(0, 2**32 - 1))).integers(0, 2 * 86_400, COUNT))
+    moments = [WINDOW.start - 24 * HOUR + timedelta(seconds=int(second)) for second in seconds]
+    utc = pa.timestamp("us", "UTC")
+    return pa.table(
+        {
+            "timestamp": pa.array(moments, utc),
+            "id": pa.array(range(1000, 1000 + COUNT), pa.int64()),
+            "user": pa.array([place % 5 for place in range(COUNT)], pa.int64()),
+            "age": pa.array(draw(nullable([-5, 0, 1, 5, 42, 100])), pa.int64()),
+            "price": pa.array(draw(nullable([-0.5, 0.0, 0.125, 7.0, 1024.5])), pa.float64()),
+            "active": pa.array(draw(nullable([True, False], at_least=2)), pa.bool_()),
+            "plan": pa.array(
+                draw(nullable(["free", "Ünïcode, ;\t|", "007", "true", 'a "b"', "N/A", "x" * 50])), pa.string()
+            ),
+            "country": pa.array([["de", "fr", "pl"][place % 3] for place in range(COUNT)], pa.string()),
+            "store": pa.array(draw(nullable([0, 5, 10, 100_000])), pa.int64()),
+            "seen": pa.array(draw(nullable(NEAR + (FAR if far else []))), utc),
+            "score": pa.array([place % 64 / 64 for place in range(COUNT)], pa.float64()),
+            "label": pa.array(draw(nullable([True, False], at_least=2)), pa.bool_()),
+            "event": pa.array([["click", "buy"][place % 2] for place in range(COUNT)], pa.string()),
+            "euros": pa.array([place / 8 for place in range(COUNT)], pa.float64()),
+        }
+    )
+
+
+def spec_of(encoding: Encoding, folder: Path) -> Spec:
+    """A spec that uses rows in every way there is."""
+    of_sql = encoding.format is LogFormat.SQL
+    table = "rows" if of_sql else None
+
+    def path(name: str) -> str:
+        return f"sqlite:///{folder / name}.db" if of_sql else name
+
+    how: dict[str, Any] = {"format": encoding.format, "decimal": encoding.decimal}
+    skew = Skew() if of_sql else Skew(path="offline", **how)
+    return Spec(
+        version=1,
+        system=System(name="shop"),
+        prediction_log=PredictionLog(
+            path=path("log"),
+            table=table,
+            id="id",
+            score="score",
+            segments=("country", "store"),
+            other_columns=("event", "euros", "user", "note", "__index_level_0__", "Unnamed: 0", "date"),
+            outcome=Outcome(column="label", path=path("outcomes"), table=table, timestamp="timestamp", max_delay="24h"),
+            **how,
+        ),
+        features={
+            "age": Feature(type=FeatureType.INTEGER, nullable=True),
+            "price": Feature(type=FeatureType.FLOAT, nullable=True),
+            "active": Feature(type=FeatureType.BOOLEAN, nullable=True),
+            "plan": Feature(type=FeatureType.CATEGORICAL, nullable=True),
+            "country": Feature(type=FeatureType.CATEGORICAL),
+            "store": Feature(type=FeatureType.CATEGORICAL, nullable=True),
+            "seen": Feature(type=FeatureType.TIMESTAMP, nullable=True),
+        },
+        windows=Windows(length="24h", step="24h", score_count=100),
+        skew=skew,
+        business=Business(
+            events={
+                "clicks": Event(source=EventSource.LOG, logged_as="click"),
+                "revenue": Event(source=EventSource.LOG, logged_as="buy", unit="euros"),
+                "visitors": Event(source=EventSource.LOG, logged_as="click", distinct="user"),
+            },
+            kpis={"revenue_per_click": Kpi(kind=KpiKind.MEAN, numerator="revenue", denominator="clicks")},
+            events_log=EventsLog(path=path("events"), table=table, amount="euros", **how),
+        ),
+    )
+
+
+PLAIN = Encoding("plain", LogFormat.PARQUET, parquet())
+
+
+def measured(rows: pa.Table, encoding: Encoding, reference: Reference) -> WindowReport:
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        for place in ("log", "offline", "outcomes", "events"):
+            encoding.write(rows, folder / place)
+        spec = spec_of(encoding, folder)
+        return measure_window(spec, folder, reference, "v1", WINDOW, END + 2 * DELAY, workers=1)
+
+
+def differences(one: Any, other: Any, *, close: bool, path: str = "") -> list[str]:
+    """Return where two values differ; `close` lets floats differ in their last digits."""
+    match one, other:
+        case msgspec.Struct(), msgspec.Struct():
+            one, other = ({name: getattr(item, name) for name in item.__struct_fields__} for item in (one, other))
+        case tuple(), tuple():
+            one, other = dict(enumerate(one)), dict(enumerate(other))
+        case float(), float() if close and np.isclose(one, other, rtol=1e-9, atol=0):
+            return []
+    if isinstance(one, dict) and isinstance(other, dict):
+        return [
+            found
+            for name in {**one, **other}
+            for found in differences(one.get(name), other.get(name), close=close, path=f"{path}.{name}")
+        ]
+    return [] if one == other else [f"{path}: {one!r} is not {other!r}"]
+
+
+def plain_reference(rows: pa.Table) -> Reference:
+    return build_reference(spec_of(PLAIN, Path()), rows, created=END, source_hash="")
+
+
+def trained(rows: pa.Table, encoding: Encoding) -> Reference:
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        encoding.write(rows, folder / "log")
+        spec = spec_of(encoding, folder)
+        if encoding.format is LogFormat.SQL:
+            return build_from_table(spec, SqlTable(spec.prediction_log.path, "rows", folder), END)
+        return build_from_files(spec, folder, ["log"], END, file_format=encoding.format)
+
+
+def seen(rows: pa.Table, encoding: Encoding) -> dict[str, tuple[FeatureType | None, bool, bool]]:
+    with TemporaryDirectory() as name:
+        encoding.write(rows, Path(name) / "log")
+        columns, *_ = first_look(["log"], Path(name), file_format=encoding.format, decimal=encoding.decimal)
+    known = {column.name: (column.type, column.nullable, column.unique) for column in columns}
+    return {name: known.get(name, (None, False, False)) for name in rows.column_names}
+
+
+LAW = settings(
+    max_examples=2,
+    phases=[Phase.generate],
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+@pytest.mark.parametrize("encoding", [*FILES, *TABLES], ids=str)
+def test_the_same_rows_give_the_same_report(encoding: Encoding) -> None:
+    @LAW
+    @given(frames(far=encoding.far))
+    def check(rows: pa.Table) -> None:
+        reference = plain_reference(rows)
+        expected, found = measured(rows, PLAIN, reference), measured(rows, encoding, reference)
+        if encoding.format is LogFormat.SQL:
+            expected = msgspec.structs.replace(expected, skew=None)
+        assert found.problems == ()
+        assert differences(expected, found, close=encoding.parts) == []
+
+    check()
+
+
+@pytest.mark.parametrize("encoding", [*FILES, *TABLES], ids=str)
+def test_the_same_training_data_give_the_same_reference(encoding: Encoding) -> None:
+    @LAW
+    @given(frames(far=encoding.far))
+    def check(rows: pa.Table) -> None:
+        expected, found = plain_reference(rows), trained(rows, encoding)
+        if encoding.single:
+            expected = plain_reference(cast(rows, pa.float32(), *FLOATS))
+        for part in ("features", "score", "outcome", "segments", "rows", "span"):
+            assert differences(getattr(expected, part), getattr(found, part), close=False) == [], part
+
+    check()
+
+
+@pytest.mark.parametrize("encoding", [encoding for encoding in FILES if encoding.typed], ids=str)
+def test_the_same_training_data_give_the_same_first_spec(encoding: Encoding) -> None:
+    @LAW
+    @given(frames(far=encoding.far))
+    def check(rows: pa.Table) -> None:
+        assert seen(rows, encoding) == seen(rows, PLAIN)
+
+    check()
