@@ -27,7 +27,7 @@ from mlvitals.exporters.reading.sources import LogError
 from mlvitals.exporters.reference.artifact import ArtifactError
 from mlvitals.exporters.reference.stores import open_store
 from mlvitals.exporters.reference.versions import ReferenceStore
-from mlvitals.exporters.window.history import drift_history, judge, judge_again, with_totals
+from mlvitals.exporters.window.history import first_history, gap_reference, judge, judge_again, with_totals
 from mlvitals.exporters.window.measure import measure_window
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import Contract
@@ -76,10 +76,13 @@ def run_here(
         report = measure_window(spec, base_dir, reference, reference.version, window, measured_at, known=known)
         if report.rows < (results.rows_of(report.system, window) or 0):
             return Run(None)  # measured before, when the log still held it: that stays
-        past = results.past_windows(report.system, report.reference_version)
-        report = judge(spec, report, drift_history(spec, report, past), results)
-        later = results.reports_after(report, until=measured_at)
-        changed = _with_newest_totals(spec, later, judge_again(spec, report, past, later), results)
+        empty = first_history(spec, reference.version, gap_reference(report))
+        history = results.history(report.system, empty, until=window.end)
+        report = judge(spec, report, history, results)
+        changed: list[WindowReport] = []
+        if later := results.reports_after(report, until=measured_at):
+            since = results.past_windows(report.system, reference.version, since=window.end)
+            changed = _with_newest_totals(spec, later, judge_again(spec, report, history, since, later), results)
         results.save(report, seconds=perf_counter() - begin, changed=changed)
         judged = changed
         _forget(spec, results, measured_at)

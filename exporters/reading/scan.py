@@ -261,7 +261,7 @@ class OpenFile:
                 if unfit is not None:
                     misfits[name] = self._located(unfit, written, first, kept)
         for key, value in self.file.partition.items():
-            if key in columns and key not in found:
+            if key in columns and key != self.timestamp:
                 text = pa.array([value] * rows.num_rows, pa.string())
                 found[key] = converted(text, columns[key], LogFormat.CSV).values
         missing, others = frozenset(columns) - frozenset(found), self.names - {*columns, self.timestamp} - INDEX_NAMES

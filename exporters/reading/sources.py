@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from types import MappingProxyType
 
 import pyarrow as pa
 
 from mlvitals.exporters.database import DatabaseError
 from mlvitals.exporters.parts import FileProblem, Window
 from mlvitals.exporters.reading import sql as sql_log
-from mlvitals.exporters.reading.files import ClosedFolder, StoredFile, partition_span
+from mlvitals.exporters.reading.files import ClosedFolder, Partition, StoredFile, partition_span
 from mlvitals.exporters.reading.instants import InstantError, Times, read_instants
 from mlvitals.exporters.reading.known import FileFacts, KnownOfLog
 from mlvitals.exporters.reading.scan import (
@@ -99,7 +100,7 @@ class Reader(ABC):
 class LogPart(ABC):
     """A file or a table of a log."""
 
-    partition: Mapping[str, str] = {}
+    partition: Partition = MappingProxyType({})
     """The values that the names of its folders give."""
 
     def __init__(self, path: str) -> None:

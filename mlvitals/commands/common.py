@@ -3,6 +3,7 @@
 import io
 import math
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -12,6 +13,7 @@ import click
 
 if TYPE_CHECKING:
     from mlvitals.exporters.reference.versions import ReferenceStore
+    from mlvitals.generator.spec.diagnostics import SpecError
     from mlvitals.generator.spec.model import Spec
 
 
@@ -89,19 +91,29 @@ def fail(message: str) -> NoReturn:
 def load_all(paths: tuple[Path, ...], compress_time: float = 1.0) -> list[tuple[Path, "Spec"]]:
     """Load specs; the problems of all of them are reported together."""
     from mlvitals.generator.spec.compression import compress_time as compressed
+
+    specs, errors = read_specs(paths)
+    if errors:
+        fail("\n".join(map(str, errors)))
+    return [(path, spec if compress_time == 1 else compressed(spec, compress_time)) for path, spec in specs]
+
+
+def read_specs(paths: Iterable[Path]) -> "tuple[list[tuple[Path, Spec]], list[SpecError]]":
+    """Return the specs that can be used, and what is wrong with the others, or with using them together."""
     from mlvitals.generator.spec.diagnostics import SpecError
     from mlvitals.generator.spec.load import load_spec
 
-    specs, problems = [], []
+    specs, errors = list[tuple[Path, "Spec"]](), list[SpecError]()
     for path in paths:
         try:
-            spec = load_spec(path)
-            specs.append((path, spec if compress_time == 1 else compressed(spec, compress_time)))
+            specs.append((path, load_spec(path)))
         except SpecError as error:
-            problems.append(str(error))
-    if problems:
-        fail("\n".join(problems))
-    return specs
+            errors.append(error)
+    if len(specs) > 1:
+        from mlvitals.generator.spec.clashes import clashes
+
+        errors += clashes(specs)
+    return specs, errors
 
 
 def load(path: Path, compress_time: float = 1.0) -> "Spec":
