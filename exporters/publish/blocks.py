@@ -31,13 +31,13 @@ class Run(NamedTuple):
 
     start_ms: int
     step_ms: int
-    count: int
+    samples: int
     value: float
 
     def within(self, start_ms: int, end_ms: int) -> "Run | None":
         """Return the part from `start_ms` to before `end_ms`; None where it has no sample."""
         first = max(0, -(-(start_ms - self.start_ms) // self.step_ms))
-        last = min(self.count, -(-(end_ms - self.start_ms) // self.step_ms))
+        last = min(self.samples, -(-(end_ms - self.start_ms) // self.step_ms))
         if first >= last:
             return None
         return Run(self.start_ms + first * self.step_ms, self.step_ms, last - first, self.value)
@@ -58,7 +58,7 @@ def write_blocks(folder: Path, series: Iterable[tuple[Labels, Sequence[Run]]]) -
                 if number not in blocks:
                     blocks[number] = _Block(folder, number * BLOCK_MS)
                 blocks[number].add(labels, parts)
-                samples += sum(part.count for part in parts)
+                samples += sum(part.samples for part in parts)
         for block in blocks.values():
             block.write_index()
         for block in blocks.values():
@@ -72,7 +72,7 @@ def write_blocks(folder: Path, series: Iterable[tuple[Labels, Sequence[Run]]]) -
 def _by_block(runs: Iterable[Run]) -> dict[int, list[Run]]:
     found: dict[int, list[Run]] = {}
     for run in runs:
-        last = run.start_ms + (run.count - 1) * run.step_ms
+        last = run.start_ms + (run.samples - 1) * run.step_ms
         for number in range(run.start_ms // BLOCK_MS, last // BLOCK_MS + 1):
             if part := run.within(number * BLOCK_MS, (number + 1) * BLOCK_MS):
                 found.setdefault(number, []).append(part)
@@ -96,13 +96,13 @@ class _Block:
     def add(self, labels: Labels, runs: Sequence[Run]) -> None:
         """Add a series, which comes after those before it in the order of labels."""
         chunks = [self._write(piece) for run in runs for piece in _pieces(run)]
-        self._samples += sum(run.count for run in runs)
+        self._samples += sum(run.samples for run in runs)
         self._series.append((labels, chunks))
 
     def _write(self, run: Run) -> "_Chunk":
         offset, data = self._chunks.tell(), bytes([_XOR]) + _encoded(run)
         self._chunks.write(_uvarint(len(data) - 1) + data + struct.pack(">I", _crc(data)))
-        return _Chunk(run.start_ms, run.start_ms + (run.count - 1) * run.step_ms, offset)
+        return _Chunk(run.start_ms, run.start_ms + (run.samples - 1) * run.step_ms, offset)
 
     def write_index(self) -> None:
         """Write the index and what else a block needs."""
@@ -148,17 +148,17 @@ class _Chunk(NamedTuple):
 
 def _pieces(run: Run) -> Iterator[Run]:
     """Yield a run in parts that fit a chunk."""
-    for start in range(0, run.count, _MOST_SAMPLES):
-        count = min(_MOST_SAMPLES, run.count - start)
+    for start in range(0, run.samples, _MOST_SAMPLES):
+        count = min(_MOST_SAMPLES, run.samples - start)
         yield Run(run.start_ms + start * run.step_ms, run.step_ms, count, run.value)
 
 
 def _encoded(run: Run) -> bytes:
     """Return a run as XOR encoding: after the second sample, neither step nor value changes, which is a zero bit each."""
-    data = struct.pack(">H", run.count) + _varint(run.start_ms) + struct.pack(">d", run.value)
-    if run.count == 1:
+    data = struct.pack(">H", run.samples) + _varint(run.start_ms) + struct.pack(">d", run.value)
+    if run.samples == 1:
         return data
-    zeros = 1 + 2 * (run.count - 2)
+    zeros = 1 + 2 * (run.samples - 2)
     return data + _uvarint(run.step_ms) + bytes(-(-zeros // 8))
 
 
@@ -262,6 +262,6 @@ def _crc(data: bytes) -> int:
 
 
 def _ulid(start_ms: int) -> str:
-    """Return the name of a block: its start, and what tells it from others of the same start."""
+    """Return the name of a block: its start, and a random part, for others may start at the same time."""
     number = max(start_ms, 0) << 80 | secrets.randbits(80)
     return "".join(_BASE32[number >> shift & 31] for shift in range(125, -1, -5))

@@ -93,7 +93,7 @@ def test_half_a_year_of_days_is_a_few_megabytes(tmp_path: Path):
 )
 def test_a_part_of_a_run_has_its_samples(start: int, end: int, expected: tuple[int, int] | None):
     part = Run(20, 10, 8, 1.0).within(start, end)
-    assert (part and (part.start_ms, part.count)) == expected
+    assert (part and (part.start_ms, part.samples)) == expected
 
 
 def test_a_block_ends_where_the_next_begins():
