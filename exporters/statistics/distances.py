@@ -50,6 +50,8 @@ class Sides:
     """Neither sample is the norm: what only the other one holds is a cell in use too."""
     comparisons: int = 1
     """Features that are looked at together; then any of them exceeds its critical value as rarely (Bonferroni)."""
+    looks: int = 1
+    """Partitions into cells on which they are looked at, which counts for PSI and JS alike."""
 
     @cached_property
     def sizes(self) -> tuple[int, int]:
@@ -278,7 +280,9 @@ def _on_grid(
 
 
 def _psi(sides: Sides) -> Statistic:
-    return Statistic(psi(*sides.folded).value, psi_critical_value(*sides.sizes, sides.occupied, sides.comparisons))
+    return Statistic(
+        psi(*sides.folded).value, psi_critical_value(*sides.sizes, sides.occupied, sides.comparisons * sides.looks)
+    )
 
 
 def _ks(sides: Sides) -> Statistic | None:
@@ -289,7 +293,9 @@ def _ks(sides: Sides) -> Statistic | None:
 
 
 def _js(sides: Sides) -> Statistic:
-    return Statistic(js(*sides.folded), js_critical_value(*sides.sizes, sides.occupied, sides.comparisons))
+    return Statistic(
+        js(*sides.folded), js_critical_value(*sides.sizes, sides.occupied, sides.comparisons * sides.looks)
+    )
 
 
 def _wasserstein(sides: Sides) -> Statistic | None:

@@ -147,12 +147,6 @@ class Contract:
         )
         return frozenset(self.name(family.name) for family in measured if family.type is MetricType.GAUGE)
 
-    @cached_property
-    def of_outcomes(self) -> frozenset[str]:
-        """The names of the families that need outcomes, which are complete long after the predictions."""
-        needing = chain(outcome_families(self.spec), concept_families(self.spec))
-        return frozenset(self.name(family.name) for family in needing)
-
     def of(self, *producers: Producer) -> tuple[Family, ...]:
         """Return the families that the producers publish."""
         return tuple(family for family in self.families if family.producer in producers)

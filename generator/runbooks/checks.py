@@ -103,9 +103,10 @@ FIRST: Mapping[str, First] = {
     ),
     "MLConceptUnwatched": _first(
         "Read why there is no baseline.",
-        "Restore the outcomes, or rebuild the reference with outcomes.",
+        "Rebuild the reference with scores and outcomes; restore the outcomes if they are missing.",
         ("`no_outcomes`", "Too few predictions have an outcome: check the job that delivers them."),
         ("`refused`", "The baseline windows contradict each other: the report says how."),
+        ("`stalled`", "Inputs drift in every window: fix them, or promote newer data, or `mlvitals concept accept`."),
     ),
     "MLLabelDrift": _first(
         "Read how far the mean outcome moved.",
@@ -334,6 +335,12 @@ FIRST: Mapping[str, First] = {
         ("`early`", "Two clocks disagree."),
         ("`orphan`", "Ids are not those of the predictions."),
         ("`duplicate`", "The writer repeats deliveries: remove them by id."),
+    ),
+    "MLRulesFailing": _first(
+        "Read the error of the failing group on Prometheus's page of rules (/rules).",
+        "Restart the processes with one version of the spec, or correct the rules file; then the rules recover by themselves.",
+        ("Many-to-many matching", "Two processes publish contradicting labels: a rolling change that did not finish."),
+        ("Any other error", "The rules file is not the one of this spec: compile and reload it."),
     ),
     "MLFeedbackUnreadable": _first(
         "Count the unreadable files.",

@@ -6,6 +6,7 @@ from mlvitals.generator.contract import Contract
 from mlvitals.generator.signals.business import business_signals
 from mlvitals.generator.signals.concept import concept_signals
 from mlvitals.generator.signals.data import data_signals
+from mlvitals.generator.signals.identity import identified
 from mlvitals.generator.signals.incidents import incident_signals
 from mlvitals.generator.signals.model import model_signals
 from mlvitals.generator.signals.monitoring import monitoring_signals
@@ -36,7 +37,7 @@ def signals(spec: Spec) -> tuple[Signal, ...]:
         *monitoring_signals(spec),
         *response_signals(spec),
     )
-    return with_timing(spec, map(_with_enabled_alerts, watched))
+    return identified(spec, with_timing(spec, map(_with_enabled_alerts, watched)))
 
 
 def _with_enabled_alerts(signal: Signal) -> Signal:

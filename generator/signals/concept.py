@@ -149,7 +149,7 @@ def _harm_alert(spec: Spec, contract: Contract, chart: _Chart) -> Alert:
         chart,
         "MLHarmfulDrift",
         _OF_INPUTS_OR_MODEL,
-        "Inputs or scores drifted, and predictions miss the outcomes: the drift does damage.",
+        "Inputs or scores drifted, and predictions moved away from the outcomes.",
     )
 
 

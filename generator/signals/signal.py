@@ -118,6 +118,8 @@ class Scenario:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
+LONGEST_INTERVAL = "5m"
+"""The longest evaluation interval: Prometheus treats a series as gone after five minutes without a sample."""
 THINNED = "4m"
 """The evaluation interval of records for panels only: short enough for every lookback and for a new window to show soon,
 long enough for 30 days of 1000 features."""

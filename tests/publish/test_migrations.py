@@ -113,7 +113,8 @@ def as_first_written(found: WindowReport) -> WindowReport:
     """A report with the statistics that the first release knew."""
 
     def known(feature: FeatureReport) -> FeatureReport:
-        return replace(feature, wasserstein=None)
+        later = ("wasserstein", "reference_null_rate", "null_rate_increase", "out_of_range_increase")
+        return replace(feature, **dict.fromkeys(later))
 
     return replace(
         found,

@@ -47,6 +47,7 @@ PARTNERS = {
     **dict.fromkeys(("MLLatencyHigh", "MLErrorRateHigh", "MLGpuSaturated"), SERVING),
     **dict.fromkeys(("MLBusinessMetricDrop", "MLBusinessMetricLow"), FIGURE),
     "MLErrorBudgetBurn": {"MLErrorBudgetUnknown"},
+    "MLRulesFailing": {"MLWatchdog"},
     **dict.fromkeys(("MLServingNullRateHigh", "MLServingRequiredFeatureNull"), SERVING),
     **dict.fromkeys(
         ("MLFeedbackRateFall", "MLFeedbackDelay", "MLFeedbackRejected", "MLFeedbackUnreadable"),

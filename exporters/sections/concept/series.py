@@ -19,6 +19,7 @@ from mlvitals.exporters.sections.concept.baseline import (
     baseline_of,
     baseline_of_reference,
     checked,
+    relearned,
 )
 from mlvitals.exporters.sections.concept.charts import Charts, ChartState, Error, advance, cusum_limit, ewma_limit
 from mlvitals.exporters.sections.concept.report import ConceptReport, GapReference, GapSample
@@ -28,6 +29,8 @@ from mlvitals.generator.spec.model import OutcomeKind, Severity, Spec
 
 MINIMUM_ANSWERS = 100
 """A gap of fewer predictions with outcomes is no sample."""
+RELEARNED_WINDOWS = 10
+"""Windows that teach a new mean, where the training data say how much these vary."""
 MINIMUM_OF_RARER_KIND = 5.0
 """Where a window is to hold fewer positive, or negative, outcomes than this, its gap is too skewed for the charts: they
 are designed for the normal law. What is expected counts, not what came: else a window in which all are missing is left
@@ -115,6 +118,10 @@ class GapSeries:
     """True if outcomes are positive or negative: then there must be enough of both."""
     reference: GapReference | None = None
     """The gap in the training data; None: the first windows have to show it."""
+    accepted: bool = False
+    """True if somebody accepted the gap as it is: what to expect is learned from the windows since then."""
+    relearned: GapReference | None = None
+    """The gap since then, with what the training data say of its variance."""
     learned: Learning = ()
     """Samples of the baseline while it grows."""
     idle: int = 0
@@ -130,19 +137,31 @@ class GapSeries:
     lower: _Run = field(default_factory=_Run)
     last_end: datetime | None = None
 
-    def restarted(self, reference: GapReference | None = None) -> "GapSeries":
-        """Return the series before its first window, of a reference."""
-        return GapSeries(self.plan, binary=self.binary, reference=reference)
+    def restarted(self, *, accepted: bool = False) -> "GapSeries":
+        """Return the series before its first window: of another reference, or of this one whose gap was accepted."""
+        return GapSeries(
+            self.plan, binary=self.binary, reference=self.reference if accepted else None, accepted=accepted
+        )
+
+    @property
+    def _known(self) -> GapReference | None:
+        """Return what is known of the gap beforehand."""
+        return self.relearned if self.accepted else self.reference
+
+    @property
+    def wanted(self) -> int:
+        """Return how many windows have to be learned from, where nothing is known beforehand."""
+        return RELEARNED_WINDOWS if self.accepted and self.reference else self.plan.baseline_windows
 
     @property
     def expected(self) -> Baseline | None:
         """Return what is expected of a window now; None while it has to be learned."""
-        return checked(self.reference, self.first)[0] if self.reference else self.baseline
+        return checked(self._known, self.first)[0] if self._known else self.baseline
 
     @property
     def note(self) -> str:
         """Return what is assumed, or contradicted, of the training data."""
-        return checked(self.reference, self.first)[1] if self.reference else ""
+        return checked(self._known, self.first)[1] if self._known else ""
 
     @property
     def is_stalled(self) -> bool:
@@ -179,8 +198,8 @@ class GapSeries:
         if not self.counts(sample):
             return self
         moved = replace(self, last_end=sample.window_end)
-        if self.reference is not None:
-            baseline = baseline_of_reference(self.reference)
+        if self._known is not None:
+            baseline = baseline_of_reference(self._known)
             moved = replace(moved, first=self.first.after(sample, baseline))
         expected = moved.expected
         if expected is None:
@@ -188,11 +207,13 @@ class GapSeries:
         return moved._watch(sample, expected)
 
     def _learn(self, sample: GapSample) -> "GapSeries":
-        if sample.explained:
+        if sample.explained and not self.accepted:
             return replace(self, idle=self.idle + 1)
         learned = (*self.learned, sample)
-        if len(learned) < self.plan.baseline_windows:
+        if len(learned) < self.wanted:
             return replace(self, learned=learned, idle=0)
+        if self.accepted and self.reference:
+            return replace(self, learned=(), relearned=relearned(self.reference, learned))
         found = baseline_of(learned)
         if isinstance(found, Baseline):
             rarity = self._rarity(found, sum(one.count for one in learned) / len(learned))
@@ -258,10 +279,10 @@ def concept_report(series: GapSeries, sample: GapSample | None) -> ConceptReport
 
 
 def _learning(series: GapSeries) -> str:
-    lacking = (
-        f"{len(series.learned)} of {series.plan.baseline_windows} windows of the baseline are gathered; those whose inputs "
-        "or scores drifted do not count"
-    )
+    gathered = f"{len(series.learned)} of {series.wanted} windows of the baseline are gathered"
+    if series.accepted:
+        return f"{gathered}, since the gap was accepted"
+    lacking = f"{gathered}; those whose inputs or scores drifted do not count"
     if not series.is_stalled:
         return lacking
     return (
