@@ -67,7 +67,9 @@ class DriftHistory:
         begin = self.begin or past.window.start
         explaining = (*self.explaining, past.window) if past.explains else self.explaining
         if past.sample is None:
-            return replace(self, begin=begin, explaining=explaining)
+            # Before the first outcomes are mature, none are missing.
+            series = self.series if self.series.last_end is None else self.series.idled()
+            return replace(self, series=series, begin=begin, explaining=explaining)
         sample = self.explained(past.sample)
         waiting = tuple(window for window in explaining if window.end > sample.window_start)
         series = self.series.after(sample) if sample.window_start >= begin else self.series
