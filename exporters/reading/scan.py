@@ -27,7 +27,7 @@ from mlvitals.exporters.paths import first_line, plain
 from mlvitals.exporters.reading.columns import ColumnTypeError, comparable, readable
 from mlvitals.exporters.reading.files import StoredFile
 from mlvitals.exporters.reading.formats.delimited import DelimitedFile
-from mlvitals.exporters.reading.formats.feather import checked
+from mlvitals.exporters.reading.formats.feather import FeatherFile
 from mlvitals.exporters.reading.formats.json_lines import JsonLinesFile
 from mlvitals.exporters.reading.formats.streams import FormatError
 from mlvitals.exporters.reading.instants import LARGEST_SECONDS, InstantError, Times, may_be_within, read_instants
@@ -71,7 +71,7 @@ LONGEST_VALUE, _MOST_NAMES = 80, 20
 
 
 INDEX_NAMES = frozenset({"", "Unnamed: 0", "__index_level_0__"})
-"""Names of the column in which pandas writes the numbers of rows unless it is told not to."""
+"""Names of the column in which pandas writes the numbers of rows unless it is asked not to."""
 
 
 class BrokenFileError(UserError):
@@ -79,7 +79,7 @@ class BrokenFileError(UserError):
 
 
 def format_of(path: str) -> LogFormat | None:
-    """Return the format that a file's name tells, also before the suffix of a compression; None if none."""
+    """Return the format that a file's name stands for, also before the suffix of a compression; None if none."""
     suffixes = [suffix.lower() for suffix in PurePosixPath(path).suffixes]
     while suffixes and suffixes[-1] in _COMPRESSION_SUFFIXES:
         suffixes.pop()
@@ -94,7 +94,7 @@ class Misfits:
     text: str
     """The first of them."""
     line: int | None
-    """Where it is, in a format that has lines."""
+    """The line of the first one, in a format that has lines."""
 
     def merge(self, later: Misfits) -> Misfits:
         """Return those of both; the other ones come later in the file."""
@@ -316,14 +316,14 @@ class OpenFile:
                 return JsonLinesFile(self.file)
         return None
 
-    def _opened(self) -> ds.Fragment:
+    def _opened(self) -> ds.Fragment | FeatherFile:
         """Return a file of columns as Arrow reads it."""
         self._handle = self.file.filesystem.open_input_file(self.file.path)
         handle: Any = self._handle  # the stubs know Python's files only
         if self.format is LogFormat.PARQUET:
             options = ds.ParquetReadOptions(dictionary_columns=None, coerce_int96_timestamp_unit=_INT96_UNIT)
             return ds.ParquetFileFormat(read_options=options).make_fragment(handle)
-        return ds.IpcFileFormat().make_fragment(handle)
+        return FeatherFile(handle)
 
     def _record_batches(self, wanted: list[str], columns: Columns, window: Window | None) -> Iterator[pa.RecordBatch]:
         rows = min(max(BATCH_VALUES // max(len(wanted), 1), FEWEST_BATCH_ROWS), BATCH_ROWS)
@@ -336,11 +336,8 @@ class OpenFile:
                 )
             case _ if isinstance(self._fragment, ds.ParquetFileFragment):
                 yield from self._row_groups(self._fragment, wanted, window, rows)
-            case _:
-                scanner = ds.Scanner.from_fragment(
-                    self._fragment, columns=wanted, batch_size=rows, cache_metadata=False
-                )
-                yield from map(checked, scanner.to_batches())
+            case _ if isinstance(self._fragment, FeatherFile):
+                yield from self._fragment.batches(wanted, rows)
 
     def _row_groups(
         self, fragment: ds.ParquetFileFragment, wanted: list[str], window: Window | None, rows: int
