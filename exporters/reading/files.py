@@ -254,9 +254,8 @@ class Tree:
                 if is_left_out(entry.name):
                     continue
                 if shown(entry.name) != entry.name:
-                    problems.append(
-                        FileProblem(path=shown(entry.path), problem="has a name that is not UTF-8: rename it")
-                    )
+                    path = os.fsencode(entry.path).decode("utf-8", "backslashreplace")
+                    problems.append(FileProblem(path=path, problem="has a name that is not UTF-8: rename it"))
                     continue
                 if entry.is_symlink():
                     links.add(entry.name)
