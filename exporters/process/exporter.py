@@ -338,22 +338,22 @@ def run_exporter(
     """
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-    references = open_store(spec.reference.store, base_dir, spec.system.name)
-    results = open_results(spec.results, base_dir)
-    with JsonLog(log_to, clock, spec.system.name, file=log_file) as log:
-        with closing(results), closing(RunsApart(spec, base_dir)) as runner:
-            exporter = Exporter(spec, base_dir, references, results, clock, log, runner, more)
-            with suppress(KeyboardInterrupt):
-                exporter.restore()
-                pages = exporter.pages()
-                with PageServer(
-                    listen or spec.exporter.listen, pages, _report_to(log), folders=exporter.folders()
-                ) as server:
-                    log("listening", url=server.url)
-                    _watch(spec, exporter, partial(_look_at, server, log), stop)
-                    exporter.loop(stop)
-            stop.set()
-        log("stopped")
+    with suppress(KeyboardInterrupt):
+        references = open_store(spec.reference.store, base_dir, spec.system.name)
+        results = open_results(spec.results, base_dir)
+        with JsonLog(log_to, clock, spec.system.name, file=log_file) as log:
+            with closing(results), closing(RunsApart(spec, base_dir)) as runner:
+                exporter = Exporter(spec, base_dir, references, results, clock, log, runner, more)
+                with suppress(KeyboardInterrupt):
+                    exporter.restore()
+                    with PageServer(
+                        listen or spec.exporter.listen, exporter.pages(), _report_to(log), folders=exporter.folders()
+                    ) as server:
+                        log("listening", url=server.url)
+                        _watch(spec, exporter, partial(_look_at, server, log), stop)
+                        exporter.loop(stop)
+                stop.set()
+            log("stopped")
 
 
 def _report_to(log: JsonLog) -> Report:

@@ -41,7 +41,7 @@ MOSTLY = 0.5
 MOST_STRETCHES = 200
 """Intervals of drift that are remembered while their outcomes are to come. Beyond them the oldest two become one: what
 lies between them counts as drift too."""
-LAW = 2
+LAW = 3
 """Raise this with every change of what `DriftHistory.after` makes of a window: histories kept by other programs are then
 computed anew from the windows. A test compares a history with the one that this number stands for."""
 _BAD = (Severity.WARNING, Severity.CRITICAL)
@@ -108,7 +108,8 @@ class DriftHistory:
         explaining = _with_stretch(self.explaining, past.window) if past.explains else self.explaining
         moved = replace(self, begin=begin, explaining=explaining, last=past.window)
         if past.sample is None:
-            return moved
+            # Before the first outcomes are mature, none are missing.
+            return moved if self.series.last_end is None else replace(moved, series=self.series.idled())
         sample = self.explained(past.sample)
         waiting = tuple(window for window in explaining if window.end > sample.window_start)
         series = self.series.after(sample) if sample.window_start >= begin else self.series

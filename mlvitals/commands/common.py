@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -41,6 +42,12 @@ SPEC = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path, dir_okay=False)
 OUTPUT = _Output(path_type=Path, dir_okay=False)
 spec_argument = click.argument("spec_path", metavar="SPEC", type=SPEC)
+data_format_option = click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["parquet", "feather", "csv", "jsonl"]),
+    help="Format of the files of --data. Default: what the name of each says.",
+)
 compress_option = click.option(
     "--compress-time",
     type=click.FloatRange(min=1),
@@ -69,11 +76,28 @@ class Group(click.Group):
             if (error.name or "").partition(".")[0] not in MEASURING_PACKAGES:
                 raise
             fail("this command needs the measuring packages: pip install 'mlvitals[measure]'")
+        except (ImportError, MemoryError, RuntimeError) as error:
+            short = _shortage(error)
+            if short is None:
+                raise
+            fail(f"the system has no {short} to go on; give this process more, or let it do less at once")
         except BrokenPipeError:
             sys.stderr.close()
             sys.exit(1)
         except OSError as error:
             fail(f"{error.filename or 'system'}: {error.strerror or error}")
+
+
+def _shortage(error: BaseException) -> str | None:
+    """Return what the system is short of where that is what went wrong; None of other errors."""
+    texts = []
+    cause: BaseException | None = error
+    while cause is not None:
+        texts.append(str(cause))
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(error, MemoryError) or any("failed to map segment" in text for text in texts):
+        return "memory"
+    return "thread" if any("can't start new thread" in text for text in texts) else None
 
 
 def replace_unprintable() -> None:
@@ -82,9 +106,18 @@ def replace_unprintable() -> None:
         sys.stdout.reconfigure(errors="replace")
 
 
+def remark(message: str) -> None:
+    """Print what is worth knowing of data that can be used."""
+    click.echo(message, err=True)
+
+
+_MARKED = re.compile(r"(\S.*?: )?error: ")
+"""The start of a message that says already that it is an error: a problem of a spec, with its place."""
+
+
 def fail(message: str) -> NoReturn:
     """End with a message and exit code 1."""
-    click.echo(message if "error:" in message else f"error: {message}", err=True)
+    click.echo(message if _MARKED.match(message) else f"error: {message}", err=True)
     sys.exit(1)
 
 

@@ -67,6 +67,11 @@ def clicks(begin: datetime, count: int = CLICKS) -> pa.Table:
     return pa.table({"at": pa.array(moments, pa.timestamp("us", "UTC")), "kind": ["click"] * count})
 
 
+def later(end: datetime) -> bool:
+    """True of windows that only a clock that is years ahead takes for past ones."""
+    return end > NOON + YEAR
+
+
 @cache
 def reference() -> Reference:
     """What the shop's log was before all tests."""
@@ -102,6 +107,10 @@ class Lab:
 
     def log_file(self, hour: int) -> Path:
         return self.folder / "log" / f"{NOON + hour * HOUR:%Y%m%dT%H}.parquet"
+
+    def reference(self) -> Reference:
+        """The active reference."""
+        return open_store("references", self.folder, "shop").load("production")
 
     def replace(self, **changes: object) -> None:
         """Change the spec."""

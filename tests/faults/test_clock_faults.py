@@ -6,16 +6,11 @@ from datetime import datetime
 import msgspec
 import pytest
 from exporter_samples import HOUR, NOON
-from lab import DAY, MINUTE, YEAR, Lab, predictions, write_parquet
+from lab import DAY, MINUTE, YEAR, Lab, later, predictions, write_parquet
 
 from mlvitals.generator.spec.model import Results, Windows
 
 Happens = Callable[[str], None]
-
-
-def later(end: datetime) -> bool:
-    """True of windows that only a clock that is years ahead takes for past ones."""
-    return end > NOON + YEAR
 
 
 @pytest.mark.fault("clock", "two years ahead for a while, with a retention of 400 days", "nothing is deleted")
@@ -92,6 +87,17 @@ def test_a_window_that_was_measured_too_early_is_measured_again(lab: Lab, happen
     lab.at(0.2)
     exporter.run_due()
     lab.pass_hours(exporter, 0, 1)
+    happens(lab.audit(exporter))
+
+
+@pytest.mark.fault("clock", "two years ahead and back", "windows that fell due meanwhile are measured")
+def test_nothing_remains_of_a_clock_that_was_ahead(lab: Lab, happens: Happens) -> None:
+    exporter = lab.start()
+    lab.pass_hours(exporter, -1)
+    lab.clock.now += 2 * YEAR
+    exporter.run_due()
+    assert max(lab.kept()) > NOON + YEAR
+    lab.pass_hours(exporter, 0)
     happens(lab.audit(exporter))
 
 

@@ -211,8 +211,10 @@ def seen(rows: pa.Table, encoding: Encoding) -> dict[str, tuple[FeatureType | No
     return {name: known.get(name, (None, False, False)) for name in rows.column_names}
 
 
+pytestmark = pytest.mark.slow
+
 LAW = settings(
-    max_examples=2,
+    max_examples=1,
     phases=[Phase.generate],
     deadline=None,
     derandomize=True,

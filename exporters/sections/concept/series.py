@@ -124,8 +124,8 @@ class GapSeries:
     """The gap since then, with what the training data say of its variance."""
     learned: Learning = ()
     """Samples of the baseline while it grows."""
-    idle: int = 0
-    """Windows in a row that taught nothing while it should grow."""
+    idle: int = field(default=0, compare=False)
+    """Windows in a row that could not be used: they taught nothing, or had too few outcomes. No chart depends on it."""
     baseline: Baseline | None = None
     """Learned from the first windows, where the training data say nothing."""
     refused: str = ""
@@ -165,8 +165,8 @@ class GapSeries:
 
     @property
     def is_stalled(self) -> bool:
-        """True if the baseline should grow, and has not for a time."""
-        return self.expected is None and not self.refused and self.idle >= self.plan.patience
+        """True if no window could be used for a time."""
+        return not self.refused and self.idle >= self.plan.patience
 
     def charts(self, baseline: Baseline, count: float) -> Charts:
         """Return the charts for a baseline and a window of that many answered predictions."""
@@ -194,7 +194,9 @@ class GapSeries:
         )
 
     def after(self, sample: GapSample) -> "GapSeries":
-        """Return the series after one more sample; unchanged where it does not count."""
+        """Return the series after one more sample; unchanged, but for that, where it does not count."""
+        if self.shortage(sample):
+            return self.idled()
         if not self.counts(sample):
             return self
         moved = replace(self, last_end=sample.window_end)
@@ -206,21 +208,25 @@ class GapSeries:
             return moved if self.refused else moved._learn(sample)
         return moved._watch(sample, expected)
 
+    def idled(self) -> "GapSeries":
+        """Return the series after a window that could not be used."""
+        return replace(self, idle=self.idle + 1)
+
     def _learn(self, sample: GapSample) -> "GapSeries":
         if sample.explained and not self.accepted:
-            return replace(self, idle=self.idle + 1)
+            return self.idled()
         learned = (*self.learned, sample)
         if len(learned) < self.wanted:
             return replace(self, learned=learned, idle=0)
         if self.accepted and self.reference:
-            return replace(self, learned=(), relearned=relearned(self.reference, learned))
+            return replace(self, learned=(), idle=0, relearned=relearned(self.reference, learned))
         found = baseline_of(learned)
         if isinstance(found, Baseline):
             rarity = self._rarity(found, sum(one.count for one in learned) / len(learned))
             found = rarity or found
         if isinstance(found, str):
             return replace(self, learned=(), refused=found)
-        return replace(self, learned=(), baseline=found)
+        return replace(self, learned=(), idle=0, baseline=found)
 
     def _watch(self, sample: GapSample, baseline: Baseline) -> "GapSeries":
         value = (sample.gap - baseline.target) / baseline.deviation(sample.count)
@@ -228,6 +234,7 @@ class GapSeries:
         state: ChartState[float] = ChartState(float(moved.ewma), float(moved.upper), float(moved.lower))
         return replace(
             self,
+            idle=0,
             state=state,
             upper=self.upper.after(state.upper, value, sample),
             lower=self.lower.after(state.lower, -value, sample),
@@ -267,6 +274,11 @@ def concept_report(series: GapSeries, sample: GapSample | None) -> ConceptReport
         reference=series.reference,
         note=series.note,
     )
+    if (sample is None or shortage) and series.is_stalled:
+        reason = (
+            f"{shortage}; so it was in the last {series.idle} windows: lengthen windows.length, or restore the outcomes"
+        )
+        return msgspec.structs.replace(known, status=ConceptStatus.STALLED, reason=reason)
     if sample is None or shortage:
         return known
     known = msgspec.structs.replace(known, sample=sample)
