@@ -102,9 +102,12 @@ class PastWindows:
         self._engine.dispose()
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
+    def _transaction(self, *, writing: bool = False) -> Iterator[Connection]:
+        """Open a transaction; with `writing`, in SQLite, one that sees nothing that another process still changes."""
         try:
             with self._connected() as connection, connection.begin():
+                if writing and self._engine.dialect.name == "sqlite":
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")
                 yield connection
         except SQLAlchemyError as error:
             raise explain(self._engine, error) from error

@@ -82,9 +82,15 @@ def render_state(
     freshness: Mapping[str, Reading],
     now: datetime,
     changes: Iterable[Change] = (),
+    more: Samples | None = None,
 ) -> bytes:
-    """Render the exporter's own health, the age of each feature source at `now`, and the changes recorded."""
-    samples = {**run_gauges(state), **freshness_gauges(contract, freshness, now), **change_gauges(changes)}
+    """Render the exporter's own health, the age of each feature source at `now`, the changes recorded, and `more`."""
+    samples = {
+        **run_gauges(state),
+        **freshness_gauges(contract, freshness, now),
+        **change_gauges(changes),
+        **(more or {}),
+    }
     return _text(contract, samples)
 
 

@@ -23,10 +23,11 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from mlvitals.exporters.parts import Window
-from mlvitals.exporters.paths import plain
+from mlvitals.exporters.paths import first_line, plain
 from mlvitals.exporters.reading.columns import readable
 from mlvitals.exporters.reading.files import StoredFile
 from mlvitals.exporters.reading.formats.delimited import DelimitedFile
+from mlvitals.exporters.reading.formats.feather import checked
 from mlvitals.exporters.reading.formats.json_lines import JsonLinesFile
 from mlvitals.exporters.reading.formats.streams import FormatError
 from mlvitals.exporters.reading.instants import LARGEST_SECONDS, InstantError, Times, may_be_within, read_instants
@@ -261,7 +262,7 @@ class OpenFile:
                 if unfit is not None:
                     misfits[name] = self._located(unfit, written, first, kept)
         for key, value in self.file.partition.items():
-            if key in columns and key not in found:
+            if key in columns and key != self.timestamp:
                 text = pa.array([value] * rows.num_rows, pa.string())
                 found[key] = converted(text, columns[key], LogFormat.CSV).values
         missing, others = frozenset(columns) - frozenset(found), self.names - {*columns, self.timestamp} - INDEX_NAMES
@@ -315,7 +316,7 @@ class OpenFile:
                 scanner = ds.Scanner.from_fragment(
                     self._fragment, columns=wanted, batch_size=rows, cache_metadata=False
                 )
-                yield from scanner.to_batches()
+                yield from map(checked, scanner.to_batches())
 
     def _row_groups(
         self, fragment: ds.ParquetFileFragment, wanted: list[str], window: Window | None, rows: int
@@ -338,20 +339,27 @@ class OpenFile:
                 buffer_size=_COLUMN_BUFFER,
                 pre_buffer=False,
                 coerce_int96_timestamp_unit=_INT96_UNIT,
+                page_checksum_verification=True,
             )
             yield from file.iter_batches(rows, row_groups=groups, columns=wanted)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """Turn what Arrow raises for a file into `BrokenFileError`."""
+        """Turn what Arrow raises for a file into `BrokenFileError`, whatever it is: no file takes the others with it."""
         try:
             yield
+        except BrokenFileError:
+            raise
         except InstantError as error:
             raise BrokenFileError(f"time column {self.timestamp!r} {error}") from error
         except FormatError as error:
             raise BrokenFileError(str(error)) from error
         except (OSError, pa.ArrowException) as error:
             raise BrokenFileError(plain(error)) from error
+        except UnicodeDecodeError as error:
+            raise BrokenFileError("names a column in bytes that are no UTF-8") from error
+        except Exception as error:
+            raise BrokenFileError(f"cannot be read: {type(error).__name__}: {first_line(error)}") from error
 
 
 def _computable(rows: pa.RecordBatch) -> pa.RecordBatch:

@@ -4,9 +4,11 @@ Outcomes come late: the gap that a window finds is that of predictions made befo
 drifted is therefore looked up for the very window of those predictions, not for the one that is measured now.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import NamedTuple
 
 import msgspec
@@ -14,7 +16,14 @@ import msgspec
 from mlvitals.exporters.parts import Measure, Window
 from mlvitals.exporters.schedule import newest_end
 from mlvitals.exporters.sections.concept.kind import drift_type
-from mlvitals.exporters.sections.concept.report import ConceptReport, DriftType, Evidence, GapSample, PastWindow
+from mlvitals.exporters.sections.concept.report import (
+    ConceptReport,
+    DriftType,
+    Evidence,
+    GapReference,
+    GapSample,
+    PastWindow,
+)
 from mlvitals.exporters.sections.concept.series import GapSeries, concept_report, gap_series
 from mlvitals.exporters.sections.events.report import EventCount
 from mlvitals.exporters.sections.events.totals import Counted, TotalsKeeper
@@ -29,6 +38,12 @@ from mlvitals.generator.spec.model import OutcomeKind, Severity, Spec
 
 MOSTLY = 0.5
 """A gap is explained where more than this share of its excess was gathered while inputs or scores drifted."""
+MOST_STRETCHES = 200
+"""Intervals of drift that are remembered while their outcomes are to come. Beyond them the oldest two become one: what
+lies between them counts as drift too."""
+LAW = 3
+"""Raise this with every change of what `DriftHistory.after` makes of a window: histories kept by other programs are then
+computed anew from the windows. A test compares a history with the one that this number stands for."""
 _BAD = (Severity.WARNING, Severity.CRITICAL)
 
 
@@ -46,14 +61,39 @@ class OutcomeFacts(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DriftHistory:
-    """The windows of one reference version, up to one."""
+    """The windows of one reference version, up to one: all that later windows need of them, of bounded size.
+
+    Kept as JSON, it goes on as if it had never been written: the same windows give the same history, bit by bit.
+    """
 
     version: str
     series: GapSeries
     begin: datetime | None = None
     """Start of the first window: predictions made earlier may be another model's."""
     explaining: tuple[Window, ...] = ()
-    """Windows whose inputs or scores drifted, and whose outcomes are still to come."""
+    """Intervals in which inputs or scores drifted, and whose outcomes are still to come; none touches another."""
+    last: Window | None = None
+    """The last window."""
+
+    @property
+    def settings(self) -> str:
+        """Return what a history depends on besides its windows, as a number; the same for one that has none yet."""
+        series = self.series
+        empty = DriftHistory(self.version, GapSeries(series.plan, binary=series.binary, reference=series.reference))
+        return sha256(b"%d %s" % (LAW, empty.to_json())).hexdigest()
+
+    def to_json(self) -> bytes:
+        """Return the history, to be kept."""
+        return msgspec.json.encode(self)
+
+    @classmethod
+    def from_json(cls, text: bytes | str) -> "DriftHistory":
+        """Return a history that was kept.
+
+        Raises:
+            msgspec.DecodeError: the text is none.
+        """
+        return msgspec.json.decode(text, type=cls)
 
     def after(self, past: PastWindow) -> "DriftHistory":
         """Return the history after one more window; one of another reference version starts it anew.
@@ -65,15 +105,15 @@ class DriftHistory:
         if past.reference_version != self.version:
             return DriftHistory(past.reference_version, self.series.restarted()).after(past)
         begin = self.begin or past.window.start
-        explaining = (*self.explaining, past.window) if past.explains else self.explaining
+        explaining = _with_stretch(self.explaining, past.window) if past.explains else self.explaining
+        moved = replace(self, begin=begin, explaining=explaining, last=past.window)
         if past.sample is None:
             # Before the first outcomes are mature, none are missing.
-            series = self.series if self.series.last_end is None else self.series.idled()
-            return replace(self, series=series, begin=begin, explaining=explaining)
+            return moved if self.series.last_end is None else replace(moved, series=self.series.idled())
         sample = self.explained(past.sample)
         waiting = tuple(window for window in explaining if window.end > sample.window_start)
         series = self.series.after(sample) if sample.window_start >= begin else self.series
-        return replace(self, series=series, begin=begin, explaining=waiting)
+        return replace(moved, series=series, explaining=waiting)
 
     def explained(self, sample: GapSample) -> GapSample:
         """Return the sample, with whether inputs or scores drifted in its window."""
@@ -83,8 +123,24 @@ class DriftHistory:
         return msgspec.structs.replace(sample, explained=overlapping)
 
 
+def _with_stretch(stretches: tuple[Window, ...], window: Window) -> tuple[Window, ...]:
+    """Return intervals with one more, which ends last; those that it touches become one with it."""
+    start, end = window.start, window.end
+    apart = [one for one in stretches if one.end < start]
+    touched = stretches[len(apart) :]
+    joined = Window(min([start, *(one.start for one in touched)]), max([end, *(one.end for one in touched)]))
+    if len(apart) >= MOST_STRETCHES:
+        apart[:2] = [Window(apart[0].start, apart[1].end)]
+    return (*apart, joined)
+
+
+def first_history(spec: Spec, version: str, reference: GapReference | None = None) -> DriftHistory:
+    """Return the history of a reference version before its first window, given the gap in the training data."""
+    return DriftHistory(version, gap_series(spec, reference))
+
+
 def drift_history(spec: Spec, report: WindowReport, past: Iterable[PastWindow]) -> DriftHistory:
-    """Return the history that a report continues.
+    """Return the history that a report continues, computed from all windows before it.
 
     Args:
         spec: the system's spec.
@@ -92,17 +148,16 @@ def drift_history(spec: Spec, report: WindowReport, past: Iterable[PastWindow]) 
         past: windows that are kept, by their end; those that ended at or after the report's are left out, so that
             measuring a window again gives what it gave before.
     """
-    history = _beginning(spec, report)
+    history = first_history(spec, report.reference_version, gap_reference(report))
     for one in past:
         if one.window.end < report.window.end and one.reference_version == history.version:
             history = history.after(one)
     return history
 
 
-def _beginning(spec: Spec, report: WindowReport) -> DriftHistory:
-    """Return the history before the first window of a report's reference."""
-    reference = report.concept.reference if report.concept else None
-    return DriftHistory(report.reference_version, gap_series(spec, reference))
+def gap_reference(report: WindowReport) -> GapReference | None:
+    """Return what the training data say of the gap, as the measurement of a window found it."""
+    return report.concept.reference if report.concept else None
 
 
 def with_drift_type(
@@ -117,7 +172,7 @@ def with_drift_type(
         history: the windows before it.
     """
     if history.version != report.reference_version:
-        history = _beginning(spec, report)
+        history = first_history(spec, report.reference_version, gap_reference(report))
     facts = outcomes and outcomes._replace(sample=history.explained(outcomes.sample))
     found = _concept(report, facts, history) if spec.has_gap else None
     kind = _drift_type(spec, report, facts, found)
@@ -201,22 +256,27 @@ def judge(spec: Spec, report: WindowReport, history: DriftHistory, totals: Total
 
 
 def judge_again(
-    spec: Spec, late: WindowReport, past: Iterable[PastWindow], later: Iterable[WindowReport]
+    spec: Spec,
+    late: WindowReport,
+    before: DriftHistory,
+    since: Iterable[PastWindow],
+    later: Iterable[WindowReport],
 ) -> list[WindowReport]:
     """Judge the windows after a late one again and return the reports that changed.
 
     Args:
         spec: the system's spec.
         late: the window that was measured late, judged.
-        past: windows that are kept, as `drift_history` takes them.
+        before: the history that it continues.
+        since: windows of its reference that are kept and ended with it or later.
         later: the reports of windows that ended after it and were judged without it, by their end.
     """
-    known = {one.window: one for one in (*past, late.past)}
-    changed = []
+    known = {one.window: one for one in (*since, late.past)}
+    waiting = deque(sorted(known, key=lambda window: (window.end, window.start)))
+    history, changed = before, []
     for report in later:
-        history = drift_history(
-            spec, report, sorted(known.values(), key=lambda one: (one.window.end, one.window.start))
-        )
+        while waiting and waiting[0].end < report.window.end:
+            history = history.after(known[waiting.popleft()])
         again = judge(spec, report, history)
         known[again.window] = again.past
         if again != report:

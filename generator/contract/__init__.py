@@ -28,6 +28,7 @@ from mlvitals.generator.contract.features import (
     feature_families,
 )
 from mlvitals.generator.contract.freshness import freshness_families
+from mlvitals.generator.contract.incidents import INCIDENTS_SHOWN, STAGES, STATES, incident_families
 from mlvitals.generator.contract.outcomes import PERFORMANCE_FIGURES, PerformanceFigure, Rejection, outcome_families
 from mlvitals.generator.contract.segments import SEGMENT_LABELS, segment_families
 from mlvitals.generator.contract.serving import (
@@ -47,6 +48,7 @@ from mlvitals.generator.spec.model import Spec
 __all__ = (
     "CHANGES_SHOWN",
     "CUSUM_SIDES",
+    "INCIDENTS_SHOWN",
     "LATENCY_BUCKETS",
     "MOST_TOO_SMALL",
     "OPEN_LABELS",
@@ -55,6 +57,8 @@ __all__ = (
     "SCORE_BUCKETS",
     "SEGMENT_LABELS",
     "SKEW_ROWS",
+    "STAGES",
+    "STATES",
     "STATISTICS",
     "TOP_BINS_SQL",
     "TOTAL_STAGE",
@@ -110,6 +114,7 @@ class Contract:
             outcome_families(spec),
             segment_families(spec),
             events_log_families(spec),
+            incident_families(spec),
             WINDOW_FAMILIES,
             EXPORTER_FAMILIES,
         )
@@ -141,12 +146,6 @@ class Contract:
             WINDOW_FAMILIES,
         )
         return frozenset(self.name(family.name) for family in measured if family.type is MetricType.GAUGE)
-
-    @cached_property
-    def of_outcomes(self) -> frozenset[str]:
-        """The names of the families that need outcomes, which are complete long after the predictions."""
-        needing = chain(outcome_families(self.spec), concept_families(self.spec))
-        return frozenset(self.name(family.name) for family in needing)
 
     def of(self, *producers: Producer) -> tuple[Family, ...]:
         """Return the families that the producers publish."""

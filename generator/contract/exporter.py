@@ -54,6 +54,12 @@ PROMETHEUS_FAMILIES = (
         "instance",
         producer=Producer.PROMETHEUS,
     ),
+    counter(
+        "prometheus_rule_evaluation_failures_total",
+        "Evaluations of rules that failed.",
+        "rule_group",
+        producer=Producer.PROMETHEUS,
+    ),
     gauge("ALERTS", "Pending and firing alerts.", "alertname", "alertstate", producer=Producer.PROMETHEUS),
     gauge(
         "ALERTS_FOR_STATE",

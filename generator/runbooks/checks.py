@@ -336,6 +336,12 @@ FIRST: Mapping[str, First] = {
         ("`orphan`", "Ids are not those of the predictions."),
         ("`duplicate`", "The writer repeats deliveries: remove them by id."),
     ),
+    "MLRulesFailing": _first(
+        "Read the error of the failing group on Prometheus's page of rules (/rules).",
+        "Restart the processes with one version of the spec, or correct the rules file; then the rules recover by themselves.",
+        ("Many-to-many matching", "Two processes publish contradicting labels: a rolling change that did not finish."),
+        ("Any other error", "The rules file is not the one of this spec: compile and reload it."),
+    ),
     "MLFeedbackUnreadable": _first(
         "Count the unreadable files.",
         "Restore or rewrite the files that `mlvitals drift` names.",
@@ -377,6 +383,12 @@ FIRST: Mapping[str, First] = {
         "Rewrite or remove the files that the exporter's log names.",
         ("1 or 2", "A writer was killed while writing: let it write to a temporary name and rename."),
         ("All", "The format, the path or a permission changed."),
+    ),
+    "MLIncidentsUnreadable": _first(
+        "Count the files of incidents that cannot be read.",
+        "Run `mlvitals incident list`: it names each file with line and reason. Keep the entries of both sides of a merge.",
+        ("1", "A merge left its conflict, or somebody edited the file by hand."),
+        ("All", "The folder at `incidents.path` is not the one that you expect, or its permissions changed."),
     ),
     "MLWatchdog": _first(
         "Check that this alert fires.",

@@ -34,7 +34,7 @@ from mlvitals.generator.signals.signal import (
     levels,
 )
 from mlvitals.generator.signals.skew import skew_signals
-from mlvitals.generator.signals.text import Format, Found, FoundValue, LabelOf, Literal, Value, text, threshold
+from mlvitals.generator.signals.text import Format, Found, FoundValue, IfLabel, LabelOf, Literal, Value, text, threshold
 from mlvitals.generator.spec.durations import seconds
 from mlvitals.generator.spec.model import AlertPolicy, Feature, Levels, Severity, Spec
 
@@ -355,9 +355,8 @@ def _status(spec: Spec, contract: Contract) -> Signal:
             LabelOf(FEATURE),
             f" of {spec.title} has status ",
             LabelOf(status),
-            ". Source: ",
-            LabelOf(SOURCE),
             ".",
+            IfLabel(SOURCE, " Source: ", "."),
         ),
         timing=spec.alerts.feature_status,
         scenario=lambda value: Scenario(

@@ -40,6 +40,7 @@ def monitoring_signals(spec: Spec) -> Iterator[Signal]:
     yield _unreadable_files(spec, contract)
     yield _reference(contract)
     yield _watchdog(spec)
+    yield _rules(spec)
     yield _published(spec)
     yield _scrapes(spec)
     if spec.serving.enabled:
@@ -305,6 +306,47 @@ def _watchdog(spec: Spec) -> Signal:
         "missing, rules are not being evaluated.",
         decimals=0,
         queries=(Query(f"count by (severity) ({firing})", "{{severity}}"),),
+        alerts=(alert,),
+    )
+
+
+def _rules(spec: Spec) -> Signal:
+    # Prometheus names a group by its file, which is anywhere, and its name.
+    of_system = f'rule_group=~".*;{spec.slug}-.*"'
+    failures = matching("prometheus_rule_evaluation_failures_total", of_system)
+    window = spec.telemetry.rate_window
+    example = f"/etc/rules.yml;{spec.slug}-{Layer.DATA}-alerts"
+    alert = Alert(
+        name="MLRulesFailing",
+        severity=Severity.CRITICAL,
+        expression=f"sum(increase({failures}[{window}]))",
+        threshold=0,
+        resolution=1,
+        summary="Rules cannot be evaluated: what they would alert on goes undetected.",
+        description=text(
+            Value(Format.NUMBER),
+            f" evaluations of rules of {spec.title} failed within {window}. Prometheus's page of rules shows which, and the "
+            "error: usually series that several processes publish with contradicting labels.",
+        ),
+        timing=spec.alerts.monitoring,
+        scenario=lambda value: Scenario(
+            (
+                Input(
+                    "prometheus_rule_evaluation_failures_total",
+                    {"rule_group": example, "instance": "localhost:9090", "job": "prometheus"},
+                    slope=value / seconds(window),
+                ),
+            )
+        ),
+    )
+    return _panel(
+        id="rules_failing",
+        title="Failed rule evaluations",
+        description="Evaluations of this system's rules that failed. Normal: 0. Anything else is an alert that cannot "
+        "fire. Prometheus must scrape itself, as the generated configuration has it.",
+        decimals=0,
+        queries=(Query(f"sum(increase({failures}[{window}]))", "Failed"),),
+        levels=(Level(Severity.CRITICAL, 1),),
         alerts=(alert,),
     )
 

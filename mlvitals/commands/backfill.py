@@ -4,10 +4,14 @@ from collections import Counter
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mlvitals.commands.common import OUTPUT, duration, instant, load, reference_store, spec_argument, window_times
+
+if TYPE_CHECKING:
+    from mlvitals.generator.spec.model import Severity
 
 
 def _within_lookback(_ctx: click.Context, _param: click.Parameter, spacing: timedelta) -> timedelta:
@@ -48,7 +52,7 @@ def backfill(
     version: str | None,
     instance: str | None,
 ) -> None:
-    """Measure past windows for Prometheus and the results database.
+    """Measure past windows for Prometheus and the results database, and print what was found in each.
 
     Import the file into Prometheus with: promtool tsdb create-blocks-from openmetrics FILE DATA_DIRECTORY
     """
@@ -58,11 +62,13 @@ def backfill(
     from mlvitals.exporters.publish.openmetrics import History
     from mlvitals.exporters.publish.results import open_results
     from mlvitals.exporters.schedule import newest_end, windows_ending
+    from mlvitals.exporters.window.summary import WindowSummary
     from mlvitals.generator.atomic import replacing
     from mlvitals.generator.contract import Contract
     from mlvitals.generator.prometheus import exporter_addresses
     from mlvitals.terminal.console import console
     from mlvitals.terminal.drift import backfill_summary
+    from mlvitals.terminal.history import window_line
 
     if not (openmetrics or save):
         raise click.UsageError("choose where the results go: --openmetrics FILE, --save or both")
@@ -87,7 +93,10 @@ def backfill(
         shown = track(
             reports, "Measuring", len(windows), console=errors, transient=True, disable=not errors.is_terminal
         )
-        found = Counter(report.severity for report in shown)
+        found: Counter[Severity | None] = Counter()
+        for report in shown:
+            window_line(WindowSummary.of(report), errors)
+            found[report.severity] += 1
         backfill_summary(found, errors)
         if history and openmetrics:
             with replacing(openmetrics) as file:

@@ -5,7 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mlvitals.evaluation.scoring import Catch, Evaluation, FaultResult, subject
-from mlvitals.evaluation.wording import after, verdict
+from mlvitals.evaluation.wording import after, lasting, verdict
 from mlvitals.generator.spec.model import Severity
 
 WIDE = 170
@@ -36,7 +36,17 @@ def evaluation_table(evaluation: Evaluation, console: Console) -> None:
 def _faults(evaluation: Evaluation, *, wide: bool) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     wider = ("first of all",) if wide else ()
-    for title in ("fault", "layer", "verdict", "first at its layer", *wider, "first page", "drift type"):
+    for title in (
+        "fault",
+        "layer",
+        "verdict",
+        "first at its layer",
+        *wider,
+        "first page",
+        "pages",
+        "messages",
+        "drift type",
+    ):
         table.add_column(title, overflow="fold")
     for result in evaluation.faults:
         table.add_row(
@@ -46,6 +56,8 @@ def _faults(evaluation: Evaluation, *, wide: bool) -> Table:
             _catch(result.first_of_layer, wide=wide),
             *([_catch(result.first, wide=wide)] if wide else []),
             _catch(result.page, wide=wide),
+            Text(str(result.pages), "bold red" if result.pages > 1 else ""),
+            str(result.messages),
             _kind(result),
         )
     return table
@@ -72,11 +84,12 @@ def _kind(result: FaultResult) -> Text:
 
 def _false_alarms(evaluation: Evaluation) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", title_justify="left")
-    for title in ("false alarm", "severity", "times", "per day", "first"):
-        table.add_column(title, justify="right" if title in {"times", "per day"} else "left")
+    for title in ("false alarm", "severity", "times", "per day", "lasted", "first"):
+        table.add_column(title, justify="right" if title in {"times", "per day", "lasted"} else "left")
     for alarm in evaluation.false_alarms:
         about = subject(alarm.labels)
         first = f"{alarm.first:%Y-%m-%d %H:%M}" + (f" {about}" if about else "")
         name = Text(alarm.alert, _STYLE[alarm.severity])
-        table.add_row(name, alarm.severity, f"{alarm.times}", f"{alarm.per_day:.2f}", Text(first))
+        lasted = f"{lasting(alarm.seconds)} ({alarm.share:.1%})"
+        table.add_row(name, alarm.severity, f"{alarm.times}", f"{alarm.per_day:.2f}", lasted, Text(first))
     return table

@@ -22,6 +22,7 @@ from mlvitals.exporters.process.exporter import Exporter
 from mlvitals.exporters.process.json_log import JsonLog
 from mlvitals.exporters.process.runs import Runner
 from mlvitals.exporters.publish.results import open_results
+from mlvitals.exporters.reference.artifact import Reference
 from mlvitals.exporters.reference.stores import DirectoryStore, open_store
 from mlvitals.exporters.training.build import build_reference
 from mlvitals.generator.spec.load import parse_spec
@@ -65,6 +66,11 @@ def clicks(begin: datetime, count: int = CLICKS) -> pa.Table:
     return pa.table({"at": pa.array(moments, pa.timestamp("us", "UTC")), "kind": ["click"] * count})
 
 
+def later(end: datetime) -> bool:
+    """True of windows that only a clock that is years ahead takes for past ones."""
+    return end > NOON + YEAR
+
+
 @dataclass
 class Lab:
     """The shop: its folder, its clock, and the truth."""
@@ -95,6 +101,10 @@ class Lab:
 
     def log_file(self, hour: int) -> Path:
         return self.folder / "log" / f"{NOON + hour * HOUR:%Y%m%dT%H}.parquet"
+
+    def reference(self) -> Reference:
+        """The active reference."""
+        return open_store("references", self.folder, "shop").load("production")
 
     def replace(self, **changes: object) -> None:
         """Change the spec."""

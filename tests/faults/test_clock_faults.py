@@ -6,16 +6,11 @@ from datetime import datetime
 import msgspec
 import pytest
 from exporter_samples import HOUR, NOON
-from lab import DAY, MINUTE, YEAR, Lab, predictions, write_parquet
+from lab import DAY, MINUTE, YEAR, Lab, later, predictions, write_parquet
 
 from mlvitals.generator.spec.model import Results, Windows
 
 Happens = Callable[[str], None]
-
-
-def later(end: datetime) -> bool:
-    """True of windows that only a clock that is years ahead takes for past ones."""
-    return end > NOON + YEAR
 
 
 @pytest.mark.fault("clock", "two years ahead for a while, with a retention of 400 days", "nothing is deleted")

@@ -128,6 +128,7 @@ CONFIRMING = {"feature_ks", "feature_js"}
 NOT_OF_ONE_WINDOW = {
     "MLResultsStale": "asks how long ago a window was measured",
     "MLRunFailed": "counts runs",
+    "MLIncidentsUnreadable": "is about files of incidents",
     "MLDataStale": "is about sources, at every moment",
     "MLSourceAgeUnknown": "is about sources",
     "MLSourceInFuture": "is about sources",

@@ -132,7 +132,7 @@ class GapSeries:
     """Why the baseline is none."""
     first: FirstWindows = field(default_factory=FirstWindows)
     """Sums over the first windows, where the training data say what to expect."""
-    state: ChartState = field(default_factory=ChartState)
+    state: ChartState[float] = field(default_factory=ChartState)
     upper: _Run = field(default_factory=_Run)
     lower: _Run = field(default_factory=_Run)
     last_end: datetime | None = None
@@ -230,13 +230,14 @@ class GapSeries:
 
     def _watch(self, sample: GapSample, baseline: Baseline) -> "GapSeries":
         value = (sample.gap - baseline.target) / baseline.deviation(sample.count)
-        state = advance(self.charts(baseline, sample.count), self.state, value)
+        moved = advance(self.charts(baseline, sample.count), self.state, value)
+        state: ChartState[float] = ChartState(float(moved.ewma), float(moved.upper), float(moved.lower))
         return replace(
             self,
             idle=0,
             state=state,
-            upper=self.upper.after(float(state.upper), value, sample),
-            lower=self.lower.after(float(state.lower), -value, sample),
+            upper=self.upper.after(state.upper, value, sample),
+            lower=self.lower.after(state.lower, -value, sample),
         )
 
 
@@ -304,7 +305,7 @@ def _learning(series: GapSeries) -> str:
 
 def _watched(known: ConceptReport, series: GapSeries, sample: GapSample, baseline: Baseline) -> ConceptReport:
     limits, state = series.charts(baseline, sample.count), series.state
-    ewma, upper, lower = float(state.ewma), float(state.upper), float(state.lower)
+    ewma, upper, lower = state.ewma, state.upper, state.lower
     critical = max(upper, lower) > limits.cusum_limit
     warning = abs(ewma) > limits.ewma_limit
     rising = upper >= lower if critical else ewma > 0

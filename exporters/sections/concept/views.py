@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Float, String, Table, Text
+from sqlalchemy import Boolean, Column, Float, Index, String, Table, Text, text
 from sqlalchemy.types import BigInteger
 
 from mlvitals.exporters.database import TABLES, UtcDateTime, window_key
@@ -15,6 +15,8 @@ from mlvitals.exporters.statistics.distances import TWO_SIDED
 from mlvitals.exporters.wording import printable, sentence
 from mlvitals.generator.contract import CUSUM_SIDES, ConceptStatus, Contract, DriftKind
 from mlvitals.generator.spec.model import Severity
+
+_WITH_HISTORY: dict[str, Any] = dict.fromkeys(("sqlite_where", "postgresql_where"), text("settings IS NOT NULL"))
 
 drift_gaps = Table(
     "drift_gaps",
@@ -30,6 +32,11 @@ drift_gaps = Table(
     Column("gap", Float),
     Column("gap_error", Float),
     Column("answered", BigInteger),
+    # The history up to this window, in the newest windows only: see exporters/publish/histories.py.
+    Column("settings", String(64)),
+    Column("history", Text),
+    Index("drift_gaps_by_end", "system", "reference_version", "window_end"),
+    Index("drift_gaps_with_history", "system", "reference_version", "window_end", **_WITH_HISTORY),
 )
 
 

@@ -57,11 +57,11 @@ def newest_scores(score: str, cells: Cells, window: Window, count: int) -> Plan[
         if sum(len(of_part.newest.times) for of_part in readers[: step + 1]) >= count:
             break
     newest = [reader.newest for reader in reversed(readers)]
-    times, scores = (np.concatenate(columns)[-count:] for columns in zip(*newest, strict=True))
-    if not scores.size:
+    found = _Scores(*(np.concatenate(columns)[-count:] for columns in zip(*newest, strict=True)))
+    if not found.scores.size:
         return None
-    oldest = _EPOCH + timedelta(microseconds=int(times[0]))
-    return NewestScores(count, Window(oldest, window.end), profile_column(pa.array(scores), cells))
+    oldest = _EPOCH + timedelta(microseconds=int(found.times[0]))
+    return NewestScores(count, Window(oldest, window.end), found.profile(cells))
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -77,21 +77,32 @@ def _backwards(window: Window) -> Iterator[Window]:
 
 
 class _Scores(NamedTuple):
-    """The times of scores, in microseconds since 1970, and the scores."""
+    """The times of scores, in microseconds since 1970, the scores, and which were written in single precision."""
 
     times: NDArray[np.int64]
     scores: NDArray[np.float64]
+    single: NDArray[np.bool_]
 
     def joined(self, other: "_Scores") -> "_Scores":
         """Return both, one after the other."""
-        return _Scores(np.append(self.times, other.times), np.append(self.scores, other.scores))
+        return _Scores(
+            np.append(self.times, other.times),
+            np.append(self.scores, other.scores),
+            np.append(self.single, other.single),
+        )
 
     def take(self, places: NDArray[np.intp]) -> "_Scores":
         """Return the scores at some places."""
-        return _Scores(self.times[places], self.scores[places])
+        return _Scores(self.times[places], self.scores[places], self.single[places])
+
+    def profile(self, cells: Cells) -> FeatureProfile:
+        """Count the scores in the precision in which they were written, as the time window counts the same rows."""
+        single = self.scores[self.single].astype(np.float32)
+        parts = (pa.array(self.scores[~self.single]), pa.array(single))
+        return profile_column(parts[0], cells).merge(profile_column(parts[1], cells))
 
 
-_NO_SCORES = _Scores(np.empty(0, np.int64), np.empty(0))
+_NO_SCORES = _Scores(np.empty(0, np.int64), np.empty(0), np.empty(0, np.bool_))
 
 
 class _ScoreReader(Reader):
@@ -143,9 +154,10 @@ def _timed_scores(chunk: Chunk, score: str) -> _Scores:
         return _NO_SCORES
     present = column.is_valid()
     try:
-        scores = numbers(column.filter(present), FeatureType.FLOAT).astype(np.float64)
+        scores = numbers(column.filter(present), FeatureType.FLOAT)
     except ColumnTypeError:
         return _NO_SCORES
     times = epoch_microseconds(chunk.times.filter(present)).to_numpy()
     kept = ~np.isnan(scores)
-    return _Scores(times[kept], scores[kept])
+    single = np.full(int(kept.sum()), scores.dtype == np.float32)
+    return _Scores(times[kept], scores[kept].astype(np.float64), single)

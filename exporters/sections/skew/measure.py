@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from mlvitals.exporters.parts import FileProblem, Window
 from mlvitals.exporters.paths import first_line
 from mlvitals.exporters.reading.columns import Chunk, ColumnTypeError, comparable
+from mlvitals.exporters.reading.ids import canonical_ids
 from mlvitals.exporters.reading.instants import INSTANT
 from mlvitals.exporters.reading.known import KnownFiles
 from mlvitals.exporters.reading.log import ListingError, Log, Place, Plan
@@ -114,6 +115,8 @@ class _Side(Reader):
         """Features that some rows have."""
         self.lacking: set[str] = set()
         """Features that some rows lack."""
+        self.single: set[str] = set()
+        """Features that some rows have in single precision."""
         self.unfit: dict[str, str] = {}
         """Features that hold something else than their type, and what."""
         self.problems: list[FileProblem] = []
@@ -144,7 +147,9 @@ class _Side(Reader):
                 continue
             self.present.add(name)
             try:
-                arrays[_FEATURE + name] = comparable(column, feature.type)
+                arrays[_FEATURE + name] = values = comparable(column, feature.type)
+                if pa.types.is_float32(values.type):
+                    self.single.add(name)
             except ColumnTypeError as error:
                 self.unfit[name] = f"{chunk.path}: column {self.spec.column(name)!r} {error}"
         return pa.table(arrays)
@@ -153,7 +158,7 @@ class _Side(Reader):
         if key not in chunk.columns:
             raise BrokenFileError(f"has no column {key!r} to match its rows by")
         try:
-            return comparable(chunk.columns[key], FeatureType.CATEGORICAL)
+            return canonical_ids(chunk.columns[key])
         except ColumnTypeError as error:
             raise BrokenFileError(f"column {key!r}, by which rows are matched, {error}") from error
 
@@ -208,6 +213,7 @@ def _by_matches(
         values = in_same_precision(
             _column(predictions, _FEATURE + name).take(pairs.serving),
             _column(recomputed, _FEATURE + name).take(pairs.offline),
+            single=name in serving.single | offline.single,
         )
         try:
             if cells is not None:
