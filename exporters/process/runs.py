@@ -109,16 +109,19 @@ def _with_newest_totals(
 
 
 def _forget(spec: Spec, results: ResultsStore, now: datetime) -> None:
-    """Forget what is past its retention by a time that the data confirm.
+    """Forget what is past its retention by a time that the data confirm, and windows that are not over yet.
 
     The clock alone decides nothing, for it may be years ahead: the retention is counted from the newest window that holds
-    rows. Rows may have been written by the same clock: as many windows as fit into the retention stay in any case.
+    rows. Rows may have been written by the same clock: as many windows as fit into the retention stay in any case. What a
+    clock that was ahead has measured is nothing, and would be the newest for years.
     """
     system, retention = spec.system.name, span(spec.results.retention)
     newest = results.newest_window(system, until=now, with_rows=True)
     oldest_end = results.end_of_newest(system, count=-(-retention // span(spec.step)))
     if newest is not None and oldest_end is not None:
         results.forget_before(system, min(newest.window.end - retention, oldest_end))
+    if newest is not None:
+        results.forget_empty_after(system, now)
 
 
 class RunsApart:

@@ -99,6 +99,7 @@ def _window_samples(report: WindowReport) -> dict[str, Iterable[Sample]]:
         "window_start_timestamp_seconds": single_sample(report.window.start.timestamp()),
         "window_end_timestamp_seconds": single_sample(report.window.end.timestamp()),
         "window_rows": single_sample(report.rows),
+        "window_repeated_ratio": single_sample(report.repeated.ratio if report.repeated else None),
         "log_files_unreadable": single_sample(len({problem.path for problem in report.problems})),
         "reference_info": [((report.reference_version,), 1)],
         "reference_created_timestamp_seconds": single_sample(report.reference_created.timestamp()),

@@ -23,6 +23,7 @@ from sqlalchemy import (
     Select,
     Table,
     delete,
+    func,
     insert,
     select,
     text,
@@ -37,7 +38,14 @@ from mlvitals.exporters.publish.past import PastWindows, drift_windows, open_eng
 from mlvitals.exporters.sections.changes import Change, ChangeKind, changes
 from mlvitals.exporters.sections.concept.report import PastWindow
 from mlvitals.exporters.sections.concept.views import concept_accepted, drift_gaps
-from mlvitals.exporters.sections.events.totals import Amounts, Counted, count_step, fold_before, newest_totals
+from mlvitals.exporters.sections.events.totals import (
+    Amounts,
+    Counted,
+    count_step,
+    drop_nothing_after,
+    fold_before,
+    newest_totals,
+)
 from mlvitals.exporters.sections.features.views import drift_features, drift_results
 from mlvitals.exporters.sections.outcomes.views import drift_outcomes
 from mlvitals.exporters.window.history import DriftHistory
@@ -323,6 +331,22 @@ class ResultsStore(PastWindows):
                 self._forget_unused(connection, system, version)
             return len(versions)
 
+    def forget_empty_after(self, system: str, moment: datetime) -> None:
+        """Drop windows that ended after `moment`, and steps of business events, where none of them holds anything.
+
+        A clock that was ahead leaves such windows. Where one of them holds rows it is rather this moment that is wrong.
+        """
+        ahead = (drift_windows.c.system == system, drift_windows.c.window_end > moment)
+        with self._transaction(writing=True) as connection:
+            found = connection.execute(select(func.count(), func.max(drift_windows.c.rows)).where(*ahead)).one()
+            if not found[0] or found[1]:
+                return
+            histories.lock(connection, system)
+            histories.drop_since(connection, system, moment)
+            for table in (drift_results, drift_features, drift_outcomes, drift_durations, drift_gaps, drift_windows):
+                connection.execute(delete(table).filter_by(system=system).where(table.c.window_end > moment))
+            drop_nothing_after(connection, system, moment)
+
     def _forget_unused(self, connection: Connection, system: str, version: str) -> None:
         """Drop the gaps of a reference that has no window any more; until then its charts rest on its first ones."""
         newest = select(drift_windows.c.window_end).filter_by(system=system, reference_version=version)
@@ -366,6 +390,7 @@ def _window_row(report: WindowReport) -> dict[str, object]:
         "measured_at": report.measured_at,
         "reference_version": report.reference_version,
         "rows": report.rows,
+        "repeated_ratio": report.repeated and report.repeated.ratio,
         "severity": report.severity and report.severity.value,
         "report": report.to_json().decode(),
     }

@@ -7,7 +7,7 @@ sums of the same integers and cannot disagree.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import takewhile
 from math import ceil
@@ -23,10 +23,12 @@ from mlvitals.exporters.reading.columns import (
     Column,
     ColumnTypeError,
     Counts,
+    FixedAge,
     Numbers,
     level_counts,
     sorted_numbers,
 )
+from mlvitals.exporters.statistics.placeholders import placeholders, written
 from mlvitals.generator.spec.model import FeatureType
 
 OWN_CELL_SHARE = 0.02
@@ -89,7 +91,9 @@ class _CellsBase(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return np.array(self.cell_of, np.intp)
 
 
-class NumericCells(_CellsBase, frozen=True, kw_only=True, dict=True, tag_field="kind", tag="numeric"):
+class NumericCells(
+    _CellsBase, frozen=True, kw_only=True, dict=True, omit_defaults=True, tag_field="kind", tag="numeric"
+):
     """Cells of a number.
 
     The strictly increasing `edges` cut the line into right-closed intervals: the first is (-inf, edges[0]], the
@@ -103,6 +107,8 @@ class NumericCells(_CellsBase, frozen=True, kw_only=True, dict=True, tag_field="
     maximum: float | None
     single: bool
     """The reference was float32: finer values are rounded to float32 before they are counted."""
+    fixed: tuple[FixedAge, ...] = ()
+    """Dates of a timestamp that stand for no date; `mlvitals.exporters.statistics.placeholders` says which."""
 
     def edges_for(self, dtype: DTypeLike) -> Numbers:
         """Return the edges in the precision in which values of a dtype are to be counted.
@@ -223,14 +229,16 @@ def make_cells(
     """
     if kind is FeatureType.CATEGORICAL:
         return _categorical_cells(column)
-    values = sorted_numbers(column, kind, at)
+    fixed = placeholders(column, at) if kind is FeatureType.TIMESTAMP and at is not None else ()
+    values = sorted_numbers(column, kind, at, fixed)
     finite = values[np.isfinite(values)]
     if not finite.size:
         return NumericCells(type=kind, edges=(), cell_of=(0,), labels=(ALL,), minimum=None, maximum=None, single=False)
     single = finite.dtype == np.float32
     sample = _Sample.of(finite)
     few = kind is FeatureType.BOOLEAN or len(sample.levels) <= 2 * bins
-    pieces = list(_level_pieces(sample, kind)) if few else list(_quantile_pieces(sample, kind, bins))
+    names = {age: written(date) for date, age in fixed}
+    pieces = list(_level_pieces(sample, kind, names)) if few else list(_quantile_pieces(sample, kind, bins, names))
     low = float(sample.levels[0]) if minimum is None else _in_precision(minimum, single)
     high = float(sample.levels[-1]) if maximum is None else _in_precision(maximum, single)
     isolated = sample.levels if few else sample.levels[sample.counts * knots >= sample.total]
@@ -251,6 +259,7 @@ def make_cells(
         minimum=low,
         maximum=high,
         single=single,
+        fixed=fixed,
     )
 
 
@@ -284,27 +293,27 @@ class _Piece(NamedTuple):
     label: str
 
 
-def _level_pieces(sample: _Sample, kind: FeatureType) -> Iterator[_Piece]:
+def _level_pieces(sample: _Sample, kind: FeatureType, names: Mapping[float, str]) -> Iterator[_Piece]:
     """Yield a cell for each frequent one of few distinct values, one for the rare ones, one for what was never seen."""
-    name = _naming(sample.levels.tolist(), kind)
+    name = _naming(sample.levels.tolist(), kind, names)
     for level, count in zip(sample.levels.tolist(), sample.counts.tolist(), strict=True):
         yield _Piece(_just_below(level), UNSEEN)
         yield _Piece(level, _equals(level, name, kind) if count >= OWN_CELL_SHARE * sample.total else RARE)
     yield _Piece(np.inf, UNSEEN)
 
 
-def _quantile_pieces(sample: _Sample, kind: FeatureType, bins: int) -> Iterator[_Piece]:
-    """Yield values with over 1/bins of the mass as cells; between them quantile cells of about 1/bins, open outwards.
+def _quantile_pieces(sample: _Sample, kind: FeatureType, bins: int, names: Mapping[float, str]) -> Iterator[_Piece]:
+    """Yield values with a name or over 1/bins of the mass as cells; between them quantile cells of 1/bins, open outwards.
 
     Gaps between such values that hold too little for a cell share one.
     """
-    places = np.flatnonzero(sample.counts * bins > sample.total)
+    places = np.flatnonzero((sample.counts * bins > sample.total) | np.isin(sample.levels, list(names)))
     frequent = sample.levels[places].tolist()
     gaps = [
         _gap_edges(_Sample(sample.levels[start:end], sample.counts[start:end]), sample.total, bins)
         for start, end in zip([0, *(places + 1)], [*places, len(sample.levels)], strict=True)
     ]
-    name = _naming({*frequent, *(edge for gap in gaps for edge in gap or ())}, kind)
+    name = _naming({*frequent, *(edge for gap in gaps for edge in gap or ())}, kind, names)
     for lower, gap, upper in zip([None, *frequent], gaps, [*frequent, None], strict=True):
         yield from _gap_pieces(lower, gap, upper, name)
         if upper is not None:
@@ -333,15 +342,22 @@ def _gap_edges(gap: _Sample, total: int, bins: int) -> tuple[float, ...] | None:
     return tuple(edge for edge in gap.quantiles(cells).tolist() if edge < gap.levels[-1])
 
 
-def _naming(values: Collection[float], kind: FeatureType) -> Callable[[float], str]:
-    """Return a writer of distinct numbers: whole ones in full, others in the fewest digits from six up that differ."""
+def _naming(values: Collection[float], kind: FeatureType, names: Mapping[float, str]) -> Callable[[float], str]:
+    """Return a writer of distinct numbers: whole ones in full, others in the fewest digits from six up that differ.
 
-    def written(value: float, digits: int) -> str:
+    Those that have names are called by them.
+    """
+
+    def in_digits(value: float, digits: int) -> str:
+        if value in names:
+            return names[value]
         whole = kind is FeatureType.INTEGER and value == int(value)
         return str(int(value)) if whole else f"{value:.{digits}g}"
 
-    digits = next(digits for digits in range(6, 18) if len({written(value, digits) for value in values}) == len(values))
-    return lambda value: written(value, digits)
+    digits = next(
+        digits for digits in range(6, 18) if len({in_digits(value, digits) for value in values}) == len(values)
+    )
+    return lambda value: in_digits(value, digits)
 
 
 def _equals(value: float, name: Callable[[float], str], kind: FeatureType) -> str:

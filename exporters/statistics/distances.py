@@ -69,6 +69,16 @@ class Sides:
         reference, current = self.folded
         return int(np.count_nonzero(reference + current if self.symmetric else reference))
 
+    @cached_property
+    def psi(self) -> "Psi":
+        """Return the population stability index, with what each cell contributes."""
+        return psi(*self.folded)
+
+    @cached_property
+    def ks(self) -> "Distance | None":
+        """Return the Kolmogorov-Smirnov D; None for categories, which have no order."""
+        return ks(self.reference, self.current, self.cells.points) if isinstance(self.cells, NumericCells) else None
+
 
 class Statistic(NamedTuple):
     """A statistic, and the value that noise alone exceeds once in 1000 windows."""
@@ -280,16 +290,14 @@ def _on_grid(
 
 
 def _psi(sides: Sides) -> Statistic:
-    return Statistic(
-        psi(*sides.folded).value, psi_critical_value(*sides.sizes, sides.occupied, sides.comparisons * sides.looks)
-    )
+    critical_value = psi_critical_value(*sides.sizes, sides.occupied, sides.comparisons * sides.looks)
+    return Statistic(sides.psi.value, critical_value)
 
 
 def _ks(sides: Sides) -> Statistic | None:
-    if not isinstance(sides.cells, NumericCells):
+    if sides.ks is None:
         return None
-    distance = ks(sides.reference, sides.current, sides.cells.points)
-    return Statistic(distance.value, ks_critical_value(*sides.sizes, sides.comparisons))
+    return Statistic(sides.ks.value, ks_critical_value(*sides.sizes, sides.comparisons))
 
 
 def _js(sides: Sides) -> Statistic:

@@ -16,7 +16,7 @@ from mlvitals.generator.contract.exporter import (
     EXPORTER_FAMILIES,
     MOST_TOO_SMALL,
     PROMETHEUS_FAMILIES,
-    WINDOW_FAMILIES,
+    window_families,
 )
 from mlvitals.generator.contract.family import Family, MetricType, Producer
 from mlvitals.generator.contract.features import (
@@ -115,7 +115,7 @@ class Contract:
             segment_families(spec),
             events_log_families(spec),
             incident_families(spec),
-            WINDOW_FAMILIES,
+            window_families(spec),
             EXPORTER_FAMILIES,
         )
         process = PROCESS_FAMILIES if spec.serving.enabled else ()
@@ -143,7 +143,7 @@ class Contract:
             outcome_families(spec),
             segment_families(spec),
             events_log_families(spec),
-            WINDOW_FAMILIES,
+            window_families(spec),
         )
         return frozenset(self.name(family.name) for family in measured if family.type is MetricType.GAUGE)
 

@@ -116,7 +116,7 @@ def drawn(spec: Spec, page: Page, marker: str = "") -> Json:
 
 
 def _environment(spec: Spec) -> str:
-    """Return the values of the identity, which tell the dashboards of one system from those of another."""
+    """Return the values of the identity: the dashboards of two environments have titles that differ."""
     return f" ({', '.join(spec.identity.labels.values())})" if spec.identity.labels else ""
 
 

@@ -242,6 +242,16 @@ FIRST: Mapping[str, First] = {
         ("`new`", "A release logs a column that the spec does not name: harmless until a model uses it."),
         ("`missing` as well", "A column was renamed: see MLFeatureUnmeasurable."),
     ),
+    "MLLogRowsRepeated": _first(
+        "Read the share of repeated rows.",
+        "Fix the job that writes twice; statistics count each id once, so that the files need no repair.",
+        (
+            "Below 5%",
+            "A delivery that is repeated until it is confirmed: raise `alerts.repeated_rows` if that is normal.",
+        ),
+        ("Half, or two thirds", "A job ran twice or three times, or a folder was copied into the log."),
+        ("Nearly all", "`prediction_log.id` names a column that is no id, such as a request with several rows."),
+    ),
     "MLServingNullRateHigh": _first(
         "List the features that are null in current predictions.",
         "Restore the feature store or its keys; serve defaults until then.",

@@ -921,6 +921,9 @@ class Alerts(Part, frozen=True, kw_only=True):
     range_excess: Annotated[
         AlertPolicy, Meta(description="Distance of the extreme values from the valid range, in widths of that range.")
     ] = AlertPolicy(info=10.0)
+    repeated_rows: Annotated[
+        AlertPolicy, Meta(description="Share of rows that repeat the prediction_log.id of another row of the window.")
+    ] = AlertPolicy(warning=0.01)
     new_columns: Annotated[
         AlertPolicy, Meta(description="Columns of the log that are in neither the spec nor the reference.")
     ] = AlertPolicy(info=0.0)

@@ -17,7 +17,7 @@ from tests.conftest import server
 
 pytestmark = pytest.mark.exercise
 SPEC = Path(__file__).resolve().parents[2] / "specs" / "streamrec.yaml"
-COMPRESSION = 120
+COMPRESSION = 60
 ANSWERS = """\
 version: 1
 answers:

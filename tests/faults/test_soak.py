@@ -152,7 +152,7 @@ def observed(soak: Soak, url: str) -> dict[str, float]:
         "threads": threading.active_count(),
         "files": len(files),
         "size of the page, kB": len(page) / 1e3,
-        "results database, MB": sum(path.stat().st_size for path in files if path.name.startswith("results.db")) / 1e6,
+        "results database, MB": sum(path.stat().st_size for path in files if path.name == "results.db") / 1e6,
     }
 
 

@@ -42,7 +42,15 @@ PARTNERS = {
     **dict.fromkeys(("MLTrainingServingSkew", "MLTrainingServingMismatch"), SKEW),
     **dict.fromkeys(("MLDataStale", "MLSourceInFuture"), SOURCE),
     **dict.fromkeys(
-        ("MLLogNewColumn", "MLWindowTooSmall", "MLLogFilesUnreadable", "MLRunFailed", "MLIncidentsUnreadable"), EXPORTER
+        (
+            "MLLogNewColumn",
+            "MLLogRowsRepeated",
+            "MLWindowTooSmall",
+            "MLLogFilesUnreadable",
+            "MLRunFailed",
+            "MLIncidentsUnreadable",
+        ),
+        EXPORTER,
     ),
     **dict.fromkeys(("MLLatencyHigh", "MLErrorRateHigh", "MLGpuSaturated"), SERVING),
     **dict.fromkeys(("MLBusinessMetricDrop", "MLBusinessMetricLow"), FIGURE),

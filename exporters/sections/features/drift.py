@@ -25,9 +25,7 @@ from mlvitals.exporters.statistics.distances import (
     Psi,
     Sides,
     benjamini_hochberg,
-    ks,
     ks_pvalue,
-    psi,
     statistics_of,
 )
 from mlvitals.exporters.statistics.judging import (
@@ -303,20 +301,18 @@ def _with_statistics(
         name: measure(statistic.value, statistic.critical_value, limits.levels.get(name, {}))
         for name, statistic in statistics_of(sides).items()
     }
-    before, now = sides.folded
     severity = worst(item.severity for item in measures.values())
     measured = replace(
         known,
         **measures,
-        bins=_bins(sides.cells.labels, before, now, psi(before, now)),
+        bins=_bins(sides.cells.labels, *sides.folded, sides.psi),
         severity=severity,
         action=_ACTION_BY_SEVERITY[severity],
     )
-    if not isinstance(normal.cells, NumericCells):
+    if sides.ks is None:
         return measured
-    distance = ks(expected, found.counts, normal.cells.points)
-    pvalue = ks_pvalue(distance.value, *sides.sizes)
-    return replace(measured, ks_pvalue=pvalue, ks_error_bound=distance.error_bound)
+    pvalue = ks_pvalue(sides.ks.value, *sides.sizes)
+    return replace(measured, ks_pvalue=pvalue, ks_error_bound=sides.ks.error_bound)
 
 
 def _bins(labels: tuple[str, ...], before: Counts, now: Counts, stability: Psi) -> tuple[Bin, ...]:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from mlvitals.evaluation.alerts import Firing
+from mlvitals.evaluation.faults.catalogue import Fault
 from mlvitals.generator.spec.durations import span
 from mlvitals.generator.spec.model import Severity
 from mlvitals.incidents.analysis.triage import criteria_of
@@ -38,14 +39,22 @@ class LiveWorld:
         self.play, self.incidents = play, incidents
         self._stack, self._clock, self._pages = stack, clock, pages
         self._texts: dict[str, Mapping[str, str]] = {}
-        pages.show(play.series)
+        self._shown: tuple[int, Fault] | None = None
+        self._show()
+
+    def _show(self) -> None:
+        """Give the pages what has changed since they were made."""
+        now = len(self.play.reports), self.play.fault
+        if now != self._shown:
+            self._shown = now
+            self._pages.show(self.play.series)
 
     # -------------------------------------------------------- time
 
     def _tick(self, until: datetime) -> None:
         """Measure what is due, show it, and let a little time pass."""
         self.play.until(self._clock.now())
-        self._pages.show(self.play.series)
+        self._show()
         self._clock.sleep_until(until, most=0.5)
 
     def _wait(self, happened: Callable[[], bool]) -> None:
@@ -58,7 +67,7 @@ class LiveWorld:
         while self._clock.now() < moment:
             self._tick(moment)
         self.play.until(moment)
-        self._pages.show(self.play.series)
+        self._show()
 
     def first_notice(self) -> Notice | None:
         """Wait for the first page after the start of the fault; once it is late, a warning is enough."""

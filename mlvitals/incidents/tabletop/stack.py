@@ -83,6 +83,8 @@ class HistoryPages:
         self._contract = Contract(spec)
         self._steps, self._clock = steps, clock
         self._series: Mapping[str, Vector] = {}
+        self._still: dict[Producer, tuple[int, Mapping[str, Vector], str]] = {}
+        """By process the step, the series and the text of what does not change until the next step."""
 
     def show(self, series: Mapping[str, Vector]) -> None:
         """Show these series from now on."""
@@ -91,21 +93,40 @@ class HistoryPages:
     def page(self, producer: Producer) -> Page:
         """Return the page of a process."""
         position = (self._clock.now() - self._steps.start) / self._steps.step
-        lines = [
-            f"{name}{_labels(labels)} {value!r}\n"
-            for name, vector in self._series.items()
-            if name in self._contract.by_series and self._contract.by_series[name].producer is producer
-            for labels, values in vector.items()
-            if not np.isnan(value := self._value(name, dict(labels), values, position))
-        ]
-        return Page("".join(lines).encode(), content_type="text/plain; version=0.0.4; charset=utf-8")
+        series = self._series
+        moving = "".join(self._lines(series, producer, position, moving=True))
+        text = self._still_text(series, producer, int(position)) + moving
+        return Page(text.encode(), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+    def _still_text(self, series: Mapping[str, Vector], producer: Producer, index: int) -> str:
+        """Return what holds until the next step: made once, for a second lies between scrapes."""
+        known = self._still.get(producer)
+        if known is None or known[0] != index or known[1] is not series:
+            text = "".join(self._lines(series, producer, float(index), moving=False))
+            known = self._still[producer] = (index, series, text)
+        return known[2]
+
+    def _lines(
+        self, series: Mapping[str, Vector], producer: Producer, position: float, *, moving: bool
+    ) -> Iterator[str]:
+        for name, vector in series.items():
+            family = self._contract.by_series.get(name)
+            if family is not None and family.producer is producer and self._moves(name) is moving:
+                for labels, values in vector.items():
+                    value = self._value(name, dict(labels), values, position)
+                    if not np.isnan(value):
+                        yield f"{name}{_labels(labels)} {value!r}\n"
+
+    def _moves(self, name: str) -> bool:
+        """True of counters, which grow between steps."""
+        return name.endswith(_COUNTERS)
 
     def _value(self, name: str, labels: Mapping[str, str], values: Floats, position: float) -> float:
         """Return a value at a place between steps: counters grow evenly, times and ages are those of the clock."""
         last = len(values) - 1
         index = min(max(int(position), 0), last)
         value = float(values[index])
-        if name.endswith(_COUNTERS) and index < last and not np.isnan(values[index + 1]):
+        if self._moves(name) and index < last and not np.isnan(values[index + 1]):
             return value + (position - index) * (float(values[index + 1]) - value)
         if np.isnan(value):
             return value

@@ -5,6 +5,7 @@ from drift_samples import NOON, WINDOW, compared, random, reference_of, report_o
 
 from mlvitals.exporters.parts import FileProblem
 from mlvitals.exporters.sections.features.drift import WindowCounts, sides_of
+from mlvitals.exporters.statistics import distances
 from mlvitals.exporters.statistics.distances import ks_critical_value, psi_critical_value, statistics_of
 from mlvitals.exporters.statistics.profile import ColumnProblem, FeatureProfile
 from mlvitals.exporters.window.measure import report_on
@@ -42,6 +43,14 @@ def test_every_cell_is_reported_with_both_shares_and_its_contribution():
     ]
     assert sum(found.psi for found in report.bins) == pytest.approx(report.psi.value)
     assert report.top_bins(1)[0].label == "true"
+
+
+@pytest.mark.parametrize("statistic", [distances.psi, distances.ks], ids=lambda statistic: statistic.__name__)
+def test_a_statistic_its_cells_and_its_error_bound_are_of_one_computation(statistic, monkeypatch):
+    calls = []
+    monkeypatch.setattr(distances, statistic.__name__, lambda *counts: calls.append(counts) or statistic(*counts))
+    report = report_of(NORMAL, SHIFTED)
+    assert (report.bins != (), report.ks_error_bound is not None, len(calls)) == (True, True, 1)
 
 
 def test_march_3_names_the_bin_that_took_the_unix_times():
