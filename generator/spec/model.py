@@ -80,6 +80,7 @@ HttpUrl = Annotated[
         extra_json_schema={"patternErrorMessage": "must be a URL that starts with http:// or https://"},
     ),
 ]
+PromQL = Annotated[str, Meta(min_length=1, max_length=4000)]
 UtcTime = Annotated[
     str,
     Meta(
@@ -150,6 +151,10 @@ class Serving(Part, frozen=True, kw_only=True):
     stages: Annotated[
         tuple[Name, ...], Meta(description="Parts of a request whose latency is measured, in addition to the total.")
     ] = ("feature_retrieval", "inference")
+    replicas: (
+        Annotated[int, Meta(ge=1, description="Instances expected. Fewer alert; null: only if there is none at all.")]
+        | None
+    ) = None
     endpoints: tuple[Label, ...] = ("/predict",)
     error_types: Annotated[
         tuple[Label, ...], Meta(description="Error types of failed predictions, exported as 0 from the start.")
@@ -671,6 +676,7 @@ class SloKind(StrEnum):
     FRESHNESS = "freshness"
     MODEL_STALENESS = "model_staleness"
     DRIFT = "drift"
+    QUERY = "query"
 
 
 class Direction(StrEnum):
@@ -711,6 +717,21 @@ class Slo(Part, frozen=True, kw_only=True):
         | None
     ) = None
     stage: Annotated[Name, Meta(description="The latency stage. Default: the total.")] | None = None
+    total: (
+        Annotated[
+            PromQL,
+            Meta(description="With query: events per second, as of a load balancer or a probe, as a single series."),
+        ]
+        | None
+    ) = None
+    good: Annotated[PromQL, Meta(description="With query: those of total that meet the objective.")] | None = None
+    error_ratio: (
+        Annotated[
+            PromQL,
+            Meta(description="With query, instead of total and good: the share that misses the objective, 0 to 1."),
+        ]
+        | None
+    ) = None
     direction: Annotated[
         Direction,
         Meta(
@@ -809,6 +830,14 @@ class BurnRates(Persistence, frozen=True, kw_only=True):
         ]
         | None
     ) = None
+    minimum_events: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="With fewer events that missed the objective within the long window than this, no tier alerts: one "
+            "failure of six requests is no trend. Of objectives that count events, not of states.",
+        ),
+    ] = 5
     page_quick: BurnRate = BurnRate()
     page_slow: BurnRate = BurnRate(budget=0.05, short="30m", long="6h")
     ticket_quick: BurnRate = BurnRate(budget=0.10, short="2h", long="1d")
@@ -939,6 +968,16 @@ class Alerts(Part, frozen=True, kw_only=True):
             description="With fewer failures, or nulls at serving, within the rate window than this, no rate alerts.",
         ),
     ] = 5
+    traffic_fall: Annotated[
+        AlertPolicy,
+        Meta(
+            description="Relative fall of the predictions of an hour compared with the same hour a week before, if that had "
+            "at least traffic_minimum."
+        ),
+    ] = AlertPolicy(warning=0.5, critical=0.9, for_="15m")
+    traffic_minimum: Annotated[
+        int, Meta(ge=1, description="Predictions in the hour a week before, below which traffic is not compared.")
+    ] = 100
     feedback_rate: Annotated[AlertPolicy, Meta(description="Relative fall of the share of outcomes received.")] = (
         AlertPolicy(warning=0.2, critical=0.5)
     )

@@ -42,7 +42,9 @@ PARTNERS = {
     **dict.fromkeys(("MLTrainingServingSkew", "MLTrainingServingMismatch"), SKEW),
     **dict.fromkeys(("MLDataStale", "MLSourceInFuture"), SOURCE),
     **dict.fromkeys(("MLLogNewColumn", "MLWindowTooSmall", "MLLogFilesUnreadable", "MLRunFailed"), EXPORTER),
-    **dict.fromkeys(("MLLatencyHigh", "MLErrorRateHigh", "MLGpuSaturated"), SERVING),
+    **dict.fromkeys(
+        ("MLLatencyHigh", "MLErrorRateHigh", "MLGpuSaturated", "MLTrafficFall", "MLReplicasMissing"), SERVING
+    ),
     **dict.fromkeys(("MLBusinessMetricDrop", "MLBusinessMetricLow"), FIGURE),
     "MLErrorBudgetBurn": {"MLErrorBudgetUnknown"},
     "MLRulesFailing": {"MLWatchdog"},
