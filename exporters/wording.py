@@ -1,6 +1,7 @@
 """Names and numbers as people read them, on the terminal and on paper."""
 
 from collections.abc import Callable, Iterable
+from datetime import datetime
 
 from mlvitals.exporters.parts import Finding, FindingKind, Interval, Measure, Window
 from mlvitals.generator.contract import STATISTICS
@@ -74,6 +75,11 @@ def section_noun(section: str) -> str:
 
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+def minute(time: datetime) -> str:
+    """Return a moment as people read it, in UTC."""
+    return f"{time:%Y-%m-%d %H:%M}"
 
 
 def span(window: Window) -> str:

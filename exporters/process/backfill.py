@@ -20,10 +20,11 @@ from mlvitals.exporters.publish.openmetrics import History
 from mlvitals.exporters.publish.prometheus import RunState, run_gauges, samples_of_window
 from mlvitals.exporters.publish.results import ResultsStore
 from mlvitals.exporters.reading.known import KnownFiles
+from mlvitals.exporters.reading.scan import TEXT_FORMATS
 from mlvitals.exporters.reference.artifact import Reference
 from mlvitals.exporters.sections.events.totals import TotalsInMemory
-from mlvitals.exporters.window.history import DriftHistory, drift_history, judge
-from mlvitals.exporters.window.measure import measure_window
+from mlvitals.exporters.window.history import DriftHistory, first_history, gap_reference, judge
+from mlvitals.exporters.window.measure import measure_windows
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import Contract
 from mlvitals.generator.errors import UserError
@@ -32,6 +33,8 @@ from mlvitals.generator.spec.model import Spec
 
 WINDOWS_PER_PROCESS = 20
 """Fewer windows are not worth the start of another process."""
+MOST_TOGETHER = 100
+"""Windows that are measured in one pass over files of text; their counts are in memory together."""
 
 
 class MeasuringError(UserError):
@@ -70,8 +73,9 @@ def backfill(
     totals = results or TotalsInMemory()
     for run, (measured, seconds, _) in enumerate(_measured(spec, base_dir, reference, windows, measured_at), start=1):
         if past is None:
-            kept = results.past_windows(measured.system, measured.reference_version) if results else ()
-            past = drift_history(spec, measured, kept)
+            past = first_history(spec, measured.reference_version, gap_reference(measured))
+            if results:
+                past = results.history(measured.system, past, until=measured.window.end)
         report = judge(spec, measured, past, totals)
         past = past.after(report.past)
         if results:
@@ -95,27 +99,29 @@ def _measured(
     spec: Spec, base_dir: Path, reference: Reference, windows: Sequence[Window], measured_at: datetime
 ) -> Iterator[_Measured]:
     """Yield the reports in the order of the windows, which are measured on every core."""
-    measure_one = partial(_measure, spec, base_dir, reference, measured_at)
+    measure = partial(_measure, spec, base_dir, reference, measured_at)
     processes = min(os.cpu_count() or 1, len(windows) // WINDOWS_PER_PROCESS)
+    together = _together(spec, len(windows), max(processes, 1))
+    groups = [windows[start : start + together] for start in range(0, len(windows), together)]
     known = KnownFiles()
     if processes < 2:
-        for window in windows:
-            measured = measure_one(window, known)
-            known = measured.known
-            yield measured
+        for group in groups:
+            for measured in measure(group, known):
+                known = measured.known
+                yield measured
         return
     # Arrow's threads do not survive a fork.
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-        running: deque[Future[_Measured]] = deque()
+        running: deque[Future[list[_Measured]]] = deque()
         try:
-            for window in windows:
-                running.append(pool.submit(measure_one, window, known))
+            for group in groups:
+                running.append(pool.submit(measure, group, known))
                 if len(running) > 2 * processes:
-                    measured = running.popleft().result()
-                    known = measured.known
-                    yield measured
+                    for measured in running.popleft().result():
+                        known = measured.known
+                        yield measured
             while running:
-                yield running.popleft().result()
+                yield from running.popleft().result()
         except BrokenProcessPool as error:
             raise MeasuringError("a process that measured windows was ended from outside (out of memory?)") from error
         finally:
@@ -123,12 +129,25 @@ def _measured(
                 future.cancel()
 
 
+def _together(spec: Spec, windows: int, processes: int) -> int:
+    """Return how many windows to measure in one pass: of text, as many as there are, for each pass parses all of it."""
+    if spec.prediction_log.format not in TEXT_FORMATS:
+        return 1
+    return max(1, min(MOST_TOGETHER, -(-windows // processes)))
+
+
 def _measure(
-    spec: Spec, base_dir: Path, reference: Reference, measured_at: datetime, window: Window, known: KnownFiles
-) -> _Measured:
+    spec: Spec,
+    base_dir: Path,
+    reference: Reference,
+    measured_at: datetime,
+    windows: Sequence[Window],
+    known: KnownFiles,
+) -> list[_Measured]:
     begin = perf_counter()
-    report = measure_window(spec, base_dir, reference, reference.version, window, measured_at, known=known)
-    return _Measured(report, perf_counter() - begin, KnownFiles(known.asked))
+    reports = measure_windows(spec, base_dir, reference, reference.version, windows, measured_at, known=known)
+    seconds = (perf_counter() - begin) / len(windows)
+    return [_Measured(report, seconds, KnownFiles(known.asked)) for report in reports]
 
 
 def _samples_at(contract: Contract, report: WindowReport, moment: datetime, runs: int, seconds: float) -> Samples:

@@ -5,7 +5,9 @@ All rows are read once; what is kept of a column does not grow with them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +24,22 @@ from mlvitals.exporters.reading.scan import INDEX_NAMES, TEXT_FORMATS, BrokenFil
 from mlvitals.exporters.reading.sources import LogFile
 from mlvitals.exporters.reading.text import converted
 from mlvitals.exporters.statistics.distinct import CAPACITY, NO_VALUES, DistinctValues
-from mlvitals.exporters.training.build import ReferenceDataError
+from mlvitals.exporters.statistics.placeholders import standing_out
+from mlvitals.exporters.training.build import ReferenceDataError, placeholder
 from mlvitals.exporters.training.data import files_at, ignore, refuse, with_content
 from mlvitals.exporters.wording import printable
-from mlvitals.generator.spec.first_spec import SeenColumn
+from mlvitals.generator.spec.first_roles import SeenColumn
 from mlvitals.generator.spec.model import FeatureType, LogFormat
 
 MOST_LEVELS = 1000
 """Text of more different values is no category."""
+MOST_DATES = 100_000
+"""Different dates that are counted at once; of more, the most frequent half is kept."""
 _EXACT = 2**53
+_DIGITS = pa.array(["0", "1"])
+"""Text that is a number, and a boolean only where the column holds both and nothing else."""
+_EXAMPLES = 100
+"""Values of text that are kept of its first rows."""
 _MOSTLY = 0.9
 """Share of distinct values from which on an estimate of their number means that all differ."""
 _IDENTIFIERS = ("_id", "_code")
@@ -53,6 +62,7 @@ def first_look(
     file_format: LogFormat | None = None,
     decimal: str = ".",
     remark: Callable[[str], None] = ignore,
+    most_files: int | None = None,
 ) -> tuple[list[SeenColumn], LogFormat, int]:
     """Return the columns of training data in the order of the first file, its format, and how many rows there are.
 
@@ -62,18 +72,42 @@ def first_look(
         file_format: that of all files; by default a file's name says it, and Parquet where it does not.
         decimal: the decimal mark of numbers in CSV.
         remark: takes what is worth knowing of data that can be used.
+        most_files: where there are more, as many are read, spread evenly from the first to the last.
 
     Raises:
         ReferenceDataError: there are no files, no rows, or a file cannot be read.
 
     """
     files = with_content([file for path in paths for file in files_at(path, base_dir)], remark)
+    if most_files is not None and len(files) > most_files:
+        files = [files[index * (len(files) - 1) // (most_files - 1)] for index in range(most_files)]
     formats = [file_format or format_of(file.path) or LogFormat.PARQUET for file in files]
     columns: dict[str, _Column] = {}
     rows = sum(_look_into(file, form, decimal, columns) for file, form in zip(files, formats, strict=True))
     if not rows:
         raise ReferenceDataError("there are no rows of training data")
     return [column.seen(name, rows) for name, column in columns.items()], formats[0], rows
+
+
+def chunks_of(
+    paths: Sequence[str], base_dir: Path, names: Sequence[str], file_format: LogFormat | None = None
+) -> Iterator[dict[str, Chunk]]:
+    """Yield some columns of training data in the order of their rows; text as it stands.
+
+    Raises:
+        BrokenFileError: a file cannot be read.
+        ReferenceDataError: the files cannot be listed.
+    """
+    for path in paths:
+        for file in with_content(list(files_at(path, base_dir)), ignore):
+            part = LogFile(file, file_format or format_of(file.path) or LogFormat.PARQUET, _NO_TIME)
+            for chunk in part.chunks(dict.fromkeys(names, _as_written(part.format))):
+                yield {name: unwrapped(values) for name, values in chunk.columns.items()}
+
+
+def _as_written(form: LogFormat) -> FeatureType | None:
+    """Return the kind as which values are read as they stand; in CSV, what is no category either is no value."""
+    return FeatureType.CATEGORICAL if form is LogFormat.CSV else None
 
 
 def _look_into(file: StoredFile, form: LogFormat, decimal: str, columns: dict[str, _Column]) -> int:
@@ -86,9 +120,7 @@ def _look_into(file: StoredFile, form: LogFormat, decimal: str, columns: dict[st
     except BrokenFileError as error:
         raise ReferenceDataError(f"{file.path} {error}") from error
     try:
-        # Values as they stand; in CSV, what is no category either is no value.
-        kind = FeatureType.CATEGORICAL if form is LogFormat.CSV else None
-        for chunk in part.chunks(dict.fromkeys(names, kind)):
+        for chunk in part.chunks(dict.fromkeys(names, _as_written(form))):
             rows += chunk.rows
             for name, values in chunk.columns.items():
                 columns.setdefault(name, _Column(decimal)).add(unwrapped(values), form)
@@ -108,8 +140,12 @@ class _Column:
         self.rows = self.nulls = self.empty = 0
         self.readings = list(_READ_AS)
         self.types: list[pa.DataType] = []
-        self.levels: set[object] = set()
+        self.levels: Counter[object] = Counter()
+        self._dates: Counter[int] = Counter()
         self.unique = self.times = self.whole = True
+        self.examples: list[str] = []
+        self.first: datetime | None = None
+        self.last: datetime | None = None
         self._distinct = NO_VALUES
         """The distinct values of all chunks, while those of each differ."""
         self.low: Any = None
@@ -125,7 +161,11 @@ class _Column:
         if len(present):
             if typed.type not in self.types:
                 self.types.append(typed.type)
+            if _is_text(typed.type) and len(self.examples) < _EXAMPLES:
+                some: Any = pc.unique(present.slice(0, 10 * _EXAMPLES))
+                self.examples += some.to_pylist()[:_EXAMPLES]
             self._note_times(present)
+            self._note_dates(typed)
             self._note_range(present)
             # Nanoseconds and far years are times to Arrow, and none to Python.
             self._note_levels(instants(present).cast(pa.int64()) if _is_time(values.type) else _present(values))
@@ -141,7 +181,27 @@ class _Column:
             remark=_with_nulls(remark, nulls, self.rows),
             unique=self.unique and self.rows == rows and not nulls and self._is_distinct,
             times=self.times and bool(self.levels),
+            rows=rows,
+            null_rate=nulls / self.rows if self.rows else 0.0,
+            levels=self._text_levels(),
+            examples=tuple(map(printable, self.examples)),
+            top_share=max(self.levels.values()) / self.levels.total() if self._few_levels() else None,
+            low=_as_float(self.low),
+            high=_as_float(self.high),
+            whole=self.low is not None and self.whole,
+            first=self.first,
+            last=self.last,
         )
+
+    def _few_levels(self) -> bool:
+        return 0 < len(self.levels) <= MOST_LEVELS
+
+    def _text_levels(self) -> tuple[str, ...] | None:
+        """Return the values as text, the most frequent first; None where there are too many."""
+        if not self._few_levels():
+            return None
+        ordered = sorted(self.levels.items(), key=lambda item: (-item[1], str(item[0])))
+        return tuple(printable(str(level)) for level, _ in ordered)
 
     # ---------------------------------------------------------------- noting
 
@@ -152,7 +212,10 @@ class _Column:
         while self.readings:
             kind = self.readings[0]
             typed, misfits = converted(values, kind, form, self._decimal)
-            if misfits is None and _READ_AS[kind](typed.type):
+            digits = (
+                kind is FeatureType.BOOLEAN and pc.any(pc.is_in(values, value_set=_DIGITS.cast(values.type))).as_py()
+            )
+            if misfits is None and _READ_AS[kind](typed.type) and not digits:
                 return typed
             self.readings.pop(0)
         return values
@@ -162,23 +225,46 @@ class _Column:
         if full and not self.unique:
             return
         try:
-            distinct: Any = pc.unique(present)
+            counted: Any = pc.value_counts(present)
         except pa.ArrowException:  # lists and the like, which are no levels
             self.unique = False
             return
-        self.unique = self.unique and len(distinct) == len(present)
+        self.unique = self.unique and len(counted) == len(present)
         if self.unique:
-            hashes = hash_ids(distinct.cast(pa.large_string()), 0)
+            hashes = hash_ids(counted.field(0).cast(pa.large_string()), 0)
             self._distinct = self._distinct.merge(DistinctValues(np.unique(hashes)[:CAPACITY]))
         if not full:
-            self.levels.update(distinct.slice(0, MOST_LEVELS + 1).to_pylist())
+            for item in counted.slice(0, MOST_LEVELS + 1).to_pylist():
+                self.levels[item["values"]] += item["counts"]
 
     def _note_times(self, present: Chunk) -> None:
         if self.times:
             try:
-                self.times = instants(present).null_count == 0
+                times = instants(present)
+                self.times = times.null_count == 0
+                self._note_span(times)
             except (InstantError, pa.ArrowException):
                 self.times = False
+
+    def _note_dates(self, typed: Chunk) -> None:
+        """Count dates, as long as a frequent one could still be among them."""
+        if not _is_time(typed.type):
+            return
+        counted: Any = pc.value_counts(instants(typed).drop_null().cast(pa.int64()))
+        for date, count in zip(*(counted.field(name).to_pylist() for name in ("values", "counts")), strict=True):
+            self._dates[date] += count
+        if len(self._dates) > MOST_DATES:
+            self._dates = Counter(dict(self._dates.most_common(MOST_DATES // 2)))
+
+    def _note_span(self, times: Any) -> None:
+        found: Any = pc.min_max(times)
+        try:
+            first, last = found["min"].as_py(), found["max"].as_py()
+        except (ValueError, OverflowError):  # years that are none to Python
+            return
+        if first is not None:
+            self.first = first if self.first is None else min(self.first, first)
+            self.last = last if self.last is None else max(self.last, last)
 
     def _note_range(self, present: Any) -> None:
         if not _is_number(present.type):
@@ -202,8 +288,15 @@ class _Column:
         if any(map(_is_text, self.types)):
             return self._category()
         if all(map(_is_time, self.types)):
-            return FeatureType.TIMESTAMP, "measured as its age"
+            return FeatureType.TIMESTAMP, ", ".join(("measured as its age", *self._placeholders()))
         return self._number(name)
+
+    def _placeholders(self) -> Iterator[str]:
+        """Yield a remark on each date that a reference is going to count as a placeholder."""
+        values = np.array(sorted(self._dates), np.int64)
+        counts = np.array([self._dates[date] for date in values.tolist()], np.int64)
+        for date in standing_out(values, counts) if len(values) > 1 else ():
+            yield placeholder(self._dates[date] / (self.rows - self.nulls), date)
 
     def _unusable(self, rows: int) -> str:
         if self.rows < rows:
@@ -228,7 +321,7 @@ class _Column:
         return self._distinct.count >= (self.rows if self.rows < CAPACITY else _MOSTLY * self.rows)
 
     def _number(self, name: str) -> tuple[FeatureType | None, str]:
-        if self.levels == {0, 1}:
+        if len(self.levels) == 2 and {str(level).removesuffix(".0") for level in self.levels} == {"0", "1"}:
             return FeatureType.BOOLEAN, "0 and 1"
         if name.lower().endswith(_IDENTIFIERS) and not self._is_fractional:
             return self._category()
@@ -251,6 +344,10 @@ def _present(values: Any) -> Chunk:
         present = present.filter(pc.invert(pc.is_nan(present)))
     found: Chunk = present
     return found
+
+
+def _as_float(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def _with_nulls(remark: str, nulls: int, rows: int) -> str:

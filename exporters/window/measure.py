@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from msgspec.structs import replace
 
-from mlvitals.exporters.parts import FileProblem, Window
+from mlvitals.exporters.parts import FileProblem, RepeatedRows, Window
 from mlvitals.exporters.reading.columns import ColumnTypeError
+from mlvitals.exporters.reading.ids import DistinctRows
 from mlvitals.exporters.reading.known import KnownFiles
 from mlvitals.exporters.reading.log import Log, Plan, Task
 from mlvitals.exporters.reading.scan import Chunk
@@ -44,6 +46,9 @@ from mlvitals.generator.contract import ConceptStatus, Status
 from mlvitals.generator.spec.durations import span
 from mlvitals.generator.spec.model import FeatureType, Spec
 
+MOST_ATTEMPTS = 3
+"""A window is measured that often where files are changed while they are read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -67,6 +72,8 @@ class Tally:
     others: set[str] = field(default_factory=set)
     """Columns of the log that are not measured."""
     segments: SegmentTally = field(default_factory=SegmentTally)
+    repeated: RepeatedRows | None = None
+    """The rows that were left out for repeating an id; None where rows have none."""
 
     def count(self, name: str | None, result: ColumnResult) -> None:
         """Add what was counted of one target; a problem stays a problem, whatever is counted elsewhere."""
@@ -104,6 +111,8 @@ def measure_window(
 ) -> WindowReport:
     """Measure one window of the prediction log against a reference.
 
+    Where a file was changed while it was read, the window is measured again; a file that never rests is a problem.
+
     Args:
         spec: the system's spec.
         base_dir: where the spec's relative paths start.
@@ -119,42 +128,111 @@ def measure_window(
         LogError: the log as a whole cannot be read. What is wrong with single files is in the report instead.
 
     """
+    return measure_windows(spec, base_dir, reference, reference_version, [window], measured_at, workers, known)[0]
+
+
+def measure_windows(
+    spec: Spec,
+    base_dir: Path,
+    reference: Reference,
+    reference_version: str,
+    windows: Sequence[Window],
+    measured_at: datetime,
+    workers: int | None = None,
+    known: KnownFiles | None = None,
+) -> list[WindowReport]:
+    """Measure several windows in one pass over the prediction log, with the results of measuring one after the other.
+
+    A file of text is parsed whole, whichever rows are wanted: of one file that holds the rows of many windows
+    each would pay for all. Counts of all windows are in memory. See `measure_window`.
+    """
     known = KnownFiles() if known is None else known
-    targets, by_segment = _targets(spec, reference), SegmentOutcomes(spec.prediction_log.segments)
-    segmentation = Segmentation.of(spec.prediction_log, reference.score.cells if reference.score else None)
+    for _ in range(MOST_ATTEMPTS):
+        known.disturbed = False
+        reports = _measured_once(spec, base_dir, reference, reference_version, windows, measured_at, workers, known)
+        if not known.disturbed:
+            break
+    return reports
+
+
+def _measured_once(
+    spec: Spec,
+    base_dir: Path,
+    reference: Reference,
+    reference_version: str,
+    windows: Sequence[Window],
+    measured_at: datetime,
+    workers: int | None,
+    known: KnownFiles,
+) -> list[WindowReport]:
+    targets = _targets(spec, reference)
     with ThreadPoolExecutor(workers or usable_cores(), "profile") as pool:
-        counted = Task(_count(spec, targets, segmentation, window, pool))
-        newest = Task(_newest_scores(spec, reference, window))
-        skew = Task(measure_skew(spec, base_dir, reference, window, known))
-        outcomes = Task(_outcomes(spec, base_dir, reference, window, measured_at, by_segment, known))
-        estimated = Task(estimated_performance(spec, reference.outcome, window))
-        Log(spec.prediction_log, base_dir, known=known).serve(counted, newest, skew, outcomes, estimated)
-    tally = counted.result
-    if not tally.rows:
-        # Nothing is missing from an empty window; there is too little of everything.
-        tally.results = {target.name: FeatureProfile.empty(target.cells) for target in targets}
-    joined = outcomes.result and replace(outcomes.result, estimated=estimated.result)
-    of_segments = by_segment if joined and joined.feedback_rate is not None else None
-    log = spec.prediction_log
-    return report_on(
-        spec,
-        reference,
-        reference_version,
-        WindowCounts(
-            window=window,
-            profiles={name: result for name, result in tally.results.items() if name is not None},
-            score=tally.results.get(None),
-            newest_scores=newest.result,
-            unknown_columns=tuple(sorted(tally.others - spec.known_columns - {*reference.columns})),
-        ),
-        rows=tally.rows,
-        measured_at=measured_at,
-        problems=(*tally.problems, *_partly_lacking(tally, targets)),
-        skew=skew.result,
-        outcomes=joined,
-        segments=segment_reports(spec, reference, window, tally.segments, of_segments) if log.segments else {},
-        events=measure_events(spec, base_dir, window, known) if spec.business.events_log is not None else None,
-    )
+        plans = [_Plans(spec, base_dir, reference, targets, window, measured_at, known, pool) for window in windows]
+        Log(spec.prediction_log, base_dir, known=known).serve(*(task for plan in plans for task in plan.tasks))
+    return [plan.report(reference_version) for plan in plans]
+
+
+class _Plans:
+    """The tasks of one window, and the report that they make."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        base_dir: Path,
+        reference: Reference,
+        targets: tuple[Target, ...],
+        window: Window,
+        measured_at: datetime,
+        known: KnownFiles,
+        pool: Executor,
+    ) -> None:
+        self._spec, self._base_dir, self._reference, self._targets = spec, base_dir, reference, targets
+        self._window, self._measured_at, self._known = window, measured_at, known
+        self._by_segment = SegmentOutcomes(spec.prediction_log.segments)
+        segmentation = Segmentation.of(spec.prediction_log, reference.score.cells if reference.score else None)
+        self._counted = Task(_count(spec, targets, segmentation, window, pool))
+        self._newest = Task(_newest_scores(spec, reference, window))
+        self._skew = Task(measure_skew(spec, base_dir, reference, window, known))
+        self._outcomes = Task(_outcomes(spec, base_dir, reference, window, measured_at, self._by_segment, known))
+        self._estimated = Task(estimated_performance(spec, reference.outcome, window))
+
+    @property
+    def tasks(self) -> tuple[Task[Any], ...]:
+        """Return the tasks to serve."""
+        return self._counted, self._newest, self._skew, self._outcomes, self._estimated
+
+    def report(self, reference_version: str) -> WindowReport:
+        """Return the report, once all tasks were served."""
+        spec, reference, window, tally = self._spec, self._reference, self._window, self._counted.result
+        if not tally.rows:
+            # Nothing is missing from an empty window; there is too little of everything.
+            tally.results = {target.name: FeatureProfile.empty(target.cells) for target in self._targets}
+        outcomes = self._outcomes.result
+        joined = outcomes and replace(outcomes, estimated=self._estimated.result)
+        of_segments = self._by_segment if joined and joined.feedback_rate is not None else None
+        has_events = spec.business.events_log is not None
+        return report_on(
+            spec,
+            reference,
+            reference_version,
+            WindowCounts(
+                window=window,
+                profiles={name: result for name, result in tally.results.items() if name is not None},
+                score=tally.results.get(None),
+                newest_scores=self._newest.result,
+                unknown_columns=tuple(sorted(tally.others - spec.known_columns - {*reference.columns})),
+            ),
+            rows=tally.rows,
+            repeated=tally.repeated,
+            measured_at=self._measured_at,
+            problems=(*tally.problems, *_partly_lacking(tally, self._targets)),
+            skew=self._skew.result,
+            outcomes=joined,
+            segments=segment_reports(spec, reference, window, tally.segments, of_segments)
+            if spec.prediction_log.segments
+            else {},
+            events=measure_events(spec, self._base_dir, window, self._known) if has_events else None,
+        )
 
 
 def report_on(
@@ -165,6 +243,7 @@ def report_on(
     *,
     rows: int,
     measured_at: datetime,
+    repeated: RepeatedRows | None = None,
     problems: tuple[FileProblem, ...] = (),
     skew: SkewReport | None = None,
     outcomes: OutcomeReport | None = None,
@@ -178,8 +257,9 @@ def report_on(
         reference: the baseline.
         reference_version: the version under which it is stored.
         counted: the counts of the window.
-        rows: rows of the window.
+        rows: rows of the window, each id once.
         measured_at: now, aware.
+        repeated: rows that were left out for repeating an id.
         problems: files that could not be measured.
         skew: the report of that section.
         outcomes: the report of that section.
@@ -194,6 +274,7 @@ def report_on(
         reference_version=reference_version,
         reference_created=reference.created,
         rows=rows,
+        repeated=repeated,
         features=comparison.features,
         score=comparison.score,
         score_count=comparison.score_count,
@@ -222,7 +303,7 @@ def _newest_scores(spec: Spec, reference: Reference, window: Window) -> Plan[New
     score, count = spec.prediction_log.score, spec.windows.score_count
     if score is None or reference.score is None or count is None:
         return None
-    return (yield from newest_scores(score, reference.score.cells, window, count))
+    return (yield from newest_scores(score, reference.score.cells, window, count, spec.prediction_log.id))
 
 
 def _outcomes(
@@ -257,31 +338,39 @@ def _targets(spec: Spec, reference: Reference) -> tuple[Target, ...]:
 def _count(
     spec: Spec, targets: tuple[Target, ...], segmentation: Segmentation, window: Window, pool: Executor
 ) -> Plan[Tally]:
-    """Count the rows of the window in the log."""
+    """Count the rows of the window in the log, each id once."""
     segments = dict.fromkeys(segmentation.columns, FeatureType.CATEGORICAL)
     columns = segments | {target.column: target.cells.type for target in targets}
-    counter = _Counter(columns, window, lambda chunk: _tally_of_chunk(chunk, targets, segmentation, pool))
+    distinct = DistinctRows(spec.prediction_log.id)
+    counter = _Counter(columns, window, lambda chunk: _tally_of_chunk(chunk, targets, segmentation, pool), distinct)
     yield [counter]
+    misfits = (FileProblem(path=path, problem=problem) for path, problem in distinct.misfits.items())
+    counter.tally.problems += misfits
+    counter.tally.repeated = distinct.found
     return counter.tally
 
 
 class _Counter(Reader):
     """Counts whole files; of one that breaks nothing but the problem."""
 
-    def __init__(self, columns: Columns, window: Window, count: Callable[[Chunk], Tally]) -> None:
-        super().__init__(columns, window)
+    def __init__(
+        self, columns: Columns, window: Window, count: Callable[[Chunk], Tally], distinct: DistinctRows
+    ) -> None:
+        super().__init__({**distinct.columns, **columns}, window)
         self._count = count
+        self._distinct = distinct
         self._of_file = Tally()
         self.tally = Tally()
 
     def add(self, chunk: Chunk) -> None:
         """Count some rows of a file."""
-        self._of_file.merge(self._count(chunk))
+        self._of_file.merge(self._count(self._distinct.of(chunk)))
 
     def end_file(self, problems: Sequence[FileProblem], *, broken: bool) -> None:
         """Add what was counted of a file."""
         if not broken:
             self.tally.merge(self._of_file)
+        self._distinct.end_file(broken=broken)
         self.tally.problems += problems
         self._of_file = Tally()
 

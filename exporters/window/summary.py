@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -17,6 +18,9 @@ from mlvitals.exporters.wording import section_noun
 from mlvitals.generator.contract import DriftKind, Status
 from mlvitals.generator.spec.levels import ALERTING
 from mlvitals.generator.spec.model import Severity
+
+if TYPE_CHECKING:
+    from mlvitals.exporters.window.report import WindowReport  # slow to import, and known to who has one
 
 
 class CellLevel(StrEnum):
@@ -120,6 +124,11 @@ class WindowSummary(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             msgspec.ValidationError: the text is not a report.
         """
         return msgspec.json.decode(text, type=cls)
+
+    @classmethod
+    def of(cls, report: "WindowReport") -> "WindowSummary":
+        """Return what a view of many windows shows of a report."""
+        return msgspec.json.decode(report.to_json(), type=cls)
 
     @cached_property
     def sections(self) -> dict[str, Severity]:

@@ -21,7 +21,7 @@ class DriftKind(StrEnum):
 class ConceptStatus(StrEnum):
     """The status of the gap between predictions and outcomes: charts exist only if it is ok.
 
-    Stalled is learning to which no window has added anything for a time.
+    Stalled: no window could be used for a time, because inputs drift while the charts learn or outcomes are too few.
     """
 
     OK = "ok"
@@ -60,3 +60,6 @@ _GAP = (
     gauge("concept_cusum", "Cumulative sum of the standardised gap above or below its target, 0 and up.", "side"),
     gauge("concept_cusum_limit", "Limit beyond which a cumulative sum signals."),
 )
+
+CHARTS = tuple(family.name for family in _GAP if family.name not in ("concept_status", "concept_baseline_windows"))
+"""Families, by their short names, that exist once the gap has a baseline, and outcomes to compare with it."""

@@ -103,9 +103,10 @@ FIRST: Mapping[str, First] = {
     ),
     "MLConceptUnwatched": _first(
         "Read why there is no baseline.",
-        "Restore the outcomes, or rebuild the reference with outcomes.",
+        "Rebuild the reference with scores and outcomes; restore the outcomes if they are missing.",
         ("`no_outcomes`", "Too few predictions have an outcome: check the job that delivers them."),
         ("`refused`", "The baseline windows contradict each other: the report says how."),
+        ("`stalled`", "Inputs drift in every window: fix them, or promote newer data, or `mlvitals concept accept`."),
     ),
     "MLLabelDrift": _first(
         "Read how far the mean outcome moved.",
@@ -240,6 +241,16 @@ FIRST: Mapping[str, First] = {
         "Add the column to the spec, as a feature or under `prediction_log.other_columns`.",
         ("`new`", "A release logs a column that the spec does not name: harmless until a model uses it."),
         ("`missing` as well", "A column was renamed: see MLFeatureUnmeasurable."),
+    ),
+    "MLLogRowsRepeated": _first(
+        "Read the share of repeated rows.",
+        "Fix the job that writes twice; statistics count each id once, so that the files need no repair.",
+        (
+            "Below 5%",
+            "A delivery that is repeated until it is confirmed: raise `alerts.repeated_rows` if that is normal.",
+        ),
+        ("Half, or two thirds", "A job ran twice or three times, or a folder was copied into the log."),
+        ("Nearly all", "`prediction_log.id` names a column that is no id, such as a request with several rows."),
     ),
     "MLServingNullRateHigh": _first(
         "List the features that are null in current predictions.",
@@ -395,6 +406,12 @@ FIRST: Mapping[str, First] = {
         "Rewrite or remove the files that the exporter's log names.",
         ("1 or 2", "A writer was killed while writing: let it write to a temporary name and rename."),
         ("All", "The format, the path or a permission changed."),
+    ),
+    "MLIncidentsUnreadable": _first(
+        "Count the files of incidents that cannot be read.",
+        "Run `mlvitals incident list`: it names each file with line and reason. Keep the entries of both sides of a merge.",
+        ("1", "A merge left its conflict, or somebody edited the file by hand."),
+        ("All", "The folder at `incidents.path` is not the one that you expect, or its permissions changed."),
     ),
     "MLWatchdog": _first(
         "Check that this alert fires.",

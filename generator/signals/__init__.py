@@ -11,6 +11,7 @@ from mlvitals.generator.signals.incidents import incident_signals
 from mlvitals.generator.signals.model import model_signals
 from mlvitals.generator.signals.monitoring import monitoring_signals
 from mlvitals.generator.signals.outcomes import outcome_signals
+from mlvitals.generator.signals.response import response_signals
 from mlvitals.generator.signals.segments import segment_signals
 from mlvitals.generator.signals.signal import Signal
 from mlvitals.generator.signals.slo import slo_signals
@@ -34,6 +35,7 @@ def signals(spec: Spec) -> tuple[Signal, ...]:
         *(system_signals(spec) if spec.serving.enabled else ()),
         *slo_signals(spec),
         *monitoring_signals(spec),
+        *response_signals(spec),
     )
     return identified(spec, with_timing(spec, map(_with_enabled_alerts, watched)))
 

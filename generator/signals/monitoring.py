@@ -179,6 +179,23 @@ def _thin_windows(spec: Spec, contract: Contract) -> Signal:
     expression = f"sum({thin}) / count({thin})"
     record = Record(f"system:{contract.name('features_too_small')}:ratio", expression, every=THINNED)
     example = next(iter(spec.features))
+    scores = selector(contract.name("prediction_score_status"), status=Status.INSUFFICIENT_DATA.value)
+    of_scores = Alert(
+        name="MLWindowTooSmall",
+        severity=Severity.WARNING,
+        expression=f"max({scores})",
+        threshold=0,
+        resolution=1,
+        summary="The window has too few scores to measure.",
+        description=text(
+            f"The last window of {spec.title} has too few scores to compare: increase windows.length, or find out why "
+            "scores are not logged, or null."
+        ),
+        timing=spec.alerts.monitoring,
+        scenario=lambda value: Scenario(
+            (Input(contract.name("prediction_score_status"), {"status": Status.INSUFFICIENT_DATA.value}, value),)
+        ),
+    )
     alert = Alert(
         name="MLWindowTooSmall",
         severity=Severity.WARNING,
@@ -214,7 +231,7 @@ def _thin_windows(spec: Spec, contract: Contract) -> Signal:
         records=(record,),
         view=View.STEPS,
         levels=(Level(Severity.WARNING, MOST_TOO_SMALL),),
-        alerts=(alert,),
+        alerts=(alert, *((of_scores,) if spec.prediction_log.score is not None else ())),
     )
 
 

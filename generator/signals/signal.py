@@ -41,6 +41,8 @@ class Place(StrEnum):
     """All other metrics; opened when the main one raises a question."""
     BUDGET = "budget"
     """The dashboard of objectives and error budgets."""
+    RESPONSE = "response"
+    """The row of incidents, on the dashboard of the monitoring."""
 
 
 class View(StrEnum):
@@ -202,7 +204,7 @@ class Signal:
     incident: Incident
     view: View = View.TIME_SERIES
     place: Place = Place.MAIN
-    """Its dashboard; signals of the monitoring layer have a separate dashboard, whatever this says."""
+    """Its dashboard; signals of the monitoring layer have a separate dashboard, whatever this says, with a row of incidents."""
     width: int = 8
     height: int = 8
     levels: tuple[Level, ...] = ()

@@ -148,6 +148,25 @@ class LabelOf:
 
 
 @dataclass(frozen=True, slots=True)
+class IfLabel:
+    """The value of a label of the alert, with text around it; empty where the alert has no such label."""
+
+    name: str
+    before: str
+    after: str
+
+    def template(self) -> str:
+        """Return a `with` around the label."""
+        before, after = Literal(self.before).template(), Literal(self.after).template()
+        return f"{{{{ with $labels.{self.name} }}}}{before}{{{{ . }}}}{after}{{{{ end }}}}"
+
+    def rendered(self, situation: Situation) -> str:
+        """Return the text, if the label has a value."""
+        value = situation.labels.get(self.name, "")
+        return f"{self.before}{value}{self.after}" if value else ""
+
+
+@dataclass(frozen=True, slots=True)
 class FoundLabel:
     """A label of the sample that the surrounding `Found` found."""
 

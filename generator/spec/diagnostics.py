@@ -58,6 +58,8 @@ class Diagnostic:
     rule: str
     hint: str = ""
     length: int = 1
+    severity: str = "error"
+    """``error`` of what makes a spec unusable, ``warning`` of advice."""
 
     @property
     def text(self) -> str:
@@ -119,9 +121,9 @@ def _printable_character(character: str) -> str:
 
 
 def render(diagnostic: Diagnostic, source_lines: Sequence[str]) -> str:
-    """Render for people: ``file:line:column: error: message``, the source line, and a caret under the place."""
+    """Render for people: ``file:line:column: severity: message``, the source line, and a caret under the place."""
     place = f"{printable(diagnostic.file)}:{diagnostic.position.line}:{diagnostic.position.column}"
-    headline = f"{place}: error: {diagnostic.text}"
+    headline = f"{place}: {diagnostic.severity}: {diagnostic.text}"
     if diagnostic.position.line > len(source_lines):
         return headline
     return "\n".join((headline, *_excerpt(diagnostic, source_lines[diagnostic.position.line - 1])))
@@ -155,7 +157,7 @@ def render_json(diagnostics: Iterable[Diagnostic]) -> str:
                 "line": diagnostic.position.line,
                 "column": diagnostic.position.column,
                 "end_column": diagnostic.position.column + diagnostic.length,
-                "severity": "error",
+                "severity": diagnostic.severity,
                 "rule": diagnostic.rule,
                 "message": printable(diagnostic.message),
                 "hint": printable(diagnostic.hint),
@@ -167,7 +169,7 @@ def render_json(diagnostics: Iterable[Diagnostic]) -> str:
 
 
 def render_github(diagnostics: Iterable[Diagnostic]) -> str:
-    """Render for GitHub Actions: one ``::error`` workflow command per line."""
+    """Render for GitHub Actions: one ``::error`` or ``::warning`` workflow command per line."""
     return "\n".join(map(_workflow_command, diagnostics))
 
 
@@ -181,7 +183,7 @@ def _workflow_command(diagnostic: Diagnostic) -> str:
         "title": diagnostic.rule,
     }
     written = ",".join(f"{name}={_command_property(value)}" for name, value in properties.items())
-    return f"::error {written}::{_command_data(diagnostic.text)}"
+    return f"::{diagnostic.severity} {written}::{_command_data(diagnostic.text)}"
 
 
 def _command_data(text: str) -> str:

@@ -1,81 +1,22 @@
-"""A first spec, written from the columns of training data: to be read, corrected and committed.
+"""A first spec, written from what the columns of training data and of a log seem to be: to be read, corrected, committed.
 
-Columns with a special role (time, id, score, outcome) are guessed by name and type, and every guess is marked.
+Every guess is marked; `mlvitals.generator.spec.first_roles` makes them.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from mlvitals.generator.errors import UserError
+from mlvitals.generator.spec.first_roles import MAX_NAME, Draft, LeftOut, Role, SeenColumn, draft, has_room
 from mlvitals.generator.spec.model import FeatureType, LogFormat
 
-MAX_NAME = 200
-"""Maximum length of a column's name in a spec."""
-
-_TIMES = (
-    "timestamp",
-    "prediction_timestamp",
-    "prediction_time",
-    "predicted_at",
-    "event_timestamp",
-    "event_time",
-    "created_at",
-    "datetime",
-    "time",
-    "ts",
-    "date",
-)
-_IDS = ("prediction_id", "request_id", "event_id", "transaction_id", "row_id", "uuid", "id")
-_ENTITIES = ("entity_id", "user_id", "customer_id", "account_id", "item_id", "device_id")
-_SCORES = (
-    "score",
-    "prediction_score",
-    "model_score",
-    "predicted_probability",
-    "probability",
-    "proba",
-    "prediction",
-    "predicted",
-    "y_pred",
-    "y_hat",
-)
-_OUTCOMES = (
-    "outcome",
-    "label",
-    "target",
-    "y_true",
-    "y",
-    "clicked",
-    "converted",
-    "purchased",
-    "churned",
-    "defaulted",
-    "is_fraud",
-    "fraud",
-)
-_OUTCOME_TIMES = ("outcome_timestamp", "outcome_time", "label_timestamp", "observed_at")
-_NUMERIC = frozenset({FeatureType.FLOAT, FeatureType.INTEGER})
-_LABELS = _NUMERIC | {FeatureType.BOOLEAN}
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 """Words that some YAML readers, though not ours, do not read as text."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeenColumn:
-    """The summary of a column of training data."""
-
-    name: str
-    type: FeatureType | None
-    """None if it cannot be measured, or is not a feature."""
-    nullable: bool = False
-    remark: str = ""
-    """A description of the values, such as ``0 to 365``, or the reason why they are not measured. Printable text of one line."""
-    unique: bool = False
-    """True if every row has a different value."""
-    times: bool = False
-    """True if every value can be read as a point in time."""
+_GUESSED = "guessed by name and type"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class NoFeatureError(UserError):
@@ -83,52 +24,124 @@ class NoFeatureError(UserError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Roles:
-    """The columns with a special role, by role; None if no column was found for a role."""
+class Pace:
+    """The pace of a log, and the windows that suit it."""
 
-    timestamp: SeenColumn | None
-    id: SeenColumn | None
-    entity: SeenColumn | None
-    score: SeenColumn | None
-    model_version: SeenColumn | None
-    endpoint: SeenColumn | None
-    outcome: SeenColumn | None
-    outcome_timestamp: SeenColumn | None
+    first: datetime
+    last: datetime
+    window: str
+    """The length of a window, in the notation of specs."""
+    rows_per_window: int
 
-    @property
-    def names(self) -> frozenset[str]:
-        found = (getattr(self, role) for role in self.__slots__)
-        return frozenset(column.name for column in found if column)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundLog:
+    """The prediction log, where it was given."""
+
+    path: str
+    format: LogFormat
+    pace: Pace | None = None
+    """None where its times could not be read."""
+    decimal: str = "."
+    """The decimal mark of numbers, in CSV."""
 
 
 def first_spec(system: str, columns: Sequence[SeenColumn], log_format: LogFormat, rows: int) -> str:
+    """Return the text of a spec for a system of which the training data alone are known."""
+    return spec_text(system, draft(columns), log_format, rows, nameless=nameless(columns))
+
+
+def nameless(columns: Sequence[SeenColumn]) -> int:
+    """Return how many columns no spec can name."""
+    return sum(not has_room(column) for column in columns)
+
+
+def spec_text(
+    system: str,
+    found: Draft,
+    log_format: LogFormat,
+    rows: int,
+    *,
+    log: FoundLog | None = None,
+    nameless: int = 0,
+    decimal: str = ".",
+) -> str:
     """Return the text of a spec for a system, which `mlvitals.generator.spec.load` accepts.
 
     Args:
         system: the system's name, valid in a spec.
-        columns: the columns of the training data, in their order.
-        log_format: the format of the prediction log.
-        rows: number of rows read.
+        found: what the columns seem to be.
+        log_format: the format of the training data.
+        rows: number of rows read of them.
+        log: the prediction log, if it was given.
+        nameless: number of columns that no spec can name.
+        decimal: the decimal mark of numbers in CSV.
 
     Raises:
         NoFeatureError: no column can be a feature.
     """
-    roles = _roles(columns)
-    time_name = roles.timestamp.name if roles.timestamp else "timestamp"
-    free = [column for column in columns if column.name not in roles.names | {time_name}]
-    features = [column for column in free if column.type is not None and _has_room(column)]
-    others = [column for column in free if column.type is None and _has_room(column)]
+    time_name = found.name_of(Role.TIMESTAMP) or "timestamp"
+    features = [column for column in found.features if column.name != time_name]
+    others = [item for item in found.left_out if item.column.name != time_name]
     if not features:
         raise NoFeatureError("no column of the training data can be a feature")
     return "\n".join(
         (
             *_head(system, rows),
-            *_log(roles, log_format, time_name),
-            *_others(others, sum(not _has_room(column) for column in free)),
+            *_log(
+                found,
+                log or FoundLog(path="predictions", format=log_format, decimal=decimal),
+                time_name,
+                is_given=log is not None,
+            ),
+            *_others(others, nameless),
+            *_windows(log),
+            *_serving(found),
             *_features(features),
             "",
         )
     )
+
+
+def next_steps(spec_path: str, data: str, found: Draft, log: FoundLog | None) -> Iterator[str]:
+    """Yield what could not be known, and what to do next: lines for people."""
+    unknown = [
+        *([] if log else ["where predictions are logged: set prediction_log.path"]),
+        *(
+            []
+            if Role.TIMESTAMP in found.roles
+            else ["when a prediction was made: the log needs prediction_log.timestamp"]
+        ),
+        *(
+            []
+            if Role.SCORE in found.roles
+            else ["the model's score: set prediction_log.score, or scores are not monitored"]
+        ),
+        *(
+            []
+            if Role.OUTCOME in found.roles
+            else ["what came of predictions: set prediction_log.outcome (docs/outcomes.md)"]
+        ),
+        *([] if Role.ID in found.roles else ["what identifies a prediction: set prediction_log.id"]),
+        *([] if log and log.pace else ["how long a window should be: windows.length is an hour"]),
+    ]
+    if unknown:
+        yield "not known:"
+        yield from (f"  {item}" for item in unknown)
+    yield "next:"
+    yield f"  read {spec_path}; every guess is marked"
+    yield f"  mlvitals reference build {spec_path} --data {data} --promote"
+    window = ""
+    if log and log.pace:
+        length = _length(log.pace.window)
+        end = _EPOCH + (log.pace.last - _EPOCH) // length * length
+        start = end - length
+        window = f" --start {start:%Y-%m-%dT%H:%M} --end {end:%Y-%m-%dT%H:%M}"
+    yield f"  mlvitals drift {spec_path}{window}"
+
+
+def _length(window: str) -> timedelta:
+    return timedelta(hours=int(window[:-1])) * (24 if window.endswith("d") else 1)
 
 
 def scalar(text: str) -> str:
@@ -139,52 +152,6 @@ def scalar(text: str) -> str:
         return text
     quoted: str = yaml.safe_dump(text, default_style='"', allow_unicode=True, width=float("inf"))
     return quoted.removesuffix("\n")
-
-
-def _has_room(column: SeenColumn) -> bool:
-    return 0 < len(column.name) <= MAX_NAME
-
-
-# ---------------------------------------------------------------- guesses
-
-
-def _roles(columns: Sequence[SeenColumn]) -> _Roles:
-    by_name = {column.name.lower(): column for column in reversed(columns) if _has_room(column)}
-    taken: set[str] = set()
-
-    def first(names: Sequence[str], suits: Callable[[SeenColumn], bool]) -> SeenColumn | None:
-        for name in names:
-            column = by_name.get(name)
-            if column and column.name not in taken and suits(column):
-                taken.add(column.name)
-                return column
-        return None
-
-    timestamp = first(_TIMES, lambda column: column.times) or _only_time(columns)
-    taken |= {timestamp.name if timestamp else "timestamp"}
-    score = first(_SCORES, lambda column: column.type in _NUMERIC)
-    outcome = first(_OUTCOMES, lambda column: column.type in _LABELS and _judgeable(column, score))
-    return _Roles(
-        timestamp=timestamp,
-        id=first((*_IDS, *(name for name in by_name if name.endswith("_id"))), lambda column: column.unique),
-        entity=first(_ENTITIES, lambda column: column.type is not FeatureType.FLOAT),
-        score=score,
-        model_version=first(("model_version",), lambda _: True),
-        endpoint=first(("endpoint",), lambda _: True),
-        outcome=outcome,
-        outcome_timestamp=first(_OUTCOME_TIMES, lambda column: column.times) if outcome else None,
-    )
-
-
-def _only_time(columns: Sequence[SeenColumn]) -> SeenColumn | None:
-    """Return the time column, if there is exactly one."""
-    times = [column for column in columns if column.type is FeatureType.TIMESTAMP and _has_room(column)]
-    return times[0] if len(times) == 1 else None
-
-
-def _judgeable(outcome: SeenColumn, score: SeenColumn | None) -> bool:
-    """True if an outcome can be judged: a binary one needs a score; a number is judged by the score too, if there is one."""
-    return score is not None or outcome.type is not FeatureType.BOOLEAN
 
 
 # ---------------------------------------------------------------- text
@@ -201,40 +168,62 @@ def _head(system: str, rows: int) -> Iterator[str]:
     yield ""
 
 
-def _log(roles: _Roles, log_format: LogFormat, time_name: str) -> Iterator[str]:
+def _log(found: Draft, log: FoundLog, time_name: str, *, is_given: bool) -> Iterator[str]:
     yield "# Where every prediction is recorded, with the features it was made from."
     yield "prediction_log:"
-    yield "  path: predictions  # put the location of the log here: a folder, a file or a URL, relative to this file"
-    yield f"  format: {log_format.value}  # guessed: the format of the training data"
-    found = "guessed by name and type" if roles.timestamp else "not found in the training data; the log needs one"
-    yield f"  timestamp: {scalar(time_name)}  # when the prediction was made; {found}"
-    parts = (("id", roles.id), ("entity", roles.entity), ("score", roles.score))
-    for role, column in (*parts, ("model_version", roles.model_version), ("endpoint", roles.endpoint)):
-        yield (
-            f"  {role}: {scalar(column.name)}  # guessed by name and type"
-            if column
-            else f"  # {role}: no column was recognised"
-        )
-    yield from _outcome(roles)
+    where = "" if is_given else "  # put the location of the log here: a folder, a file or a URL, relative to this file"
+    yield f"  path: {scalar(log.path)}{where}"
+    yield f"  format: {log.format.value}{'' if is_given else '  # guessed: the format of the training data'}"
+    if log.decimal != ".":
+        yield f'  decimal: "{log.decimal}"  # the decimal mark of its numbers'
+    source = "log" if is_given else "training data"
+    known = _GUESSED if Role.TIMESTAMP in found.roles else f"not found in the {source}; the log needs one"
+    yield f"  timestamp: {scalar(time_name)}  # when the prediction was made; {known}"
+    for role in (Role.ID, Role.ENTITY, Role.SCORE, Role.MODEL_VERSION, Role.ENDPOINT):
+        name = found.name_of(role)
+        yield f"  # {role}: no column was recognised" if name is None else f"  {role}: {scalar(name)}  # {_GUESSED}"
+    yield from _outcome(found)
+    if found.segments:
+        names = ", ".join(scalar(column.name) for column in found.segments)
+        yield f"  segments: [{names}]  # results are also broken down by these; guessed: few values, a usual name"
 
 
-def _outcome(roles: _Roles) -> Iterator[str]:
-    outcome = roles.outcome
+def _outcome(found: Draft) -> Iterator[str]:
+    outcome = found.roles.get(Role.OUTCOME)
     if outcome is None:
         yield "  # outcome: what really happened; no column was recognised. See docs/outcomes.md"
         return
     kind = "binary" if outcome.type is FeatureType.BOOLEAN else "continuous"
     yield "  outcome:  # what really happened, known later; if it is in separate files, add path and id"
-    yield f"    column: {scalar(outcome.name)}  # guessed by name and type"
+    yield f"    column: {scalar(outcome.name)}  # {_GUESSED}"
     yield f"    kind: {kind}"
-    if roles.outcome_timestamp:
-        yield f"    timestamp: {scalar(roles.outcome_timestamp.name)}  # guessed by name and type"
+    if when := found.name_of(Role.OUTCOME_TIMESTAMP):
+        yield f"    timestamp: {scalar(when)}  # {_GUESSED}"
 
 
-def _others(others: Sequence[SeenColumn], nameless: int) -> Iterator[str]:
+def _windows(log: FoundLog | None) -> Iterator[str]:
+    if log is None or log.pace is None:
+        return
+    pace = log.pace
+    yield "windows:"
+    yield (
+        f"  length: {pace.window}  # guessed: about {pace.rows_per_window:,} rows each; the log goes from "
+        f"{pace.first:%Y-%m-%d %H:%M} to {pace.last:%Y-%m-%d %H:%M} UTC"
+    )
+    yield ""
+
+
+def _serving(found: Draft) -> Iterator[str]:
+    if Role.ENDPOINT not in found.roles:
+        yield "serving:"
+        yield "  enabled: false  # guessed: nothing names an endpoint. With an application that serves: docs/serving.md"
+        yield ""
+
+
+def _others(others: Sequence[LeftOut], nameless: int) -> Iterator[str]:
     if others:
-        yield "  other_columns:  # known, and not measured"
-        yield from (f"    - {scalar(column.name)}  # {column.remark}" for column in others)
+        yield "  other_columns:  # known, and not measured; each with the reason"
+        yield from (f"    - {scalar(item.column.name)}  # {item.why}" for item in others)
     if nameless:
         yield f"  # left out because their names are empty or longer than {MAX_NAME} characters: {nameless} columns"
     yield ""

@@ -34,6 +34,21 @@ def load_spec(path: str | Path) -> Spec:
     return _spec(read_bytes(Path(path)), str(path))
 
 
+def advice_on(path: Path | str) -> "SpecError | None":
+    """Return what a valid spec should say before anyone relies on it, as warnings; None where that is nothing.
+
+    Raises:
+        SpecError: it is not a valid spec.
+    """
+    from mlvitals.generator.spec.advice import advice  # noqa: PLC0415  (only lint asks)
+    from mlvitals.generator.spec.document import parse, read_bytes  # noqa: PLC0415
+
+    raw = read_bytes(Path(path))
+    spec, document = _spec(raw, str(path)), parse(raw, str(path))
+    found = [replace(document.diagnostic(item), severity="warning") for item in advice(spec)]
+    return SpecError(found, document.lines) if found else None
+
+
 def parse_spec(text: str, file_name: str = "<spec>") -> Spec:
     """Load a spec from text; `file_name` is its name in diagnostics.
 

@@ -313,7 +313,12 @@ class Reference(Part, frozen=True, kw_only=True):
         int, Meta(ge=100, le=100_000, description="Knots of the stored ECDF; D is exact to about 1/knots.")
     ] = 1000
     min_rows_per_bin: Annotated[
-        int, Meta(ge=1, description="With fewer rows than this times the cells, PSI counts only above its noise floor.")
+        int,
+        Meta(
+            ge=1,
+            description="With fewer rows than this times the cells, neighbouring cells are merged, unless PSI exceeds its "
+            "noise floor on all of them.",
+        ),
     ] = 100
     timestamp: Annotated[Column, Meta(description="The training data's time column. Default: the log's.")] | None = None
 
@@ -945,6 +950,9 @@ class Alerts(Part, frozen=True, kw_only=True):
     range_excess: Annotated[
         AlertPolicy, Meta(description="Distance of the extreme values from the valid range, in widths of that range.")
     ] = AlertPolicy(info=10.0)
+    repeated_rows: Annotated[
+        AlertPolicy, Meta(description="Share of rows that repeat the prediction_log.id of another row of the window.")
+    ] = AlertPolicy(warning=0.01)
     new_columns: Annotated[
         AlertPolicy, Meta(description="Columns of the log that are in neither the spec nor the reference.")
     ] = AlertPolicy(info=0.0)
@@ -1146,7 +1154,7 @@ RelativeLoss = Annotated[float, Meta(gt=0, le=1, description="A share above 0, a
 
 
 class SeverityCriteria(Part, frozen=True, kw_only=True):
-    """What makes an incident this severe; any one criterion that is met does."""
+    """Criteria of a severity; an incident is this severe if any one of them is met."""
 
     affected_ratio: Annotated[Ratio, Meta(description="Share of the predictions that are affected.")] | None = None
     kpi_loss: Annotated[
@@ -1162,7 +1170,7 @@ class SeverityCriteria(Part, frozen=True, kw_only=True):
 
 
 class ResponseTargets(Part, frozen=True, kw_only=True):
-    """How fast incidents should be answered; counted from the page."""
+    """The times within which incidents should be answered, counted from the page."""
 
     acknowledge: Annotated[Duration, Meta(description="Until somebody takes it.")] = "15m"
     classify: Annotated[Duration, Meta(description="Until its severity is decided.")] = "30m"
@@ -1170,7 +1178,7 @@ class ResponseTargets(Part, frozen=True, kw_only=True):
 
 
 class IncidentPolicy(Part, frozen=True, kw_only=True):
-    """How incidents are classified and answered, and where their files are."""
+    """The classification of incidents, the answer to them, and the place of their files."""
 
     path: (
         Annotated[Path, Meta(description="The folder of incident files, which the exporter publishes metrics of.")]
@@ -1203,6 +1211,9 @@ class Annotations(Part, frozen=True, kw_only=True):
 
     deployments: Annotated[bool, Meta(description="A change of the model version.")] = True
     pipeline_changes: Annotated[bool, Meta(description="Events written by 'mlvitals annotate pipeline'.")] = True
+    incidents: Annotated[bool, Meta(description="When the incidents of incidents.path were opened and resolved.")] = (
+        True
+    )
 
 
 # ---------------------------------------------------------------- the whole

@@ -2,11 +2,31 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mlvitals import __version__
-from mlvitals.commands.common import FILE, SPEC, compress_option, fail, load, load_all, spec_argument, write
+from mlvitals.commands.common import (
+    FILE,
+    SPEC,
+    compress_option,
+    data_format_option,
+    fail,
+    load,
+    load_all,
+    read_specs,
+    remark,
+    spec_argument,
+    write,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mlvitals.generator.spec.first_roles import Draft, SeenColumn
+    from mlvitals.generator.spec.first_spec import FoundLog
+    from mlvitals.generator.spec.model import LogFormat
 
 
 def _system_name(_ctx: click.Context, _param: click.Parameter, text: str) -> str:
@@ -27,28 +47,79 @@ def _system_name(_ctx: click.Context, _param: click.Parameter, text: str) -> str
 @click.option(
     "--data", "paths", multiple=True, required=True, metavar="PATH", help="Training data: a file, a folder or a URL."
 )
+@data_format_option
+@click.option("--decimal", type=click.Choice([".", ","]), default=".", help="Decimal mark of numbers in CSV.")
+@click.option("--log", metavar="PATH", help="The prediction log, if there is one: a file, a folder or a URL.")
 @click.option("--name", callback=_system_name, required=True, help="The system's name, which prefixes its metrics.")
 @click.option("--out", type=FILE, metavar="FILE", help="The spec to write. Default: specs/NAME.yaml.")
 @click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
-def init_command(paths: tuple[str, ...], name: str, out: Path | None, force: bool) -> None:
-    """Write a first spec from training data: features with their types, and guesses to check."""
+def init_command(
+    paths: tuple[str, ...],
+    file_format: str | None,
+    decimal: str,
+    log: str | None,
+    name: str,
+    out: Path | None,
+    force: bool,
+) -> None:
+    """Write a first spec from training data and the log: features with their types, and guesses to check."""
     from mlvitals.exporters.training.first_look import first_look
+    from mlvitals.exporters.training.leakage import suspects
     from mlvitals.generator.errors import without_secrets
-    from mlvitals.generator.spec.first_spec import first_spec
+    from mlvitals.generator.spec.first_roles import draft, without
+    from mlvitals.generator.spec.first_spec import nameless, next_steps, spec_text
     from mlvitals.generator.spec.load import load_spec
+    from mlvitals.generator.spec.model import LogFormat
 
     path = out or Path("specs") / f"{name}.yaml"
     if path.exists() and not force:
         fail(f"{path} exists; choose another --out, or overwrite it with --force")
-    columns, log_format, rows = first_look(paths, Path.cwd())
-    text = first_spec(name, columns, log_format, rows)
+    here = Path.cwd()
+    form = None if file_format is None else LogFormat(file_format)
+    columns, log_format, rows = first_look(paths, here, file_format=form, decimal=decimal, remark=remark)
+    logged, logged_format = None, log_format
+    if log:
+        logged, logged_format, _ = first_look((log,), here, most_files=_LOG_FILES, decimal=decimal)
+    found = draft(columns, logged)
+    if found.label:
+        names = [column.name for column in found.features]
+        found = without(found, suspects(paths, here, found.label.name, names, form))
+    found_log = _log_of(log, logged_format, decimal, found, logged or (), path.parent) if log else None
+    text = spec_text(name, found, log_format, rows, log=found_log, nameless=nameless(columns), decimal=decimal)
     path.parent.mkdir(parents=True, exist_ok=True)
     write(path, text.encode())
     # With very many columns the spec exceeds its series budget: it is written for the user to reduce, as the error says.
     spec = load_spec(path)
     click.echo(f"wrote {path}: {len(spec.features)} features")
-    build = without_secrets(f"mlvitals reference build {path} --data {paths[0]}")
-    click.echo(f"check it, add the location of the predictions, then run: {build}", err=True)
+    for line in next_steps(str(path), paths[0], found, found_log):
+        click.echo(without_secrets(line), err=True)
+
+
+_LOG_FILES = 40
+"""Files of a log that are looked into, for their columns."""
+
+
+def _log_of(
+    path: str, log_format: "LogFormat", decimal: str, found: "Draft", columns: "Sequence[SeenColumn]", folder: Path
+) -> "FoundLog":
+    """Return what a spec says of the log; a log whose times cannot be read ends the command, the cause first."""
+    from os.path import relpath
+
+    from mlvitals.exporters.paths import is_url
+    from mlvitals.exporters.reading.log import Place
+    from mlvitals.exporters.training.log_look import hint_of, look_at_times, pace_of
+    from mlvitals.generator.spec.first_roles import Role
+    from mlvitals.generator.spec.first_spec import FoundLog
+
+    time_name = found.name_of(Role.TIMESTAMP)
+    if time_name is None:
+        hints = [hint for column in columns if (hint := hint_of(column))]
+        fail(f"the log has no time that can be read: {hints[0] if hints else 'no column holds points in time'}")
+    seen = look_at_times(Place(path, log_format, time_name), Path.cwd())
+    if seen.problem:
+        fail(f"the log's times cannot be read: {seen.problem}")
+    written = path if is_url(path) else relpath(Path(path).absolute(), folder.absolute())
+    return FoundLog(path=written, format=log_format, pace=pace_of(seen), decimal=decimal)
 
 
 @click.command("compile")
@@ -66,10 +137,7 @@ def compile_command(
 
     outputs: dict[str, str] = {}
     for path, spec in load_all(spec_paths, compress_time):
-        compiled = compile_spec(spec, path.name)
-        if clash := outputs.keys() & compiled.keys():
-            fail(f"{path}: error: two specs describe system {spec.system.name!r} (both write {min(clash)})")
-        outputs |= compiled
+        outputs |= compile_spec(spec, path.name)
     changes = compare(outputs, out, spec_paths)
     if check or diff:
         for change in changes:
@@ -98,22 +166,21 @@ def compile_command(
     help="Output format of the problems.",
 )
 def lint(spec_paths: tuple[Path, ...], form: str) -> None:
-    """Report every problem of specs, with file, line and column."""
-    from mlvitals.generator.spec.diagnostics import SpecError, render_github, render_json
-    from mlvitals.generator.spec.load import load_spec
+    """Report every problem of specs, with file, line and column.
 
-    errors: list[SpecError] = []
-    for path in spec_paths:
-        try:
-            load_spec(path)
-        except SpecError as error:
-            errors.append(error)
-    found = [diagnostic for error in errors for diagnostic in error.diagnostics]
+    Warnings are advice, such as that alerts reach nobody. They do not count: exits with 1 only if there is an error.
+    """
+    from mlvitals.generator.spec.diagnostics import render_github, render_json
+    from mlvitals.generator.spec.load import advice_on
+
+    valid, errors = read_specs(spec_paths)
+    warnings = [warning for path, _ in valid if (warning := advice_on(path))]
+    found = [diagnostic for error in (*errors, *warnings) for diagnostic in error.diagnostics]
     forms = {"json": render_json, "github": render_github}
-    text = forms[form](found) if form in forms else "\n".join(map(str, errors))
+    text = forms[form](found) if form in forms else "\n".join(map(str, (*errors, *warnings)))
     if text:
         click.echo(text)
-    sys.exit(1 if found else 0)
+    sys.exit(1 if errors else 0)
 
 
 @click.command("estimate")

@@ -28,14 +28,15 @@ from mlvitals.commands.common import duration, http_url, load, spec_argument
 def verify(spec_path: Path, url: str, ranges: tuple[timedelta, ...], slow: timedelta, as_json: bool) -> None:
     """Run every query of dashboards, rules and runbooks against a live Prometheus.
 
-    Exits with 1 if a query fails, returns nothing, returns only NaN, or is slow. A query that is empty because all is well
-    does not count.
+    Exits with 1 if a query fails, returns nothing, returns only NaN, or is slow. A query that is empty because all is well,
+    or because the system is still learning what gap to expect, does not count.
     """
     import msgspec
 
     from mlvitals.generator.compiler import compile_spec
     from mlvitals.generator.spec.durations import seconds
     from mlvitals.terminal.verification import verification_text
+    from mlvitals.verification.calm import excuses_of
     from mlvitals.verification.intervals import Span
     from mlvitals.verification.queries import queries
     from mlvitals.verification.server import Prometheus
@@ -49,6 +50,7 @@ def verify(spec_path: Path, url: str, ranges: tuple[timedelta, ...], slow: timed
         [Span(length, scrape) for length in ranges],
         now=datetime.now(UTC).timestamp(),
         slow_seconds=slow.total_seconds(),
+        excuses=excuses_of(spec),
     )
     click.echo(msgspec.json.encode(done).decode() if as_json else verification_text(done))
     sys.exit(1 if done.findings else 0)

@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from mlvitals.evaluation.alerts import Firing
 from mlvitals.evaluation.scoring import Catch, Evaluation, FaultResult, subject
-from mlvitals.evaluation.wording import after, verdict
+from mlvitals.evaluation.wording import after, lasting, verdict
 from mlvitals.exporters.wording import printable
 from mlvitals.generator.spec.model import Severity
 
@@ -178,10 +178,11 @@ def _alarms(evaluation: Evaluation) -> str:
     rows = (
         f'<tr><td><span class="{alarm.severity}">{_text(alarm.alert)}</span></td><td>{alarm.severity}</td>'
         f"<td>{_text(alarm.layer)}</td><td>{alarm.times}</td><td>{alarm.per_day:.2f}</td>"
+        f"<td>{lasting(alarm.seconds)} ({alarm.share:.1%})</td>"
         f"<td>{alarm.first:%Y-%m-%d %H:%M} {_text(subject(alarm.labels))}</td></tr>\n"
         for alarm in evaluation.false_alarms
     )
-    return _table("False alarms", ("Alert", "Severity", "Layer", "Times", "Per day", "First"), rows)
+    return _table("False alarms", ("Alert", "Severity", "Layer", "Times", "Per day", "Lasted", "First"), rows)
 
 
 def _remarks(evaluation: Evaluation) -> str:

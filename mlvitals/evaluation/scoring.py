@@ -72,6 +72,10 @@ class FalseAlarm(msgspec.Struct, frozen=True, kw_only=True):
     first: datetime
     labels: dict[str, str]
     """Labels of the first firing."""
+    seconds: float = 0.0
+    """Time without a fault in which at least one of them fired: an alert that never ends fires once."""
+    share: float = 0.0
+    """The same as a share of all time without a fault."""
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
@@ -240,7 +244,17 @@ def _false_alarms(
             per_day=len(found) / days if days else 0.0,
             first=steps.moment(found[0].start),
             labels=found[0].labels,
+            seconds=_steps_of(found, free) * steps.step.total_seconds(),
+            share=_steps_of(found, free) / max(int(free.sum()), 1),
         )
+
+
+def _steps_of(firings: Iterable[Firing], free: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> int:
+    """Return the number of fault-free steps at which at least one of the firings was active."""
+    active = np.zeros(len(free), bool)
+    for firing in firings:
+        active[firing.start : firing.end] = True
+    return int((active & free).sum())
 
 
 def subject(labels: Mapping[str, str]) -> str:

@@ -5,7 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mlvitals.evaluation.scoring import Catch, Evaluation, FaultResult, subject
-from mlvitals.evaluation.wording import after, verdict
+from mlvitals.evaluation.wording import after, lasting, verdict
 from mlvitals.generator.spec.model import Severity
 
 WIDE = 170
@@ -84,11 +84,12 @@ def _kind(result: FaultResult) -> Text:
 
 def _false_alarms(evaluation: Evaluation) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", title_justify="left")
-    for title in ("false alarm", "severity", "times", "per day", "first"):
-        table.add_column(title, justify="right" if title in {"times", "per day"} else "left")
+    for title in ("false alarm", "severity", "times", "per day", "lasted", "first"):
+        table.add_column(title, justify="right" if title in {"times", "per day", "lasted"} else "left")
     for alarm in evaluation.false_alarms:
         about = subject(alarm.labels)
         first = f"{alarm.first:%Y-%m-%d %H:%M}" + (f" {about}" if about else "")
         name = Text(alarm.alert, _STYLE[alarm.severity])
-        table.add_row(name, alarm.severity, f"{alarm.times}", f"{alarm.per_day:.2f}", Text(first))
+        lasted = f"{lasting(alarm.seconds)} ({alarm.share:.1%})"
+        table.add_row(name, alarm.severity, f"{alarm.times}", f"{alarm.per_day:.2f}", lasted, Text(first))
     return table

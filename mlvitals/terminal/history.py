@@ -66,6 +66,15 @@ def history_table(
         console.print(_table(shown, console.width), soft_wrap=True)
 
 
+def window_line(window: WindowSummary, console: Console) -> None:
+    """Print one window and what was found in it."""
+    worst = window.worst_feature
+    feature = f"  {printable(worst[0])} {_psi(window)}" if worst else ""
+    when = span(window.window).removesuffix(" UTC")
+    text = f"{when}  {window.rows:,} rows  {window.verdict}{feature}"
+    console.print(Text(text, _STYLE.get(window.level, "")), soft_wrap=True)
+
+
 def _table(windows: Sequence[WindowSummary], width: int) -> Text:
     columns = [
         (column, cells, max(map(len, (column.title, *cells))))

@@ -5,12 +5,15 @@ the series that `and` and `unless` remove, the query must find something.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import promql_parser
 
+from mlvitals.generator.contract import ConceptStatus, Contract
+from mlvitals.generator.contract.concept import CHARTS
 from mlvitals.generator.promql import metric_names
+from mlvitals.generator.spec.model import Spec
 
 _COMPARISONS = {"==", "!=", ">", "<", ">=", "<="}
 _WRITTEN_BY_ALERTS = {"ALERTS", "ALERTS_FOR_STATE"}
@@ -25,6 +28,8 @@ class Asking:
     """Returns True if a query finds anything."""
     records: Mapping[str, Sequence[str]]
     """The expressions that are recorded under a name: a record of conditions is empty too while all is well."""
+    excuses: Mapping[str, str] = field(default_factory=dict)
+    """By metric that a healthy system may lack, a query that finds something while it does."""
 
 
 def is_calm(expression: str, asking: Asking) -> bool:
@@ -34,6 +39,30 @@ def is_calm(expression: str, asking: Asking) -> bool:
         ValueError: the expression is not PromQL.
     """
     return _calm(promql_parser.parse(expression), asking, whole=True)
+
+
+def is_pending(expression: str, asking: Asking) -> bool:
+    """True if all that an empty query lacks is what a new system cannot have yet."""
+    lacking = [name for name in metric_names(expression) if not asking.has_data(name)]
+    return bool(lacking) and all(_is_excused(name, asking) for name in lacking)
+
+
+def _is_excused(name: str, asking: Asking) -> bool:
+    if excuse := asking.excuses.get(name):
+        return asking.has_data(excuse)
+    return any(is_pending(one, asking) for one in asking.records.get(name, ()))
+
+
+def excuses_of(spec: Spec) -> Mapping[str, str]:
+    """Return the metrics that a healthy new system lacks, and the queries by which it says so.
+
+    The charts of the gap between predictions and outcomes come once the baseline is learnt. Learning that stalled is no
+    excuse.
+    """
+    contract = Contract(spec)
+    waiting = "|".join((ConceptStatus.LEARNING, ConceptStatus.NO_OUTCOMES))
+    excuse = f'{contract.name("concept_status")}{{status=~"{waiting}"}} == 1'
+    return {contract.name(short): excuse for short in CHARTS}
 
 
 def _calm(node: Any, asking: Asking, *, whole: bool = False) -> bool:

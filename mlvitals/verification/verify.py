@@ -4,11 +4,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Protocol
 
 import msgspec
 
-from mlvitals.verification.calm import Asking, is_calm
+from mlvitals.verification.calm import Asking, is_calm, is_pending
 from mlvitals.verification.intervals import Span, filled, step_seconds
 from mlvitals.verification.queries import Origin, Query
 from mlvitals.verification.server import Answer
@@ -64,16 +65,24 @@ class Verification(msgspec.Struct, frozen=True, tag_field="schema", tag=SCHEMA):
 
 
 def verify(
-    queries: Iterable[Query], server: Server, spans: Sequence[Span], *, now: float, slow_seconds: float
+    queries: Iterable[Query],
+    server: Server,
+    spans: Sequence[Span],
+    *,
+    now: float,
+    slow_seconds: float,
+    excuses: Mapping[str, str] = MappingProxyType({}),
 ) -> Verification:
     """Run queries over each span up to `now`, in Unix seconds; a query that takes longer than `slow_seconds` is slow.
+
+    A query that is empty for want of a metric in `excuses` is no finding while its excuse finds something.
 
     Raises:
         ServerError: the server does not answer.
     """
     ran, calm, slowest, findings = 0, 0, 0.0, []
     asked = tuple(queries)
-    asking = Asking(lambda part: any(server.at(part, now).series), _records(asked))
+    asking = Asking(lambda part: any(server.at(part, now).series), _records(asked), excuses)
     for number, span in enumerate(spans):
         chosen = _Chosen(server, now, span)
         for query in asked:
@@ -87,6 +96,7 @@ def verify(
             if problem is Problem.EMPTY and (
                 query.origin is Origin.ANNOTATION  # it marks events, and there were none
                 or is_calm(expression, asking)
+                or is_pending(expression, asking)
                 or _is_of_others(query, span, values, asking)
             ):
                 calm += 1

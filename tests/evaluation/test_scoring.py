@@ -86,6 +86,17 @@ def test_what_fires_while_nothing_is_wrong_is_a_false_alarm():
     assert critical.per_day == pytest.approx(2 / found.fault_free_days)
 
 
+def test_an_alert_that_never_ends_counts_with_the_time_it_lasted():
+    endless = Firing(alert="MLRange", severity=Severity.WARNING, layer="data", labels={}, start=0, end=STEPS.count)
+    (alarm,) = evaluation(endless, fires_twice := firing(20, severity=Severity.WARNING)).false_alarms
+    assert fires_twice.end < STEPS.count
+    assert alarm.times == 2
+    assert alarm.share == 1.0
+    assert alarm.seconds == pytest.approx(44 * 3600, abs=600), "and what fires at the same time is counted once"
+    (short,) = evaluation(firing(20)).false_alarms
+    assert short.seconds == 6 * 300
+
+
 def test_a_page_for_a_benign_fault_is_false():
     found = evaluation(firing(11), pages=False)
     assert found.false_pages == 1

@@ -1,10 +1,15 @@
 """The past, measured window by window."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
 import pytest
 from exporter_samples import HOUR, NOON, SPEC, log_rows, spoil, write_parquet
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
@@ -13,10 +18,13 @@ from mlvitals.exporters.process import backfill as module
 from mlvitals.exporters.process.backfill import backfill
 from mlvitals.exporters.publish.openmetrics import History
 from mlvitals.exporters.publish.results import open_results
+from mlvitals.exporters.reading.scan import Batch, OpenFile
 from mlvitals.exporters.reference.artifact import Reference
 from mlvitals.exporters.schedule import windows_ending
 from mlvitals.exporters.training.data import build_from_files
+from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import Contract
+from mlvitals.generator.spec.model import LogFormat
 
 DAY = timedelta(days=1)
 HOURS = 4
@@ -79,6 +87,46 @@ def test_a_file_of_other_times_is_opened_for_the_first_window_alone(reference: R
     first = next(measured)
     spoil(old)
     assert [report.problems for report in (first, *measured)] == [()] * HOURS
+
+
+@pytest.fixture
+def text_log(place: Path, tmp_path: Path) -> Path:
+    """The same hours in one file of CSV, with a line that does not fit."""
+    (tmp_path / "log").mkdir()
+    rows = pa.concat_tables([pq.read_table(place / "log" / f"{hour}.parquet") for hour in range(HOURS)])
+    pyarrow.csv.write_csv(rows, tmp_path / "log" / "all.csv")
+    with (tmp_path / "log" / "all.csv").open("a") as file:
+        file.write("too,few\n")
+    return tmp_path
+
+
+TEXT_SPEC = msgspec.structs.replace(
+    SPEC, prediction_log=msgspec.structs.replace(SPEC.prediction_log, format=LogFormat.CSV)
+)
+
+
+def text_reports(folder: Path, reference: Reference) -> list[WindowReport]:
+    found = backfill(TEXT_SPEC, folder, reference, WINDOWS, measured_at=NOON + DAY, history=None, results=None)
+    return list(found)
+
+
+def test_one_file_of_text_is_read_once_for_many_windows_and_says_the_same(
+    text_log: Path, reference: Reference, monkeypatch: pytest.MonkeyPatch
+):
+    scans: list[str] = []
+    batches = OpenFile.batches
+
+    def counted(self: OpenFile, *arguments: Any) -> Iterator[Batch]:
+        scans.append(self.file.path)
+        return batches(self, *arguments)
+
+    monkeypatch.setattr(OpenFile, "batches", counted)
+    together = text_reports(text_log, reference)
+    read_together, scans[:] = len(scans), []
+    monkeypatch.setattr(module, "MOST_TOGETHER", 1)
+    assert text_reports(text_log, reference) == together
+    assert len(scans) == HOURS * read_together, "one pass for all, else one for each"
+    assert all(report.rows and report.problems for report in together)
 
 
 def test_results_are_kept_and_measuring_again_changes_nothing(place: Path, reference: Reference, tmp_path: Path):

@@ -9,12 +9,13 @@ import pytest
 from exporter_samples import DRIFT_TYPE, HOSTILE, QUALITY, WINDOW, measured, report, skewed, too_little
 from msgspec.structs import replace
 
-from mlvitals.exporters.parts import FileProblem, Measure
+from mlvitals.exporters.parts import FileProblem, Finding, FindingKind, Measure
 from mlvitals.exporters.publish.html.charts import bin_chart
 from mlvitals.exporters.publish.html.page import html_page
 from mlvitals.exporters.sections.concept.report import Evidence
 from mlvitals.exporters.sections.features.report import Bin, FeatureReport, SchemaDifference
 from mlvitals.exporters.sections.outcomes.report import EstimatedPerformance, OutcomeReport
+from mlvitals.exporters.sections.segments.report import SegmentReport, SegmentsReport
 from mlvitals.generator.contract import SchemaDifferenceKind, Status
 from mlvitals.generator.spec.model import FeatureType, OutcomeKind, Severity
 
@@ -227,6 +228,69 @@ def test_the_page_asks_nobody_for_anything():
     assert "url(" not in page
     assert "@import" not in page
     assert "default-src 'none'" in page
+
+
+def finding(kind: FindingKind, severity: Severity) -> Finding:
+    return Finding(section="features", kind=kind, severity=severity, subject="age")
+
+
+def test_nulls_and_values_out_of_range_have_the_colour_of_their_finding():
+    findings = (
+        finding(FindingKind.NULL_RATE, Severity.WARNING),
+        finding(FindingKind.OUT_OF_RANGE_RATIO, Severity.CRITICAL),
+    )
+    page = html_page(report(features={"age": measured(reference_null_rate=None)}, score=None, findings=findings))
+    assert page.count('<span class="warning">1.0%</span>') == 2, "in its card and in the table"
+    assert page.count('<span class="critical">12.5%</span>') == 2
+    assert '<span class="warning">1.0%' not in html_page(report(features={"age": measured()}, score=None, findings=()))
+
+
+def test_an_action_is_said_once():
+    features = {"gone": gone(), "thin": replace(too_little(), reason="too few", action="Wait.")}
+    text = Page(html_page(report(features=features, score=None))).text
+    assert (text.count("Restore it."), text.count("Wait.")) == (1, 1)
+
+
+SEGMENT = SegmentReport(
+    value="tablet",
+    rows=50,
+    score_mean=0.2,
+    score_psi=Measure(value=0.3, critical_value=0.1, severity=Severity.WARNING),
+    gap=0.1,
+    expected_gap=0.0,
+    gap_shift=Measure(value=-0.25, critical_value=0.1),
+)
+
+
+def segment_charts(*segments: SegmentReport) -> list[ElementTree.Element]:
+    page = html_page(report(features={}, score=None, segments={"device": SegmentsReport(values=segments)}))
+    return [ElementTree.fromstring(svg) for svg in SVG.findall(page)]
+
+
+def test_segments_are_drawn_with_their_size_shift_and_gap_beside_their_noise():
+    [chart] = segment_charts(SEGMENT, SegmentReport(value="phone", rows=100))
+    written = [element.text for element in chart.iter("text")]
+    assert {"tablet", "phone", "50", "100", "0.300", "-0.25", "not compared"} <= set(written)
+    assert [bar.attrib["class"] for bar in chart.iter("rect")] == ["reference", "warning", "current", "reference"]
+    assert len([line for line in chart.iter("line") if line.attrib["class"] == "noise"]) == 3
+
+
+@pytest.mark.parametrize("rows", [0, 1, 10**9])
+@pytest.mark.parametrize("value", [0.0, 1e-9, -3.0, 1e6])
+def test_every_bar_of_a_segment_stays_within_the_drawing(rows: int, value: float):
+    measure = Measure(value=value, critical_value=0.1)
+    [chart] = segment_charts(replace(SEGMENT, rows=rows, score_psi=measure, gap_shift=measure))
+    _, _, width, height = map(float, chart.attrib["viewBox"].split())
+    for bar in chart.iter("rect"):
+        assert float(bar.attrib["x"]) >= 0
+        assert float(bar.attrib["x"]) + float(bar.attrib["width"]) <= width
+        assert float(bar.attrib["y"]) + float(bar.attrib["height"]) <= height
+
+
+def test_a_hostile_segment_stays_text():
+    page = html_page(report(segments={EVIL: SegmentsReport(values=(replace(SEGMENT, value=EVIL),), problem=EVIL)}))
+    assert not {"script", "img"} & set(Page(page).tags)
+    assert [ElementTree.fromstring(chart) for chart in SVG.findall(page)]
 
 
 def test_the_same_report_gives_the_same_page():

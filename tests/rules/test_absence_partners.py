@@ -41,7 +41,17 @@ PARTNERS = {
     "MLSegmentGap": EXPORTER,
     **dict.fromkeys(("MLTrainingServingSkew", "MLTrainingServingMismatch"), SKEW),
     **dict.fromkeys(("MLDataStale", "MLSourceInFuture"), SOURCE),
-    **dict.fromkeys(("MLLogNewColumn", "MLWindowTooSmall", "MLLogFilesUnreadable", "MLRunFailed"), EXPORTER),
+    **dict.fromkeys(
+        (
+            "MLLogNewColumn",
+            "MLLogRowsRepeated",
+            "MLWindowTooSmall",
+            "MLLogFilesUnreadable",
+            "MLRunFailed",
+            "MLIncidentsUnreadable",
+        ),
+        EXPORTER,
+    ),
     **dict.fromkeys(
         ("MLLatencyHigh", "MLErrorRateHigh", "MLGpuSaturated", "MLTrafficFall", "MLReplicasMissing"), SERVING
     ),

@@ -133,7 +133,11 @@ def test_where_the_only_file_cannot_be_read_nothing_was_measured(folder: Path, t
 def test_an_hour_without_rows_was_not_measured(folder: Path, tmp_path: Path):
     log = write_parquet(rows(NOON - 5 * HOUR), tmp_path / "log.parquet")
     done = drift(folder, "--data", log)
-    assert (done.exit_code, done.stderr) == (1, "error: nothing was measured: no row of the window is in the log\n")
+    assert (done.exit_code, done.stderr) == (
+        1,
+        "error: nothing was measured: no row of the window is in the log, whose times go from 2026-03-03 07:00 to "
+        "2026-03-03 07:59 UTC (column 'timestamp')\n",
+    )
 
 
 def test_what_the_spec_disables_counts_nowhere(folder: Path, tmp_path: Path):

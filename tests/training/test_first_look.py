@@ -13,7 +13,8 @@ from click.testing import CliRunner, Result
 from mlvitals.cli import main
 from mlvitals.exporters.training.build import ReferenceDataError
 from mlvitals.exporters.training.first_look import MOST_LEVELS, first_look
-from mlvitals.generator.spec.first_spec import MAX_NAME, NoFeatureError, SeenColumn, first_spec, scalar
+from mlvitals.generator.spec.first_roles import MAX_NAME, SeenColumn
+from mlvitals.generator.spec.first_spec import NoFeatureError, first_spec, scalar
 from mlvitals.generator.spec.load import load_spec, parse_spec
 from mlvitals.generator.spec.model import Feature, FeatureType, LogFormat, OutcomeKind, Spec
 

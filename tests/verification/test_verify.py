@@ -5,6 +5,8 @@ from datetime import timedelta
 
 import pytest
 
+from mlvitals.generator.spec.model import Spec
+from mlvitals.verification.calm import excuses_of
 from mlvitals.verification.intervals import Span
 from mlvitals.verification.queries import Origin, Query, Variable
 from mlvitals.verification.server import Answer, Prometheus, ServerError
@@ -144,3 +146,33 @@ def test_a_record_of_conditions_that_hold_only_since_the_last_step_is_calm():
     server.over = lambda *_: Answer((), None, 0.01)
     done = run(server, record, panel("count(x:wrong)", instant=False))
     assert (done.calm, done.findings) == (1, ())
+
+
+LEARNING = 'shop_concept_status{status=~"learning|no_outcomes"} == 1'
+RECORD = Query(Origin.RECORD, "a record", "shop_concept_ewma / 2", record="shop:ewma:half")
+
+
+def judged(*queries: Query, **values: Sequence[float]) -> list[Problem]:
+    server = Canned(shop_concept_status=(1,), **values)
+    excuses = {"shop_concept_ewma": LEARNING}
+    return problems(verify(queries, server, (HOUR,), now=1e9, slow_seconds=0.3, excuses=excuses))
+
+
+def test_a_chart_that_is_still_learning_is_no_finding_and_nor_is_what_is_recorded_of_it():
+    asked = (panel("shop_concept_ewma"), RECORD, panel("shop:ewma:half > 3"))
+    assert judged(*asked, **{LEARNING: (1,)}) == []
+
+
+def test_a_chart_that_is_missing_for_any_other_reason_is_a_finding():
+    assert judged(panel("shop_concept_ewma")) == [Problem.EMPTY]
+
+
+def test_learning_excuses_nothing_else():
+    assert judged(panel("shop_latency + shop_concept_ewma"), **{LEARNING: (1,)}) == [Problem.EMPTY]
+
+
+def test_the_excuses_of_a_spec_are_its_charts_while_they_learn(streamrec: Spec):
+    excuses = excuses_of(streamrec)
+    assert {"streamrec_concept_ewma", "streamrec_concept_gap_expected"} <= excuses.keys()
+    assert "streamrec_concept_status" not in excuses
+    assert set(excuses.values()) == {LEARNING.replace("shop", "streamrec")}

@@ -1,6 +1,5 @@
 """The frame of every page: the document around its parts, and text made safe. No script, no request to anywhere."""
 
-from datetime import datetime
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -38,11 +37,6 @@ def safe(text: str) -> str:
 def breakable(name: str) -> str:
     """Return a name, safe, that may be broken after its underscores."""
     return safe(name).replace("_", "_<wbr>")
-
-
-def minute(time: datetime) -> str:
-    """Return a moment as people read it, in UTC."""
-    return f"{time:%Y-%m-%d %H:%M}"
 
 
 def facts(items: dict[str, str], kind: str = "") -> str:

@@ -9,10 +9,10 @@ from operator import itemgetter
 from statistics import NormalDist
 
 from mlvitals.exporters.parts import Window
-from mlvitals.exporters.publish.html.document import breakable, document, minute, safe
+from mlvitals.exporters.publish.html.document import breakable, document, safe
 from mlvitals.exporters.publish.html.timelines import WIDTH, Axis, Line, Span, Target, broken, heatmap, line_chart
 from mlvitals.exporters.window.summary import CellLevel, FeatureSummary, WindowSummary, key_of, worst_level
-from mlvitals.exporters.wording import number, section_noun, span
+from mlvitals.exporters.wording import minute, number, section_noun, span
 from mlvitals.generator.spec.levels import ALERTING
 
 _MOST_COLUMNS = 800

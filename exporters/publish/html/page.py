@@ -1,19 +1,22 @@
 """A report as one page to read, send or print: no script, no request to anywhere, light or dark as the reader has it."""
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
-from mlvitals.exporters.parts import Measure
+from mlvitals.exporters.parts import FindingKind, Measure
 from mlvitals.exporters.publish.html.charts import bin_chart
-from mlvitals.exporters.publish.html.document import breakable, document, facts, minute, safe
+from mlvitals.exporters.publish.html.document import breakable, document, facts, safe
 from mlvitals.exporters.publish.html.outcomes import outcome_section
+from mlvitals.exporters.publish.html.segments import segment_chart
 from mlvitals.exporters.sections.concept.report import DriftType
 from mlvitals.exporters.sections.concept.views import evidence_facts, gap_lines
 from mlvitals.exporters.sections.features.report import FeatureReport
 from mlvitals.exporters.sections.features.views import difference, nulls, quality_findings, shift, state
-from mlvitals.exporters.window.headline import headline
+from mlvitals.exporters.statistics.judging import worst
+from mlvitals.exporters.window.headline import counted_rows, headline
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.exporters.window.sections import SECTIONS, unread
-from mlvitals.exporters.wording import found, number, printable, sentence, share
+from mlvitals.exporters.wording import found, minute, number, printable, sentence, share
 from mlvitals.generator.contract import STATISTICS, DriftKind, Status
 from mlvitals.generator.spec.model import Severity
 
@@ -36,8 +39,9 @@ def html_page(report: WindowReport, home: str = "") -> str:
             *_kind(report),
             *_findings(report, rows),
             *_outcomes(report),
+            *_segments(report),
             *_remarks(report),
-            _all(rows),
+            _all(report, rows),
         )
     )
     return document(title, body, _FOOTER)
@@ -54,7 +58,7 @@ def _header(report: WindowReport, home: str) -> str:
     verdict = "".join(f'<span class="pill {kind}">{safe(text)}</span>' for kind, text in pills)
     way_home = f'<nav><a href="{safe(home)}">All windows</a></nav>\n' if home else ""
     known = {
-        "Rows": f"{report.rows:,}",
+        "Rows": safe(counted_rows(report).replace(" rows", "", 1)),
         "Features": f"{len(report.features)}{' and the score' if report.score else ''}",
         "Reference": f"{safe(report.reference_version)} <small>of {report.reference_created:%Y-%m-%d}</small>",
         "Measured": f"{minute(report.measured_at)} <small>UTC</small>",
@@ -72,7 +76,7 @@ def _kind(report: WindowReport) -> Iterator[str]:
         return
     gap = "".join(f"<p>{safe(line)}</p>\n" for line in (gap_lines(report.concept) if report.concept else ()))
     response = f'<p class="action">{safe(found.response)}</p>\n' if found.response else ""
-    evidence = {name: safe(told) for name, told in evidence_facts(found.evidence).items()}
+    evidence = {name: breakable(told) for name, told in evidence_facts(found.evidence).items()}
     yield (
         f'<h2>Drift type</h2>\n<section class="card finding {_kind_class(found, report)}">\n'
         f'<div class="name"><span class="pill">{found.kind.value}</span></div>\n'
@@ -102,7 +106,7 @@ def _findings(report: WindowReport, rows: _Rows) -> Iterator[str]:
             f'<section class="card finding {feature.severity}">\n<div class="name"><span class="pill">'
             f'{state(feature)}</span><h3>{breakable(name)}</h3><span class="soft">{feature.type}</span></div>\n'
             f'{_lead(feature)}{_quality(feature)}{_found(report, name)}<p class="action">{safe(feature.action)}</p>\n'
-            f"{_plot(feature)}</section>\n"
+            f"{_plot(report, name, feature)}</section>\n"
         )
 
 
@@ -125,8 +129,8 @@ def _quality(feature: FeatureReport) -> str:
     return f"<p>Quality: {safe(found)}</p>\n" if found else ""
 
 
-def _plot(feature: FeatureReport) -> str:
-    known = facts(dict(_figures(feature)))
+def _plot(report: WindowReport, name: str, feature: FeatureReport) -> str:
+    known = facts(dict(_figures(feature, _judged(report, name))))
     if not feature.bins:
         return f'<div class="plot">{known}</div>\n' if feature.rows else ""
     legend = '<div class="legend"><span>reference</span><span class="now">this window</span></div>'
@@ -136,22 +140,58 @@ def _plot(feature: FeatureReport) -> str:
 _TITLES = {statistic.name: statistic.title for statistic in STATISTICS}
 
 
-def _figures(feature: FeatureReport) -> Iterator[tuple[str, str]]:
+_NULLS = frozenset({FindingKind.NULL_RATE, FindingKind.REQUIRED_NULL_RATE})
+_OUT_OF_RANGE = frozenset({FindingKind.OUT_OF_RANGE_RATIO, FindingKind.RANGE_EXCESS})
+
+
+class _Judged(NamedTuple):
+    """The severities of what is judged of a feature besides its distribution."""
+
+    nulls: Severity | None
+    out_of_range: Severity | None
+
+
+def _judged(report: WindowReport, name: str) -> _Judged:
+    findings = report.found_in("features", name)
+    nulls, out = (worst(item.severity for item in findings if item.kind in kinds) for kinds in (_NULLS, _OUT_OF_RANGE))
+    return _Judged(nulls, out)
+
+
+def _coloured(text: str, severity: Severity | None) -> str:
+    return f'<span class="{severity}">{text}</span>' if severity and text else text
+
+
+def _figures(feature: FeatureReport, judged: _Judged) -> Iterator[tuple[str, str]]:
     for name, measure in feature.distances.items():
-        yield _TITLES[name], f"{measure.value:.3f} <small>noise {measure.critical_value:.3f}</small>"
+        yield _TITLES[name], f"{_measured(measure)} <small>noise {measure.critical_value:.3f}</small>"
     if feature.mean is not None:
         was = "" if feature.reference_mean is None else f" <small>was {number(feature.reference_mean)}</small>"
         yield "Mean", f"{number(feature.mean)}{was}"
     if feature.out_of_range_ratio is not None:
-        yield "Out of range", share(feature.out_of_range_ratio)
+        yield "Out of range", _coloured(share(feature.out_of_range_ratio), judged.out_of_range)
     if feature.null_rate is not None:
         was = f" <small>was {share(feature.reference_null_rate)}</small>" if feature.reference_null_rate else ""
-        yield "Nulls", f"{share(feature.null_rate)}{was}"
+        yield "Nulls", f"{_coloured(share(feature.null_rate), judged.nulls)}{was}"
     yield "Values", f"{feature.rows:,}"
 
 
-_DRAWN = ("concept", "outcomes")
+_DRAWN = ("concept", "outcomes", "segments")
 """Sections that have more than lines to show."""
+
+
+def _segments(report: WindowReport) -> Iterator[str]:
+    """Yield a chart of each segment column, and what was found in words."""
+    charts = [
+        f"<h3>By {breakable(column)}</h3>\n{segment_chart(column, found.values)}"
+        for column, found in report.segments.items()
+        if found.values
+    ]
+    section = next(section for section in SECTIONS if section.name == "segments")
+    lines = "".join(f"<p>{safe(line.text)}</p>" for line in section.lines_of(report))
+    if charts:
+        yield f'<h2>Segments</h2>\n<section class="card segments">{lines}\n{"".join(charts)}</section>\n'
+    elif lines:
+        yield f'<h2>Segments</h2>\n<div class="card remarks">{lines}</div>\n'
 
 
 def _remarks(report: WindowReport) -> Iterator[str]:
@@ -178,43 +218,46 @@ _COLUMNS = (
     ("Out of range", "number wide"),
     ("Mean then", "number wide"),
     ("Mean now", "number wide"),
-    ("Top bins, and what to do", ""),
 )
 
 
-def _all(rows: _Rows) -> str:
+def _all(report: WindowReport, rows: _Rows) -> str:
     head = "".join(f'<th class="{kind}">{title}</th>' for title, kind in _COLUMNS)
-    body = "".join(_row(name, feature) for name, feature in rows)
+    body = "".join(_row(name, feature, _judged(report, name)) for name, feature in rows)
     return (
         '<h2>All features</h2>\n<div class="card table"><table>\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table></div>\n"
     )
 
 
-def _row(name: str, feature: FeatureReport) -> str:
+def _row(name: str, feature: FeatureReport, judged: _Judged) -> str:
     kind = feature.severity or ("ok" if feature.status is Status.OK else "")
     numbers = (
         *((_measured(getattr(feature, statistic.name)), "number") for statistic in STATISTICS),
-        (nulls(feature), "number"),
-        (_optional(feature.out_of_range_ratio, share), "number wide"),
+        (_coloured(nulls(feature), judged.nulls), "number"),
+        (_coloured(_optional(feature.out_of_range_ratio, share), judged.out_of_range), "number wide"),
         (_optional(feature.reference_mean, number), "number wide"),
         (_optional(feature.mean, number), "number wide"),
     )
     cells = "".join(f'<td class="{kind_of_cell}">{text}</td>' for text, kind_of_cell in numbers)
     return (
         f'<tr class="{kind}"><td><span class="pill">{state(feature)}</span></td>'
-        f'<td class="name">{breakable(name)}</td><td class="wide soft">{feature.type}</td>'
-        f'{cells}<td class="told">{_told(feature)}</td></tr>\n'
+        f'<td class="name">{breakable(name)}</td><td class="wide soft">{feature.type}</td>{cells}</tr>\n'
+        f"{_told(feature, kind)}"
     )
 
 
-def _told(feature: FeatureReport) -> str:
-    lines = [shift(item) for item in feature.top_bins(_TOP_BINS)] if feature.severity else []
+def _told(feature: FeatureReport, kind: str) -> str:
+    """Return a row of words below a feature's numbers; what its card above says is not said again."""
+    if feature.severity:
+        lines = [shift(item) for item in feature.top_bins(_TOP_BINS)]
+    else:
+        lines = list(filter(None, (" ".join(filter(None, (sentence(feature.reason), feature.action))),)))
     if found := quality_findings(feature.quality):
         lines.append(f"quality: {found}")
-    remarks = " ".join(filter(None, (sentence(feature.reason), feature.action)))
-    told = "".join(f"{safe(line)}<br>" for line in lines)
-    return told + (f"<small>{safe(remarks)}</small>" if remarks else "")
+    if not lines:
+        return ""
+    return f'<tr class="{kind} told"><td></td><td colspan="{len(_COLUMNS) - 1}">{safe("; ".join(lines))}</td></tr>\n'
 
 
 def _measured(measure: Measure | None) -> str:

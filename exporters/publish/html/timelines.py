@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby, pairwise
 from typing import NamedTuple
 
-from mlvitals.exporters.publish.html.document import minute, safe
+from mlvitals.exporters.publish.html.document import safe
 from mlvitals.exporters.window.summary import CellLevel
-from mlvitals.exporters.wording import number
+from mlvitals.exporters.wording import minute, number
 
 WIDTH = 1000.0
 """Units of every drawing, from its first moment to its last."""

@@ -1,0 +1,50 @@
+"""Advice on a valid spec: defaults that work on no real system, which a newcomer finds out only when nobody is paged.
+
+Advice never refuses a spec: what it names is fine while one tries things out.
+"""
+
+from collections.abc import Iterator
+
+from mlvitals.generator.spec.diagnostics import Problem
+from mlvitals.generator.spec.model import Links, Severity, Spec
+
+RULE = "advice"
+
+
+def advice(spec: Spec) -> Iterator[Problem]:
+    """Yield what should be set before anyone relies on the system's alerts."""
+    yield from _receivers(spec)
+    yield from _links(spec)
+    yield from _sources(spec)
+
+
+def _receivers(spec: Spec) -> Iterator[Problem]:
+    routing = spec.routing
+    named = {Severity.CRITICAL: routing.critical, Severity.WARNING: routing.warning}
+    silent = [severity.value for severity, receiver in named.items() if receiver is None]
+    if silent:
+        hint = "name receivers in routing, see docs/alerting.md"
+        yield _advice(("routing",), f"sends {' and '.join(silent)} alerts to nobody", hint)
+    if silent != list(named) and routing.watchdog is None:
+        hint = "a dead man's switch notices where Prometheus or Alertmanager has stopped"
+        yield _advice(("routing", "watchdog"), "is not set: nobody hears of it when alerting itself is down", hint)
+
+
+def _links(spec: Spec) -> Iterator[Problem]:
+    defaults, set_ = Links(), spec.links
+    if set_.runbooks == defaults.runbooks:
+        yield _advice(("links", "runbooks"), "is example.com: the runbook link of every alert leads nowhere", "")
+    if set_.alertmanager == defaults.alertmanager and any((spec.routing.critical, spec.routing.warning)):
+        where = f"{set_.alertmanager}: links to silence an alert lead to the reader's own machine"
+        yield _advice(("links", "alertmanager"), f"is {where}", "set it to Alertmanager as people reach it")
+
+
+def _sources(spec: Spec) -> Iterator[Problem]:
+    without = [name for name, feature in spec.features.items() if feature.source is None]
+    if len(without) == len(spec.features):
+        message = "have no source: no alert can say where a feature comes from, and no age of data is watched"
+        yield _advice(("features",), message, "name sources, see docs/spec.md")
+
+
+def _advice(path: tuple[str, ...], message: str, hint: str) -> Problem:
+    return Problem((path, path[:1], ("system", "name")), message, RULE, hint)
