@@ -10,7 +10,7 @@ Patterns end in ``$(?!\n)``: Python's ``$`` alone would let a trailing newline t
 
 import re
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -1062,12 +1062,55 @@ class Webhook(Part, frozen=True, kw_only=True):
     url: HttpUrl | None = None
 
 
+class Email(Part, frozen=True, kw_only=True):
+    """E-mail through an SMTP server."""
+
+    to: Annotated[str, Meta(min_length=3, max_length=1000, description="Addresses, separated by commas.")]
+    sender: Annotated[str, Meta(min_length=3, max_length=254, description="The address it comes from.")]
+    smarthost: Annotated[Port, Meta(description="HOST:PORT of the SMTP server.")]
+    username: Label | None = None
+    password_file: Annotated[Path, Meta(description="File that contains the password of the SMTP server.")] | None = (
+        None
+    )
+
+
+class Teams(Part, frozen=True, kw_only=True):
+    """A workflow of Microsoft Teams; for Alertmanager 0.28 and newer."""
+
+    webhook_file: Annotated[Path, Meta(description="File that contains the URL of the workflow's webhook.")]
+
+
+class Opsgenie(Part, frozen=True, kw_only=True):
+    """Opsgenie, or a service with its API."""
+
+    api_key_file: Annotated[Path, Meta(description="File that contains the API key of the integration.")]
+    url: HttpUrl | None = None
+
+
+class IncidentIo(Part, frozen=True, kw_only=True):
+    """An alert source of incident.io; for Alertmanager 0.29 and newer."""
+
+    url: HttpUrl
+    token_file: Annotated[Path, Meta(description="File that contains the token of the alert source.")]
+
+
 class Receiver(Part, frozen=True, kw_only=True):
     """A destination of notifications."""
 
     slack: Slack | None = None
     pagerduty: PagerDuty | None = None
     webhook: Webhook | None = None
+    email: Email | None = None
+    teams: Teams | None = None
+    opsgenie: Opsgenie | None = None
+    incidentio: IncidentIo | None = None
+    other: Annotated[
+        dict[Name, tuple[dict[str, Any], ...]],
+        Meta(
+            description="Any other integration, as Alertmanager's own configuration has it, such as telegram_configs; passed "
+            "through as it is. Secrets belong into files here too."
+        ),
+    ] = {}
 
 
 class WeeklyTime(Part, frozen=True, kw_only=True):
@@ -1139,6 +1182,11 @@ class EscalationLevel(Part, frozen=True, kw_only=True):
 
 class OnCall(Part, frozen=True, kw_only=True):
     """The rotation."""
+
+    create_users: Annotated[
+        bool,
+        Meta(description="True if Terraform creates PagerDuty's users. Default: they exist, and are found by e-mail."),
+    ] = False
 
     rotation: Annotated[tuple[Label, ...], Meta(description="Responders in turn, at least three.")] = ()
     shift: Duration = "1w"
