@@ -152,7 +152,7 @@ class Serving(Part, frozen=True, kw_only=True):
         tuple[Name, ...], Meta(description="Parts of a request whose latency is measured, in addition to the total.")
     ] = ("feature_retrieval", "inference")
     replicas: (
-        Annotated[int, Meta(ge=1, description="Instances expected. Fewer alert; null: only if there is none at all.")]
+        Annotated[int, Meta(ge=1, description="Instances expected. Fewer alert; null: only if not a single one is up.")]
         | None
     ) = None
     endpoints: tuple[Label, ...] = ("/predict",)

@@ -126,8 +126,9 @@ def test_secrets_stand_in_files_alone(any_spec, generate):
 
 # ---------------------------------------------------------------- receivers
 
-OLD = """{email: {to: 'a@x, b@x', sender: ml@x, smarthost: 'mail.x:587', username: ml, password_file: /run/secrets/smtp},
-      opsgenie: {api_key_file: /run/secrets/opsgenie}, other: {sns_configs: [{topic_arn: 'arn:x', sigv4: {region: eu-west-1}}]}}"""
+OLD = """{email: {to: 'a@x, b@x', sender: ml@x, smarthost: 'mail.x:587', username: ml, password_file: /run/smtp},
+      opsgenie: {api_key_file: /run/secrets/opsgenie},
+      other: {sns_configs: [{topic_arn: 'arn:x', sigv4: {region: eu-west-1}}]}}"""
 NEW = """{teams: {webhook_file: /run/secrets/teams},
       incidentio: {url: 'https://api.incident.io/v2/alert_events/alertmanager/x', token_file: /run/secrets/incidentio}}"""
 
