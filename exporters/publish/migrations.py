@@ -64,7 +64,11 @@ def _add_histories(connection: Connection) -> None:
             )
 
 
-MIGRATIONS: tuple[Migration, ...] = (_add_wasserstein, _add_histories)
+def _add_repeated_ratio(connection: Connection) -> None:
+    _add_columns(connection, "drift_windows", {"repeated_ratio": Float()})
+
+
+MIGRATIONS: tuple[Migration, ...] = (_add_wasserstein, _add_histories, _add_repeated_ratio)
 """From version 1 to 2, from 2 to 3 and so on. Only ever append: released migrations have run in databases elsewhere."""
 
 

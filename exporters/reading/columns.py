@@ -209,7 +209,7 @@ def _text(chunk: Any) -> tuple[Chunk, NDArray[np.bool_]]:
         raise _mismatch(FeatureType.CATEGORICAL, f"{kind} values")
     nans = np.zeros(len(chunk), bool)
     if types.is_fixed_size_binary(kind):
-        return _uuids(chunk), nans
+        return uuids(chunk), nans
     try:
         if types.is_floating(kind):
             values = chunk.to_numpy(zero_copy_only=False).astype(np.float64)
@@ -223,17 +223,24 @@ def _text(chunk: Any) -> tuple[Chunk, NDArray[np.bool_]]:
     return chunk.cast(options=pc.CastOptions(target_type=pa.large_string(), allow_invalid_utf8=True)), nans
 
 
-def _uuids(chunk: Any) -> Chunk:
+def uuids(chunk: Any) -> Chunk:
     """Return UUIDs of 16 bytes as people write them."""
     count, (_, data) = len(chunk), chunk.buffers()
-    values = np.frombuffer(data, np.uint8)[chunk.offset * 16 : (chunk.offset + count) * 16].reshape(count, 16)
+    values = np.frombuffer(data, np.uint8)[chunk.offset * 16 : (chunk.offset + count) * 16]
+    found: Any = pc.if_else(
+        chunk.is_valid(), hyphenated(_HEX[values].reshape(count, 32)), pa.scalar(None, pa.large_string())
+    )
+    texts: Chunk = found
+    return texts
+
+
+def hyphenated(digits: NDArray[np.uint8]) -> Chunk:
+    """Return UUIDs as people write them, of 32 hexadecimal digits each."""
+    count = len(digits)
     written = np.full((count, 36), ord("-"), np.uint8)
-    written[:, _HEX_PLACES] = _HEX[values].reshape(count, 32)
+    written[:, _HEX_PLACES] = digits
     offsets = pa.py_buffer(np.arange(0, 36 * (count + 1), 36, dtype=np.int64).tobytes())
-    texts = pa.Array.from_buffers(pa.large_string(), count, [None, offsets, pa.py_buffer(written.tobytes())])
-    found: Any = pc.if_else(chunk.is_valid(), texts, pa.scalar(None, pa.large_string()))
-    uuids: Chunk = found
-    return uuids
+    return pa.Array.from_buffers(pa.large_string(), count, [None, offsets, pa.py_buffer(written.tobytes())])
 
 
 def _ages(block: Chunk, at: Chunk | None, fixed: Sequence[FixedAge]) -> NDArray[np.float64]:

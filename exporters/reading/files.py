@@ -9,6 +9,8 @@ A file counts once, whatever links lead to it. Folders of a table format (Delta,
 hold rows that were deleted or replaced, and only their own logs say which.
 """
 
+from __future__ import annotations
+
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,7 +24,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from mlvitals.exporters.parts import FileProblem, Window
-from mlvitals.exporters.paths import plain
+from mlvitals.exporters.paths import plain, shown
 
 ARRIVAL_SLACK = timedelta(hours=1)
 """A writer that partitions by time of arrival puts late rows into a folder that starts after they happened."""
@@ -52,6 +54,41 @@ class StoredFile:
     size: int | None = None
     """In bytes, and the time of the last change to the nanosecond; None where the store does not say."""
     modified_ns: int | None = None
+
+    def state(self, *, now: bool = True) -> FileState:
+        """Return the file's state, or, of an object in a store, with `now` false, the one in which it was listed.
+
+        Raises:
+            OSError: it is gone.
+        """
+        if isinstance(self.filesystem, pafs.LocalFileSystem):
+            status = Path(self.path).stat()
+            return FileState((status.st_dev, status.st_ino), status.st_size, status.st_mtime_ns)
+        if not now:
+            return FileState(None, self.size, self.modified_ns)
+        info = self.filesystem.get_file_info(self.path)
+        return FileState(None, info.size, info.mtime_ns)
+
+
+class FileState(NamedTuple):
+    """The facts that distinguish the bytes of a file from those of another moment."""
+
+    inode: tuple[int, int] | None
+    """Of a local file, that and its device."""
+    size: int | None
+    modified_ns: int | None
+
+    def is_disturbed(self, later: FileState, *, has_one_handle: bool) -> bool:
+        """True if who read the file between the two may have seen parts of either.
+
+        Who has one handle on a local file goes on reading the file that was there when another took its name. Others
+        notice that. They may read on where only lines were added, for these come after what they read.
+        """
+        if self.inode is None or later.inode is None:
+            return self != later
+        if has_one_handle:
+            return self.inode == later.inode and self != later
+        return self.inode != later.inode or (later.size or 0) < (self.size or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,13 +211,19 @@ class Tree:
         if folder not in self._listed:
             if self._listing is None:
                 self._listing = _listing(self._filesystem, self._root)
-            everything = [entry for entry in self._listing(folder) if _has_name(entry)]
+            listed = list(self._listing(folder))
+            everything = [entry for entry in listed if _has_name(entry)]
             if not self._tables:
                 self._refuse_table(everything)
             visible = sorted(
                 (entry for entry in everything if not is_left_out(entry.base_name)), key=lambda entry: entry.path
             )
             links, problems = self._links(folder, everything) if self._is_local else (set(), [])
+            if (nameless := len(listed) - len(everything)) and not self._is_local:
+                reason = (
+                    f"holds {nameless} files or folders whose names are not UTF-8, which cannot be read: rename them"
+                )
+                problems.append(FileProblem(path=folder, problem=reason))
             self._listed[folder] = _Contents(
                 [entry for entry in visible if entry.type in _READABLE and entry.base_name not in links],
                 [entry for entry in visible if entry.type in _READABLE and entry.base_name in links],
@@ -210,7 +253,7 @@ class Tree:
             for entry in sorted(found, key=lambda entry: entry.name):
                 if is_left_out(entry.name):
                     continue
-                if not _is_text(entry.name):
+                if shown(entry.name) != entry.name:
                     path = os.fsencode(entry.path).decode("utf-8", "backslashreplace")
                     problems.append(FileProblem(path=path, problem="has a name that is not UTF-8: rename it"))
                     continue
@@ -229,15 +272,6 @@ def _has_name(entry: pafs.FileInfo) -> bool:
         return bool(entry.base_name)
     except UnicodeDecodeError:
         return False
-
-
-def _is_text(name: str) -> bool:
-    """True if a name is no bytes that Python had to escape."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 _READABLE = (pafs.FileType.File, pafs.FileType.Directory)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple, TypeAlias
+from itertools import takewhile
+from math import ceil
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import msgspec
 import numpy as np
@@ -43,6 +45,7 @@ OTHER = "other values"
 RARE = "rare values"
 UNSEEN = "unseen values"
 RARE_OR_UNSEEN = "rare or unseen values"
+LESS_FREQUENT = "less frequent values"
 _SINGLE_LIMIT = float(np.finfo(np.float32).max)
 _SHARED = (OTHER, RARE, UNSEEN)
 
@@ -65,6 +68,23 @@ class _CellsBase(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         folded = np.zeros(len(self.labels), np.int64)
         np.add.at(folded, self._cell_index, counts)
         return folded
+
+    @property
+    def _own(self) -> int:
+        """Return how many cells are not shared by values that have none of their own; those that are come last."""
+        shared = takewhile(lambda label: label in (*_SHARED, RARE_OR_UNSEEN), reversed(self.labels))
+        return len(self.labels) - len(tuple(shared))
+
+    def _joined(self, group_of: Sequence[int], names: Sequence[str]) -> Self:
+        """Return cells of which each is a group of these; the shared ones stay as they are.
+
+        Args:
+            group_of: the group of each cell that is not shared.
+            names: of the groups.
+        """
+        groups = [*group_of, *range(len(names), len(names) + len(self.labels) - len(group_of))]
+        labels = _distinct([*names, *self.labels[len(group_of) :]])
+        return msgspec.structs.replace(self, cell_of=tuple(groups[cell] for cell in self.cell_of), labels=labels)
 
     @cached_property
     def _cell_index(self) -> NDArray[np.intp]:
@@ -104,6 +124,18 @@ class NumericCells(
         if UNSEEN not in self.labels:
             return None
         return np.array([cell == self.labels.index(UNSEEN) for cell in self.cell_of])
+
+    def merged(self, most: int) -> NumericCells:
+        """Return no more cells than that, but at least two, each of neighbours: two, four, eight and so on of these.
+
+        So the cells of any two windows are nested, and what the coarser ones show, the finer ones show too.
+        """
+        own, width = self._own, 1
+        while ceil(own / width) > max(most - (len(self.labels) - own), 2):
+            width *= 2
+        starts = range(0, own, width)
+        names = [_from_to(self.labels[start], self.labels[min(start + width, own) - 1]) for start in starts]
+        return self._joined([place // width for place in range(own)], names)
 
     def out_of_range(self, counts: Counts) -> int | None:
         """Return how many of the counted values lie outside the valid range; None without a range."""
@@ -149,6 +181,15 @@ class CategoricalCells(_CellsBase, frozen=True, kw_only=True, dict=True, tag_fie
     def unseen(self) -> NDArray[np.bool_]:
         """True for the last place."""
         return np.array([place == len(self.levels) for place in range(self.size)])
+
+    def merged(self, most: int) -> CategoricalCells:
+        """Return no more cells than that, but at least two: the most frequent ones, and one for all others."""
+        own = self._own
+        kept = max(most - (len(self.labels) - own) - 1, 1)
+        if kept + 1 >= own:
+            return self
+        groups = [min(place, kept) for place in range(own)]
+        return self._joined(groups, [*self.labels[:kept], LESS_FREQUENT])
 
     def out_of_range(self, counts: Counts) -> None:
         """Return None: categories have no range."""
@@ -337,6 +378,20 @@ def _in_order(labels: Iterable[str]) -> tuple[str, ...]:
     """Return each label once, in order of the line; cells made of several pieces last."""
     distinct = dict.fromkeys(labels)
     return tuple(sorted(distinct, key=lambda label: label in _SHARED))
+
+
+def _from_to(first: str, last: str) -> str:
+    """Return the name of neighbouring cells together: of `(0, 1]` and `(1, 5]` it is `(0, 5]`."""
+    if first == last:
+        return first
+    low, high = first.split(", ", maxsplit=1)[0], last.rsplit(", ", maxsplit=1)[-1]
+    opening = {"(": low, ">": f"({low[2:]}", "=": f"[{low[2:]}"}.get(low[0], "")
+    closing = {"<": high[3:], "=": high[2:], ">": ""}.get(high[0], high.rstrip("]"))
+    if low.startswith("<="):
+        return f"<= {closing}"
+    if not closing:
+        return f">= {opening[1:]}" if opening.startswith("[") else f"> {opening[1:]}"
+    return f"{opening}, {closing}]" if opening else f"{first} to {last}"
 
 
 def _just_below(value: Any) -> Any:

@@ -6,7 +6,7 @@ Every guess is marked; `mlvitals.generator.spec.first_roles` makes them.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from mlvitals.generator.errors import UserError
 from mlvitals.generator.spec.first_roles import MAX_NAME, Draft, LeftOut, Role, SeenColumn, draft, has_room
@@ -16,6 +16,7 @@ _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 """Words that some YAML readers, though not ours, do not read as text."""
 _GUESSED = "guessed by name and type"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class NoFeatureError(UserError):
@@ -132,7 +133,9 @@ def next_steps(spec_path: str, data: str, found: Draft, log: FoundLog | None) ->
     yield f"  mlvitals reference build {spec_path} --data {data} --promote"
     window = ""
     if log and log.pace:
-        start, end = log.pace.last - _length(log.pace.window), log.pace.last
+        length = _length(log.pace.window)
+        end = _EPOCH + (log.pace.last - _EPOCH) // length * length
+        start = end - length
         window = f" --start {start:%Y-%m-%dT%H:%M} --end {end:%Y-%m-%dT%H:%M}"
     yield f"  mlvitals drift {spec_path}{window}"
 

@@ -76,11 +76,28 @@ class Group(click.Group):
             if (error.name or "").partition(".")[0] not in MEASURING_PACKAGES:
                 raise
             fail("this command needs the measuring packages: pip install 'mlvitals[measure]'")
+        except (ImportError, MemoryError, RuntimeError) as error:
+            short = _shortage(error)
+            if short is None:
+                raise
+            fail(f"the system has no {short} to go on; give this process more, or let it do less at once")
         except BrokenPipeError:
             sys.stderr.close()
             sys.exit(1)
         except OSError as error:
             fail(f"{error.filename or 'system'}: {error.strerror or error}")
+
+
+def _shortage(error: BaseException) -> str | None:
+    """Return what the system is short of where that is what went wrong; None of other errors."""
+    texts = []
+    cause: BaseException | None = error
+    while cause is not None:
+        texts.append(str(cause))
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(error, MemoryError) or any("failed to map segment" in text for text in texts):
+        return "memory"
+    return "thread" if any("can't start new thread" in text for text in texts) else None
 
 
 def replace_unprintable() -> None:

@@ -37,7 +37,11 @@ FIRST = {
     "drift_windows": 4,
 }
 """The tables of the first release, and the rows that the fixtures have."""
-ADDED = {"drift_features": {"wasserstein", "wasserstein_critical_value"}, "drift_gaps": {"settings", "history"}}
+ADDED = {
+    "drift_features": {"wasserstein", "wasserstein_critical_value"},
+    "drift_gaps": {"settings", "history"},
+    "drift_windows": {"repeated_ratio"},
+}
 """The columns that these tables have got since."""
 NEWEST_WINDOW = Window(NOON + HOUR, NOON + 2 * HOUR)
 
@@ -113,7 +117,8 @@ def as_first_written(found: WindowReport) -> WindowReport:
     """A report with the statistics that the first release knew."""
 
     def known(feature: FeatureReport) -> FeatureReport:
-        return replace(feature, wasserstein=None)
+        later = ("wasserstein", "reference_null_rate", "null_rate_increase", "out_of_range_increase")
+        return replace(feature, **dict.fromkeys(later))
 
     return replace(
         found,

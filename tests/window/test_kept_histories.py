@@ -41,6 +41,11 @@ LAW_GIVES = (0.005810966934907156, 0.0, 1.0, 1.2058911436217437, 10.633602797866
 FAR = BEGIN + 1000 * HOUR
 
 
+def empty(spec: Spec, version: str = "v1") -> DriftHistory:
+    """The history before the first hour."""
+    return first_history(spec, version)
+
+
 def outcomes_of(sample: GapSample) -> OutcomeReport:
     """Outcomes that leave a gap."""
     of = Window(sample.window_start, sample.window_end)
@@ -55,7 +60,7 @@ def found(
     report = hour_report(hour, version=version, score=Severity.CRITICAL if drifts else None)
     if hour >= 2 and hour % 7:
         report = replace(report, outcomes=outcomes_of(shifted(SAMPLES[hour - 2], shift)))
-    history = store.history("shop", first_history(spec, version), until=report.window.end)
+    history = store.history("shop", empty(spec, version), until=report.window.end)
     report = judge(spec, report, history)
     later = store.reports_after(report, until=FAR)
     since = store.past_windows("shop", version, since=report.window.end)
@@ -70,7 +75,7 @@ def anew(store: ResultsStore, hour: int, *, spec: Spec = QUICK, version: str = "
 
 
 def kept(store: ResultsStore, hour: int, *, spec: Spec = QUICK, version: str = "v1") -> DriftHistory:
-    return store.history("shop", first_history(spec, version), until=window(hour).end)
+    return store.history("shop", empty(spec, version), until=window(hour).end)
 
 
 @pytest.fixture(scope="module")
@@ -228,7 +233,7 @@ def test_what_is_no_history_is_computed_anew(database: Database, stored: str):
 
 
 def test_drift_that_lasts_without_outcomes_is_one_stretch_however_long():
-    history = first_history(QUICK, "v1")
+    history = empty(QUICK)
     for hour in range(500):
         history = history.after(PastWindow(window(hour), "v1", True, None))
     assert history.explaining == (Window(window(0).start, window(499).end),)
@@ -237,7 +242,7 @@ def test_drift_that_lasts_without_outcomes_is_one_stretch_however_long():
 
 
 def test_drift_that_comes_and_goes_without_outcomes_is_remembered_in_bounded_space():
-    history = first_history(QUICK, "v1")
+    history = empty(QUICK)
     for hour in range(6 * MOST_STRETCHES):
         history = history.after(PastWindow(window(hour), "v1", hour % 2 == 0, None))
     assert len(history.explaining) == MOST_STRETCHES
@@ -248,7 +253,7 @@ def test_drift_that_comes_and_goes_without_outcomes_is_remembered_in_bounded_spa
 def test_windows_of_any_lengths_leave_the_stretches_that_they_cover():
     rolled = random.Random(5)
     for _ in range(50):
-        history, drifting = first_history(QUICK, "v1"), []
+        history, drifting = empty(QUICK), []
         end = BEGIN
         for _ in range(20):
             end += timedelta(minutes=rolled.randrange(0, 90))
@@ -264,7 +269,7 @@ def test_windows_of_any_lengths_leave_the_stretches_that_they_cover():
 
 
 def test_the_law_by_which_histories_are_computed_has_a_number_that_changes_with_it():
-    history = first_history(SPEC, "v1")
+    history = empty(SPEC)
     for hour, quiet in enumerate(quiet_gaps(130)):
         sample = shifted(quiet, 0.02) if hour > 120 else quiet
         history = history.after(PastWindow(window(hour), "v1", hour in (3, 126), sample))
