@@ -435,7 +435,8 @@ def _result(target: Target, chunk: Chunk) -> FeatureProfile | Unfit:
     try:
         return profile_column(column, target.cells, chunk.times)
     except ColumnTypeError as error:
-        problem = FileProblem(path=chunk.path, problem=f"column {target.column!r} {error}")
+        reason = error.finding if target.name is None else str(error)
+        problem = FileProblem(path=chunk.path, problem=f"column {target.column!r} {reason}")
         return Unfit(len(column), len(column) - column.null_count, (problem,))
 
 
