@@ -7,13 +7,14 @@ CONSTRAINTS := --constraint constraints.txt
 # Errors and nothing else.
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check $(CONSTRAINTS)
 
-.PHONY: help demo test test-fast exercise test-newest constraints servers lint types check compile flights bench stack-check clean
+.PHONY: help demo test test-fast faults exercise test-newest constraints servers lint types check compile flights bench stack-check clean
 
 help:
 	@echo "make demo     the main job: spec, history, exporter, Prometheus, an incident, the alert (KEEP=1: leave it running)"
 	@echo "make test     all tests"
 	@echo "make test-fast  the tests that need no server, no process of their own and no long history"
-	@echo "make exercise  March 3 as an incident, from the page to the post-mortem, in a real stack: ten minutes"
+	@echo "make faults   the fault suite: what happens when something fails, written to docs/faults.md; half an hour"
+	@echo "make exercise  March 3 as an incident, and faults of data, model and system, in a real stack: half an hour"
 	@echo "make test-newest  all tests, with the newest of everything that pyproject.toml allows"
 	@echo "make constraints  set constraints.txt, what is installed and tested, to the newest of everything"
 	@echo "make check    lint, types, and whether the generated files are up to date"
@@ -47,7 +48,11 @@ test: servers
 	@$(BIN)/python scripts/all_tests.py
 
 test-fast: $(VENV)/.installed
-	$(BIN)/pytest -n 2 --dist loadfile -m "not server and not slow and not realtime and not exercise"
+	$(BIN)/pytest -n 2 --dist loadfile -m "not server and not slow and not realtime and not exercise and not endurance"
+
+faults: servers
+	@scripts/servers.sh postgres
+	nice -n 10 $(BIN)/pytest tests/faults -q --write-faults
 
 exercise: servers
 	@scripts/servers.sh sid

@@ -11,19 +11,20 @@ import platform
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
+from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from benchmarks import kernel, peers, pipeline, scaling, scrape, serving
+from benchmarks import history, kernel, peers, pipeline, scaling, scrape, serving
 from benchmarks.figures import Figure
 from benchmarks.scaling import Curve
 from mlvitals.exporters.window.measure import usable_cores
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-PLOT = "benchmarks.svg"
+PLOT, HISTORY_PLOT = "benchmarks.svg", "benchmarks-history.svg"
 
 
 def main() -> None:
@@ -35,19 +36,21 @@ def main() -> None:
     figures: list[Figure] = []
     # A process for each benchmark, so that none runs in the memory that another left behind.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
-        for benchmark in (kernel, peers, pipeline, scrape, serving):
+        for benchmark in (kernel, peers, pipeline, history, scrape, serving):
             found = pool.submit(benchmark.figures, full=options.full).result()
             figures += found
             print("\n".join(map(_row, found)), flush=True)
         curves = pool.submit(scaling.curves, full=options.full).result()
-        print("\n".join(map(_curve_row, curves)), flush=True)
+        past = pool.submit(history.curves, full=options.full).result()
+        print("\n".join(map(_curve_row, [*curves, *past])), flush=True)
     if options.write:
         DOCS.mkdir(exist_ok=True)
         (DOCS / PLOT).write_text(scaling.svg(curves), encoding="utf-8")
-        (DOCS / "benchmarks.md").write_text(_document(figures, curves, full=options.full), encoding="utf-8")
+        (DOCS / HISTORY_PLOT).write_text(scaling.svg(past), encoding="utf-8")
+        (DOCS / "benchmarks.md").write_text(_document(figures, curves, past, full=options.full), encoding="utf-8")
 
 
-def _document(figures: Iterable[Figure], curves: Iterable[Curve], *, full: bool) -> str:
+def _document(figures: Iterable[Figure], curves: Iterable[Curve], past: Iterable[Curve], *, full: bool) -> str:
     command = f"python -m benchmarks{' --full' if full else ''} --write"
     load = os.getloadavg()[1]
     lines = [
@@ -77,6 +80,14 @@ def _document(figures: Iterable[Figure], curves: Iterable[Curve], *, full: bool)
         "| one core, against | smallest | largest | share of variance that a straight line explains |",
         "|---|---:|---:|---:|",
         *map(_curve_row, curves),
+        "",
+        "## History",
+        "",
+        f"![Seconds of a run against the windows stored before it]({HISTORY_PLOT})",
+        "",
+        "| a run over 1,000 rows of one feature that drifts all the while, and no outcomes, after | processor seconds |",
+        "|---|---:|",
+        *chain.from_iterable(map(_history_rows, past)),
     ]
     return "\n".join(lines) + "\n"
 
@@ -99,6 +110,12 @@ def _amount(value: float | None, unit: str) -> str:
 def _curve_row(curve: Curve) -> str:
     (first, last), (quick, slow) = (curve.sizes[0], curve.sizes[-1]), (curve.seconds[0], curve.seconds[-1])
     return f"| {curve.label} | {first:,}: {quick:.3f} s | {last:,}: {slow:.3f} s | {curve.explained:.1%} |"
+
+
+def _history_rows(curve: Curve) -> Iterable[str]:
+    return (
+        f"| {size:,} {curve.label} | {seconds:.3f} |" for size, seconds in zip(curve.sizes, curve.seconds, strict=True)
+    )
 
 
 def _processor() -> str:

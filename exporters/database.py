@@ -13,6 +13,9 @@ from sqlalchemy.types import TypeDecorator
 from mlvitals.exporters.paths import PathError, first_line, read_secret, resolve
 from mlvitals.generator.errors import UserError
 
+CONNECT_SECONDS = 10
+"""A PostgreSQL server that does not answer within this is away, unless the URL says otherwise."""
+_LIBPQ_DRIVERS = ("psycopg", "psycopg2")
 FILE = "file"
 """The key under which a connection's `info` has the number of its SQLite file: that of a new file is another one."""
 _IDENTITY = "identity"
@@ -61,7 +64,10 @@ def _target(url: URL, base_dir: Path, *, create: bool) -> URL:
 
 
 def _engine(target: URL) -> Engine:
-    engine = create_engine(target, pool_pre_ping=True)
+    arguments: dict[str, Any] = {}
+    if target.get_driver_name() in _LIBPQ_DRIVERS and "connect_timeout" not in target.query:
+        arguments["connect_timeout"] = CONNECT_SECONDS  # by default, as long as the system waits, which is minutes
+    engine = create_engine(target, pool_pre_ping=True, connect_args=arguments)
     if target.get_backend_name() == "sqlite" and target.database and target.database != ":memory:":
         _follow(engine, Path(target.database))
     return engine

@@ -46,7 +46,10 @@ def locate(path: str, base_dir: Path) -> tuple[FileSystem, str]:
     import pyarrow.fs as pafs  # noqa: PLC0415
 
     if not is_url(path):
-        return pafs.LocalFileSystem(), str(resolve(path, base_dir))
+        local = str(resolve(path, base_dir))
+        if shown(local) != local:
+            raise PathError(f"{shown(local)}: a name in this path is not UTF-8; rename it")
+        return pafs.LocalFileSystem(), local
     try:
         return pafs.FileSystem.from_uri(_with_retry_limit(path))
     except (OSError, pa.ArrowException) as error:
@@ -76,9 +79,14 @@ def read_secret(path: str, base_dir: Path) -> str:
     return secret
 
 
+def shown(text: str) -> str:
+    """Return text as UTF-8 can hold it: a byte of a name that is none is written as its number."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def first_line(error: BaseException) -> str:
     """Return what an exception says, on one line and without the secrets of addresses."""
-    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    line = (shown(str(error)).strip() or type(error).__name__).splitlines()[0]
     status = _GOOGLE_STATUS.search(line)
     return without_secrets(f"{status[1]}: {status[2]}" if status else line)
 

@@ -12,7 +12,7 @@ from tempfile import TemporaryFile
 
 _PYTEST = [sys.executable, "-m", "pytest", "-n", "2"]
 # Workers begin with the files that take long (tests/conftest.py): by the number of their tests these would come last.
-_REST = ["--dist", "loadfile", "--no-loadscope-reorder", "-m", "not realtime and not exercise"]
+_REST = ["--dist", "loadfile", "--no-loadscope-reorder", "-m", "not realtime and not exercise and not endurance"]
 
 
 def main() -> int:

@@ -23,7 +23,7 @@ from mlvitals.exporters.reading.known import KnownFiles
 from mlvitals.exporters.reading.scan import TEXT_FORMATS
 from mlvitals.exporters.reference.artifact import Reference
 from mlvitals.exporters.sections.events.totals import TotalsInMemory
-from mlvitals.exporters.window.history import DriftHistory, drift_history, judge
+from mlvitals.exporters.window.history import DriftHistory, first_history, gap_reference, judge
 from mlvitals.exporters.window.measure import measure_windows
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import Contract
@@ -73,8 +73,9 @@ def backfill(
     totals = results or TotalsInMemory()
     for run, (measured, seconds, _) in enumerate(_measured(spec, base_dir, reference, windows, measured_at), start=1):
         if past is None:
-            kept = results.past_windows(measured.system, measured.reference_version) if results else ()
-            past = drift_history(spec, measured, kept)
+            past = first_history(spec, measured.reference_version, gap_reference(measured))
+            if results:
+                past = results.history(measured.system, past, until=measured.window.end)
         report = judge(spec, measured, past, totals)
         past = past.after(report.past)
         if results:

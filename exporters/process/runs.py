@@ -27,7 +27,7 @@ from mlvitals.exporters.reading.sources import LogError
 from mlvitals.exporters.reference.artifact import ArtifactError
 from mlvitals.exporters.reference.stores import open_store
 from mlvitals.exporters.reference.versions import ReferenceStore
-from mlvitals.exporters.window.history import drift_history, judge, judge_again, with_totals
+from mlvitals.exporters.window.history import first_history, gap_reference, judge, judge_again, with_totals
 from mlvitals.exporters.window.measure import measure_window
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import Contract
@@ -76,10 +76,13 @@ def run_here(
         report = measure_window(spec, base_dir, reference, reference.version, window, measured_at, known=known)
         if report.rows < (results.rows_of(report.system, window) or 0):
             return Run(None)  # measured before, when the log still held it: that stays
-        past = results.past_windows(report.system, report.reference_version)
-        report = judge(spec, report, drift_history(spec, report, past), results)
-        later = results.reports_after(report, until=measured_at)
-        changed = _with_newest_totals(spec, later, judge_again(spec, report, past, later), results)
+        empty = first_history(spec, reference.version, gap_reference(report))
+        history = results.history(report.system, empty, until=window.end)
+        report = judge(spec, report, history, results)
+        changed: list[WindowReport] = []
+        if later := results.reports_after(report, until=measured_at):
+            since = results.past_windows(report.system, reference.version, since=window.end)
+            changed = _with_newest_totals(spec, later, judge_again(spec, report, history, since, later), results)
         results.save(report, seconds=perf_counter() - begin, changed=changed)
         judged = changed
         _forget(spec, results, measured_at)
@@ -106,16 +109,19 @@ def _with_newest_totals(
 
 
 def _forget(spec: Spec, results: ResultsStore, now: datetime) -> None:
-    """Forget what is past its retention by a time that the data confirm.
+    """Forget what is past its retention by a time that the data confirm, and windows that are not over yet.
 
     The clock alone decides nothing, for it may be years ahead: the retention is counted from the newest window that holds
-    rows. Rows may have been written by the same clock: as many windows as fit into the retention stay in any case.
+    rows. Rows may have been written by the same clock: as many windows as fit into the retention stay in any case. What a
+    clock that was ahead has measured is nothing, and would be the newest for years.
     """
     system, retention = spec.system.name, span(spec.results.retention)
     newest = results.newest_window(system, until=now, with_rows=True)
     oldest_end = results.end_of_newest(system, count=-(-retention // span(spec.step)))
     if newest is not None and oldest_end is not None:
         results.forget_before(system, min(newest.window.end - retention, oldest_end))
+    if newest is not None:
+        results.forget_empty_after(system, now)
 
 
 class RunsApart:
@@ -140,9 +146,8 @@ class RunsApart:
         except OSError as error:
             return Run(None, f"no process to measure in: {first_line(error)}")
         self._waiting = None
-        task = _Task(
-            spec=self._spec, base_dir=str(self._base_dir), window=window, measured_at=measured_at, known=self._known
-        )
+        folder = os.fsencode(self._base_dir)
+        task = _Task(spec=self._spec, base_dir=folder, window=window, measured_at=measured_at, known=self._known)
         try:
             answer = _finish(process, task)
         finally:
@@ -166,6 +171,7 @@ def _start() -> subprocess.Popen[bytes]:
         [sys.executable, "-m", __spec__.name],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         start_new_session=True,  # Ctrl-C reaches a whole session; this process ends its runs itself
     )
@@ -175,7 +181,8 @@ class _Task(msgspec.Struct, frozen=True, kw_only=True):
     """The task sent to a process of its own."""
 
     spec: Spec
-    base_dir: str
+    base_dir: bytes
+    """The path as the system has it, which need not be UTF-8."""
     window: Window
     measured_at: datetime
     known: msgspec.Raw
@@ -195,12 +202,15 @@ _NOTHING_KNOWN = msgspec.Raw(msgspec.msgpack.encode({}))
 def _finish(process: subprocess.Popen[bytes], task: _Task) -> _Answer:
     with process:
         try:
-            answer, _ = process.communicate(msgspec.msgpack.encode(task))
+            answer, said = process.communicate(msgspec.msgpack.encode(task))
         finally:
             process.kill()
+    remarks = said.decode(errors="replace").strip()
     if process.returncode:
         problem = f"the measuring process ended with code {process.returncode} (-9: killed, out of memory?)"
-        return _Answer(Run(None, problem), task.known)
+        return _Answer(Run(None, f"{problem}: {remarks.splitlines()[-1]}" if remarks else problem), task.known)
+    if remarks:
+        print(remarks, file=sys.stderr)
     return msgspec.msgpack.decode(answer, type=_Answer)
 
 
@@ -213,11 +223,15 @@ def main() -> None:
         return  # who asked was stopped before the question was out
     known = KnownFiles(msgspec.msgpack.decode(task.known, type=dict[str, dict[str, FileFacts]]))
     run = _run(task, known)
-    output.write(msgspec.msgpack.encode(_Answer(run, msgspec.Raw(msgspec.msgpack.encode(known.asked)))))
+    try:
+        output.write(msgspec.msgpack.encode(_Answer(run, msgspec.Raw(msgspec.msgpack.encode(known.asked)))))
+        output.flush()
+    except BrokenPipeError:  # who asked was killed meanwhile; the window is kept
+        os._exit(0)  # and at its end the interpreter would try again
 
 
 def _run(task: _Task, known: KnownFiles) -> Run:
-    base_dir = Path(task.base_dir)
+    base_dir = Path(os.fsdecode(task.base_dir))
     try:
         references = open_store(task.spec.reference.store, base_dir, task.spec.system.name)
         results = open_results(task.spec.results, base_dir)

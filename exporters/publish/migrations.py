@@ -12,7 +12,22 @@ driver commits each change of a schema by itself. Compared with it, a migration 
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from sqlalchemy import Column, Connection, Engine, Float, Integer, Table, delete, func, insert, inspect, select, text
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    Float,
+    Integer,
+    String,
+    Table,
+    Text,
+    delete,
+    func,
+    insert,
+    inspect,
+    select,
+    text,
+)
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.types import TypeEngine
 
@@ -39,7 +54,21 @@ def _add_wasserstein(connection: Connection) -> None:
     _add_columns(connection, "drift_features", {"wasserstein": Float(), "wasserstein_critical_value": Float()})
 
 
-MIGRATIONS: tuple[Migration, ...] = (_add_wasserstein,)
+def _add_histories(connection: Connection) -> None:
+    _add_columns(connection, "drift_gaps", {"settings": String(64), "history": Text()})
+    if inspect(connection).has_table("drift_gaps"):
+        for name, condition in {"by_end": "", "with_history": " WHERE settings IS NOT NULL"}.items():
+            columns = "(system, reference_version, window_end)"
+            connection.exec_driver_sql(
+                f"CREATE INDEX IF NOT EXISTS drift_gaps_{name} ON drift_gaps {columns}{condition}"
+            )
+
+
+def _add_repeated_ratio(connection: Connection) -> None:
+    _add_columns(connection, "drift_windows", {"repeated_ratio": Float()})
+
+
+MIGRATIONS: tuple[Migration, ...] = (_add_wasserstein, _add_histories, _add_repeated_ratio)
 """From version 1 to 2, from 2 to 3 and so on. Only ever append: released migrations have run in databases elsewhere."""
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import Column, Connection, Engine, Index, String, Table, Text, event, select
+from sqlalchemy import Column, Connection, Engine, Float, Index, String, Table, Text, event, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.types import BigInteger
 
@@ -27,6 +27,7 @@ drift_windows = Table(
     Column("measured_at", UtcDateTime, nullable=False),
     Column("reference_version", Text, nullable=False),
     Column("rows", BigInteger, nullable=False),
+    Column("repeated_ratio", Float),
     Column("severity", String(16)),
     Column("report", Text, nullable=False),
     Index("drift_windows_by_end", "system", "window_end"),
@@ -102,9 +103,12 @@ class PastWindows:
         self._engine.dispose()
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
+    def _transaction(self, *, writing: bool = False) -> Iterator[Connection]:
+        """Open a transaction; with `writing`, in SQLite, one that sees nothing that another process still changes."""
         try:
             with self._connected() as connection, connection.begin():
+                if writing and self._engine.dialect.name == "sqlite":
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")
                 yield connection
         except SQLAlchemyError as error:
             raise explain(self._engine, error) from error

@@ -17,11 +17,13 @@ import msgspec
 from sqlalchemy import (
     Column,
     Connection,
+    Delete,
     Float,
     Insert,
     Select,
     Table,
     delete,
+    func,
     insert,
     select,
     text,
@@ -30,14 +32,23 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from mlvitals.exporters.database import TABLES, window_key
 from mlvitals.exporters.parts import Window
+from mlvitals.exporters.publish import histories
 from mlvitals.exporters.publish.migrations import refuse_newer, upgrade
 from mlvitals.exporters.publish.past import PastWindows, drift_windows, open_engine
 from mlvitals.exporters.sections.changes import Change, ChangeKind, changes
 from mlvitals.exporters.sections.concept.report import PastWindow
-from mlvitals.exporters.sections.concept.views import drift_gaps, past_window_of_row
-from mlvitals.exporters.sections.events.totals import Amounts, Counted, count_step, fold_before, newest_totals
+from mlvitals.exporters.sections.concept.views import concept_accepted, drift_gaps
+from mlvitals.exporters.sections.events.totals import (
+    Amounts,
+    Counted,
+    count_step,
+    drop_nothing_after,
+    fold_before,
+    newest_totals,
+)
 from mlvitals.exporters.sections.features.views import drift_features, drift_results
 from mlvitals.exporters.sections.outcomes.views import drift_outcomes
+from mlvitals.exporters.window.history import DriftHistory
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.exporters.window.sections import SECTIONS
 from mlvitals.generator.contract import TOP_BINS_SQL
@@ -67,6 +78,16 @@ class TopBin(NamedTuple):
     psi_contribution: float
     window_start: datetime
     window_end: datetime
+
+
+class Acceptance(NamedTuple):
+    """Somebody's word that the gap between predictions and outcomes is as it should be."""
+
+    since: datetime
+    """Predictions made from here on."""
+    accepted_at: datetime
+    author: str
+    reason: str
 
 
 class StoredWindow(NamedTuple):
@@ -108,8 +129,10 @@ class ResultsStore(PastWindows):
         Of several processes that save the same window at once, the last one's report stays.
         """
         with self._transaction() as connection:
+            histories.lock(connection, report.system)
             for one in (report, *changed):
                 self._save(connection, one)
+            histories.drop_since(connection, report.system, min(one.window.end for one in (report, *changed)))
             self._time(connection, report, seconds)
 
     def _save(self, connection: Connection, report: WindowReport) -> None:
@@ -219,12 +242,47 @@ class ResultsStore(PastWindows):
             stored = connection.scalars(query.order_by(of.window_end, of.window_start)).all()
         return [found for text_of in stored if (found := _readable(text_of)) is not None]
 
-    def past_windows(self, system: str, reference_version: str) -> list[PastWindow]:
-        """Return what the windows measured against a reference say of concept drift, by their end."""
-        ended = (drift_gaps.c.window_end, drift_gaps.c.window_start)
-        query = select(drift_gaps).filter_by(system=system, reference_version=reference_version).order_by(*ended)
+    def past_windows(self, system: str, reference_version: str, since: datetime | None = None) -> list[PastWindow]:
+        """Return what the windows measured against a reference say of concept drift, by their end.
+
+        With `since`, those that ended then or later.
+        """
         with self._transaction() as connection:
-            return [past_window_of_row(row) for row in connection.execute(query)]
+            return histories.past_windows(connection, system, reference_version, since)
+
+    def history(self, system: str, empty: DriftHistory, until: datetime) -> DriftHistory:
+        """Return the history of a reference version up to the windows that ended before a moment.
+
+        It is kept where the database may be written, so that the next one costs no more than the windows since.
+
+        Args:
+            system: whose windows.
+            empty: the history before the first of them.
+            until: the moment.
+        """
+        while self._make_ready is upgrade:  # else it is opened for reading
+            with self._transaction(writing=True) as connection:
+                histories.lock(connection, system)
+                known = histories.kept_history(connection, system, empty, until)
+                found, count = histories.extended(connection, system, known or empty, until, histories.ROWS_AT_ONCE)
+                if count:
+                    histories.keep(connection, system, found)
+                if count < histories.ROWS_AT_ONCE:
+                    return histories.with_accepted(connection, system, found, until)
+        with self._transaction() as connection:
+            is_there = histories.can_be_read(connection)
+            known = histories.kept_history(connection, system, empty, until) if is_there else None
+            found, _ = histories.extended(connection, system, known or empty, until)
+            return histories.with_accepted(connection, system, found, until)
+
+    def accept_gap(self, system: str, reference_version: str, acceptance: Acceptance) -> None:
+        """Keep that the gap between predictions and outcomes is as it should be since a moment."""
+        key = {"system": system, "reference_version": reference_version, "since": acceptance.since}
+        with self._transaction() as connection:
+            histories.lock(connection, system)
+            histories.drop_since(connection, system, acceptance.since)
+            connection.execute(delete(concept_accepted).filter_by(**key))
+            connection.execute(insert(concept_accepted), key | acceptance._asdict())
 
     def top_bins(self, system: str, limit: int = 10) -> list[TopBin]:
         """Return what `TOP_BINS_SQL` finds: the bins of the newest window, largest contribution first."""
@@ -260,17 +318,41 @@ class ResultsStore(PastWindows):
 
         What was counted of business events before stays in their running totals.
         """
-        with self._transaction() as connection:
+        with self._transaction(writing=True) as connection:
+            histories.lock(connection, system)
             for table in (drift_results, drift_features, drift_outcomes, drift_durations):
-                connection.execute(delete(table).filter_by(system=system).where(table.c.window_end < moment))
-            # The charts of a reference rest on its first windows: they stay as long as any of its windows does.
-            in_use = select(drift_windows.c.reference_version).filter_by(system=system)
-            in_use = in_use.where(drift_windows.c.window_end >= moment)
-            old_gaps = delete(drift_gaps).filter_by(system=system).where(drift_gaps.c.window_end < moment)
-            connection.execute(old_gaps.where(drift_gaps.c.reference_version.not_in(in_use)))
+                connection.execute(_ended_before(table, system, moment))
             fold_before(connection, system, moment)
-            old = delete(drift_windows).filter_by(system=system).where(drift_windows.c.window_end < moment)
-            return connection.execute(old).rowcount
+            forgotten = connection.execute(
+                _ended_before(drift_windows, system, moment).returning(drift_windows.c.reference_version)
+            ).scalars()
+            versions = list(forgotten)
+            for version in set(versions):
+                self._forget_unused(connection, system, version)
+            return len(versions)
+
+    def forget_empty_after(self, system: str, moment: datetime) -> None:
+        """Drop windows that ended after `moment`, and steps of business events, where none of them holds anything.
+
+        A clock that was ahead leaves such windows. Where one of them holds rows it is rather this moment that is wrong.
+        """
+        ahead = (drift_windows.c.system == system, drift_windows.c.window_end > moment)
+        with self._transaction(writing=True) as connection:
+            found = connection.execute(select(func.count(), func.max(drift_windows.c.rows)).where(*ahead)).one()
+            if not found[0] or found[1]:
+                return
+            histories.lock(connection, system)
+            histories.drop_since(connection, system, moment)
+            for table in (drift_results, drift_features, drift_outcomes, drift_durations, drift_gaps, drift_windows):
+                connection.execute(delete(table).filter_by(system=system).where(table.c.window_end > moment))
+            drop_nothing_after(connection, system, moment)
+
+    def _forget_unused(self, connection: Connection, system: str, version: str) -> None:
+        """Drop the gaps of a reference that has no window any more; until then its charts rest on its first ones."""
+        newest = select(drift_windows.c.window_end).filter_by(system=system, reference_version=version)
+        newest = newest.order_by(drift_windows.c.window_end.desc()).limit(1)
+        if connection.execute(newest).first() is None:
+            connection.execute(delete(drift_gaps).filter_by(system=system, reference_version=version))
 
     def _insert_or_replace(self, key: dict[str, Any], row: dict[str, object]) -> Insert:
         statement = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
@@ -291,6 +373,14 @@ def _stored_window(row: Sequence[Any]) -> StoredWindow:
     return StoredWindow(Window(start, end), *rest)
 
 
+def _ended_before(table: Table, system: str, moment: datetime) -> Delete:
+    """Return a deletion of windows that ended before a moment.
+
+    That they started before it is implied; it is what the tables' primary keys can be searched by.
+    """
+    return delete(table).filter_by(system=system).where(table.c.window_start < moment, table.c.window_end < moment)
+
+
 def _key(report: WindowReport) -> dict[str, Any]:
     return {"system": report.system, "window_start": report.window.start, "window_end": report.window.end}
 
@@ -300,6 +390,7 @@ def _window_row(report: WindowReport) -> dict[str, object]:
         "measured_at": report.measured_at,
         "reference_version": report.reference_version,
         "rows": report.rows,
+        "repeated_ratio": report.repeated and report.repeated.ratio,
         "severity": report.severity and report.severity.value,
         "report": report.to_json().decode(),
     }

@@ -77,7 +77,7 @@ def instants(column: Any) -> Times:
 
 
 def read_instants(column: Any) -> ReadInstants:
-    """Read a column of points in time, and tell which of its values are none.
+    """Read a column of points in time, and mark which of its values are none.
 
     Raises:
         InstantError: half of the values or more are no points in time, some have a zone and some have none, or numbers

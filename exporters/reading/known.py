@@ -53,6 +53,8 @@ class KnownFiles:
         self._earlier = earlier or {}
         self._room = MOST_FILES
         self.asked: dict[str, dict[str, FileFacts]] = {}
+        self.disturbed = False
+        """A file was changed while it was read, or went before it was: what was measured has to be measured again."""
 
     def of(self, log: str) -> KnownOfLog:
         """Return the part that is about one log."""
@@ -98,6 +100,10 @@ class KnownOfLog:
             return
         facts = FileFacts(file.size, file.modified_ns, extent, rows, malformed)
         self._files.remember(self._log, file.path, facts)
+
+    def disturb(self) -> None:
+        """Record that a file was changed while it was read."""
+        self._files.disturbed = True
 
     def distrust(self, file: StoredFile) -> None:
         """Learn nothing of a file that somebody found broken, so that the next window finds it broken again."""

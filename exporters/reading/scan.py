@@ -23,16 +23,17 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from mlvitals.exporters.parts import Window
-from mlvitals.exporters.paths import plain
-from mlvitals.exporters.reading.columns import readable
+from mlvitals.exporters.paths import first_line, plain
+from mlvitals.exporters.reading.columns import ColumnTypeError, comparable, readable
 from mlvitals.exporters.reading.files import StoredFile
 from mlvitals.exporters.reading.formats.delimited import DelimitedFile
+from mlvitals.exporters.reading.formats.feather import FeatherFile
 from mlvitals.exporters.reading.formats.json_lines import JsonLinesFile
 from mlvitals.exporters.reading.formats.streams import FormatError
 from mlvitals.exporters.reading.instants import LARGEST_SECONDS, InstantError, Times, may_be_within, read_instants
 from mlvitals.exporters.reading.text import Column, Columns, converted, first_of, json_type
 from mlvitals.generator.errors import UserError
-from mlvitals.generator.spec.model import LogFormat
+from mlvitals.generator.spec.model import FeatureType, LogFormat
 
 BATCH_VALUES = 1 << 21
 """Values decoded at once, 16 MB of float64: it bounds memory whatever the size of the log."""
@@ -70,7 +71,7 @@ LONGEST_VALUE, _MOST_NAMES = 80, 20
 
 
 INDEX_NAMES = frozenset({"", "Unnamed: 0", "__index_level_0__"})
-"""Names of the column in which pandas writes the numbers of rows unless it is told not to."""
+"""Names of the column in which pandas writes the numbers of rows unless it is asked not to."""
 
 
 class BrokenFileError(UserError):
@@ -78,7 +79,7 @@ class BrokenFileError(UserError):
 
 
 def format_of(path: str) -> LogFormat | None:
-    """Return the format that a file's name tells, also before the suffix of a compression; None if none."""
+    """Return the format that a file's name stands for, also before the suffix of a compression; None if none."""
     suffixes = [suffix.lower() for suffix in PurePosixPath(path).suffixes]
     while suffixes and suffixes[-1] in _COMPRESSION_SUFFIXES:
         suffixes.pop()
@@ -93,7 +94,7 @@ class Misfits:
     text: str
     """The first of them."""
     line: int | None
-    """Where it is, in a format that has lines."""
+    """The line of the first one, in a format that has lines."""
 
     def merge(self, later: Misfits) -> Misfits:
         """Return those of both; the other ones come later in the file."""
@@ -170,6 +171,8 @@ class OpenFile:
         self.format = file_format
         self.timestamp = timestamp
         self._decimal = decimal
+        self._overruled: set[str] = set()
+        """Columns that say something else than the names of the file's folders."""
         self.extent: Extent | None = None
         """The times of its rows, where they are known before any is read."""
         with self._errors():
@@ -202,7 +205,10 @@ class OpenFile:
     @property
     def problems(self) -> tuple[str, ...]:
         """Return what else the last scan found."""
-        return () if self._text is None else self._text.problems
+        overruled = (
+            f"column {name!r} differs from the name of the folder, which counts" for name in sorted(self._overruled)
+        )
+        return (*(() if self._text is None else self._text.problems), *overruled)
 
     @property
     def rows(self) -> int | None:
@@ -255,17 +261,36 @@ class OpenFile:
         found: dict[str, Column] = {}
         misfits: dict[str, Misfits] = {}
         for name in rows.schema.names:
-            if name in columns:
+            if name in columns and not self._is_overruled(name):
                 written = rows.column(name)
                 found[name], unfit = converted(written, columns[name], self.format, self._decimal)
                 if unfit is not None:
                     misfits[name] = self._located(unfit, written, first, kept)
         for key, value in self.file.partition.items():
-            if key in columns and key not in found:
+            if key in columns and key != self.timestamp:
                 text = pa.array([value] * rows.num_rows, pa.string())
                 found[key] = converted(text, columns[key], LogFormat.CSV).values
+                if key in rows.schema.names and not self._agree(rows.column(key), found[key], columns[key]):
+                    self._overruled.add(key)
         missing, others = frozenset(columns) - frozenset(found), self.names - {*columns, self.timestamp} - INDEX_NAMES
         return Chunk(self.file.path, rows.num_rows, found, times, missing, others, misfits)
+
+    def _is_overruled(self, name: str) -> bool:
+        """True if the name of the file's folder gives a column, as Hive and Spark read it; the time is the row's own."""
+        return name in self.file.partition and name != self.timestamp
+
+    def _agree(self, written: Column, named: Column, kind: FeatureType | None) -> bool:
+        """True if a column of the file says what the folder's name says."""
+        if kind is None:
+            return True
+        try:
+            values: Any = comparable(converted(written, kind, self.format, self._decimal).values, kind)
+            others: Any = comparable(named, kind)
+        except ColumnTypeError:
+            return False
+        neither: Any = pc.and_(pc.is_null(values), pc.is_null(others))
+        equal: Any = pc.if_else(neither, pa.scalar(True), pc.fill_null(pc.equal(values, others), False))
+        return bool(pc.all(equal, min_count=0).as_py())
 
     def _located(
         self, unfit: pa.BooleanArray, written: Column, first: int, kept: pa.BooleanArray | None = None
@@ -291,14 +316,14 @@ class OpenFile:
                 return JsonLinesFile(self.file)
         return None
 
-    def _opened(self) -> ds.Fragment:
+    def _opened(self) -> ds.Fragment | FeatherFile:
         """Return a file of columns as Arrow reads it."""
         self._handle = self.file.filesystem.open_input_file(self.file.path)
         handle: Any = self._handle  # the stubs know Python's files only
         if self.format is LogFormat.PARQUET:
             options = ds.ParquetReadOptions(dictionary_columns=None, coerce_int96_timestamp_unit=_INT96_UNIT)
             return ds.ParquetFileFormat(read_options=options).make_fragment(handle)
-        return ds.IpcFileFormat().make_fragment(handle)
+        return FeatherFile(handle)
 
     def _record_batches(self, wanted: list[str], columns: Columns, window: Window | None) -> Iterator[pa.RecordBatch]:
         rows = min(max(BATCH_VALUES // max(len(wanted), 1), FEWEST_BATCH_ROWS), BATCH_ROWS)
@@ -311,11 +336,8 @@ class OpenFile:
                 )
             case _ if isinstance(self._fragment, ds.ParquetFileFragment):
                 yield from self._row_groups(self._fragment, wanted, window, rows)
-            case _:
-                scanner = ds.Scanner.from_fragment(
-                    self._fragment, columns=wanted, batch_size=rows, cache_metadata=False
-                )
-                yield from scanner.to_batches()
+            case _ if isinstance(self._fragment, FeatherFile):
+                yield from self._fragment.batches(wanted, rows)
 
     def _row_groups(
         self, fragment: ds.ParquetFileFragment, wanted: list[str], window: Window | None, rows: int
@@ -338,20 +360,27 @@ class OpenFile:
                 buffer_size=_COLUMN_BUFFER,
                 pre_buffer=False,
                 coerce_int96_timestamp_unit=_INT96_UNIT,
+                page_checksum_verification=True,
             )
             yield from file.iter_batches(rows, row_groups=groups, columns=wanted)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """Turn what Arrow raises for a file into `BrokenFileError`."""
+        """Turn what Arrow raises for a file into `BrokenFileError`, whatever it is: no file takes the others with it."""
         try:
             yield
+        except BrokenFileError:
+            raise
         except InstantError as error:
             raise BrokenFileError(f"time column {self.timestamp!r} {error}") from error
         except FormatError as error:
             raise BrokenFileError(str(error)) from error
         except (OSError, pa.ArrowException) as error:
             raise BrokenFileError(plain(error)) from error
+        except UnicodeDecodeError as error:
+            raise BrokenFileError("names a column in bytes that are no UTF-8") from error
+        except Exception as error:
+            raise BrokenFileError(f"cannot be read: {type(error).__name__}: {first_line(error)}") from error
 
 
 def _computable(rows: pa.RecordBatch) -> pa.RecordBatch:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from types import MappingProxyType
 
 import pyarrow as pa
 
 from mlvitals.exporters.database import DatabaseError
 from mlvitals.exporters.parts import FileProblem, Window
 from mlvitals.exporters.reading import sql as sql_log
-from mlvitals.exporters.reading.files import ClosedFolder, StoredFile, partition_span
+from mlvitals.exporters.reading.files import ClosedFolder, FileState, Partition, StoredFile, partition_span
 from mlvitals.exporters.reading.instants import InstantError, Times, read_instants
 from mlvitals.exporters.reading.known import FileFacts, KnownOfLog
 from mlvitals.exporters.reading.scan import (
@@ -99,7 +100,7 @@ class Reader(ABC):
 class LogPart(ABC):
     """A file or a table of a log."""
 
-    partition: Mapping[str, str] = {}
+    partition: Partition = MappingProxyType({})
     """The values that the names of its folders give."""
 
     def __init__(self, path: str) -> None:
@@ -288,12 +289,15 @@ class LogFile(LogPart):
         if facts is not None and not facts.extent.may_hold(self.window):
             self.problems = self.problems_of(facts, self.window, found=False)
             return
+        before = self.state_to_read()
         scan, given = _Scan(self.open(), columns, self.window), _Given()
         for batch in scan:
             chunk = scan.opened.chunk(batch, columns, self.window)
             if chunk is not None:
                 given.note(chunk)
                 yield chunk
+        if disturbance := self.disturbance(before):
+            raise disturbance
         self.learn(scan)
         self.problems = self.problems_of(scan, self.window, found=given.any_row)
         self.remarks = given.problems(self.path)
@@ -323,6 +327,27 @@ class LogFile(LogPart):
             return  # to be read, and located, in every window
         if self._known is not None and extent is not None and self.timestamp in scan.opened.names:
             self._known.learn(self.file, extent, scan.rows, scan.malformed)
+
+    def state_to_read(self) -> FileState:
+        """Return the state of the file that is opened next; of one that is gone none that it has later."""
+        try:
+            return self.file.state(now=False)
+        except OSError:
+            return FileState(None, None, None)
+
+    def disturbance(self, before: FileState, *, failed: bool = False) -> BrokenFileError | None:
+        """Return why what was read since some state of the file does not count, or `failed`; None where it does."""
+        has_one_handle = self.format not in TEXT_FORMATS
+        try:
+            is_disturbed = before.is_disturbed(self.file.state(), has_one_handle=has_one_handle and not failed)
+        except (OSError, pa.ArrowException):
+            is_disturbed = failed or not has_one_handle
+        if not is_disturbed:
+            return None
+        if self._known is not None:
+            self._known.disturb()
+            self._known.distrust(self.file)
+        return BrokenFileError("was replaced, changed or removed while it was read")
 
     def distrust(self) -> None:
         """Learn nothing of the file: it is broken for some reader."""
@@ -428,6 +453,7 @@ class _Visit:
 
     def __init__(self, file: LogFile) -> None:
         self._file = file
+        self._before = file.state_to_read()
         self._given: defaultdict[Reader, _Given] = defaultdict(_Given)
         self._scan: _Scan | None = None
 
@@ -436,8 +462,7 @@ class _Visit:
         try:
             opened = self._file.open()
         except BrokenFileError as error:
-            for reader in readers:
-                reader.break_off(self._file.path, error)
+            self._break_off(readers, error)
             return
         for group in _groups(readers, self._file.format):
             self._serve(opened, group)
@@ -464,13 +489,21 @@ class _Visit:
                     self._serve(opened, [reader], scan.done)
                 return
             self._file.distrust()
-            active[0].break_off(self._file.path, error)
+            self._break_off(active, error)
+            return
+        if disturbance := self._file.disturbance(self._before):
+            self._break_off(active, disturbance)
             return
         self._scan = scan
         for reader in active:
             given = self._given[reader]
             problems = self._file.problems_of(scan, reader.window, found=given.any_row)
             reader.end_file([*problems, *given.problems(self._file.path)], broken=False)
+
+    def _break_off(self, readers: Sequence[Reader], error: BrokenFileError) -> None:
+        cause = self._file.disturbance(self._before, failed=True) or error
+        for reader in readers:
+            reader.break_off(self._file.path, cause)
 
     def _give(self, reader: Reader, chunk: Chunk) -> bool:
         self._given[reader].note(chunk)

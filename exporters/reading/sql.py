@@ -147,13 +147,17 @@ def _array(values: Sequence[Any]) -> "pa.Array[Any]":
     try:
         return pa.array(plain)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+        if all(value is None or isinstance(value, int) for value in plain):
+            wide = pa.decimal256(76, 0)
+            return pa.array([None if value is None else Decimal(int(value)) for value in plain], wide)  # type: ignore[call-overload]
         return pa.array([None if value is None else str(value) for value in plain], pa.string())
 
 
 def _plain(value: object) -> object:
     match value:
         case Decimal():
-            return float(value)
+            is_integer = value.is_finite() and value == value.to_integral_value()
+            return int(value) if is_integer else float(value)  # ids of NUMERIC(20, 0) stay what they are
         case UUID():
             return str(value)
     return value

@@ -69,7 +69,7 @@ def _newest(source: Source, base_dir: Path) -> datetime:
 
 def _files(path: str, base_dir: Path) -> list[StoredFile]:
     """Yield the files that can be seen; a folder that cannot be listed only makes the source look older, if at all."""
-    files = list(Tree(*locate(path, base_dir)).walk())
+    files = list(Tree(*locate(path, base_dir), tables=True).walk())
     if not files:
         raise _UnknownError(f"{path} holds no files")
     return files

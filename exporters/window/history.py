@@ -4,9 +4,11 @@ Outcomes come late: the gap that a window finds is that of predictions made befo
 drifted is therefore looked up for the very window of those predictions, not for the one that is measured now.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import NamedTuple
 
 import msgspec
@@ -14,11 +16,18 @@ import msgspec
 from mlvitals.exporters.parts import Measure, Window
 from mlvitals.exporters.schedule import newest_end
 from mlvitals.exporters.sections.concept.kind import drift_type
-from mlvitals.exporters.sections.concept.report import ConceptReport, DriftType, Evidence, GapSample, PastWindow
+from mlvitals.exporters.sections.concept.report import (
+    ConceptReport,
+    DriftType,
+    Evidence,
+    GapReference,
+    GapSample,
+    PastWindow,
+)
 from mlvitals.exporters.sections.concept.series import GapSeries, concept_report, gap_series
 from mlvitals.exporters.sections.events.report import EventCount
 from mlvitals.exporters.sections.events.totals import Counted, TotalsKeeper
-from mlvitals.exporters.sections.features.findings import UNSOUND, feature_findings
+from mlvitals.exporters.sections.features.findings import looks_broken
 from mlvitals.exporters.sections.features.report import FeatureReport
 from mlvitals.exporters.sections.outcomes.report import OutcomeReport
 from mlvitals.exporters.window.findings import with_findings
@@ -29,6 +38,12 @@ from mlvitals.generator.spec.model import OutcomeKind, Severity, Spec
 
 MOSTLY = 0.5
 """A gap is explained where more than this share of its excess was gathered while inputs or scores drifted."""
+MOST_STRETCHES = 200
+"""Intervals of drift that are remembered while their outcomes are to come. Beyond them the oldest two become one: what
+lies between them counts as drift too."""
+LAW = 3
+"""Raise this with every change of what `DriftHistory.after` makes of a window: histories kept by other programs are then
+computed anew from the windows. A test compares a history with the one that this number stands for."""
 _BAD = (Severity.WARNING, Severity.CRITICAL)
 
 
@@ -40,31 +55,65 @@ class OutcomeFacts(NamedTuple):
     """True if the rate, or mean, of the outcomes left the reference's; None where it is not known."""
     ranking_moved: bool | None = None
     """True if scores separate outcomes less well than in the reference; None where it is not known."""
+    loss: bool | None = None
+    """True if predictions are more wrong, one by one, than in the reference; None where it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class DriftHistory:
-    """The windows of one reference version, up to one."""
+    """The windows of one reference version, up to one: all that later windows need of them, of bounded size.
+
+    Kept as JSON, it goes on as if it had never been written: the same windows give the same history, bit by bit.
+    """
 
     version: str
     series: GapSeries
     begin: datetime | None = None
     """Start of the first window: predictions made earlier may be another model's."""
     explaining: tuple[Window, ...] = ()
-    """Windows whose inputs or scores drifted, and whose outcomes are still to come."""
+    """Intervals in which inputs or scores drifted, and whose outcomes are still to come; none touches another."""
+    last: Window | None = None
+    """The last window."""
+
+    @property
+    def settings(self) -> str:
+        """Return what a history depends on besides its windows, as a number; the same for one that has none yet."""
+        series = self.series
+        empty = DriftHistory(self.version, GapSeries(series.plan, binary=series.binary, reference=series.reference))
+        return sha256(b"%d %s" % (LAW, empty.to_json())).hexdigest()
+
+    def to_json(self) -> bytes:
+        """Return the history, to be kept."""
+        return msgspec.json.encode(self)
+
+    @classmethod
+    def from_json(cls, text: bytes | str) -> "DriftHistory":
+        """Return a history that was kept.
+
+        Raises:
+            msgspec.DecodeError: the text is none.
+        """
+        return msgspec.json.decode(text, type=cls)
 
     def after(self, past: PastWindow) -> "DriftHistory":
-        """Return the history after one more window; one of another reference version starts it anew."""
+        """Return the history after one more window; one of another reference version starts it anew.
+
+        So does the moment since which the gap is accepted: predictions made earlier are not looked at again.
+        """
+        if past.accepted:
+            return replace(self, series=self.series.restarted(accepted=True), begin=past.window.end)
         if past.reference_version != self.version:
             return DriftHistory(past.reference_version, self.series.restarted()).after(past)
         begin = self.begin or past.window.start
-        explaining = (*self.explaining, past.window) if past.explains else self.explaining
+        explaining = _with_stretch(self.explaining, past.window) if past.explains else self.explaining
+        moved = replace(self, begin=begin, explaining=explaining, last=past.window)
         if past.sample is None:
-            return replace(self, begin=begin, explaining=explaining)
+            # Before the first outcomes are mature, none are missing.
+            return moved if self.series.last_end is None else replace(moved, series=self.series.idled())
         sample = self.explained(past.sample)
         waiting = tuple(window for window in explaining if window.end > sample.window_start)
         series = self.series.after(sample) if sample.window_start >= begin else self.series
-        return replace(self, series=series, begin=begin, explaining=waiting)
+        return replace(moved, series=series, explaining=waiting)
 
     def explained(self, sample: GapSample) -> GapSample:
         """Return the sample, with whether inputs or scores drifted in its window."""
@@ -74,8 +123,24 @@ class DriftHistory:
         return msgspec.structs.replace(sample, explained=overlapping)
 
 
+def _with_stretch(stretches: tuple[Window, ...], window: Window) -> tuple[Window, ...]:
+    """Return intervals with one more, which ends last; those that it touches become one with it."""
+    start, end = window.start, window.end
+    apart = [one for one in stretches if one.end < start]
+    touched = stretches[len(apart) :]
+    joined = Window(min([start, *(one.start for one in touched)]), max([end, *(one.end for one in touched)]))
+    if len(apart) >= MOST_STRETCHES:
+        apart[:2] = [Window(apart[0].start, apart[1].end)]
+    return (*apart, joined)
+
+
+def first_history(spec: Spec, version: str, reference: GapReference | None = None) -> DriftHistory:
+    """Return the history of a reference version before its first window, given the gap in the training data."""
+    return DriftHistory(version, gap_series(spec, reference))
+
+
 def drift_history(spec: Spec, report: WindowReport, past: Iterable[PastWindow]) -> DriftHistory:
-    """Return the history that a report continues.
+    """Return the history that a report continues, computed from all windows before it.
 
     Args:
         spec: the system's spec.
@@ -83,17 +148,16 @@ def drift_history(spec: Spec, report: WindowReport, past: Iterable[PastWindow]) 
         past: windows that are kept, by their end; those that ended at or after the report's are left out, so that
             measuring a window again gives what it gave before.
     """
-    history = _beginning(spec, report)
+    history = first_history(spec, report.reference_version, gap_reference(report))
     for one in past:
         if one.window.end < report.window.end and one.reference_version == history.version:
             history = history.after(one)
     return history
 
 
-def _beginning(spec: Spec, report: WindowReport) -> DriftHistory:
-    """Return the history before the first window of a report's reference."""
-    reference = report.concept.reference if report.concept else None
-    return DriftHistory(report.reference_version, gap_series(spec, reference))
+def gap_reference(report: WindowReport) -> GapReference | None:
+    """Return what the training data say of the gap, as the measurement of a window found it."""
+    return report.concept.reference if report.concept else None
 
 
 def with_drift_type(
@@ -108,7 +172,7 @@ def with_drift_type(
         history: the windows before it.
     """
     if history.version != report.reference_version:
-        history = _beginning(spec, report)
+        history = first_history(spec, report.reference_version, gap_reference(report))
     facts = outcomes and outcomes._replace(sample=history.explained(outcomes.sample))
     found = _concept(report, facts, history) if spec.has_gap else None
     kind = _drift_type(spec, report, facts, found)
@@ -129,7 +193,8 @@ def _drift_type(
     unsound = tuple(name for name, feature in report.features.items() if _is_unsound(spec, name, feature))
     drifted = tuple(_drifted(report, unsound))
     evidence = Evidence(
-        features=drifted if drifted or _any_compared(report) else None,
+        features=drifted if drifted or _mostly_compared(report) else None,
+        unmeasured=tuple(_not_compared(report, unsound)),
         unsound=unsound,
         strong=bool(unsound) or any(report.features[name].severity is Severity.CRITICAL for name in drifted),
         prediction=_prediction_moved(report),
@@ -137,6 +202,7 @@ def _drift_type(
         gap_explained=bool(gap and concept and (concept.explained_ratio or 0.0) > MOSTLY),
         outcome_rate=facts.outcome_rate_moved if facts and own else None,
         ranking=facts.ranking_moved if facts and own else None,
+        loss=facts.loss if facts else None,
     )
     return drift_type(evidence)
 
@@ -150,8 +216,16 @@ def _drifted(report: WindowReport, unsound: tuple[str, ...]) -> Iterator[str]:
     )
 
 
-def _any_compared(report: WindowReport) -> bool:
-    return any(feature.status is Status.OK for feature in report.features.values())
+def _mostly_compared(report: WindowReport) -> bool:
+    """True if at least half of the features were compared: of fewer it cannot be said that the inputs stayed."""
+    compared = sum(feature.status is Status.OK for feature in report.features.values())
+    return compared >= max(len(report.features) / 2, 1)
+
+
+def _not_compared(report: WindowReport, unsound: tuple[str, ...]) -> Iterator[str]:
+    return (
+        name for name, feature in report.features.items() if feature.status is not Status.OK and name not in unsound
+    )
 
 
 def _prediction_moved(report: WindowReport) -> bool | None:
@@ -164,9 +238,7 @@ def _is_unsound(spec: Spec, name: str, report: FeatureReport) -> bool:
     """True if a feature's values look broken rather than different."""
     if name not in spec.features or report.status is Status.MISSING_IN_REFERENCE:
         return False
-    return report.status in UNMEASURABLE or any(
-        finding.kind in UNSOUND and finding.severity in _BAD for finding in feature_findings(spec, name, report)
-    )
+    return looks_broken(spec, name, report)
 
 
 def judge(spec: Spec, report: WindowReport, history: DriftHistory, totals: TotalsKeeper | None = None) -> WindowReport:
@@ -184,22 +256,27 @@ def judge(spec: Spec, report: WindowReport, history: DriftHistory, totals: Total
 
 
 def judge_again(
-    spec: Spec, late: WindowReport, past: Iterable[PastWindow], later: Iterable[WindowReport]
+    spec: Spec,
+    late: WindowReport,
+    before: DriftHistory,
+    since: Iterable[PastWindow],
+    later: Iterable[WindowReport],
 ) -> list[WindowReport]:
     """Judge the windows after a late one again and return the reports that changed.
 
     Args:
         spec: the system's spec.
         late: the window that was measured late, judged.
-        past: windows that are kept, as `drift_history` takes them.
+        before: the history that it continues.
+        since: windows of its reference that are kept and ended with it or later.
         later: the reports of windows that ended after it and were judged without it, by their end.
     """
-    known = {one.window: one for one in (*past, late.past)}
-    changed = []
+    known = {one.window: one for one in (*since, late.past)}
+    waiting = deque(sorted(known, key=lambda window: (window.end, window.start)))
+    history, changed = before, []
     for report in later:
-        history = drift_history(
-            spec, report, sorted(known.values(), key=lambda one: (one.window.end, one.window.start))
-        )
+        while waiting and waiting[0].end < report.window.end:
+            history = history.after(known[waiting.popleft()])
         again = judge(spec, report, history)
         known[again.window] = again.past
         if again != report:
@@ -228,9 +305,24 @@ def facts_of(outcomes: OutcomeReport | None) -> OutcomeFacts | None:
         count=outcomes.paired,
     )
     is_binary = outcomes.kind is OutcomeKind.BINARY
-    return outcome_facts(
+    found = outcome_facts(
         sample, rate_shift=outcomes.label_shift, ranking_loss=outcomes.performance_loss if is_binary else None
     )
+    return found._replace(loss=_loss(outcomes))
+
+
+def _loss(outcomes: OutcomeReport) -> bool | None:
+    """Return whether predictions are more wrong than in the reference: by the Brier score, or by the absolute error.
+
+    A mean that moved is no loss by itself: the error may have fallen meanwhile.
+    """
+    if outcomes.kind is OutcomeKind.BINARY:
+        brier = outcomes.performance.get("brier")
+        if brier is None or brier.value is None or brier.reference is None:
+            return None
+        return brier.value > brier.reference
+    rise = outcomes.performance_loss
+    return None if rise is None else rise.value > ONCE_IN_20 * rise.critical_value
 
 
 def outcome_facts(sample: GapSample, *, rate_shift: Measure | None, ranking_loss: Measure | None) -> OutcomeFacts:

@@ -16,8 +16,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from mlvitals.exporters.parts import FileProblem, Window
+from mlvitals.exporters.parts import FileProblem, RepeatedRows, Window
 from mlvitals.exporters.reading.columns import ColumnTypeError
+from mlvitals.exporters.reading.ids import DistinctRows
 from mlvitals.exporters.reading.known import KnownFiles
 from mlvitals.exporters.reading.log import Log, Plan, Task
 from mlvitals.exporters.reading.scan import Chunk
@@ -45,6 +46,9 @@ from mlvitals.generator.contract import ConceptStatus, Status
 from mlvitals.generator.spec.durations import span
 from mlvitals.generator.spec.model import FeatureType, Spec
 
+MOST_ATTEMPTS = 3
+"""A window is measured that often where files are changed while they are read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -68,6 +72,8 @@ class Tally:
     others: set[str] = field(default_factory=set)
     """Columns of the log that are not measured."""
     segments: SegmentTally = field(default_factory=SegmentTally)
+    repeated: RepeatedRows | None = None
+    """The rows that were left out for repeating an id; None where rows have none."""
 
     def count(self, name: str | None, result: ColumnResult) -> None:
         """Add what was counted of one target; a problem stays a problem, whatever is counted elsewhere."""
@@ -105,6 +111,8 @@ def measure_window(
 ) -> WindowReport:
     """Measure one window of the prediction log against a reference.
 
+    Where a file was changed while it was read, the window is measured again; a file that never rests is a problem.
+
     Args:
         spec: the system's spec.
         base_dir: where the spec's relative paths start.
@@ -139,6 +147,24 @@ def measure_windows(
     each would pay for all. Counts of all windows are in memory. See `measure_window`.
     """
     known = KnownFiles() if known is None else known
+    for _ in range(MOST_ATTEMPTS):
+        known.disturbed = False
+        reports = _measured_once(spec, base_dir, reference, reference_version, windows, measured_at, workers, known)
+        if not known.disturbed:
+            break
+    return reports
+
+
+def _measured_once(
+    spec: Spec,
+    base_dir: Path,
+    reference: Reference,
+    reference_version: str,
+    windows: Sequence[Window],
+    measured_at: datetime,
+    workers: int | None,
+    known: KnownFiles,
+) -> list[WindowReport]:
     targets = _targets(spec, reference)
     with ThreadPoolExecutor(workers or usable_cores(), "profile") as pool:
         plans = [_Plans(spec, base_dir, reference, targets, window, measured_at, known, pool) for window in windows]
@@ -197,6 +223,7 @@ class _Plans:
                 unknown_columns=tuple(sorted(tally.others - spec.known_columns - {*reference.columns})),
             ),
             rows=tally.rows,
+            repeated=tally.repeated,
             measured_at=self._measured_at,
             problems=(*tally.problems, *_partly_lacking(tally, self._targets)),
             skew=self._skew.result,
@@ -216,6 +243,7 @@ def report_on(
     *,
     rows: int,
     measured_at: datetime,
+    repeated: RepeatedRows | None = None,
     problems: tuple[FileProblem, ...] = (),
     skew: SkewReport | None = None,
     outcomes: OutcomeReport | None = None,
@@ -229,8 +257,9 @@ def report_on(
         reference: the baseline.
         reference_version: the version under which it is stored.
         counted: the counts of the window.
-        rows: rows of the window.
+        rows: rows of the window, each id once.
         measured_at: now, aware.
+        repeated: rows that were left out for repeating an id.
         problems: files that could not be measured.
         skew: the report of that section.
         outcomes: the report of that section.
@@ -245,6 +274,7 @@ def report_on(
         reference_version=reference_version,
         reference_created=reference.created,
         rows=rows,
+        repeated=repeated,
         features=comparison.features,
         score=comparison.score,
         score_count=comparison.score_count,
@@ -273,7 +303,7 @@ def _newest_scores(spec: Spec, reference: Reference, window: Window) -> Plan[New
     score, count = spec.prediction_log.score, spec.windows.score_count
     if score is None or reference.score is None or count is None:
         return None
-    return (yield from newest_scores(score, reference.score.cells, window, count))
+    return (yield from newest_scores(score, reference.score.cells, window, count, spec.prediction_log.id))
 
 
 def _outcomes(
@@ -308,31 +338,39 @@ def _targets(spec: Spec, reference: Reference) -> tuple[Target, ...]:
 def _count(
     spec: Spec, targets: tuple[Target, ...], segmentation: Segmentation, window: Window, pool: Executor
 ) -> Plan[Tally]:
-    """Count the rows of the window in the log."""
+    """Count the rows of the window in the log, each id once."""
     segments = dict.fromkeys(segmentation.columns, FeatureType.CATEGORICAL)
     columns = segments | {target.column: target.cells.type for target in targets}
-    counter = _Counter(columns, window, lambda chunk: _tally_of_chunk(chunk, targets, segmentation, pool))
+    distinct = DistinctRows(spec.prediction_log.id)
+    counter = _Counter(columns, window, lambda chunk: _tally_of_chunk(chunk, targets, segmentation, pool), distinct)
     yield [counter]
+    misfits = (FileProblem(path=path, problem=problem) for path, problem in distinct.misfits.items())
+    counter.tally.problems += misfits
+    counter.tally.repeated = distinct.found
     return counter.tally
 
 
 class _Counter(Reader):
     """Counts whole files; of one that breaks nothing but the problem."""
 
-    def __init__(self, columns: Columns, window: Window, count: Callable[[Chunk], Tally]) -> None:
-        super().__init__(columns, window)
+    def __init__(
+        self, columns: Columns, window: Window, count: Callable[[Chunk], Tally], distinct: DistinctRows
+    ) -> None:
+        super().__init__({**distinct.columns, **columns}, window)
         self._count = count
+        self._distinct = distinct
         self._of_file = Tally()
         self.tally = Tally()
 
     def add(self, chunk: Chunk) -> None:
         """Count some rows of a file."""
-        self._of_file.merge(self._count(chunk))
+        self._of_file.merge(self._count(self._distinct.of(chunk)))
 
     def end_file(self, problems: Sequence[FileProblem], *, broken: bool) -> None:
         """Add what was counted of a file."""
         if not broken:
             self.tally.merge(self._of_file)
+        self._distinct.end_file(broken=broken)
         self.tally.problems += problems
         self._of_file = Tally()
 

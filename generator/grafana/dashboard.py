@@ -95,11 +95,15 @@ def _details(spec: Spec, signals: tuple[Signal, ...]) -> Page:
 
 
 def _monitoring(spec: Spec, signals: tuple[Signal, ...]) -> Page:
+    response = [signal for signal in signals if signal.place is Place.RESPONSE]
     return Page(
         Board.MONITORING,
         "monitoring",
         "Shows if the other dashboards can be trusted: everything measured, on time, against the right reference.",
-        [Row("", [signal for signal in signals if signal.layer is Layer.MONITORING])],
+        [
+            Row("", [signal for signal in signals if signal.layer is Layer.MONITORING and signal not in response]),
+            *([Row("Incidents", response)] if response else []),
+        ],
     )
 
 

@@ -321,17 +321,22 @@ def _burn_alert(
     short, long = names.sli_error(burn.short), names.sli_error(burn.long)
     limit = float(burn.error_ratio)
 
+    # Where the short window gives the current burn rate too, the time that a budget lasts would be recorded, besides given:
+    # but not of a budget that is spent.
+    left = -0.42 if burn.short == names.windows(spec)[0] else 0.42
+
     def scenario(value: float, lately: float | None = None) -> Scenario:
         return Scenario(
             (
                 Input(long, {**own, names.WINDOW: burn.long}, value),
                 Input(short, {**own, names.WINDOW: burn.short}, value if lately is None else lately),
-                Input(names.BUDGET_REMAINING, own, 0.42),
+                Input(names.BUDGET_REMAINING, own, left),
                 Input(names.BUDGET_LASTS, own, 98_000),
             ),
             own,
         )
 
+    policy = _policy(spec, slo, severity)
     limits = ", or ".join(f"{figure(float(one.factor), Format.NUMBER)} times over {one.long}" for one in burns)
     return Alert(
         name="MLErrorBudgetBurn",
@@ -359,11 +364,11 @@ def _burn_alert(
                 (Literal(" At the current rate, that lasts "), FoundValue(Format.DURATION), Literal(".")),
             ),
         ),
-        timing=_timing(spec, slo),
+        timing=_timing(spec, slo, policy),
         scenario=scenario,
         format=Format.PERCENT,
         labels=(("slo", name),),
-        policy=_policy(spec, slo),
+        policy=policy,
     )
 
 
@@ -376,13 +381,14 @@ _POLICIES = {
 """The policy of the alert on what spends the budget: with it, an alert on the budget is one incident."""
 
 
-def _policy(spec: Spec, slo: Slo) -> str:
-    return "burn_rate" if spec.alerts.burn_rate.cooldown else _POLICIES.get(slo.kind, "burn_rate")
+def _policy(spec: Spec, slo: Slo, severity: Severity) -> str:
+    """Return the policy that a burn-rate alert notifies by: a page, that of its cause; a ticket is no incident, but its own."""
+    pages = severity is Severity.CRITICAL and not spec.alerts.burn_rate.cooldown
+    return _POLICIES.get(slo.kind, "burn_rate") if pages else "burn_rate"
 
 
-def _timing(spec: Spec, slo: Slo) -> Timing:
-    """Return the timing of burn-rate alerts: their own, notifying again as the alert on the cause does."""
-    burns, policy = spec.alerts.burn_rate, _policy(spec, slo)
+def _timing(spec: Spec, slo: Slo, policy: str) -> Timing:
+    burns = spec.alerts.burn_rate
     of_cause = Cooldown() if policy == "burn_rate" else getattr(spec.alerts, policy).cooldown
     by_kind = past_a_window(spec) if slo.kind is SloKind.DRIFT else CONTINUOUS
     return Timing(

@@ -262,7 +262,7 @@ def _error_rate(spec: Spec, contract: Contract) -> Signal:
             policy,
             name="MLErrorRateHigh",
             expression=record,
-            gate=f"and sum(increase({errors}[{window}])) >= {spec.alerts.error_rate_minimum}",
+            gate=f"and on () sum(increase({errors}[{window}])) >= {spec.alerts.error_rate_minimum}",
             gated=lambda value: scenario(value, predictions=0.5 / (value * seconds(window))),
             summary="Too many predictions fail.",
             describe=lambda exceeds: (

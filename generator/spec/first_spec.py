@@ -42,6 +42,8 @@ class FoundLog:
     format: LogFormat
     pace: Pace | None = None
     """None where its times could not be read."""
+    decimal: str = "."
+    """The decimal mark of numbers, in CSV."""
 
 
 def first_spec(system: str, columns: Sequence[SeenColumn], log_format: LogFormat, rows: int) -> str:
@@ -62,6 +64,7 @@ def spec_text(
     *,
     log: FoundLog | None = None,
     nameless: int = 0,
+    decimal: str = ".",
 ) -> str:
     """Return the text of a spec for a system, which `mlvitals.generator.spec.load` accepts.
 
@@ -72,6 +75,7 @@ def spec_text(
         rows: number of rows read of them.
         log: the prediction log, if it was given.
         nameless: number of columns that no spec can name.
+        decimal: the decimal mark of numbers in CSV.
 
     Raises:
         NoFeatureError: no column can be a feature.
@@ -84,7 +88,12 @@ def spec_text(
     return "\n".join(
         (
             *_head(system, rows),
-            *_log(found, log or FoundLog(path="predictions", format=log_format), time_name, is_given=log is not None),
+            *_log(
+                found,
+                log or FoundLog(path="predictions", format=log_format, decimal=decimal),
+                time_name,
+                is_given=log is not None,
+            ),
             *_others(others, nameless),
             *_windows(log),
             *_serving(found),
@@ -165,6 +174,8 @@ def _log(found: Draft, log: FoundLog, time_name: str, *, is_given: bool) -> Iter
     where = "" if is_given else "  # put the location of the log here: a folder, a file or a URL, relative to this file"
     yield f"  path: {scalar(log.path)}{where}"
     yield f"  format: {log.format.value}{'' if is_given else '  # guessed: the format of the training data'}"
+    if log.decimal != ".":
+        yield f'  decimal: "{log.decimal}"  # the decimal mark of its numbers'
     source = "log" if is_given else "training data"
     known = _GUESSED if Role.TIMESTAMP in found.roles else f"not found in the {source}; the log needs one"
     yield f"  timestamp: {scalar(time_name)}  # when the prediction was made; {known}"

@@ -2,7 +2,9 @@
 
 import io
 import math
+import re
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -12,6 +14,7 @@ import click
 
 if TYPE_CHECKING:
     from mlvitals.exporters.reference.versions import ReferenceStore
+    from mlvitals.generator.spec.diagnostics import SpecError
     from mlvitals.generator.spec.model import Spec
 
 
@@ -39,6 +42,12 @@ SPEC = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path, dir_okay=False)
 OUTPUT = _Output(path_type=Path, dir_okay=False)
 spec_argument = click.argument("spec_path", metavar="SPEC", type=SPEC)
+data_format_option = click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["parquet", "feather", "csv", "jsonl"]),
+    help="Format of the files of --data. Default: what the name of each says.",
+)
 compress_option = click.option(
     "--compress-time",
     type=click.FloatRange(min=1),
@@ -67,11 +76,28 @@ class Group(click.Group):
             if (error.name or "").partition(".")[0] not in MEASURING_PACKAGES:
                 raise
             fail("this command needs the measuring packages: pip install 'mlvitals[measure]'")
+        except (ImportError, MemoryError, RuntimeError) as error:
+            short = _shortage(error)
+            if short is None:
+                raise
+            fail(f"the system has no {short} to go on; give this process more, or let it do less at once")
         except BrokenPipeError:
             sys.stderr.close()
             sys.exit(1)
         except OSError as error:
             fail(f"{error.filename or 'system'}: {error.strerror or error}")
+
+
+def _shortage(error: BaseException) -> str | None:
+    """Return what the system is short of where that is what went wrong; None of other errors."""
+    texts = []
+    cause: BaseException | None = error
+    while cause is not None:
+        texts.append(str(cause))
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(error, MemoryError) or any("failed to map segment" in text for text in texts):
+        return "memory"
+    return "thread" if any("can't start new thread" in text for text in texts) else None
 
 
 def replace_unprintable() -> None:
@@ -80,28 +106,47 @@ def replace_unprintable() -> None:
         sys.stdout.reconfigure(errors="replace")
 
 
+def remark(message: str) -> None:
+    """Print what is worth knowing of data that can be used."""
+    click.echo(message, err=True)
+
+
+_MARKED = re.compile(r"(\S.*?: )?error: ")
+"""The start of a message that says already that it is an error: a problem of a spec, with its place."""
+
+
 def fail(message: str) -> NoReturn:
     """End with a message and exit code 1."""
-    click.echo(message if "error:" in message else f"error: {message}", err=True)
+    click.echo(message if _MARKED.match(message) else f"error: {message}", err=True)
     sys.exit(1)
 
 
 def load_all(paths: tuple[Path, ...], compress_time: float = 1.0) -> list[tuple[Path, "Spec"]]:
     """Load specs; the problems of all of them are reported together."""
     from mlvitals.generator.spec.compression import compress_time as compressed
+
+    specs, errors = read_specs(paths)
+    if errors:
+        fail("\n".join(map(str, errors)))
+    return [(path, spec if compress_time == 1 else compressed(spec, compress_time)) for path, spec in specs]
+
+
+def read_specs(paths: Iterable[Path]) -> "tuple[list[tuple[Path, Spec]], list[SpecError]]":
+    """Return the specs that can be used, and what is wrong with the others, or with using them together."""
     from mlvitals.generator.spec.diagnostics import SpecError
     from mlvitals.generator.spec.load import load_spec
 
-    specs, problems = [], []
+    specs, errors = list[tuple[Path, "Spec"]](), list[SpecError]()
     for path in paths:
         try:
-            spec = load_spec(path)
-            specs.append((path, spec if compress_time == 1 else compressed(spec, compress_time)))
+            specs.append((path, load_spec(path)))
         except SpecError as error:
-            problems.append(str(error))
-    if problems:
-        fail("\n".join(problems))
-    return specs
+            errors.append(error)
+    if len(specs) > 1:
+        from mlvitals.generator.spec.clashes import clashes
+
+        errors += clashes(specs)
+    return specs, errors
 
 
 def load(path: Path, compress_time: float = 1.0) -> "Spec":

@@ -22,7 +22,7 @@ from mlvitals.commands.common import (
 
 if TYPE_CHECKING:
     from mlvitals.exporters.parts import Window
-    from mlvitals.exporters.sections.concept.report import PastWindow
+    from mlvitals.exporters.window.history import DriftHistory
     from mlvitals.exporters.window.report import WindowReport
     from mlvitals.generator.spec.model import Spec
 
@@ -67,7 +67,7 @@ def drift(
     Exits with 0 once the window is measured, whatever the result, unless --fail-on is given. If nothing could be read,
     nothing was measured: exits with 1.
     """
-    from mlvitals.exporters.window.history import drift_history, judge
+    from mlvitals.exporters.window.history import judge
     from mlvitals.exporters.window.measure import measure_window
     from mlvitals.generator.spec.model import Severity
     from mlvitals.terminal.console import console
@@ -80,8 +80,7 @@ def drift(
     loaded = reference_store(spec, spec_path).load(version or spec.reference.alias)
     started = datetime.now(UTC)
     report = measure_window(spec, spec_path.parent, loaded, loaded.version, window, measured_at=started)
-    past = _past_windows(spec, spec_path.parent, report)
-    report = judge(spec, report, drift_history(spec, report, past))
+    report = judge(spec, report, _history_before(spec, spec_path.parent, report))
     why = "" if report.is_measured else _why_nothing(spec, spec_path.parent, report)
     if save and report.events:
         report = _with_totals(spec, spec_path.parent, report)
@@ -112,16 +111,18 @@ def _why_nothing(spec: "Spec", base_dir: Path, report: "WindowReport") -> str:
     return f"nothing was measured: {unread if files else 'no row of the window is in the log'}{why}"
 
 
-def _past_windows(spec: "Spec", base_dir: Path, report: "WindowReport") -> "list[PastWindow]":
-    """Return earlier windows from the results database; empty if it cannot be read, because a window does not need them."""
+def _history_before(spec: "Spec", base_dir: Path, report: "WindowReport") -> "DriftHistory":
+    """Return what the results database knows of earlier windows; nothing if it cannot be read: a window does without."""
     from mlvitals.exporters.database import DatabaseError
     from mlvitals.exporters.publish.results import open_results
+    from mlvitals.exporters.window.history import first_history, gap_reference
 
+    none = first_history(spec, report.reference_version, gap_reference(report))
     try:
         with closing(open_results(spec.results, base_dir, create=False)) as results:
-            return results.past_windows(report.system, report.reference_version)
+            return results.history(report.system, none, until=report.window.end)
     except DatabaseError:
-        return []
+        return none
 
 
 def _with_totals(spec: "Spec", base_dir: Path, report: "WindowReport") -> "WindowReport":

@@ -125,6 +125,32 @@ def test_two_specs_of_one_system_are_refused(small: Path, tmp_path: Path):
     assert "two specs describe system 'fraud'" in done.stderr
 
 
+@pytest.mark.parametrize("command", ["compile", "lint"])
+def test_specs_of_one_name_or_one_title_are_named_with_both_files(tmp_path: Path, command: str):
+    lines = "version: 1\nsystem: {name: NAME, title: Shop}\nprediction_log: {path: log}\nfeatures: {age: {}}\n"
+    one, other, third = (tmp_path / f"{place}.yaml" for place in "abc")
+    for path, name in ((one, "shop"), (other, "cart"), (third, "shop")):
+        path.write_text(lines.replace("NAME", name))
+    done = mlvitals(command, one, other, third)
+    assert done.returncode == 1
+    told = done.stdout + done.stderr
+    assert f'{other}:2:29: error: two specs have the title "Shop": {one} and {other}; alerts name' in told
+    assert f"{third}:2:16: error: two specs describe system 'shop': {one} and {third}; give each" in told
+    assert not (tmp_path / "dashboards").exists()
+
+
+def test_a_spec_given_twice_is_one(tmp_path: Path):
+    assert mlvitals("lint", STREAMREC, STREAMREC).returncode == 0
+
+
+def test_a_title_that_is_another_systems_name_is_taken(tmp_path: Path):
+    lines = "version: 1\nsystem: {name: NAME}\nprediction_log: {path: log}\nfeatures: {age: {}}\n"
+    (tmp_path / "a.yaml").write_text(lines.replace("NAME", "shop"))
+    (tmp_path / "b.yaml").write_text(lines.replace("NAME", "cart, title: shop"))
+    done = mlvitals("lint", tmp_path / "a.yaml", tmp_path / "b.yaml")
+    assert (done.returncode, "two specs have the title" in done.stdout) == (1, True)
+
+
 @pytest.mark.parametrize("command", ["compile", "lint", "drift", "export"])
 def test_a_spec_that_is_not_there_is_a_message(command: str):
     done = mlvitals(command, "nowhere.yaml")

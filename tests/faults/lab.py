@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -22,6 +23,7 @@ from mlvitals.exporters.process.exporter import Exporter
 from mlvitals.exporters.process.json_log import JsonLog
 from mlvitals.exporters.process.runs import Runner
 from mlvitals.exporters.publish.results import open_results
+from mlvitals.exporters.reference.artifact import Reference
 from mlvitals.exporters.reference.stores import DirectoryStore, open_store
 from mlvitals.exporters.training.build import build_reference
 from mlvitals.generator.spec.load import parse_spec
@@ -65,6 +67,18 @@ def clicks(begin: datetime, count: int = CLICKS) -> pa.Table:
     return pa.table({"at": pa.array(moments, pa.timestamp("us", "UTC")), "kind": ["click"] * count})
 
 
+def later(end: datetime) -> bool:
+    """True of windows that only a clock that is years ahead takes for past ones."""
+    return end > NOON + YEAR
+
+
+@cache
+def reference() -> Reference:
+    """What the shop's log was before all tests."""
+    training = pa.concat_tables([predictions(NOON - hours * HOUR, seed=hours) for hours in range(30, 60)])
+    return build_reference(SPEC, training, created=NOON - 30 * HOUR, source_hash="")
+
+
 @dataclass
 class Lab:
     """The shop: its folder, its clock, and the truth."""
@@ -78,10 +92,8 @@ class Lab:
     clicks: Counter[datetime] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        training = pa.concat_tables([predictions(NOON - hours * HOUR, seed=hours) for hours in range(30, 60)])
         store = DirectoryStore(self.folder / "references", "shop")
-        reference = build_reference(self.spec, training, created=NOON - 30 * HOUR, source_hash="")
-        store.promote(store.save(reference), "production")
+        store.promote(store.save(reference()), "production")
         (self.folder / "spec.yaml").write_text(SPEC_TEXT)
 
     def write(self, *hours: int) -> None:
@@ -95,6 +107,10 @@ class Lab:
 
     def log_file(self, hour: int) -> Path:
         return self.folder / "log" / f"{NOON + hour * HOUR:%Y%m%dT%H}.parquet"
+
+    def reference(self) -> Reference:
+        """The active reference."""
+        return open_store("references", self.folder, "shop").load("production")
 
     def replace(self, **changes: object) -> None:
         """Change the spec."""

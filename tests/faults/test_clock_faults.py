@@ -6,16 +6,11 @@ from datetime import datetime
 import msgspec
 import pytest
 from exporter_samples import HOUR, NOON
-from lab import DAY, MINUTE, YEAR, Lab, predictions, write_parquet
+from lab import DAY, MINUTE, YEAR, Lab, later, predictions, write_parquet
 
 from mlvitals.generator.spec.model import Results, Windows
 
 Happens = Callable[[str], None]
-
-
-def later(end: datetime) -> bool:
-    """True of windows that only a clock that is years ahead takes for past ones."""
-    return end > NOON + YEAR
 
 
 @pytest.mark.fault("clock", "two years ahead for a while, with a retention of 400 days", "nothing is deleted")
@@ -95,6 +90,18 @@ def test_a_window_that_was_measured_too_early_is_measured_again(lab: Lab, happen
     happens(lab.audit(exporter))
 
 
+@pytest.mark.fault("clock", "two years ahead and back", "windows that fell due meanwhile are measured")
+def test_nothing_remains_of_a_clock_that_was_ahead(lab: Lab, happens: Happens) -> None:
+    exporter = lab.start()
+    lab.pass_hours(exporter, -1)
+    lab.clock.now += 2 * YEAR
+    exporter.run_due()
+    assert max(lab.kept()) > NOON + YEAR
+    lab.pass_hours(exporter, 0)
+    happens(lab.audit(exporter))
+
+
+@pytest.mark.slow
 @pytest.mark.fault("clock", "a day behind, in a running process", "no window is measured twice, none is left out")
 def test_a_clock_that_is_a_day_behind_measures_nothing_twice(lab: Lab, happens: Happens) -> None:
     exporter = lab.start()
@@ -124,6 +131,7 @@ def test_a_clock_at_1970_measures_nothing(lab: Lab, happens: Happens) -> None:
     happens(lab.audit(exporter))
 
 
+@pytest.mark.slow
 @pytest.mark.fault("clock", "set to and fro at random, within days", "nothing is lost or doubled")
 @pytest.mark.parametrize("seed", range(5))
 def test_a_clock_set_to_and_fro(lab: Lab, seed: int, happens: Happens) -> None:

@@ -5,7 +5,9 @@ Hypothesis draws the rows. Each way to write them is compared with the plain one
 features, scores, segments and outcomes, features recomputed offline, outcomes kept elsewhere, and business events.
 """
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache, cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -197,8 +199,10 @@ def seen(rows: pa.Table, encoding: Encoding) -> dict[str, tuple[FeatureType | No
     return {name: known.get(name, (None, False, False)) for name in rows.column_names}
 
 
+pytestmark = pytest.mark.slow
+
 LAW = settings(
-    max_examples=2,
+    max_examples=1,
     phases=[Phase.generate],
     deadline=None,
     derandomize=True,
@@ -206,40 +210,61 @@ LAW = settings(
 )
 
 
+@dataclass(frozen=True)
+class Plain:
+    """Rows, and what the plain way to write them gives."""
+
+    rows: pa.Table
+
+    @cached_property
+    def reference(self) -> Reference:
+        return plain_reference(self.rows)
+
+    @cached_property
+    def report(self) -> WindowReport:
+        return measured(self.rows, PLAIN, self.reference)
+
+    @cached_property
+    def first_look(self) -> dict[str, tuple[FeatureType | None, bool, bool]]:
+        return seen(self.rows, PLAIN)
+
+
+@cache
+def drawn(far: bool) -> list[Plain]:
+    """The same rows for every way to write them: what the plain one gives is asked once."""
+    found: list[Plain] = []
+
+    @LAW
+    @given(frames(far=far))
+    def keep(rows: pa.Table) -> None:
+        found.append(Plain(rows))
+
+    keep()
+    assert len(found) == LAW.max_examples
+    return found
+
+
 @pytest.mark.parametrize("encoding", [*FILES, *TABLES], ids=str)
 def test_the_same_rows_give_the_same_report(encoding: Encoding) -> None:
-    @LAW
-    @given(frames(far=encoding.far))
-    def check(rows: pa.Table) -> None:
-        reference = plain_reference(rows)
-        expected, found = measured(rows, PLAIN, reference), measured(rows, encoding, reference)
+    for plain in drawn(encoding.far):
+        expected, found = plain.report, measured(plain.rows, encoding, plain.reference)
         if encoding.format is LogFormat.SQL:
             expected = msgspec.structs.replace(expected, skew=None)
         assert found.problems == ()
         assert differences(expected, found, close=encoding.parts) == []
 
-    check()
-
 
 @pytest.mark.parametrize("encoding", [*FILES, *TABLES], ids=str)
 def test_the_same_training_data_give_the_same_reference(encoding: Encoding) -> None:
-    @LAW
-    @given(frames(far=encoding.far))
-    def check(rows: pa.Table) -> None:
-        expected, found = plain_reference(rows), trained(rows, encoding)
+    for plain in drawn(encoding.far):
+        expected, found = plain.reference, trained(plain.rows, encoding)
         if encoding.single:
-            expected = plain_reference(cast(rows, pa.float32(), *FLOATS))
+            expected = plain_reference(cast(plain.rows, pa.float32(), *FLOATS))
         for part in ("features", "score", "outcome", "segments", "rows", "span"):
             assert differences(getattr(expected, part), getattr(found, part), close=False) == [], part
-
-    check()
 
 
 @pytest.mark.parametrize("encoding", [encoding for encoding in FILES if encoding.typed], ids=str)
 def test_the_same_training_data_give_the_same_first_spec(encoding: Encoding) -> None:
-    @LAW
-    @given(frames(far=encoding.far))
-    def check(rows: pa.Table) -> None:
-        assert seen(rows, encoding) == seen(rows, PLAIN)
-
-    check()
+    for plain in drawn(encoding.far):
+        assert seen(plain.rows, encoding) == plain.first_look

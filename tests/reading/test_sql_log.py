@@ -11,8 +11,10 @@ import pytest
 from databases import Database
 from exporter_samples import HOSTILE, HOUR, NOON, SPEC, WINDOW, log_rows, write_parquet
 from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Double, Integer, MetaData, Numeric, Table, Text
+from sqlalchemy.types import UserDefinedType
 
 from mlvitals.exporters.reading import sql as sql_log
+from mlvitals.exporters.reading.ids import canonical_ids
 from mlvitals.exporters.reading.log import Log
 from mlvitals.exporters.reading.scan import Chunk
 from mlvitals.exporters.reading.sources import LogError
@@ -160,6 +162,25 @@ def test_features_of_every_type_are_read(database: Database) -> None:
     assert values(chunks, "price") == [1.5, None]
     assert values(chunks, "code") == [7, None]
     assert values(chunks, "empty") == [None, None]
+
+
+class WholeNumber(UserDefinedType[int]):
+    """NUMERIC(20, 0), given integers as they are: SQLAlchemy's own type makes floats of them for SQLite."""
+
+    cache_ok = True
+
+    def get_col_spec(self) -> str:
+        return "NUMERIC(20, 0)"
+
+
+def test_ids_of_a_numeric_column_stay_what_they_are(database: Database) -> None:
+    # SQLite itself makes floats of larger numbers.
+    first = 2**63 - 1000 if database.results.url.startswith("sqlite") else 12_345_678_901_234_567_000
+    rows = [{"timestamp": WINDOW.start, "age": 1, "id": first + number} for number in range(1000)]
+    write(database, rows, id=WholeNumber)
+    found = read(database, {"id": FeatureType.CATEGORICAL})
+    ids = pa.chunked_array([canonical_ids(chunk.columns["id"]) for chunk in found])
+    assert sorted(ids.to_pylist()) == [str(first + number) for number in range(1000)]
 
 
 def test_hostile_names_of_tables_and_columns_are_quoted(database: Database) -> None:

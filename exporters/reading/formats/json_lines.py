@@ -44,7 +44,7 @@ class JsonLinesFile:
         """False once Arrow has refused it."""
         self._found = self._first_types()
         self.problems: tuple[str, ...] = ()
-        """What the last scan found."""
+        """Problems that the last scan found."""
 
     @property
     def names(self) -> list[str]:
@@ -184,7 +184,7 @@ class _Nested:
     """Values of a key that are lists or objects."""
 
     line: int
-    """Where the first one is."""
+    """The line of the first one."""
     count: int = 0
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from math import ceil, sqrt
-from typing import NamedTuple, TypeAlias
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.polynomial.hermite_e import hermegauss
@@ -19,6 +19,7 @@ from scipy.special import chdtri, ndtr, ndtri
 
 Values: TypeAlias = float | NDArray[np.float64]
 """One value, or that of many series at once."""
+V = TypeVar("V")
 
 SATURATION = 1.25
 """A chart rises no further than this times its limit: no run length changes, and what is fixed is soon forgotten."""
@@ -189,17 +190,17 @@ class Charts:
 
 
 @dataclass(frozen=True, slots=True)
-class ChartState:
+class ChartState(Generic[V]):
     """The state of the charts, of one series or, as arrays, of many."""
 
-    ewma: Values = 0.0
-    upper: Values = 0.0
+    ewma: V | float = 0.0
+    upper: V | float = 0.0
     """The CUSUM of values above the target."""
-    lower: Values = 0.0
+    lower: V | float = 0.0
     """The CUSUM of values below the target, 0 and up too."""
 
 
-def advance(charts: Charts, state: ChartState, value: Values) -> ChartState:
+def advance(charts: Charts, state: ChartState[Any], value: Values) -> ChartState[Values]:
     """Return the state after one more standardised value."""
     ewma = (1 - charts.weight) * state.ewma + charts.weight * value
     return ChartState(

@@ -1,9 +1,10 @@
 """Concept drift and the drift type as gauges, as an SQL row and as lines for people."""
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Float, String, Table, Text
+from sqlalchemy import Boolean, Column, Float, Index, String, Table, Text, text
 from sqlalchemy.types import BigInteger
 
 from mlvitals.exporters.database import TABLES, UtcDateTime, window_key
@@ -14,6 +15,8 @@ from mlvitals.exporters.statistics.distances import TWO_SIDED
 from mlvitals.exporters.wording import printable, sentence
 from mlvitals.generator.contract import CUSUM_SIDES, ConceptStatus, Contract, DriftKind
 from mlvitals.generator.spec.model import Severity
+
+_WITH_HISTORY: dict[str, Any] = dict.fromkeys(("sqlite_where", "postgresql_where"), text("settings IS NOT NULL"))
 
 drift_gaps = Table(
     "drift_gaps",
@@ -29,7 +32,30 @@ drift_gaps = Table(
     Column("gap", Float),
     Column("gap_error", Float),
     Column("answered", BigInteger),
+    # The history up to this window, in the newest windows only: see exporters/publish/histories.py.
+    Column("settings", String(64)),
+    Column("history", Text),
+    Index("drift_gaps_by_end", "system", "reference_version", "window_end"),
+    Index("drift_gaps_with_history", "system", "reference_version", "window_end", **_WITH_HISTORY),
 )
+
+
+concept_accepted = Table(
+    "concept_accepted",
+    TABLES,
+    Column("system", String(40), primary_key=True),
+    Column("reference_version", Text, primary_key=True),
+    # Predictions made from here on are as they should be.
+    Column("since", UtcDateTime, primary_key=True),
+    Column("accepted_at", UtcDateTime, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+
+def accepted_since(moment: datetime, reference_version: str) -> PastWindow:
+    """Return the past's entry for the moment since which the gap is accepted."""
+    return PastWindow(Window(moment, moment), reference_version, explains=False, sample=None, accepted=True)
 
 
 def rows(verdict: Verdict, _: Window) -> Rows:

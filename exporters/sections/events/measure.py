@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from mlvitals.exporters.parts import FileProblem, Window
 from mlvitals.exporters.reading.columns import ColumnTypeError, comparable, is_text, readable, unwrapped
-from mlvitals.exporters.reading.ids import Hashes, hash_ids
+from mlvitals.exporters.reading.ids import Hashes, distinct_ids
 from mlvitals.exporters.reading.instants import without
 from mlvitals.exporters.reading.known import KnownFiles
 from mlvitals.exporters.reading.log import Log
@@ -278,10 +278,9 @@ def _items(column: Column, rows: NDArray[np.bool_]) -> Hashes:
     """Return the distinct values in some rows, as numbers; a missing value is none.
 
     Raises:
-        ColumnTypeError: the column holds neither texts nor integers.
+        ColumnTypeError: the column holds no ids.
     """
-    values: Any = comparable(column, FeatureType.CATEGORICAL)
-    return np.unique(hash_ids(values.filter(pa.array(rows)).drop_null(), 0))
+    return distinct_ids(column.filter(pa.array(rows)))
 
 
 def _report(spec: Spec, step: Window, window: Window, found: _Tally) -> EventsReport:

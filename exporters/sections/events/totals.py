@@ -127,6 +127,12 @@ def fold_before(connection: Connection, system: str, moment: datetime) -> None:
         connection.execute(insert(business_events), folded)
 
 
+def drop_nothing_after(connection: Connection, system: str, moment: datetime) -> None:
+    """Drop steps that ended after a moment and in which nothing was counted: no total changes."""
+    of = business_events.c
+    connection.execute(delete(business_events).where(of.system == system, of.step_end > moment, of.millionths == 0))
+
+
 # Units and what is left of them separately, for neither sum leaves 64 bits.
 _SUM = (func.sum(business_events.c.millionths // MILLION), func.sum(business_events.c.millionths % MILLION))
 

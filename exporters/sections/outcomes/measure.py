@@ -6,7 +6,7 @@ outcomes that count are then known, and a share of answered predictions means th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from mlvitals.exporters.parts import FileProblem, Window
 from mlvitals.exporters.reading.columns import ColumnTypeError
-from mlvitals.exporters.reading.files import WIDEST_OFFSET, Keep, partition_span
+from mlvitals.exporters.reading.files import WIDEST_OFFSET, Keep, Partition, partition_span
 from mlvitals.exporters.reading.ids import Hashes, hash_ids, hash_rows
 from mlvitals.exporters.reading.instants import InstantError
 from mlvitals.exporters.reading.known import KnownFiles
@@ -287,7 +287,7 @@ class _Sides:
 
         def add(reader: _SideReader, chunk: Chunk) -> None:
             if name in chunk.columns:
-                ids = hash_ids(chunk.columns[name], reader.row)
+                ids = _hashed(chunk, name, "by which outcomes are joined", reader.row)
                 reader.row += chunk.rows
                 self._add_outcomes(chunk, ids, reader)
 
@@ -317,13 +317,13 @@ class _Sides:
         log, outcome = self.spec.prediction_log, outcome_of(self.spec)
         rows = np.zeros(chunk.rows, with_segments(len(self.segments.columns)))
         rows["segments"] = self.segments.codes(chunk.columns, chunk.rows)
-        first, ids = reader.row, chunk.columns.get(log.id or "")
-        rows["id"] = hash_rows(first, chunk.rows) if ids is None else hash_ids(ids, first)
+        first, use = reader.row, "by which outcomes are joined"
+        rows["id"] = _hashed(chunk, log.id, use, first) if log.id in chunk.columns else hash_rows(first, chunk.rows)
         rows["time"] = NO_TIME if chunk.times is None else microseconds(chunk.times)
         rows["value"] = self._values_of(chunk, outcome.prediction or log.score, reader)
         for name, column in (("list", outcome.list), ("item", outcome.item), ("group", log.group)):
             if column is not None and column in chunk.columns:
-                rows[name] = hash_ids(chunk.columns[column], first)
+                rows[name] = _hashed(chunk, column, f"which names the {name} of a ranking", first)
         reader.row += chunk.rows
         return rows
 
@@ -354,6 +354,13 @@ class _Sides:
         self.outcomes.add(rows[labels.present])
 
 
+def _hashed(chunk: Chunk, name: str | None, use: str, first_row: int) -> Hashes:
+    try:
+        return hash_ids(chunk.columns[name or ""], first_row)
+    except ColumnTypeError as error:
+        raise BrokenFileError(f"column {name!r}, {use}, {error}") from error
+
+
 def _ids(name: str | None) -> dict[str, FeatureType | None]:
     return {} if name is None else {name: FeatureType.CATEGORICAL}
 
@@ -369,7 +376,7 @@ def _not_before(window: Window) -> Keep:
     leave one out, only days before.
     """
 
-    def keep(partition: Mapping[str, str]) -> bool:
+    def keep(partition: Partition) -> bool:
         covered = partition_span(partition)
         return covered is None or covered.end > window.start - WIDEST_OFFSET
 

@@ -190,7 +190,8 @@ def differences(serving: Chunk, offline: Chunk, kind: FeatureType) -> NDArray[np
     """Return the difference of the two values of each pair.
 
     0 where they are equal or both null; relative to the larger one for numbers and times; infinite where one is null,
-    where categories differ, and where one is infinite.
+    where categories differ, and where one is infinite. Values are equal where they are in the coarser of the two ways in
+    which they are written: single precision, or whole milliseconds or seconds.
     """
     if kind is FeatureType.CATEGORICAL:
         codes, others = _codes(serving, offline)
@@ -198,14 +199,38 @@ def differences(serving: Chunk, offline: Chunk, kind: FeatureType) -> NDArray[np
     x, y = _numbers(serving), _numbers(offline)
     with np.errstate(all="ignore"):
         apart = np.abs(x - y) / np.maximum(np.abs(x), np.abs(y))
-    equal = (x == y) | (np.isnan(x) & np.isnan(y))
+        equal = (np.abs(x - y) < _resolution(x, y, serving.type)) | (x == y) | (np.isnan(x) & np.isnan(y))
     return np.where(equal, 0.0, np.where(np.isnan(apart), np.inf, apart))
 
 
-def in_same_precision(serving: Chunk, offline: Chunk) -> tuple[Chunk, Chunk]:
-    """Return two columns of `columns.comparable`, both in single precision where one of them has no more."""
+_TIME_UNITS = (1_000_000.0, 1_000.0)
+"""A second and a millisecond, in microseconds."""
+_ROUNDED = 2.0
+"""Microseconds that two times of the finest unit differ by at most: one may be rounded where the other is cut."""
+
+
+def _resolution(x: NDArray[np.float64], y: NDArray[np.float64], kind: pa.DataType) -> NDArray[np.float64] | float:
+    """Return the difference from which on two values are different ones.
+
+    Of times, the coarsest unit in which one of the sides is written. Of single precision, the distance to the next
+    number: the offline side may have computed in double precision what the serving side computed in single.
+    """
+    if pa.types.is_timestamp(kind):
+        return max(_unit(x), _unit(y), _ROUNDED)
+    if pa.types.is_float32(kind):
+        return np.spacing(np.maximum(np.abs(x), np.abs(y)).astype(np.float32)).astype(np.float64) * 1.5
+    return 0.0
+
+
+def _unit(times: NDArray[np.float64]) -> float:
+    known = times[~np.isnan(times)]
+    return next((unit for unit in _TIME_UNITS if known.size and not (known % unit).any()), 0.0)
+
+
+def in_same_precision(serving: Chunk, offline: Chunk, *, single: bool = False) -> tuple[Chunk, Chunk]:
+    """Return two columns of `columns.comparable`, both in single precision where some of their values have no more."""
     types = {serving.type, offline.type}
-    if types != {pa.float32(), pa.float64()}:
+    if not types <= {pa.float32(), pa.float64()} or not (single or pa.float32() in types):
         return serving, offline
     return serving.cast(pa.float32(), safe=False), offline.cast(pa.float32(), safe=False)
 

@@ -68,6 +68,29 @@ def test_rows_without_a_score_do_not_count(tmp_path: Path):
     assert run(tmp_path).score_count.report.rows == 500
 
 
+ATOMS = build_reference(
+    SPEC,
+    log_rows(NOON - 90 * HOUR, NOON - 30 * HOUR, 20_000, score=np.arange(20_000) % 10 / 10),
+    created=NOON,
+    source_hash="",
+)
+"""A reference whose scores are tenths, which single precision writes a little off."""
+
+
+@pytest.mark.parametrize("written", [("float64",), ("float32",), ("float64", "float32", "float64")])
+def test_the_newest_scores_of_a_window_are_counted_as_the_window_counts_them(tmp_path: Path, written: tuple[str, ...]):
+    for place, kind in enumerate(written):
+        begin = WINDOW.start + place * HOUR / len(written)
+        scores = (np.random.default_rng(place).integers(0, 10, 1500) / 10).astype(kind)
+        rows = log_rows(begin, begin + HOUR / len(written), 1500, score=scores)
+        write_parquet(rows, tmp_path / "log" / f"{place}.parquet")
+    found = measure_window(with_count(1500 * len(written)), tmp_path, ATOMS, "v1", WINDOW, NOON)
+    assert found.score.rows == found.score_count.report.rows == 1500 * len(written)
+    assert found.score_count.report.bins == found.score.bins
+    assert (found.score_count.report.psi, found.score_count.report.ks) == (found.score.psi, found.score.ks)
+    assert found.score.psi.value < 0.05
+
+
 def test_without_scores_or_without_a_count_there_is_no_count_window(log: Path, tmp_path: Path):
     assert run(log, None).score_count is None
     (tmp_path / "empty" / "log").mkdir(parents=True)

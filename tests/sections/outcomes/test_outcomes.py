@@ -2,6 +2,8 @@
 
 import math
 from datetime import timedelta
+from decimal import Decimal
+from uuid import UUID
 
 import msgspec
 import numpy as np
@@ -91,6 +93,38 @@ def test_an_id_that_is_logged_twice_is_one_prediction_the_earlier(tmp_path):
     report = measured(apart(), tmp_path)
     assert (report.predictions, report.repeated_predictions, report.answered) == (3, 1, 1)
     assert report.predicted_mean == pytest.approx(0.2)
+
+
+BIG = 2**60 + np.arange(4)
+
+
+@pytest.mark.parametrize(
+    ("logged", "observed"),
+    [
+        (pa.array([1000, 1001, 1002, 1003]), ["1000.0", "1001.0"]),
+        (pa.array([1000.0, 1001.0, 1002.0, 1003.0]), pa.array([Decimal("1000"), Decimal("1001")])),
+        (pa.array(BIG), [str(one) for one in BIG[:2]]),
+        (pa.array([bytes([one] * 16) for one in range(4)], pa.binary(16)), [str(UUID(int=0)), UUID("01" * 16).hex]),
+    ],
+)
+def test_an_id_is_the_same_however_predictions_and_outcomes_write_it(tmp_path, logged, observed):
+    predictions(tmp_path, id=logged)
+    clicks(tmp_path, observed, [5, 6])
+    report = measured(apart(), tmp_path)
+    assert (report.predictions, report.answered, report.orphans, report.problems) == (4, 2, 0, ())
+
+
+def test_ids_that_floats_have_made_equal_are_refused_by_name_and_join_nothing(tmp_path):
+    predictions(tmp_path, id=BIG)
+    clicks(tmp_path, BIG[:2].astype(np.float64), [5, 6])
+    report = measured(apart(), tmp_path)
+    assert (report.predictions, report.answered) == (4, 0)
+    (problem,) = report.problems
+    assert problem.path.endswith("clicks/a.parquet")
+    assert problem.problem == (
+        "column 'id', by which outcomes are joined, holds ids as double, which does not distinguish integers from "
+        "9,007,199,254,740,992 on, such as 1.152921504606847e+18; write integers or texts"
+    )
 
 
 @pytest.mark.parametrize("label", [float("nan"), float("inf"), 2.0, -1.0, 0.5])

@@ -143,6 +143,35 @@ def test_single_precision_on_one_side_is_no_difference():
     assert differences(*in_same_precision(*sides), FeatureType.FLOAT).tolist() == [0]
 
 
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("zone", [None, "UTC", "Asia/Tokyo"])
+@pytest.mark.parametrize("cut", [True, False], ids=["cut", "rounded"])
+def test_the_same_instants_in_another_unit_or_zone_are_no_difference(unit: str, zone: str | None, cut: bool):
+    moments = (1_772_000_000_000_000 + np.random.default_rng(1).integers(0, 10**12, 500)).astype("datetime64[us]")
+    half = np.timedelta64(0, "us") if cut else np.timedelta64(1, unit).astype("timedelta64[us]") // 2
+    written = pa.array((moments + half).astype(f"datetime64[{unit}]")).cast(pa.timestamp(unit, zone and "UTC"))
+    sides = [comparable(column, FeatureType.TIMESTAMP) for column in (pa.array(moments), written)]
+    for serving, offline in (sides, sides[::-1]):
+        assert not differences(serving, offline, FeatureType.TIMESTAMP).any()
+
+
+def test_times_that_are_a_unit_apart_differ():
+    moments = pa.array([NOON + timedelta(milliseconds=number) for number in range(1000)])
+    later = pa.array([NOON + timedelta(milliseconds=number + 1) for number in range(1000)])
+    sides = [comparable(column, FeatureType.TIMESTAMP) for column in (moments, later)]
+    assert differences(*sides, FeatureType.TIMESTAMP).all()
+
+
+@pytest.mark.parametrize("kind", [FeatureType.FLOAT, FeatureType.INTEGER])
+def test_what_one_side_computed_in_single_precision_is_no_difference(kind: FeatureType):
+    values = np.random.default_rng(2).lognormal(0, 5, 1000)
+    single = np.nextafter(values.astype(np.float32), np.float32(np.inf))
+    sides = [comparable(pa.array(column), kind) for column in (values, single)]
+    assert not differences(*in_same_precision(*sides), kind).any()
+    other = comparable(pa.array((values * (1 + 1e-6)).astype(np.float32)), kind)
+    assert differences(*in_same_precision(sides[0], other), kind).all()
+
+
 # ---------------------------------------------------------------- one feature
 
 
