@@ -208,6 +208,15 @@ def test_integers_that_name_things_are_categories_and_those_that_count_are_not(
     assert kind(whole(name, 1, levels, levels=tuple(map(str, range(levels))))) is expected
 
 
+def test_a_code_repeats():
+    assert kind(whole("CAtBat", 1, 900, levels=tuple(map(str, range(900))))) is FeatureType.INTEGER
+
+
+def test_y_is_a_label_unless_it_is_a_coordinate():
+    assert role_of(number("y"), number("x")) is Role.OUTCOME
+    assert role_of(number("y"), number("x"), number("z")) is None
+
+
 def test_segments_have_few_values_a_usual_name_and_are_in_the_log():
     columns = [text("country", *"abc"), text("weird", *"abc"), text("city", *map(str, range(400))), FEATURE]
     assert [item.name for item in draft(columns).segments] == ["country"]
