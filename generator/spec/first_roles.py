@@ -22,7 +22,7 @@ NEARLY_ALL = 0.95
 MOST_CODES = 10
 """Integers of at most this many different values are codes, unless they count something."""
 MOST_SEGMENTS = 2
-_ROWS_OF_A_CODE = 3
+_ROWS_OF_A_CODE = 2
 """Rows that each code has on average at least: what hardly repeats is a number."""
 _SEGMENT_LEVELS = range(2, 51)
 _DISTINCT_AMOUNTS = 1000
@@ -303,7 +303,7 @@ def _roles(columns: Sequence[SeenColumn]) -> tuple[dict[Role, SeenColumn], SeenC
         found[Role.TIMESTAMP] = only
         taken.add(only.name)
     labels = [item for item in columns if _is_label(item) and item.name not in taken]
-    if _COORDINATES <= {words_of(column.name) for column in columns}:
+    if {words_of(column.name) for column in columns} >= _COORDINATES:
         labels = [item for item in labels if words_of(item.name) not in _COORDINATES]
     label = next(_by_name(Role.OUTCOME, labels), None)
     taken |= {label.name} if label else set()
@@ -412,7 +412,7 @@ def _why_by_name(column: SeenColumn) -> str:
     if _is_index(column):
         return "numbers the rows, as an index does"
     words = words_of(column.name)
-    if column.type is FeatureType.BOOLEAN and re.fullmatch(_PREDICTED, words):
+    if column.type in (FeatureType.BOOLEAN, FeatureType.CATEGORICAL) and re.fullmatch(_PREDICTED, words):
         return "the predicted class, by its name"
     if re.fullmatch(_OF_THE_OTHER_CLASS, words) and _is_probability(column):
         return "the score of the other class, by its name"

@@ -92,6 +92,7 @@ def test_of_a_class_and_its_probability_the_probability_is_the_score():
     found = draft([binary("y_pred"), number("y_pred_proba", 0.1, 0.9), LABEL, FEATURE])
     assert found.name_of(Role.SCORE) == "y_pred_proba"
     assert [item.why for item in found.left_out] == ["the predicted class, by its name"]
+    assert why(text("predicted", "Class1", "Class2")) == "the predicted class, by its name"
 
 
 def test_of_two_classes_the_score_is_that_of_the_positive_one():
