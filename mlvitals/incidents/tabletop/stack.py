@@ -99,7 +99,7 @@ class HistoryPages:
         return Page(text.encode(), content_type="text/plain; version=0.0.4; charset=utf-8")
 
     def _still_text(self, series: Mapping[str, Vector], producer: Producer, index: int) -> str:
-        """Return what holds until the next step: made once, for scrapes are a second apart."""
+        """Return what holds until the next step: made once, for a second lies between scrapes."""
         known = self._still.get(producer)
         if known is None or known[0] != index or known[1] is not series:
             text = "".join(self._lines(series, producer, float(index), moving=False))
