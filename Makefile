@@ -14,7 +14,7 @@ help:
 	@echo "make test     all tests"
 	@echo "make test-fast  the tests that need no server, no process of their own and no long history"
 	@echo "make faults   the fault suite: what happens when something fails, written to docs/faults.md; half an hour"
-	@echo "make exercise  March 3 as an incident, from the page to the post-mortem, in a real stack: ten minutes"
+	@echo "make exercise  March 3 as an incident, and faults of data, model and system, in a real stack: half an hour"
 	@echo "make test-newest  all tests, with the newest of everything that pyproject.toml allows"
 	@echo "make constraints  set constraints.txt, what is installed and tested, to the newest of everything"
 	@echo "make check    lint, types, and whether the generated files are up to date"

@@ -77,15 +77,15 @@ def _figures(ours: Iterable[tuple[str, float]], peer: Peer, files: list[Path]) -
 
 
 def _seconds(peer: Peer, files: list[Path]) -> float:
-    python = _environment(peer) if peer.requirements else sys.executable
+    python = environment_of(peer) if peer.requirements else sys.executable
     with one_core():
         output = _run([python, PROGRAMS / peer.program, *files], RUN_SECONDS, "failed")
     return float(output.split()[-1])
 
 
-def _environment(peer: Peer) -> Path:
+def environment_of(peer: Peer) -> Path:
     """The Python of the peer's environment, made where it is not there or of other requirements."""
-    folder = ENVIRONMENTS / Path(peer.program).stem
+    folder = ENVIRONMENTS / Path(peer.program).stem.partition("_")[0]
     python, stamp, wanted = folder / "bin" / "python", folder / "requirements.txt", "\n".join(peer.requirements)
     if not (stamp.is_file() and stamp.read_text() == wanted):
         _run([sys.executable, "-m", "venv", "--clear", folder], INSTALL_SECONDS, "no environment")

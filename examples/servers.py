@@ -1,10 +1,13 @@
 """Where the real servers are: on PATH, or unpacked by scripts/servers.sh."""
 
 import shutil
-import socket
 from pathlib import Path
 
 import yaml
+
+from mlvitals.incidents.tabletop.programs import free_port
+
+__all__ = ("alert_nobody", "find_server", "free_port")
 
 _CACHE = Path(__file__).resolve().parent.parent / ".cache"
 _OTHER_NAMES = {
@@ -23,14 +26,6 @@ def find_server(name: str, *, release: str = "stable") -> str | None:
     names = (name, _OTHER_NAMES.get(name, name))
     on_path = (shutil.which(known) for known in names if release == "stable")
     return next(filter(None, (*on_path, *(shutil.which(known, path=unpacked) for known in names))), None)
-
-
-def free_port() -> int:
-    """A port of the loopback interface that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def alert_nobody(config: Path) -> None:

@@ -6,7 +6,9 @@ from enum import StrEnum
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
+from msgspec.structs import force_setattr
 
+from mlvitals.generator.errors import without_secrets
 from mlvitals.generator.spec.model import Severity
 
 
@@ -29,10 +31,39 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FileProblem(msgspec.Struct, frozen=True, kw_only=True):
-    """A file of the window that could not be measured, or only in part."""
+    """A file of the window that could not be measured, or only in part. It is kept and shown, so it holds no secret."""
 
     path: str
     problem: str
+
+    def __post_init__(self) -> None:
+        """Star out the secrets of addresses: the path may be the one that the spec gives."""
+        for field in ("path", "problem"):
+            force_setattr(self, field, without_secrets(getattr(self, field)))
+
+
+class RepeatedRows(msgspec.Struct, frozen=True, kw_only=True):
+    """The rows of a window that repeat the id of an earlier one; no statistic counts them."""
+
+    rows: int = 0
+    """Rows left out."""
+    checked: int = 0
+    """Rows whose ids were compared, these included."""
+    unchecked: int = 0
+    """Rows without a readable id, or with one beyond those that are remembered; all of them are counted."""
+
+    def __add__(self, other: "RepeatedRows") -> "RepeatedRows":
+        """Return what was found in both."""
+        return RepeatedRows(
+            rows=self.rows + other.rows,
+            checked=self.checked + other.checked,
+            unchecked=self.unchecked + other.unchecked,
+        )
+
+    @property
+    def ratio(self) -> float | None:
+        """Return the share of the checked rows that are repeated; None without any."""
+        return self.rows / self.checked if self.checked else None
 
 
 class FindingKind(StrEnum):
@@ -57,6 +88,7 @@ class FindingKind(StrEnum):
     NEW_COLUMNS = "new_columns"
     WINDOW_TOO_SMALL = "window_too_small"
     LOG_FILES_UNREADABLE = "log_files_unreadable"
+    REPEATED_ROWS = "repeated_rows"
     CONCEPT_DRIFT = "concept_drift"
     CONCEPT_UNWATCHED = "concept_unwatched"
     FEEDBACK_RATE = "feedback_rate"

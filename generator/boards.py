@@ -25,7 +25,7 @@ def boards(spec: Spec) -> tuple[Board, ...]:
 
 def board_name(spec: Spec, board: Board) -> str:
     """Return the name of a dashboard's file, without its ending."""
-    return f"{spec.system.name}-{board}" if board else spec.system.name
+    return f"{spec.slug}-{board}" if board else spec.slug
 
 
 def board_uid(spec: Spec, board: Board) -> str:

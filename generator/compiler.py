@@ -65,7 +65,7 @@ def compile_spec(spec: Spec, source: str = "spec.yaml") -> dict[str, str]:
     from mlvitals.generator.runbooks import runbook_pages  # noqa: PLC0415
     from mlvitals.generator.signals import signals  # noqa: PLC0415
 
-    name, line, watched = spec.system.name, marker(source), signals(spec)
+    name, line, watched = spec.slug, marker(source), signals(spec)
     return {
         f"alert_rules/{name}.rules.yml": rules_file(spec, watched, line),
         **{f"alert_rules/{file}": text for file, text in test_files(spec, watched, line).items()},

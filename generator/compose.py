@@ -23,7 +23,7 @@ def compose_files(spec: Spec, marker: str) -> dict[str, str]:
     """Return the files that the services of the stack read: path below ``stack/<system>/`` to text."""
     inside = on_the_network(spec)
     provisioned = provisioning_files(inside, marker, prometheus_url=PROMETHEUS, loki_url=f"http://{LOKI}:{LOKI_PORT}")
-    rules = f"../../../alert_rules/{spec.system.name}.rules.yml"
+    rules = f"../../../alert_rules/{spec.slug}.rules.yml"
     return {
         "compose/prometheus.yml": prometheus_config(inside, marker, rule_files=(rules,), alertmanagers=(ALERTMANAGER,)),
         "compose/prometheus.flags": prometheus_flags(spec, marker),

@@ -14,8 +14,11 @@ import msgspec
 from mlvitals.generator.contract import (
     CHANGES_SHOWN,
     CUSUM_SIDES,
+    INCIDENTS_SHOWN,
     OPEN_LABELS,
     PERCENTILES,
+    STAGES,
+    STATES,
     STATISTICS,
     ConceptStatus,
     Contract,
@@ -133,6 +136,11 @@ def _label_counts(contract: Contract, family: Family) -> Iterator[tuple[str, int
     if family.name == contract.name("change_timestamp_seconds"):
         yield "change", CHANGES_SHOWN
         return
+    if "incident" in family.labels:
+        yield "incident", INCIDENTS_SHOWN
+        if "stage" in family.labels:
+            yield "stage", len(STAGES)
+        return
     if {"feature_name", "bin_index"} <= {*family.labels}:
         features = contract.spec.features.values()
         yield "feature_name and bin_index", sum(_cells(contract.spec, feature) for feature in features)
@@ -160,6 +168,7 @@ def _values(contract: Contract, family: Family, label: str) -> int:
         "gpu": GPUS,
         "label_name": len(OPEN_LABELS),
         "operation": len(TelemetryFailure),
+        "state": len(STATES),
         "reference_version": 1,
         "percentile": len(PERCENTILES),
         "segment": len(spec.prediction_log.segments),

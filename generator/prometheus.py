@@ -1,7 +1,7 @@
 """The configuration of the Prometheus that scrapes a system and evaluates its rules."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mlvitals.generator.spec.model import Spec
@@ -10,6 +10,8 @@ from mlvitals.generator.text_files import yaml_file
 _ANY_ADDRESS = re.compile(r"^(0\.0\.0\.0|\[::\]):")
 DEFAULT_SERVING_TARGET = "localhost:8000"
 DEFAULT_ALERTMANAGER = "localhost:9093"
+ITSELF = "localhost:9090"
+"""Prometheus, as it reaches itself: only its own metrics say that a rule fails."""
 
 
 def prometheus_config(
@@ -29,15 +31,21 @@ def prometheus_config(
     """
     exporter = exporter_targets or exporter_addresses(spec)
     serving = serving_targets or spec.serving.targets or (DEFAULT_SERVING_TARGET,)
-    jobs = [(spec.serving_job, serving)] if spec.serving.enabled else []
+    jobs = [
+        *([(spec.serving_job, serving)] if spec.serving.enabled else []),
+        (spec.exporter_job, exporter),
+    ]
     document = {
         "global": {
             "scrape_interval": spec.telemetry.scrape_interval,
             "evaluation_interval": spec.telemetry.evaluation_interval,
         },
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": list(alertmanagers)}]}]},
-        "rule_files": list(rule_files or (f"../../alert_rules/{spec.system.name}.rules.yml",)),
-        "scrape_configs": [_scrape(job, targets) for job, targets in (*jobs, (spec.exporter_job, exporter))],
+        "rule_files": list(rule_files or (f"../../alert_rules/{spec.slug}.rules.yml",)),
+        "scrape_configs": [
+            *(_scrape(job, targets, spec.identity.labels) for job, targets in jobs),
+            *_own(alertmanagers),
+        ],
     }
     return yaml_file(document, marker)
 
@@ -47,8 +55,14 @@ def exporter_addresses(spec: Spec) -> Sequence[str]:
     return spec.exporter.targets or (_reachable(spec.exporter.listen),)
 
 
-def _scrape(job: str, targets: Sequence[str]) -> dict[str, Any]:
-    return {"job_name": job, "static_configs": [{"targets": list(targets)}]}
+def _scrape(job: str, targets: Sequence[str], labels: Mapping[str, str]) -> dict[str, Any]:
+    own = {"labels": dict(labels)} if labels else {}
+    return {"job_name": job, "static_configs": [{"targets": list(targets), **own}]}
+
+
+def _own(alertmanagers: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the scrapes of Prometheus and Alertmanager themselves, which belong to no system."""
+    return [_scrape("prometheus", (ITSELF,), {}), _scrape("alertmanager", alertmanagers, {})]
 
 
 def _reachable(listen: str) -> str:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|`[^`]*`|(?P<name>[A-Za-z_:][\w:]*)(?P<brace>\{)?')
 _REGEX_SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
 
 
@@ -93,3 +94,19 @@ def _nodes(node: Any) -> Iterator[Any]:
             yield from _nodes(getattr(node, child))
     for argument in getattr(node, "args", ()):
         yield from _nodes(argument)
+
+
+def with_matchers(expression: str, wanted: Mapping[str, str]) -> str:
+    """Add matchers to every selector of the given metrics.
+
+    It works on tokens: metric names are distinguished from labels and functions by their system prefix, and the contents
+    of strings are left alone.
+    """
+
+    def widened(token: re.Match[str]) -> str:
+        matchers = wanted.get(token["name"] or "")
+        if not matchers:
+            return token[0]
+        return f"{token['name']}{{{matchers}" + ("," if token["brace"] else "}")
+
+    return _TOKEN.sub(widened, expression)

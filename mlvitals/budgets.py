@@ -13,7 +13,7 @@ import msgspec
 
 from mlvitals.generator import slo as names
 from mlvitals.generator.errors import UserError
-from mlvitals.generator.promql import matching, selector
+from mlvitals.generator.promql import selector
 from mlvitals.generator.spec.model import SloKind, Spec
 
 _PATIENCE_SECONDS = 30
@@ -57,9 +57,9 @@ def read_budgets(spec: Spec, ask: Ask) -> Budgets:
     """
     if not spec.slos:
         raise UserError(f"the spec of {spec.system.name} has no slos")
-    if not ask(selector(names.OBJECTIVE, **{names.SERVICE: spec.system.name})):
+    if not ask(selector(names.OBJECTIVE, **{names.SERVICE: spec.system.name}, **spec.identity.labels)):
         message = f"Prometheus has no series {names.OBJECTIVE} of {spec.system.name}"
-        raise UserError(f"{message}: does it load alert_rules/{spec.system.name}.rules.yml, and is this the right one?")
+        raise UserError(f"{message}: does it load alert_rules/{spec.slug}.rules.yml, and is this the right one?")
     remaining, burning = (_by_objective(spec, ask, name) for name in (names.BUDGET_REMAINING, names.CURRENT_BURN_RATE))
     budgets = tuple(_budget(spec, name, remaining.get(name), burning.get(name)) for name in spec.slos)
     gates = [budget.deploy_allowed for budget in budgets if budget.deploy_above is not None]
@@ -83,7 +83,7 @@ def _budget(spec: Spec, name: str, remaining: float | None, burning: float | Non
 
 
 def _by_objective(spec: Spec, ask: Ask, metric: str) -> Mapping[str, float]:
-    found = ask(matching(metric, f'{names.SERVICE}="{spec.system.name}"'))
+    found = ask(selector(metric, **{names.SERVICE: spec.system.name}, **spec.identity.labels))
     values = {item["metric"][names.SLO]: float(item["value"][1]) for item in found}
     return {name: value for name, value in values.items() if math.isfinite(value)}
 

@@ -9,6 +9,7 @@ from mlvitals import __version__
 from mlvitals.commands.annotate import annotate
 from mlvitals.commands.backfill import backfill
 from mlvitals.commands.common import Group, replace_unprintable
+from mlvitals.commands.concept import concept
 from mlvitals.commands.drift import drift
 from mlvitals.commands.drill import drill
 from mlvitals.commands.evaluate import evaluate_command
@@ -35,6 +36,7 @@ for command in (
     annotate,
     backfill,
     compile_command,
+    concept,
     drift,
     drill,
     estimate_command,

@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.text import Text
 
 from examples.servers import alert_nobody, free_port
+from mlvitals.incidents.tabletop import programs
 
 COMPRESSION = 180
 TRAINING_DAYS = 7
@@ -97,19 +98,8 @@ def _python(module: str) -> list[str]:
 @contextmanager
 def running(name: str, command: list[str], place: Place) -> Iterator[None]:
     """Run a program with its output in a log file; end it when the block ends."""
-    log = place.root / "logs" / f"{name}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=_REPOSITORY)
-        try:
-            yield
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+    with programs.running(command, place.root / "logs" / f"{name}.log", _REPOSITORY):
+        yield
 
 
 def get(url: str) -> str | None:

@@ -14,7 +14,7 @@ import msgspec
 
 from mlvitals.exporters.database import DatabaseError
 from mlvitals.exporters.listener import Page, Report
-from mlvitals.exporters.parts import Window
+from mlvitals.exporters.parts import Samples, Window
 from mlvitals.exporters.process.json_log import JsonLog, Level
 from mlvitals.exporters.process.pages import WINDOWS_FOLDER, ReportPages
 from mlvitals.exporters.process.progress import Progress
@@ -30,9 +30,12 @@ from mlvitals.exporters.sections.events.totals import logged_counters
 from mlvitals.exporters.sections.freshness import Reading, newest
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import CHANGES_SHOWN, Contract
+from mlvitals.generator.errors import UserError
 from mlvitals.generator.spec.durations import seconds, span
 from mlvitals.generator.spec.model import Spec
 
+MoreGauges = Callable[[], Samples]
+"""Looks up metrics, by the short names of their families."""
 Clock = Callable[[], datetime]
 """Gives the current time, aware."""
 
@@ -64,6 +67,7 @@ class Exporter:
         clock: Clock,
         log: JsonLog,
         runner: Runner | None = None,
+        more: MoreGauges | None = None,
     ) -> None:
         self._spec = spec
         self._base_dir = base_dir
@@ -82,6 +86,8 @@ class Exporter:
         self._state = RunState()
         self._freshness: dict[str, Reading] = {}
         self._changes: tuple[Change, ...] = ()
+        self._look_for_more = more
+        self._more: Samples = {}
         self._differences: tuple[str, ...] = ()
         self._tried_end: datetime | None = None
         self._tried_at: datetime | None = None
@@ -159,6 +165,15 @@ class Exporter:
             self._database_lost_since = self._database_lost_since or self._clock()
             self._log("changes_unknown", level=Level.WARNING, error=str(error))
 
+    def refresh_more(self) -> None:
+        """Look up the metrics that others contribute; what was known stays while that fails."""
+        if self._look_for_more is None:
+            return
+        try:
+            self._more = self._look_for_more()
+        except (UserError, OSError) as error:
+            self._log("more_unknown", level=Level.WARNING, error=str(error))
+
     def pages(self) -> Pages:
         """Return what the process serves."""
         reports = self._reports.history
@@ -170,7 +185,7 @@ class Exporter:
 
     def metrics(self) -> Page:
         """Return the last good values, and the process's own health now."""
-        state = render_state(self._contract, self._state, self._freshness, self._clock(), self._changes)
+        state = render_state(self._contract, self._state, self._freshness, self._clock(), self._changes, self._more)
         return Page(state, content_type=CONTENT_TYPE, packed=self._window_page)
 
     def health(self) -> Page:
@@ -300,6 +315,7 @@ def run_exporter(
     clock: Clock = utc_now,
     listen: str | None = None,
     log_file: Path | None = None,
+    more: MoreGauges | None = None,
 ) -> None:
     """Serve and measure until `stop` is set or, in the main thread, SIGTERM or SIGINT arrives.
 
@@ -311,6 +327,7 @@ def run_exporter(
         clock: gives the current time.
         listen: HOST:PORT instead of the spec's.
         log_file: where events are written too; see `JsonLog`.
+        more: metrics of the contract that are not the exporter's own to know, such as those of incidents.
 
     Raises:
         ArtifactError: the spec names a kind of reference store that there is not.
@@ -326,7 +343,7 @@ def run_exporter(
         results = open_results(spec.results, base_dir)
         with JsonLog(log_to, clock, spec.system.name, file=log_file) as log:
             with closing(results), closing(RunsApart(spec, base_dir)) as runner:
-                exporter = Exporter(spec, base_dir, references, results, clock, log, runner)
+                exporter = Exporter(spec, base_dir, references, results, clock, log, runner, more)
                 with suppress(KeyboardInterrupt):
                     exporter.restore()
                     with PageServer(
@@ -359,5 +376,10 @@ def _watch(spec: Spec, exporter: Exporter, look_at_server: Callable[[], None], s
             stop.wait(interval)
 
     looks = {f"freshness-{source}": partial(exporter.refresh_freshness, source) for source in spec.sources}
-    for name, look in {**looks, "changes": exporter.refresh_changes, "http-watch": look_at_server}.items():
+    for name, look in {
+        **looks,
+        "changes": exporter.refresh_changes,
+        "more": exporter.refresh_more,
+        "http-watch": look_at_server,
+    }.items():
         threading.Thread(target=watch, args=(look,), name=name, daemon=True).start()

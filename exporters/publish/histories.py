@@ -8,6 +8,7 @@ gone through once.
 Whoever computes one holds a lock that whoever saves windows takes too, so that none is kept that lacks a window.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from zlib import crc32
 
@@ -16,7 +17,12 @@ from sqlalchemy import Connection, Select, inspect, or_, select, update
 from sqlalchemy import text as sql
 
 from mlvitals.exporters.sections.concept.report import PastWindow
-from mlvitals.exporters.sections.concept.views import drift_gaps, past_window_of_row
+from mlvitals.exporters.sections.concept.views import (
+    accepted_since,
+    concept_accepted,
+    drift_gaps,
+    past_window_of_row,
+)
 from mlvitals.exporters.window.history import DriftHistory
 
 ROWS_AT_ONCE = 2_000
@@ -51,11 +57,26 @@ def kept_history(connection: Connection, system: str, empty: DriftHistory, until
 def extended(
     connection: Connection, system: str, history: DriftHistory, until: datetime, most: int | None = None
 ) -> tuple[DriftHistory, int]:
-    """Return a history with the next windows that ended before a moment, and how many they are, at most `most`."""
-    rows = connection.execute(_windows_after(system, history, until).limit(most)).all()
-    for row in rows:
-        history = history.after(past_window_of_row(row))
-    return history, len(rows)
+    """Return a history with the next windows that ended before a moment, and how many they are, at most `most`.
+
+    It ends with a window: what was accepted later than its last one is left to `with_accepted`, so that a history that
+    is kept stands for windows up to its own and nothing else.
+    """
+    windows = [
+        past_window_of_row(row) for row in connection.execute(_windows_after(system, history, until).limit(most))
+    ]
+    if windows:
+        accepted = _accepted(connection, system, history, until=windows[-1].window.end)
+        for past in _in_order((*windows, *accepted)):
+            history = history.after(past)
+    return history, len(windows)
+
+
+def with_accepted(connection: Connection, system: str, history: DriftHistory, until: datetime) -> DriftHistory:
+    """Return a history with what was accepted after its last window and before a moment."""
+    for past in _accepted(connection, system, history, until):
+        history = history.after(past)
+    return history
 
 
 def keep(connection: Connection, system: str, history: DriftHistory) -> None:
@@ -86,11 +107,36 @@ def can_be_read(connection: Connection) -> bool:
 def past_windows(
     connection: Connection, system: str, reference_version: str, since: datetime | None = None
 ) -> list[PastWindow]:
-    """Return what the windows measured against a reference say of concept drift, by their end."""
-    query = _windows_of(system, reference_version)
+    """Return what the windows measured against a reference say of concept drift, and what was accepted, in order."""
+    query, accepted = _windows_of(system, reference_version), _accepted_of(system, reference_version)
     if since is not None:
         query = query.where(drift_gaps.c.window_end >= since)
-    return [past_window_of_row(row) for row in connection.execute(query)]
+        accepted = accepted.where(concept_accepted.c.since >= since)
+    windows = [past_window_of_row(row) for row in connection.execute(query)]
+    return _in_order((*windows, *_entries(connection, accepted, reference_version)))
+
+
+def _accepted(connection: Connection, system: str, history: DriftHistory, until: datetime) -> list[PastWindow]:
+    """Return what was accepted since the last window of a history, and before a moment."""
+    query = _accepted_of(system, history.version).where(concept_accepted.c.since < until)
+    if history.last is not None:
+        query = query.where(concept_accepted.c.since >= history.last.end)
+    return _entries(connection, query, history.version)
+
+
+def _accepted_of(system: str, reference_version: str) -> Select[tuple[datetime]]:
+    of = concept_accepted.c
+    return select(of.since).filter_by(system=system, reference_version=reference_version).order_by(of.since)
+
+
+def _entries(connection: Connection, query: Select[tuple[datetime]], reference_version: str) -> list[PastWindow]:
+    if not inspect(connection).has_table(concept_accepted.name):  # an older database is read as it is
+        return []
+    return [accepted_since(row.since, reference_version) for row in connection.execute(query)]
+
+
+def _in_order(past: Iterable[PastWindow]) -> list[PastWindow]:
+    return sorted(past, key=lambda one: (one.window.end, one.window.start))
 
 
 def _windows_after(system: str, history: DriftHistory, until: datetime) -> Select[tuple[PastWindow]]:

@@ -5,6 +5,7 @@ in a SQLite file on disk: memory does not grow with the history.
 """
 
 import math
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
@@ -16,6 +17,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from mlvitals.exporters.parts import Sample
+from mlvitals.exporters.publish.blocks import Labels, Run, write_blocks
 from mlvitals.generator.contract import Contract, Family, MetricType, Producer
 
 LOOKBACK = timedelta(minutes=5)
@@ -91,6 +93,25 @@ class History:
         file.write(("".join(waiting) + "# EOF\n").encode())
         return count
 
+    def write_blocks(self, folder: Path, until: datetime) -> int:
+        """Write the same samples as blocks of a Prometheus into a folder; return their number."""
+        times = [self._times(index, until) for index in range(len(self._moments))]
+        keys = self._database.execute("SELECT DISTINCT family, labels FROM sample").fetchall()
+        ordered = sorted((_sorted_labels(name, text), name, text) for name, text in keys)
+        return write_blocks(folder, ((labels, self._runs(name, text, times)) for labels, name, text in ordered))
+
+    def _runs(self, name: str, labels: str, times: "list[_Times]") -> list[Run]:
+        """Return the values of a series, each for as long as it holds."""
+        step = round(self._every.total_seconds() * 1000)
+        points = self._database.execute(
+            "SELECT labels, moment, value FROM sample WHERE family = ? AND labels = ? ORDER BY moment", (name, labels)
+        )
+        return [
+            Run(round(self._moments[index].timestamp() * 1000), step, count, value)
+            for index, value, goes_on in _with_successor(points, len(times))
+            if (count := len(times[index].all if goes_on else times[index].of_last))
+        ]
+
     def _lines(self, times: "list[_Times]") -> Iterator[tuple[str, int]]:
         """Yield pieces of the text, each with the number of samples in it."""
         for name, family in self._families.items():
@@ -123,6 +144,16 @@ class _Times:
     def __init__(self, every: list[datetime], of_last: list[datetime]) -> None:
         self.all = [_unix(time) for time in every]
         self.of_last = [_unix(time) for time in of_last]
+
+
+_LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
+_ESCAPED = {r"\\": "\\", r"\n": "\n", r"\"": '"'}
+
+
+def _sorted_labels(name: str, text: str) -> Labels:
+    """Return the labels of a series whose text `_label_text` made, as a block orders them; empty ones are none."""
+    pairs = [(key, re.sub(r"\\.", lambda found: _ESCAPED[found[0]], value)) for key, value in _LABEL.findall(text)]
+    return tuple(sorted((("__name__", name), *((key, value) for key, value in pairs if value))))
 
 
 def _unix(time: datetime) -> str:

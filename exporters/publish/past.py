@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import Column, Connection, Engine, Index, String, Table, Text, event, select
+from sqlalchemy import Column, Connection, Engine, Float, Index, String, Table, Text, event, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.types import BigInteger
 
@@ -29,6 +29,7 @@ drift_windows = Table(
     Column("rows", BigInteger, nullable=False),
     Column("severity", String(16)),
     Column("report", Text, nullable=False),
+    Column("repeated_ratio", Float),
     Index("drift_windows_by_end", "system", "window_end"),
 )
 

@@ -82,9 +82,15 @@ def render_state(
     freshness: Mapping[str, Reading],
     now: datetime,
     changes: Iterable[Change] = (),
+    more: Samples | None = None,
 ) -> bytes:
-    """Render the exporter's own health, the age of each feature source at `now`, and the changes recorded."""
-    samples = {**run_gauges(state), **freshness_gauges(contract, freshness, now), **change_gauges(changes)}
+    """Render the exporter's own health, the age of each feature source at `now`, the changes recorded, and `more`."""
+    samples = {
+        **run_gauges(state),
+        **freshness_gauges(contract, freshness, now),
+        **change_gauges(changes),
+        **(more or {}),
+    }
     return _text(contract, samples)
 
 
@@ -93,6 +99,7 @@ def _window_samples(report: WindowReport) -> dict[str, Iterable[Sample]]:
         "window_start_timestamp_seconds": single_sample(report.window.start.timestamp()),
         "window_end_timestamp_seconds": single_sample(report.window.end.timestamp()),
         "window_rows": single_sample(report.rows),
+        "window_repeated_ratio": single_sample(report.repeated.ratio if report.repeated else None),
         "log_files_unreadable": single_sample(len({problem.path for problem in report.problems})),
         "reference_info": [((report.reference_version,), 1)],
         "reference_created_timestamp_seconds": single_sample(report.reference_created.timestamp()),

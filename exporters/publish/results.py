@@ -37,7 +37,7 @@ from mlvitals.exporters.publish.migrations import refuse_newer, upgrade
 from mlvitals.exporters.publish.past import PastWindows, drift_windows, open_engine
 from mlvitals.exporters.sections.changes import Change, ChangeKind, changes
 from mlvitals.exporters.sections.concept.report import PastWindow
-from mlvitals.exporters.sections.concept.views import drift_gaps
+from mlvitals.exporters.sections.concept.views import concept_accepted, drift_gaps
 from mlvitals.exporters.sections.events.totals import (
     Amounts,
     Counted,
@@ -78,6 +78,16 @@ class TopBin(NamedTuple):
     psi_contribution: float
     window_start: datetime
     window_end: datetime
+
+
+class Acceptance(NamedTuple):
+    """Somebody's word that the gap between predictions and outcomes is as it should be."""
+
+    since: datetime
+    """Predictions made from here on."""
+    accepted_at: datetime
+    author: str
+    reason: str
 
 
 class StoredWindow(NamedTuple):
@@ -257,12 +267,22 @@ class ResultsStore(PastWindows):
                 found, count = histories.extended(connection, system, known or empty, until, histories.ROWS_AT_ONCE)
                 if count:
                     histories.keep(connection, system, found)
-            if count < histories.ROWS_AT_ONCE:
-                return found
+                if count < histories.ROWS_AT_ONCE:
+                    return histories.with_accepted(connection, system, found, until)
         with self._transaction() as connection:
             is_there = histories.can_be_read(connection)
             known = histories.kept_history(connection, system, empty, until) if is_there else None
-            return histories.extended(connection, system, known or empty, until)[0]
+            found, _ = histories.extended(connection, system, known or empty, until)
+            return histories.with_accepted(connection, system, found, until)
+
+    def accept_gap(self, system: str, reference_version: str, acceptance: Acceptance) -> None:
+        """Keep that the gap between predictions and outcomes is as it should be since a moment."""
+        key = {"system": system, "reference_version": reference_version, "since": acceptance.since}
+        with self._transaction() as connection:
+            histories.lock(connection, system)
+            histories.drop_since(connection, system, acceptance.since)
+            connection.execute(delete(concept_accepted).filter_by(**key))
+            connection.execute(insert(concept_accepted), key | acceptance._asdict())
 
     def top_bins(self, system: str, limit: int = 10) -> list[TopBin]:
         """Return what `TOP_BINS_SQL` finds: the bins of the newest window, largest contribution first."""
@@ -370,6 +390,7 @@ def _window_row(report: WindowReport) -> dict[str, object]:
         "measured_at": report.measured_at,
         "reference_version": report.reference_version,
         "rows": report.rows,
+        "repeated_ratio": report.repeated and report.repeated.ratio,
         "severity": report.severity and report.severity.value,
         "report": report.to_json().decode(),
     }

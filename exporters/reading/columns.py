@@ -6,7 +6,7 @@ text. A timestamp feature is measured as its age in seconds when the prediction 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -32,7 +32,23 @@ BLOCK_ROWS = 131_072
 
 
 class ColumnTypeError(ValueError):
-    """A column's values do not match the feature's type; the message says what was found and what is expected."""
+    """A column's values do not match the type as which it is measured.
+
+    Args:
+        finding: what was found and what is expected.
+        use: what the column is for, where it is a feature.
+    """
+
+    def __init__(self, finding: str, use: str = "") -> None:
+        super().__init__(finding + use)
+        self.finding = finding
+
+
+class FixedAge(NamedTuple):
+    """A date, in microseconds since 1970, that has the same age whenever a prediction was made."""
+
+    date: int
+    seconds: float
 
 
 class LevelCounts(NamedTuple):
@@ -54,13 +70,14 @@ def blocks(column: Column, at: Column | None = None) -> Iterator[tuple[Chunk, Ch
             start += len(block)
 
 
-def numbers(block: Chunk, kind: FeatureType, at: Chunk | None = None) -> Numbers:
+def numbers(block: Chunk, kind: FeatureType, at: Chunk | None = None, fixed: Sequence[FixedAge] = ()) -> Numbers:
     """Return the non-null values of a block, NaN included, as an array of the caller's own.
 
     Args:
         block: the values.
         kind: the feature's type, any but categorical.
         at: when each prediction was made; needed for timestamps.
+        fixed: dates that have one age for good.
 
     Raises:
         ColumnTypeError: the values are not of the feature's type.
@@ -71,7 +88,7 @@ def numbers(block: Chunk, kind: FeatureType, at: Chunk | None = None) -> Numbers
     if not _SUITS[kind](block.type):
         raise _mismatch(kind, f"{block.type} values")
     if kind is FeatureType.TIMESTAMP:
-        return _ages(block, at)
+        return _ages(block, at, fixed)
     values = _floats(block.drop_null())
     if kind is FeatureType.BOOLEAN:
         strange = values[(values != 0) & (values != 1) & ~np.isnan(values)]
@@ -80,7 +97,9 @@ def numbers(block: Chunk, kind: FeatureType, at: Chunk | None = None) -> Numbers
     return values
 
 
-def sorted_numbers(column: Column, kind: FeatureType, at: Column | None = None) -> Numbers:
+def sorted_numbers(
+    column: Column, kind: FeatureType, at: Column | None = None, fixed: Sequence[FixedAge] = ()
+) -> Numbers:
     """Return all non-null values of a column in ascending order, NaN left out.
 
     Raises:
@@ -89,7 +108,7 @@ def sorted_numbers(column: Column, kind: FeatureType, at: Column | None = None) 
     for chunk in _chunks(column):
         _refuse_inexact(unwrapped(chunk))
     values = np.concatenate(
-        [np.empty(0, np.float32), *(numbers(block, kind, times) for block, times in blocks(column, at))]
+        [np.empty(0, np.float32), *(numbers(block, kind, times, fixed) for block, times in blocks(column, at))]
     )
     values.sort()
     return values[: np.searchsorted(values, np.nan)]
@@ -199,7 +218,7 @@ def _text(chunk: Any) -> tuple[Chunk, NDArray[np.bool_]]:
         raise _mismatch(FeatureType.CATEGORICAL, f"{kind} values")
     nans = np.zeros(len(chunk), bool)
     if types.is_fixed_size_binary(kind):
-        return _uuids(chunk), nans
+        return uuids(chunk), nans
     try:
         if types.is_floating(kind):
             values = chunk.to_numpy(zero_copy_only=False).astype(np.float64)
@@ -213,27 +232,39 @@ def _text(chunk: Any) -> tuple[Chunk, NDArray[np.bool_]]:
     return chunk.cast(options=pc.CastOptions(target_type=pa.large_string(), allow_invalid_utf8=True)), nans
 
 
-def _uuids(chunk: Any) -> Chunk:
+def uuids(chunk: Any) -> Chunk:
     """Return UUIDs of 16 bytes as people write them."""
     count, (_, data) = len(chunk), chunk.buffers()
-    values = np.frombuffer(data, np.uint8)[chunk.offset * 16 : (chunk.offset + count) * 16].reshape(count, 16)
+    values = np.frombuffer(data, np.uint8)[chunk.offset * 16 : (chunk.offset + count) * 16]
+    found: Any = pc.if_else(
+        chunk.is_valid(), hyphenated(_HEX[values].reshape(count, 32)), pa.scalar(None, pa.large_string())
+    )
+    texts: Chunk = found
+    return texts
+
+
+def hyphenated(digits: NDArray[np.uint8]) -> Chunk:
+    """Return UUIDs as people write them, of 32 hexadecimal digits each."""
+    count = len(digits)
     written = np.full((count, 36), ord("-"), np.uint8)
-    written[:, _HEX_PLACES] = _HEX[values].reshape(count, 32)
+    written[:, _HEX_PLACES] = digits
     offsets = pa.py_buffer(np.arange(0, 36 * (count + 1), 36, dtype=np.int64).tobytes())
-    texts = pa.Array.from_buffers(pa.large_string(), count, [None, offsets, pa.py_buffer(written.tobytes())])
-    found: Any = pc.if_else(chunk.is_valid(), texts, pa.scalar(None, pa.large_string()))
-    uuids: Chunk = found
-    return uuids
+    return pa.Array.from_buffers(pa.large_string(), count, [None, offsets, pa.py_buffer(written.tobytes())])
 
 
-def _ages(block: Chunk, at: Chunk | None) -> NDArray[np.float64]:
+def _ages(block: Chunk, at: Chunk | None, fixed: Sequence[FixedAge]) -> NDArray[np.float64]:
     if at is None:
         raise ValueError("a timestamp feature is measured against the prediction times: pass them as `at`")
+    dates: Any = _microseconds(block)
     try:
-        age: Any = pc.subtract_checked(_microseconds(unwrapped(at)), _microseconds(block))
+        age: Any = pc.subtract_checked(_microseconds(unwrapped(at)), dates)
     except pa.ArrowInvalid:
         raise ColumnTypeError("holds a time too far away to tell its age") from None
     seconds: NDArray[np.float64] = age.drop_null().to_numpy(zero_copy_only=False) / 1e6
+    if fixed:
+        present = dates.filter(age.is_valid()).to_numpy(zero_copy_only=False)
+        for date, of_date in fixed:
+            seconds[present == date] = of_date
     return seconds
 
 
@@ -293,7 +324,7 @@ def _joined(column: Column) -> Chunk:
 
 
 def _mismatch(kind: FeatureType, found: str) -> ColumnTypeError:
-    return ColumnTypeError(f"holds {found}; expected {_EXPECTED[kind]} for a feature of type {kind}")
+    return ColumnTypeError(f"holds {found}; expected {_EXPECTED[kind]}", f" for a feature of type {kind}")
 
 
 def is_number(kind: pa.DataType) -> bool:

@@ -219,7 +219,7 @@ class Tree:
                 (entry for entry in everything if not is_left_out(entry.base_name)), key=lambda entry: entry.path
             )
             links, problems = self._links(folder, everything) if self._is_local else (set(), [])
-            if nameless := len(listed) - len(everything):
+            if (nameless := len(listed) - len(everything)) and not self._is_local:
                 reason = (
                     f"holds {nameless} files or folders whose names are not UTF-8, which cannot be read: rename them"
                 )
@@ -251,7 +251,11 @@ class Tree:
         links, problems = set[str](), []
         with os.scandir(folder) as found:
             for entry in sorted(found, key=lambda entry: entry.name):
-                if is_left_out(entry.name) or shown(entry.name) != entry.name:
+                if is_left_out(entry.name):
+                    continue
+                if shown(entry.name) != entry.name:
+                    path = os.fsencode(entry.path).decode("utf-8", "backslashreplace")
+                    problems.append(FileProblem(path=path, problem="has a name that is not UTF-8: rename it"))
                     continue
                 if entry.is_symlink():
                     links.add(entry.name)
@@ -263,9 +267,9 @@ class Tree:
 
 
 def _has_name(entry: pafs.FileInfo) -> bool:
-    """False for a name that is not UTF-8, by which Arrow opens nothing."""
+    """True if Arrow can name, and thereby open, what it lists."""
     try:
-        return bool(entry.path)
+        return bool(entry.base_name)
     except UnicodeDecodeError:
         return False
 

@@ -10,6 +10,8 @@ number with a chance of 3 in a million (n^2 / 2^65).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,7 +19,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mlvitals.exporters.reading.columns import Chunk, Column, ColumnTypeError, unwrapped
+from mlvitals.exporters.parts import RepeatedRows
+from mlvitals.exporters.reading.columns import Chunk, Column, ColumnTypeError, hyphenated, is_text, unwrapped, uuids
+from mlvitals.exporters.reading.scan import Chunk as LogChunk
+from mlvitals.generator.spec.model import FeatureType
 
 Hashes: TypeAlias = NDArray[np.uint64]
 
@@ -29,9 +34,14 @@ _WHOLE = r"^(-?(?:0|[1-9][0-9]*))\.0+$"
 _SCIENTIFIC = r"^-?[0-9](\.[0-9]+)?e\+[0-9]+$"
 """A float of at least 1e16 as Python writes it. Nobody writes an id like this."""
 _SHORTEST_INEXACT = len("9007199254740992.0")
-_HEX_DIGITS = r"^[0-9a-fA-F]{32}$"
-_HYPHENED = r"^([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})$"
+_HYPHENED = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+_LOWER_HEX = np.zeros(256, np.uint8)
+_LOWER_HEX[np.frombuffer(b"0123456789abcdefABCDEF", np.uint8)] = np.frombuffer(b"0123456789abcdefabcdef", np.uint8)
+"""By character, the hexadecimal digit in small letters; 0 for any other."""
 _UUID_BYTES, _UUID_DIGITS, _UUID_LENGTH = 16, 32, 36
+
+MOST_IDS = 1 << 22
+"""Distinct ids that are remembered to find repeated ones, 32 MB. Noise among more rows than these is below every level."""
 
 _WORD = 8
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -58,10 +68,13 @@ def canonical_ids(column: Column) -> Chunk:
             return _canonical_texts(_as_text(block.cast(pa.decimal256(76, 0))))
         except pa.ArrowInvalid:
             raise IdError("holds decimals with a fraction, which are no ids") from None
-    if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
-        return _canonical_texts(_as_text(block))
+    if is_text(kind) or types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind):
+        try:
+            return _canonical_texts(_as_text(block))
+        except pa.ArrowInvalid:
+            raise IdError("holds bytes that are no text, which are no ids but as UUIDs of 16 bytes") from None
     if types.is_fixed_size_binary(kind) and kind.byte_width == _UUID_BYTES:
-        return _uuids(block)
+        return uuids(block)
     raise IdError(f"holds {kind} values; ids are integers, texts or UUIDs")
 
 
@@ -122,37 +135,35 @@ def _refuse_inexact(texts: Chunk) -> None:
 
 def _lower_uuids(texts: Any, lengths: Any) -> Chunk:
     """Return UUIDs in small letters and with hyphens; other texts, and those that are so written, are left alone."""
-    lower: Any = pc.ascii_lower(texts)
-    digits: Any = pc.and_(pc.equal(lengths, pa.scalar(_UUID_DIGITS)), pc.match_substring_regex(texts, _HEX_DIGITS))
-    capitals: Any = pc.and_(pc.equal(lengths, pa.scalar(_UUID_LENGTH)), pc.not_equal(texts, lower))
-    others: Any = pc.or_(digits, capitals)
-    if not _any(others):
-        unchanged: Chunk = texts
-        return unchanged
-    written: Any = pc.replace_substring_regex(lower, _HYPHENED, r"\1-\2-\3-\4-\5")
-    is_uuid: Any = pc.and_(others, pc.match_substring_regex(lower, _HYPHENED))
-    found: Chunk = pc.if_else(is_uuid, written, texts)
-    return found
+    found, hyphened = texts, pc.equal(lengths, pa.scalar(_UUID_LENGTH))
+    if _any(hyphened):
+        lower: Any = pc.ascii_lower(texts)
+        capitals: Any = pc.and_(hyphened, pc.not_equal(texts, lower))
+        if _any(capitals):
+            found = pc.if_else(pc.and_(capitals, pc.match_substring_regex(lower, _HYPHENED)), lower, texts)
+    plain: Any = pc.equal(lengths, pa.scalar(_UUID_DIGITS))
+    if _any(plain):
+        found = pc.replace_with_mask(found, plain.fill_null(False), _with_hyphens(texts.filter(plain)))
+    ids: Chunk = found
+    return ids
+
+
+def _with_hyphens(texts: Any) -> Chunk:
+    """Return texts of 32 bytes as UUIDs where they are hexadecimal digits."""
+    _, offsets, data = texts.buffers()
+    start = np.frombuffer(offsets, np.int64)[texts.offset]
+    characters = np.frombuffer(data, np.uint8)[start : start + len(texts) * _UUID_DIGITS].reshape(-1, _UUID_DIGITS)
+    digits = _LOWER_HEX[characters]
+    are_digits = np.asarray(digits.all(axis=1))
+    written = hyphenated(digits)
+    if are_digits.all():
+        return written
+    found: Chunk = pc.if_else(pa.array(are_digits), written.cast(pa.large_binary()), texts.cast(pa.large_binary()))
+    return found.cast(_TEXT)
 
 
 def _any(mask: Any) -> bool:
     return bool(pc.any(mask).as_py())
-
-
-def _uuids(block: Any) -> Chunk:
-    """Return UUIDs of 16 bytes as texts."""
-    digits = np.frombuffer(b"0123456789abcdef", np.uint8)
-    start, count = block.offset * _UUID_BYTES, len(block)
-    octets = np.frombuffer(block.buffers()[1], np.uint8)[start : start + count * _UUID_BYTES]
-    written = np.full((count, _UUID_LENGTH), ord("-"), np.uint8)
-    hyphens = (8, 13, 18, 23)
-    places = [place for place in range(_UUID_LENGTH) if place not in hyphens]
-    written[:, places] = digits[np.column_stack([octets >> 4, octets & 15])].reshape(count, _UUID_DIGITS)
-    bounds = np.arange(count + 1, dtype=np.int64) * _UUID_LENGTH
-    buffers = [None, pa.py_buffer(bounds.tobytes()), pa.py_buffer(written.tobytes())]
-    texts = pa.Array.from_buffers(_TEXT, count, buffers)
-    found: Chunk = pc.if_else(block.is_valid(), texts, pa.scalar(None, _TEXT))
-    return found
 
 
 def distinct_ids(column: Column) -> Hashes:
@@ -221,3 +232,114 @@ def _mixed(numbers: Hashes) -> Hashes:
     numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return numbers ^ (numbers >> np.uint64(31))
+
+
+class DistinctRows:
+    """Leaves out rows whose id an earlier row of a window has, as at-least-once delivery writes them.
+
+        distinct = DistinctRows("prediction_id")
+        chunk = distinct.of(chunk)             # of a reader that asks for distinct.columns too
+        distinct.end_file(broken=False)
+
+    Memory is bounded: of ids beyond `most` a repetition is not found, and they are counted as unchecked.
+
+    Args:
+        column: the ids; None: every row counts.
+        most: how many ids are remembered.
+    """
+
+    def __init__(self, column: str | None, most: int = MOST_IDS) -> None:
+        self._column = column
+        self._most = most
+        self._seen: list[Hashes] = []
+        """Sorted; each longer than all after it together, so that few are searched."""
+        self._of_file: list[Hashes] = []
+        self._counted, self._counted_of_file = RepeatedRows(), RepeatedRows()
+        self.misfits: dict[str, str] = {}
+        """By file, why its ids are none."""
+
+    @property
+    def columns(self) -> dict[str, FeatureType]:
+        """Return the columns that a reader must ask for, unless it reads them as something else."""
+        return {} if self._column is None else {self._column: FeatureType.CATEGORICAL}
+
+    @property
+    def found(self) -> RepeatedRows | None:
+        """Return what was found in whole files; None without ids."""
+        return None if self._column is None else self._counted
+
+    def of(self, chunk: LogChunk) -> LogChunk:
+        """Return those rows of a chunk whose id was not met before, and those that have none."""
+        if self._column is None:
+            return chunk
+        try:
+            fresh, counted = self._fresh(chunk, self._column)
+        except IdError as error:
+            self.misfits[chunk.path] = f"column {self._column!r}, by which repeated rows are found, {error}"
+            fresh, counted = None, RepeatedRows(unchecked=chunk.rows)
+        self._counted_of_file = self._counted_of_file + counted
+        if fresh is None or not counted.rows:
+            return chunk
+        mask = pa.array(fresh)
+        return replace(
+            chunk,
+            rows=int(np.count_nonzero(fresh)),
+            columns={name: column.filter(mask) for name, column in chunk.columns.items()},
+            times=None if chunk.times is None else chunk.times.filter(mask),
+        )
+
+    def end_file(self, *, broken: bool) -> None:
+        """Remember the ids of a file; of one that is broken nothing counts."""
+        if not broken:
+            for ids in self._of_file:
+                _remember(self._seen, ids)
+            self._counted = self._counted + self._counted_of_file
+        self._of_file, self._counted_of_file = [], RepeatedRows()
+
+    def _fresh(self, chunk: LogChunk, name: str) -> tuple[NDArray[np.bool_] | None, RepeatedRows]:
+        """Mark the rows that count, and count the others; no mask where nothing can be said."""
+        if name not in chunk.columns:
+            return None, RepeatedRows(unchecked=chunk.rows)
+        texts = canonical_ids(chunk.columns[name])
+        present = texts.is_valid().to_numpy(zero_copy_only=False)
+        hashes = _hash_texts(texts.drop_null())
+        kept, new = _first_of_each(hashes, [*self._seen, *self._of_file])
+        room = max(0, self._most - sum(map(len, self._seen)) - sum(map(len, self._of_file)))
+        _remember(self._of_file, new[:room])
+        fresh = ~present
+        fresh[present] = kept
+        too_many = max(0, len(new) - room)
+        without = chunk.rows - len(kept)
+        return fresh, RepeatedRows(
+            rows=len(kept) - len(new), checked=len(kept) - too_many, unchecked=without + too_many
+        )
+
+
+def _first_of_each(ids: Hashes, parts: Sequence[Hashes]) -> tuple[NDArray[np.bool_], Hashes]:
+    """Mark the first of each of the ids that none of the sorted parts has, and return these in order."""
+    ordered = np.sort(ids)
+    if not (ordered[1:] == ordered[:-1]).any() and not _are_in(ordered, parts).any():
+        return np.ones(len(ids), bool), ordered  # as it mostly is
+    distinct, firsts = np.unique(ids, return_index=True)
+    new = ~_are_in(distinct, parts)
+    kept = np.zeros(len(ids), bool)
+    kept[firsts[new]] = True
+    return kept, distinct[new]
+
+
+def _are_in(ids: Hashes, parts: Sequence[Hashes]) -> NDArray[np.bool_]:
+    """Mark the sorted ids that one of the sorted parts has."""
+    found = np.zeros(len(ids), bool)
+    for part in parts:
+        places = np.searchsorted(part, ids)
+        found |= part[np.minimum(places, len(part) - 1)] == ids
+    return found
+
+
+def _remember(parts: list[Hashes], ids: Hashes) -> None:
+    if not len(ids):
+        return
+    parts.append(ids)
+    while len(parts) > 1 and len(parts[-2]) <= 2 * len(parts[-1]):
+        last = parts.pop()
+        parts[-1] = np.sort(np.concatenate([parts[-1], last]), kind="stable")

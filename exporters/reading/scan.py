@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from mlvitals.exporters.parts import Window
 from mlvitals.exporters.paths import first_line, plain
-from mlvitals.exporters.reading.columns import readable
+from mlvitals.exporters.reading.columns import ColumnTypeError, comparable, readable
 from mlvitals.exporters.reading.files import StoredFile
 from mlvitals.exporters.reading.formats.delimited import DelimitedFile
 from mlvitals.exporters.reading.formats.feather import FeatherFile
@@ -33,7 +33,7 @@ from mlvitals.exporters.reading.formats.streams import FormatError
 from mlvitals.exporters.reading.instants import LARGEST_SECONDS, InstantError, Times, may_be_within, read_instants
 from mlvitals.exporters.reading.text import Column, Columns, converted, first_of, json_type
 from mlvitals.generator.errors import UserError
-from mlvitals.generator.spec.model import LogFormat
+from mlvitals.generator.spec.model import FeatureType, LogFormat
 
 BATCH_VALUES = 1 << 21
 """Values decoded at once, 16 MB of float64: it bounds memory whatever the size of the log."""
@@ -71,7 +71,7 @@ LONGEST_VALUE, _MOST_NAMES = 80, 20
 
 
 INDEX_NAMES = frozenset({"", "Unnamed: 0", "__index_level_0__"})
-"""Names of the column in which pandas writes the numbers of rows unless it is told not to."""
+"""Names of the column in which pandas writes the numbers of rows unless it is asked not to."""
 
 
 class BrokenFileError(UserError):
@@ -79,7 +79,7 @@ class BrokenFileError(UserError):
 
 
 def format_of(path: str) -> LogFormat | None:
-    """Return the format that a file's name tells, also before the suffix of a compression; None if none."""
+    """Return the format that a file's name stands for, also before the suffix of a compression; None if none."""
     suffixes = [suffix.lower() for suffix in PurePosixPath(path).suffixes]
     while suffixes and suffixes[-1] in _COMPRESSION_SUFFIXES:
         suffixes.pop()
@@ -94,7 +94,7 @@ class Misfits:
     text: str
     """The first of them."""
     line: int | None
-    """Where it is, in a format that has lines."""
+    """The line of the first one, in a format that has lines."""
 
     def merge(self, later: Misfits) -> Misfits:
         """Return those of both; the other ones come later in the file."""
@@ -171,6 +171,8 @@ class OpenFile:
         self.format = file_format
         self.timestamp = timestamp
         self._decimal = decimal
+        self._overruled: set[str] = set()
+        """Columns that say something else than the names of the file's folders."""
         self.extent: Extent | None = None
         """The times of its rows, where they are known before any is read."""
         with self._errors():
@@ -203,7 +205,10 @@ class OpenFile:
     @property
     def problems(self) -> tuple[str, ...]:
         """Return what else the last scan found."""
-        return () if self._text is None else self._text.problems
+        overruled = (
+            f"column {name!r} differs from the name of the folder, which counts" for name in sorted(self._overruled)
+        )
+        return (*(() if self._text is None else self._text.problems), *overruled)
 
     @property
     def rows(self) -> int | None:
@@ -256,7 +261,7 @@ class OpenFile:
         found: dict[str, Column] = {}
         misfits: dict[str, Misfits] = {}
         for name in rows.schema.names:
-            if name in columns:
+            if name in columns and not self._is_overruled(name):
                 written = rows.column(name)
                 found[name], unfit = converted(written, columns[name], self.format, self._decimal)
                 if unfit is not None:
@@ -265,8 +270,27 @@ class OpenFile:
             if key in columns and key != self.timestamp:
                 text = pa.array([value] * rows.num_rows, pa.string())
                 found[key] = converted(text, columns[key], LogFormat.CSV).values
+                if key in rows.schema.names and not self._agree(rows.column(key), found[key], columns[key]):
+                    self._overruled.add(key)
         missing, others = frozenset(columns) - frozenset(found), self.names - {*columns, self.timestamp} - INDEX_NAMES
         return Chunk(self.file.path, rows.num_rows, found, times, missing, others, misfits)
+
+    def _is_overruled(self, name: str) -> bool:
+        """True if the name of the file's folder gives a column, as Hive and Spark read it; the time is the row's own."""
+        return name in self.file.partition and name != self.timestamp
+
+    def _agree(self, written: Column, named: Column, kind: FeatureType | None) -> bool:
+        """True if a column of the file says what the folder's name says."""
+        if kind is None:
+            return True
+        try:
+            values: Any = comparable(converted(written, kind, self.format, self._decimal).values, kind)
+            others: Any = comparable(named, kind)
+        except ColumnTypeError:
+            return False
+        neither: Any = pc.and_(pc.is_null(values), pc.is_null(others))
+        equal: Any = pc.if_else(neither, pa.scalar(True), pc.fill_null(pc.equal(values, others), False))
+        return bool(pc.all(equal, min_count=0).as_py())
 
     def _located(
         self, unfit: pa.BooleanArray, written: Column, first: int, kept: pa.BooleanArray | None = None
@@ -299,7 +323,10 @@ class OpenFile:
         if self.format is LogFormat.PARQUET:
             options = ds.ParquetReadOptions(dictionary_columns=None, coerce_int96_timestamp_unit=_INT96_UNIT)
             return ds.ParquetFileFormat(read_options=options).make_fragment(handle)
-        return FeatherFile(handle)
+        try:
+            return FeatherFile(handle)
+        except pa.ArrowInvalid as error:
+            raise FormatError(f"cannot be read as Feather: {error}") from error
 
     def _record_batches(self, wanted: list[str], columns: Columns, window: Window | None) -> Iterator[pa.RecordBatch]:
         rows = min(max(BATCH_VALUES // max(len(wanted), 1), FEWEST_BATCH_ROWS), BATCH_ROWS)
@@ -338,7 +365,12 @@ class OpenFile:
                 coerce_int96_timestamp_unit=_INT96_UNIT,
                 page_checksum_verification=True,
             )
-            yield from file.iter_batches(rows, row_groups=groups, columns=wanted)
+            left = sum(fragment.metadata.row_group(group).num_rows for group in groups)
+            for batch in file.iter_batches(rows, row_groups=groups, columns=wanted):
+                left -= batch.num_rows
+                yield batch
+            if left:
+                raise BrokenFileError(f"lacks {left} of the rows that it says it holds")
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

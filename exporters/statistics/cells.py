@@ -7,9 +7,11 @@ sums of the same integers and cannot disagree.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple, TypeAlias
+from itertools import takewhile
+from math import ceil
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import msgspec
 import numpy as np
@@ -21,10 +23,13 @@ from mlvitals.exporters.reading.columns import (
     Column,
     ColumnTypeError,
     Counts,
+    FixedAge,
     Numbers,
+    canonical,
     level_counts,
     sorted_numbers,
 )
+from mlvitals.exporters.statistics.placeholders import placeholders, written
 from mlvitals.generator.spec.model import FeatureType
 
 OWN_CELL_SHARE = 0.02
@@ -41,6 +46,7 @@ OTHER = "other values"
 RARE = "rare values"
 UNSEEN = "unseen values"
 RARE_OR_UNSEEN = "rare or unseen values"
+LESS_FREQUENT = "less frequent values"
 _SINGLE_LIMIT = float(np.finfo(np.float32).max)
 _SHARED = (OTHER, RARE, UNSEEN)
 
@@ -64,12 +70,31 @@ class _CellsBase(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         np.add.at(folded, self._cell_index, counts)
         return folded
 
+    @property
+    def _own(self) -> int:
+        """Return how many cells are not shared by values that have none of their own; those that are come last."""
+        shared = takewhile(lambda label: label in (*_SHARED, RARE_OR_UNSEEN), reversed(self.labels))
+        return len(self.labels) - len(tuple(shared))
+
+    def _joined(self, group_of: Sequence[int], names: Sequence[str]) -> Self:
+        """Return cells of which each is a group of these; the shared ones stay as they are.
+
+        Args:
+            group_of: the group of each cell that is not shared.
+            names: of the groups.
+        """
+        groups = [*group_of, *range(len(names), len(names) + len(self.labels) - len(group_of))]
+        labels = _distinct([*names, *self.labels[len(group_of) :]])
+        return msgspec.structs.replace(self, cell_of=tuple(groups[cell] for cell in self.cell_of), labels=labels)
+
     @cached_property
     def _cell_index(self) -> NDArray[np.intp]:
         return np.array(self.cell_of, np.intp)
 
 
-class NumericCells(_CellsBase, frozen=True, kw_only=True, dict=True, tag_field="kind", tag="numeric"):
+class NumericCells(
+    _CellsBase, frozen=True, kw_only=True, dict=True, omit_defaults=True, tag_field="kind", tag="numeric"
+):
     """Cells of a number.
 
     The strictly increasing `edges` cut the line into right-closed intervals: the first is (-inf, edges[0]], the
@@ -83,6 +108,8 @@ class NumericCells(_CellsBase, frozen=True, kw_only=True, dict=True, tag_field="
     maximum: float | None
     single: bool
     """The reference was float32: finer values are rounded to float32 before they are counted."""
+    fixed: tuple[FixedAge, ...] = ()
+    """Dates of a timestamp that stand for no date; `mlvitals.exporters.statistics.placeholders` says which."""
 
     def edges_for(self, dtype: DTypeLike) -> Numbers:
         """Return the edges in the precision in which values of a dtype are to be counted.
@@ -98,6 +125,18 @@ class NumericCells(_CellsBase, frozen=True, kw_only=True, dict=True, tag_field="
         if UNSEEN not in self.labels:
             return None
         return np.array([cell == self.labels.index(UNSEEN) for cell in self.cell_of])
+
+    def merged(self, most: int) -> NumericCells:
+        """Return no more cells than that, but at least two, each of neighbours: two, four, eight and so on of these.
+
+        So the cells of any two windows are nested, and what the coarser ones show, the finer ones show too.
+        """
+        own, width = self._own, 1
+        while ceil(own / width) > max(most - (len(self.labels) - own), 2):
+            width *= 2
+        starts = range(0, own, width)
+        names = [_from_to(self.labels[start], self.labels[min(start + width, own) - 1]) for start in starts]
+        return self._joined([place // width for place in range(own)], names)
 
     def out_of_range(self, counts: Counts) -> int | None:
         """Return how many of the counted values lie outside the valid range; None without a range."""
@@ -144,13 +183,22 @@ class CategoricalCells(_CellsBase, frozen=True, kw_only=True, dict=True, tag_fie
         """True for the last place."""
         return np.array([place == len(self.levels) for place in range(self.size)])
 
+    def merged(self, most: int) -> CategoricalCells:
+        """Return no more cells than that, but at least two: the most frequent ones, and one for all others."""
+        own = self._own
+        kept = max(most - (len(self.labels) - own) - 1, 1)
+        if kept + 1 >= own:
+            return self
+        groups = [min(place, kept) for place in range(own)]
+        return self._joined(groups, [*self.labels[:kept], LESS_FREQUENT])
+
     def out_of_range(self, counts: Counts) -> None:
         """Return None: categories have no range."""
 
     @cached_property
     def level_set(self) -> Chunk:
-        """Return the levels as an Arrow array."""
-        return pa.array(self.levels, pa.large_string())
+        """Return the levels as an Arrow array, written as columns are: an older reference may hold 5.0 and True."""
+        return canonical(pa.array(self.levels, pa.large_string()))
 
 
 Cells: TypeAlias = NumericCells | CategoricalCells
@@ -182,14 +230,16 @@ def make_cells(
     """
     if kind is FeatureType.CATEGORICAL:
         return _categorical_cells(column)
-    values = sorted_numbers(column, kind, at)
+    fixed = placeholders(column, at) if kind is FeatureType.TIMESTAMP and at is not None else ()
+    values = sorted_numbers(column, kind, at, fixed)
     finite = values[np.isfinite(values)]
     if not finite.size:
         return NumericCells(type=kind, edges=(), cell_of=(0,), labels=(ALL,), minimum=None, maximum=None, single=False)
     single = finite.dtype == np.float32
     sample = _Sample.of(finite)
     few = kind is FeatureType.BOOLEAN or len(sample.levels) <= 2 * bins
-    pieces = list(_level_pieces(sample, kind)) if few else list(_quantile_pieces(sample, kind, bins))
+    names = {age: written(date) for date, age in fixed}
+    pieces = list(_level_pieces(sample, kind, names)) if few else list(_quantile_pieces(sample, kind, bins, names))
     low = float(sample.levels[0]) if minimum is None else _in_precision(minimum, single)
     high = float(sample.levels[-1]) if maximum is None else _in_precision(maximum, single)
     isolated = sample.levels if few else sample.levels[sample.counts * knots >= sample.total]
@@ -210,6 +260,7 @@ def make_cells(
         minimum=low,
         maximum=high,
         single=single,
+        fixed=fixed,
     )
 
 
@@ -243,27 +294,27 @@ class _Piece(NamedTuple):
     label: str
 
 
-def _level_pieces(sample: _Sample, kind: FeatureType) -> Iterator[_Piece]:
+def _level_pieces(sample: _Sample, kind: FeatureType, names: Mapping[float, str]) -> Iterator[_Piece]:
     """Yield a cell for each frequent one of few distinct values, one for the rare ones, one for what was never seen."""
-    name = _naming(sample.levels.tolist(), kind)
+    name = _naming(sample.levels.tolist(), kind, names)
     for level, count in zip(sample.levels.tolist(), sample.counts.tolist(), strict=True):
         yield _Piece(_just_below(level), UNSEEN)
         yield _Piece(level, _equals(level, name, kind) if count >= OWN_CELL_SHARE * sample.total else RARE)
     yield _Piece(np.inf, UNSEEN)
 
 
-def _quantile_pieces(sample: _Sample, kind: FeatureType, bins: int) -> Iterator[_Piece]:
-    """Yield values with over 1/bins of the mass as cells; between them quantile cells of about 1/bins, open outwards.
+def _quantile_pieces(sample: _Sample, kind: FeatureType, bins: int, names: Mapping[float, str]) -> Iterator[_Piece]:
+    """Yield values with a name or over 1/bins of the mass as cells; between them quantile cells of 1/bins, open outwards.
 
     Gaps between such values that hold too little for a cell share one.
     """
-    places = np.flatnonzero(sample.counts * bins > sample.total)
+    places = np.flatnonzero((sample.counts * bins > sample.total) | np.isin(sample.levels, list(names)))
     frequent = sample.levels[places].tolist()
     gaps = [
         _gap_edges(_Sample(sample.levels[start:end], sample.counts[start:end]), sample.total, bins)
         for start, end in zip([0, *(places + 1)], [*places, len(sample.levels)], strict=True)
     ]
-    name = _naming({*frequent, *(edge for gap in gaps for edge in gap or ())}, kind)
+    name = _naming({*frequent, *(edge for gap in gaps for edge in gap or ())}, kind, names)
     for lower, gap, upper in zip([None, *frequent], gaps, [*frequent, None], strict=True):
         yield from _gap_pieces(lower, gap, upper, name)
         if upper is not None:
@@ -292,15 +343,22 @@ def _gap_edges(gap: _Sample, total: int, bins: int) -> tuple[float, ...] | None:
     return tuple(edge for edge in gap.quantiles(cells).tolist() if edge < gap.levels[-1])
 
 
-def _naming(values: Collection[float], kind: FeatureType) -> Callable[[float], str]:
-    """Return a writer of distinct numbers: whole ones in full, others in the fewest digits from six up that differ."""
+def _naming(values: Collection[float], kind: FeatureType, names: Mapping[float, str]) -> Callable[[float], str]:
+    """Return a writer of distinct numbers: whole ones in full, others in the fewest digits from six up that differ.
 
-    def written(value: float, digits: int) -> str:
+    Those that have names are called by them.
+    """
+
+    def in_digits(value: float, digits: int) -> str:
+        if value in names:
+            return names[value]
         whole = kind is FeatureType.INTEGER and value == int(value)
         return str(int(value)) if whole else f"{value:.{digits}g}"
 
-    digits = next(digits for digits in range(6, 18) if len({written(value, digits) for value in values}) == len(values))
-    return lambda value: written(value, digits)
+    digits = next(
+        digits for digits in range(6, 18) if len({in_digits(value, digits) for value in values}) == len(values)
+    )
+    return lambda value: in_digits(value, digits)
 
 
 def _equals(value: float, name: Callable[[float], str], kind: FeatureType) -> str:
@@ -321,6 +379,20 @@ def _in_order(labels: Iterable[str]) -> tuple[str, ...]:
     """Return each label once, in order of the line; cells made of several pieces last."""
     distinct = dict.fromkeys(labels)
     return tuple(sorted(distinct, key=lambda label: label in _SHARED))
+
+
+def _from_to(first: str, last: str) -> str:
+    """Return the name of neighbouring cells together: of `(0, 1]` and `(1, 5]` it is `(0, 5]`."""
+    if first == last:
+        return first
+    low, high = first.split(", ", maxsplit=1)[0], last.rsplit(", ", maxsplit=1)[-1]
+    opening = {"(": low, ">": f"({low[2:]}", "=": f"[{low[2:]}"}.get(low[0], "")
+    closing = {"<": high[3:], "=": high[2:], ">": ""}.get(high[0], high.rstrip("]"))
+    if low.startswith("<="):
+        return f"<= {closing}"
+    if not closing:
+        return f">= {opening[1:]}" if opening.startswith("[") else f"> {opening[1:]}"
+    return f"{opening}, {closing}]" if opening else f"{first} to {last}"
 
 
 def _just_below(value: Any) -> Any:

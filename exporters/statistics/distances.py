@@ -50,6 +50,8 @@ class Sides:
     """Neither sample is the norm: what only the other one holds is a cell in use too."""
     comparisons: int = 1
     """Features that are looked at together; then any of them exceeds its critical value as rarely (Bonferroni)."""
+    looks: int = 1
+    """Partitions into cells on which they are looked at, which counts for PSI and JS alike."""
 
     @cached_property
     def sizes(self) -> tuple[int, int]:
@@ -66,6 +68,16 @@ class Sides:
         """Return cells that hold any of the reference; of a symmetric comparison, any of either."""
         reference, current = self.folded
         return int(np.count_nonzero(reference + current if self.symmetric else reference))
+
+    @cached_property
+    def psi(self) -> "Psi":
+        """Return the population stability index, with what each cell contributes."""
+        return psi(*self.folded)
+
+    @cached_property
+    def ks(self) -> "Distance | None":
+        """Return the Kolmogorov-Smirnov D; None for categories, which have no order."""
+        return ks(self.reference, self.current, self.cells.points) if isinstance(self.cells, NumericCells) else None
 
 
 class Statistic(NamedTuple):
@@ -278,18 +290,20 @@ def _on_grid(
 
 
 def _psi(sides: Sides) -> Statistic:
-    return Statistic(psi(*sides.folded).value, psi_critical_value(*sides.sizes, sides.occupied, sides.comparisons))
+    critical_value = psi_critical_value(*sides.sizes, sides.occupied, sides.comparisons * sides.looks)
+    return Statistic(sides.psi.value, critical_value)
 
 
 def _ks(sides: Sides) -> Statistic | None:
-    if not isinstance(sides.cells, NumericCells):
+    if sides.ks is None:
         return None
-    distance = ks(sides.reference, sides.current, sides.cells.points)
-    return Statistic(distance.value, ks_critical_value(*sides.sizes, sides.comparisons))
+    return Statistic(sides.ks.value, ks_critical_value(*sides.sizes, sides.comparisons))
 
 
 def _js(sides: Sides) -> Statistic:
-    return Statistic(js(*sides.folded), js_critical_value(*sides.sizes, sides.occupied, sides.comparisons))
+    return Statistic(
+        js(*sides.folded), js_critical_value(*sides.sizes, sides.occupied, sides.comparisons * sides.looks)
+    )
 
 
 def _wasserstein(sides: Sides) -> Statistic | None:

@@ -13,9 +13,7 @@ LevelLimits: TypeAlias = dict[Severity, float]
 
 
 def level_limits(policy: AlertPolicy, own: Levels | None) -> LevelLimits:
-    """Return the feature's own level where it has one, else the policy's."""
-    if not policy.enabled:
-        return {}
+    """Return the feature's own level where it has one, else the policy's; of a disabled policy none."""
     levels = {severity: level_in_force(policy, own, severity) for severity in ALERTING}
     return {severity: level for severity, level in levels.items() if level is not None}
 

@@ -140,7 +140,7 @@ def _bytes(texts: Chunk) -> list[bytes]:
 
 def _profile_numbers(block: Chunk, cells: NumericCells, at: Chunk | None) -> FeatureProfile:
     """Sort, then look the edges up in the values: one sort of a block that fits the cache is nearly all the cost."""
-    values = numbers(block, cells.type, at)
+    values = numbers(block, cells.type, at, cells.fixed)
     values.sort()
     limits = np.array((np.finfo(values.dtype).min, inf, nan), values.dtype)
     negative, below, first_nan = values.searchsorted(limits).tolist()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import reduce
@@ -22,8 +22,9 @@ from mlvitals.exporters.reference.artifact import FeatureReference, Reference, S
 from mlvitals.exporters.reference.conditions import _EPOCH, hour_key
 from mlvitals.exporters.sections.outcomes.reference import outcome_reference
 from mlvitals.exporters.sections.segments.reference import errors_by_segment, segment_references
-from mlvitals.exporters.statistics.cells import CategoricalCells, Cells, count_levels, make_cells
+from mlvitals.exporters.statistics.cells import CategoricalCells, Cells, NumericCells, count_levels, make_cells
 from mlvitals.exporters.statistics.moments import Moments
+from mlvitals.exporters.statistics.placeholders import written
 from mlvitals.exporters.statistics.profile import FeatureProfile, profile_column
 from mlvitals.generator.errors import UserError
 from mlvitals.generator.spec.durations import span
@@ -90,7 +91,7 @@ def build_reference(
         try:
             return _feature_reference(column, feature, bins, spec.reference.knots, rows)
         except ColumnTypeError as error:
-            problems.append(f"{label}: column {name!r} {error}")
+            problems.append(f"{label}: column {name!r} {error if label.startswith('feature') else error.finding}")
             return None
 
     features = {
@@ -105,14 +106,14 @@ def build_reference(
     try:
         outcome = outcome_reference(spec.prediction_log, columns, rows.times, span(spec.windows.length))
     except ColumnTypeError as error:
-        problems.append(f"prediction_log.outcome: a column of the training data {error}")
+        problems.append(f"prediction_log.outcome: a column of the training data {error.finding}")
     segments = {}
     for name in spec.prediction_log.segments:
         if name in columns and score_reference is not None:
             try:
                 segments[name] = _segments(spec.prediction_log, columns, name, score_reference.cells, rows)
             except ColumnTypeError as error:
-                problems.append(f"segment {name}: a column of the training data {error}")
+                problems.append(f"segment {name}: a column of the training data {error.finding}")
     if problems:
         raise ReferenceDataError("no reference was built:\n" + "\n".join(f"  {problem}" for problem in problems))
     return Reference(
@@ -245,10 +246,27 @@ def _moments(column: Column, cells: Cells, times: Column | None, groups: Mapping
     return moments if all(part.is_finite for part in moments.values()) else {}
 
 
-def _finite(column: Column, cells: Cells, times: Column | None) -> NDArray[np.float64]:
+def _finite(column: Column, cells: NumericCells, times: Column | None) -> NDArray[np.float64]:
     """Return the finite values in ascending order; zero has no sign."""
-    values = sorted_numbers(column, cells.type, times).astype(np.float64)
+    values = sorted_numbers(column, cells.type, times, cells.fixed).astype(np.float64)
     return values[np.isfinite(values)] + 0.0
+
+
+def placeholders_in(reference: Reference) -> Iterator[str]:
+    """Yield a remark on each date of a feature that is counted as a placeholder."""
+    for name, feature in reference.features.items():
+        cells = feature.cells
+        if not isinstance(cells, NumericCells):
+            continue
+        for date, age in cells.fixed:
+            counts = np.sum([np.array(of_key) for of_key in feature.counts.values()], axis=0)
+            share = counts[np.searchsorted(cells.edges, age)] / counts.sum()
+            yield f"feature {name}: {placeholder(share, date)}"
+
+
+def placeholder(share: float, date: int) -> str:
+    """Return what is said of a date that is counted as a placeholder."""
+    return f"{share:.1%} are {written(date)}, a placeholder: counted in a cell of its own, whatever its age"
 
 
 def _cut(column: Column, rows: slice) -> Column:

@@ -24,7 +24,8 @@ from mlvitals.exporters.reading.scan import INDEX_NAMES, TEXT_FORMATS, BrokenFil
 from mlvitals.exporters.reading.sources import LogFile
 from mlvitals.exporters.reading.text import converted
 from mlvitals.exporters.statistics.distinct import CAPACITY, NO_VALUES, DistinctValues
-from mlvitals.exporters.training.build import ReferenceDataError
+from mlvitals.exporters.statistics.placeholders import standing_out
+from mlvitals.exporters.training.build import ReferenceDataError, placeholder
 from mlvitals.exporters.training.data import files_at, ignore, refuse, with_content
 from mlvitals.exporters.wording import printable
 from mlvitals.generator.spec.first_roles import SeenColumn
@@ -32,7 +33,11 @@ from mlvitals.generator.spec.model import FeatureType, LogFormat
 
 MOST_LEVELS = 1000
 """Text of more different values is no category."""
+MOST_DATES = 100_000
+"""Different dates that are counted at once; of more, the most frequent half is kept."""
 _EXACT = 2**53
+_DIGITS = pa.array(["0", "1"])
+"""Text that is a number, and a boolean only where the column holds both and nothing else."""
 _EXAMPLES = 100
 """Values of text that are kept of its first rows."""
 _MOSTLY = 0.9
@@ -96,8 +101,13 @@ def chunks_of(
     for path in paths:
         for file in with_content(list(files_at(path, base_dir)), ignore):
             part = LogFile(file, file_format or format_of(file.path) or LogFormat.PARQUET, _NO_TIME)
-            for chunk in part.chunks(dict.fromkeys(names, FeatureType.CATEGORICAL)):
+            for chunk in part.chunks(dict.fromkeys(names, _as_written(part.format))):
                 yield {name: unwrapped(values) for name, values in chunk.columns.items()}
+
+
+def _as_written(form: LogFormat) -> FeatureType | None:
+    """Return the kind as which values are read as they stand; in CSV, what is no category either is no value."""
+    return FeatureType.CATEGORICAL if form is LogFormat.CSV else None
 
 
 def _look_into(file: StoredFile, form: LogFormat, decimal: str, columns: dict[str, _Column]) -> int:
@@ -110,9 +120,7 @@ def _look_into(file: StoredFile, form: LogFormat, decimal: str, columns: dict[st
     except BrokenFileError as error:
         raise ReferenceDataError(f"{file.path} {error}") from error
     try:
-        # Values as they stand; in CSV, what is no category either is no value.
-        kind = FeatureType.CATEGORICAL if form is LogFormat.CSV else None
-        for chunk in part.chunks(dict.fromkeys(names, kind)):
+        for chunk in part.chunks(dict.fromkeys(names, _as_written(form))):
             rows += chunk.rows
             for name, values in chunk.columns.items():
                 columns.setdefault(name, _Column(decimal)).add(unwrapped(values), form)
@@ -133,6 +141,7 @@ class _Column:
         self.readings = list(_READ_AS)
         self.types: list[pa.DataType] = []
         self.levels: Counter[object] = Counter()
+        self._dates: Counter[int] = Counter()
         self.unique = self.times = self.whole = True
         self.examples: list[str] = []
         self.first: datetime | None = None
@@ -156,6 +165,7 @@ class _Column:
                 some: Any = pc.unique(present.slice(0, 10 * _EXAMPLES))
                 self.examples += some.to_pylist()[:_EXAMPLES]
             self._note_times(present)
+            self._note_dates(typed)
             self._note_range(present)
             # Nanoseconds and far years are times to Arrow, and none to Python.
             self._note_levels(instants(present).cast(pa.int64()) if _is_time(values.type) else _present(values))
@@ -202,7 +212,10 @@ class _Column:
         while self.readings:
             kind = self.readings[0]
             typed, misfits = converted(values, kind, form, self._decimal)
-            if misfits is None and _READ_AS[kind](typed.type):
+            digits = (
+                kind is FeatureType.BOOLEAN and pc.any(pc.is_in(values, value_set=_DIGITS.cast(values.type))).as_py()
+            )
+            if misfits is None and _READ_AS[kind](typed.type) and not digits:
                 return typed
             self.readings.pop(0)
         return values
@@ -232,6 +245,16 @@ class _Column:
                 self._note_span(times)
             except (InstantError, pa.ArrowException):
                 self.times = False
+
+    def _note_dates(self, typed: Chunk) -> None:
+        """Count dates, as long as a frequent one could still be among them."""
+        if not _is_time(typed.type):
+            return
+        counted: Any = pc.value_counts(instants(typed).drop_null().cast(pa.int64()))
+        for date, count in zip(*(counted.field(name).to_pylist() for name in ("values", "counts")), strict=True):
+            self._dates[date] += count
+        if len(self._dates) > MOST_DATES:
+            self._dates = Counter(dict(self._dates.most_common(MOST_DATES // 2)))
 
     def _note_span(self, times: Any) -> None:
         found: Any = pc.min_max(times)
@@ -265,8 +288,15 @@ class _Column:
         if any(map(_is_text, self.types)):
             return self._category()
         if all(map(_is_time, self.types)):
-            return FeatureType.TIMESTAMP, "measured as its age"
+            return FeatureType.TIMESTAMP, ", ".join(("measured as its age", *self._placeholders()))
         return self._number(name)
+
+    def _placeholders(self) -> Iterator[str]:
+        """Yield a remark on each date that a reference is going to count as a placeholder."""
+        values = np.array(sorted(self._dates), np.int64)
+        counts = np.array([self._dates[date] for date in values.tolist()], np.int64)
+        for date in standing_out(values, counts) if len(values) > 1 else ():
+            yield placeholder(self._dates[date] / (self.rows - self.nulls), date)
 
     def _unusable(self, rows: int) -> str:
         if self.rows < rows:
@@ -291,7 +321,7 @@ class _Column:
         return self._distinct.count >= (self.rows if self.rows < CAPACITY else _MOSTLY * self.rows)
 
     def _number(self, name: str) -> tuple[FeatureType | None, str]:
-        if self.levels.keys() == {0, 1}:
+        if len(self.levels) == 2 and {str(level).removesuffix(".0") for level in self.levels} == {"0", "1"}:
             return FeatureType.BOOLEAN, "0 and 1"
         if name.lower().endswith(_IDENTIFIERS) and not self._is_fractional:
             return self._category()

@@ -14,6 +14,7 @@ from mlvitals.exporters.reading.instants import NULLS
 from mlvitals.exporters.reading.scan import BrokenFileError
 from mlvitals.exporters.training.first_look import chunks_of
 from mlvitals.generator.spec.first_roles import ENOUGH_ROWS
+from mlvitals.generator.spec.model import LogFormat
 
 _MOST_ROWS = 50_000
 ALMOST = 0.995
@@ -23,7 +24,13 @@ _MOST_COMMON = 0.95
 """Where a label is nearly always the same, agreeing with it means nothing."""
 
 
-def suspects(paths: Sequence[str], base_dir: Path, label: str, features: Sequence[str]) -> dict[str, str]:
+def suspects(
+    paths: Sequence[str],
+    base_dir: Path,
+    label: str,
+    features: Sequence[str],
+    file_format: LogFormat | None = None,
+) -> dict[str, str]:
     """Return the features that equal or predict the label almost perfectly in the first rows, each with how.
 
     Args:
@@ -31,8 +38,9 @@ def suspects(paths: Sequence[str], base_dir: Path, label: str, features: Sequenc
         base_dir: where relative paths start.
         label: the column of the label.
         features: the columns to look at.
+        file_format: that of all files; by default a file's name says it.
     """
-    columns = _first_rows(paths, base_dir, (label, *features))
+    columns = _first_rows(paths, base_dir, (label, *features), file_format)
     if label not in columns:
         return {}
     truth = _codes_or_numbers(columns[label])
@@ -40,11 +48,13 @@ def suspects(paths: Sequence[str], base_dir: Path, label: str, features: Sequenc
     return {name: f"{how}: does it exist before the prediction?" for name, how in found.items() if how}
 
 
-def _first_rows(paths: Sequence[str], base_dir: Path, names: Sequence[str]) -> dict[str, Any]:
+def _first_rows(
+    paths: Sequence[str], base_dir: Path, names: Sequence[str], file_format: LogFormat | None
+) -> dict[str, Any]:
     found: dict[str, list[Any]] = {name: [] for name in names}
     rows = 0
     try:
-        for chunk in chunks_of(paths, base_dir, names):
+        for chunk in chunks_of(paths, base_dir, names, file_format):
             for name, values in chunk.items():
                 found[name].append(values)
             rows += max(map(len, chunk.values()), default=0)

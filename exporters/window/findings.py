@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from mlvitals.exporters.parts import Finding, FindingKind, found
-from mlvitals.exporters.statistics.judging import worst
+from mlvitals.exporters.statistics.judging import level_limits, severity_of, worst
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.exporters.window.sections import SECTIONS
 from mlvitals.generator.contract import SKEW_ROWS
@@ -20,6 +20,7 @@ def with_findings(spec: Spec, report: WindowReport) -> WindowReport:
     """Return the report, with all that is wrong in it and how bad it is."""
     findings = (
         *_of_window(spec, report),
+        *_of_rows(spec, report),
         *(item for section in SECTIONS for item in section.findings_of(spec, report)),
     )
     outcomes = report.outcomes
@@ -36,3 +37,11 @@ def _of_window(spec: Spec, report: WindowReport) -> Iterator[Finding]:
         yield from found("problems", FindingKind.LOG_FILES_UNREADABLE, Severity.WARNING)
     if report.skew is not None and not report.skew.offline_rows and report.rows >= SKEW_ROWS:
         yield from found("skew", FindingKind.SKEW_UNMEASURED, Severity.WARNING)
+
+
+def _of_rows(spec: Spec, report: WindowReport) -> Iterator[Finding]:
+    """Yield that rows repeat each other."""
+    ratio = report.repeated.ratio if report.repeated else None
+    if ratio is not None and spec.prediction_log.id is not None:
+        severity = severity_of(ratio, level_limits(spec.alerts.repeated_rows, None))
+        yield from found("repeated", FindingKind.REPEATED_ROWS, severity)

@@ -9,6 +9,7 @@ from mlvitals.exporters.sections.features.report import SEVERITIES
 from mlvitals.exporters.statistics.judging import worst
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.exporters.window.sections import SECTIONS
+from mlvitals.exporters.wording import share
 from mlvitals.generator.contract import SchemaDifferenceKind, Status
 from mlvitals.generator.spec.model import Severity
 
@@ -29,6 +30,12 @@ def headline(report: WindowReport) -> Headline:
     return Headline(tuple(_wrong(report)), tuple(_unmeasured(report)))
 
 
+def counted_rows(report: WindowReport) -> str:
+    """Return how many rows the window has, and how many of the log's were left out."""
+    left_out = report.repeated.rows if report.repeated else 0
+    return f"{report.rows:,} rows" + (f" ({left_out:,} repeated ones left out)" if left_out else "")
+
+
 def _wrong(report: WindowReport) -> Iterator[Line]:
     compared = report.worst_first(_SCORE)
     if not report.is_measured:
@@ -45,6 +52,8 @@ def _wrong(report: WindowReport) -> Iterator[Line]:
     if severity := found.get(FindingKind.NEW_COLUMNS):
         new = sum(item.kind is SchemaDifferenceKind.NEW_COLUMN for item in report.schema_differences)
         yield Line("1 new column" if new == 1 else f"{new} new columns", severity)
+    if (severity := found.get(FindingKind.REPEATED_ROWS)) and report.repeated:
+        yield Line(f"{share(report.repeated.ratio or 0.0)} of the rows repeated", severity)
     if severity := found.get(FindingKind.LOG_FILES_UNREADABLE):
         files = len({problem.path for problem in report.problems})
         yield Line("1 file not read in full" if files == 1 else f"{files} files not read in full", severity)

@@ -27,7 +27,7 @@ from mlvitals.exporters.sections.concept.report import (
 from mlvitals.exporters.sections.concept.series import GapSeries, concept_report, gap_series
 from mlvitals.exporters.sections.events.report import EventCount
 from mlvitals.exporters.sections.events.totals import Counted, TotalsKeeper
-from mlvitals.exporters.sections.features.findings import UNSOUND, feature_findings
+from mlvitals.exporters.sections.features.findings import looks_broken
 from mlvitals.exporters.sections.features.report import FeatureReport
 from mlvitals.exporters.sections.outcomes.report import OutcomeReport
 from mlvitals.exporters.window.findings import with_findings
@@ -41,7 +41,7 @@ MOSTLY = 0.5
 MOST_STRETCHES = 200
 """Intervals of drift that are remembered while their outcomes are to come. Beyond them the oldest two become one: what
 lies between them counts as drift too."""
-LAW = 2
+LAW = 3
 """Raise this with every change of what `DriftHistory.after` makes of a window: histories kept by other programs are then
 computed anew from the windows. A test compares a history with the one that this number stands for."""
 _BAD = (Severity.WARNING, Severity.CRITICAL)
@@ -55,6 +55,8 @@ class OutcomeFacts(NamedTuple):
     """True if the rate, or mean, of the outcomes left the reference's; None where it is not known."""
     ranking_moved: bool | None = None
     """True if scores separate outcomes less well than in the reference; None where it is not known."""
+    loss: bool | None = None
+    """True if predictions are more wrong, one by one, than in the reference; None where it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,8 @@ class DriftHistory:
     @property
     def settings(self) -> str:
         """Return what a history depends on besides its windows, as a number; the same for one that has none yet."""
-        empty = DriftHistory(self.version, self.series.restarted(self.series.reference))
+        series = self.series
+        empty = DriftHistory(self.version, GapSeries(series.plan, binary=series.binary, reference=series.reference))
         return sha256(b"%d %s" % (LAW, empty.to_json())).hexdigest()
 
     def to_json(self) -> bytes:
@@ -93,14 +96,20 @@ class DriftHistory:
         return msgspec.json.decode(text, type=cls)
 
     def after(self, past: PastWindow) -> "DriftHistory":
-        """Return the history after one more window; one of another reference version starts it anew."""
+        """Return the history after one more window; one of another reference version starts it anew.
+
+        So does the moment since which the gap is accepted: predictions made earlier are not looked at again.
+        """
+        if past.accepted:
+            return replace(self, series=self.series.restarted(accepted=True), begin=past.window.end)
         if past.reference_version != self.version:
             return DriftHistory(past.reference_version, self.series.restarted()).after(past)
         begin = self.begin or past.window.start
         explaining = _with_stretch(self.explaining, past.window) if past.explains else self.explaining
         moved = replace(self, begin=begin, explaining=explaining, last=past.window)
         if past.sample is None:
-            return moved
+            # Before the first outcomes are mature, none are missing.
+            return moved if self.series.last_end is None else replace(moved, series=self.series.idled())
         sample = self.explained(past.sample)
         waiting = tuple(window for window in explaining if window.end > sample.window_start)
         series = self.series.after(sample) if sample.window_start >= begin else self.series
@@ -184,7 +193,8 @@ def _drift_type(
     unsound = tuple(name for name, feature in report.features.items() if _is_unsound(spec, name, feature))
     drifted = tuple(_drifted(report, unsound))
     evidence = Evidence(
-        features=drifted if drifted or _any_compared(report) else None,
+        features=drifted if drifted or _mostly_compared(report) else None,
+        unmeasured=tuple(_not_compared(report, unsound)),
         unsound=unsound,
         strong=bool(unsound) or any(report.features[name].severity is Severity.CRITICAL for name in drifted),
         prediction=_prediction_moved(report),
@@ -192,6 +202,7 @@ def _drift_type(
         gap_explained=bool(gap and concept and (concept.explained_ratio or 0.0) > MOSTLY),
         outcome_rate=facts.outcome_rate_moved if facts and own else None,
         ranking=facts.ranking_moved if facts and own else None,
+        loss=facts.loss if facts else None,
     )
     return drift_type(evidence)
 
@@ -205,8 +216,16 @@ def _drifted(report: WindowReport, unsound: tuple[str, ...]) -> Iterator[str]:
     )
 
 
-def _any_compared(report: WindowReport) -> bool:
-    return any(feature.status is Status.OK for feature in report.features.values())
+def _mostly_compared(report: WindowReport) -> bool:
+    """True if at least half of the features were compared: of fewer it cannot be said that the inputs stayed."""
+    compared = sum(feature.status is Status.OK for feature in report.features.values())
+    return compared >= max(len(report.features) / 2, 1)
+
+
+def _not_compared(report: WindowReport, unsound: tuple[str, ...]) -> Iterator[str]:
+    return (
+        name for name, feature in report.features.items() if feature.status is not Status.OK and name not in unsound
+    )
 
 
 def _prediction_moved(report: WindowReport) -> bool | None:
@@ -219,9 +238,7 @@ def _is_unsound(spec: Spec, name: str, report: FeatureReport) -> bool:
     """True if a feature's values look broken rather than different."""
     if name not in spec.features or report.status is Status.MISSING_IN_REFERENCE:
         return False
-    return report.status in UNMEASURABLE or any(
-        finding.kind in UNSOUND and finding.severity in _BAD for finding in feature_findings(spec, name, report)
-    )
+    return looks_broken(spec, name, report)
 
 
 def judge(spec: Spec, report: WindowReport, history: DriftHistory, totals: TotalsKeeper | None = None) -> WindowReport:
@@ -288,9 +305,24 @@ def facts_of(outcomes: OutcomeReport | None) -> OutcomeFacts | None:
         count=outcomes.paired,
     )
     is_binary = outcomes.kind is OutcomeKind.BINARY
-    return outcome_facts(
+    found = outcome_facts(
         sample, rate_shift=outcomes.label_shift, ranking_loss=outcomes.performance_loss if is_binary else None
     )
+    return found._replace(loss=_loss(outcomes))
+
+
+def _loss(outcomes: OutcomeReport) -> bool | None:
+    """Return whether predictions are more wrong than in the reference: by the Brier score, or by the absolute error.
+
+    A mean that moved is no loss by itself: the error may have fallen meanwhile.
+    """
+    if outcomes.kind is OutcomeKind.BINARY:
+        brier = outcomes.performance.get("brier")
+        if brier is None or brier.value is None or brier.reference is None:
+            return None
+        return brier.value > brier.reference
+    rise = outcomes.performance_loss
+    return None if rise is None else rise.value > ONCE_IN_20 * rise.critical_value
 
 
 def outcome_facts(sample: GapSample, *, rate_shift: Measure | None, ranking_loss: Measure | None) -> OutcomeFacts:

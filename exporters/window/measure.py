@@ -14,10 +14,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 from msgspec.structs import replace
 
-from mlvitals.exporters.parts import FileProblem, Window
+from mlvitals.exporters.parts import FileProblem, RepeatedRows, Window
 from mlvitals.exporters.reading.columns import ColumnTypeError
+from mlvitals.exporters.reading.ids import DistinctRows
 from mlvitals.exporters.reading.known import KnownFiles
 from mlvitals.exporters.reading.log import Log, Plan, Task
 from mlvitals.exporters.reading.scan import Chunk
@@ -58,6 +60,20 @@ class Target:
     cells: Cells
 
 
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """Rows of files whose column is of another type than its target."""
+
+    rows: int
+    values: int
+    """Those that have a value."""
+    problems: tuple[FileProblem, ...]
+
+    def merge(self, other: "Unfit") -> "Unfit":
+        """Return the rows of both."""
+        return Unfit(self.rows + other.rows, self.values + other.values, self.problems + other.problems)
+
+
 @dataclass(slots=True)
 class Tally:
     """The counts so far, of one file or of many."""
@@ -65,20 +81,43 @@ class Tally:
     rows: int = 0
     results: dict[str | None, ColumnResult] = field(default_factory=dict)
     """By target's name. A target whose column was in no file is not in here."""
+    unfit: dict[str | None, Unfit] = field(default_factory=dict)
+    """By target's name, what could not be counted."""
     lacking: dict[str, frozenset[str]] = field(default_factory=dict)
     """By file, the wanted columns that it lacks."""
     problems: list[FileProblem] = field(default_factory=list)
     others: set[str] = field(default_factory=set)
     """Columns of the log that are not measured."""
     segments: SegmentTally = field(default_factory=SegmentTally)
+    repeated: RepeatedRows | None = None
+    """The rows that were left out for repeating an id; None where rows have none."""
 
-    def count(self, name: str | None, result: ColumnResult) -> None:
-        """Add what was counted of one target; a problem stays a problem, whatever is counted elsewhere."""
-        known = self.results.get(name)
-        if known is None:
-            self.results[name] = result
-        elif isinstance(known, FeatureProfile):
-            self.results[name] = known.merge(result) if isinstance(result, FeatureProfile) else result
+    def count(self, name: str | None, result: FeatureProfile | Unfit) -> None:
+        """Add what was counted of one target, or could not be."""
+        if isinstance(result, Unfit):
+            self.unfit[name] = self.unfit[name].merge(result) if name in self.unfit else result
+        else:
+            known = self.results.get(name)
+            self.results[name] = known.merge(result) if isinstance(known, FeatureProfile) else result
+
+    def settle(self, targets: Sequence[Target]) -> None:
+        """Decide about what could not be counted, as of single values: half of a column or more is another type.
+
+        A smaller part, such as one small file of many, counts as missing.
+        """
+        for target in targets:
+            unfit = self.unfit.get(target.name)
+            if unfit is None:
+                continue
+            found = self.results.get(target.name, FeatureProfile.empty(target.cells))
+            values = found.values if isinstance(found, FeatureProfile) else 0
+            if unfit.values >= values:
+                first = unfit.problems[0]
+                self.results[target.name] = ColumnProblem(Status.TYPE_MISMATCH, f"{first.path}: {first.problem}")
+            elif isinstance(found, FeatureProfile):
+                missing = FeatureProfile(np.zeros_like(found.counts), rows=unfit.rows, nulls=unfit.rows)
+                self.results[target.name] = found.merge(missing)
+                self.problems += dict.fromkeys(unfit.problems)
 
     def merge(self, other: "Tally") -> None:
         """Add what was counted elsewhere."""
@@ -87,8 +126,11 @@ class Tally:
         self.problems += other.problems
         self.others |= other.others
         self.segments.merge(other.segments)
+        for name, unfit in other.unfit.items():
+            self.count(name, unfit)
         for name, result in other.results.items():
-            self.count(name, result)
+            if isinstance(result, FeatureProfile):
+                self.count(name, result)
 
 
 def usable_cores() -> int:
@@ -220,6 +262,7 @@ class _Plans:
                 unknown_columns=tuple(sorted(tally.others - spec.known_columns - {*reference.columns})),
             ),
             rows=tally.rows,
+            repeated=tally.repeated,
             measured_at=self._measured_at,
             problems=(*tally.problems, *_partly_lacking(tally, self._targets)),
             skew=self._skew.result,
@@ -239,6 +282,7 @@ def report_on(
     *,
     rows: int,
     measured_at: datetime,
+    repeated: RepeatedRows | None = None,
     problems: tuple[FileProblem, ...] = (),
     skew: SkewReport | None = None,
     outcomes: OutcomeReport | None = None,
@@ -252,8 +296,9 @@ def report_on(
         reference: the baseline.
         reference_version: the version under which it is stored.
         counted: the counts of the window.
-        rows: rows of the window.
+        rows: rows of the window, each id once.
         measured_at: now, aware.
+        repeated: rows that were left out for repeating an id.
         problems: files that could not be measured.
         skew: the report of that section.
         outcomes: the report of that section.
@@ -268,6 +313,7 @@ def report_on(
         reference_version=reference_version,
         reference_created=reference.created,
         rows=rows,
+        repeated=repeated,
         features=comparison.features,
         score=comparison.score,
         score_count=comparison.score_count,
@@ -296,7 +342,7 @@ def _newest_scores(spec: Spec, reference: Reference, window: Window) -> Plan[New
     score, count = spec.prediction_log.score, spec.windows.score_count
     if score is None or reference.score is None or count is None:
         return None
-    return (yield from newest_scores(score, reference.score.cells, window, count))
+    return (yield from newest_scores(score, reference.score.cells, window, count, spec.prediction_log.id))
 
 
 def _outcomes(
@@ -331,31 +377,40 @@ def _targets(spec: Spec, reference: Reference) -> tuple[Target, ...]:
 def _count(
     spec: Spec, targets: tuple[Target, ...], segmentation: Segmentation, window: Window, pool: Executor
 ) -> Plan[Tally]:
-    """Count the rows of the window in the log."""
+    """Count the rows of the window in the log, each id once."""
     segments = dict.fromkeys(segmentation.columns, FeatureType.CATEGORICAL)
     columns = segments | {target.column: target.cells.type for target in targets}
-    counter = _Counter(columns, window, lambda chunk: _tally_of_chunk(chunk, targets, segmentation, pool))
+    distinct = DistinctRows(spec.prediction_log.id)
+    counter = _Counter(columns, window, lambda chunk: _tally_of_chunk(chunk, targets, segmentation, pool), distinct)
     yield [counter]
+    misfits = (FileProblem(path=path, problem=problem) for path, problem in distinct.misfits.items())
+    counter.tally.problems += misfits
+    counter.tally.settle(targets)
+    counter.tally.repeated = distinct.found
     return counter.tally
 
 
 class _Counter(Reader):
     """Counts whole files; of one that breaks nothing but the problem."""
 
-    def __init__(self, columns: Columns, window: Window, count: Callable[[Chunk], Tally]) -> None:
-        super().__init__(columns, window)
+    def __init__(
+        self, columns: Columns, window: Window, count: Callable[[Chunk], Tally], distinct: DistinctRows
+    ) -> None:
+        super().__init__({**distinct.columns, **columns}, window)
         self._count = count
+        self._distinct = distinct
         self._of_file = Tally()
         self.tally = Tally()
 
     def add(self, chunk: Chunk) -> None:
         """Count some rows of a file."""
-        self._of_file.merge(self._count(chunk))
+        self._of_file.merge(self._count(self._distinct.of(chunk)))
 
     def end_file(self, problems: Sequence[FileProblem], *, broken: bool) -> None:
         """Add what was counted of a file."""
         if not broken:
             self.tally.merge(self._of_file)
+        self._distinct.end_file(broken=broken)
         self.tally.problems += problems
         self._of_file = Tally()
 
@@ -364,20 +419,25 @@ def _tally_of_chunk(chunk: Chunk, targets: tuple[Target, ...], segmentation: Seg
     present = [target for target in targets if target.column in chunk.columns]
     segments = pool.submit(segmentation.count, chunk.columns, chunk.rows)
     results = pool.map(lambda target: _result(target, chunk), present)
-    return Tally(
+    tally = Tally(
         rows=chunk.rows,
-        results={target.name: result for target, result in zip(present, results, strict=True)},
         lacking={chunk.path: chunk.missing} if chunk.missing else {},
         others=set(chunk.others),
         segments=segments.result(),
     )
+    for target, result in zip(present, results, strict=True):
+        tally.count(target.name, result)
+    return tally
 
 
-def _result(target: Target, chunk: Chunk) -> ColumnResult:
+def _result(target: Target, chunk: Chunk) -> FeatureProfile | Unfit:
+    column = chunk.columns[target.column]
     try:
-        return profile_column(chunk.columns[target.column], target.cells, chunk.times)
+        return profile_column(column, target.cells, chunk.times)
     except ColumnTypeError as error:
-        return ColumnProblem(Status.TYPE_MISMATCH, f"{chunk.path}: column {target.column!r} {error}")
+        reason = error.finding if target.name is None else str(error)
+        problem = FileProblem(path=chunk.path, problem=f"column {target.column!r} {reason}")
+        return Unfit(len(column), len(column) - column.null_count, (problem,))
 
 
 def _partly_lacking(tally: Tally, targets: tuple[Target, ...]) -> list[FileProblem]:

@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from mlvitals.exporters.parts import FileProblem, Finding, Window
+from mlvitals.exporters.parts import FileProblem, Finding, RepeatedRows, Window
 from mlvitals.exporters.sections.concept.report import ConceptReport, DriftType, PastWindow, Verdict
 from mlvitals.exporters.sections.events.report import EventsReport
 from mlvitals.exporters.sections.features.report import (
@@ -32,6 +32,9 @@ class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
     reference_version: str
     reference_created: datetime
     rows: int
+    """Rows of the log in the window, of those with the same id the first one."""
+    repeated: RepeatedRows | None = None
+    """None where the spec has no prediction_log.id, and in reports older than this field."""
     features: dict[str, FeatureReport]
     score: FeatureReport | None = None
     score_count: CountWindow | None = None

@@ -26,6 +26,10 @@ from mlvitals.generator.spec.model import Spec
 R = TypeVar("R")
 
 
+MOST_PROBLEMS = 20
+"""Problems of files that people are shown one by one."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section(Generic[R]):
     """One section: its part of the report, and the views of that part."""
@@ -151,6 +155,14 @@ SECTIONS: tuple[Section[Any], ...] = (
 
 
 def unread(report: WindowReport) -> list[str]:
-    """Return a line for each file that the window or one of its sections could not read in full, each file once."""
-    problems = [*report.problems, *(problem for section in SECTIONS for problem in section.problems_of(report))]
-    return [printable(f"{item.path}: {item.problem}") for item in dict.fromkeys(problems)]
+    """Return a line for each file that the window or one of its sections could not read in full, each problem once.
+
+    Of many, the first ones and how many more there are: the report itself holds all.
+    """
+    found = [*report.problems, *(problem for section in SECTIONS for problem in section.problems_of(report))]
+    problems = list(dict.fromkeys(found))
+    lines = [printable(f"{item.path}: {item.problem}") for item in problems[:MOST_PROBLEMS]]
+    if rest := problems[MOST_PROBLEMS:]:
+        files = len({item.path for item in rest})
+        lines.append(f"{len(rest)} more problems, of {files} file{'' if files == 1 else 's'}: --json shows all")
+    return lines

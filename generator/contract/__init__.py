@@ -16,7 +16,7 @@ from mlvitals.generator.contract.exporter import (
     EXPORTER_FAMILIES,
     MOST_TOO_SMALL,
     PROMETHEUS_FAMILIES,
-    WINDOW_FAMILIES,
+    window_families,
 )
 from mlvitals.generator.contract.family import Family, MetricType, Producer
 from mlvitals.generator.contract.features import (
@@ -28,6 +28,7 @@ from mlvitals.generator.contract.features import (
     feature_families,
 )
 from mlvitals.generator.contract.freshness import freshness_families
+from mlvitals.generator.contract.incidents import INCIDENTS_SHOWN, STAGES, STATES, incident_families
 from mlvitals.generator.contract.outcomes import PERFORMANCE_FIGURES, PerformanceFigure, Rejection, outcome_families
 from mlvitals.generator.contract.segments import SEGMENT_LABELS, segment_families
 from mlvitals.generator.contract.serving import (
@@ -47,6 +48,7 @@ from mlvitals.generator.spec.model import Spec
 __all__ = (
     "CHANGES_SHOWN",
     "CUSUM_SIDES",
+    "INCIDENTS_SHOWN",
     "LATENCY_BUCKETS",
     "MOST_TOO_SMALL",
     "OPEN_LABELS",
@@ -55,6 +57,8 @@ __all__ = (
     "SCORE_BUCKETS",
     "SEGMENT_LABELS",
     "SKEW_ROWS",
+    "STAGES",
+    "STATES",
     "STATISTICS",
     "TOP_BINS_SQL",
     "TOTAL_STAGE",
@@ -110,7 +114,8 @@ class Contract:
             outcome_families(spec),
             segment_families(spec),
             events_log_families(spec),
-            WINDOW_FAMILIES,
+            incident_families(spec),
+            window_families(spec),
             EXPORTER_FAMILIES,
         )
         process = PROCESS_FAMILIES if spec.serving.enabled else ()
@@ -138,15 +143,9 @@ class Contract:
             outcome_families(spec),
             segment_families(spec),
             events_log_families(spec),
-            WINDOW_FAMILIES,
+            window_families(spec),
         )
         return frozenset(self.name(family.name) for family in measured if family.type is MetricType.GAUGE)
-
-    @cached_property
-    def of_outcomes(self) -> frozenset[str]:
-        """The names of the families that need outcomes, which are complete long after the predictions."""
-        needing = chain(outcome_families(self.spec), concept_families(self.spec))
-        return frozenset(self.name(family.name) for family in needing)
 
     def of(self, *producers: Producer) -> tuple[Family, ...]:
         """Return the families that the producers publish."""

@@ -21,7 +21,7 @@ class DriftKind(StrEnum):
 class ConceptStatus(StrEnum):
     """The status of the gap between predictions and outcomes: charts exist only if it is ok.
 
-    Stalled is learning to which no window has added anything for a time.
+    Stalled: no window could be used for a time, because inputs drift while the charts learn or outcomes are too few.
     """
 
     OK = "ok"

@@ -1,6 +1,9 @@
 """Metric families of the exporter's windows and of the exporter itself, and those that Prometheus adds."""
 
-from mlvitals.generator.contract.family import Producer, counter, gauge
+from collections.abc import Iterator
+
+from mlvitals.generator.contract.family import Family, Producer, counter, gauge
+from mlvitals.generator.spec.model import Spec
 
 CHANGES_SHOWN = 50
 """Number of newest deployments and pipeline changes that the exporter shows. Prometheus remembers the earlier ones."""
@@ -8,7 +11,7 @@ CHANGES_SHOWN = 50
 MOST_TOO_SMALL = 0.5
 """Where a larger share of the features has too few rows, the window itself is too small."""
 
-WINDOW_FAMILIES = (
+_WINDOW_FAMILIES = (
     gauge("window_start_timestamp_seconds", "Start of the last measured window, as a Unix timestamp."),
     gauge("window_end_timestamp_seconds", "End of the last measured window, as a Unix timestamp."),
     gauge("window_rows", "Rows in the last measured window."),
@@ -19,6 +22,19 @@ WINDOW_FAMILIES = (
     ),
     gauge("log_files_unreadable", "Files of the last window that could not be read."),
 )
+
+_REPEATED = gauge(
+    "window_repeated_ratio",
+    "Share of the last window's rows that repeat the id of an earlier one, and are not counted.",
+)
+
+
+def window_families(spec: Spec) -> Iterator[Family]:
+    """Yield the families of the last window as a whole."""
+    yield from _WINDOW_FAMILIES
+    if spec.prediction_log.id is not None:
+        yield _REPEATED
+
 
 EXPORTER_FAMILIES = (
     gauge(
@@ -52,6 +68,12 @@ PROMETHEUS_FAMILIES = (
         "Duration of the last scrape.",
         "job",
         "instance",
+        producer=Producer.PROMETHEUS,
+    ),
+    counter(
+        "prometheus_rule_evaluation_failures_total",
+        "Evaluations of rules that failed.",
+        "rule_group",
         producer=Producer.PROMETHEUS,
     ),
     gauge("ALERTS", "Pending and firing alerts.", "alertname", "alertstate", producer=Producer.PROMETHEUS),

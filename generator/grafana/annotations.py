@@ -1,4 +1,4 @@
-"""The annotations on every panel: new model versions, recorded deployments, pipeline changes."""
+"""The annotations on every panel: new model versions, recorded deployments, pipeline changes, incidents."""
 
 from typing import Any
 
@@ -7,14 +7,33 @@ from mlvitals.generator.grafana.variables import DATA_SOURCE
 from mlvitals.generator.promql import selector
 
 _DEPLOYMENT_COLOUR = "rgba(0, 211, 255, 1)"
+_INCIDENT_COLOUR = "rgba(242, 73, 92, 1)"
+_RESOLVED_COLOUR = "rgba(115, 191, 105, 1)"
 _PIPELINE_COLOUR = "rgba(255, 152, 48, 1)"
 
 
 def annotations(contract: Contract) -> list[dict[str, Any]]:
     """Return the annotation queries that the spec asks for."""
     wanted = contract.spec.annotations
+    incidents = [_incidents(contract, when) for when in ("opened", "resolved")] if _has_incidents(contract) else []
     deployments = [_new_versions(contract), _noted_deployments(contract)] if wanted.deployments else []
-    return deployments + ([_pipeline_changes(contract)] if wanted.pipeline_changes else [])
+    return deployments + ([_pipeline_changes(contract)] if wanted.pipeline_changes else []) + incidents
+
+
+def _has_incidents(contract: Contract) -> bool:
+    return contract.spec.annotations.incidents and contract.spec.incidents.path is not None
+
+
+def _incidents(contract: Contract, when: str) -> dict[str, Any]:
+    """Return the annotation of the moments at which incidents were opened or resolved."""
+    return {
+        **_common(f"Incidents {when}", _INCIDENT_COLOUR if when == "opened" else _RESOLVED_COLOUR),
+        "expr": f"max by (incident, title) ({contract.name(f'incident_{when}_timestamp_seconds')}) * 1000",
+        "useValueForTime": True,
+        "titleFormat": f"Incident {when}: {{{{title}}}}",
+        "textFormat": "{{incident}}",
+        "tagKeys": "incident",
+    }
 
 
 def _new_versions(contract: Contract) -> dict[str, Any]:

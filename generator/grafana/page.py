@@ -13,6 +13,8 @@ from mlvitals.generator.grafana.layout import COLUMNS, Box, Size, flow
 from mlvitals.generator.grafana.panels import Frame, grid, panel
 from mlvitals.generator.grafana.text import literal, literal_url
 from mlvitals.generator.grafana.variables import Variable, data_source_variable, restricted
+from mlvitals.generator.signals import signals as signals_of
+from mlvitals.generator.signals.identity import Identity
 from mlvitals.generator.signals.signal import Signal
 from mlvitals.generator.spec.durations import seconds
 from mlvitals.generator.spec.model import Spec
@@ -20,6 +22,8 @@ from mlvitals.generator.spec.model import Spec
 Json = dict[str, Any]
 
 SHARED_CROSSHAIR = 1
+_QUERIES = {"expr", "query"}
+"""Keys of panels, annotations and variables that hold PromQL."""
 _HEADINGS = {
     "feature_name": "Feature",
     "bin": "Bin",
@@ -84,12 +88,12 @@ def drawn(spec: Spec, page: Page, marker: str = "") -> Json:
     contract = Contract(spec)
     rows = [_restricted(row, page, contract) for row in page.rows]
     top = max((panel.gridPos.y + panel.gridPos.h for panel in page.top), default=0)
-    return clean(
+    cleaned = clean(
         core.Dashboard(
             uid=board_uid(spec, page.board),
-            title=f"{literal(spec.title)}: {page.title}",
+            title=f"{literal(spec.title)}{_environment(spec)}: {page.title}",
             description="\n\n".join(filter(None, (page.purpose, literal(spec.system.description), marker))),
-            tags=["mlvitals", spec.system.name, spec.system.team],
+            tags=["mlvitals", spec.slug, spec.system.team],
             editable=False,
             graphTooltip=SHARED_CROSSHAIR,
             refresh="1m",
@@ -108,6 +112,28 @@ def drawn(spec: Spec, page: Page, marker: str = "") -> Json:
             panels=[*page.top, *_placed(rows, frame_of(spec, contract), top)],
         )
     )
+    return _of_one_system(cleaned, Identity(spec, _records(spec))) if spec.identity.labels else cleaned
+
+
+def _environment(spec: Spec) -> str:
+    """Return the values of the identity: the dashboards of two environments have titles that differ."""
+    return f" ({', '.join(spec.identity.labels.values())})" if spec.identity.labels else ""
+
+
+def _of_one_system(value: Any, identity: Identity) -> Any:
+    """Return JSON in which every expression and every variable reads the series of one system alone."""
+    if isinstance(value, dict):
+        return {
+            key: identity.expression(item)
+            if key in _QUERIES and isinstance(item, str)
+            else _of_one_system(item, identity)
+            for key, item in value.items()
+        }
+    return [_of_one_system(item, identity) for item in value] if isinstance(value, list) else value
+
+
+def _records(spec: Spec) -> Iterator[str]:
+    return (record.name for signal in signals_of(spec) for record in signal.records)
 
 
 def _restricted(row: Row | Folded, page: Page, contract: Contract) -> Row | Folded:
@@ -146,7 +172,7 @@ def _other_boards(spec: Spec) -> core.DashboardLink:
         type="dashboards",
         title="More of this system",
         tooltip="Its other dashboards, at the same time range",
-        tags=["mlvitals", spec.system.name],
+        tags=["mlvitals", spec.slug],
         asDropdown=True,
         keepTime=True,
         includeVars=True,

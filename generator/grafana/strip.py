@@ -244,7 +244,7 @@ def _firing(spec: Spec, frame: Frame) -> core.Panel:
         columns(headings, left_out=["Time"]),
     ]
     coloured = {"type": "color-background", "mode": "basic", "applyToRow": False}
-    runbook = f"{literal_url(spec.links.runbooks).rstrip('/')}/{spec.system.name}/${{__data.fields.Runbook}}.md"
+    runbook = f"{literal_url(spec.links.runbooks).rstrip('/')}/{spec.slug}/${{__data.fields.Runbook}}.md"
     defaults = {
         "custom": {**TABLE_CELLS, "width": 116},
         "mappings": [*EMPTY_CELLS, *(_severity_colour(severity, colour) for severity, colour in COLOURS.items())],

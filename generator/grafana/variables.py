@@ -1,12 +1,11 @@
 """The variables at the top of a dashboard, and expressions filtered by their values."""
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 from mlvitals.generator.contract import Contract, Family, Producer
-from mlvitals.generator.promql import selector
+from mlvitals.generator.promql import selector, with_matchers
 from mlvitals.generator.signals.signal import Query, Signal
 
 Json = dict[str, Any]
@@ -16,7 +15,6 @@ _ANY = "(?s).*"
 """Any value, including one with a line break and a missing one."""
 _ON_TIME_RANGE_CHANGE = 2
 _SCRAPED_FROM_SERVING = (Producer.SERVING, Producer.PROCESS)
-_TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|`[^`]*`|(?P<name>[A-Za-z_:][\w:]*)(?P<brace>\{)?')
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,19 +145,3 @@ def _labels(family: Family) -> frozenset[str]:
     """Return the labels by which a family's series are filtered; `instance` means only that of the serving application."""
     own = {label for label in family.labels if label != "instance"}
     return frozenset({*own, "instance"} if family.producer in _SCRAPED_FROM_SERVING else own)
-
-
-def with_matchers(expression: str, wanted: Mapping[str, str]) -> str:
-    """Add matchers to every selector of the given metrics.
-
-    It works on tokens: metric names are distinguished from labels and functions by their system prefix, and the contents
-    of strings are left alone.
-    """
-
-    def widened(token: re.Match[str]) -> str:
-        matchers = wanted.get(token["name"] or "")
-        if not matchers:
-            return token[0]
-        return f"{token['name']}{{{matchers}" + ("," if token["brace"] else "}")
-
-    return _TOKEN.sub(widened, expression)

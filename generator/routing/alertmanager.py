@@ -11,12 +11,31 @@ from mlvitals.generator.routing.mute_times import maintenance_times, quiet_times
 from mlvitals.generator.signals.signal import Signal
 from mlvitals.generator.signals.text import text
 from mlvitals.generator.spec.durations import duration, milliseconds
-from mlvitals.generator.spec.model import Cooldown, PagerDuty, Receiver, Severity, Slack, Spec, Webhook
+from mlvitals.generator.spec.model import (
+    Cooldown,
+    Email,
+    IncidentIo,
+    Opsgenie,
+    PagerDuty,
+    Receiver,
+    Severity,
+    Slack,
+    Spec,
+    Teams,
+    Webhook,
+)
 from mlvitals.generator.spec.people import NOBODY
 from mlvitals.generator.text_files import yaml_file
 
 GROUP_BY = ("system", "incident", "feature_source")
 """Labels of a group: whatever alerts, one type of incident at one source is one incident, and one notification."""
+OF_THE_MODEL = frozenset({"score_psi", "concept_drift", "label_shift", "performance_loss", "business_drop"})
+"""The policies of alerts on what the model says, how right it is and what users do about it.
+
+A worse model shows in each of them in turn, over days, as outcomes arrive and KPIs fall: whichever type of incident the
+first of them is, the others are the same one.
+"""
+GROUP_BY_OF_THE_MODEL = ("system", "feature_source")
 HEARTBEAT = "30s"
 """The interval of the watchdog. It is sent at every flush of its group or at every second one: at least once a minute."""
 
@@ -27,14 +46,17 @@ _ROUTED = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
 
 def alertmanager_config(spec: Spec, signals: Sequence[Signal], marker: str, templates: str) -> str:
     """Write alertmanager.yml; `templates` is the path of the message templates, relative to its folder."""
-    document = {
-        "templates": [templates],
+    return yaml_file({"templates": [templates], **alertmanager_document(spec, signals)}, marker)
+
+
+def alertmanager_document(spec: Spec, signals: Sequence[Signal]) -> dict[str, Any]:
+    """Return routes, receivers, inhibitions and mute times, as the file holds them."""
+    return {
         "route": _root(spec, signals),
         "receivers": [{"name": NOBODY}, *(_receiver(name, to) for name, to in spec.routing.receivers.items())],
         "inhibit_rules": list(inhibit_rules(spec, signals)),
         **_time_intervals(spec),
     }
-    return yaml_file(document, marker)
 
 
 def receiver_of(spec: Spec, severity: Severity) -> str:
@@ -63,7 +85,7 @@ def _root(spec: Spec, signals: Sequence[Signal]) -> dict[str, Any]:
     routing = spec.routing
     return {
         "receiver": receiver_of(spec, Severity.WARNING),
-        "group_by": list(GROUP_BY),
+        "group_by": list(group_by(spec)),
         "group_wait": routing.group_wait,
         "group_interval": routing.group_interval,
         "repeat_interval": repeat_interval(Cooldown().warning, routing.group_interval),
@@ -87,26 +109,37 @@ def _watchdog(spec: Spec) -> dict[str, Any]:
 
 
 def _severity(spec: Spec, signals: Sequence[Signal], severity: Severity) -> dict[str, Any]:
-    """Return the route of a severity with its default cooldown, and below it one for each other cooldown of its policies."""
+    """Return the route of a severity with its default cooldown, and below it one for what differs in cooldown or grouping."""
     muted = {"mute_time_intervals": names} if (names := _muted(spec, severity)) else {}
     interval = spec.routing.group_interval
-    usual = repeat_interval(getattr(Cooldown(), severity), interval)
+    usual = (repeat_interval(getattr(Cooldown(), severity), interval), group_by(spec))
     alerts = [alert for signal in signals for alert in signal.alerts if alert.severity is severity]
-    policies: dict[str, list[str]] = {}
+    policies: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for policy, cooldown in sorted({(alert.policy, alert.cooldown) for alert in alerts}):
-        policies.setdefault(repeat_interval(cooldown, interval), []).append(policy)
+        policies.setdefault((repeat_interval(cooldown, interval), group_by(spec, policy)), []).append(policy)
     # Routes do not inherit mute times from the route above in Alertmanager: each states its own.
     others = [
-        {"matchers": [f'policy=~"{"|".join(policies[repeat])}"'], "repeat_interval": repeat, **muted}
-        for repeat in sorted(policies.keys() - {usual}, key=milliseconds)
+        {
+            "matchers": [f'policy=~"{"|".join(policies[repeat, grouping])}"'],
+            **({"group_by": list(grouping)} if grouping != usual[1] else {}),
+            "repeat_interval": repeat,
+            **muted,
+        }
+        for repeat, grouping in sorted(policies.keys() - {usual}, key=lambda key: (milliseconds(key[0]), key[1]))
     ]
     return {
         "receiver": receiver_of(spec, severity),
         "matchers": [f'severity="{severity}"'],
-        "repeat_interval": usual,
+        "repeat_interval": usual[0],
         **muted,
         **({"routes": others} if others else {}),
     }
+
+
+def group_by(spec: Spec, policy: str = "") -> tuple[str, ...]:
+    """Return the labels by which the alerts of a policy are grouped."""
+    of_policy = GROUP_BY_OF_THE_MODEL if policy in OF_THE_MODEL else GROUP_BY
+    return (*of_policy, *spec.identity.labels)
 
 
 def _muted(spec: Spec, severity: Severity) -> list[str]:
@@ -133,6 +166,11 @@ def _receiver(name: str, receiver: Receiver) -> dict[str, Any]:
         **({"slack_configs": [_slack(receiver.slack)]} if receiver.slack else {}),
         **({"pagerduty_configs": [_pagerduty(receiver.pagerduty)]} if receiver.pagerduty else {}),
         **({"webhook_configs": [_webhook(receiver.webhook)]} if receiver.webhook else {}),
+        **({"email_configs": [_email(receiver.email)]} if receiver.email else {}),
+        **({"msteamsv2_configs": [_teams(receiver.teams)]} if receiver.teams else {}),
+        **({"opsgenie_configs": [_opsgenie(receiver.opsgenie)]} if receiver.opsgenie else {}),
+        **({"incidentio_configs": [_incidentio(receiver.incidentio)]} if receiver.incidentio else {}),
+        **{name: list(each) for name, each in receiver.other.items()},
     }
 
 
@@ -182,6 +220,44 @@ def _pagerduty(pagerduty: PagerDuty) -> dict[str, Any]:
 def _webhook(webhook: Webhook) -> dict[str, Any]:
     address = {"url_file": webhook.url_file} if webhook.url_file else {"url": webhook.url}
     return {**address, "send_resolved": True}
+
+
+def _email(email: Email) -> dict[str, Any]:
+    return {
+        "to": email.to,
+        "from": email.sender,
+        "smarthost": email.smarthost,
+        **({"auth_username": email.username} if email.username else {}),
+        **({"auth_password_file": email.password_file} if email.password_file else {}),
+        "send_resolved": True,
+        "headers": {"Subject": _template("title")},
+        "text": f"{_template('firing')}{_template('resolved')}\n{_template('runbook')}\n{_template('dashboard')}",
+    }
+
+
+def _teams(teams: Teams) -> dict[str, Any]:
+    return {
+        "webhook_url_file": teams.webhook_file,
+        "send_resolved": True,
+        "title": _template("title"),
+        "text": f"{_template('firing')}{_template('resolved')}\n\n[Runbook]({_template('runbook')})",
+    }
+
+
+def _opsgenie(opsgenie: Opsgenie) -> dict[str, Any]:
+    return {
+        "api_key_file": opsgenie.api_key_file,
+        **({"api_url": opsgenie.url} if opsgenie.url else {}),
+        "send_resolved": True,
+        "message": _template("title"),
+        "description": f"{_template('firing')}{_template('resolved')}",
+        "source": _template("dashboard"),
+        "priority": '{{ if eq .CommonLabels.severity "critical" }}P1{{ else }}P3{{ end }}',
+    }
+
+
+def _incidentio(source: IncidentIo) -> dict[str, Any]:
+    return {"url": source.url, "alert_source_token_file": source.token_file, "send_resolved": True}
 
 
 def _template(name: str) -> str:

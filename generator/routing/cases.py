@@ -6,9 +6,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-from mlvitals.generator.routing.alertmanager import GROUP_BY, MAINTENANCE, QUIET_HOURS, heartbeat, receiver_of
-from mlvitals.generator.rules.alerts import alert_labels
+from mlvitals.generator.routing.alertmanager import MAINTENANCE, QUIET_HOURS, group_by, heartbeat, receiver_of
 from mlvitals.generator.signals.building import SOURCE
+from mlvitals.generator.signals.labels import alert_labels
 from mlvitals.generator.signals.signal import Alert, Signal
 from mlvitals.generator.spec.model import Severity, Spec
 from mlvitals.generator.text_files import yaml_file
@@ -32,7 +32,7 @@ def route_cases(spec: Spec, signals: Sequence[Signal]) -> Iterator[RouteCase]:
     for signal, alert in distinct.values():
         yield _case(spec, signal, alert)
     unknown = {"alertname": "SomebodyElses", "severity": "page"}
-    yield RouteCase(unknown, receiver_of(spec, Severity.WARNING), "12h", GROUP_BY)
+    yield RouteCase(unknown, receiver_of(spec, Severity.WARNING), "12h", group_by(spec))
 
 
 def _case(spec: Spec, signal: Signal, alert: Alert) -> RouteCase:
@@ -42,7 +42,7 @@ def _case(spec: Spec, signal: Signal, alert: Alert) -> RouteCase:
         {"alertname": alert.name, **alert_labels(spec, signal, alert), **({SOURCE: source} if source else {})},
         receiver_of(spec, alert.severity),
         cooldown,
-        GROUP_BY,
+        group_by(spec) if alert.severity is Severity.NONE else group_by(spec, alert.policy),
         _silent(spec, alert.severity),
     )
 

@@ -7,11 +7,12 @@ must be equal is also required.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from mlvitals.generator.contract import Contract, Producer
-from mlvitals.generator.routing.silences import identifying_labels
 from mlvitals.generator.signals.building import FEATURE, SOURCE
+from mlvitals.generator.signals.labels import identifying_labels
 from mlvitals.generator.signals.signal import Alert, Incident, Signal
 from mlvitals.generator.signals.timing import Reads
 from mlvitals.generator.spec.model import Severity, SloKind, Spec
@@ -27,11 +28,16 @@ _MILDER = {
     Severity.WARNING: (Severity.INFO,),
 }
 _KPI_DROPS = ("MLBusinessMetricDrop", "MLBusinessMetricLow")
+_DRIFT = ("MLFeatureDrift", MANY_FEATURES, "MLDriftWithBusinessImpact")
+_OF_SEGMENTS = {
+    ("MLScoreDrift", "MLNewestScoreDrift"): "MLSegmentScoreDrift",
+    ("MLConceptDrift", "MLHarmfulDrift", "MLLabelDrift"): "MLSegmentGap",
+}
 _CAUSES_OF_BURN = {
     SloKind.AVAILABILITY: ("MLErrorRateHigh",),
     SloKind.LATENCY: ("MLLatencyHigh", "MLErrorRateHigh"),
     SloKind.FRESHNESS: ("MLDataStale", "MLSourceAgeUnknown", "MLSourceInFuture"),
-    SloKind.DRIFT: ("MLFeatureDrift", MANY_FEATURES, "MLDriftWithBusinessImpact"),
+    SloKind.DRIFT: _DRIFT,
 }
 """The alerts whose condition is what spends the budget of an objective."""
 
@@ -43,7 +49,8 @@ def inhibit_rules(spec: Spec, signals: Sequence[Signal]) -> Iterator[dict[str, A
     yield from _lesser_signs_of_the_same_feature(spec)
     if any(feature.source for feature in spec.features.values()):
         yield from _source_for_its_features(spec)
-    for causes, effect in (*_of_objectives(spec, known), *_of_serving(spec, known), *_of_kpis(known)):
+    found = (_of_objectives(spec, known), _of_serving(spec, known), _of_drift(known), _of_the_whole(known))
+    for causes, effect in chain.from_iterable(found):
         yield from _silences(spec, known, causes, effect)
 
 
@@ -87,12 +94,12 @@ class _Known:
 
 def _milder_of_the_same_alert(spec: Spec, known: _Known) -> Iterator[dict[str, Any]]:
     for identity, names in _alerts_by_identity(known).items():
-        present = [_system(spec), _named(names), *(f'{label}=~".+"' for label in identity)]
+        present = [*_scope(spec), _named(names), *(f'{label}=~".+"' for label in identity)]
         for louder, milder in _MILDER.items():
             yield {
                 "source_matchers": [f'severity="{louder}"', *present],
                 "target_matchers": [_one_of(milder), *present],
-                "equal": ["system", "alertname", *identity],
+                "equal": _equal(spec, "alertname", *identity),
             }
 
 
@@ -112,12 +119,12 @@ def _alerts_by_identity(known: _Known) -> dict[tuple[str, ...], list[str]]:
 
 def _lesser_signs_of_the_same_feature(spec: Spec) -> Iterator[dict[str, Any]]:
     """Yield the rules by which the worst alert of a feature speaks for its milder ones, whatever they are about."""
-    of_feature = [_system(spec), f'incident="{Incident.FEATURE_DRIFT}"', f'{FEATURE}=~".+"']
+    of_feature = [*_scope(spec), f'incident="{Incident.FEATURE_DRIFT}"', f'{FEATURE}=~".+"']
     for louder, milder in _MILDER.items():
         yield {
             "source_matchers": [f'severity="{louder}"', *of_feature],
             "target_matchers": [_one_of(milder), *of_feature],
-            "equal": ["system", FEATURE],
+            "equal": _equal(spec, FEATURE),
         }
 
 
@@ -126,15 +133,15 @@ def _source_for_its_features(spec: Spec) -> Iterator[dict[str, Any]]:
     source = f'{SOURCE}=~".+"'
     for severity, milder in _MILDER.items():
         yield {
-            "source_matchers": [f'severity="{severity}"', _system(spec), f'alertname="{MANY_FEATURES}"', source],
+            "source_matchers": [f'severity="{severity}"', *_scope(spec), f'alertname="{MANY_FEATURES}"', source],
             "target_matchers": [
                 _one_of((severity, *milder)),
-                _system(spec),
+                *_scope(spec),
                 f'incident="{Incident.FEATURE_DRIFT}"',
                 f'{FEATURE}=~".+"',
                 source,
             ],
-            "equal": ["system", SOURCE],
+            "equal": _equal(spec, SOURCE),
         }
 
 
@@ -160,6 +167,8 @@ def _of_serving(spec: Spec, known: _Known) -> Iterator[tuple[_Names, _Matchers]]
     published = (series for family in contract.of(Producer.SERVING) for series in family.series_names)
     down = known.present(("MLServingDown",))
     if down:
+        if some := known.present(("MLReplicasMissing",)):
+            yield down, (_named(some),)
         follows = known.reading({*published, *contract.of_windows})
         whole, rest = known.whole_incidents(follows, but=down)
         if whole:
@@ -172,19 +181,19 @@ def _of_serving(spec: Spec, known: _Known) -> Iterator[tuple[_Names, _Matchers]]
             yield down, (_named((UNKNOWN,)),)
 
 
-def _of_kpis(known: _Known) -> Iterator[tuple[_Names, _Matchers]]:
-    """Yield what a KPI's fall follows from, and what only says later, from outcomes, that a KPI has fallen."""
-    drops = known.present(_KPI_DROPS)
-    if drops and (felt := known.present(("MLDriftWithBusinessImpact",))):
+def _of_drift(known: _Known) -> Iterator[tuple[_Names, _Matchers]]:
+    """Yield what the fall of a KPI, or predictions that drift makes worse, follow from."""
+    if (drops := known.present(_KPI_DROPS)) and (felt := known.present(("MLDriftWithBusinessImpact",))):
         yield felt, (_named(drops),)
-    of_outcomes = set(known.reading(Contract(known.spec).of_outcomes))
-    later = dict.fromkeys(
-        alert.name
-        for signal, alert in known.alerts()
-        if signal.incident is Incident.PREDICTION_DRIFT and alert.name in of_outcomes
-    )
-    if drops and later:
-        yield drops, (_named(later),)
+    if (harm := known.present(("MLHarmfulDrift",))) and (drift := known.present(_DRIFT)):
+        yield drift, (_named(harm),)
+
+
+def _of_the_whole(known: _Known) -> Iterator[tuple[_Names, _Matchers]]:
+    """Yield what says of all predictions what others say of a segment of them."""
+    for whole, segment in _OF_SEGMENTS.items():
+        if (there := known.present(whole)) and (parts := known.present((segment,))):
+            yield there, (_named(parts),)
 
 
 def _silences(spec: Spec, known: _Known, causes: _Names, effect: _Matchers) -> Iterator[dict[str, Any]]:
@@ -193,9 +202,9 @@ def _silences(spec: Spec, known: _Known, causes: _Names, effect: _Matchers) -> I
     for severity, milder in _MILDER.items():
         if severity in severities:
             yield {
-                "source_matchers": [f'severity="{severity}"', _system(spec), _named(causes)],
-                "target_matchers": [_one_of((severity, *milder)), _system(spec), *effect],
-                "equal": ["system"],
+                "source_matchers": [f'severity="{severity}"', *_scope(spec), _named(causes)],
+                "target_matchers": [_one_of((severity, *milder)), *_scope(spec), *effect],
+                "equal": _equal(spec),
             }
 
 
@@ -203,8 +212,14 @@ def _named(names: Iterable[str]) -> str:
     return f'alertname=~"{"|".join(names)}"'
 
 
-def _system(spec: Spec) -> str:
-    return f'system="{spec.system.name}"'
+def _scope(spec: Spec) -> tuple[str, ...]:
+    """Return the matchers of the system, in any environment: one Alertmanager serves them all."""
+    return (f'system="{spec.system.name}"', *(f'{name}=~".+"' for name in spec.identity.labels))
+
+
+def _equal(spec: Spec, *labels: str) -> list[str]:
+    """Return the labels that must be equal: those of the system, and more; each once."""
+    return list(dict.fromkeys(("system", *spec.identity.labels, *labels)))
 
 
 def _one_of(severities: Sequence[Severity]) -> str:

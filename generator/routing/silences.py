@@ -3,20 +3,9 @@
 from collections.abc import Mapping, Sequence
 from shlex import quote
 
-from mlvitals.generator.signals.building import FEATURE, SOURCE
+from mlvitals.generator.signals.labels import identifying_labels
 from mlvitals.generator.signals.signal import Alert
 from mlvitals.generator.spec.model import Spec
-
-_TOOL = "sloth_"
-"""The prefix of labels that repeat others in the words of another tool."""
-
-
-def identifying_labels(alert: Alert) -> tuple[str, ...]:
-    """Return the labels by which the subjects of an alert differ: feature, source, objective, KPI."""
-    labels = {*alert.scenario(alert.threshold).labels, *dict(alert.labels)}
-    # A feature's source follows from the feature, and not every feature has one.
-    follows = {SOURCE} if FEATURE in labels else set()
-    return tuple(sorted(label for label in labels - follows if not label.startswith(_TOOL)))
 
 
 def silence_commands(spec: Spec, alerts: Sequence[Alert]) -> tuple[str, ...]:

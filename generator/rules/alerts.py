@@ -8,6 +8,7 @@ from typing import Any
 from mlvitals.generator.boards import Board, board_uid
 from mlvitals.generator.promql import number
 from mlvitals.generator.signals.building import FEATURE
+from mlvitals.generator.signals.labels import alert_labels
 from mlvitals.generator.signals.signal import Alert, Incident, Layer, Signal
 from mlvitals.generator.signals.text import AlertText, LabelOf, text
 from mlvitals.generator.spec.durations import milliseconds
@@ -47,23 +48,6 @@ def alert_rules(spec: Spec, signals: Iterable[Signal]) -> Iterator[AlertRule]:
             yield AlertRule(alert, signal.layer, labels, _annotations(spec, signal, alert))
 
 
-def alert_labels(spec: Spec, signal: Signal, alert: Alert) -> dict[str, str]:
-    """Return the labels that route and identify an alert, besides those of its expression.
-
-    Nothing that the spec lets people tune is among them: a changed threshold or cooldown must not resolve what is firing
-    and fire it again.
-    """
-    return {
-        "severity": alert.severity.value,
-        "system": spec.system.name,
-        "layer": signal.layer.value,
-        "team": spec.system.team,
-        "incident": signal.incident.value,
-        **({"policy": alert.policy} if alert.policy else {}),
-        **dict(alert.labels),
-    }
-
-
 def _labels(spec: Spec, signal: Signal, alert: Alert, variant: int) -> dict[str, AlertText]:
     # Features with their own thresholds share an alert's name and severity: the second such rule is variant 2.
     labels = {**alert_labels(spec, signal, alert), **({"variant": str(variant)} if variant > 1 else {})}
@@ -78,12 +62,13 @@ def _annotations(spec: Spec, signal: Signal, alert: Alert) -> dict[str, AlertTex
         "dashboard_url": _dashboard_url(spec, alert),
         "threshold": text(number(alert.threshold)),
         "cooldown": text(alert.cooldown),
+        **{name: text(value) for name, value in spec.identity.alert_annotations.items()},
     }
 
 
 def runbook_place(spec: Spec, signal: Signal, alert: Alert) -> str:
     """Return the path of an alert's runbook page, below the folder of all runbooks."""
-    return f"{spec.system.name}/{runbook_page(signal.incident, alert.name)}"
+    return f"{spec.slug}/{runbook_page(signal.incident, alert.name)}"
 
 
 def runbook_page(incident: Incident, name: str) -> str:

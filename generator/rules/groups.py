@@ -5,15 +5,13 @@ from typing import Any
 
 from mlvitals.generator.rules.alerts import alert_rules
 from mlvitals.generator.rules.recording import recording_rule, records_by_layer
-from mlvitals.generator.signals.signal import Layer, Signal
+from mlvitals.generator.signals.signal import LONGEST_INTERVAL, Layer, Signal
 from mlvitals.generator.spec.durations import milliseconds
 from mlvitals.generator.spec.model import Spec
 from mlvitals.generator.text_files import yaml_file
 
 MAX_RULES_A_GROUP = 20
 """The usual limit: groups are evaluated in parallel, and Mimir limits the groups of a tenant."""
-LONGEST_INTERVAL = "5m"
-"""Prometheus treats a series as gone after five minutes without a sample."""
 
 
 def rules_file(spec: Spec, signals: Sequence[Signal], marker: str) -> str:
@@ -28,7 +26,7 @@ def rule_groups(spec: Spec, signals: Sequence[Signal]) -> Iterator[dict[str, Any
     alerting = ((f"{layer}-alerts", "", [one.document() for one in alerts if one.layer is layer]) for layer in Layer)
     for kind, every, rules in (*_recording(signals), *alerting):
         for part, start in enumerate(range(0, len(rules), MAX_RULES_A_GROUP), start=1):
-            name = f"{spec.system.name}-{kind}" + (f"-{part}" if part > 1 else "")
+            name = f"{spec.slug}-{kind}" + (f"-{part}" if part > 1 else "")
             pace = max(every or interval, interval, key=milliseconds)
             yield {"name": name, "interval": pace, "rules": rules[start : start + MAX_RULES_A_GROUP]}
 

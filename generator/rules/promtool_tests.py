@@ -70,9 +70,9 @@ def test_files(spec: Spec, signals: Sequence[Signal], marker: str) -> dict[str, 
     """
     subjects = tuple(_subjects(spec, signals))
     files = {
-        f"{spec.system.name}.test.yml": [subject for subject in subjects if subject.horizon <= QUICK],
-        f"{spec.system.name}.hours.test.yml": [one for one in subjects if QUICK < one.horizon <= WITHIN_HOURS],
-        f"{spec.system.name}.history.test.yml": [subject for subject in subjects if subject.horizon > WITHIN_HOURS],
+        f"{spec.slug}.test.yml": [subject for subject in subjects if subject.horizon <= QUICK],
+        f"{spec.slug}.hours.test.yml": [one for one in subjects if QUICK < one.horizon <= WITHIN_HOURS],
+        f"{spec.slug}.history.test.yml": [subject for subject in subjects if subject.horizon > WITHIN_HOURS],
     }
     order = [group["name"] for group in rule_groups(spec, signals)]
     return {name: _file(spec, tuple(members), subjects, order, marker) for name, members in files.items() if members}
@@ -86,7 +86,7 @@ def _file(
     # Another severity of the same condition fires in this file too, even if its longer `for` puts its tests into another.
     subjects_and_kin = [one for one in everything if one in subjects or (one.alert.name, one.alert.expression) in own]
     document = {
-        "rule_files": [f"{spec.system.name}.rules.yml"],
+        "rule_files": [f"{spec.slug}.rules.yml"],
         "evaluation_interval": duration(step),
         "group_eval_order": order,
         "tests": [

@@ -103,9 +103,10 @@ FIRST: Mapping[str, First] = {
     ),
     "MLConceptUnwatched": _first(
         "Read why there is no baseline.",
-        "Restore the outcomes, or rebuild the reference with outcomes.",
+        "Rebuild the reference with scores and outcomes; restore the outcomes if they are missing.",
         ("`no_outcomes`", "Too few predictions have an outcome: check the job that delivers them."),
         ("`refused`", "The baseline windows contradict each other: the report says how."),
+        ("`stalled`", "Inputs drift in every window: fix them, or promote newer data, or `mlvitals concept accept`."),
     ),
     "MLLabelDrift": _first(
         "Read how far the mean outcome moved.",
@@ -241,6 +242,16 @@ FIRST: Mapping[str, First] = {
         ("`new`", "A release logs a column that the spec does not name: harmless until a model uses it."),
         ("`missing` as well", "A column was renamed: see MLFeatureUnmeasurable."),
     ),
+    "MLLogRowsRepeated": _first(
+        "Read the share of repeated rows.",
+        "Fix the job that writes twice; statistics count each id once, so that the files need no repair.",
+        (
+            "Below 5%",
+            "A delivery that is repeated until it is confirmed: raise `alerts.repeated_rows` if that is normal.",
+        ),
+        ("Half, or two thirds", "A job ran twice or three times, or a folder was copied into the log."),
+        ("Nearly all", "`prediction_log.id` names a column that is no id, such as a request with several rows."),
+    ),
     "MLServingNullRateHigh": _first(
         "List the features that are null in current predictions.",
         "Restore the feature store or its keys; serve defaults until then.",
@@ -291,6 +302,19 @@ FIRST: Mapping[str, First] = {
         ("Since a deployment", "The release: roll back."),
         ("With one `error_type`", "Invalid input is a caller; timeouts are a dependency."),
     ),
+    "MLTrafficFall": _first(
+        "Compare the predictions of this hour with the same hour a week before.",
+        "Restore the caller or the route that no longer reaches the application.",
+        ("Near 1", "Hardly anybody asks: check the load balancer, the callers and their releases."),
+        ("Near 0.5", "One of several callers is missing: list the endpoints that lost traffic."),
+        ("A holiday then or now", "Nothing is broken: silence it for the day."),
+    ),
+    "MLReplicasMissing": _first(
+        "Count the instances that answer.",
+        "Restart the missing instances, or correct serving.replicas if fewer are meant to run.",
+        ("0", "The application is down: see MLServingDown."),
+        ("Above 0", "The others carry the load: watch latency, and read why the missing ones do not start."),
+    ),
     "MLServingDown": _first(
         "Count the instances that answer.",
         "Restart or roll back the application; send traffic to the fallback.",
@@ -335,6 +359,12 @@ FIRST: Mapping[str, First] = {
         ("`orphan`", "Ids are not those of the predictions."),
         ("`duplicate`", "The writer repeats deliveries: remove them by id."),
     ),
+    "MLRulesFailing": _first(
+        "Read the error of the failing group on Prometheus's page of rules (/rules).",
+        "Restart the processes with one version of the spec, or correct the rules file; then the rules recover by themselves.",
+        ("Many-to-many matching", "Two processes publish contradicting labels: a rolling change that did not finish."),
+        ("Any other error", "The rules file is not the one of this spec: compile and reload it."),
+    ),
     "MLFeedbackUnreadable": _first(
         "Count the unreadable files.",
         "Restore or rewrite the files that `mlvitals drift` names.",
@@ -376,6 +406,12 @@ FIRST: Mapping[str, First] = {
         "Rewrite or remove the files that the exporter's log names.",
         ("1 or 2", "A writer was killed while writing: let it write to a temporary name and rename."),
         ("All", "The format, the path or a permission changed."),
+    ),
+    "MLIncidentsUnreadable": _first(
+        "Count the files of incidents that cannot be read.",
+        "Run `mlvitals incident list`: it names each file with line and reason. Keep the entries of both sides of a merge.",
+        ("1", "A merge left its conflict, or somebody edited the file by hand."),
+        ("All", "The folder at `incidents.path` is not the one that you expect, or its permissions changed."),
     ),
     "MLWatchdog": _first(
         "Check that this alert fires.",

@@ -6,10 +6,12 @@ from mlvitals.generator.contract import Contract
 from mlvitals.generator.signals.business import business_signals
 from mlvitals.generator.signals.concept import concept_signals
 from mlvitals.generator.signals.data import data_signals
+from mlvitals.generator.signals.identity import identified
 from mlvitals.generator.signals.incidents import incident_signals
 from mlvitals.generator.signals.model import model_signals
 from mlvitals.generator.signals.monitoring import monitoring_signals
 from mlvitals.generator.signals.outcomes import outcome_signals
+from mlvitals.generator.signals.response import response_signals
 from mlvitals.generator.signals.segments import segment_signals
 from mlvitals.generator.signals.signal import Signal
 from mlvitals.generator.signals.slo import slo_signals
@@ -33,8 +35,9 @@ def signals(spec: Spec) -> tuple[Signal, ...]:
         *(system_signals(spec) if spec.serving.enabled else ()),
         *slo_signals(spec),
         *monitoring_signals(spec),
+        *response_signals(spec),
     )
-    return with_timing(spec, map(_with_enabled_alerts, watched))
+    return identified(spec, with_timing(spec, map(_with_enabled_alerts, watched)))
 
 
 def _with_enabled_alerts(signal: Signal) -> Signal:

@@ -293,8 +293,9 @@ class FeatureFigure:
         )
 
     def _shown(self, group: FeatureThreshold) -> str:
-        figure = by_feature(self.metric, group.matcher)
-        return f"abs({figure})" if self.signed else figure
+        selected = matching(self.metric, *filter(None, (group.matcher,)))
+        # The farthest of all instances, on whichever side.
+        return f"max by ({FEATURE}) ({f'abs({selected})' if self.signed else selected})"
 
     def alert(
         self,
@@ -350,7 +351,10 @@ class FeatureFigure:
 def with_source(contract: Contract) -> str:
     """Return the suffix that gives a feature's alert the label of its source."""
     info = contract.name("feature_info")
-    return f"* on ({FEATURE}) group_left ({SOURCE}) max by ({FEATURE}, {SOURCE}) ({info})"
+    sources = f"max by ({FEATURE}, {SOURCE}) ({info})"
+    # Exporters of two specs may name two sources, as in a rolling change: then the feature has none, rather than no alert.
+    agreed = f"{sources} and on ({FEATURE}) count by ({FEATURE}) ({sources}) == 1"
+    return f"* on ({FEATURE}) group_left ({SOURCE}) ({agreed} or on ({FEATURE}) max by ({FEATURE}) ({info}))"
 
 
 def feature_labels(spec: Spec, name: str) -> dict[str, str]:

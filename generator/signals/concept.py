@@ -149,7 +149,7 @@ def _harm_alert(spec: Spec, contract: Contract, chart: _Chart) -> Alert:
         chart,
         "MLHarmfulDrift",
         _OF_INPUTS_OR_MODEL,
-        "Inputs or scores drifted, and predictions miss the outcomes: the drift does damage.",
+        "Inputs or scores drifted, and predictions moved away from the outcomes.",
     )
 
 
@@ -219,9 +219,9 @@ def _status(spec: Spec, contract: Contract) -> Signal:
         resolution=1,
         summary="The gap between predictions and outcomes has no baseline, so concept drift goes undetected.",
         description=text(
-            f"The first windows of the active reference of {spec.title} cannot serve as a baseline of the gap, or bring "
-            "none because their inputs or scores drift. The window's report says why. Promote a reference of newer data, "
-            "or run mlvitals concept accept."
+            f"The first windows of the active reference of {spec.title} cannot serve as a baseline of the gap, or no "
+            "window could be used for a time: inputs or scores drift, or outcomes are too few. The window's report says "
+            "why, and what to do."
         ),
         timing=spec.alerts.monitoring,
         scenario=lambda value: Scenario((Input(metric, refused, value),), refused),
@@ -230,8 +230,8 @@ def _status(spec: Spec, contract: Contract) -> Signal:
         id="concept_status",
         title="Concept drift monitoring",
         description="Status of the watch on the gap between predictions and outcomes. Normal: ok. Learning: the "
-        "baseline of the active reference is still being collected. Stalled: no window has added to it for a time, "
-        "because inputs or scores drift. No outcomes: too few predictions have one. "
+        "baseline of the active reference is still being collected. Stalled: no window could be used for a time, "
+        "because inputs or scores drift while it learns, or outcomes are too few. No outcomes: too few predictions have one. "
         "Refused: the baseline is unusable, and the report says why.",
         queries=(Query(f"max by (status) ({metric}) == 1", instant=True),),
         view=View.TABLE,

@@ -10,6 +10,7 @@ from mlvitals.generator.signals.building import (
     SOURCE,
     FeatureFigure,
     Ranking,
+    at_levels,
     feature_info_input,
     feature_labels,
     feature_thresholds,
@@ -58,6 +59,8 @@ def data_signals(spec: Spec) -> Iterator[Signal]:
     yield _mean(contract)
     yield from quality_signals(spec, contract)
     yield _rows(contract)
+    if spec.prediction_log.id is not None:
+        yield _repeated_rows(spec, contract)
     if spec.serving.enabled:
         yield serving_null_rate(spec, contract)
 
@@ -420,4 +423,33 @@ def _rows(contract: Contract) -> Signal:
         place=Place.DETAIL,
         width=12,
         records=(fewest,),
+    )
+
+
+def _repeated_rows(spec: Spec, contract: Contract) -> Signal:
+    metric, policy = contract.name("window_repeated_ratio"), spec.alerts.repeated_rows
+    return _panel(
+        id="repeated_rows",
+        title="Repeated rows",
+        description="Share of the last window's rows whose id an earlier row of it has: each id counts once. Normal: 0, "
+        "or what a delivery that is repeated until it is confirmed brings. A jump is a job that ran twice, a file that was "
+        "copied, or an id that is not one.",
+        unit="percentunit",
+        queries=(Query(f"max({metric})", "Repeated"),),
+        incident=Incident.MONITORING,
+        place=Place.DETAIL,
+        width=12,
+        levels=levels(policy),
+        alerts=at_levels(
+            policy,
+            name="MLLogRowsRepeated",
+            expression=f"max({metric})",
+            summary="Rows of the prediction log are delivered more than once.",
+            describe=lambda exceeds: (
+                Value(Format.PERCENT),
+                f" of the rows of the last window of {spec.title} repeat the id of another, {exceeds}. Each id counts once.",
+            ),
+            scenario=lambda value: Scenario((Input(metric, {}, value),)),
+            form=Format.PERCENT,
+        ),
     )

@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from msgspec import structs
+
 from mlvitals.generator.contract import Contract
 from mlvitals.generator.promql import number
 from mlvitals.generator.signals.building import FEATURE, SOURCE, feature_labels
@@ -21,7 +23,9 @@ from mlvitals.generator.signals.signal import (
     View,
 )
 from mlvitals.generator.signals.text import Format, Found, FoundValue, LabelOf, Listed, Literal, Value, text
-from mlvitals.generator.spec.model import Severity, Spec
+from mlvitals.generator.signals.timing import past_a_window, past_jitter
+from mlvitals.generator.spec.durations import duration, seconds
+from mlvitals.generator.spec.model import Severity, Spec, Timing
 
 _PSI = 0.5
 """The PSI of a drifting feature in a test."""
@@ -35,11 +39,17 @@ def incident_signals(spec: Spec, feature_drift: Iterable[Alert]) -> Iterator[Sig
     record = Record(_drifting(spec), "\nor\n".join(alert.rule for alert in critical))
     yield _by_source(spec, record)
     if any(kpi.drop.warning is not None for kpi in spec.business.kpis.values()):
-        yield _felt(spec, record)
+        yield _felt(spec, record, _lately(spec, record))
 
 
 def _drifting(spec: Spec) -> str:
     return f"feature:{Contract(spec).name('drift_psi')}:critical"
+
+
+def _lately(spec: Spec, record: Record) -> Record:
+    """Return the record of the features that drifted critically within the interval that KPIs are taken over."""
+    window = spec.business.compare_window
+    return Record(f"{record.name}_{window}", f"max_over_time({record.name}[{window}])", every=record.every)
 
 
 def _by_source(spec: Spec, record: Record) -> Signal:
@@ -98,7 +108,7 @@ def _many(spec: Spec, record: Record, source: str) -> Alert:
     )
 
 
-def _felt(spec: Spec, record: Record) -> Signal:
+def _felt(spec: Spec, record: Record, lately: Record) -> Signal:
     falling = [name for name, kpi in spec.business.kpis.items() if kpi.drop.warning is not None]
     before = spec.business.compare_with
     return Signal(
@@ -114,8 +124,8 @@ def _felt(spec: Spec, record: Record) -> Signal:
         place=Place.DETAIL,
         height=6,
         empty=f"No data: the KPIs have no value from {before} ago yet.",
-        records=(record,),
-        alerts=(_impact(spec, record),),
+        records=(record, lately),
+        alerts=(_impact(spec, lately),),
     )
 
 
@@ -166,6 +176,18 @@ def _impact(spec: Spec, record: Record) -> Alert:
             ".",
             *felt,
         ),
-        timing=spec.alerts.business_drop,
+        timing=_timing_of_impact(spec),
         scenario=scenario,
+        policy="feature_psi",
     )
+
+
+def _timing_of_impact(spec: Spec) -> Timing:
+    """Return the timing of KPIs, but notifying as the drift does, with which it is one incident.
+
+    It is kept longer than the alerts on KPIs: they follow from it, and must not page when it is over.
+    """
+    of_kpis = spec.alerts.business_drop
+    kept = of_kpis.keep_firing_for or max(past_jitter(spec, "business_drop"), past_a_window(spec), key=seconds)
+    longer = duration(seconds(kept) + seconds(spec.telemetry.rate_window))
+    return structs.replace(of_kpis, keep_firing_for=longer, cooldown=spec.alerts.feature_psi.cooldown)

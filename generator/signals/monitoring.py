@@ -40,6 +40,7 @@ def monitoring_signals(spec: Spec) -> Iterator[Signal]:
     yield _unreadable_files(spec, contract)
     yield _reference(contract)
     yield _watchdog(spec)
+    yield _rules(spec)
     yield _published(spec)
     yield _scrapes(spec)
     if spec.serving.enabled:
@@ -178,6 +179,23 @@ def _thin_windows(spec: Spec, contract: Contract) -> Signal:
     expression = f"sum({thin}) / count({thin})"
     record = Record(f"system:{contract.name('features_too_small')}:ratio", expression, every=THINNED)
     example = next(iter(spec.features))
+    scores = selector(contract.name("prediction_score_status"), status=Status.INSUFFICIENT_DATA.value)
+    of_scores = Alert(
+        name="MLWindowTooSmall",
+        severity=Severity.WARNING,
+        expression=f"max({scores})",
+        threshold=0,
+        resolution=1,
+        summary="The window has too few scores to measure.",
+        description=text(
+            f"The last window of {spec.title} has too few scores to compare: increase windows.length, or find out why "
+            "scores are not logged, or null."
+        ),
+        timing=spec.alerts.monitoring,
+        scenario=lambda value: Scenario(
+            (Input(contract.name("prediction_score_status"), {"status": Status.INSUFFICIENT_DATA.value}, value),)
+        ),
+    )
     alert = Alert(
         name="MLWindowTooSmall",
         severity=Severity.WARNING,
@@ -213,7 +231,7 @@ def _thin_windows(spec: Spec, contract: Contract) -> Signal:
         records=(record,),
         view=View.STEPS,
         levels=(Level(Severity.WARNING, MOST_TOO_SMALL),),
-        alerts=(alert,),
+        alerts=(alert, *((of_scores,) if spec.prediction_log.score is not None else ())),
     )
 
 
@@ -288,6 +306,47 @@ def _watchdog(spec: Spec) -> Signal:
         "missing, rules are not being evaluated.",
         decimals=0,
         queries=(Query(f"count by (severity) ({firing})", "{{severity}}"),),
+        alerts=(alert,),
+    )
+
+
+def _rules(spec: Spec) -> Signal:
+    # Prometheus names a group by its file, which is anywhere, and its name.
+    of_system = f'rule_group=~".*;{spec.slug}-.*"'
+    failures = matching("prometheus_rule_evaluation_failures_total", of_system)
+    window = spec.telemetry.rate_window
+    example = f"/etc/rules.yml;{spec.slug}-{Layer.DATA}-alerts"
+    alert = Alert(
+        name="MLRulesFailing",
+        severity=Severity.CRITICAL,
+        expression=f"sum(increase({failures}[{window}]))",
+        threshold=0,
+        resolution=1,
+        summary="Rules cannot be evaluated: what they would alert on goes undetected.",
+        description=text(
+            Value(Format.NUMBER),
+            f" evaluations of rules of {spec.title} failed within {window}. Prometheus's page of rules shows which, and the "
+            "error: usually series that several processes publish with contradicting labels.",
+        ),
+        timing=spec.alerts.monitoring,
+        scenario=lambda value: Scenario(
+            (
+                Input(
+                    "prometheus_rule_evaluation_failures_total",
+                    {"rule_group": example, "instance": "localhost:9090", "job": "prometheus"},
+                    slope=value / seconds(window),
+                ),
+            )
+        ),
+    )
+    return _panel(
+        id="rules_failing",
+        title="Failed rule evaluations",
+        description="Evaluations of this system's rules that failed. Normal: 0. Anything else is an alert that cannot "
+        "fire. Prometheus must scrape itself, as the generated configuration has it.",
+        decimals=0,
+        queries=(Query(f"sum(increase({failures}[{window}]))", "Failed"),),
+        levels=(Level(Severity.CRITICAL, 1),),
         alerts=(alert,),
     )
 

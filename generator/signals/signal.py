@@ -41,6 +41,8 @@ class Place(StrEnum):
     """All other metrics; opened when the main one raises a question."""
     BUDGET = "budget"
     """The dashboard of objectives and error budgets."""
+    RESPONSE = "response"
+    """The row of incidents, on the dashboard of the monitoring."""
 
 
 class View(StrEnum):
@@ -116,6 +118,8 @@ class Scenario:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
+LONGEST_INTERVAL = "5m"
+"""The longest evaluation interval: Prometheus treats a series as gone after five minutes without a sample."""
 THINNED = "4m"
 """The evaluation interval of records for panels only: short enough for every lookback and for a new window to show soon,
 long enough for 30 days of 1000 features."""
@@ -200,7 +204,7 @@ class Signal:
     incident: Incident
     view: View = View.TIME_SERIES
     place: Place = Place.MAIN
-    """Its dashboard; signals of the monitoring layer have a separate dashboard, whatever this says."""
+    """Its dashboard; signals of the monitoring layer have a separate dashboard, whatever this says, with a row of incidents."""
     width: int = 8
     height: int = 8
     levels: tuple[Level, ...] = ()

@@ -29,13 +29,15 @@ from mlvitals.generator.signals.signal import (
 from mlvitals.generator.signals.text import Format, Found, FoundValue, Literal, Value, figure, text
 from mlvitals.generator.signals.timing import CONTINUOUS, past_a_window
 from mlvitals.generator.spec.durations import duration, seconds
-from mlvitals.generator.spec.model import Cooldown, Direction, Severity, Slo, SloKind, Spec, Timing
+from mlvitals.generator.spec.model import STATES, Cooldown, Direction, Severity, Slo, SloKind, Spec, Timing
 
 _panel = partial(Signal, place=Place.BUDGET, height=7)
 _LONGEST_PACE = 60.0
 _SAMPLES_A_WINDOW = 5
 _SCRAPES_A_RATE = 4
 _DAY = 86_400
+_MANY = 1000.0
+"""Errors per second in a test that is not about low traffic."""
 
 
 def slo_signals(spec: Spec) -> Iterator[Signal]:
@@ -137,12 +139,28 @@ def _drift(spec: Spec, slo: Slo) -> _Sli:
     )
 
 
+def _query(_: Spec, slo: Slo) -> _Sli:
+    if slo.error_ratio is not None:
+        # A share is sampled like a state: each sample is one event, and counts by its share.
+        ratio = f"clamp_max(max({slo.error_ratio}) >= 0, 1)"  # a division by nothing is no sample
+        return _Sli(ratio, f"1 + 0 * {ratio}", Layer.SYSTEM, Incident.HIGH_LATENCY, "its query says so")
+    total, good = f"sum({slo.total})", f"sum({slo.good})"
+    return _Sli(
+        f"clamp_min({total} - ({good} or 0 * {total}), 0)",
+        total,
+        Layer.SYSTEM,
+        Incident.HIGH_LATENCY,
+        "its query counts an event as good",
+    )
+
+
 _SLI: dict[SloKind, Callable[[Spec, Slo], _Sli]] = {
     SloKind.AVAILABILITY: _availability,
     SloKind.LATENCY: _latency,
     SloKind.FRESHNESS: _freshness,
     SloKind.MODEL_STALENESS: _model_staleness,
     SloKind.DRIFT: _drift,
+    SloKind.QUERY: _query,
 }
 
 
@@ -318,27 +336,36 @@ def _burn_alert(
     spec: Spec, name: str, slo: Slo, severity: Severity, burns: tuple[names.Burn, ...], burn: names.Burn
 ) -> Alert:
     own = names.identity(spec, name)
+    counted = slo.kind not in STATES and slo.error_ratio is None
+    missed = f"sum_over_time({selector(names.ERRORS, **own)}[{burn.long}]) * {number(seconds(pace(spec)))}"
+    enough = f"\n  and on ({names.ID}) {missed} >= {spec.alerts.burn_rate.minimum_events}" if counted else ""
     short, long = names.sli_error(burn.short), names.sli_error(burn.long)
     limit = float(burn.error_ratio)
+
+    # Where the short window gives the current burn rate too, the time that a budget lasts would be recorded, besides given:
+    # but not of a budget that is spent.
+    left = -0.42 if burn.short == names.windows(spec)[0] else 0.42
 
     def scenario(value: float, lately: float | None = None) -> Scenario:
         return Scenario(
             (
                 Input(long, {**own, names.WINDOW: burn.long}, value),
                 Input(short, {**own, names.WINDOW: burn.short}, value if lately is None else lately),
-                Input(names.BUDGET_REMAINING, own, 0.42),
+                Input(names.BUDGET_REMAINING, own, left),
+                *([Input(names.ERRORS, own, _MANY)] if counted else []),
                 Input(names.BUDGET_LASTS, own, 98_000),
             ),
             own,
         )
 
+    policy = _policy(spec, slo, severity)
     limits = ", or ".join(f"{figure(float(one.factor), Format.NUMBER)} times over {one.long}" for one in burns)
     return Alert(
         name="MLErrorBudgetBurn",
         severity=severity,
         expression=f"max without ({names.WINDOW}) ({selector(long, **own)})",
         threshold=limit,
-        gate=f"and on ({names.ID}) {selector(short, **own)} > {number(limit)}",
+        gate=f"and on ({names.ID}) {selector(short, **own)} > {number(limit)}{enough}",
         gated=lambda value: scenario(value, lately=limit / 2),
         summary="An error budget is being spent too fast.",
         description=text(
@@ -359,11 +386,11 @@ def _burn_alert(
                 (Literal(" At the current rate, that lasts "), FoundValue(Format.DURATION), Literal(".")),
             ),
         ),
-        timing=_timing(spec, slo),
+        timing=_timing(spec, slo, policy),
         scenario=scenario,
         format=Format.PERCENT,
         labels=(("slo", name),),
-        policy=_policy(spec, slo),
+        policy=policy,
     )
 
 
@@ -376,13 +403,14 @@ _POLICIES = {
 """The policy of the alert on what spends the budget: with it, an alert on the budget is one incident."""
 
 
-def _policy(spec: Spec, slo: Slo) -> str:
-    return "burn_rate" if spec.alerts.burn_rate.cooldown else _POLICIES.get(slo.kind, "burn_rate")
+def _policy(spec: Spec, slo: Slo, severity: Severity) -> str:
+    """Return the policy that a burn-rate alert notifies by: a page, that of its cause; a ticket is no incident, but its own."""
+    pages = severity is Severity.CRITICAL and not spec.alerts.burn_rate.cooldown
+    return _POLICIES.get(slo.kind, "burn_rate") if pages else "burn_rate"
 
 
-def _timing(spec: Spec, slo: Slo) -> Timing:
-    """Return the timing of burn-rate alerts: their own, notifying again as the alert on the cause does."""
-    burns, policy = spec.alerts.burn_rate, _policy(spec, slo)
+def _timing(spec: Spec, slo: Slo, policy: str) -> Timing:
+    burns = spec.alerts.burn_rate
     of_cause = Cooldown() if policy == "burn_rate" else getattr(spec.alerts, policy).cooldown
     by_kind = past_a_window(spec) if slo.kind is SloKind.DRIFT else CONTINUOUS
     return Timing(

@@ -6,7 +6,7 @@ name or a description is ever expanded.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 from urllib.parse import quote_plus
@@ -86,8 +86,12 @@ class Situation:
         return next(self.find_all(metric, labels), None)
 
     def find_all(self, metric: str, labels: Mapping[str, str]) -> Iterator[Sample]:
-        """Return the samples of a metric that carry all the labels."""
-        return (s for s in self.samples if s.metric == metric and labels.items() <= s.labels.items())
+        """Return the samples of a metric that carry all the labels; an empty one is one that is missing."""
+        return (
+            sample
+            for sample in self.samples
+            if sample.metric == metric and all(sample.labels.get(name, "") == value for name, value in labels.items())
+        )
 
 
 class Piece(Protocol):
@@ -223,7 +227,7 @@ class Found:
 
     def rendered(self, situation: Situation) -> str:
         """Return the text, or nothing."""
-        wanted = {**{name: situation.labels[name] for name in self.by}, **self.fixed}
+        wanted = {**{name: situation.labels.get(name, "") for name in self.by}, **self.fixed}
         found = situation.find(self.metric, wanted)
         if found is None or (self.above is not None and found.value <= self.above):
             return ""
@@ -239,10 +243,11 @@ class Listed:
     by: tuple[str, ...]
     label: str
     most: int = 30
+    fixed: Mapping[str, str] = field(default_factory=dict)
 
     def template(self) -> str:
         """Return a `range` over the query."""
-        matchers = ",".join(f"{name}=%q" for name in self.by)
+        matchers = ",".join([*(f"{name}=%q" for name in self.by), *(f'{k}="{v}"' for k, v in self.fixed.items())])
         labels = "".join(f" $labels.{name}" for name in self.by)
         query = f'printf `{self.metric}{{{matchers}}}`{labels} | query | sortByLabel "{self.label}"'
         named = f'{{{{ if $place }}}}, {{{{ end }}}}{{{{ $found | label "{self.label}" }}}}'
@@ -252,7 +257,7 @@ class Listed:
 
     def rendered(self, situation: Situation) -> str:
         """Return the names, separated by commas."""
-        wanted = {name: situation.labels[name] for name in self.by}
+        wanted = {**{name: situation.labels.get(name, "") for name in self.by}, **self.fixed}
         found = sorted(sample.labels.get(self.label, "") for sample in situation.find_all(self.metric, wanted))
         return ", ".join(found[: self.most]) + (" and more" if len(found) > self.most else "")
 

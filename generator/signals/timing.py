@@ -11,6 +11,7 @@ from mlvitals.generator.signals.signal import Alert, Signal
 from mlvitals.generator.spec.durations import duration, seconds
 from mlvitals.generator.spec.model import Spec
 
+_OF_OBJECTIVES = frozenset({"MLErrorBudgetBurn", "MLErrorBudgetUnknown"})
 CONTINUOUS = "15m"
 """The time for which an alert on something that is measured all the time keeps firing."""
 
@@ -22,16 +23,21 @@ def with_timing(spec: Spec, signals: Iterable[Signal]) -> tuple[Signal, ...]:
     windows = Contract(spec).of_windows
 
     def timed(alert: Alert) -> Alert:
-        keeps = alert.timing.keep_firing_for
+        policy, keeps = alert.policy or policy_of(spec, alert), alert.timing.keep_firing_for
         if keeps is None:
-            keeps = past_a_window(spec) if reads.names(alert) & windows else CONTINUOUS
-        return replace(
-            alert,
-            policy=alert.policy or policy_of(spec, alert),
-            timing=msgspec.structs.replace(alert.timing, keep_firing_for=keeps),
-        )
+            keeps = past_a_window(spec) if reads.names(alert) & windows else past_jitter(spec, policy)
+        return replace(alert, policy=policy, timing=msgspec.structs.replace(alert.timing, keep_firing_for=keeps))
 
     return tuple(replace(signal, alerts=tuple(map(timed, signal.alerts))) for signal in signals)
+
+
+def policies_of_windows(spec: Spec, signals: Iterable[Signal]) -> frozenset[str]:
+    """Return the policies of alerts on what is measured once per window."""
+    signals = tuple(signals)
+    reads, windows = Reads(signals), Contract(spec).of_windows
+    # Objectives share the names of their records: what one of them reads is not what another one measures.
+    alerts = (alert for signal in signals for alert in signal.alerts if alert.name not in _OF_OBJECTIVES)
+    return frozenset(alert.policy for alert in alerts if reads.names(alert) & windows)
 
 
 def past_a_window(spec: Spec) -> str:
@@ -40,6 +46,12 @@ def past_a_window(spec: Spec) -> str:
     The next window is measured a step later, up to the grace too late, and seen a scrape after that.
     """
     return duration(seconds(spec.step) + seconds(spec.windows.grace) + seconds(spec.telemetry.rate_window))
+
+
+def past_jitter(spec: Spec, policy: str) -> str:
+    """Return the time that bridges the jitter of what is measured all the time; of a KPI, a quarter of its interval."""
+    quarter = duration(seconds(spec.business.compare_window) / 4) if policy == "business_drop" else CONTINUOUS
+    return max(CONTINUOUS, quarter, key=seconds)
 
 
 def policy_of(spec: Spec, alert: Alert) -> str:

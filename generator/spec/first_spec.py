@@ -6,7 +6,7 @@ Every guess is marked; `mlvitals.generator.spec.first_roles` makes them.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from mlvitals.generator.errors import UserError
 from mlvitals.generator.spec.first_roles import MAX_NAME, Draft, LeftOut, Role, SeenColumn, draft, has_room
@@ -16,6 +16,7 @@ _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 """Words that some YAML readers, though not ours, do not read as text."""
 _GUESSED = "guessed by name and type"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class NoFeatureError(UserError):
@@ -41,6 +42,8 @@ class FoundLog:
     format: LogFormat
     pace: Pace | None = None
     """None where its times could not be read."""
+    decimal: str = "."
+    """The decimal mark of numbers, in CSV."""
 
 
 def first_spec(system: str, columns: Sequence[SeenColumn], log_format: LogFormat, rows: int) -> str:
@@ -61,6 +64,7 @@ def spec_text(
     *,
     log: FoundLog | None = None,
     nameless: int = 0,
+    decimal: str = ".",
 ) -> str:
     """Return the text of a spec for a system, which `mlvitals.generator.spec.load` accepts.
 
@@ -71,6 +75,7 @@ def spec_text(
         rows: number of rows read of them.
         log: the prediction log, if it was given.
         nameless: number of columns that no spec can name.
+        decimal: the decimal mark of numbers in CSV.
 
     Raises:
         NoFeatureError: no column can be a feature.
@@ -83,7 +88,12 @@ def spec_text(
     return "\n".join(
         (
             *_head(system, rows),
-            *_log(found, log or FoundLog(path="predictions", format=log_format), time_name, is_given=log is not None),
+            *_log(
+                found,
+                log or FoundLog(path="predictions", format=log_format, decimal=decimal),
+                time_name,
+                is_given=log is not None,
+            ),
             *_others(others, nameless),
             *_windows(log),
             *_serving(found),
@@ -123,7 +133,9 @@ def next_steps(spec_path: str, data: str, found: Draft, log: FoundLog | None) ->
     yield f"  mlvitals reference build {spec_path} --data {data} --promote"
     window = ""
     if log and log.pace:
-        start, end = log.pace.last - _length(log.pace.window), log.pace.last
+        length = _length(log.pace.window)
+        end = _EPOCH + (log.pace.last - _EPOCH) // length * length
+        start = end - length
         window = f" --start {start:%Y-%m-%dT%H:%M} --end {end:%Y-%m-%dT%H:%M}"
     yield f"  mlvitals drift {spec_path}{window}"
 
@@ -162,6 +174,8 @@ def _log(found: Draft, log: FoundLog, time_name: str, *, is_given: bool) -> Iter
     where = "" if is_given else "  # put the location of the log here: a folder, a file or a URL, relative to this file"
     yield f"  path: {scalar(log.path)}{where}"
     yield f"  format: {log.format.value}{'' if is_given else '  # guessed: the format of the training data'}"
+    if log.decimal != ".":
+        yield f'  decimal: "{log.decimal}"  # the decimal mark of its numbers'
     source = "log" if is_given else "training data"
     known = _GUESSED if Role.TIMESTAMP in found.roles else f"not found in the {source}; the log needs one"
     yield f"  timestamp: {scalar(time_name)}  # when the prediction was made; {known}"

@@ -8,8 +8,9 @@ keeps the defaults of the place it stands in for the rest (`mlvitals.generator.s
 Patterns end in ``$(?!\n)``: Python's ``$`` alone would let a trailing newline through.
 """
 
+import re
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -33,6 +34,25 @@ Name = Annotated[
     ),
 ]
 Text = Annotated[str, Meta(max_length=2000)]
+LabelName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z][a-z0-9_]*$(?!\n)",
+        max_length=40,
+        description="A Prometheus label: a lower-case letter, then letters, digits or underscores.",
+        extra_json_schema={
+            "patternErrorMessage": "must be a lower-case letter, then lower-case letters, digits or underscores"
+        },
+    ),
+]
+LabelValue = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9_./:@-]+$(?!\n)",
+        max_length=100,
+        extra_json_schema={"patternErrorMessage": "must be letters, digits and . _ - / : @"},
+    ),
+]
 Label = Annotated[str, Meta(min_length=1, max_length=200)]
 Path = Annotated[
     str, Meta(min_length=1, description="A file, folder or URL. A relative path starts at the spec's folder.")
@@ -60,6 +80,7 @@ HttpUrl = Annotated[
         extra_json_schema={"patternErrorMessage": "must be a URL that starts with http:// or https://"},
     ),
 ]
+PromQL = Annotated[str, Meta(min_length=1, max_length=4000)]
 UtcTime = Annotated[
     str,
     Meta(
@@ -103,6 +124,20 @@ class System(Part, frozen=True, kw_only=True):
     environment: Label = "production"
 
 
+class Identity(Part, frozen=True, kw_only=True):
+    """Labels by which this system differs from others in the same Prometheus, such as those of another environment."""
+
+    labels: Annotated[
+        dict[LabelName, LabelValue],
+        Meta(
+            description="Labels that the scraped series carry (env, cluster, namespace). They are added to scrape "
+            "configurations, and to every selector, rule, group, silence and dashboard."
+        ),
+    ] = {}
+    alert_labels: Annotated[dict[LabelName, LabelValue], Meta(description="More labels of every alert.")] = {}
+    alert_annotations: Annotated[dict[LabelName, Text], Meta(description="More annotations of every alert.")] = {}
+
+
 class Serving(Part, frozen=True, kw_only=True):
     """The application that serves predictions, instrumented with `PredictionTelemetry`."""
 
@@ -116,6 +151,10 @@ class Serving(Part, frozen=True, kw_only=True):
     stages: Annotated[
         tuple[Name, ...], Meta(description="Parts of a request whose latency is measured, in addition to the total.")
     ] = ("feature_retrieval", "inference")
+    replicas: (
+        Annotated[int, Meta(ge=1, description="Instances expected. Fewer alert; null: only if not a single one is up.")]
+        | None
+    ) = None
     endpoints: tuple[Label, ...] = ("/predict",)
     error_types: Annotated[
         tuple[Label, ...], Meta(description="Error types of failed predictions, exported as 0 from the start.")
@@ -274,7 +313,12 @@ class Reference(Part, frozen=True, kw_only=True):
         int, Meta(ge=100, le=100_000, description="Knots of the stored ECDF; D is exact to about 1/knots.")
     ] = 1000
     min_rows_per_bin: Annotated[
-        int, Meta(ge=1, description="With fewer rows than this times the cells, PSI counts only above its noise floor.")
+        int,
+        Meta(
+            ge=1,
+            description="With fewer rows than this times the cells, neighbouring cells are merged, unless PSI exceeds its "
+            "noise floor on all of them.",
+        ),
     ] = 100
     timestamp: Annotated[Column, Meta(description="The training data's time column. Default: the log's.")] | None = None
 
@@ -637,6 +681,7 @@ class SloKind(StrEnum):
     FRESHNESS = "freshness"
     MODEL_STALENESS = "model_staleness"
     DRIFT = "drift"
+    QUERY = "query"
 
 
 class Direction(StrEnum):
@@ -677,6 +722,21 @@ class Slo(Part, frozen=True, kw_only=True):
         | None
     ) = None
     stage: Annotated[Name, Meta(description="The latency stage. Default: the total.")] | None = None
+    total: (
+        Annotated[
+            PromQL,
+            Meta(description="With query: events per second, as of a load balancer or a probe, as a single series."),
+        ]
+        | None
+    ) = None
+    good: Annotated[PromQL, Meta(description="With query: those of total that meet the objective.")] | None = None
+    error_ratio: (
+        Annotated[
+            PromQL,
+            Meta(description="With query, instead of total and good: the share that misses the objective, 0 to 1."),
+        ]
+        | None
+    ) = None
     direction: Annotated[
         Direction,
         Meta(
@@ -769,16 +829,28 @@ class BurnRates(Persistence, frozen=True, kw_only=True):
         Annotated[
             Cooldown,
             Meta(
-                description="Default: that of the alert on what spends the budget (error_rate, latency_p99, freshness, "
-                "feature_psi), with which it is one incident."
+                description="Default: of pages, that of the alert on what spends the budget (error_rate, latency_p99, "
+                "freshness, feature_psi), with which they are one incident; of tickets, 12h."
             ),
         ]
         | None
     ) = None
+    minimum_events: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="With fewer events that missed the objective within the long window than this, no tier alerts: one "
+            "failure of six requests is no trend. Of objectives that count events, not of states.",
+        ),
+    ] = 5
     page_quick: BurnRate = BurnRate()
     page_slow: BurnRate = BurnRate(budget=0.05, short="30m", long="6h")
     ticket_quick: BurnRate = BurnRate(budget=0.10, short="2h", long="1d")
     ticket_slow: BurnRate = BurnRate(budget=0.10, short="6h", long="3d")
+
+
+_AS_SCORES = Cooldown(critical="6h")
+"""The scores, the outcomes and the KPIs of one bad model are one incident, which notifies at one pace."""
 
 
 class NoisePer(StrEnum):
@@ -878,6 +950,9 @@ class Alerts(Part, frozen=True, kw_only=True):
     range_excess: Annotated[
         AlertPolicy, Meta(description="Distance of the extreme values from the valid range, in widths of that range.")
     ] = AlertPolicy(info=10.0)
+    repeated_rows: Annotated[
+        AlertPolicy, Meta(description="Share of rows that repeat the prediction_log.id of another row of the window.")
+    ] = AlertPolicy(warning=0.01)
     new_columns: Annotated[
         AlertPolicy, Meta(description="Columns of the log that are in neither the spec nor the reference.")
     ] = AlertPolicy(info=0.0)
@@ -901,10 +976,22 @@ class Alerts(Part, frozen=True, kw_only=True):
             description="With fewer failures, or nulls at serving, within the rate window than this, no rate alerts.",
         ),
     ] = 5
+    traffic_fall: Annotated[
+        AlertPolicy,
+        Meta(
+            description="Relative fall of the predictions of an hour compared with the same hour a week before, if that had "
+            "at least traffic_minimum."
+        ),
+    ] = AlertPolicy(warning=0.5, critical=0.9, for_="15m")
+    traffic_minimum: Annotated[
+        int, Meta(ge=1, description="Predictions in the hour a week before, below which traffic is not compared.")
+    ] = 100
     feedback_rate: Annotated[AlertPolicy, Meta(description="Relative fall of the share of outcomes received.")] = (
         AlertPolicy(warning=0.2, critical=0.5)
     )
-    concept_drift: Annotated[Timing, Meta(description="The limits follow from the run lengths in concept.")] = Timing()
+    concept_drift: Annotated[Timing, Meta(description="The limits follow from the run lengths in concept.")] = Timing(
+        cooldown=_AS_SCORES
+    )
     feedback_delay: Annotated[
         AlertPolicy, Meta(description="95th percentile of the delay of outcomes, as a share of their maximum delay.")
     ] = AlertPolicy(warning=0.8)
@@ -918,15 +1005,17 @@ class Alerts(Part, frozen=True, kw_only=True):
             description="Change of the outcome rate relative to the reference; of continuous outcomes, change of the "
             "mean in reference standard deviations."
         ),
-    ] = AlertPolicy(warning=0.25, critical=0.5)
+    ] = AlertPolicy(warning=0.25, critical=0.5, cooldown=_AS_SCORES)
     performance_loss: Annotated[
         AlertPolicy,
         Meta(
             description="Lost share of the reference's performance: of the AUC above chance, or of the NDCG; for "
             "continuous outcomes, the relative rise of the mean absolute error."
         ),
-    ] = AlertPolicy(warning=0.25, critical=0.5)
-    business_drop: Annotated[Timing, Meta(description="Each KPI has its own levels and floor.")] = Timing(for_="30m")
+    ] = AlertPolicy(warning=0.25, critical=0.5, cooldown=_AS_SCORES)
+    business_drop: Annotated[Timing, Meta(description="Each KPI has its own levels and floor.")] = Timing(
+        for_="30m", cooldown=_AS_SCORES
+    )
     gpu_utilization: Annotated[AlertPolicy, Meta(description="Share of time a GPU is busy.")] = AlertPolicy(
         warning=0.95, for_="15m"
     )
@@ -973,12 +1062,55 @@ class Webhook(Part, frozen=True, kw_only=True):
     url: HttpUrl | None = None
 
 
+class Email(Part, frozen=True, kw_only=True):
+    """E-mail through an SMTP server."""
+
+    to: Annotated[str, Meta(min_length=3, max_length=1000, description="Addresses, separated by commas.")]
+    sender: Annotated[str, Meta(min_length=3, max_length=254, description="The address it comes from.")]
+    smarthost: Annotated[Port, Meta(description="HOST:PORT of the SMTP server.")]
+    username: Label | None = None
+    password_file: Annotated[Path, Meta(description="File that contains the password of the SMTP server.")] | None = (
+        None
+    )
+
+
+class Teams(Part, frozen=True, kw_only=True):
+    """A workflow of Microsoft Teams; for Alertmanager 0.28 and newer."""
+
+    webhook_file: Annotated[Path, Meta(description="File that contains the URL of the workflow's webhook.")]
+
+
+class Opsgenie(Part, frozen=True, kw_only=True):
+    """Opsgenie, or a service with its API."""
+
+    api_key_file: Annotated[Path, Meta(description="File that contains the API key of the integration.")]
+    url: HttpUrl | None = None
+
+
+class IncidentIo(Part, frozen=True, kw_only=True):
+    """An alert source of incident.io; for Alertmanager 0.29 and newer."""
+
+    url: HttpUrl
+    token_file: Annotated[Path, Meta(description="File that contains the token of the alert source.")]
+
+
 class Receiver(Part, frozen=True, kw_only=True):
     """A destination of notifications."""
 
     slack: Slack | None = None
     pagerduty: PagerDuty | None = None
     webhook: Webhook | None = None
+    email: Email | None = None
+    teams: Teams | None = None
+    opsgenie: Opsgenie | None = None
+    incidentio: IncidentIo | None = None
+    other: Annotated[
+        dict[Name, tuple[dict[str, Any], ...]],
+        Meta(
+            description="Any other integration, as Alertmanager's own configuration has it, such as telegram_configs; passed "
+            "through as it is. Secrets belong into files here too."
+        ),
+    ] = {}
 
 
 class WeeklyTime(Part, frozen=True, kw_only=True):
@@ -1051,6 +1183,11 @@ class EscalationLevel(Part, frozen=True, kw_only=True):
 class OnCall(Part, frozen=True, kw_only=True):
     """The rotation."""
 
+    create_users: Annotated[
+        bool,
+        Meta(description="True if Terraform creates PagerDuty's users. Default: they exist, and are found by e-mail."),
+    ] = False
+
     rotation: Annotated[tuple[Label, ...], Meta(description="Responders in turn, at least three.")] = ()
     shift: Duration = "1w"
     start: UtcTime = "2026-01-05T09:00Z"
@@ -1065,7 +1202,7 @@ RelativeLoss = Annotated[float, Meta(gt=0, le=1, description="A share above 0, a
 
 
 class SeverityCriteria(Part, frozen=True, kw_only=True):
-    """What makes an incident this severe; any one criterion that is met does."""
+    """Criteria of a severity; an incident is this severe if any one of them is met."""
 
     affected_ratio: Annotated[Ratio, Meta(description="Share of the predictions that are affected.")] | None = None
     kpi_loss: Annotated[
@@ -1081,7 +1218,7 @@ class SeverityCriteria(Part, frozen=True, kw_only=True):
 
 
 class ResponseTargets(Part, frozen=True, kw_only=True):
-    """How fast incidents should be answered; counted from the page."""
+    """The times within which incidents should be answered, counted from the page."""
 
     acknowledge: Annotated[Duration, Meta(description="Until somebody takes it.")] = "15m"
     classify: Annotated[Duration, Meta(description="Until its severity is decided.")] = "30m"
@@ -1089,7 +1226,7 @@ class ResponseTargets(Part, frozen=True, kw_only=True):
 
 
 class IncidentPolicy(Part, frozen=True, kw_only=True):
-    """How incidents are classified and answered, and where their files are."""
+    """The classification of incidents, the answer to them, and the place of their files."""
 
     path: (
         Annotated[Path, Meta(description="The folder of incident files, which the exporter publishes metrics of.")]
@@ -1122,6 +1259,9 @@ class Annotations(Part, frozen=True, kw_only=True):
 
     deployments: Annotated[bool, Meta(description="A change of the model version.")] = True
     pipeline_changes: Annotated[bool, Meta(description="Events written by 'mlvitals annotate pipeline'.")] = True
+    incidents: Annotated[bool, Meta(description="When the incidents of incidents.path were opened and resolved.")] = (
+        True
+    )
 
 
 # ---------------------------------------------------------------- the whole
@@ -1132,6 +1272,7 @@ class Spec(Part, frozen=True, kw_only=True):
 
     version: Annotated[Literal[1], Meta(description="Version of the spec language.")]
     system: System
+    identity: Identity = Identity()
     prediction_log: PredictionLog
     features: Annotated[dict[Label, Feature], Meta(min_length=1)]
     serving: Serving = Serving()
@@ -1158,6 +1299,12 @@ class Spec(Part, frozen=True, kw_only=True):
     def title(self) -> str:
         """The display name of the system."""
         return self.system.title or self.system.name
+
+    @property
+    def slug(self) -> str:
+        """The name of the system among others, of which some may be other environments of it: of files and dashboards."""
+        own = (re.sub(r"[^A-Za-z0-9_-]", "-", value) for value in self.identity.labels.values())
+        return "-".join((self.system.name, *own))
 
     @property
     def serving_job(self) -> str:

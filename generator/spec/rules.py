@@ -35,6 +35,10 @@ SCRAPES_PER_RATE = 4
 
 _SEVERITIES = ("info", "warning", "critical")
 _CENTURY = "36500d"
+_OF_ALERTS = frozenset(
+    ("alertname", "alertstate", "severity", "system", "layer", "team", "incident", "policy", "variant", "slo", "kpi",
+     "measure", "compared_with", "le", "quantile", "job", "instance")
+)  # fmt: skip
 _MAY_BE_ZERO = {"for", "keep_firing_for", "grace", "after", "tolerance", "delay", "group_wait"}
 _MAY_REPEAT = {"rotation"}
 _MAX_PORT = 65535
@@ -82,6 +86,18 @@ def _serving(spec: Spec) -> Iterator[Problem]:
     elif spec.serving_job == spec.exporter_job:
         message = f"is {quoted(spec.serving_job)}, the Prometheus job of the serving application"
         yield Problem((("exporter", "job"), ("serving", "job")), message, "duplicate", "give each a job of its own")
+
+
+def _identity(spec: Spec) -> Iterator[Problem]:
+    """Check that the labels of the identity are no labels that series or alerts have already."""
+    taken = {label for family in Contract(spec).families for label in family.labels} | _OF_ALERTS
+    for section in ("labels", "alert_labels"):
+        for name in getattr(spec.identity, section):
+            if name in taken or name.startswith(("sloth_", "__")):
+                message = "is a label that series or alerts of mlvitals have already"
+                yield Problem(
+                    (("identity", section, name),), message, "reserved-name", "call it something else", at_key=True
+                )
 
 
 def _dangling(path: KeyPath, name: str, known: Collection[str], section: KeyPath) -> Iterator[Problem]:
@@ -372,7 +388,7 @@ def _people(spec: Spec) -> Iterator[Problem]:
         message = f"needs at least {SMALLEST_ROTATION} responders, so that nobody burns out; it has {len(rotation)}"
         yield Problem((("on_call", "rotation"),), message, "range")
     for name, receiver in spec.routing.receivers.items():
-        if not (receiver.slack or receiver.pagerduty or receiver.webhook):
+        if not any(getattr(receiver, integration) for integration in receiver.__struct_fields__):
             path = ("routing", "receivers", name)
             hint = "give it slack, pagerduty or webhook"
             yield Problem((path,), "reaches nobody", "consistency", hint)
@@ -431,6 +447,7 @@ def _timezone(path: KeyPath, name: str) -> Iterator[Problem]:
 _RULES = (
     _references,
     _serving,
+    _identity,
     _stages,
     check_slos,
     _levels,

@@ -30,6 +30,12 @@ def _within_lookback(_ctx: click.Context, _param: click.Parameter, spacing: time
 @click.option("--end", callback=instant, required=True, metavar="TIME", help="and no later than this time.")
 @click.option("--openmetrics", type=OUTPUT, metavar="FILE", help="Write the metrics for promtool.")
 @click.option(
+    "--blocks",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Write the metrics as blocks into Prometheus's data directory.",
+)
+@click.option(
     "--every",
     type=duration,
     callback=_within_lookback,
@@ -47,6 +53,7 @@ def backfill(
     start: datetime,
     end: datetime,
     openmetrics: Path | None,
+    blocks: Path | None,
     every: timedelta,
     save: bool,
     version: str | None,
@@ -54,7 +61,8 @@ def backfill(
 ) -> None:
     """Measure past windows for Prometheus and the results database, and print what was found in each.
 
-    Import the file into Prometheus with: promtool tsdb create-blocks-from openmetrics FILE DATA_DIRECTORY
+    Blocks are a small fraction of the size of text: a Prometheus finds them in its data directory within a minute or when
+    it starts. Text is imported with: promtool tsdb create-blocks-from openmetrics FILE DATA_DIRECTORY
     """
     from rich.progress import track
 
@@ -70,8 +78,8 @@ def backfill(
     from mlvitals.terminal.drift import backfill_summary
     from mlvitals.terminal.history import window_line
 
-    if not (openmetrics or save):
-        raise click.UsageError("choose where the results go: --openmetrics FILE, --save or both")
+    if not (openmetrics or blocks or save):
+        raise click.UsageError("choose where the results go: --blocks FOLDER, --openmetrics FILE, --save or both")
     spec, now = load(spec_path), datetime.now(UTC)
     length, step, grace = window_times(spec)
     newest = newest_end(now, step, grace)
@@ -84,9 +92,9 @@ def backfill(
     errors = console(stderr=True)
     with ExitStack() as stack:
         history, results = None, None
-        if openmetrics:
+        if openmetrics or blocks:
             labels = {"job": spec.exporter_job, "instance": instance or exporter_addresses(spec)[0]}
-            history = stack.enter_context(History(Contract(spec), labels, openmetrics.absolute().parent, every))
+            history = stack.enter_context(History(Contract(spec), labels, _waiting_room(openmetrics, blocks), every))
         if save:
             results = stack.enter_context(closing(open_results(spec.results, spec_path.parent)))
         reports = measured(spec, spec_path.parent, loaded, windows, measured_at=now, history=history, results=results)
@@ -98,7 +106,19 @@ def backfill(
             window_line(WindowSummary.of(report), errors)
             found[report.severity] += 1
         backfill_summary(found, errors)
+        until = min(windows[-1].end + step + grace, now)
+        if history and blocks:
+            errors.print(f"{history.write_blocks(blocks, until):,} samples in blocks in {blocks}", markup=False)
         if history and openmetrics:
             with replacing(openmetrics) as file:
-                samples = history.write(file, until=min(windows[-1].end + step + grace, now))
+                samples = history.write(file, until)
             errors.print(f"{samples:,} samples in {openmetrics}", markup=False)
+
+
+def _waiting_room(openmetrics: Path | None, blocks: Path | None) -> Path:
+    """Return the folder in which samples wait on disk: next to what is made of them, which has the room."""
+    if openmetrics:
+        return openmetrics.absolute().parent
+    assert blocks is not None
+    blocks.mkdir(parents=True, exist_ok=True)
+    return blocks.absolute().parent

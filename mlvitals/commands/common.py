@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -41,6 +42,12 @@ SPEC = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path, dir_okay=False)
 OUTPUT = _Output(path_type=Path, dir_okay=False)
 spec_argument = click.argument("spec_path", metavar="SPEC", type=SPEC)
+data_format_option = click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["parquet", "feather", "csv", "jsonl"]),
+    help="Format of the files of --data. Default: what the name of each says.",
+)
 compress_option = click.option(
     "--compress-time",
     type=click.FloatRange(min=1),
@@ -99,9 +106,18 @@ def replace_unprintable() -> None:
         sys.stdout.reconfigure(errors="replace")
 
 
+def remark(message: str) -> None:
+    """Print what is worth knowing of data that can be used."""
+    click.echo(message, err=True)
+
+
+_MARKED = re.compile(r"(\S.*?: )?error: ")
+"""The start of a message that says already that it is an error: a problem of a spec, with its place."""
+
+
 def fail(message: str) -> NoReturn:
     """End with a message and exit code 1."""
-    click.echo(message if "error:" in message else f"error: {message}", err=True)
+    click.echo(message if _MARKED.match(message) else f"error: {message}", err=True)
     sys.exit(1)
 
 

@@ -26,6 +26,16 @@ def export(spec_path: Path, listen: str | None, log_file: Path | None, compress_
         # What follows takes seconds to load, and there is nothing yet to be brought to an end.
         signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     from mlvitals.exporters.process.exporter import run_exporter
+    from mlvitals.incidents.gauges import IncidentGauges
 
     spec = load(spec_path, compress_time)
-    run_exporter(spec, spec_path.parent, stop=threading.Event(), log_to=sys.stderr, listen=listen, log_file=log_file)
+    folder = spec.incidents.path
+    run_exporter(
+        spec,
+        spec_path.parent,
+        stop=threading.Event(),
+        log_to=sys.stderr,
+        listen=listen,
+        log_file=log_file,
+        more=IncidentGauges(spec_path.parent / folder, spec.system.name) if folder else None,
+    )

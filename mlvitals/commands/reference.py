@@ -5,7 +5,15 @@ from pathlib import Path
 
 import click
 
-from mlvitals.commands.common import Group, label, load, reference_store, spec_argument
+from mlvitals.commands.common import (
+    Group,
+    data_format_option,
+    label,
+    load,
+    reference_store,
+    remark,
+    spec_argument,
+)
 
 
 @click.group(cls=Group)
@@ -18,6 +26,7 @@ def reference() -> None:
 @click.option(
     "--data", "paths", multiple=True, required=True, metavar="PATH", help="Training data: a file, a folder or a URL."
 )
+@data_format_option
 @click.option("--table", help="A table of training data; --data is then the database's SQLAlchemy URL.")
 @click.option("--password-file", type=click.Path(exists=True), help="File that contains the database's password.")
 @click.option("--promote", is_flag=True, help="Activate the new version immediately.")
@@ -30,6 +39,7 @@ def reference() -> None:
 def build_command(
     spec_path: Path,
     paths: tuple[str, ...],
+    file_format: str | None,
     table: str | None,
     password_file: str | None,
     promote: bool,
@@ -37,15 +47,24 @@ def build_command(
 ) -> None:
     """Compute a reference from training data and store it as a version."""
     from mlvitals.exporters.reading.sql import SqlTable
+    from mlvitals.exporters.training.build import placeholders_in
     from mlvitals.exporters.training.data import build_from_files, build_from_table
+    from mlvitals.generator.spec.model import LogFormat
 
     if table is not None and len(paths) > 1:
         raise click.UsageError("--table needs exactly one --data, the URL of its database")
+    if table is not None and file_format is not None:
+        raise click.UsageError("--format is that of files; with --table there are none")
     spec, now = load(spec_path), datetime.now(UTC)
     if table is not None:
-        built = build_from_table(spec, SqlTable(paths[0], table, Path.cwd(), password_file), now, model_version)
+        built = build_from_table(
+            spec, SqlTable(paths[0], table, Path.cwd(), password_file), now, model_version, remark=remark
+        )
     else:
-        built = build_from_files(spec, Path.cwd(), paths, now, model_version)
+        form = None if file_format is None else LogFormat(file_format)
+        built = build_from_files(spec, Path.cwd(), paths, now, model_version, file_format=form, remark=remark)
+    for known in placeholders_in(built):
+        remark(known)
     store = reference_store(spec, spec_path)
     version = store.save(built)
     in_force = spec.reference.alias in {alias for item in store.versions() for alias in item.aliases}

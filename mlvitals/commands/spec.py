@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING
 import click
 
 from mlvitals import __version__
-from mlvitals.commands.common import FILE, SPEC, compress_option, fail, load, load_all, read_specs, spec_argument, write
+from mlvitals.commands.common import (
+    FILE,
+    SPEC,
+    compress_option,
+    data_format_option,
+    fail,
+    load,
+    load_all,
+    read_specs,
+    remark,
+    spec_argument,
+    write,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,11 +47,21 @@ def _system_name(_ctx: click.Context, _param: click.Parameter, text: str) -> str
 @click.option(
     "--data", "paths", multiple=True, required=True, metavar="PATH", help="Training data: a file, a folder or a URL."
 )
+@data_format_option
+@click.option("--decimal", type=click.Choice([".", ","]), default=".", help="Decimal mark of numbers in CSV.")
 @click.option("--log", metavar="PATH", help="The prediction log, if there is one: a file, a folder or a URL.")
 @click.option("--name", callback=_system_name, required=True, help="The system's name, which prefixes its metrics.")
 @click.option("--out", type=FILE, metavar="FILE", help="The spec to write. Default: specs/NAME.yaml.")
 @click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
-def init_command(paths: tuple[str, ...], log: str | None, name: str, out: Path | None, force: bool) -> None:
+def init_command(
+    paths: tuple[str, ...],
+    file_format: str | None,
+    decimal: str,
+    log: str | None,
+    name: str,
+    out: Path | None,
+    force: bool,
+) -> None:
     """Write a first spec from training data and the log: features with their types, and guesses to check."""
     from mlvitals.exporters.training.first_look import first_look
     from mlvitals.exporters.training.leakage import suspects
@@ -47,18 +69,23 @@ def init_command(paths: tuple[str, ...], log: str | None, name: str, out: Path |
     from mlvitals.generator.spec.first_roles import draft, without
     from mlvitals.generator.spec.first_spec import nameless, next_steps, spec_text
     from mlvitals.generator.spec.load import load_spec
+    from mlvitals.generator.spec.model import LogFormat
 
     path = out or Path("specs") / f"{name}.yaml"
     if path.exists() and not force:
         fail(f"{path} exists; choose another --out, or overwrite it with --force")
     here = Path.cwd()
-    columns, log_format, rows = first_look(paths, here)
-    logged, logged_format, _ = first_look((log,), here, most_files=_LOG_FILES) if log else (None, log_format, 0)
+    form = None if file_format is None else LogFormat(file_format)
+    columns, log_format, rows = first_look(paths, here, file_format=form, decimal=decimal, remark=remark)
+    logged, logged_format = None, log_format
+    if log:
+        logged, logged_format, _ = first_look((log,), here, most_files=_LOG_FILES, decimal=decimal)
     found = draft(columns, logged)
     if found.label:
-        found = without(found, suspects(paths, here, found.label.name, [column.name for column in found.features]))
-    found_log = _log_of(log, logged_format, found, logged or (), path.parent) if log else None
-    text = spec_text(name, found, log_format, rows, log=found_log, nameless=nameless(columns))
+        names = [column.name for column in found.features]
+        found = without(found, suspects(paths, here, found.label.name, names, form))
+    found_log = _log_of(log, logged_format, decimal, found, logged or (), path.parent) if log else None
+    text = spec_text(name, found, log_format, rows, log=found_log, nameless=nameless(columns), decimal=decimal)
     path.parent.mkdir(parents=True, exist_ok=True)
     write(path, text.encode())
     # With very many columns the spec exceeds its series budget: it is written for the user to reduce, as the error says.
@@ -73,7 +100,7 @@ _LOG_FILES = 40
 
 
 def _log_of(
-    path: str, log_format: "LogFormat", found: "Draft", columns: "Sequence[SeenColumn]", folder: Path
+    path: str, log_format: "LogFormat", decimal: str, found: "Draft", columns: "Sequence[SeenColumn]", folder: Path
 ) -> "FoundLog":
     """Return what a spec says of the log; a log whose times cannot be read ends the command, the cause first."""
     from os.path import relpath
@@ -92,7 +119,7 @@ def _log_of(
     if seen.problem:
         fail(f"the log's times cannot be read: {seen.problem}")
     written = path if is_url(path) else relpath(Path(path).absolute(), folder.absolute())
-    return FoundLog(path=written, format=log_format, pace=pace_of(seen))
+    return FoundLog(path=written, format=log_format, pace=pace_of(seen), decimal=decimal)
 
 
 @click.command("compile")

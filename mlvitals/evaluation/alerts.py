@@ -27,6 +27,8 @@ class Firing(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, str]
     start: int
     end: int
+    routed: dict[str, str] = {}
+    """All its labels as Alertmanager gets them, those of the rule included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,11 @@ def _of_series(rule: Mapping[str, Any], labels: Labels, holds: NDArray[np.bool_]
             labels=dict(sorted(labels)),
             start=start,
             end=end,
+            routed={
+                **dict(labels),
+                "alertname": rule["alert"],
+                **{key: str(text) for key, text in rule["labels"].items()},
+            },
         )
         for start, end in firing_steps(holds, waits, keeps)
     ]

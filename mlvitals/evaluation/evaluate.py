@@ -1,9 +1,12 @@
 """Evaluation of a history: measured by the exporter's code, judged by the generated rules, compared with the truth."""
 
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from mlvitals.evaluation.alerts import Firing
 from mlvitals.evaluation.history import HistoryError, Steps, add_folder, spec_of_folder
+from mlvitals.evaluation.notifications import ActiveAlert, notifications
 from mlvitals.evaluation.replay import DRIFT_TYPE, Progress, Replay
 from mlvitals.evaluation.scoring import Evaluation, score
 from mlvitals.evaluation.truth import Truth
@@ -11,6 +14,8 @@ from mlvitals.exporters.publish.results import ResultsStore
 from mlvitals.exporters.reference.artifact import Reference
 from mlvitals.exporters.schedule import windows_ending
 from mlvitals.generator.contract import Contract
+from mlvitals.generator.routing.alertmanager import alertmanager_document
+from mlvitals.generator.signals import signals
 from mlvitals.generator.spec.durations import span
 from mlvitals.generator.spec.model import Spec
 
@@ -53,7 +58,15 @@ def evaluate(
     drift_types = replay.history.series.get(Contract(local).name(DRIFT_TYPE), {})
     # Metrics exist only after the end of the first window.
     warm_up = steps.at(_first_published(truth.start, length, spec)) + 1
-    return score(truth, steps, len(windows), replay.outcome(), drift_types, warm_up=warm_up)
+    outcome = replay.outcome()
+    heard = notifications(alertmanager_document(spec, signals(spec)), _on_the_clock(outcome.firings, steps))
+    return score(truth, steps, len(windows), outcome, drift_types, heard, warm_up=warm_up)
+
+
+def _on_the_clock(firings: Iterable[Firing], steps: Steps) -> Iterator[ActiveAlert]:
+    """Yield firings as Alertmanager gets them, in seconds from the start."""
+    step = steps.step.total_seconds()
+    return (ActiveAlert(firing.routed, firing.start * step, firing.end * step) for firing in firings)
 
 
 def _first_published(start: datetime, length: timedelta, spec: Spec) -> datetime:

@@ -11,8 +11,10 @@ import numpy as np
 from mlvitals.evaluation.alerts import Firing, Outcome
 from mlvitals.evaluation.expressions import Vector
 from mlvitals.evaluation.history import Steps
+from mlvitals.evaluation.notifications import Notification
 from mlvitals.evaluation.truth import FaultRecord, Truth
 from mlvitals.generator.spec.model import Severity
+from mlvitals.generator.spec.people import NOBODY
 
 _DAY_SECONDS = 86_400
 _NO_KIND = ("none", "unknown")
@@ -53,6 +55,10 @@ class FaultResult(msgspec.Struct, frozen=True, kw_only=True):
     drift_type_right: bool | None
     false_page: bool
     """True if it paged although nobody should have been woken."""
+    pages: int = 0
+    """Incidents that a pager would have opened between its start and its settling."""
+    messages: int = 0
+    """Messages that people would have received meanwhile, those on pages included."""
 
 
 class FalseAlarm(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,7 +109,14 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def score(
-    truth: Truth, steps: Steps, windows: int, outcome: Outcome, drift_types: Vector, *, warm_up: int = 0
+    truth: Truth,
+    steps: Steps,
+    windows: int,
+    outcome: Outcome,
+    drift_types: Vector,
+    heard: Sequence[Notification] = (),
+    *,
+    warm_up: int = 0,
 ) -> Evaluation:
     """Compare the firings with the truth.
 
@@ -113,13 +126,14 @@ def score(
         windows: number of measured windows.
         outcome: the firings.
         drift_types: series that are 1 while their label `type` is the reported drift type.
+        heard: the notifications that the firings cause.
         warm_up: steps at the start that count neither as fault-free nor as false.
 
     """
     free = _fault_free(truth, steps)
     free[:warm_up] = False
     days = float(free.sum()) * steps.step.total_seconds() / _DAY_SECONDS
-    faults = tuple(_result(fault, steps, outcome.firings, drift_types) for fault in truth.faults)
+    faults = tuple(_result(fault, steps, outcome.firings, drift_types, heard) for fault in truth.faults)
     alarms = tuple(_false_alarms(outcome.firings, free, steps, days))
     pages = sum(alarm.times for alarm in alarms if alarm.severity is Severity.CRITICAL)
     return Evaluation(
@@ -145,12 +159,19 @@ def _fault_free(truth: Truth, steps: Steps) -> np.ndarray[tuple[int], np.dtype[n
     return free
 
 
-def _result(fault: FaultRecord, steps: Steps, firings: Sequence[Firing], drift_types: Vector) -> FaultResult:
+def _result(
+    fault: FaultRecord,
+    steps: Steps,
+    firings: Sequence[Firing],
+    drift_types: Vector,
+    notifications: Sequence[Notification],
+) -> FaultResult:
     catches = tuple(_catches(fault, steps, firings))
     heard = [catch for catch in catches if catch.severity in _CATCHING]
     of_layer = next((catch for catch in heard if catch.layer == fault.layer), None)
     page = next((catch for catch in heard if catch.severity is Severity.CRITICAL), None)
     reported = _drift_type(fault, steps, drift_types)
+    sent = _sent(fault, steps, notifications)
     return FaultResult(
         fault=fault,
         caught=of_layer is not None,
@@ -162,7 +183,15 @@ def _result(fault: FaultRecord, steps: Steps, firings: Sequence[Firing], drift_t
         drift_type=reported,
         drift_type_right=None if reported is None or not fault.drift_types else reported in fault.drift_types,
         false_page=page is not None and not fault.pages,
+        pages=sum(each.opens and each.severity == Severity.CRITICAL for each in sent),
+        messages=len(sent),
     )
+
+
+def _sent(fault: FaultRecord, steps: Steps, notifications: Iterable[Notification]) -> list[Notification]:
+    """Return what people heard between the fault's start and its settling."""
+    start, settled = ((moment - steps.start).total_seconds() for moment in (fault.start, fault.settled))
+    return [each for each in notifications if start <= each.at < settled and each.receiver != NOBODY]
 
 
 def _catches(fault: FaultRecord, steps: Steps, firings: Iterable[Firing]) -> Iterable[Catch]:

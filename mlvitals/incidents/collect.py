@@ -96,7 +96,7 @@ def collect(incident: Incident, sources: Sources, interval: Period) -> IncidentE
 
 
 class Cost(NamedTuple):
-    """What an incident cost."""
+    """The cost of an incident: KPIs, error budgets, business events."""
 
     kpis: tuple[KpiFacts, ...] = ()
     budgets: tuple[BudgetFacts, ...] = ()

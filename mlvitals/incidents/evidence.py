@@ -109,7 +109,7 @@ class KpiFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def loss(self) -> float | None:
-        """How much lower it is, relative to the week before; None if unknown or no more than chance."""
+        """The loss relative to the week before; None if unknown or no more than chance."""
         by_chance = self.high is not None and self.high >= 0
         if self.during is None or not self.week_before or by_chance:
             return None
@@ -137,7 +137,7 @@ class EventFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def lost_per_hour(self) -> float:
-        """How much less there was an hour; negative if there was more."""
+        """The loss in an hour; negative if there was more."""
         return (self.week_before - self.during) / self.hours
 
 
@@ -164,7 +164,7 @@ class IncidentEvidence(msgspec.Struct, frozen=True, kw_only=True):
     budgets: tuple[BudgetFacts, ...] = ()
     counts: tuple[EventFacts, ...] = ()
     criteria: dict[str, SeverityCriteria] = {}
-    """What makes an incident how severe, by `sev1` to `sev3`, as the spec said; empty where no spec was given."""
+    """Criteria of the severities, by `sev1` to `sev3`, as the spec said; empty where no spec was given."""
 
     def with_more(self, later: "IncidentEvidence") -> "IncidentEvidence":
         """Both together: every event of either, and of a window or a question what was collected later."""

@@ -11,7 +11,7 @@ from rich.text import Text
 from mlvitals.exporters.parts import Line, Measure
 from mlvitals.exporters.sections.features.report import SEVERITIES, FeatureReport
 from mlvitals.exporters.sections.features.views import difference, nulls, quality_findings, shift, state
-from mlvitals.exporters.window.headline import headline
+from mlvitals.exporters.window.headline import counted_rows, headline
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.exporters.window.sections import SECTIONS, unread
 from mlvitals.exporters.wording import found, number, printable, sentence, share
@@ -73,7 +73,7 @@ def _headline(report: WindowReport) -> Text:
     told = [*map(_styled, wrong)] or [quiet]
     return Text.assemble(
         (report.system, "bold"),
-        f"  {start} to {end} UTC\n{report.rows:,} rows against reference {report.reference_version}: ",
+        f"  {start} to {end} UTC\n{counted_rows(report)} against reference {report.reference_version}: ",
         Text(", ").join((*told, *map(_styled, unmeasured))),
         "\n",
     )

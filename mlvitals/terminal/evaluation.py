@@ -36,7 +36,17 @@ def evaluation_table(evaluation: Evaluation, console: Console) -> None:
 def _faults(evaluation: Evaluation, *, wide: bool) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     wider = ("first of all",) if wide else ()
-    for title in ("fault", "layer", "verdict", "first at its layer", *wider, "first page", "drift type"):
+    for title in (
+        "fault",
+        "layer",
+        "verdict",
+        "first at its layer",
+        *wider,
+        "first page",
+        "pages",
+        "messages",
+        "drift type",
+    ):
         table.add_column(title, overflow="fold")
     for result in evaluation.faults:
         table.add_row(
@@ -46,6 +56,8 @@ def _faults(evaluation: Evaluation, *, wide: bool) -> Table:
             _catch(result.first_of_layer, wide=wide),
             *([_catch(result.first, wide=wide)] if wide else []),
             _catch(result.page, wide=wide),
+            Text(str(result.pages), "bold red" if result.pages > 1 else ""),
+            str(result.messages),
             _kind(result),
         )
     return table

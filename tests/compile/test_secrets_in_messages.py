@@ -5,9 +5,11 @@ from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 
+import msgspec
 import pytest
 from command_line import mlvitals
 
+from mlvitals.exporters.parts import FileProblem
 from mlvitals.exporters.process.exporter import utc_now
 from mlvitals.exporters.process.json_log import JsonLog
 from mlvitals.generator.errors import UserError, without_secrets
@@ -121,3 +123,10 @@ def test_reference_build_shows_no_secret_of_its_data(
 def test_wrong_usage_shows_no_secret(option: str, tmp_path: Path, printed: Callable[..., str]) -> None:
     said = printed("drift", written(tmp_path), option, "ftp://me:s3cret@host/x")
     assert "s3c" not in said
+
+
+def test_a_problem_that_is_kept_in_a_report_holds_no_secret() -> None:
+    problem = FileProblem(path=f"s3://AKIA:{SECRET}@bucket/log", problem=f"postgresql://me:{SECRET}@db is down")
+    assert "s3cr" not in str(problem)
+    assert "s3cr" not in str(msgspec.json.decode(msgspec.json.encode(problem), type=FileProblem))
+    assert problem.path.endswith("@bucket/log")

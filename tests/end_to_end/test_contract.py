@@ -29,6 +29,8 @@ from mlvitals.generator.contract import Contract, MetricType, Producer
 from mlvitals.generator.promql import metric_names
 from mlvitals.generator.spec.load import load_spec
 from mlvitals.generator.spec.model import Spec
+from mlvitals.incidents.record.model import Assigned, Opened, Resolved
+from mlvitals.incidents.record.store import Incidents
 
 OFFERED = {slo.OBJECTIVE, slo.PERIOD_DAYS, slo.INFO, "system:streamrec_deploy_allowed:min"}
 """Recorded for others to read: tools that know sloth's series, and CI jobs."""
@@ -72,6 +74,16 @@ def exporter_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     keep_quiet_hours(load_spec(spec), spec.parent, this_hour - 2 * HOUR)
     change = ["annotate", "pipeline", spec, "user_batch_features", "--version", "42"]
     subprocess.run([*command, *change], check=True, cwd=REPOSITORY, stdout=subprocess.DEVNULL)
+    now = datetime.now(UTC)
+    Incidents(root / "incidents").open(
+        "Clicks fall",
+        "streamrec",
+        [
+            Opened(at=now, actor="amara"),
+            Assigned(at=now, actor="amara", to="amara"),
+            Resolved(at=now, actor="amara"),
+        ],
+    )
     port = free_port()
     process = subprocess.Popen([*command, "export", spec, "--listen", f"127.0.0.1:{port}"], cwd=REPOSITORY)
     try:

@@ -101,6 +101,7 @@ def test_nothing_remains_of_a_clock_that_was_ahead(lab: Lab, happens: Happens) -
     happens(lab.audit(exporter))
 
 
+@pytest.mark.slow
 @pytest.mark.fault("clock", "six hours behind, in a running process", "no window is measured twice, none is left out")
 def test_a_clock_that_is_hours_behind_measures_nothing_twice(lab: Lab, happens: Happens) -> None:
     exporter = lab.start()
@@ -130,6 +131,7 @@ def test_a_clock_at_1970_measures_nothing(lab: Lab, happens: Happens) -> None:
     happens(lab.audit(exporter))
 
 
+@pytest.mark.slow
 @pytest.mark.fault("clock", "set to and fro at random, within days", "nothing is lost or doubled")
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.endurance) for seed in range(1, 10))])
 def test_a_clock_set_to_and_fro(lab: Lab, seed: int, happens: Happens) -> None:

@@ -176,7 +176,7 @@ def test_names_that_are_not_utf_8(lab: Lab, folder: Path, happens: Happens) -> N
     Path(os.fsdecode(os.fsencode(folder) + b"/f\xff")).mkdir()
     report = measured(lab)
     assert report.rows == ROWS
-    assert [one.path for one in report.problems] == [str(folder)]
+    assert [one.path for one in report.problems] == [f"{folder}/b\\xff", f"{folder}/f\\xff"]
     happens(problems(report)[0])
     WindowReport.from_json(report.to_json())
 

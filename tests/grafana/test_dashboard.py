@@ -141,9 +141,29 @@ def test_panels_about_features_follow_the_chosen_features(shown):
     assert drift["targets"][0]["expr"].count("feature_name=~`${feature_name:regex}`") == 3
 
 
-def test_deployments_and_pipeline_changes_are_marked(shown):
+def test_deployments_pipeline_changes_and_incidents_are_marked(shown):
     marked = [item["name"] for item in shown["annotations"]["list"]]
-    assert marked == ["Deployments", "Recorded deployments", "Pipeline changes"]
+    assert marked == [
+        "Deployments",
+        "Recorded deployments",
+        "Pipeline changes",
+        "Incidents opened",
+        "Incidents resolved",
+    ]
+
+
+def test_every_dashboard_marks_the_same(every):
+    marked = {board: [item["name"] for item in shown["annotations"]["list"]] for board, shown in every.items()}
+    assert len({tuple(names) for names in marked.values()}) == 1, marked
+
+
+def test_incidents_have_a_row_of_their_own_where_their_files_are_known(every, streamrec):
+    assert titles(every[Board.MONITORING], "row") == ["Incidents"]
+    changed = msgspec.structs.replace
+    without = changed(streamrec, incidents=changed(streamrec.incidents, path=None))
+    shown = dashboards(without, signals(without), MARKER)
+    assert titles(shown[Board.MONITORING], "row") == []
+    assert "Incidents opened" not in {note["name"] for note in shown[Board.MAIN]["annotations"]["list"]}
 
 
 def test_the_same_spec_gives_the_same_bytes(streamrec):

@@ -133,3 +133,15 @@ def test_a_results_database_that_is_missing_is_named(incidents, resolved, tmp_pa
     done = collect(incidents, resolved, "--spec", spec_file)
     assert done.exit_code == 1
     assert "results.db does not exist" in done.output
+
+
+def test_the_criteria_of_the_spec_are_kept_and_decide_the_triage_also_where_its_database_is_missing(
+    incidents, resolved, tmp_path
+):
+    spec_file = tmp_path / "shop.yaml"
+    spec_file.write_text(SPEC + "incidents: {sev1: {affected_ratio: 0.4}}")
+    collect(incidents, resolved, "--spec", spec_file)
+    kept = read_evidence(incidents.folder, resolved.id).criteria
+    assert (kept["sev1"].affected_ratio, kept["sev2"].affected_ratio) == (0.4, 0.1)
+    shown = CliRunner().invoke(main, ["incident", "triage", resolved.id, "--dir", str(incidents.folder)])
+    assert "proposed: SEV-3" in shown.output

@@ -128,3 +128,26 @@ def test_there_is_no_import_cycle():
 @pytest.mark.parametrize("folder", sorted({path.parent for path in modules()}), ids=lambda path: path.name)
 def test_no_folder_has_more_modules_than_one_can_keep_in_mind(folder: Path):
     assert len([path for path in folder.glob("*.py") if path.name != "__init__.py"]) <= MOST_MODULES
+
+
+def test_every_module_of_the_generator_can_be_imported_first():
+    """Modules by what they load with themselves: a cycle works or fails by who comes first."""
+    generator = PACKAGE.parent / "generator"
+    paths = {path.relative_to(generator).with_suffix("").parts: path for path in generator.rglob("*.py")}
+    known = {name[:-1] if name[-1] == "__init__" else name: path for name, path in paths.items()}
+    loaded = {name: set(_loaded(path)) & known.keys() for name, path in known.items()}
+    # The packages that a module is in are always loaded before it.
+    waiting = {name: {each for each in targets if each != name[: len(each)]} for name, targets in loaded.items()}
+    free: set[tuple[str, ...]] = set()
+    while ready := {name for name, targets in waiting.items() if name not in free and targets <= free}:
+        free |= ready
+    assert waiting.keys() - free == set()
+
+
+def _loaded(path: Path) -> Iterator[tuple[str, ...]]:
+    """Names below the generator that a module imports as it is loaded, and the packages on the way to them."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mlvitals.generator"):
+            for alias in node.names:
+                parts = (*str(node.module).split(".")[2:], alias.name)
+                yield from (parts[:size] for size in range(1, len(parts) + 1))

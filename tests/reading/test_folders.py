@@ -166,9 +166,46 @@ def test_a_value_in_a_folders_name_is_read_as_hive_writes_it(
     assert values(tmp_path, "country", kind) == [value]
 
 
-def test_the_folder_overrules_a_column_of_the_same_name(tmp_path: Path):
-    write(tmp_path / "log/country=de/a.parquet", 0, country=["fr"] * 10)
-    assert values(tmp_path, "country", FeatureType.CATEGORICAL) == ["de"]
+@pytest.mark.parametrize(
+    ("name", "written", "kind", "value"),
+    [
+        ("country=de", ["fr"] * 10, FeatureType.CATEGORICAL, "de"),
+        ("country=de", [None] * 10, FeatureType.CATEGORICAL, "de"),
+        ("age=40", ["x"] * 10, FeatureType.INTEGER, 40),
+        ("age=40", [40] * 9 + [41], FeatureType.INTEGER, 40),
+    ],
+)
+def test_a_column_that_says_something_else_than_the_folder_is_overruled_and_named(
+    tmp_path: Path, name: str, written: list[object], kind: FeatureType, value: object
+):
+    column = name.partition("=")[0]
+    write(tmp_path / "log" / name / "a.parquet", 0, **{column: written})
+    assert values(tmp_path, column, kind) == [value]
+    (part,) = Log(LOG, tmp_path).files(DAY)
+    list(part.chunks({column: kind}))
+    assert [one.problem for one in part.problems] == [
+        f"column {column!r} differs from the name of the folder, which counts"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "kind"),
+    [
+        ("country=de", ["de"] * 10, FeatureType.CATEGORICAL),
+        ("country=de", pa.array(["de"] * 10).dictionary_encode(), FeatureType.CATEGORICAL),
+        ("age=40", pa.array([40] * 10, pa.int8()), FeatureType.INTEGER),
+        ("age=40", [40.0] * 10, FeatureType.CATEGORICAL),
+        ("age=__HIVE_DEFAULT_PARTITION__", [None] * 10, FeatureType.FLOAT),
+    ],
+)
+def test_a_column_that_says_what_the_folder_says_is_no_problem(
+    tmp_path: Path, name: str, written: object, kind: FeatureType
+):
+    column = name.partition("=")[0]
+    write(tmp_path / "log" / name / "a.parquet", 0, **{column: written})
+    (part,) = Log(LOG, tmp_path).files(DAY)
+    list(part.chunks({column: kind}))
+    assert part.problems == []
 
 
 def test_a_folder_named_for_the_time_column_leaves_the_times_of_the_rows(tmp_path: Path):

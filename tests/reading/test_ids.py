@@ -25,6 +25,7 @@ WRITTEN: dict[str, Callable[[Numbers], Any]] = {
     "text views": lambda ids: pa.array([one if one is None else str(one) for one in ids], pa.string_view()),
     "texts of floats": lambda ids: pa.array([one if one is None else repr(float(one)) for one in ids]),
     "texts of decimals": lambda ids: pa.array([one if one is None else f"{one}.00" for one in ids]),
+    "bytes": lambda ids: pa.array([one if one is None else str(one).encode() for one in ids]),
     "dictionaries": lambda ids: pa.array([one if one is None else str(one) for one in ids]).dictionary_encode(),
     "chunks": lambda ids: pa.chunked_array([pa.array(ids[:1], pa.int64()), pa.array(ids[1:], pa.int64())]),
 }
@@ -97,6 +98,7 @@ def test_zero_has_no_sign():
         (pa.array([np.inf]), "holds ids as double"),
         (pa.array([Decimal("1.5")]), "holds decimals with a fraction"),
         (pa.array([0], pa.timestamp("us")), "holds timestamp.us. values; ids are integers, texts or UUIDs"),
+        (pa.array([b"\xff"]), "holds bytes that are no text"),
         (pa.array([[1]]), "values; ids are integers, texts or UUIDs"),
     ],
 )

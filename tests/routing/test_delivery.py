@@ -122,7 +122,7 @@ class Received:
     def wait(self, happened: Callable[[], bool]) -> None:
         deadline = time.monotonic() + PATIENCE
         while not happened():
-            assert time.monotonic() < deadline, [message.title for message in self._mailbox.messages()]
+            assert time.monotonic() < deadline, "\n".join(message.title for message in self._mailbox.messages())
             time.sleep(0.05)
 
     def unmarked(self) -> list[Message]:
@@ -305,7 +305,12 @@ def test_a_flapping_condition_notifies_once_a_cooldown_and_never_resolves(
     quick = msgspec.structs.replace(
         timing, for_="0s", keep_firing_for="60s", cooldown=msgspec.structs.replace(timing.cooldown, critical="5s")
     )
-    spec = msgspec.structs.replace(spec, alerts=msgspec.structs.replace(spec.alerts, feature_psi=quick))
+    # The page also has the values that the text names. An alert on those would join the incident, and be told of at once.
+    off = msgspec.structs.replace(spec.alerts.out_of_range_ratio, enabled=False)
+    alerts = msgspec.structs.replace(spec.alerts, feature_psi=quick, out_of_range_ratio=off)
+    # Where scrapes fail for a moment, as on a busy machine, the application counts as down, and its features fall silent.
+    batches = msgspec.structs.replace(spec.serving, enabled=False)
+    spec = msgspec.structs.replace(spec, alerts=alerts, serving=batches)
     (alert,) = [
         alert
         for signal in signals(spec)

@@ -15,9 +15,9 @@ import pytest
 from routing_samples import routed
 from test_delivery import addressed, alerting, drift, send
 
-from mlvitals.generator.rules.alerts import alert_labels
 from mlvitals.generator.runbooks import runbook_pages
 from mlvitals.generator.signals import signals
+from mlvitals.generator.signals.labels import alert_labels
 from mlvitals.generator.spec.compression import compress_time
 from mlvitals.generator.spec.model import Spec
 from mlvitals.incidents.inbox.mailbox import Mailbox

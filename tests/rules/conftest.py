@@ -102,7 +102,7 @@ def generated() -> Callable[[Spec], dict[str, str]]:
         key = msgspec.json.encode(spec)
         if key not in files:
             watched = signals(spec)
-            rules = {f"{spec.system.name}.rules.yml": rules_file(spec, watched, "A marker")}
+            rules = {f"{spec.slug}.rules.yml": rules_file(spec, watched, "A marker")}
             files[key] = rules | test_files(spec, watched, "A marker")
         return files[key]
 

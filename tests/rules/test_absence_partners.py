@@ -41,10 +41,23 @@ PARTNERS = {
     "MLSegmentGap": EXPORTER,
     **dict.fromkeys(("MLTrainingServingSkew", "MLTrainingServingMismatch"), SKEW),
     **dict.fromkeys(("MLDataStale", "MLSourceInFuture"), SOURCE),
-    **dict.fromkeys(("MLLogNewColumn", "MLWindowTooSmall", "MLLogFilesUnreadable", "MLRunFailed"), EXPORTER),
-    **dict.fromkeys(("MLLatencyHigh", "MLErrorRateHigh", "MLGpuSaturated"), SERVING),
+    **dict.fromkeys(
+        (
+            "MLLogNewColumn",
+            "MLLogRowsRepeated",
+            "MLWindowTooSmall",
+            "MLLogFilesUnreadable",
+            "MLRunFailed",
+            "MLIncidentsUnreadable",
+        ),
+        EXPORTER,
+    ),
+    **dict.fromkeys(
+        ("MLLatencyHigh", "MLErrorRateHigh", "MLGpuSaturated", "MLTrafficFall", "MLReplicasMissing"), SERVING
+    ),
     **dict.fromkeys(("MLBusinessMetricDrop", "MLBusinessMetricLow"), FIGURE),
     "MLErrorBudgetBurn": {"MLErrorBudgetUnknown"},
+    "MLRulesFailing": {"MLWatchdog"},
     **dict.fromkeys(("MLServingNullRateHigh", "MLServingRequiredFeatureNull"), SERVING),
     **dict.fromkeys(
         ("MLFeedbackRateFall", "MLFeedbackDelay", "MLFeedbackRejected", "MLFeedbackUnreadable"),

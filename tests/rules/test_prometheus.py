@@ -9,6 +9,9 @@ from mlvitals.generator.runbooks import runbook_pages
 from mlvitals.generator.signals import signals
 from mlvitals.verification.queries import queries
 
+ITSELF = {"prometheus": ["localhost:9090"], "alertmanager": ["localhost:9093"]}
+"""Prometheus and the Alertmanager it sends to: their metrics say that rules fail."""
+
 
 def targets(config: str) -> dict[str, list[str]]:
     return {job["job_name"]: job["static_configs"][0]["targets"] for job in yaml.safe_load(config)["scrape_configs"]}
@@ -32,6 +35,7 @@ def test_application_and_exporter_are_scraped_where_the_spec_says(streamrec):
     assert targets(prometheus_config(streamrec, "m")) == {
         "streamrec-serving": ["127.0.0.1:8000"],
         "streamrec-exporter": ["127.0.0.1:9108"],
+        **ITSELF,
     }
 
 
@@ -49,7 +53,7 @@ def test_given_targets_and_rule_files_come_before_the_specs(streamrec):
     config = prometheus_config(
         streamrec, "m", rule_files=("/etc/rules.yml",), serving_targets=("app:1",), exporter_targets=("exporter:2",)
     )
-    assert targets(config) == {"streamrec-serving": ["app:1"], "streamrec-exporter": ["exporter:2"]}
+    assert targets(config) == {"streamrec-serving": ["app:1"], "streamrec-exporter": ["exporter:2"], **ITSELF}
     assert yaml.safe_load(config)["rule_files"] == ["/etc/rules.yml"]
 
 

@@ -130,6 +130,7 @@ def test_init_takes_roles_and_windows_from_the_log(tmp_path: Path):
     assert "- leak  # equals the label in 100.0% of the rows: does it exist before the prediction?" in text
     assert "the log goes from 2026-03-01 00:00 to 2026-03-07 22:39 UTC" in text
     assert "mlvitals reference build" in done.stderr
+    assert "--start 2026-03-06T00:00 --end 2026-03-07T00:00" in done.stderr, "the newest whole window"
     assert "not known" not in done.stderr
 
 

@@ -5,18 +5,22 @@ from contextlib import closing
 from datetime import timedelta
 
 import pytest
-from concept_samples import BEGIN, DELAY, HOUR, SPEC, feature, gap, hour_report, quiet_gaps, shifted
+from concept_samples import BEGIN, DELAY, HOUR, SPEC, feature, gap, hour_report, quiet_gaps, shifted, window
 from databases import Database
+from msgspec.structs import replace
 
 from mlvitals.exporters.parts import Measure
 from mlvitals.exporters.publish.results import ResultsStore
-from mlvitals.exporters.window.history import OutcomeFacts, drift_history, outcome_facts, with_drift_type
+from mlvitals.exporters.sections.features.report import Quality
+from mlvitals.exporters.sections.outcomes.report import Figure, OutcomeReport
+from mlvitals.exporters.window.history import OutcomeFacts, drift_history, facts_of, outcome_facts, with_drift_type
 from mlvitals.generator.contract import ConceptStatus, DriftKind, Status
-from mlvitals.generator.spec.model import Severity
+from mlvitals.generator.spec.model import OutcomeKind, Severity
 
 LEARNED = 110
 """Hours after which the charts watch: the baseline, the delay, and a few more."""
 QUIET = quiet_gaps(200)
+QUIET_WINDOW = window(0)
 
 
 class Hours:
@@ -194,3 +198,88 @@ def test_the_baseline_outlives_the_retention_as_long_as_its_reference_is_in_use(
     assert len(store.past_windows("shop", "v1")) == 5
     store.forget_before("shop", BEGIN + 6 * HOUR + timedelta(seconds=-1))
     assert store.past_windows("shop", "v1") == []
+
+
+# ---------------------------------------------------------------- what is said, and what is not
+
+
+def said_of(**features: object):
+    """What an hour of these features says, before any outcome."""
+    report = hour_report(0, **features)
+    return with_drift_type(SPEC, report, None, drift_history(SPEC, report, ())).drift_type
+
+
+OUT = Measure(value=0.012, critical_value=0.001, severity=Severity.WARNING)
+
+
+def test_a_few_values_beyond_the_reference_s_maximum_do_not_look_broken():
+    older = Quality(minimum=18.0, maximum=95.0, range_excess=0.01)
+    found = said_of(age=feature(Severity.WARNING, out_of_range_ratio=0.012, out_of_range_increase=OUT, quality=older))
+    assert found.evidence.unsound == ()
+    assert "broken" not in found.reason
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"out_of_range_increase": replace(OUT, value=0.06)},
+        {"out_of_range_increase": OUT, "quality": Quality(range_excess=3.0)},
+        {"null_rate": 0.06},
+        {"quality": Quality(infinite_ratio=0.02)},
+        {"status": Status.TYPE_MISMATCH},
+    ],
+    ids=["a large share", "far out", "nulls", "infinite", "another type"],
+)
+def test_a_large_share_a_distance_nulls_and_infinities_do(changes):
+    found = said_of(age=feature(Severity.WARNING, **changes))
+    assert found.evidence.unsound == ("age",)
+    assert found.reason.startswith("The inputs changed, and look broken: age")
+
+
+def test_values_that_the_spec_calls_impossible_look_broken_however_near_they_are():
+    spec = replace(SPEC, features={**SPEC.features, "age": replace(SPEC.features["age"], minimum=0)})
+    negative = feature(Severity.WARNING, out_of_range_increase=OUT, quality=Quality(minimum=-1.0, range_excess=0.01))
+    report = hour_report(0, age=negative)
+    found = with_drift_type(spec, report, None, drift_history(spec, report, ())).drift_type
+    assert found.evidence.unsound == ("age",)
+
+
+def test_features_that_were_not_compared_are_not_said_to_have_stayed():
+    found = said_of(plan=feature(status=Status.INSUFFICIENT_DATA))
+    assert found.reason.startswith("Inputs and scores stayed, plan not compared.")
+
+
+def test_of_less_than_half_of_the_features_nothing_is_said_of_the_inputs():
+    thin = feature(status=Status.INSUFFICIENT_DATA)
+    assert said_of(plan=thin, city=thin).kind is DriftKind.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("loss", "words"), [(True, "it does harm"), (False, "no loss is seen"), (None, "one by one is not known")]
+)
+def test_harm_is_said_of_a_loss_and_of_no_mere_shift_of_the_mean(hours: Hours, loss: bool | None, words: str):
+    for hour in range(LEARNED, LEARNED + 5):
+        drifted = hour_report(hour, age=feature(Severity.CRITICAL))
+        hours.measure(drifted, shifted(QUIET[hour - DELAY], 0.1), loss=loss)
+    assert words in hours.reports[-1].drift_type.reason
+
+
+def outcomes_with(kind: OutcomeKind, **changes: object) -> OutcomeReport:
+    of = {"window": QUIET_WINDOW, "kind": kind, "gap": 0.1, "gap_error": 0.01, "paired": 1000}
+    return OutcomeReport(**of, **changes)
+
+
+def test_a_loss_is_a_rise_of_the_error_beyond_chance():
+    def loss(value: float) -> bool | None:
+        measure = Measure(value=value, critical_value=0.1)
+        return facts_of(outcomes_with(OutcomeKind.CONTINUOUS, performance_loss=measure)).loss
+
+    assert (loss(0.2), loss(0.04), loss(-0.17)) == (True, False, False)
+    assert facts_of(outcomes_with(OutcomeKind.CONTINUOUS)).loss is None
+
+
+def test_a_loss_of_binary_outcomes_is_a_rise_of_the_brier_score():
+    worse, better = (Figure(value=value, reference=0.1) for value in (0.12, 0.09))
+    assert facts_of(outcomes_with(OutcomeKind.BINARY, performance={"brier": worse})).loss is True
+    assert facts_of(outcomes_with(OutcomeKind.BINARY, performance={"brier": better})).loss is False
+    assert facts_of(outcomes_with(OutcomeKind.BINARY)).loss is None

@@ -24,7 +24,7 @@ from msgspec.structs import replace
 from examples.alert_conditions import page_of
 from mlvitals.evaluation.alerts import Recorded
 from mlvitals.evaluation.expressions import Evaluator
-from mlvitals.exporters.parts import FileProblem, FindingKind, Measure
+from mlvitals.exporters.parts import FileProblem, FindingKind, Measure, RepeatedRows
 from mlvitals.exporters.publish.prometheus import families_of_window
 from mlvitals.exporters.sections.concept.report import ConceptReport, DriftType, Evidence
 from mlvitals.exporters.sections.events.report import EventCount, EventsReport
@@ -100,6 +100,7 @@ FINDING_OF = {
     "MLScoreUnmeasurable": (FindingKind.SCORE_STATUS, ()),
     "MLNewestScoreDrift": (FindingKind.NEWEST_SCORE_PSI, ()),
     "MLLogNewColumn": (FindingKind.NEW_COLUMNS, ()),
+    "MLLogRowsRepeated": (FindingKind.REPEATED_ROWS, ()),
     "MLWindowTooSmall": (FindingKind.WINDOW_TOO_SMALL, ()),
     "MLLogFilesUnreadable": (FindingKind.LOG_FILES_UNREADABLE, ()),
     "MLConceptDrift": (FindingKind.CONCEPT_DRIFT, ()),
@@ -128,6 +129,7 @@ CONFIRMING = {"feature_ks", "feature_js"}
 NOT_OF_ONE_WINDOW = {
     "MLResultsStale": "asks how long ago a window was measured",
     "MLRunFailed": "counts runs",
+    "MLIncidentsUnreadable": "is about files of incidents",
     "MLDataStale": "is about sources, at every moment",
     "MLSourceAgeUnknown": "is about sources",
     "MLSourceInFuture": "is about sources",
@@ -356,6 +358,11 @@ def segments(draw: st.DrawFn, spec: Spec) -> SegmentsReport:
     )
 
 
+REPEATED = st.none() | st.builds(
+    RepeatedRows, rows=st.sampled_from([0, 9, 10, 11, 500]), checked=st.sampled_from([0, 1000]), unchecked=st.just(7)
+)
+
+
 @st.composite
 def events(draw: st.DrawFn) -> EventsReport:
     shown, items = draw(GRID), draw(GRID)
@@ -383,6 +390,7 @@ def reports(draw: st.DrawFn) -> tuple[Spec, WindowReport]:
         reference_version="v1",
         reference_created=NOON - timedelta(days=30),
         rows=draw(st.sampled_from([0, 99, 100, 5000])),
+        repeated=draw(REPEATED),
         features={name: draw(features(spec, name)) for name in spec.features},
         score=draw(scores(spec)),
         score_count=draw(
@@ -541,6 +549,7 @@ def wrong(spec: Spec) -> WindowReport:
         score_count=CountWindow(wanted=10, window=WINDOW, report=scored),
         schema_differences=(SchemaDifference(kind=SchemaDifferenceKind.NEW_COLUMN, column="arm"),),
         problems=(broken,),
+        repeated=RepeatedRows(rows=800, checked=1000),
         skew=SkewReport(
             window=WINDOW,
             join=SkewJoin.ID,

@@ -1,5 +1,6 @@
 """The history of earlier windows is kept: it is what all windows, gone through anew, would give, whatever happened."""
 
+import dataclasses
 import random
 from contextlib import closing
 from datetime import timedelta
@@ -17,8 +18,9 @@ from sqlalchemy import event
 
 from mlvitals.exporters.parts import Window
 from mlvitals.exporters.publish import histories
-from mlvitals.exporters.publish.results import ResultsStore, open_results
-from mlvitals.exporters.sections.concept.report import GapSample, PastWindow
+from mlvitals.exporters.publish.results import Acceptance, ResultsStore, open_results
+from mlvitals.exporters.sections.concept.charts import ChartState
+from mlvitals.exporters.sections.concept.report import GapReference, GapSample, PastWindow
 from mlvitals.exporters.sections.outcomes.report import OutcomeReport
 from mlvitals.exporters.window.history import (
     MOST_STRETCHES,
@@ -41,6 +43,11 @@ LAW_GIVES = (0.005810966934907156, 0.0, 1.0, 1.2058911436217437, 10.633602797866
 FAR = BEGIN + 1000 * HOUR
 
 
+def empty(spec: Spec, version: str = "v1") -> DriftHistory:
+    """The history before the first hour."""
+    return first_history(spec, version)
+
+
 def outcomes_of(sample: GapSample) -> OutcomeReport:
     """Outcomes that leave a gap."""
     of = Window(sample.window_start, sample.window_end)
@@ -55,7 +62,7 @@ def found(
     report = hour_report(hour, version=version, score=Severity.CRITICAL if drifts else None)
     if hour >= 2 and hour % 7:
         report = replace(report, outcomes=outcomes_of(shifted(SAMPLES[hour - 2], shift)))
-    history = store.history("shop", first_history(spec, version), until=report.window.end)
+    history = store.history("shop", empty(spec, version), until=report.window.end)
     report = judge(spec, report, history)
     later = store.reports_after(report, until=FAR)
     since = store.past_windows("shop", version, since=report.window.end)
@@ -70,7 +77,7 @@ def anew(store: ResultsStore, hour: int, *, spec: Spec = QUICK, version: str = "
 
 
 def kept(store: ResultsStore, hour: int, *, spec: Spec = QUICK, version: str = "v1") -> DriftHistory:
-    return store.history("shop", first_history(spec, version), until=window(hour).end)
+    return store.history("shop", empty(spec, version), until=window(hour).end)
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +98,7 @@ STEPS = st.lists(
         st.tuples(st.just("late"), HOURS, st.booleans()),
         st.tuples(st.just("promote")),
         st.tuples(st.just("forget"), HOURS),
+        st.tuples(st.just("accept"), HOURS),
         st.tuples(st.just("another plan")),
         st.tuples(st.just("restart")),
     ),
@@ -120,6 +128,9 @@ def test_the_history_that_is_kept_is_that_of_all_windows_whatever_happened(
                 version = "v2" if version == "v1" else "v1"
             case "forget", until:
                 store.forget_before("shop", window(until).start)
+            case "accept", since:
+                moment = window(since).start
+                store.accept_gap("shop", version, Acceptance(moment, accepted_at=moment, author="me", reason="so"))
             case ("another plan",):
                 spec = replace(spec, concept=replace(spec.concept, shift=3 - spec.concept.shift))
             case ("restart",):
@@ -227,8 +238,27 @@ def test_what_is_no_history_is_computed_anew(database: Database, stored: str):
         assert kept(store, 12) == anew(store, 12)
 
 
+@pytest.mark.parametrize("accepted", [False, True])
+def test_a_history_that_knows_the_training_data_is_read_as_it_was_written(accepted: bool):
+    reference = GapReference(rows=5000, gap=0.004, row_variance=0.1, rarer_share=0.2, windows=40, between=0.001)
+    history = first_history(QUICK, "v1", reference)
+    if accepted:
+        history = history.after(PastWindow(Window(BEGIN, BEGIN), "v1", explains=False, sample=None, accepted=True))
+    series = dataclasses.replace(
+        history.series,
+        learned=tuple(SAMPLES[:3]),
+        idle=2,
+        refused="so",
+        state=ChartState(0.1, 0.2, 0.3),
+        last_end=BEGIN,
+    )
+    kept = dataclasses.replace(history, series=series, explaining=(window(3),), last=window(4))
+    assert DriftHistory.from_json(kept.to_json()) == kept
+    assert kept.settings == first_history(QUICK, "v1", reference).settings != first_history(QUICK, "v1").settings
+
+
 def test_drift_that_lasts_without_outcomes_is_one_stretch_however_long():
-    history = first_history(QUICK, "v1")
+    history = empty(QUICK)
     for hour in range(500):
         history = history.after(PastWindow(window(hour), "v1", True, None))
     assert history.explaining == (Window(window(0).start, window(499).end),)
@@ -237,7 +267,7 @@ def test_drift_that_lasts_without_outcomes_is_one_stretch_however_long():
 
 
 def test_drift_that_comes_and_goes_without_outcomes_is_remembered_in_bounded_space():
-    history = first_history(QUICK, "v1")
+    history = empty(QUICK)
     for hour in range(6 * MOST_STRETCHES):
         history = history.after(PastWindow(window(hour), "v1", hour % 2 == 0, None))
     assert len(history.explaining) == MOST_STRETCHES
@@ -248,7 +278,7 @@ def test_drift_that_comes_and_goes_without_outcomes_is_remembered_in_bounded_spa
 def test_windows_of_any_lengths_leave_the_stretches_that_they_cover():
     rolled = random.Random(5)
     for _ in range(50):
-        history, drifting = first_history(QUICK, "v1"), []
+        history, drifting = empty(QUICK), []
         end = BEGIN
         for _ in range(20):
             end += timedelta(minutes=rolled.randrange(0, 90))
@@ -264,7 +294,7 @@ def test_windows_of_any_lengths_leave_the_stretches_that_they_cover():
 
 
 def test_the_law_by_which_histories_are_computed_has_a_number_that_changes_with_it():
-    history = first_history(SPEC, "v1")
+    history = empty(SPEC)
     for hour, quiet in enumerate(quiet_gaps(130)):
         sample = shifted(quiet, 0.02) if hour > 120 else quiet
         history = history.after(PastWindow(window(hour), "v1", hour in (3, 126), sample))

@@ -13,7 +13,7 @@ from mlvitals.exporters.sections.concept.views import evidence_facts, gap_lines
 from mlvitals.exporters.sections.features.report import FeatureReport
 from mlvitals.exporters.sections.features.views import difference, nulls, quality_findings, shift, state
 from mlvitals.exporters.statistics.judging import worst
-from mlvitals.exporters.window.headline import headline
+from mlvitals.exporters.window.headline import counted_rows, headline
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.exporters.window.sections import SECTIONS, unread
 from mlvitals.exporters.wording import found, minute, number, printable, sentence, share
@@ -58,7 +58,7 @@ def _header(report: WindowReport, home: str) -> str:
     verdict = "".join(f'<span class="pill {kind}">{safe(text)}</span>' for kind, text in pills)
     way_home = f'<nav><a href="{safe(home)}">All windows</a></nav>\n' if home else ""
     known = {
-        "Rows": f"{report.rows:,}",
+        "Rows": safe(counted_rows(report).replace(" rows", "", 1)),
         "Features": f"{len(report.features)}{' and the score' if report.score else ''}",
         "Reference": f"{safe(report.reference_version)} <small>of {report.reference_created:%Y-%m-%d}</small>",
         "Measured": f"{minute(report.measured_at)} <small>UTC</small>",

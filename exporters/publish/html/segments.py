@@ -83,7 +83,7 @@ def _noise(x: float, top: float) -> str:
 
 
 def _said(segment: SegmentReport) -> str:
-    """Return the figures of a segment as text, for who points at it."""
+    """Return the statistics of a segment as text, for who points at it."""
     parts = [f"{printable(segment.value)}: {segment.rows:,} rows"]
     if segment.score_mean is not None:
         parts.append(f"mean score {segment.score_mean:.4g}")

@@ -19,7 +19,7 @@ DELIMITERS = (",", ";", "\t", "|")
 _LONGEST_HEADER = 1 << 24
 """Characters of a header line."""
 _DECLARED = re.compile(r"sep=(.)", re.IGNORECASE)
-"""A line in which Excel is told the delimiter."""
+"""A first line that names the delimiter to Excel."""
 
 
 class DelimitedFile:
@@ -34,11 +34,11 @@ class DelimitedFile:
 
     def __init__(self, file: StoredFile, timestamp: str) -> None:
         self._file = file
-        self._delimiter, self.names, self._above = _header(file, timestamp)
+        self._delimiter, self.names, self._above, self._has_rows = _header(file, timestamp)
         self.malformed = 0
         """Lines that the last scan left out, for too few or too many values."""
         self.problems: tuple[str, ...] = ()
-        """What else the last scan found."""
+        """Other problems that the last scan found."""
 
     def batches(self, wanted: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Yield columns as text, empty where there is nothing."""
@@ -59,6 +59,8 @@ class DelimitedFile:
 
     def _read(self, wanted: Sequence[str], block: int) -> Iterator[pa.RecordBatch]:
         self.malformed = 0
+        if not self._has_rows:
+            return
         with TextStream(self._file) as stream:
             reader = pa_csv.open_csv(
                 readable_by_arrow(stream),
@@ -87,8 +89,11 @@ def described(stream: TextStream) -> Iterator[str]:
         )
 
 
-def _header(file: StoredFile, timestamp: str) -> tuple[str, list[str], int]:
-    """Return the delimiter of a file, the names in its header, and the lines above it; no names in an empty file."""
+def _header(file: StoredFile, timestamp: str) -> tuple[str, list[str], int, bool]:
+    """Return the delimiter of a file, the names in its header, the lines above it, and if there are any below.
+
+    An empty file has no names.
+    """
     with lines_of(file) as lines:
         text = next((line for line in lines if line.strip("\r\n")), "")
         declared = _DECLARED.fullmatch(text.strip())
@@ -96,9 +101,10 @@ def _header(file: StoredFile, timestamp: str) -> tuple[str, list[str], int]:
             text = lines.readline()
         while text.count('"') % 2 and len(text) < _LONGEST_HEADER and (more := lines.readline()):
             text += more
+        has_rows = bool(lines.read(1))
     readings = {mark: _first_row(text, mark) for mark in ([declared[1]] if declared else DELIMITERS)}
     delimiter = max(readings, key=lambda mark: (timestamp in readings[mark], len(readings[mark])))
-    return delimiter, readings[delimiter], 0 if declared is None else 1
+    return delimiter, readings[delimiter], 0 if declared is None else 1, has_rows
 
 
 def _first_row(text: str, delimiter: str) -> list[str]:

@@ -11,11 +11,11 @@ import pyarrow as pa
 
 from mlvitals.exporters.reading.files import StoredFile
 
-SMALLEST_BLOCK = 1 << 20
+SMALLEST_BLOCK = 1 << 22
 """Bytes parsed at once. A line, or a quoted value, must fit into a block."""
 LARGEST_BLOCK = 1 << 26
 _HEAD = 1 << 16
-"""Bytes looked at to tell what a file is."""
+"""Bytes by which a file is recognised."""
 _NESTED = 3
 """Compressions inside one another that are unpacked."""
 _Compression: TypeAlias = Literal["gzip", "zstd", "bz2", "lz4"]
@@ -49,8 +49,9 @@ _FOREIGN = (
     (b"\x80\x04", "a Python pickle"),
     (b"\x80\x05", "a Python pickle"),
 )
-_MOST_NULS = 0.05
-"""A larger share of zero bytes is no text in UTF-8."""
+_MOST_NULS = _MOST_CONTROLS = 0.05
+"""A larger share of zero bytes is no text in UTF-8; one of other control characters is no text at all."""
+_CONTROLS = bytes(set(range(1, 32)) - set(b"\t\n\r\f\x1b"))
 
 
 class FormatError(ValueError):
@@ -86,12 +87,18 @@ class TextStream(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Fill a buffer, at least in part; 0 at the end."""
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def read(self, size: int = -1) -> bytes:
+        """Return at most that many bytes, more than none before the end; all that are left for -1."""
+        if size < 0:
+            return self.readall()
         while not self._ready and not self._is_over:
-            self._ready = self._decoded(self._raw.read(max(len(buffer), 1)))
-        size = min(len(buffer), len(self._ready))
-        buffer[:size] = self._ready[:size]
-        self._ready = self._ready[size:]
-        return size
+            self._ready = self._decoded(self._raw.read(max(size, 1)))
+        data, self._ready = self._ready[:size], self._ready[size:]
+        return data
 
     def close(self) -> None:
         """Close the file below."""
@@ -132,7 +139,7 @@ def grown(read: Callable[[int], Iterator[pa.RecordBatch]]) -> Iterator[pa.Record
     """Yield batches; where a line is longer than a block, start again with larger blocks and skip what was given.
 
     Args:
-        read: reads the whole file in blocks of so many bytes.
+        read: reads the whole file, in blocks of a number of bytes.
 
     Raises:
         FormatError: a line is longer than the largest block.
@@ -204,5 +211,7 @@ def _encoding_of(head: bytes) -> str:
         for start, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
             if 2 * head[start::2].count(0) > 0.8 * len(head) and head[1 - start :: 2].count(0) < nuls / 10:
                 return encoding
+        raise FormatError("is no text; it looks like binary data")
+    if len(head) - len(head.translate(None, _CONTROLS)) > _MOST_CONTROLS * len(head):
         raise FormatError("is no text; it looks like binary data")
     return "utf-8"

@@ -191,6 +191,13 @@ def baseline_of_reference(found: GapReference) -> Baseline:
     )
 
 
+def relearned(found: GapReference, samples: Sequence[GapSample]) -> GapReference:
+    """Return the gap of some windows, with what the training data say of its variance."""
+    rows = sum(sample.count for sample in samples)
+    gap = sum(sample.gap * sample.count for sample in samples) / rows
+    return msgspec.structs.replace(found, gap=gap, rows=rows, windows=len(samples))
+
+
 @dataclass(frozen=True, slots=True)
 class FirstWindows:
     """The first windows of the log, in sums, next to what the training data let expect of them."""

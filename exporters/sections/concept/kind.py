@@ -152,7 +152,14 @@ def _label(evidence: Evidence) -> tuple[str, str]:
 
 
 def _stayed(evidence: Evidence) -> str:
-    return "scores stayed and inputs changed only mildly" if evidence.features else "inputs and scores stayed"
+    """Return that inputs and scores stayed, as far as they were compared."""
+    stayed = "scores stayed and inputs changed only mildly" if evidence.features else "inputs and scores stayed"
+    return f"{stayed}, {some_of(evidence.unmeasured)} not compared" if evidence.unmeasured else stayed
+
+
+def _all_stayed(evidence: Evidence) -> str:
+    stayed = _stayed(evidence)
+    return stayed[0].upper() + stayed[1:]
 
 
 def _no_features(evidence: Evidence) -> tuple[str, str]:
@@ -174,28 +181,33 @@ def _over(_: Evidence) -> tuple[str, str]:
     return "Nothing drifts now. Outcomes still show a drift of inputs or scores that is over.", ""
 
 
-def _no_outcomes(_: Evidence) -> tuple[str, str]:
+def _no_outcomes(evidence: Evidence) -> tuple[str, str]:
     return (
-        "Inputs and scores stayed. Without outcomes nobody knows whether they still mean the same.",
+        f"{_all_stayed(evidence)}. Without outcomes nobody knows whether they still mean the same.",
         "Wait for outcomes, or restore them where they are lost.",
     )
 
 
-def _no_baseline(_: Evidence) -> tuple[str, str]:
+def _no_baseline(evidence: Evidence) -> tuple[str, str]:
     return (
-        "Inputs and scores stayed. Outcomes are known, but not yet what gap between them and predictions is normal.",
+        f"{_all_stayed(evidence)}. Outcomes are known, but not yet what gap between them and predictions is normal.",
         "Wait for the baseline of the charts, or see why it is refused.",
     )
 
 
-def _nothing(_: Evidence) -> tuple[str, str]:
-    return "Inputs and scores stayed, and predictions meet the outcomes as before.", ""
+def _nothing(evidence: Evidence) -> tuple[str, str]:
+    return f"{_all_stayed(evidence)}, and predictions meet the outcomes as before.", ""
 
 
 def _consequence(evidence: Evidence) -> str:
     """Return what is known of the harm."""
+    missed = {
+        True: "Predictions miss the outcomes, and are more wrong than in training: it does harm.",
+        False: "Predictions miss the outcomes on average, but are no more wrong one by one: no loss is seen.",
+        None: "Predictions miss the outcomes on average. Whether they are more wrong one by one is not known.",
+    }[evidence.loss]
     return {
-        True: "Predictions miss the outcomes: it does harm.",
+        True: missed,
         False: "Predictions still meet the outcomes that are known.",
         None: "Whether predictions still meet the outcomes is not known yet.",
     }[evidence.gap]
@@ -241,7 +253,8 @@ RULES = (
         DriftKind.COVARIATE,
         _broken,
         "repair what feeds them; never retrain on broken data",
-        "a feature is not measurable, out of range, null or infinite too often: no population does that",
+        "a feature is not measurable, or null, infinite or out of range in a share, by a distance or with impossible values "
+        "that no population turns to",
     ),
     Rule(
         frozenset({Inputs.CRITICAL}),

@@ -87,9 +87,11 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     features: tuple[str, ...] | None = ()
     """Features that drifted, worst first; None where no feature could be compared."""
     unsound: tuple[str, ...] = ()
-    """Features whose values look broken: not measurable, out of range, null or infinite too often, or extreme."""
+    """Features whose values look broken: not measurable, or null, out of range or infinite as no population is."""
     strong: bool = False
     """A feature drifted critically, or is invalid."""
+    unmeasured: tuple[str, ...] = ()
+    """Features that could not be compared, though they do not look broken."""
     prediction: bool | None = None
     """The scores drifted."""
     gap: bool | None = None
@@ -100,6 +102,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """The rate, or mean, of the outcomes is another than the reference's."""
     ranking: bool | None = None
     """Scores separate outcomes less well than they did: a fall of AUC, or of what stands for it."""
+    loss: bool | None = None
+    """Predictions are more wrong, one by one, than in the reference."""
 
 
 class DriftType(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,6 +126,8 @@ class PastWindow(NamedTuple):
     """Its inputs or scores drifted so that a gap between its predictions and their outcomes would be theirs."""
     sample: GapSample | None
     """The gap it found, of predictions made earlier."""
+    accepted: bool = False
+    """No window, but the moment since which somebody accepted the gap as it is: what to expect is learned anew."""
 
 
 class Verdict(NamedTuple):

@@ -19,6 +19,7 @@ from mlvitals.exporters.sections.concept.baseline import (
     baseline_of,
     baseline_of_reference,
     checked,
+    relearned,
 )
 from mlvitals.exporters.sections.concept.charts import Charts, ChartState, Error, advance, cusum_limit, ewma_limit
 from mlvitals.exporters.sections.concept.report import ConceptReport, GapReference, GapSample
@@ -28,6 +29,8 @@ from mlvitals.generator.spec.model import OutcomeKind, Severity, Spec
 
 MINIMUM_ANSWERS = 100
 """A gap of fewer predictions with outcomes is no sample."""
+RELEARNED_WINDOWS = 10
+"""Windows that teach a new mean, where the training data say how much these vary."""
 MINIMUM_OF_RARER_KIND = 5.0
 """Where a window is to hold fewer positive, or negative, outcomes than this, its gap is too skewed for the charts: they
 are designed for the normal law. What is expected counts, not what came: else a window in which all are missing is left
@@ -115,10 +118,14 @@ class GapSeries:
     """True if outcomes are positive or negative: then there must be enough of both."""
     reference: GapReference | None = None
     """The gap in the training data; None: the first windows have to show it."""
+    accepted: bool = False
+    """True if somebody accepted the gap as it is: what to expect is learned from the windows since then."""
+    relearned: GapReference | None = None
+    """The gap since then, with what the training data say of its variance."""
     learned: Learning = ()
     """Samples of the baseline while it grows."""
-    idle: int = 0
-    """Windows in a row that taught nothing while it should grow."""
+    idle: int = field(default=0, compare=False)
+    """Windows in a row that could not be used: they taught nothing, or had too few outcomes. No chart depends on it."""
     baseline: Baseline | None = None
     """Learned from the first windows, where the training data say nothing."""
     refused: str = ""
@@ -130,24 +137,36 @@ class GapSeries:
     lower: _Run = field(default_factory=_Run)
     last_end: datetime | None = None
 
-    def restarted(self, reference: GapReference | None = None) -> "GapSeries":
-        """Return the series before its first window, of a reference."""
-        return GapSeries(self.plan, binary=self.binary, reference=reference)
+    def restarted(self, *, accepted: bool = False) -> "GapSeries":
+        """Return the series before its first window: of another reference, or of this one whose gap was accepted."""
+        return GapSeries(
+            self.plan, binary=self.binary, reference=self.reference if accepted else None, accepted=accepted
+        )
+
+    @property
+    def _known(self) -> GapReference | None:
+        """Return what is known of the gap beforehand."""
+        return self.relearned if self.accepted else self.reference
+
+    @property
+    def wanted(self) -> int:
+        """Return how many windows have to be learned from, where nothing is known beforehand."""
+        return RELEARNED_WINDOWS if self.accepted and self.reference else self.plan.baseline_windows
 
     @property
     def expected(self) -> Baseline | None:
         """Return what is expected of a window now; None while it has to be learned."""
-        return checked(self.reference, self.first)[0] if self.reference else self.baseline
+        return checked(self._known, self.first)[0] if self._known else self.baseline
 
     @property
     def note(self) -> str:
         """Return what is assumed, or contradicted, of the training data."""
-        return checked(self.reference, self.first)[1] if self.reference else ""
+        return checked(self._known, self.first)[1] if self._known else ""
 
     @property
     def is_stalled(self) -> bool:
-        """True if the baseline should grow, and has not for a time."""
-        return self.expected is None and not self.refused and self.idle >= self.plan.patience
+        """True if no window could be used for a time."""
+        return not self.refused and self.idle >= self.plan.patience
 
     def charts(self, baseline: Baseline, count: float) -> Charts:
         """Return the charts for a baseline and a window of that many answered predictions."""
@@ -175,31 +194,39 @@ class GapSeries:
         )
 
     def after(self, sample: GapSample) -> "GapSeries":
-        """Return the series after one more sample; unchanged where it does not count."""
+        """Return the series after one more sample; unchanged, but for that, where it does not count."""
+        if self.shortage(sample):
+            return self.idled()
         if not self.counts(sample):
             return self
         moved = replace(self, last_end=sample.window_end)
-        if self.reference is not None:
-            baseline = baseline_of_reference(self.reference)
+        if self._known is not None:
+            baseline = baseline_of_reference(self._known)
             moved = replace(moved, first=self.first.after(sample, baseline))
         expected = moved.expected
         if expected is None:
             return moved if self.refused else moved._learn(sample)
         return moved._watch(sample, expected)
 
+    def idled(self) -> "GapSeries":
+        """Return the series after a window that could not be used."""
+        return replace(self, idle=self.idle + 1)
+
     def _learn(self, sample: GapSample) -> "GapSeries":
-        if sample.explained:
-            return replace(self, idle=self.idle + 1)
+        if sample.explained and not self.accepted:
+            return self.idled()
         learned = (*self.learned, sample)
-        if len(learned) < self.plan.baseline_windows:
+        if len(learned) < self.wanted:
             return replace(self, learned=learned, idle=0)
+        if self.accepted and self.reference:
+            return replace(self, learned=(), idle=0, relearned=relearned(self.reference, learned))
         found = baseline_of(learned)
         if isinstance(found, Baseline):
             rarity = self._rarity(found, sum(one.count for one in learned) / len(learned))
             found = rarity or found
         if isinstance(found, str):
             return replace(self, learned=(), refused=found)
-        return replace(self, learned=(), baseline=found)
+        return replace(self, learned=(), idle=0, baseline=found)
 
     def _watch(self, sample: GapSample, baseline: Baseline) -> "GapSeries":
         value = (sample.gap - baseline.target) / baseline.deviation(sample.count)
@@ -207,6 +234,7 @@ class GapSeries:
         state: ChartState[float] = ChartState(float(moved.ewma), float(moved.upper), float(moved.lower))
         return replace(
             self,
+            idle=0,
             state=state,
             upper=self.upper.after(state.upper, value, sample),
             lower=self.lower.after(state.lower, -value, sample),
@@ -246,6 +274,11 @@ def concept_report(series: GapSeries, sample: GapSample | None) -> ConceptReport
         reference=series.reference,
         note=series.note,
     )
+    if (sample is None or shortage) and series.is_stalled:
+        reason = (
+            f"{shortage}; so it was in the last {series.idle} windows: lengthen windows.length, or restore the outcomes"
+        )
+        return msgspec.structs.replace(known, status=ConceptStatus.STALLED, reason=reason)
     if sample is None or shortage:
         return known
     known = msgspec.structs.replace(known, sample=sample)
@@ -258,10 +291,10 @@ def concept_report(series: GapSeries, sample: GapSample | None) -> ConceptReport
 
 
 def _learning(series: GapSeries) -> str:
-    lacking = (
-        f"{len(series.learned)} of {series.plan.baseline_windows} windows of the baseline are gathered; those whose inputs "
-        "or scores drifted do not count"
-    )
+    gathered = f"{len(series.learned)} of {series.wanted} windows of the baseline are gathered"
+    if series.accepted:
+        return f"{gathered}, since the gap was accepted"
+    lacking = f"{gathered}; those whose inputs or scores drifted do not count"
     if not series.is_stalled:
         return lacking
     return (

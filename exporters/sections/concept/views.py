@@ -1,6 +1,7 @@
 """Concept drift and the drift type as gauges, as an SQL row and as lines for people."""
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Boolean, Column, Float, Index, String, Table, Text, text
@@ -37,6 +38,24 @@ drift_gaps = Table(
     Index("drift_gaps_by_end", "system", "reference_version", "window_end"),
     Index("drift_gaps_with_history", "system", "reference_version", "window_end", **_WITH_HISTORY),
 )
+
+
+concept_accepted = Table(
+    "concept_accepted",
+    TABLES,
+    Column("system", String(40), primary_key=True),
+    Column("reference_version", Text, primary_key=True),
+    # Predictions made from here on are as they should be.
+    Column("since", UtcDateTime, primary_key=True),
+    Column("accepted_at", UtcDateTime, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+
+def accepted_since(moment: datetime, reference_version: str) -> PastWindow:
+    """Return the past's entry for the moment since which the gap is accepted."""
+    return PastWindow(Window(moment, moment), reference_version, explains=False, sample=None, accepted=True)
 
 
 def rows(verdict: Verdict, _: Window) -> Rows:

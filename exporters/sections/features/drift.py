@@ -1,10 +1,10 @@
 """Compare a window with the reference: statuses, statistics, severities and what to do."""
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-import numpy as np
 from msgspec.structs import replace
 
 from mlvitals.exporters.parts import Finding, Measure, Window
@@ -25,9 +25,7 @@ from mlvitals.exporters.statistics.distances import (
     Psi,
     Sides,
     benjamini_hochberg,
-    ks,
     ks_pvalue,
-    psi,
     statistics_of,
 )
 from mlvitals.exporters.statistics.judging import (
@@ -180,13 +178,7 @@ def _report(
     shortage = _shortage(normal, expected, found)
     if shortage:
         return _in_state(known, Status.INSUFFICIENT_DATA, shortage)
-    measured = _with_statistics(known, normal, expected, found, limits)
-    cells = _occupied(normal, expected)
-    size = min(int(expected.sum()), found.values)
-    if size < rows_per_bin * cells and measured.psi and measured.psi.value <= measured.psi.critical_value:
-        reason = f"{size} values for {cells} cells, and PSI does not exceed what noise alone gives"
-        return _in_state(known, Status.INSUFFICIENT_DATA, reason)
-    return measured
+    return _with_statistics(known, normal, expected, found, limits, rows_per_bin)
 
 
 def _as_bad_as(known: FeatureReport, findings: Iterable[Finding]) -> FeatureReport:
@@ -275,33 +267,52 @@ def _shortage(normal: FeatureReference, expected: Counts, found: FeatureProfile)
     return ""
 
 
-def _occupied(normal: FeatureReference, expected: Counts) -> int:
-    """Return cells that hold any of the reference."""
-    return int(np.count_nonzero(normal.cells.fold(expected)))
+def sides_of(
+    normal: FeatureReference, expected: Counts, found: FeatureProfile, comparisons: int, rows_per_bin: int
+) -> Sides:
+    """Return window and reference on the reference's cells, or on fewer where the rows do not fill these.
+
+    With few rows a cell, PSI is mostly noise. Its floor guards against that, but little is left to be seen above it.
+    Neighbours are then merged until their number suits the rows; a change so strong that the fine cells show it all the
+    same is shown on them. That is to look twice, and each look is given half the chance of being wrong.
+    """
+    fine = Sides(normal.cells, expected, found.counts, normal.summary.std, comparisons=comparisons)
+    size = min(fine.sizes)
+    if size >= rows_per_bin * fine.occupied:
+        return fine
+    merged = normal.cells.merged(size // rows_per_bin)
+    if merged.labels == normal.cells.labels:
+        return fine
+    first, second = (dataclasses.replace(fine, cells=cells, looks=2) for cells in (fine.cells, merged))
+    stability = statistics_of(first)[PSI.name]
+    return first if stability.value > stability.critical_value else second
 
 
 def _with_statistics(
-    known: FeatureReport, normal: FeatureReference, expected: Counts, found: FeatureProfile, limits: _Limits
+    known: FeatureReport,
+    normal: FeatureReference,
+    expected: Counts,
+    found: FeatureProfile,
+    limits: _Limits,
+    rows_per_bin: int,
 ) -> FeatureReport:
-    sides = Sides(normal.cells, expected, found.counts, normal.summary.std, comparisons=limits.comparisons)
+    sides = sides_of(normal, expected, found, limits.comparisons, rows_per_bin)
     measures = {
         name: measure(statistic.value, statistic.critical_value, limits.levels.get(name, {}))
         for name, statistic in statistics_of(sides).items()
     }
-    before, now = sides.folded
     severity = worst(item.severity for item in measures.values())
     measured = replace(
         known,
         **measures,
-        bins=_bins(normal.cells.labels, before, now, psi(before, now)),
+        bins=_bins(sides.cells.labels, *sides.folded, sides.psi),
         severity=severity,
         action=_ACTION_BY_SEVERITY[severity],
     )
-    if not isinstance(normal.cells, NumericCells):
+    if sides.ks is None:
         return measured
-    distance = ks(expected, found.counts, normal.cells.points)
-    pvalue = ks_pvalue(distance.value, *sides.sizes)
-    return replace(measured, ks_pvalue=pvalue, ks_error_bound=distance.error_bound)
+    pvalue = ks_pvalue(sides.ks.value, *sides.sizes)
+    return replace(measured, ks_pvalue=pvalue, ks_error_bound=sides.ks.error_bound)
 
 
 def _bins(labels: tuple[str, ...], before: Counts, now: Counts, stability: Psi) -> tuple[Bin, ...]:

@@ -14,16 +14,14 @@ from mlvitals.exporters.statistics.judging import level_limits, severity_of
 from mlvitals.generator.contract import MOST_TOO_SMALL, STATISTICS, UNMEASURABLE, SchemaDifferenceKind, Status
 from mlvitals.generator.spec.model import AlertPolicy, Alerts, Feature, Levels, Severity, Spec
 
-UNSOUND = frozenset(
-    {
-        FindingKind.NULL_RATE,
-        FindingKind.REQUIRED_NULL_RATE,
-        FindingKind.OUT_OF_RANGE_RATIO,
-        FindingKind.INFINITE_RATIO,
-    }
-)
-"""Findings of a feature whose values look broken rather than different."""
+BROKEN_SHARE = 0.05
+"""A population does not change by itself so that this share of a feature's values turns null or leaves the range."""
+BROKEN_DISTANCE = 1.0
+"""Nor so that values lie beyond the range by more than its width."""
+BROKEN_INFINITE = 0.01
+"""Nor so that this share is infinite."""
 
+_BAD = (Severity.WARNING, Severity.CRITICAL)
 _of_feature, _of_score, _of_window = (partial(found, section) for section in ("features", "score", "window"))
 
 
@@ -40,7 +38,8 @@ def findings(spec: Spec, report: FeaturesReport) -> Iterator[Finding]:
     unknown = sum(item.kind is SchemaDifferenceKind.NEW_COLUMN for item in report.schema_differences)
     yield from found("schema_differences", FindingKind.NEW_COLUMNS, _beyond(unknown, spec.alerts.new_columns))
     thin = sum(feature.status is Status.INSUFFICIENT_DATA for feature in features.values())
-    if spec.alerts.monitoring.enabled and thin > MOST_TOO_SMALL * len(features):
+    scores_thin = report.score is not None and report.score.status is Status.INSUFFICIENT_DATA
+    if spec.alerts.monitoring.enabled and (scores_thin or thin > MOST_TOO_SMALL * len(features)):
         yield from _of_window(FindingKind.WINDOW_TOO_SMALL, Severity.WARNING)
 
 
@@ -59,6 +58,35 @@ def feature_findings(spec: Spec, name: str, report: FeatureReport) -> Iterator[F
     }
     for kind, severity in severities.items():
         yield from _of_feature(kind, severity, name)
+
+
+def looks_broken(spec: Spec, name: str, report: FeatureReport) -> bool:
+    """True if a feature's values look broken rather than different.
+
+    That takes evidence, beyond what chance and the reference's own rate make of it: a column that cannot be measured, a
+    share that no population turns to by itself, values far out, or values that the spec calls impossible. A few customers
+    older than any in training are news, and no fault.
+    """
+    if report.status in UNMEASURABLE:
+        return True
+    bad = {item.kind for item in feature_findings(spec, name, report) if item.severity in _BAD}
+    quality = report.quality or Quality()
+    nulls = (report.null_rate or 0.0) - (report.reference_null_rate or 0.0)
+    increase = report.out_of_range_increase
+    outside = increase.value if increase else report.out_of_range_ratio or 0.0
+    far_out = (quality.range_excess or 0.0) >= BROKEN_DISTANCE or _impossible(spec.features[name], quality)
+    return (
+        (bool(bad & {FindingKind.NULL_RATE, FindingKind.REQUIRED_NULL_RATE}) and nulls >= BROKEN_SHARE)
+        or (FindingKind.OUT_OF_RANGE_RATIO in bad and (outside >= BROKEN_SHARE or far_out))
+        or (FindingKind.INFINITE_RATIO in bad and (quality.infinite_ratio or 0.0) >= BROKEN_INFINITE)
+    )
+
+
+def _impossible(feature: Feature, quality: Quality) -> bool:
+    """True if there are values outside the range that the spec gives, and not only outside that of the reference."""
+    low, high = quality.minimum, quality.maximum
+    below = feature.minimum is not None and low is not None and low < feature.minimum
+    return below or (feature.maximum is not None and high is not None and high > feature.maximum)
 
 
 def _of_nulls(alerts: Alerts, feature: Feature, report: FeatureReport) -> dict[str, Severity | None]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mlvitals.exporters.parts import FileProblem, Window
 from mlvitals.exporters.reading.columns import ColumnTypeError, epoch_microseconds, numbers
+from mlvitals.exporters.reading.ids import DistinctRows
 from mlvitals.exporters.reading.log import Plan
 from mlvitals.exporters.reading.scan import Chunk
 from mlvitals.exporters.reading.sources import Reader
@@ -22,6 +23,8 @@ from mlvitals.exporters.statistics.cells import Cells
 from mlvitals.exporters.statistics.profile import FeatureProfile, profile_column
 from mlvitals.generator.spec.model import FeatureType
 
+_MOST_IDS = 1 << 20
+"""Distinct ids remembered of each part of the past, 8 MB."""
 LOOK_BACK = 32
 """Number of lengths of the time window that are searched at most."""
 
@@ -35,13 +38,16 @@ class NewestScores(NamedTuple):
     profile: FeatureProfile
 
 
-def newest_scores(score: str, cells: Cells, window: Window, count: int) -> Plan[NewestScores | None]:
+def newest_scores(
+    score: str, cells: Cells, window: Window, count: int, ids: str | None = None
+) -> Plan[NewestScores | None]:
     """Count the newest scores that were given before a window's end.
 
     Files that cannot be read are left out: the measurement of the time window reports them.
 
     Args:
         score: the log's column of scores.
+        ids: its column of ids, of which each counts once; None: every row counts.
         cells: the score's cells, from its reference.
         window: the time window.
         count: how many scores to take; rows without a score do not count.
@@ -49,7 +55,10 @@ def newest_scores(score: str, cells: Cells, window: Window, count: int) -> Plan[
     Returns:
         None where there is no score within `LOOK_BACK` windows.
     """
-    readers = [_ScoreReader(score, part, count, patient=step > 0) for step, part in enumerate(_backwards(window))]
+    readers = [
+        _ScoreReader(score, part, count, DistinctRows(ids, _MOST_IDS), patient=step > 0)
+        for step, part in enumerate(_backwards(window))
+    ]
     for step, reader in enumerate(readers):
         reader.patient = False
         # Those of older parts wait for files that are opened now; a busy window does not even need that.
@@ -112,9 +121,10 @@ class _ScoreReader(Reader):
     which a patient reader gets them is another one.
     """
 
-    def __init__(self, score: str, part: Window, count: int, *, patient: bool) -> None:
-        super().__init__({score: FeatureType.FLOAT}, part, patient=patient)
+    def __init__(self, score: str, part: Window, count: int, distinct: DistinctRows, *, patient: bool) -> None:
+        super().__init__({**distinct.columns, score: FeatureType.FLOAT}, part, patient=patient)
         self._score = score
+        self._distinct = distinct
         self._count = count
         self._of_file = _NO_SCORES
         self._paths: list[list[str]] = []
@@ -126,11 +136,12 @@ class _ScoreReader(Reader):
     def add(self, chunk: Chunk) -> None:
         """Add the scores of some rows."""
         self._path = chunk.path
-        both = self._of_file.joined(_timed_scores(chunk, self._score))
+        both = self._of_file.joined(_timed_scores(self._distinct.of(chunk), self._score))
         self._of_file = both.take(np.argsort(both.times, kind="stable")[-self._count :])
 
     def end_file(self, problems: Sequence[FileProblem], *, broken: bool) -> None:
         """Count the scores of a file, where it does not break half way."""
+        self._distinct.end_file(broken=broken)
         found, self._of_file = self._of_file, _NO_SCORES
         if broken or not found.times.size:
             return

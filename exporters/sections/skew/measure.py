@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from mlvitals.exporters.parts import FileProblem, Window
 from mlvitals.exporters.paths import first_line
 from mlvitals.exporters.reading.columns import Chunk, ColumnTypeError, comparable
-from mlvitals.exporters.reading.ids import canonical_ids
+from mlvitals.exporters.reading.ids import DistinctRows, canonical_ids
 from mlvitals.exporters.reading.instants import INSTANT
 from mlvitals.exporters.reading.known import KnownFiles
 from mlvitals.exporters.reading.log import ListingError, Log, Place, Plan
@@ -103,13 +103,15 @@ class _Side(Reader):
     What a file held before it turned out broken counts: each row is compared for itself.
     """
 
-    def __init__(self, spec: Spec, window: Window, key: str | None) -> None:
+    def __init__(self, spec: Spec, window: Window, key: str | None, distinct: DistinctRows) -> None:
         columns = {spec.column(name): feature.type for name, feature in spec.features.items()}
+        columns = {**distinct.columns, **columns}
         if key is not None:
             columns.setdefault(key, FeatureType.CATEGORICAL)
         super().__init__(columns, window)
         self.spec = spec
         self.key = key
+        self._distinct = distinct
         self.rows = 0
         self.present: set[str] = set()
         """Features that some rows have."""
@@ -126,7 +128,7 @@ class _Side(Reader):
     def add(self, chunk: LogChunk) -> None:
         """Send some rows on."""
         try:
-            part = self._part(chunk)
+            part = self._part(self._distinct.of(chunk))
         except ColumnTypeError as error:
             raise BrokenFileError(str(error)) from error
         self.send(part)
@@ -134,6 +136,7 @@ class _Side(Reader):
     def end_file(self, problems: Sequence[FileProblem], *, broken: bool) -> None:
         """Report the problems of a file."""
         self.problems += problems
+        self._distinct.end_file(broken=False)
 
     def _part(self, chunk: LogChunk) -> pa.Table:
         self.rows += chunk.rows
@@ -160,18 +163,18 @@ class _Side(Reader):
         try:
             return canonical_ids(chunk.columns[key])
         except ColumnTypeError as error:
-            raise BrokenFileError(f"column {key!r}, by which rows are matched, {error}") from error
+            raise BrokenFileError(f"column {key!r}, by which rows are matched, {error.finding}") from error
 
 
 def _serving(spec: Spec, window: Window) -> _Side:
-    return _Side(spec, window, _key(spec))
+    return _Side(spec, window, _key(spec), DistinctRows(spec.prediction_log.id))
 
 
 def _offline(spec: Spec, window: Window) -> _Side:
     if spec.skew_join is SkewJoin.ENTITY:
         window = Window(window.start - span(spec.skew.max_age), window.end)
     key = _key(spec)
-    return _Side(spec, window, key and (spec.skew.key or key))
+    return _Side(spec, window, key and (spec.skew.key or key), DistinctRows(None))
 
 
 def _key(spec: Spec) -> str | None:

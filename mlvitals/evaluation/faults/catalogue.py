@@ -40,7 +40,7 @@ class FaultKind:
 
     name: str
     story: str
-    """What happens, for who plays it; `{subject}` and `{strength}` are filled in."""
+    """A sentence for who plays it; `{subject}` and `{strength}` are filled in."""
     subject: Subject
     layer: Layer
     signals: tuple[str, ...]
@@ -172,7 +172,7 @@ class Fault:
 
     @property
     def story(self) -> str:
-        """What happens."""
+        """The sentence that says what happens."""
         return self.kind.story.format(subject=self.subject or self.kind.subject, strength=self.strength)
 
 

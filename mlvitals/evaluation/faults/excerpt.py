@@ -85,9 +85,11 @@ class Excerpt:
         log, outcome = spec.prediction_log, spec.prediction_log.outcome
         found = _rows(Log(log, base_dir), _columns(spec), log.timestamp, interval)
         self.rows = self._keep(self._parts[0], found)
-        """How many predictions there are."""
-        if not self.rows:
+        """The number of predictions."""
+        if found is None or not self.rows:
             raise FaultError(f"the log holds no row from {interval.start:%FT%H:%MZ} to {interval.end:%FT%H:%MZ}")
+        self.oldest: datetime = found[log.timestamp][0].as_py()
+        """The time of the first prediction."""
         if outcome and outcome.path:
             place = Place(
                 outcome.path,

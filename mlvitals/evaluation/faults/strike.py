@@ -1,4 +1,4 @@
-"""What a fault does to a history: to rows of the log, to outcomes in files of their own, to sources, and to serving metrics."""
+"""The effects of a fault on a history: rows of the log, outcomes in files of their own, sources, serving metrics."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -81,7 +81,7 @@ def _places(spec: Spec, fault: Fault, rows: pa.Table) -> Floats:
 
 
 def _march3(of: _Struck) -> pa.Table:
-    """A number of days becomes the Unix time at which they began."""
+    """A number of days becomes the Unix time from which they count."""
 
     def edit(column: Column) -> Column:
         days = np.nan_to_num(column.cast(pa.float64()).to_numpy(zero_copy_only=False))
@@ -168,7 +168,7 @@ _EDITS: Mapping[str, Callable[[_Struck], pa.Table]] = {
     "feedback_loss": _lost_outcomes,
     "late_outcomes": _late,
 }
-"""What each fault does to rows; the others leave them alone."""
+"""The effect of each fault on rows; the others leave them alone."""
 
 
 def _wide(column: Column) -> Column:

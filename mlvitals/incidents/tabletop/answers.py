@@ -1,4 +1,4 @@
-"""What a team answers in an exercise: from a file, for CI, or from a terminal, where thinking takes the time it takes."""
+"""The answers of a team in an exercise: from a file, for CI, or from a terminal, where thinking takes the time it takes."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +25,7 @@ class AnswersError(UserError):
 
 
 class Asked(StrEnum):
-    """What a team is asked, in this order; the last one until it helps, or until the team gives up."""
+    """The questions to a team, in this order; the last one until it helps, or until the team gives up."""
 
     TAKE = "Who takes it?"
     SEE = "What do you see?"
@@ -52,13 +52,13 @@ class Take(_Answer, tag="take", frozen=True, kw_only=True):
 
 
 class See(_Answer, tag="see", frozen=True, kw_only=True):
-    """What the team sees, in its words."""
+    """The observations of the team, in its words."""
 
     text: LongText
 
 
 class Classify(_Answer, tag="classify", frozen=True, kw_only=True):
-    """How severe it is, what is broken, and why."""
+    """The severity, what is broken, and why."""
 
     severity: SevLevel
     type: IncidentType | None = None
@@ -66,7 +66,7 @@ class Classify(_Answer, tag="classify", frozen=True, kw_only=True):
 
 
 class Act(_Answer, tag="act", frozen=True, kw_only=True):
-    """What the team does about it."""
+    """The mitigation that the team chooses."""
 
     action: Action
     text: LongText = ""

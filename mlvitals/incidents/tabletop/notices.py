@@ -14,6 +14,8 @@ from mlvitals.generator.spec.durations import span
 from mlvitals.generator.spec.model import Severity, Spec
 from mlvitals.generator.spec.people import NOBODY
 
+HEARD = (Severity.CRITICAL, Severity.WARNING)
+"""Severities that an exercise sends, whether or not the spec names a receiver."""
 _NEVER = "0001-01-01T00:00:00Z"
 
 
@@ -36,37 +38,39 @@ class Notice(NamedTuple):
     body: dict[str, Any]
 
     @property
+    def names(self) -> frozenset[str]:
+        """The names of its alerts."""
+        return frozenset(alarm.firing.alert for alarm in self.alarms)
+
+    @property
     def is_firing(self) -> bool:
         """True unless every alert of the group is over."""
         return any(alarm.ends is None for alarm in self.alarms)
 
 
 Texts = Callable[[Firing], Mapping[str, str]]
-"""Gives the annotations of an alert."""
+"""Gives the annotations of an alert, or the labels that its rule adds."""
 
 
-def notices(spec: Spec, firings: Iterable[Firing], steps: Steps, now: datetime, texts: Texts) -> list[Notice]:
+def notices(
+    spec: Spec, firings: Iterable[Firing], steps: Steps, now: datetime, labels: Texts, texts: Texts
+) -> list[Notice]:
     """Return what was sent up to `now`, in order of time; the same whenever it is asked.
 
-    Alerts of a severity that the spec routes to nobody are left out. Inhibitions and silences are not looked at.
+    Critical alerts and warnings are sent wherever the spec routes them, and even if that is nowhere: the exercise goes on,
+    and its report says so. Inhibitions and silences are not looked at.
     """
     groups: dict[str, list[Alarm]] = {}
     for firing in firings:
-        if receiver_of(spec, firing.severity) != NOBODY:
-            alarm = _alarm(spec, firing, steps, now)
+        if firing.severity in HEARD or receiver_of(spec, firing.severity) != NOBODY:
+            alarm = _alarm(firing, labels(firing), steps, now)
             groups.setdefault(_group_key(alarm), []).append(alarm)
     found = [notice for key, alarms in groups.items() for notice in _of_group(spec, key, alarms, now, texts)]
     return sorted(found, key=lambda notice: (notice.at, notice.severity, notice.group))
 
 
-def _alarm(spec: Spec, firing: Firing, steps: Steps, now: datetime) -> Alarm:
-    labels = {
-        "alertname": firing.alert,
-        "severity": firing.severity.value,
-        "system": spec.system.name,
-        "layer": firing.layer,
-        **firing.labels,
-    }
+def _alarm(firing: Firing, fixed: Mapping[str, str], steps: Steps, now: datetime) -> Alarm:
+    labels = {**firing.labels, **fixed, "alertname": firing.alert}
     end = steps.moment(firing.end)
     return Alarm(firing, labels, steps.moment(firing.start), end if end <= now and firing.end < steps.count else None)
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from mlvitals.evaluation.alerts import Firing, Outcome, Recorded
 from mlvitals.evaluation.expressions import Evaluator, Floats, Vector
-from mlvitals.evaluation.faults.catalogue import Fault, Subject
+from mlvitals.evaluation.faults.catalogue import Fault, FaultError, Subject
 from mlvitals.evaluation.faults.excerpt import Excerpt
 from mlvitals.evaluation.faults.strike import strike_series, strike_sources
 from mlvitals.evaluation.history import SOURCES, History, Steps, metrics_of, spec_of_folder
@@ -70,6 +70,19 @@ def schedule_of(spec: Spec, fault: Fault, newest: datetime) -> Schedule:
     measured = start - step / 4 - LEAD_WINDOWS * step - length - delay
     back = span(spec.business.compare_with) + compared if fault.kind.by_kpis else timedelta(0)
     return Schedule(measured - back, measured, start, end)
+
+
+def check_reach(spec: Spec, fault: Fault, times: Schedule, oldest: datetime) -> None:
+    """Refuse a history that does not reach back far enough.
+
+    Raises:
+        FaultError: it starts later than the play; says what it needs.
+    """
+    if oldest > times.first + span(spec.windows.length):
+        raise FaultError(
+            f"{fault.kind.name} needs a history from {times.first:%Y-%m-%d %H:%M} to {times.end:%Y-%m-%d %H:%M} UTC, and the log "
+            f"starts at {oldest:%Y-%m-%d %H:%M} UTC; give a longer one with --data, or play another fault"
+        )
 
 
 class Play:
@@ -163,7 +176,7 @@ class Play:
 
     @property
     def outcome(self) -> Outcome:
-        """What the rules make of everything so far."""
+        """The alerts of everything so far."""
         return self._judged[1]
 
     @property
@@ -201,6 +214,12 @@ class Play:
         )
         situation = Situation(value, firing.labels, samples)
         return {name: text.rendered(situation) for name, text in rule.annotations.items()}
+
+    def labels(self, firing: Firing) -> dict[str, str]:
+        """Return the labels that the rule of an alert adds."""
+        rule = self.rule_of(firing)
+        situation = Situation(np.nan, firing.labels)
+        return {name: text.rendered(situation) for name, text in rule.labels.items()} if rule else {}
 
     def rule_of(self, firing: Firing) -> AlertRule | None:
         """Return the rule of an alert; of several with one name, as features with own thresholds have, the first."""

@@ -58,7 +58,7 @@ def _course(done: Exercised) -> Iterator[tuple[str, str]]:
     rows += [(notice.at, _notified(notice)) for notice in done.notices if notice.at >= start]
     if done.analysis is not None:
         rows += [
-            (entry.at, f"{entry.actor}: {text_of(entry)}")
+            (done.played(entry.at), f"{entry.actor}: {text_of(entry)}")
             for entry in done.analysis.incident.in_order
             if not text_of(entry).startswith(("Notified of", "The alert "))
         ]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from mlvitals.evaluation.alerts import Firing
 from mlvitals.evaluation.faults.catalogue import Fault, Subject
@@ -60,7 +60,7 @@ class Exercised:
     notices: list[Notice]
     firings: list[Firing]
     page: Notice | None = None
-    """What the team was told of first."""
+    """The notification that the team got first."""
     given: list[Given] = field(default_factory=list)
     called: list[tuple[datetime, str]] = field(default_factory=list)
     """Levels of the escalation that were called because nobody had acknowledged, and when."""
@@ -68,8 +68,10 @@ class Exercised:
     """When what ends the fault was done; None where it was not."""
     without_data: tuple[str, ...] = ()
     not_understood: Mapping[str, str] = field(default_factory=dict)
+    played: Callable[[datetime], datetime] = lambda moment: moment
+    """Gives the moment of the exercise that stands in the incident under a time."""
     analysis: Analysis | None = None
-    """Of the incident that the page opened; None where nobody was told of anything."""
+    """Of the incident that the page opened; None where nobody was notified."""
 
     def first(self, kind: type[_T]) -> tuple[datetime, _T] | None:
         """Return the first answer of a kind, and when it was given."""
@@ -78,103 +80,217 @@ class Exercised:
     @property
     def false_pages(self) -> list[Notice]:
         """Pages before the fault started."""
-        return [notice for notice in self.notices if _is_page(notice) and notice.at < self.fault.start]
+        return [notice for notice in self.notices if is_page(notice) and notice.at < self.fault.start]
 
 
-def exercise(play: Play, incidents: Incidents, team: Answers, say: Say) -> Exercised:
-    """Play a fault to its end, let the team answer, and keep incident and evidence in a folder.
+class World(Protocol):
+    """The system in which an exercise is played. Its times are those of the history, unless said otherwise."""
 
-    Args:
-        play: the fault in its history.
-        incidents: where the incident is kept.
-        team: answers.
-        say: shows the team what happens.
-    """
-    return _Session(play, incidents, team, say).run()
+    @property
+    def play(self) -> Play:
+        """The fault in its history."""
+        ...
+
+    @property
+    def incidents(self) -> Incidents:
+        """The folder of the incidents."""
+        ...
+
+    def first_notice(self) -> Notice | None:
+        """Wait for a page; once it is late, a warning is enough. None if nobody was notified until the end."""
+        ...
+
+    def incident_of(self, notice: Notice) -> str:
+        """Return the id of the incident that a notification has opened."""
+        ...
+
+    def texts(self, firing: Firing) -> Mapping[str, str]:
+        """Return the annotations of an alert as the on-call reads them."""
+        ...
+
+    def go_to(self, moment: datetime) -> None:
+        """Let time pass up to a moment, and record what is sent meanwhile."""
+        ...
+
+    def resolve(self, name: str) -> None:
+        """Let time pass until an incident is resolved, or the history is over."""
+        ...
+
+    def written(self, moment: datetime) -> datetime:
+        """Return the time under which what happened at a moment stands in the incident."""
+        ...
+
+    def played(self, moment: datetime) -> datetime:
+        """Return the moment that stands in the incident under a time."""
+        ...
+
+    def sent(self) -> list[Notice]:
+        """Return every notification so far."""
+        ...
+
+    def firings(self) -> list[Firing]:
+        """Return every alert that has fired so far."""
+        ...
+
+    def evidence(self, incident: Incident) -> IncidentEvidence:
+        """Collect the evidence of an incident, in the times of its file."""
+        ...
 
 
-class _Session:
-    """One exercise while it goes on. `now` is its time."""
+class EvaluatedWorld:
+    """A world without servers: rules are evaluated here, and Alertmanager's part is played. Waiting takes no time."""
 
-    def __init__(self, play: Play, incidents: Incidents, team: Answers, say: Say) -> None:
-        self._play, self._incidents, self._team, self._say = play, incidents, team, say
+    def __init__(self, play: Play, incidents: Incidents) -> None:
+        self.play, self.incidents = play, incidents
+        self._first: Notice | None = None
         self._recorded = 0
-        self._name = ""
+        self._names: dict[str, str] = {}
         self._texts: dict[tuple[str, str, str, int], Mapping[str, str]] = {}
-        self.now = play.times.start
-        self.done = Exercised(spec=play.spec, fault=play.fault, notices=[], firings=[])
 
-    def run(self) -> Exercised:
-        """Play it."""
-        page = self._first_notice()
-        if page is None:
-            self._say(self._play.horizon, "Nobody was notified of anything.")
-        else:
-            self.now, self.done.page = page.at, page
-            self._show(page)
-            self._answer()
-            self._see_it_end()
-        return self._finished()
-
-    # -------------------------------------------------------- time
-
-    def _first_notice(self) -> Notice | None:
-        """Wait for a page; once it is late, a warning is enough."""
-        play = self._play
+    def first_notice(self) -> Notice | None:
+        """Measure window after window until somebody is notified."""
+        play = self.play
         play.until(play.times.start)
         late = play.times.start + detection_limit(play.spec, play.fault)
-        while not play.is_over:
+        while not play.is_over and self._first is None:
             play.advance()
-            if (page := self._noticed(_is_page)) is not None:
-                return page
-            if play.horizon >= late and (warning := self._noticed(lambda _: True)) is not None:
-                return warning
-        return None
+            self._first = self._noticed(is_page)
+            if self._first is None and play.horizon >= late:
+                self._first = self._noticed(lambda _: True)
+        if self._first is not None:
+            self._record(self._first.at)
+        return self._first
 
     def _noticed(self, counts: Callable[[Notice], bool]) -> Notice | None:
         """Return the first notification that counts; of several at once, one that should notice this fault."""
-        fault = self._play.fault
-        found = [each for each in self._sent(self._play.horizon) if each.at >= fault.start and counts(each)]
-        return min(
-            found, key=lambda each: (each.at, each.alarms[0].firing.alert not in fault.kind.signals), default=None
-        )
+        fault = self.play.fault
+        found = [each for each in self.sent() if each.at >= fault.start and counts(each)]
+        expected = set(fault.kind.signals)
+        return min(found, key=lambda each: (each.at, not expected & each.names), default=None)
+
+    def sent(self) -> list[Notice]:
+        """Return what Alertmanager would have sent up to now."""
+        return self._sent(self.play.horizon)
 
     def _sent(self, until: datetime) -> list[Notice]:
-        play = self._play
-        return notices(play.spec, play.firings(), play.steps, until, self._texts_of)
+        play = self.play
+        return notices(play.spec, play.firings(), play.steps, until, play.labels, self.texts)
 
-    def _texts_of(self, firing: Firing) -> Mapping[str, str]:
+    def texts(self, firing: Firing) -> Mapping[str, str]:
+        """Render the annotations of an alert, once."""
         key = (firing.alert, firing.severity, repr(sorted(firing.labels.items())), firing.start)
         if key not in self._texts:
-            self._texts[key] = self._play.texts(firing)
+            self._texts[key] = self.play.texts(firing)
         return self._texts[key]
 
-    def _go_to(self, moment: datetime) -> None:
-        """Let time pass: windows are measured, and what Alertmanager sends meanwhile is recorded."""
-        self.now = max(self.now, moment)
-        self._play.until(self.now)
-        self._record(self.now)
+    def go_to(self, moment: datetime) -> None:
+        """Measure what is due, and record what is sent."""
+        self.play.until(moment)
+        self._record(moment)
 
     def _record(self, until: datetime) -> None:
         """Give the incidents what was sent since the last time; what came before the fault stays out of them."""
         sent = self._sent(until)
         for notice in sent[self._recorded :]:
-            if notice.at >= self._play.fault.start and self._opens(notice):
-                found = record_webhook(self._incidents, notice.body, notice.at)
-                if self.done.page and notice.group == self.done.page.group and found and not self._name:
-                    self._name = found.id
+            of_first = self._first is not None and notice.group == self._first.group
+            if notice.at >= self.play.fault.start and (is_page(notice) or of_first):
+                found = record_webhook(self.incidents, notice.body, notice.at)
+                if found:
+                    self._names.setdefault(notice.group, found.id)
         self._recorded = len(sent)
 
-    def _opens(self, notice: Notice) -> bool:
-        """True of pages, and of the warning that the team was told of instead."""
-        return _is_page(notice) or bool(self.done.page and notice.group == self.done.page.group)
+    def incident_of(self, notice: Notice) -> str:
+        """Return the incident of its group."""
+        return self._names[notice.group]
+
+    def resolve(self, name: str) -> None:
+        """Measure the windows that are left, until the incident is resolved."""
+        while not self.play.is_over and self.incidents.get(name).state is not State.RESOLVED:
+            self.play.advance()
+            self.go_to(self.play.horizon)
+
+    def written(self, moment: datetime) -> datetime:
+        """Return the moment itself."""
+        return moment
+
+    def played(self, moment: datetime) -> datetime:
+        """Return the moment itself."""
+        return moment
+
+    def firings(self) -> list[Firing]:
+        """Return what the rules have raised."""
+        return self.play.firings()
+
+    def evidence(self, incident: Incident) -> IncidentEvidence:
+        """Return the windows, what the rules raised, and the change that brought the fault."""
+        play = self.play
+        windows = tuple(window_facts(report, play.spec) for report in play.reports)
+        events = [
+            *record_events(incident),
+            *window_events(windows, "the windows of the exercise"),
+            *_rule_events(play),
+            *clues(play.spec, play.fault, play.fault.start),
+        ]
+        asked = (
+            Query(source="results", query="every window of the exercise", found=len(windows)),
+            Query(
+                source="Prometheus", query="the generated rules, evaluated without a server", found=len(play.firings())
+            ),
+        )
+        found = IncidentEvidence(
+            incident=incident.id,
+            since=play.times.measured,
+            until=max(play.horizon, incident.in_order[-1].at),
+            asked=asked,
+            events=tuple(events),
+            windows=windows,
+            criteria=criteria_of(play.spec.incidents),
+        )
+        return found.with_more(found)  # in order, and everything once
+
+
+def exercise(world: World, team: Answers, say: Say) -> Exercised:
+    """Play a fault to its end, let the team answer, and keep incident and evidence in a folder.
+
+    Args:
+        world: where it is played.
+        team: answers.
+        say: shows the team what happens.
+    """
+    return _Session(world, team, say).run()
+
+
+class _Session:
+    """One exercise while it goes on. `now` is its time."""
+
+    def __init__(self, world: World, team: Answers, say: Say) -> None:
+        self._world, self._play, self._team, self._say = world, world.play, team, say
+        self._name = ""
+        self.now = self._play.times.start
+        self.done = Exercised(spec=self._play.spec, fault=self._play.fault, notices=[], firings=[])
+
+    def run(self) -> Exercised:
+        """Play it."""
+        page = self._world.first_notice()
+        if page is None:
+            self._say(self._play.horizon, "Nobody was notified of anything.")
+        else:
+            self.now, self.done.page = page.at, page
+            self._name = self._world.incident_of(page)
+            self._show(page)
+            self._answer()
+            self._see_it_end()
+        return self._finished()
+
+    def _go_to(self, moment: datetime) -> None:
+        self.now = max(self.now, moment)
+        self._world.go_to(self.now)
 
     # -------------------------------------------------------- the team
 
     def _show(self, page: Notice) -> None:
-        self._record(page.at)
         for alarm in page.alarms:
-            texts = self._texts_of(alarm.firing)
+            texts = self._world.texts(alarm.firing)
             self._say(page.at, f"{alarm.firing.severity}: {alert_subject(alarm.labels)}")
             for name in ("summary", "description", "dashboard_url", "runbook_url"):
                 if texts.get(name):
@@ -198,7 +314,7 @@ class _Session:
             self._escalate(at)
         self._go_to(at)
         self.done.given.append(Given(at, answer))
-        self._enter(_entry(answer, at, self._who()))
+        self._enter(_entry(answer, self._world.written(at), self._who()))
         if not isinstance(answer, Act):
             return False
         if answer.action in self._play.fault.kind.ended_by:
@@ -214,19 +330,20 @@ class _Session:
 
     def _escalate(self, acknowledged: datetime | None) -> None:
         """Write down which levels were called before somebody acknowledged a page."""
-        if self.done.page is None or not _is_page(self.done.page):
+        if self.done.page is None or not is_page(self.done.page):
             return
         for level in self._play.spec.escalation:
             at = self.done.page.at + span(level.after)
             if span(level.after) and (acknowledged is None or at < acknowledged) and at <= self._play.times.end:
+                self._go_to(at)
                 self.done.called.append((at, level.role))
-                self._enter(Note(at=at, actor=FACILITATOR, text=f"Nobody has acknowledged it: {level.role} is called."))
-                self._say(at, f"Nobody has acknowledged it: {level.role} is called.")
+                text = f"Nobody has acknowledged it: {level.role} is called."
+                self._enter(Note(at=self._world.written(at), actor=FACILITATOR, text=text))
+                self._say(at, text)
 
     def _enter(self, entry: Entry) -> None:
         """Write into the incident; one that is resolved meanwhile takes notes all the same."""
-        if self._name:
-            self._incidents.change(self._name, adding(entry))
+        self._world.incidents.change(self._name, adding(entry))
 
     def _see_it_end(self) -> None:
         """Let time pass until the incident is resolved; a fault that nobody ended goes on, and is played no further."""
@@ -235,57 +352,28 @@ class _Session:
         if self.done.helped_at is None:
             self._say(self.now, "The exercise ends here: the fault goes on.")
             return
-        while not self._play.is_over and self._incidents.get(self._name).state is not State.RESOLVED:
-            self._play.advance()
-            self._go_to(self._play.horizon)
-        incident = self._incidents.get(self._name)
-        self._say(incident.resolved_at or self.now, f"The incident is {incident.state}.")
+        self._world.resolve(self._name)
+        incident = self._world.incidents.get(self._name)
+        at = self._world.played(incident.resolved_at) if incident.resolved_at else self.now
+        self._say(at, f"The incident is {incident.state}.")
 
     # -------------------------------------------------------- the end
 
     def _finished(self) -> Exercised:
-        play, done = self._play, self.done
+        play, done, world = self._play, self.done, self._world
         done.fault = play.fault
-        done.notices, done.firings = self._sent(play.horizon), play.firings()
+        done.notices, done.firings, done.played = world.sent(), world.firings(), world.played
         done.without_data, done.not_understood = play.outcome.without_data, play.outcome.not_understood
         if self._name:
-            incident = self._incidents.get(self._name)
-            evidence = self._evidence(incident)
-            write_evidence(self._incidents.folder, evidence)
+            incident = world.incidents.get(self._name)
+            evidence = world.evidence(incident)
+            write_evidence(world.incidents.folder, evidence)
             done.analysis = analyse(incident, evidence)
         return done
 
-    def _evidence(self, incident: Incident) -> IncidentEvidence:
-        play = self._play
-        windows = tuple(window_facts(report, play.spec) for report in play.reports)
-        events = [
-            *record_events(incident),
-            *window_events(windows, "the windows of the exercise"),
-            *_rule_events(play),
-            *_clues(play.spec, play.fault),
-        ]
-        since, until = play.times.measured, max(play.horizon, incident.in_order[-1].at)
-        asked = (
-            Query(source="results", query="every window of the exercise", found=len(windows)),
-            Query(
-                source="Prometheus",
-                query="the generated rules, evaluated without a server",
-                found=len(self.done.firings),
-            ),
-        )
-        found = IncidentEvidence(
-            incident=incident.id,
-            since=since,
-            until=until,
-            asked=asked,
-            events=tuple(events),
-            windows=windows,
-            criteria=criteria_of(play.spec.incidents),
-        )
-        return found.with_more(found)  # in order, and everything once
 
-
-def _is_page(notice: Notice) -> bool:
+def is_page(notice: Notice) -> bool:
+    """True if a notification wakes somebody."""
     return notice.severity is Severity.CRITICAL
 
 
@@ -319,8 +407,8 @@ def _rule_events(play: Play) -> Iterator[TimelineEvent]:
             )
 
 
-def _clues(spec: Spec, fault: Fault) -> Iterator[TimelineEvent]:
-    """The change that brought the fault, as `mlvitals annotate` would have recorded it."""
+def clues(spec: Spec, fault: Fault, start: datetime) -> Iterator[TimelineEvent]:
+    """Yield the change that brought a fault, as `mlvitals annotate` would have recorded it just before."""
     source = fault.subject if fault.kind.subject is Subject.SOURCE else ""
     if fault.kind.subject in {Subject.NUMBER, Subject.CATEGORY, Subject.FEATURE}:
         source = spec.features[fault.subject].source or fault.subject
@@ -328,7 +416,7 @@ def _clues(spec: Spec, fault: Fault) -> Iterator[TimelineEvent]:
     if source or fault.kind.subject in {Subject.SCORE, Subject.SERVING}:
         what = "Pipeline" if source else "Deployment"
         yield TimelineEvent(
-            at=fault.start - timedelta(minutes=1),
+            at=start - timedelta(seconds=1),
             kind=kind,
             source=EventSource.RESULTS,
             subject=name,

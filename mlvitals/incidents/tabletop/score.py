@@ -1,4 +1,4 @@
-"""How an exercise went, compared with the spec's own policy: detection, escalation, triage, mitigation. Pure."""
+"""Marks of an exercise, compared with the spec's own policy: detection, escalation, triage, mitigation. Pure."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -20,7 +20,7 @@ from mlvitals.incidents.timeline.times import length
 
 
 class Verdict(StrEnum):
-    """How a stage went."""
+    """The judgement of a stage."""
 
     MET = "met"
     LATE = "late"
@@ -79,6 +79,8 @@ def _detection(done: Exercised) -> Mark:
         return _timed("detection", took, limit, f"{what} paged, and a warning would have been enough.", wrong=True)
     if not is_page and done.fault.kind.pages:
         return _timed("detection", took, limit, f"Only {what}: nobody was paged.", wrong=True)
+    if receiver_of(done.spec, done.page.severity) == NOBODY:
+        return _timed("detection", took, limit, f"{what} fired, and the spec's routing sends it to nobody.", wrong=True)
     return _timed("detection", took, limit, f"First {what}.")
 
 

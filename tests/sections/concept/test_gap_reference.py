@@ -242,3 +242,20 @@ def test_learning_that_no_window_adds_to_is_stalled_and_says_what_to_do():
 def test_a_window_that_adds_to_it_ends_the_stall():
     drifted = [replace(one, explained=True) for one in quiet_gaps(5)]
     assert reported([*drifted, *quiet_gaps(1, first=5)], None).status is ConceptStatus.LEARNING
+
+
+def test_windows_that_all_have_too_few_outcomes_are_stalled_and_say_so():
+    few = [replace(one, count=80) for one in quiet_gaps(5)]
+    assert reported(few[:4]).status is ConceptStatus.NO_OUTCOMES
+    found = reported(few)
+    assert found.status is ConceptStatus.STALLED
+    assert found.reason.startswith(
+        "80 predictions have an outcome; at least 100 are needed; so it was in the last 5 windows"
+    )
+
+
+def test_one_window_of_enough_outcomes_ends_it():
+    few = [replace(one, count=80) for one in quiet_gaps(5)]
+    assert reported([*few, *quiet_gaps(1, first=5)]).status is ConceptStatus.OK
+    again = replace(gap(6, 0.0), count=80)
+    assert reported([*few, *quiet_gaps(1, first=5), again]).status is ConceptStatus.NO_OUTCOMES

@@ -4,8 +4,9 @@ import pytest
 from drift_samples import NOON, WINDOW, compared, random, reference_of, report_of, spec_of
 
 from mlvitals.exporters.parts import FileProblem
-from mlvitals.exporters.sections.features.drift import WindowCounts
-from mlvitals.exporters.statistics.distances import ks_critical_value, psi_critical_value
+from mlvitals.exporters.sections.features.drift import WindowCounts, sides_of
+from mlvitals.exporters.statistics import distances
+from mlvitals.exporters.statistics.distances import ks_critical_value, psi_critical_value, statistics_of
 from mlvitals.exporters.statistics.profile import ColumnProblem, FeatureProfile
 from mlvitals.exporters.window.measure import report_on
 from mlvitals.exporters.window.report import WindowReport
@@ -44,6 +45,14 @@ def test_every_cell_is_reported_with_both_shares_and_its_contribution():
     assert report.top_bins(1)[0].label == "true"
 
 
+@pytest.mark.parametrize("statistic", [distances.psi, distances.ks], ids=lambda statistic: statistic.__name__)
+def test_a_statistic_its_cells_and_its_error_bound_are_of_one_computation(statistic, monkeypatch):
+    calls = []
+    monkeypatch.setattr(distances, statistic.__name__, lambda *counts: calls.append(counts) or statistic(*counts))
+    report = report_of(NORMAL, SHIFTED)
+    assert (report.bins != (), report.ks_error_bound is not None, len(calls)) == (True, True, 1)
+
+
 def test_march_3_names_the_bin_that_took_the_unix_times():
     days = np.repeat(np.arange(366), 100)
     now = np.where(np.arange(len(days)) % 5 < 2, 1_772_524_800, days)
@@ -59,7 +68,6 @@ def test_march_3_names_the_bin_that_took_the_unix_times():
     [
         (NORMAL, SHIFTED[:99], "99 values in the window; at least 100 are needed"),
         (NORMAL[:99], SHIFTED, "99 values in the reference for the hours of this window; at least 100 are needed"),
-        (NORMAL, SAME[:999], "999 values for 10 cells, and PSI does not exceed what noise alone gives"),
         ([np.inf] * 500, SAME, "the reference holds no finite value"),
         (NORMAL, pa.array([], pa.float64()), "0 values in the window; at least 100 are needed"),
     ],
@@ -79,11 +87,46 @@ def test_enough_values_give_numbers_also_within_noise():
     assert report_of(NORMAL, SAME[:1000]).status is Status.OK
 
 
+@pytest.mark.parametrize(("rows", "cells"), [(1000, 10), (999, 5), (500, 5), (499, 3), (300, 3), (299, 2), (100, 2)])
+def test_few_rows_are_compared_on_fewer_cells_and_never_on_none(rows, cells):
+    report = report_of(NORMAL, SAME[:rows])
+    assert (report.status, len(report.bins)) == (Status.OK, cells)
+    assert report.psi.value < report.psi.critical_value
+    assert report.ks.critical_value == ks_critical_value(10_000, rows)
+
+
+def test_merged_cells_are_neighbours_and_say_what_they_span():
+    fine, coarse = report_of(NORMAL, SAME[:1000]), report_of(NORMAL, SAME[:500])
+    assert coarse.bins[0].reference == pytest.approx(fine.bins[0].reference + fine.bins[1].reference)
+    assert coarse.bins[0].label == "<= " + fine.bins[1].label.rpartition(", ")[2].rstrip("]")
+    assert coarse.bins[-1].label == "> " + fine.bins[-2].label[1:].partition(", ")[0]
+    assert sum(found.psi for found in coarse.bins) == pytest.approx(coarse.psi.value)
+
+
+def test_two_categories_with_190_rows_a_day_are_measured():
+    report = report_of(["a", "b"] * 5000, ["a", "b"] * 95, FeatureType.CATEGORICAL)
+    assert (report.status, report.severity) == (Status.OK, None)
+    assert report.psi.value < report.psi.critical_value
+
+
+def test_categories_are_merged_from_the_rarest_on():
+    levels = np.repeat(list("abcdefgh"), [3000, 2500, 2000, 1000, 500, 400, 300, 300])
+    report = report_of(levels, random(6).permutation(levels)[:450], FeatureType.CATEGORICAL)
+    assert [found.label for found in report.bins] == ["a", "b", "less frequent values", "unseen values"]
+
+
+def test_a_change_that_only_the_fine_cells_show_is_shown_on_them():
+    moved = np.where((SAME > -0.273777) & (SAME < -0.00944808), 0.1, SAME)[:600]
+    report = report_of(NORMAL, moved)
+    assert len(report.bins) == 10
+    assert report.psi.severity is Severity.WARNING or report.psi.severity is Severity.CRITICAL
+
+
 def test_what_counts_as_enough_is_the_specs():
     spec = spec_of({"x": {}}, reference={"min_rows_per_bin": 20})
     reference = reference_of(spec, {"x": NORMAL})
-    assert compared(spec, reference, {"x": SAME[:250]}).features["x"].status is Status.OK
-    assert compared(spec, reference, {"x": SAME[:190]}).features["x"].status is Status.INSUFFICIENT_DATA
+    assert len(compared(spec, reference, {"x": SAME[:250]}).features["x"].bins) == 10
+    assert len(compared(spec, reference, {"x": SAME[:190]}).features["x"].bins) == 5
 
 
 def test_null_rate_mean_and_range_are_given_when_drift_is_not():
@@ -336,3 +379,15 @@ def test_values_out_of_range_are_judged_against_the_reference_s_own_share():
     findings = compared(spec, reference, {"x": more}).findings
     [found] = [item for item in findings if item.kind == "out_of_range_ratio"]
     assert found.severity is Severity.WARNING
+
+
+def test_to_look_twice_at_few_rows_alarms_no_more_often_than_once_in_a_thousand():
+    """20 cells, 2,000 windows of 100 to 1,900 rows of the reference's own law: two exceedances are expected, 8 are rare."""
+    spec = spec_of({"x": {}}, reference={"bins": 20})
+    normal = reference_of(spec, {"x": random(7).normal(size=200_000)}).features["x"]
+    shares, generator, beyond = normal.total / normal.total.sum(), random(8), 0
+    for rows in generator.integers(100, 1900, 2000).tolist():
+        found = FeatureProfile(counts=generator.multinomial(rows, shares), rows=rows)
+        psi = statistics_of(sides_of(normal, normal.total, found, comparisons=1, rows_per_bin=100))["psi"]
+        beyond += psi.value > psi.critical_value
+    assert beyond <= 8

@@ -1,0 +1,289 @@
+"""A real stack for an exercise: Prometheus on the generated rules, Alertmanager on the generated routes, and an inbox.
+
+The exporter's pages are those that its code would have served of the history; time is compressed, as `--compress-time` does
+it, so that every length of time in the rules is as much shorter.
+"""
+
+import contextlib
+import shutil
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+import yaml
+
+from mlvitals.evaluation.expressions import Floats, Vector
+from mlvitals.evaluation.history import Steps
+from mlvitals.exporters.listener import Listener, Page, Request
+from mlvitals.generator.compiler import compile_spec
+from mlvitals.generator.contract import Contract, Producer
+from mlvitals.generator.errors import UserError
+from mlvitals.generator.spec.compression import compress_time
+from mlvitals.generator.spec.durations import seconds
+from mlvitals.generator.spec.model import Receiver, Severity, Spec, Webhook
+from mlvitals.incidents.inbox.mailbox import Mailbox
+from mlvitals.incidents.inbox.server import WEBHOOK, Inbox
+from mlvitals.incidents.record.webhook import incident_keeper
+from mlvitals.incidents.tabletop.notices import HEARD
+from mlvitals.incidents.tabletop.programs import free_port, running
+
+_PROGRAMS = {"prometheus": ("prometheus",), "alertmanager": ("alertmanager", "prometheus-alertmanager")}
+_READY_SECONDS = 60.0
+_PATIENT = "30m"
+"""The `for` of alerts on the monitoring itself: no fault stops a process, and on a busy machine scrapes are late."""
+_COUNTERS = ("_total", "_bucket", "_count", "_sum")
+
+
+class StackError(UserError):
+    """A server of the stack is missing, or does not start."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompressedTime:
+    """The time of an exercise: `start` at `origin` on the clock, then `factor` times as fast."""
+
+    origin: datetime
+    start: datetime
+    factor: float
+
+    def played(self, wall: datetime) -> datetime:
+        """Return the time of the history at a moment on the clock."""
+        return self.start + (wall - self.origin) * self.factor
+
+    def wall(self, moment: datetime) -> datetime:
+        """Return the moment on the clock at which the history reaches a time."""
+        return self.origin + (moment - self.start) / self.factor
+
+    def now(self) -> datetime:
+        """Return the time of the history now."""
+        return self.played(datetime.now(UTC))
+
+    def sleep_until(self, moment: datetime, most: float = 1.0) -> None:
+        """Sleep until the history reaches a time, and at most for some seconds."""
+        time.sleep(min(most, max(0.0, (self.wall(moment) - datetime.now(UTC)).total_seconds())))
+
+
+class HistoryPages:
+    """The pages of the exporter and of the serving application, as they were at the time of the history that it is now.
+
+    Args:
+        spec: the spec as it is compressed.
+        steps: of the series.
+        clock: the time of the exercise.
+    """
+
+    def __init__(self, spec: Spec, steps: Steps, clock: CompressedTime) -> None:
+        self._contract = Contract(spec)
+        self._steps, self._clock = steps, clock
+        self._series: Mapping[str, Vector] = {}
+        self._still: dict[Producer, tuple[int, Mapping[str, Vector], str]] = {}
+        """By process the step, the series and the text of what does not change until the next step."""
+
+    def show(self, series: Mapping[str, Vector]) -> None:
+        """Show these series from now on."""
+        self._series = {name: dict(vector) for name, vector in series.items()}
+
+    def page(self, producer: Producer) -> Page:
+        """Return the page of a process."""
+        position = (self._clock.now() - self._steps.start) / self._steps.step
+        series = self._series
+        moving = "".join(self._lines(series, producer, position, moving=True))
+        text = self._still_text(series, producer, int(position)) + moving
+        return Page(text.encode(), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+    def _still_text(self, series: Mapping[str, Vector], producer: Producer, index: int) -> str:
+        """Return what holds until the next step: made once, as a scrape comes every second."""
+        known = self._still.get(producer)
+        if known is None or known[0] != index or known[1] is not series:
+            text = "".join(self._lines(series, producer, float(index), moving=False))
+            known = self._still[producer] = (index, series, text)
+        return known[2]
+
+    def _lines(
+        self, series: Mapping[str, Vector], producer: Producer, position: float, *, moving: bool
+    ) -> Iterator[str]:
+        for name, vector in series.items():
+            family = self._contract.by_series.get(name)
+            if family is not None and family.producer is producer and self._moves(name) is moving:
+                for labels, values in vector.items():
+                    value = self._value(name, dict(labels), values, position)
+                    if not np.isnan(value):
+                        yield f"{name}{_labels(labels)} {value!r}\n"
+
+    def _moves(self, name: str) -> bool:
+        """True of counters, which grow between steps."""
+        return name.endswith(_COUNTERS)
+
+    def _value(self, name: str, labels: Mapping[str, str], values: Floats, position: float) -> float:
+        """Return a value at a place between steps: counters grow evenly, times and ages are those of the clock."""
+        last = len(values) - 1
+        index = min(max(int(position), 0), last)
+        value = float(values[index])
+        if self._moves(name) and index < last and not np.isnan(values[index + 1]):
+            return value + (position - index) * (float(values[index + 1]) - value)
+        if np.isnan(value):
+            return value
+        if name.endswith("_timestamp_seconds"):
+            return self._clock.wall(datetime.fromtimestamp(value, UTC)).timestamp()
+        source = self._contract.spec.sources.get(labels.get("feature_source", ""))
+        if source and name == self._contract.name("data_freshness_max_age_seconds"):
+            return seconds(source.max_age)
+        if source and name == self._contract.name("data_freshness_tolerance_seconds"):
+            return seconds(source.tolerance)
+        return value / self._clock.factor if name == self._contract.name("data_freshness_seconds") else value
+
+
+def _labels(labels: frozenset[tuple[str, str]]) -> str:
+    written = ",".join(
+        f'{name}="{value}"'
+        for name, value in sorted(
+            (name, value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")) for name, value in labels
+        )
+    )
+    return f"{{{written}}}" if written else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A stack that runs."""
+
+    prometheus: str
+    """Its URL."""
+    mailbox: Mailbox
+    messages: Path
+    event_log: Path
+
+
+def find_programs() -> dict[str, str]:
+    """Return the paths of Prometheus and Alertmanager.
+
+    Raises:
+        StackError: one of them is not on PATH.
+    """
+    found = {name: next(filter(None, map(shutil.which, known)), None) for name, known in _PROGRAMS.items()}
+    missing = [name for name, path in found.items() if path is None]
+    if missing:
+        raise StackError(f"--stack needs {' and '.join(missing)} on PATH; without --stack the rules are evaluated here")
+    return {name: path for name, path in found.items() if path is not None}
+
+
+@contextmanager
+def running_stack(spec: Spec, pages: HistoryPages, factor: float, root: Path, incidents: Path) -> Iterator[Stack]:
+    """Start the stack, and end it when the block ends.
+
+    Raises:
+        StackError: a server is missing or does not start.
+    """
+    programs = find_programs()
+    messages, event_log = root / "inbox.jsonl", root / "alertmanager-events.jsonl"
+    mailbox = Mailbox(messages, incident_keeper(incidents))
+    with ExitStack() as stack:
+        inbox = stack.enter_context(Inbox("127.0.0.1:0", mailbox))
+        exporter, serving = (
+            stack.enter_context(_Pages(pages, producer)) for producer in (Producer.EXPORTER, Producer.SERVING)
+        )
+        alertmanager, prometheus = (f"127.0.0.1:{free_port()}" for _ in range(2))
+        recording = ("--enable-feature=event-recorder",) if _records_events(programs["alertmanager"]) else ()
+        addresses = _Addresses(inbox.url, exporter.url, serving.url, alertmanager)
+        _write_configuration(spec, factor, root, addresses, event_log if recording else None)
+        for name, listen, more in (
+            ("alertmanager", alertmanager, ("--cluster.listen-address=", *recording)),
+            ("prometheus", prometheus, ("--log.level=warn",)),
+        ):
+            storage = "--storage.tsdb.path" if name == "prometheus" else "--storage.path"
+            command = [
+                programs[name],
+                f"--config.file={root / 'stack' / spec.system.name / f'{name}.yml'}",
+                f"{storage}={root / name}",
+                f"--web.listen-address={listen}",
+                *more,
+            ]
+            stack.enter_context(_running(name, command, root, f"http://{listen}/-/ready"))
+        yield Stack(f"http://{prometheus}", mailbox, messages, event_log)
+
+
+class _Pages(Listener):
+    def __init__(self, pages: HistoryPages, producer: Producer) -> None:
+        super().__init__("127.0.0.1:0", lambda _request: _found(_request, pages, producer), producer.value)
+
+
+def _found(request: Request, pages: HistoryPages, producer: Producer) -> Page:
+    return pages.page(producer) if request.path == "/metrics" else Page(b"try /metrics\n")
+
+
+def _records_events(program: str) -> bool:
+    """True if this Alertmanager can keep a log of its events, as 0.33 and newer can."""
+    asked = subprocess.run([program, "--help"], capture_output=True, text=True, check=False, timeout=30)  # noqa: S603
+    return "event-recorder" in asked.stdout + asked.stderr
+
+
+class _Addresses(NamedTuple):
+    inbox: str
+    exporter: str
+    serving: str
+    alertmanager: str
+
+
+def _write_configuration(spec: Spec, factor: float, root: Path, at: _Addresses, event_log: Path | None) -> None:
+    """Write rules and configurations: those of the spec, compressed, with every message sent to the inbox."""
+    change = msgspec.structs.replace
+    hook = Receiver(webhook=Webhook(url=f"{at.inbox}{WEBHOOK}"))
+    names = {severity: f"exercise-{severity}" for severity in ("info", "warning", "critical")}
+    wanted = {name: to for name, to in names.items() if Severity(name) in HEARD or getattr(spec.routing, name)}
+    routing = change(
+        spec.routing,
+        receivers=dict.fromkeys(wanted.values(), hook) | {"exercise-watchdog": hook},
+        watchdog="exercise-watchdog",
+        quiet_hours=(),
+        maintenance=(),
+        **wanted,
+    )
+    local = change(
+        spec,
+        routing=routing,
+        alerts=change(spec.alerts, monitoring=change(spec.alerts.monitoring, for_=_PATIENT)),
+        exporter=change(spec.exporter, targets=(at.exporter.removeprefix("http://"),)),
+        serving=change(spec.serving, targets=(at.serving.removeprefix("http://"),) if spec.serving.enabled else ()),
+    )
+    for name, text in compile_spec(compress_time(local, factor)).items():
+        if name.startswith(("alert_rules/", "stack/")):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(text, encoding="utf-8")
+    folder = root / "stack" / spec.system.name
+    config = yaml.safe_load((folder / "prometheus.yml").read_text(encoding="utf-8"))
+    config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [at.alertmanager]
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    if event_log is None:
+        return
+    recorder = {"event_recorder": {"file_outputs": [{"path": str(event_log)}]}}
+    routes = folder / "alertmanager.yml"
+    routes.write_text(routes.read_text(encoding="utf-8") + yaml.safe_dump(recorder), encoding="utf-8")
+
+
+@contextmanager
+def _running(name: str, command: list[str], root: Path, ready: str) -> Iterator[None]:
+    """Run a program from when it is ready until the block ends."""
+    log = root / f"{name}.log"
+    with running(command, log) as process:
+        _wait_for(ready, name, process, log)
+        yield
+
+
+def _wait_for(url: str, name: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + _READY_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
+            urllib.request.urlopen(url, timeout=2).close()  # noqa: S310  (built here: http on loopback)
+            return
+        time.sleep(0.2)
+    last = log.read_text("utf-8", errors="replace").strip().splitlines()[-3:]
+    raise StackError(f"{name} did not get ready: {' / '.join(last) or 'it says nothing'}")
