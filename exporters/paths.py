@@ -85,8 +85,12 @@ def shown(text: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Return what an exception says, on one line and without the secrets of addresses."""
+    """Return what an exception says, on one line, without the secrets of addresses and without control characters.
+
+    What a server answered may stand in it, and a terminal is not to obey that.
+    """
     line = (shown(str(error)).strip() or type(error).__name__).splitlines()[0]
+    line = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
     status = _GOOGLE_STATUS.search(line)
     return without_secrets(f"{status[1]}: {status[2]}" if status else line)
 

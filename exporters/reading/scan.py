@@ -365,7 +365,12 @@ class OpenFile:
                 coerce_int96_timestamp_unit=_INT96_UNIT,
                 page_checksum_verification=True,
             )
-            yield from file.iter_batches(rows, row_groups=groups, columns=wanted)
+            left = sum(fragment.metadata.row_group(group).num_rows for group in groups)
+            for batch in file.iter_batches(rows, row_groups=groups, columns=wanted):
+                left -= batch.num_rows
+                yield batch
+            if left:
+                raise BrokenFileError(f"lacks {left} of the rows that it says it holds")
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

@@ -1,5 +1,6 @@
 """The table of the fault suite: fault, promise, what happens."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -70,10 +71,19 @@ class Writer:
 
 
 def _row(case: Case) -> str:
-    happened = "; ".join(case.happened) or "as promised"
+    happened = "; ".join(map(_plain, case.happened)) or "as promised"
     return f"| {case.fault} | {case.promise} | {happened if case.held else '**does not hold**'} |"
 
 
+def _plain(text: str) -> str:
+    """Return what happened without the folders and ports of this run, short enough for a table."""
+    text = re.sub(r"\S*/pytest-of-\S*?/test_[^/\s]*/?", "", text)
+    text = re.sub(r"127\.0\.0\.1:\d+", "HOST", text).replace("|", "/").strip()
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
+
+
+_LONGEST = 200
+"""Characters of what happened in one run."""
 _HEAD = [
     "# Faults",
     "",

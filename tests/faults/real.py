@@ -46,6 +46,17 @@ class Process:
             sleep(0.02)
         return found[count - 1]
 
+    def wait_until_it_minds_sigterm(self, seconds: float = 60) -> None:
+        """Wait until the interpreter has loaded the command, of which it is that it ends at a signal as it should."""
+        end = monotonic() + seconds
+        while monotonic() < end:
+            status = Path(f"/proc/{self.popen.pid}/status").read_text()
+            caught = int(next(line for line in status.splitlines() if line.startswith("SigCgt")).split()[1], 16)
+            if caught >> (signal.SIGTERM - 1) & 1:
+                return
+            sleep(0.002)
+        raise AssertionError("it never sets a handler")
+
     @property
     def url(self) -> str:
         return self.wait_for("listening")["url"]

@@ -21,7 +21,7 @@ from mlvitals.generator.spec.model import LogFormat
 
 Happens = Callable[[str], None]
 Mutation = Callable[[random.Random, bytes], bytes]
-FEW, MANY = 25, 500
+FEW, MANY = 10, 500
 """Files of each format and kind of damage, in `make test` and in `make faults`."""
 
 

@@ -25,14 +25,15 @@ Happens = Callable[[str], None]
 @pytest.mark.slow
 @pytest.mark.fault("process", "SIGTERM while the exporter starts", "exit code 0, and no traceback")
 @pytest.mark.parametrize(
-    "delay", [0.8, *(pytest.param(delay, marks=pytest.mark.endurance) for delay in (1.2, 1.6, 2.0, 2.5, 3.0, 4.0))]
+    "delay", [0.0, *(pytest.param(delay, marks=pytest.mark.endurance) for delay in (0.3, 0.7, 1.0, 1.5, 2.0, 3.0, 4.0))]
 )
 def test_sigterm_while_it_starts(lab: Lab, delay: float, happens: Happens) -> None:
     with exporting(lab.folder / "spec.yaml") as process:
+        process.wait_until_it_minds_sigterm()
         sleep(delay)
         assert process.end() == 0
         assert process.foreign_lines() == []
-    happens("exit code 0")
+    happens("exit code 0, as soon as the interpreter runs the command")
 
 
 @pytest.mark.slow
@@ -56,7 +57,8 @@ def test_too_little_memory_to_start(lab: Lab, megabytes: int, happens: Happens) 
     assert "Traceback" not in done.stderr
     if "OpenBLAS" not in done.stderr:  # which ends the process by itself, with a sentence of its own
         assert done.stderr.startswith("error: ")
-        happens(done.stderr.strip())
+        if "no memory" in done.stderr:
+            happens(done.stderr.strip())
 
 
 @pytest.mark.fault("process", "no memory or thread in a command", "one sentence")

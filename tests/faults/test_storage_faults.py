@@ -383,7 +383,7 @@ def test_connections_cut(lab: Lab, on_postgres: "Postgres", happens: Happens) ->
 
 
 @pytest.mark.fault("storage", "PostgreSQL's connections cut while a window is kept", "all of it is kept, or nothing")
-@pytest.mark.parametrize("place", range(1, 6))
+@pytest.mark.parametrize("place", [2, *(pytest.param(place, marks=pytest.mark.endurance) for place in (1, 3, 4, 5))])
 def test_connections_cut_in_the_middle(
     lab: Lab, on_postgres: "Postgres", place: int, monkeypatch: pytest.MonkeyPatch, happens: Happens
 ) -> None:
