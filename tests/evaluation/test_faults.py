@@ -16,7 +16,7 @@ from mlvitals.generator.spec.load import parse_spec
 
 START = datetime(2026, 3, 3, 8, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-ROWS = 4_000
+ROWS = 2_000
 TEXT, NUMBER = pa.string(), pa.int32()
 SPEC = parse_spec(
     """\
