@@ -32,7 +32,16 @@ BLOCK_ROWS = 131_072
 
 
 class ColumnTypeError(ValueError):
-    """A column's values do not match the feature's type; the message says what was found and what is expected."""
+    """A column's values do not match the type as which it is measured.
+
+    Args:
+        finding: what was found and what is expected.
+        use: what the column is for, where it is a feature.
+    """
+
+    def __init__(self, finding: str, use: str = "") -> None:
+        super().__init__(finding + use)
+        self.finding = finding
 
 
 class FixedAge(NamedTuple):
@@ -315,7 +324,7 @@ def _joined(column: Column) -> Chunk:
 
 
 def _mismatch(kind: FeatureType, found: str) -> ColumnTypeError:
-    return ColumnTypeError(f"holds {found}; expected {_EXPECTED[kind]} for a feature of type {kind}")
+    return ColumnTypeError(f"holds {found}; expected {_EXPECTED[kind]}", f" for a feature of type {kind}")
 
 
 def is_number(kind: pa.DataType) -> bool:

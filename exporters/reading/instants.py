@@ -130,6 +130,10 @@ def _utc(column: Any) -> Times:
     unit = column.type.unit
     zoned = column.cast(pa.timestamp(unit, "UTC"))
     if unit == "ns":
+        earliest = pc.min(zoned.cast(pa.int64())).as_py()
+        if earliest is None or earliest >= 0:  # cutting digits off is rounding down, and 20 times as fast
+            cut: Times = zoned.cast(INSTANT, safe=False)
+            return cut
         zoned = pc.floor_temporal(zoned, 1, "microsecond")
     try:
         times: Times = zoned.cast(INSTANT)

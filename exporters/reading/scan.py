@@ -323,7 +323,10 @@ class OpenFile:
         if self.format is LogFormat.PARQUET:
             options = ds.ParquetReadOptions(dictionary_columns=None, coerce_int96_timestamp_unit=_INT96_UNIT)
             return ds.ParquetFileFormat(read_options=options).make_fragment(handle)
-        return FeatherFile(handle)
+        try:
+            return FeatherFile(handle)
+        except pa.ArrowInvalid as error:
+            raise FormatError(f"cannot be read as Feather: {error}") from error
 
     def _record_batches(self, wanted: list[str], columns: Columns, window: Window | None) -> Iterator[pa.RecordBatch]:
         rows = min(max(BATCH_VALUES // max(len(wanted), 1), FEWEST_BATCH_ROWS), BATCH_ROWS)

@@ -132,9 +132,9 @@ def carried_over(feature: FeatureReference, cells: Cells) -> Counts:
     if isinstance(cells, NumericCells) and isinstance(feature.cells, NumericCells):
         return _numbers_carried_over(feature.total, feature.cells, cells)
     if isinstance(cells, CategoricalCells) and isinstance(feature.cells, CategoricalCells):
-        places = {level: place for place, level in enumerate(cells.levels)}
+        places = {level: place for place, level in enumerate(cells.level_set.to_pylist())}
         counts = np.zeros(cells.size, np.int64)
-        targets = [places.get(level, len(cells.levels)) for level in feature.cells.levels]
+        targets = [places.get(level, len(cells.levels)) for level in feature.cells.level_set.to_pylist()]
         np.add.at(counts, [*targets, len(cells.levels)], feature.total)
         return counts
     raise ValueError("the two features are not of one kind")

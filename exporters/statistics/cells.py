@@ -25,6 +25,7 @@ from mlvitals.exporters.reading.columns import (
     Counts,
     FixedAge,
     Numbers,
+    canonical,
     level_counts,
     sorted_numbers,
 )
@@ -196,8 +197,8 @@ class CategoricalCells(_CellsBase, frozen=True, kw_only=True, dict=True, tag_fie
 
     @cached_property
     def level_set(self) -> Chunk:
-        """Return the levels as an Arrow array."""
-        return pa.array(self.levels, pa.large_string())
+        """Return the levels as an Arrow array, written as columns are: an older reference may hold 5.0 and True."""
+        return canonical(pa.array(self.levels, pa.large_string()))
 
 
 Cells: TypeAlias = NumericCells | CategoricalCells

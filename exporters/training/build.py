@@ -91,7 +91,7 @@ def build_reference(
         try:
             return _feature_reference(column, feature, bins, spec.reference.knots, rows)
         except ColumnTypeError as error:
-            problems.append(f"{label}: column {name!r} {error}")
+            problems.append(f"{label}: column {name!r} {error if label.startswith('feature') else error.finding}")
             return None
 
     features = {
@@ -106,14 +106,14 @@ def build_reference(
     try:
         outcome = outcome_reference(spec.prediction_log, columns, rows.times, span(spec.windows.length))
     except ColumnTypeError as error:
-        problems.append(f"prediction_log.outcome: a column of the training data {error}")
+        problems.append(f"prediction_log.outcome: a column of the training data {error.finding}")
     segments = {}
     for name in spec.prediction_log.segments:
         if name in columns and score_reference is not None:
             try:
                 segments[name] = _segments(spec.prediction_log, columns, name, score_reference.cells, rows)
             except ColumnTypeError as error:
-                problems.append(f"segment {name}: a column of the training data {error}")
+                problems.append(f"segment {name}: a column of the training data {error.finding}")
     if problems:
         raise ReferenceDataError("no reference was built:\n" + "\n".join(f"  {problem}" for problem in problems))
     return Reference(

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 from msgspec.structs import replace
 
 from mlvitals.exporters.parts import FileProblem, RepeatedRows, Window
@@ -59,6 +60,20 @@ class Target:
     cells: Cells
 
 
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """Rows of files whose column is of another type than its target."""
+
+    rows: int
+    values: int
+    """Those that have a value."""
+    problems: tuple[FileProblem, ...]
+
+    def merge(self, other: "Unfit") -> "Unfit":
+        """Return the rows of both."""
+        return Unfit(self.rows + other.rows, self.values + other.values, self.problems + other.problems)
+
+
 @dataclass(slots=True)
 class Tally:
     """The counts so far, of one file or of many."""
@@ -66,6 +81,8 @@ class Tally:
     rows: int = 0
     results: dict[str | None, ColumnResult] = field(default_factory=dict)
     """By target's name. A target whose column was in no file is not in here."""
+    unfit: dict[str | None, Unfit] = field(default_factory=dict)
+    """By target's name, what could not be counted."""
     lacking: dict[str, frozenset[str]] = field(default_factory=dict)
     """By file, the wanted columns that it lacks."""
     problems: list[FileProblem] = field(default_factory=list)
@@ -75,13 +92,32 @@ class Tally:
     repeated: RepeatedRows | None = None
     """The rows that were left out for repeating an id; None where rows have none."""
 
-    def count(self, name: str | None, result: ColumnResult) -> None:
-        """Add what was counted of one target; a problem stays a problem, whatever is counted elsewhere."""
-        known = self.results.get(name)
-        if known is None:
-            self.results[name] = result
-        elif isinstance(known, FeatureProfile):
-            self.results[name] = known.merge(result) if isinstance(result, FeatureProfile) else result
+    def count(self, name: str | None, result: FeatureProfile | Unfit) -> None:
+        """Add what was counted of one target, or could not be."""
+        if isinstance(result, Unfit):
+            self.unfit[name] = self.unfit[name].merge(result) if name in self.unfit else result
+        else:
+            known = self.results.get(name)
+            self.results[name] = known.merge(result) if isinstance(known, FeatureProfile) else result
+
+    def settle(self, targets: Sequence[Target]) -> None:
+        """Decide about what could not be counted, as of single values: half of a column or more is another type.
+
+        A smaller part, such as one small file of many, counts as missing.
+        """
+        for target in targets:
+            unfit = self.unfit.get(target.name)
+            if unfit is None:
+                continue
+            found = self.results.get(target.name, FeatureProfile.empty(target.cells))
+            values = found.values if isinstance(found, FeatureProfile) else 0
+            if unfit.values >= values:
+                first = unfit.problems[0]
+                self.results[target.name] = ColumnProblem(Status.TYPE_MISMATCH, f"{first.path}: {first.problem}")
+            elif isinstance(found, FeatureProfile):
+                missing = FeatureProfile(np.zeros_like(found.counts), rows=unfit.rows, nulls=unfit.rows)
+                self.results[target.name] = found.merge(missing)
+                self.problems += dict.fromkeys(unfit.problems)
 
     def merge(self, other: "Tally") -> None:
         """Add what was counted elsewhere."""
@@ -90,8 +126,11 @@ class Tally:
         self.problems += other.problems
         self.others |= other.others
         self.segments.merge(other.segments)
+        for name, unfit in other.unfit.items():
+            self.count(name, unfit)
         for name, result in other.results.items():
-            self.count(name, result)
+            if isinstance(result, FeatureProfile):
+                self.count(name, result)
 
 
 def usable_cores() -> int:
@@ -346,6 +385,7 @@ def _count(
     yield [counter]
     misfits = (FileProblem(path=path, problem=problem) for path, problem in distinct.misfits.items())
     counter.tally.problems += misfits
+    counter.tally.settle(targets)
     counter.tally.repeated = distinct.found
     return counter.tally
 
@@ -379,20 +419,25 @@ def _tally_of_chunk(chunk: Chunk, targets: tuple[Target, ...], segmentation: Seg
     present = [target for target in targets if target.column in chunk.columns]
     segments = pool.submit(segmentation.count, chunk.columns, chunk.rows)
     results = pool.map(lambda target: _result(target, chunk), present)
-    return Tally(
+    tally = Tally(
         rows=chunk.rows,
-        results={target.name: result for target, result in zip(present, results, strict=True)},
         lacking={chunk.path: chunk.missing} if chunk.missing else {},
         others=set(chunk.others),
         segments=segments.result(),
     )
+    for target, result in zip(present, results, strict=True):
+        tally.count(target.name, result)
+    return tally
 
 
-def _result(target: Target, chunk: Chunk) -> ColumnResult:
+def _result(target: Target, chunk: Chunk) -> FeatureProfile | Unfit:
+    column = chunk.columns[target.column]
     try:
-        return profile_column(chunk.columns[target.column], target.cells, chunk.times)
+        return profile_column(column, target.cells, chunk.times)
     except ColumnTypeError as error:
-        return ColumnProblem(Status.TYPE_MISMATCH, f"{chunk.path}: column {target.column!r} {error}")
+        reason = error.finding if target.name is None else str(error)
+        problem = FileProblem(path=chunk.path, problem=f"column {target.column!r} {reason}")
+        return Unfit(len(column), len(column) - column.null_count, (problem,))
 
 
 def _partly_lacking(tally: Tally, targets: tuple[Target, ...]) -> list[FileProblem]:

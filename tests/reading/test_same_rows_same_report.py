@@ -5,10 +5,12 @@ Hypothesis draws the rows. Each way to write them is compared with the plain one
 features, scores, segments and outcomes, features recomputed offline, outcomes kept elsewhere, and business events.
 """
 
+import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 from pathlib import Path
+from shutil import copytree
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -16,8 +18,10 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
+from databases import Database
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Double, MetaData, Numeric, Table, Text
 from ways_of_writing import FILES, FLOATS, TABLES, Encoding, cast, parquet
 
 from mlvitals.exporters.parts import Window
@@ -150,11 +154,21 @@ def spec_of(encoding: Encoding, folder: Path) -> Spec:
 PLAIN = Encoding("plain", LogFormat.PARQUET, parquet())
 
 
+def link(path: Path, target: Path) -> None:
+    """Give a file, or a folder of files, another name."""
+    if path.is_dir():
+        copytree(path, target, copy_function=os.link)
+    else:
+        os.link(path, target)
+
+
 def measured(rows: pa.Table, encoding: Encoding, reference: Reference) -> WindowReport:
     with TemporaryDirectory() as name:
         folder = Path(name)
-        for place in ("log", "offline", "outcomes", "events"):
-            encoding.write(rows, folder / place)
+        encoding.write(rows, folder / "log")
+        for written in list(folder.iterdir()):
+            for place in ("offline", "outcomes", "events"):
+                link(written, written.with_name(written.name.replace("log", place)))
         spec = spec_of(encoding, folder)
         return measure_window(spec, folder, reference, "v1", WINDOW, END + 2 * DELAY, workers=1)
 
@@ -244,6 +258,7 @@ def drawn(far: bool) -> list[Plain]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", [*FILES, *TABLES], ids=str)
 def test_the_same_rows_give_the_same_report(encoding: Encoding) -> None:
     for plain in drawn(encoding.far):
@@ -268,3 +283,53 @@ def test_the_same_training_data_give_the_same_reference(encoding: Encoding) -> N
 def test_the_same_training_data_give_the_same_first_spec(encoding: Encoding) -> None:
     for plain in drawn(encoding.far):
         assert seen(plain.rows, encoding) == plain.first_look
+
+
+NUMERIC = {name: Numeric(30, 6) for name in ("price", "score", "euros")} | {
+    name: Numeric(30, 0) for name in ("id", "user", "age", "store")
+}
+NATIVE = dict.fromkeys(("price", "score", "euros"), Double) | dict.fromkeys(("id", "user", "age", "store"), BigInteger)
+TEXTS = dict.fromkeys((*NATIVE, "active", "label", "timestamp", "seen"), Text)
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("kinds", [NATIVE, NUMERIC, TEXTS], ids=["native", "numeric", "text"])
+def test_the_same_rows_give_the_same_report_in_a_table_of_a_server(kinds: dict[str, Any], database: Database) -> None:
+    types = (
+        {"active": Boolean, "label": Boolean} | dict.fromkeys(("timestamp", "seen"), DateTime(timezone=True)) | kinds
+    )
+
+    @LAW
+    @given(frames())
+    def check(rows: pa.Table) -> None:
+        engine = database.engine()
+        table = Table("rows", MetaData(), *(Column(name, types.get(name, Text)) for name in rows.column_names))
+        written = rows.to_pylist()
+        if kinds is TEXTS:
+            written = [
+                {name: value if value is None or name not in TEXTS else str(value) for name, value in row.items()}
+                for row in written
+            ]
+        with engine.begin() as connection:
+            table.drop(connection, checkfirst=True)
+            table.create(connection)
+            connection.execute(table.insert(), written)
+        engine.dispose()
+        reference = plain_reference(rows)
+        expected = msgspec.structs.replace(measured(rows, PLAIN, reference), skew=None)
+        spec = of_database(spec_of(TABLES[0], database.folder), database)
+        found = measure_window(spec, database.folder, reference, "v1", WINDOW, END + 2 * DELAY, workers=1)
+        assert found.problems == ()
+        assert differences(expected, found, close=False) == []
+
+    check()
+
+
+def of_database(spec: Spec, database: Database) -> Spec:
+    """The spec, with all rows in one table."""
+    place = {"path": database.results.url, "password_file": database.results.password_file}
+    log = msgspec.structs.replace(spec.prediction_log, **place)
+    log = msgspec.structs.replace(log, outcome=msgspec.structs.replace(log.outcome, **place))
+    events = msgspec.structs.replace(spec.business.events_log, **place)
+    business = msgspec.structs.replace(spec.business, events_log=events)
+    return msgspec.structs.replace(spec, prediction_log=log, business=business)

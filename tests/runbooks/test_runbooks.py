@@ -86,7 +86,7 @@ def test_the_usual_fix_and_the_first_check_are_imperatives(name):
     imperatives = {
         "Add", "Check", "Compare", "Correct", "Count", "Fall", "Fix", "Guard", "Lengthen", "List", "Map", "Nothing", "Read",
         "Rebuild", "Recalibrate", "Restart", "Restore", "Retrain", "Revert", "Rewrite",
-            "Roll", "Run", "Serve", "Stop", "Treat", "Write",
+        "Roll", "Run", "Serve", "Stop", "Treat", "Write",
     }  # fmt: skip
     assert {FIRST[name].fix.split()[0], FIRST[name].action.split()[0]} <= imperatives
 

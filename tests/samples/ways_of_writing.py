@@ -243,6 +243,11 @@ def csv_file(
     return write
 
 
+def in_members(data: bytes) -> bytes:
+    """As log shippers append to a compressed file."""
+    return b"".join(gzip.compress(data[start : start + 1000]) for start in range(0, len(data), 1000))
+
+
 def zstd(data: bytes) -> bytes:
     packed: bytes = pa.Codec("zstd").compress(data, asbytes=True)
     return packed
@@ -408,6 +413,7 @@ FILES = (
     Encoding("csv, UTF-16, the other order, without mark", C, csv_file(encoding="utf-16-be")),
     Encoding("csv, UTF-32", C, csv_file(encoding="utf-32")),
     Encoding("csv, gzip", C, csv_file("a.csv.gz", gzip.compress)),
+    Encoding("csv, gzip in several members", C, csv_file("a.csv.gz", in_members)),
     Encoding("csv, gzip that is not named so", C, csv_file("a.csv", gzip.compress)),
     Encoding("csv, named gz and plain", C, csv_file("a.csv.gz")),
     Encoding("csv, zstd", C, csv_file("a.csv.zst", zstd)),

@@ -131,6 +131,16 @@ def test_a_mismatch_stays_whichever_file_comes_first(write: Write, tmp_path: Pat
     assert statuses(run(tmp_path)) == ALL_OK | {"age": Status.TYPE_MISMATCH}
 
 
+def test_one_small_file_of_another_type_costs_its_rows_and_not_the_feature(write: Write, tmp_path: Path) -> None:
+    write("a.parquet", hour(1))
+    strange = write("b.parquet", hour(2, age=["old"] * 5000).slice(0, 3))
+    found = run(tmp_path)
+    age = found.features["age"]
+    assert (age.status, age.rows, age.nulls) == (Status.OK, 5000, 3)
+    told = "column 'age' holds string values; expected numbers for a feature of type integer"
+    assert [(problem.path, problem.problem) for problem in found.problems] == [(str(strange), told)]
+
+
 def test_a_column_of_nulls_is_all_null(write: Write, tmp_path: Path) -> None:
     write("a.parquet", hour(1, age=pa.nulls(5000, pa.int64())))
     assert statuses(run(tmp_path)) == ALL_OK | {"age": Status.ALL_NULL}

@@ -17,7 +17,6 @@ import pyarrow.json as pa_json
 from mlvitals.exporters.reading.files import StoredFile
 from mlvitals.exporters.reading.formats.delimited import described
 from mlvitals.exporters.reading.formats.streams import (
-    SMALLEST_BLOCK,
     FormatError,
     TextStream,
     grown,
@@ -25,6 +24,8 @@ from mlvitals.exporters.reading.formats.streams import (
     readable_by_arrow,
 )
 
+_LOOK = 1 << 20
+"""Bytes of a file in which its keys and their types are looked for at first."""
 _ROWS = 16_384
 """Objects in a batch that is read one by one."""
 Types = Callable[[str, pa.DataType], pa.DataType]
@@ -94,10 +95,10 @@ class JsonLinesFile:
 
     def _first_types(self) -> dict[str, pa.DataType]:
         with TextStream(self._file) as stream:
-            head = stream.read(SMALLEST_BLOCK) or b""
-            while len(head) < SMALLEST_BLOCK and (more := stream.read(SMALLEST_BLOCK - len(head))):
+            head = stream.read(_LOOK)
+            while len(head) < _LOOK and (more := stream.read(_LOOK - len(head))):
                 head += more
-            self._is_long = len(head) == SMALLEST_BLOCK
+            self._is_long = len(head) == _LOOK
         if not head.strip():
             return {}
         if head.lstrip().startswith(b"["):
@@ -120,7 +121,7 @@ class JsonLinesFile:
     def _inferred(self) -> pa.Schema | None:
         try:
             with TextStream(self._file) as stream:
-                options = pa_json.ReadOptions(block_size=SMALLEST_BLOCK)
+                options = pa_json.ReadOptions(block_size=_LOOK)
                 return pa_json.open_json(readable_by_arrow(stream), read_options=options).schema
         except pa.ArrowInvalid:
             return None

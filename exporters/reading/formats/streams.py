@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from mlvitals.exporters.reading.files import StoredFile
 
-SMALLEST_BLOCK = 1 << 20
+SMALLEST_BLOCK = 1 << 22
 """Bytes parsed at once. A line, or a quoted value, must fit into a block."""
 LARGEST_BLOCK = 1 << 26
 _HEAD = 1 << 16
@@ -87,12 +87,18 @@ class TextStream(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Fill a buffer, at least in part; 0 at the end."""
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def read(self, size: int = -1) -> bytes:
+        """Return at most that many bytes, more than none before the end; all that are left for -1."""
+        if size < 0:
+            return self.readall()
         while not self._ready and not self._is_over:
-            self._ready = self._decoded(self._raw.read(max(len(buffer), 1)))
-        size = min(len(buffer), len(self._ready))
-        buffer[:size] = self._ready[:size]
-        self._ready = self._ready[size:]
-        return size
+            self._ready = self._decoded(self._raw.read(max(size, 1)))
+        data, self._ready = self._ready[:size], self._ready[size:]
+        return data
 
     def close(self) -> None:
         """Close the file below."""

@@ -235,7 +235,7 @@ def _column(chunk: Chunk, name: str) -> Column:
 
 
 def _column_problem(path: str, column: str, error: ColumnTypeError) -> FileProblem:
-    return FileProblem(path=path, problem=f"column {column!r} {str(error).partition(' for a feature')[0]}")
+    return FileProblem(path=path, problem=f"column {column!r} {error.finding}")
 
 
 def _since(chunk: Chunk, step: Window) -> NDArray[np.bool_]:

@@ -164,7 +164,7 @@ class _ScoreReader(Reader):
             try:
                 values = predicted_values(chunk.columns[self._name])
             except ColumnTypeError as error:
-                raise BrokenFileError(str(error)) from error
+                raise BrokenFileError(f"column {self._name!r}, the predicted value, {error.finding}") from error
             self.scores.append(values[~np.isnan(values)])
 
 
@@ -334,7 +334,7 @@ class _Sides:
         try:
             return predicted_values(chunk.columns[prediction])
         except ColumnTypeError as error:
-            reader.tell(chunk, f"column {prediction!r} {error}")
+            reader.tell(chunk, f"column {prediction!r} {error.finding}")
             return np.nan
 
     def _add_outcomes(self, chunk: Chunk, ids: Hashes, reader: _SideReader) -> None:
@@ -358,7 +358,7 @@ def _hashed(chunk: Chunk, name: str | None, use: str, first_row: int) -> Hashes:
     try:
         return hash_ids(chunk.columns[name or ""], first_row)
     except ColumnTypeError as error:
-        raise BrokenFileError(f"column {name!r}, {use}, {error}") from error
+        raise BrokenFileError(f"column {name!r}, {use}, {error.finding}") from error
 
 
 def _ids(name: str | None) -> dict[str, FeatureType | None]:

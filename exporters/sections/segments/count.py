@@ -165,7 +165,7 @@ class Segmentation:
                 try:
                     tally.profiles[name] = profile_by_segment(columns[name], scores, self.cells)
                 except ColumnTypeError as error:
-                    tally.problems[name] = f"column {name!r} {error}"
+                    tally.problems[name] = f"column {name!r} {error.finding}"
         return tally
 
 

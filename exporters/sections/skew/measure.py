@@ -163,7 +163,7 @@ class _Side(Reader):
         try:
             return canonical_ids(chunk.columns[key])
         except ColumnTypeError as error:
-            raise BrokenFileError(f"column {key!r}, by which rows are matched, {error}") from error
+            raise BrokenFileError(f"column {key!r}, by which rows are matched, {error.finding}") from error
 
 
 def _serving(spec: Spec, window: Window) -> _Side:
