@@ -296,6 +296,26 @@ def test_json_that_is_none_is_named_with_its_line(tmp_path: Path) -> None:
     assert "JSON parse error in line 4" in problem
 
 
+@pytest.mark.parametrize("content", ["null", "null\n", "5\n", '"a"\n', "true", "{}\nnull\n"])
+def test_json_that_is_no_object_is_named_with_its_line(content: str, tmp_path: Path) -> None:
+    """Of a block of nothing but null Arrow's reader dies."""
+    write(tmp_path, content, "a.jsonl")
+    line = content.strip().count("\n") + 1
+    assert read(tmp_path, LogFormat.JSONL) == ([], [f"a.jsonl: line {line} is no JSON object"])
+
+
+def test_a_null_after_megabytes_of_objects_is_named(tmp_path: Path) -> None:
+    write(tmp_path, "\n".join([*objects(100_000), "null"]), "a.jsonl")
+    _, problems = read(tmp_path, LogFormat.JSONL)
+    assert problems == ["a.jsonl: holds a line that is null and no JSON object"]
+
+
+def test_half_a_character_costs_itself(tmp_path: Path) -> None:
+    write(tmp_path, "\n".join([*objects(3), objects(1)[0].replace("de", "\\ud800")]), "a.jsonl")
+    chunks, _ = read(tmp_path, LogFormat.JSONL)
+    assert values(chunks, "country") == ["de", "de", "de", "?"]
+
+
 # ---------------------------------------------------------------- single values
 
 BAD = {"age": "n/a", "price": "1,5", "active": "maybe", "seen": "soon"}
