@@ -243,6 +243,27 @@ def test_a_quote_that_is_never_closed_is_named(tmp_path: Path, monkeypatch: pyte
     assert problems == ["b.csv: holds a line or a value longer than 1 MB: is a quote not closed?"]
 
 
+@pytest.mark.parametrize("column", ["country", "note"])
+def test_a_quote_that_is_not_closed_in_a_small_file_is_named_with_its_line(column: str, tmp_path: Path) -> None:
+    row = f"{LINE},short"
+    open_row = row.replace("short", '"short') if column == "note" else row.replace("de", '"de')
+    write(tmp_path, "\n".join([f"{HEADER},note", row, open_row, row, row]))
+    _, problems = read(tmp_path, LogFormat.CSV)
+    assert "b.csv: a quote in line 3 is not closed: all lines after it are read as one value" in problems
+
+
+def test_a_quote_within_a_value_is_none_that_opens_one(tmp_path: Path) -> None:
+    write(tmp_path, "\n".join([HEADER, LINE.replace("de", 'a 5" pipe'), LINE]))
+    chunks, problems = read(tmp_path, LogFormat.CSV)
+    assert (values(chunks, "country"), problems) == (['a 5" pipe', "de"], [])
+
+
+def test_objects_without_the_time_are_named(tmp_path: Path) -> None:
+    write(tmp_path, "{}\n{}\n", "a.jsonl")
+    told = "has no time column 'timestamp'; its rows belong to no window; as columns were read: none"
+    assert read(tmp_path, LogFormat.JSONL) == ([], [f"a.jsonl: {told}"])
+
+
 def objects(count: int, **more: Any) -> list[str]:
     return [json.dumps({"timestamp": AT, "age": 1, "country": "de", **more})] * count
 

@@ -53,6 +53,11 @@ class JsonLinesFile:
         """Return the keys of the first block, and those that were looked for and found."""
         return list(self._found)
 
+    @property
+    def is_empty(self) -> bool:
+        """True if the file holds no object."""
+        return self._is_blank
+
     def look_for(self, names: Collection[str]) -> None:
         """Look for keys that no object of the first block has."""
         wanted = {name: _mentions(name) for name in names if name not in self._found}
@@ -100,7 +105,8 @@ class JsonLinesFile:
             while len(head) < _LOOK and (more := stream.read(_LOOK - len(head))):
                 head += more
             self._is_long = len(head) == _LOOK
-        if not head.strip():
+        self._is_blank = not head.strip()
+        if self._is_blank:
             return {}
         if head.lstrip().startswith(b"["):
             raise FormatError(
