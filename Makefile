@@ -52,7 +52,8 @@ test-fast: $(VENV)/.installed
 
 faults: servers
 	@scripts/servers.sh postgres
-	nice -n 10 $(BIN)/pytest tests/faults -q --write-faults
+	@scripts/servers.sh faketime
+	nice -n 10 $(BIN)/pytest tests/faults -q -n 2 --dist load --write-faults
 
 exercise: servers
 	@scripts/servers.sh sid

@@ -1,12 +1,13 @@
 #!/bin/sh
 # Unpack the servers that the demo and the tests use from Debian's packages into .cache.
 #
-# usage: scripts/servers.sh [stable|sid|postgres|possible]
+# usage: scripts/servers.sh [stable|sid|postgres|faketime|possible]
 #
 # stable:   whatever of Prometheus, Alertmanager, the Pushgateway, node_exporter and their tools is not on PATH, from
 #           this machine's own release, into .cache/servers.
 # sid:      Prometheus 3 and the newest Alertmanager, into .cache/servers-sid, whatever is on PATH.
 # postgres: PostgreSQL of this machine's own release, into .cache/servers-postgres, if it is not installed.
+# faketime: libfaketime, with which the fault suite sets the clock of single processes, into .cache/servers-faketime.
 # possible: ends with 0 where this machine can have them, with 1 elsewhere; unpacks nothing.
 # Nothing is installed: no root, no service started; apt works on private folders below .cache with this machine's own
 # mirror. On a machine that is not Debian the script says so and ends with 0: the tests that need a server then say
@@ -39,11 +40,13 @@ sid)
     packages="prometheus promtool prometheus-alertmanager" ;;
 postgres)
     ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || on_path postgres || packages=postgresql ;;
+faketime)
+    packages=libfaketime ;;
 possible)
     is_debian
     exit ;;
 *)
-    echo "usage: scripts/servers.sh [stable|sid|postgres|possible]" >&2
+    echo "usage: scripts/servers.sh [stable|sid|postgres|faketime|possible]" >&2
     exit 2 ;;
 esac
 [ -z "$packages" ] && exit 0
@@ -52,6 +55,7 @@ wanted="$packages, as of $(cksum < scripts/servers.sh)"
 
 needed="servers of Debian $release"
 [ "$release" = postgres ] && needed=PostgreSQL
+[ "$release" = faketime ] && needed=libfaketime
 is_debian || {
     echo "servers.sh: this is no Debian machine with a mirror; tests that need $needed will not run" >&2
     exit 0
@@ -100,6 +104,7 @@ done
 installed=/usr/share/prometheus
 as_unpacked=/dev/fd/9////////////
 for program in "$target"/usr/bin/*; do
+    [ -f "$program" ] || continue # libfaketime brings none
     grep -q "$installed" "$program" || continue
     name=${program##*/}
     mkdir -p "$target/usr/libexec"

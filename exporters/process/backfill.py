@@ -15,10 +15,14 @@ from pathlib import Path
 from time import perf_counter
 from typing import NamedTuple
 
+import pyarrow as pa
+
 from mlvitals.exporters.parts import Samples, Window
+from mlvitals.exporters.paths import PathError, locate
 from mlvitals.exporters.publish.openmetrics import History
 from mlvitals.exporters.publish.prometheus import RunState, run_gauges, samples_of_window
 from mlvitals.exporters.publish.results import ResultsStore
+from mlvitals.exporters.reading.files import Tree
 from mlvitals.exporters.reading.known import KnownFiles
 from mlvitals.exporters.reading.scan import TEXT_FORMATS
 from mlvitals.exporters.reference.artifact import Reference
@@ -35,6 +39,9 @@ WINDOWS_PER_PROCESS = 20
 """Fewer windows are not worth the start of another process."""
 MOST_TOGETHER = 100
 """Windows that are measured in one pass over files of text; their counts are in memory together."""
+BYTES_TOGETHER = 1 << 29
+"""Bytes of text whose windows are measured in one pass: predictions and outcomes wait in memory to be joined, which takes
+about as much."""
 
 
 class MeasuringError(UserError):
@@ -101,7 +108,7 @@ def _measured(
     """Yield the reports in the order of the windows, which are measured on every core."""
     measure = partial(_measure, spec, base_dir, reference, measured_at)
     processes = min(os.cpu_count() or 1, len(windows) // WINDOWS_PER_PROCESS)
-    together = _together(spec, len(windows), max(processes, 1))
+    together = _together(spec, base_dir, len(windows), max(processes, 1))
     groups = [windows[start : start + together] for start in range(0, len(windows), together)]
     known = KnownFiles()
     if processes < 2:
@@ -129,11 +136,21 @@ def _measured(
                 future.cancel()
 
 
-def _together(spec: Spec, windows: int, processes: int) -> int:
-    """Return how many windows to measure in one pass: of text, as many as there are, for each pass parses all of it."""
+def _together(spec: Spec, base_dir: Path, windows: int, processes: int) -> int:
+    """Return how many windows to measure in one pass: of text, for each pass parses all of it, as many as memory allows."""
     if spec.prediction_log.format not in TEXT_FORMATS:
         return 1
-    return max(1, min(MOST_TOGETHER, -(-windows // processes)))
+    overlap = max(1.0, span(spec.windows.length) / span(spec.step))
+    of_window = overlap * _log_bytes(spec, base_dir) / windows
+    return max(1, min(MOST_TOGETHER, -(-windows // processes), int(BYTES_TOGETHER // max(of_window, 1))))
+
+
+def _log_bytes(spec: Spec, base_dir: Path) -> int:
+    """Return the size of the log's files; 0 where they cannot be listed, which whoever reads them reports."""
+    try:
+        return sum(file.size or 0 for file in Tree(*locate(spec.prediction_log.path, base_dir)).walk())
+    except (PathError, OSError, pa.ArrowException):
+        return 0
 
 
 def _measure(

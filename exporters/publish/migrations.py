@@ -9,7 +9,7 @@ that we do not want, and would still need this lock and this transaction around 
 driver commits each change of a schema by itself. Compared with it, a migration here is a function and nothing else.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 from sqlalchemy import (
@@ -131,14 +131,31 @@ def _lock(connection: Connection) -> None:
 
 
 def _migrate(connection: Connection) -> None:
+    before = {*inspect(connection).get_table_names()}
     for migration in MIGRATIONS[_version(connection) - 1 :]:
         migration(connection)
     TABLES.create_all(connection)
     if connection.dialect.name == "postgresql":
+        _grant_alike(connection, TABLES.tables.keys() - before - {mlvitals_schema.name})
         # Roles that may only use the tables got their rights table by table, before there was this one.
         connection.exec_driver_sql(f"GRANT SELECT ON {mlvitals_schema.name} TO PUBLIC")
     connection.execute(delete(mlvitals_schema))
     connection.execute(insert(mlvitals_schema), {"version": newest_version()})
+
+
+def _grant_alike(connection: Connection, tables: Iterable[str]) -> None:
+    """Grant on new tables what roles were granted on the table of windows, one by one."""
+    granted = text(
+        "SELECT grantee, privilege_type FROM information_schema.role_table_grants "
+        "WHERE table_schema = current_schema() AND table_name = 'drift_windows' AND grantee <> current_user "
+        "AND privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE')"
+    )
+    rights = connection.execute(granted).all()
+    quote = connection.dialect.identifier_preparer.quote_identifier
+    for table in sorted(tables):
+        for role, right in rights:
+            grantee = "PUBLIC" if role == "PUBLIC" else quote(role)
+            connection.exec_driver_sql(f"GRANT {right} ON {table} TO {grantee}")
 
 
 def _add_columns(connection: Connection, table: str, types: dict[str, TypeEngine[Any]]) -> None:

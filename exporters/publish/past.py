@@ -27,9 +27,9 @@ drift_windows = Table(
     Column("measured_at", UtcDateTime, nullable=False),
     Column("reference_version", Text, nullable=False),
     Column("rows", BigInteger, nullable=False),
-    Column("repeated_ratio", Float),
     Column("severity", String(16)),
     Column("report", Text, nullable=False),
+    Column("repeated_ratio", Float),
     Index("drift_windows_by_end", "system", "window_end"),
 )
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from mlvitals.generator.boards import Board, board_name
@@ -35,7 +36,8 @@ def dashboard(spec: Spec, signals: Iterable[Signal], marker: str = "") -> dict[s
 
 def dashboards(spec: Spec, signals: Iterable[Signal], marker: str = "") -> dict[Board, dict[str, Any]]:
     """Draw every dashboard of a system."""
-    return {page.board: drawn(spec, page, marker) for page in _pages(spec, tuple(signals))}
+    marks = annotations(Contract(spec))
+    return {page.board: drawn(spec, replace(page, annotations=marks), marker) for page in _pages(spec, tuple(signals))}
 
 
 def dashboard_files(spec: Spec, signals: Iterable[Signal], marker: str = "") -> dict[str, str]:
@@ -90,7 +92,6 @@ def _details(spec: Spec, signals: tuple[Signal, ...]) -> Page:
         "The metrics that the main dashboard leaves out, for finding a cause.",
         _layers(signals, Place.DETAIL),
         (*chosen_servers(contract), *chosen_features(contract)),
-        annotations=annotations(contract),
     )
 
 

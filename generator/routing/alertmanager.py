@@ -11,7 +11,19 @@ from mlvitals.generator.routing.mute_times import maintenance_times, quiet_times
 from mlvitals.generator.signals.signal import Signal
 from mlvitals.generator.signals.text import text
 from mlvitals.generator.spec.durations import duration, milliseconds
-from mlvitals.generator.spec.model import Cooldown, PagerDuty, Receiver, Severity, Slack, Spec, Webhook
+from mlvitals.generator.spec.model import (
+    Cooldown,
+    Email,
+    IncidentIo,
+    Opsgenie,
+    PagerDuty,
+    Receiver,
+    Severity,
+    Slack,
+    Spec,
+    Teams,
+    Webhook,
+)
 from mlvitals.generator.spec.people import NOBODY
 from mlvitals.generator.text_files import yaml_file
 
@@ -154,6 +166,11 @@ def _receiver(name: str, receiver: Receiver) -> dict[str, Any]:
         **({"slack_configs": [_slack(receiver.slack)]} if receiver.slack else {}),
         **({"pagerduty_configs": [_pagerduty(receiver.pagerduty)]} if receiver.pagerduty else {}),
         **({"webhook_configs": [_webhook(receiver.webhook)]} if receiver.webhook else {}),
+        **({"email_configs": [_email(receiver.email)]} if receiver.email else {}),
+        **({"msteamsv2_configs": [_teams(receiver.teams)]} if receiver.teams else {}),
+        **({"opsgenie_configs": [_opsgenie(receiver.opsgenie)]} if receiver.opsgenie else {}),
+        **({"incidentio_configs": [_incidentio(receiver.incidentio)]} if receiver.incidentio else {}),
+        **{name: list(each) for name, each in receiver.other.items()},
     }
 
 
@@ -203,6 +220,44 @@ def _pagerduty(pagerduty: PagerDuty) -> dict[str, Any]:
 def _webhook(webhook: Webhook) -> dict[str, Any]:
     address = {"url_file": webhook.url_file} if webhook.url_file else {"url": webhook.url}
     return {**address, "send_resolved": True}
+
+
+def _email(email: Email) -> dict[str, Any]:
+    return {
+        "to": email.to,
+        "from": email.sender,
+        "smarthost": email.smarthost,
+        **({"auth_username": email.username} if email.username else {}),
+        **({"auth_password_file": email.password_file} if email.password_file else {}),
+        "send_resolved": True,
+        "headers": {"Subject": _template("title")},
+        "text": f"{_template('firing')}{_template('resolved')}\n{_template('runbook')}\n{_template('dashboard')}",
+    }
+
+
+def _teams(teams: Teams) -> dict[str, Any]:
+    return {
+        "webhook_url_file": teams.webhook_file,
+        "send_resolved": True,
+        "title": _template("title"),
+        "text": f"{_template('firing')}{_template('resolved')}\n\n[Runbook]({_template('runbook')})",
+    }
+
+
+def _opsgenie(opsgenie: Opsgenie) -> dict[str, Any]:
+    return {
+        "api_key_file": opsgenie.api_key_file,
+        **({"api_url": opsgenie.url} if opsgenie.url else {}),
+        "send_resolved": True,
+        "message": _template("title"),
+        "description": f"{_template('firing')}{_template('resolved')}",
+        "source": _template("dashboard"),
+        "priority": '{{ if eq .CommonLabels.severity "critical" }}P1{{ else }}P3{{ end }}',
+    }
+
+
+def _incidentio(source: IncidentIo) -> dict[str, Any]:
+    return {"url": source.url, "alert_source_token_file": source.token_file, "send_resolved": True}
 
 
 def _template(name: str) -> str:

@@ -167,6 +167,8 @@ def _of_serving(spec: Spec, known: _Known) -> Iterator[tuple[_Names, _Matchers]]
     published = (series for family in contract.of(Producer.SERVING) for series in family.series_names)
     down = known.present(("MLServingDown",))
     if down:
+        if some := known.present(("MLReplicasMissing",)):
+            yield down, (_named(some),)
         follows = known.reading({*published, *contract.of_windows})
         whole, rest = known.whole_incidents(follows, but=down)
         if whole:

@@ -32,8 +32,11 @@ _ADDRESSES = {
 def pagerduty_terraform(spec: Spec, marker: str) -> str:
     """Write pagerduty.tf.json for a spec that has escalation levels."""
     ids = resource_names(spec.responders)
-    resources: dict[str, Any] = {"pagerduty_user": {ids[name]: _user(name, r) for name, r in spec.responders.items()}}
-    contacts = dict(_contacts(spec, ids))
+    creates = spec.on_call.create_users
+    users = {"pagerduty_user": {ids[name]: _user(name, r, creates) for name, r in spec.responders.items()}}
+    resources: dict[str, Any] = users if creates else {}
+    # Whoever has a user in PagerDuty has said there how to be reached.
+    contacts = dict(_contacts(spec, ids)) if creates else {}
     if contacts:
         resources["pagerduty_user_contact_method"] = {name: contact for name, (contact, _) in contacts.items()}
         resources["pagerduty_user_notification_rule"] = {name: rule for name, (_, rule) in contacts.items()}
@@ -45,6 +48,7 @@ def pagerduty_terraform(spec: Spec, marker: str) -> str:
     document = {
         "//": marker,
         "terraform": {"required_providers": {"pagerduty": {"source": "PagerDuty/pagerduty", "version": "~> 3.0"}}},
+        **({} if creates else {"data": users}),
         "resource": resources,
         "output": {
             "routing_key": {
@@ -75,8 +79,8 @@ def resource_names(names: Sequence[str] | dict[str, Any]) -> dict[str, str]:
 # ---------------------------------------------------------------- people
 
 
-def _user(name: str, responder: Responder) -> dict[str, Any]:
-    return {"name": literal(name), "email": literal(responder.email)}
+def _user(name: str, responder: Responder, creates: bool) -> dict[str, Any]:
+    return {**({"name": literal(name)} if creates else {}), "email": literal(responder.email)}
 
 
 def _contacts(spec: Spec, ids: dict[str, str]) -> Iterator[tuple[str, tuple[dict[str, Any], dict[str, Any]]]]:
@@ -123,7 +127,7 @@ def _schedule(spec: Spec, ids: dict[str, str]) -> dict[str, Any]:
                 "start": start,
                 "rotation_virtual_start": start,
                 "rotation_turn_length_seconds": round(seconds(on_call.shift)),
-                "users": [f"${{pagerduty_user.{ids[name]}.id}}" for name in on_call.rotation],
+                "users": [_reference(spec, ids[name]) for name in on_call.rotation],
             }
         ],
     }
@@ -136,16 +140,21 @@ def _policy(spec: Spec, ids: dict[str, str]) -> dict[str, Any]:
         "name": literal(f"{spec.title} escalation"),
         "num_loops": LOOPS,
         "rule": [
-            {"escalation_delay_in_minutes": max(1, end - start), "target": _targets(level, ids)}
+            {"escalation_delay_in_minutes": max(1, end - start), "target": _targets(spec, level, ids)}
             for level, start, end in zip(spec.escalation, starts, ends, strict=True)
         ],
     }
 
 
-def _targets(level: EscalationLevel, ids: dict[str, str]) -> list[dict[str, str]]:
+def _targets(spec: Spec, level: EscalationLevel, ids: dict[str, str]) -> list[dict[str, str]]:
     if not level.contacts:
         return [{"type": "schedule_reference", "id": "${pagerduty_schedule.on_call.id}"}]
-    return [{"type": "user_reference", "id": f"${{pagerduty_user.{ids[name]}.id}}"} for name in level.contacts]
+    return [{"type": "user_reference", "id": _reference(spec, ids[name])} for name in level.contacts]
+
+
+def _reference(spec: Spec, user: str) -> str:
+    """Return the id of a user: one that Terraform creates, or one that it finds."""
+    return f"${{{'' if spec.on_call.create_users else 'data.'}pagerduty_user.{user}.id}}"
 
 
 def _service(spec: Spec) -> dict[str, Any]:

@@ -302,6 +302,19 @@ FIRST: Mapping[str, First] = {
         ("Since a deployment", "The release: roll back."),
         ("With one `error_type`", "Invalid input is a caller; timeouts are a dependency."),
     ),
+    "MLTrafficFall": _first(
+        "Compare the predictions of this hour with the same hour a week before.",
+        "Restore the caller or the route that no longer reaches the application.",
+        ("Near 1", "Hardly anybody asks: check the load balancer, the callers and their releases."),
+        ("Near 0.5", "One of several callers is missing: list the endpoints that lost traffic."),
+        ("A holiday then or now", "Nothing is broken: silence it for the day."),
+    ),
+    "MLReplicasMissing": _first(
+        "Count the instances that answer.",
+        "Restart the missing instances, or correct serving.replicas if fewer are meant to run.",
+        ("0", "The application is down: see MLServingDown."),
+        ("Above 0", "The others carry the load: watch latency, and read why the missing ones do not start."),
+    ),
     "MLServingDown": _first(
         "Count the instances that answer.",
         "Restart or roll back the application; send traffic to the fallback.",

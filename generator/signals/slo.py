@@ -29,13 +29,15 @@ from mlvitals.generator.signals.signal import (
 from mlvitals.generator.signals.text import Format, Found, FoundValue, Literal, Value, figure, text
 from mlvitals.generator.signals.timing import CONTINUOUS, past_a_window
 from mlvitals.generator.spec.durations import duration, seconds
-from mlvitals.generator.spec.model import Cooldown, Direction, Severity, Slo, SloKind, Spec, Timing
+from mlvitals.generator.spec.model import STATES, Cooldown, Direction, Severity, Slo, SloKind, Spec, Timing
 
 _panel = partial(Signal, place=Place.BUDGET, height=7)
 _LONGEST_PACE = 60.0
 _SAMPLES_A_WINDOW = 5
 _SCRAPES_A_RATE = 4
 _DAY = 86_400
+_MANY = 1000.0
+"""Errors per second in a test that is not about low traffic."""
 
 
 def slo_signals(spec: Spec) -> Iterator[Signal]:
@@ -137,12 +139,28 @@ def _drift(spec: Spec, slo: Slo) -> _Sli:
     )
 
 
+def _query(_: Spec, slo: Slo) -> _Sli:
+    if slo.error_ratio is not None:
+        # A share is sampled like a state: each sample is one event, and counts by its share.
+        ratio = f"clamp_max(max({slo.error_ratio}) >= 0, 1)"  # a division by nothing is no sample
+        return _Sli(ratio, f"1 + 0 * {ratio}", Layer.SYSTEM, Incident.HIGH_LATENCY, "its query says so")
+    total, good = f"sum({slo.total})", f"sum({slo.good})"
+    return _Sli(
+        f"clamp_min({total} - ({good} or 0 * {total}), 0)",
+        total,
+        Layer.SYSTEM,
+        Incident.HIGH_LATENCY,
+        "its query counts an event as good",
+    )
+
+
 _SLI: dict[SloKind, Callable[[Spec, Slo], _Sli]] = {
     SloKind.AVAILABILITY: _availability,
     SloKind.LATENCY: _latency,
     SloKind.FRESHNESS: _freshness,
     SloKind.MODEL_STALENESS: _model_staleness,
     SloKind.DRIFT: _drift,
+    SloKind.QUERY: _query,
 }
 
 
@@ -318,6 +336,9 @@ def _burn_alert(
     spec: Spec, name: str, slo: Slo, severity: Severity, burns: tuple[names.Burn, ...], burn: names.Burn
 ) -> Alert:
     own = names.identity(spec, name)
+    counted = slo.kind not in STATES and slo.error_ratio is None
+    missed = f"sum_over_time({selector(names.ERRORS, **own)}[{burn.long}]) * {number(seconds(pace(spec)))}"
+    enough = f"\n  and on ({names.ID}) {missed} >= {spec.alerts.burn_rate.minimum_events}" if counted else ""
     short, long = names.sli_error(burn.short), names.sli_error(burn.long)
     limit = float(burn.error_ratio)
 
@@ -331,6 +352,7 @@ def _burn_alert(
                 Input(long, {**own, names.WINDOW: burn.long}, value),
                 Input(short, {**own, names.WINDOW: burn.short}, value if lately is None else lately),
                 Input(names.BUDGET_REMAINING, own, left),
+                *([Input(names.ERRORS, own, _MANY)] if counted else []),
                 Input(names.BUDGET_LASTS, own, 98_000),
             ),
             own,
@@ -343,7 +365,7 @@ def _burn_alert(
         severity=severity,
         expression=f"max without ({names.WINDOW}) ({selector(long, **own)})",
         threshold=limit,
-        gate=f"and on ({names.ID}) {selector(short, **own)} > {number(limit)}",
+        gate=f"and on ({names.ID}) {selector(short, **own)} > {number(limit)}{enough}",
         gated=lambda value: scenario(value, lately=limit / 2),
         summary="An error budget is being spent too fast.",
         description=text(

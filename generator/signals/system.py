@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from mlvitals.generator.contract import TOTAL_STAGE, Contract, latency_buckets
-from mlvitals.generator.promql import selector
+from mlvitals.generator.promql import number, selector
 from mlvitals.generator.signals.building import at_levels
 from mlvitals.generator.signals.signal import (
     Alert,
@@ -25,6 +25,7 @@ from mlvitals.generator.signals.text import Format, LabelOf, Value, text
 from mlvitals.generator.spec.durations import seconds
 from mlvitals.generator.spec.model import Severity, Spec, Timing
 
+_HOUR, _WEEK, _TRAFFIC_PACE = "1h", "7d", "1m"
 _panel = partial(Signal, layer=Layer.SYSTEM, incident=Incident.HIGH_LATENCY, height=7)
 QUANTILES = ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))
 
@@ -35,6 +36,7 @@ def system_signals(spec: Spec) -> Iterator[Signal]:
     yield _latency(spec, contract)
     yield _stage_latency(spec, contract)
     yield _throughput(spec, contract)
+    yield _traffic(spec, contract)
     yield _error_rate(spec, contract)
     yield _latency_by_version(spec, contract)
     yield _throughput_by_version(spec, contract)
@@ -234,6 +236,46 @@ def _throughput(spec: Spec, contract: Contract) -> Signal:
     )
 
 
+def _traffic(spec: Spec, contract: Contract) -> Signal:
+    """Return the predictions of an hour compared with the same hour a week before: days and weeks have their rhythm."""
+    policy, minimum = spec.alerts.traffic_fall, spec.alerts.traffic_minimum
+    hourly, fall = (f"system:{contract.name('predictions')}:{what}" for what in (f"rate{_HOUR}", f"fall_{_WEEK}"))
+    before = f"({hourly} offset {_WEEK} > {number(minimum / seconds(_HOUR))})"
+
+    def scenario(value: float) -> Scenario:
+        return Scenario((Input(fall, {}, value),))
+
+    return _panel(
+        id="traffic",
+        title="Traffic compared with a week before",
+        description="Fall of the predictions of an hour compared with the same hour a week before; below 0 it is a rise. "
+        "Normal: near 0. Near 100% hardly anybody asks: the application may be healthy and out of reach.",
+        unit="percentunit",
+        minimum=None,
+        queries=(Query(fall, "Fall"),),
+        place=Place.DETAIL,
+        width=12,
+        levels=levels(policy),
+        records=(
+            Record(hourly, f"avg_over_time({throughput_record(spec)}[{_HOUR}])", every=_TRAFFIC_PACE),
+            Record(fall, f"1 - {hourly} / {before}", every=_TRAFFIC_PACE),
+        ),
+        alerts=at_levels(
+            policy,
+            name="MLTrafficFall",
+            expression=fall,
+            summary="Far fewer predictions are requested than in the same hour a week before.",
+            describe=lambda exceeds: (
+                f"Predictions of {spec.title} within the last {_HOUR} are ",
+                Value(Format.PERCENT),
+                f" fewer than {_WEEK} before, {exceeds}.",
+            ),
+            scenario=scenario,
+            form=Format.PERCENT,
+        ),
+    )
+
+
 def _error_rate(spec: Spec, contract: Contract) -> Signal:
     window, policy = spec.telemetry.rate_window, spec.alerts.error_rate
     errors, total = contract.name("prediction_errors_total"), contract.name("predictions_total")
@@ -324,7 +366,28 @@ def _availability(spec: Spec) -> Signal:
         width=4,
         levels=(Level(Severity.CRITICAL, 1),),
         below=True,
-        alerts=(alert,),
+        alerts=(alert, *_missing_replicas(spec, up)),
+    )
+
+
+def _missing_replicas(spec: Spec, up: str) -> Iterator[Alert]:
+    expected = spec.serving.replicas
+    if expected is None or expected == 1:
+        return
+    job = spec.serving_job
+    yield Alert(
+        name="MLReplicasMissing",
+        severity=Severity.WARNING,
+        expression=f"sum({up})",
+        comparison="<",
+        threshold=expected,
+        resolution=1 / expected,
+        summary="Fewer instances of the serving application are up than expected.",
+        description=text(
+            Value(Format.NUMBER), f" of {expected} instances of the serving application of {spec.title} can be reached."
+        ),
+        timing=spec.alerts.monitoring,
+        scenario=lambda value: Scenario((Input("up", {"job": job, "instance": "localhost"}, value),)),
     )
 
 

@@ -11,6 +11,7 @@ from mlvitals.generator.signals.signal import Alert, Signal
 from mlvitals.generator.spec.durations import duration, seconds
 from mlvitals.generator.spec.model import Spec
 
+_OF_OBJECTIVES = frozenset({"MLErrorBudgetBurn", "MLErrorBudgetUnknown"})
 CONTINUOUS = "15m"
 """The time for which an alert on something that is measured all the time keeps firing."""
 
@@ -28,6 +29,15 @@ def with_timing(spec: Spec, signals: Iterable[Signal]) -> tuple[Signal, ...]:
         return replace(alert, policy=policy, timing=msgspec.structs.replace(alert.timing, keep_firing_for=keeps))
 
     return tuple(replace(signal, alerts=tuple(map(timed, signal.alerts))) for signal in signals)
+
+
+def policies_of_windows(spec: Spec, signals: Iterable[Signal]) -> frozenset[str]:
+    """Return the policies of alerts on what is measured once per window."""
+    signals = tuple(signals)
+    reads, windows = Reads(signals), Contract(spec).of_windows
+    # Objectives share the names of their records: what one of them reads is not what another one measures.
+    alerts = (alert for signal in signals for alert in signal.alerts if alert.name not in _OF_OBJECTIVES)
+    return frozenset(alert.policy for alert in alerts if reads.names(alert) & windows)
 
 
 def past_a_window(spec: Spec) -> str:

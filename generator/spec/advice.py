@@ -6,7 +6,8 @@ Advice never refuses a spec: what it names is fine while one tries things out.
 from collections.abc import Iterator
 
 from mlvitals.generator.spec.diagnostics import Problem
-from mlvitals.generator.spec.model import Links, Severity, Spec
+from mlvitals.generator.spec.durations import milliseconds
+from mlvitals.generator.spec.model import Alerts, Links, Severity, Spec
 
 RULE = "advice"
 
@@ -16,6 +17,7 @@ def advice(spec: Spec) -> Iterator[Problem]:
     yield from _receivers(spec)
     yield from _links(spec)
     yield from _sources(spec)
+    yield from _short_keeps(spec)
 
 
 def _receivers(spec: Spec) -> Iterator[Problem]:
@@ -44,6 +46,22 @@ def _sources(spec: Spec) -> Iterator[Problem]:
     if len(without) == len(spec.features):
         message = "have no source: no alert can say where a feature comes from, and no age of data is watched"
         yield _advice(("features",), message, "name sources, see docs/spec.md")
+
+
+def _short_keeps(spec: Spec) -> Iterator[Problem]:
+    """Yield the times to keep firing that do not bridge one window: each better window resolves, and the next one fires."""
+    policies = {name: getattr(spec.alerts, name) for name in spec.alerts.__struct_fields__}
+    given = {name: kept for name, one in policies.items() if (kept := getattr(one, "keep_firing_for", None))}
+    if given == {name: getattr(Alerts(), name).keep_firing_for for name in ("latency_p99", "error_rate")}:
+        return
+    from mlvitals.generator.signals import signals  # noqa: PLC0415  (signals read the spec)
+    from mlvitals.generator.signals.timing import past_a_window, policies_of_windows  # noqa: PLC0415
+
+    needed = past_a_window(spec)
+    for name in policies_of_windows(spec, signals(spec)) & given.keys():
+        if milliseconds(given[name]) < milliseconds(needed):
+            message = f"is {given[name]}: one window without the condition resolves the alert, and the next one fires it again"
+            yield _advice(("alerts", name, "keep_firing_for"), message, f"leave it out, or set it to at least {needed}")
 
 
 def _advice(path: tuple[str, ...], message: str, hint: str) -> Problem:

@@ -22,6 +22,8 @@ NEARLY_ALL = 0.95
 MOST_CODES = 10
 """Integers of at most this many different values are codes, unless they count something."""
 MOST_SEGMENTS = 2
+_ROWS_OF_A_CODE = 2
+"""Rows that each code has on average at least: what hardly repeats is a number."""
 _SEGMENT_LEVELS = range(2, 51)
 _DISTINCT_AMOUNTS = 1000
 """Integers that differ in this many rows, in all of them, are names of rows."""
@@ -75,7 +77,7 @@ class Role(StrEnum):
 _MADE = "predict(ion|ed)|pred|request|inference|scor(ed|ing)|event|log(ged)?|created?|observation|transaction|trans"
 _EVENTS = (
     "click(ed)?|convert(ed)?|conversion|purchased?|churn(ed)?|default(ed)?|fraud|spam|phishing|survived|subscribed"
-    "|respond(ed)?|response|returned|cancell?ed|delayed|late|readmitted|approved|won|bought|attrition|exited"
+    "|respond(ed)?|response|deny|denied|admitted|accepted|died|returned|cancell?ed|delayed|late|readmitted|approved|won|bought|attrition|exited"
 )
 NAMES: Mapping[Role, tuple[str, ...]] = {
     Role.TIMESTAMP: (
@@ -127,6 +129,8 @@ _NO_PREDICTION_TIME = re.compile(
 )
 """Words of times other than that of the prediction."""
 _INDEX = re.compile(r"unnamed(_\d+)*|index(_level_\d+)?|level_\d+|row_?names?|row_?(num|number|id|no)|row|x|")
+_COORDINATES = frozenset({"x", "y", "z"})
+"""Of all three, y is no label."""
 _WEAK_INDEX = frozenset({"x", "row", "index", ""})
 """Names that other columns have too."""
 _CODE = re.compile(
@@ -298,7 +302,10 @@ def _roles(columns: Sequence[SeenColumn]) -> tuple[dict[Role, SeenColumn], SeenC
     if not look(Role.TIMESTAMP, _is_prediction_time) and (only := _only_time(columns)):
         found[Role.TIMESTAMP] = only
         taken.add(only.name)
-    label = next(_by_name(Role.OUTCOME, [item for item in columns if _is_label(item) and item.name not in taken]), None)
+    labels = [item for item in columns if _is_label(item) and item.name not in taken]
+    if {words_of(column.name) for column in columns} >= _COORDINATES:
+        labels = [item for item in labels if words_of(item.name) not in _COORDINATES]
+    label = next(_by_name(Role.OUTCOME, labels), None)
     taken |= {label.name} if label else set()
     score = look(Role.SCORE, lambda column: _is_score(column, label))
     if label and _is_judgeable(label, score):
@@ -405,7 +412,7 @@ def _why_by_name(column: SeenColumn) -> str:
     if _is_index(column):
         return "numbers the rows, as an index does"
     words = words_of(column.name)
-    if column.type is FeatureType.BOOLEAN and re.fullmatch(_PREDICTED, words):
+    if column.type in (FeatureType.BOOLEAN, FeatureType.CATEGORICAL) and re.fullmatch(_PREDICTED, words):
         return "the predicted class, by its name"
     if re.fullmatch(_OF_THE_OTHER_CLASS, words) and _is_probability(column):
         return "the score of the other class, by its name"
@@ -447,7 +454,8 @@ def _with_code(column: SeenColumn) -> SeenColumn:
     count = len(column.levels)
     words = words_of(column.name)
     counts = bool(_COUNT.search(words)) or (words.endswith("s") and not words.endswith(("ss", "us")))
-    if _is_code(column) or (count <= MOST_CODES and not counts):
+    named = _is_code(column) and count * _ROWS_OF_A_CODE <= column.rows
+    if named or (count <= MOST_CODES and not counts):
         kept = ", ".join(part for part in column.remark.split(", ") if part.endswith("null"))
         remark = f"{count:,} different integers, taken for codes" + (f", {kept}" if kept else "")
         return replace(column, type=FeatureType.CATEGORICAL, remark=remark)

@@ -10,7 +10,7 @@ Patterns end in ``$(?!\n)``: Python's ``$`` alone would let a trailing newline t
 
 import re
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -80,6 +80,7 @@ HttpUrl = Annotated[
         extra_json_schema={"patternErrorMessage": "must be a URL that starts with http:// or https://"},
     ),
 ]
+PromQL = Annotated[str, Meta(min_length=1, max_length=4000)]
 UtcTime = Annotated[
     str,
     Meta(
@@ -150,6 +151,10 @@ class Serving(Part, frozen=True, kw_only=True):
     stages: Annotated[
         tuple[Name, ...], Meta(description="Parts of a request whose latency is measured, in addition to the total.")
     ] = ("feature_retrieval", "inference")
+    replicas: (
+        Annotated[int, Meta(ge=1, description="Instances expected. Fewer alert; null: only if not a single one is up.")]
+        | None
+    ) = None
     endpoints: tuple[Label, ...] = ("/predict",)
     error_types: Annotated[
         tuple[Label, ...], Meta(description="Error types of failed predictions, exported as 0 from the start.")
@@ -676,6 +681,7 @@ class SloKind(StrEnum):
     FRESHNESS = "freshness"
     MODEL_STALENESS = "model_staleness"
     DRIFT = "drift"
+    QUERY = "query"
 
 
 class Direction(StrEnum):
@@ -716,6 +722,21 @@ class Slo(Part, frozen=True, kw_only=True):
         | None
     ) = None
     stage: Annotated[Name, Meta(description="The latency stage. Default: the total.")] | None = None
+    total: (
+        Annotated[
+            PromQL,
+            Meta(description="With query: events per second, as of a load balancer or a probe, as a single series."),
+        ]
+        | None
+    ) = None
+    good: Annotated[PromQL, Meta(description="With query: those of total that meet the objective.")] | None = None
+    error_ratio: (
+        Annotated[
+            PromQL,
+            Meta(description="With query, instead of total and good: the share that misses the objective, 0 to 1."),
+        ]
+        | None
+    ) = None
     direction: Annotated[
         Direction,
         Meta(
@@ -814,6 +835,14 @@ class BurnRates(Persistence, frozen=True, kw_only=True):
         ]
         | None
     ) = None
+    minimum_events: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="With fewer events that missed the objective within the long window than this, no tier alerts: one "
+            "failure of six requests is no trend. Of objectives that count events, not of states.",
+        ),
+    ] = 5
     page_quick: BurnRate = BurnRate()
     page_slow: BurnRate = BurnRate(budget=0.05, short="30m", long="6h")
     ticket_quick: BurnRate = BurnRate(budget=0.10, short="2h", long="1d")
@@ -947,6 +976,16 @@ class Alerts(Part, frozen=True, kw_only=True):
             description="With fewer failures, or nulls at serving, within the rate window than this, no rate alerts.",
         ),
     ] = 5
+    traffic_fall: Annotated[
+        AlertPolicy,
+        Meta(
+            description="Relative fall of the predictions of an hour compared with the same hour a week before, if that had "
+            "at least traffic_minimum."
+        ),
+    ] = AlertPolicy(warning=0.5, critical=0.9, for_="15m")
+    traffic_minimum: Annotated[
+        int, Meta(ge=1, description="Predictions in the hour a week before, below which traffic is not compared.")
+    ] = 100
     feedback_rate: Annotated[AlertPolicy, Meta(description="Relative fall of the share of outcomes received.")] = (
         AlertPolicy(warning=0.2, critical=0.5)
     )
@@ -1023,12 +1062,55 @@ class Webhook(Part, frozen=True, kw_only=True):
     url: HttpUrl | None = None
 
 
+class Email(Part, frozen=True, kw_only=True):
+    """E-mail through an SMTP server."""
+
+    to: Annotated[str, Meta(min_length=3, max_length=1000, description="Addresses, separated by commas.")]
+    sender: Annotated[str, Meta(min_length=3, max_length=254, description="The address it comes from.")]
+    smarthost: Annotated[Port, Meta(description="HOST:PORT of the SMTP server.")]
+    username: Label | None = None
+    password_file: Annotated[Path, Meta(description="File that contains the password of the SMTP server.")] | None = (
+        None
+    )
+
+
+class Teams(Part, frozen=True, kw_only=True):
+    """A workflow of Microsoft Teams; for Alertmanager 0.28 and newer."""
+
+    webhook_file: Annotated[Path, Meta(description="File that contains the URL of the workflow's webhook.")]
+
+
+class Opsgenie(Part, frozen=True, kw_only=True):
+    """Opsgenie, or a service with its API."""
+
+    api_key_file: Annotated[Path, Meta(description="File that contains the API key of the integration.")]
+    url: HttpUrl | None = None
+
+
+class IncidentIo(Part, frozen=True, kw_only=True):
+    """An alert source of incident.io; for Alertmanager 0.29 and newer."""
+
+    url: HttpUrl
+    token_file: Annotated[Path, Meta(description="File that contains the token of the alert source.")]
+
+
 class Receiver(Part, frozen=True, kw_only=True):
     """A destination of notifications."""
 
     slack: Slack | None = None
     pagerduty: PagerDuty | None = None
     webhook: Webhook | None = None
+    email: Email | None = None
+    teams: Teams | None = None
+    opsgenie: Opsgenie | None = None
+    incidentio: IncidentIo | None = None
+    other: Annotated[
+        dict[Name, tuple[dict[str, Any], ...]],
+        Meta(
+            description="Any other integration, as Alertmanager's own configuration has it, such as telegram_configs; passed "
+            "through as it is. Secrets belong into files here too."
+        ),
+    ] = {}
 
 
 class WeeklyTime(Part, frozen=True, kw_only=True):
@@ -1100,6 +1182,11 @@ class EscalationLevel(Part, frozen=True, kw_only=True):
 
 class OnCall(Part, frozen=True, kw_only=True):
     """The rotation."""
+
+    create_users: Annotated[
+        bool,
+        Meta(description="True if Terraform creates PagerDuty's users. Default: they exist, and are found by e-mail."),
+    ] = False
 
     rotation: Annotated[tuple[Label, ...], Meta(description="Responders in turn, at least three.")] = ()
     shift: Duration = "1w"

@@ -388,7 +388,7 @@ def _people(spec: Spec) -> Iterator[Problem]:
         message = f"needs at least {SMALLEST_ROTATION} responders, so that nobody burns out; it has {len(rotation)}"
         yield Problem((("on_call", "rotation"),), message, "range")
     for name, receiver in spec.routing.receivers.items():
-        if not (receiver.slack or receiver.pagerduty or receiver.webhook):
+        if not any(getattr(receiver, integration) for integration in receiver.__struct_fields__):
             path = ("routing", "receivers", name)
             hint = "give it slack, pagerduty or webhook"
             yield Problem((path,), "reaches nobody", "consistency", hint)

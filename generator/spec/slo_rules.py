@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from mlvitals.generator.promql import number
+from mlvitals.generator.promql import metric_names, number
 from mlvitals.generator.slo import Burn, burn, error_budget
 from mlvitals.generator.spec.diagnostics import KeyPath, Problem
 from mlvitals.generator.spec.durations import milliseconds
@@ -10,6 +10,7 @@ from mlvitals.generator.spec.model import BurnTier, Direction, Slo, SloKind, Spe
 
 _THRESHOLDS = {SloKind.LATENCY: "seconds", SloKind.MODEL_STALENESS: "days", SloKind.DRIFT: "PSI"}
 """The kinds that have a threshold, and its unit."""
+_QUERIES = ("total", "good", "error_ratio")
 _OF_SERVING = {SloKind.AVAILABILITY, SloKind.LATENCY, SloKind.MODEL_STALENESS}
 
 
@@ -43,8 +44,26 @@ def _kind(spec: Spec, path: KeyPath, slo: Slo) -> Iterator[Problem]:
     if slo.kind in _OF_SERVING and not spec.serving.enabled:
         message = f"is {slo.kind}, measured at the serving application, which serving.enabled: false turns off"
         yield Problem((kind, ("serving", "enabled")), message, "consistency")
+    yield from _queries(path, slo)
     if slo.kind is SloKind.FRESHNESS and not spec.sources:
         yield Problem((kind,), "is freshness, but no sources are defined", "consistency")
+
+
+def _queries(path: KeyPath, slo: Slo) -> Iterator[Problem]:
+    """Check that an objective on queries has either total and good or an error ratio, and that they are PromQL."""
+    given = {name: getattr(slo, name) for name in _QUERIES if getattr(slo, name) is not None}
+    kind = (*path, "kind")
+    if slo.kind is not SloKind.QUERY:
+        for name in given:
+            yield Problem(((*path, name), kind), "has an effect only if kind is query", "consistency")
+    elif given.keys() not in ({"total", "good"}, {"error_ratio"}):
+        yield Problem((kind, path), "is query, which needs either total and good, or error_ratio", "consistency")
+    else:
+        for name, query in given.items():
+            try:
+                metric_names(query)
+            except ValueError as problem:
+                yield Problem(((*path, name),), f"is no PromQL: {problem}", "promql")
 
 
 def _tiers(spec: Spec, path: KeyPath, slo: Slo) -> Iterator[Problem]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mlvitals.commands.common import FILE, OUTPUT, instant, load, reference_store, spec_argument, write
+from mlvitals.commands.common import FILE, OUTPUT, fail, instant, load, reference_store, spec_argument, write
 from mlvitals.commands.postmortem import template_text
 
 if TYPE_CHECKING:
@@ -57,10 +57,8 @@ _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
-    default=Path("tabletop"),
-    show_default=True,
     metavar="DIR",
-    help="Where incident, post-mortem, report and notes go.",
+    help="Where incident, post-mortem, report and notes go.  [default: tabletop/TIME-FAULT]",
 )
 @click.option("--html", type=OUTPUT, metavar="FILE", help="Also write the post-mortem as one page, with plots.")
 @click.option("--notes", "only_notes", is_flag=True, help="Print the facilitator's notes, and play nothing.")
@@ -85,7 +83,7 @@ def tabletop(
     version: str | None,
     answers_path: Path | None,
     pace: float,
-    out: Path,
+    out: Path | None,
     html: Path | None,
     only_notes: bool,
     export: str | None,
@@ -123,7 +121,7 @@ def tabletop(
         return
     team = _team(answers_path, compress_time if stack else pace)
     reference = _reference(spec, spec_path, data, version, times)
-    out.mkdir(parents=True, exist_ok=True)
+    out = _folder(out, name)
     write(out / "facilitator.md", notes.encode())
     with _play(spec, history, spec_path.parent, data, reference, fault, times) as play:
         incidents = Incidents(out / "incidents")
@@ -132,6 +130,15 @@ def tabletop(
         marks = _write(done, out, html, compress_time if stack else 1.0)
     if strict and not all(mark.verdict == "met" for mark in marks):
         sys.exit(1)
+
+
+def _folder(given: Path | None, fault: str) -> Path:
+    """Make the folder of an exercise, which holds no other: its incident would be opened again."""
+    out = given or Path("tabletop") / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{fault}"
+    if any((out / "incidents").glob("*.yaml")):
+        fail(f"{out} holds an exercise already; give another folder with --out")
+    out.mkdir(parents=True, exist_ok=True)
+    return out
 
 
 def _team(path: Path | None, pace: float) -> "Answers":

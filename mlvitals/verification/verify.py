@@ -1,6 +1,7 @@
 """Verification: runs every generated query against a live Prometheus and reports those that find nothing."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
@@ -16,6 +17,8 @@ from mlvitals.verification.server import Answer
 
 SCHEMA = "mlvitals.verify/1"
 _TRIES = 3
+_BUCKETS = re.compile(r"([A-Za-z_:][\w:]*)_bucket\b")
+_KEEP_BUCKETS = "set always_scrape_classic_histograms: true in its scrape configuration (docs/serving.md)"
 
 
 class Server(Protocol):
@@ -103,6 +106,8 @@ def verify(
             elif problem is not None:
                 length = int(span.length.total_seconds())
                 detail = _detail(problem, answer)
+                if problem is Problem.EMPTY and (native := _native(expression, asking)):
+                    detail = f"{detail}: {native} has native samples and no buckets; {_KEEP_BUCKETS}"
                 findings.append(
                     Finding(query.place, query.origin, problem, detail, expression, length, round(answer.seconds, 4))
                 )
@@ -166,6 +171,13 @@ def _problem(answer: Answer, slow_seconds: float) -> Problem | None:
     if all(map(math.isnan, values)):
         return Problem.NAN
     return Problem.SLOW if answer.seconds > slow_seconds else None
+
+
+def _native(expression: str, asking: Asking) -> str:
+    """Return a histogram whose buckets an expression reads, and stored as a native one; empty if all have buckets."""
+    recorded = (one for name, expressions in asking.records.items() if name in expression for one in expressions)
+    read = dict.fromkeys(name for text in (expression, *recorded) for name in _BUCKETS.findall(text))
+    return next((name for name in read if asking.has_data(f"count({name}) unless count({name}_bucket)")), "")
 
 
 def _detail(problem: Problem, answer: Answer) -> str:

@@ -16,6 +16,14 @@ def lab(tmp_path: Path) -> Lab:
     return made
 
 
+@pytest.fixture(autouse=True)
+def fault(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> None:
+    """Say which fault a test is, where the table is written: also to the process that starts workers."""
+    mark = request.node.get_closest_marker("fault")
+    if mark is not None:
+        record_property("fault", list(mark.args))
+
+
 @pytest.fixture
 def happens(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
     """Write what happened into the table of docs/faults.md."""

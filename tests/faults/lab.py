@@ -47,10 +47,10 @@ business:
 SPEC: Spec = parse_spec(SPEC_TEXT)
 
 
-def predictions(begin: datetime, count: int = ROWS, *, seed: int = 0) -> pa.Table:
-    """Rows of the prediction log, evenly spread over an hour."""
+def predictions(begin: datetime, count: int = ROWS, *, seed: int = 0, length: timedelta = HOUR) -> pa.Table:
+    """Rows of the prediction log, evenly spread."""
     generator = np.random.default_rng(seed)
-    moments = [begin + HOUR * (index / count) for index in range(count)]
+    moments = [begin + length * (index / count) for index in range(count)]
     return pa.table(
         {
             "timestamp": pa.array(moments, pa.timestamp("us", "UTC")),
@@ -61,9 +61,9 @@ def predictions(begin: datetime, count: int = ROWS, *, seed: int = 0) -> pa.Tabl
     )
 
 
-def clicks(begin: datetime, count: int = CLICKS) -> pa.Table:
-    """Rows of the events log, evenly spread over an hour."""
-    moments = [begin + HOUR * (index / count) for index in range(count)]
+def clicks(begin: datetime, count: int = CLICKS, *, length: timedelta = HOUR) -> pa.Table:
+    """Rows of the events log, evenly spread."""
+    moments = [begin + length * (index / count) for index in range(count)]
     return pa.table({"at": pa.array(moments, pa.timestamp("us", "UTC")), "kind": ["click"] * count})
 
 

@@ -152,6 +152,11 @@ def test_deployments_pipeline_changes_and_incidents_are_marked(shown):
     ]
 
 
+def test_every_dashboard_marks_the_same(every):
+    marked = {board: [item["name"] for item in shown["annotations"]["list"]] for board, shown in every.items()}
+    assert len({tuple(names) for names in marked.values()}) == 1, marked
+
+
 def test_incidents_have_a_row_of_their_own_where_their_files_are_known(every, streamrec):
     assert titles(every[Board.MONITORING], "row") == ["Incidents"]
     changed = msgspec.structs.replace

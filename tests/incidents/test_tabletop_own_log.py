@@ -93,6 +93,16 @@ def test_a_team_at_the_terminal_is_asked_until_it_ends_the_fault(shop, tmp_path)
     assert "rollback ended it. Tried before: other." in done.stdout
 
 
+def test_a_folder_with_an_exercise_is_not_played_into_again(shop, tmp_path):
+    (tmp_path / "incidents").mkdir()
+    (tmp_path / "incidents" / "2026-03-02-drift.yaml").write_text("version: 1")
+    done = mlvitals(
+        "tabletop", shop / "shop.yaml", "--fault", "rescaled", "--answers", shop / "answers.yaml", "--out", tmp_path
+    )
+    assert done.returncode == 1
+    assert "holds an exercise already; give another folder with --out" in done.stderr
+
+
 def test_a_history_that_is_too_short_is_refused_with_what_it_needs(shop, tmp_path):
     done = mlvitals(
         "tabletop", shop / "shop.yaml", "--fault", "rescaled", "--until", "2026-03-02T10:00Z",

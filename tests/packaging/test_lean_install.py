@@ -117,6 +117,7 @@ def test_an_incident_is_kept_without_the_extra(lean: dict[str, str], tmp_path: P
         ["init", "--data", "train.parquet", "--name", "fraud"],
         ["reference", "build", STREAMREC, "--data", "train.parquet"],
         ["reference", "list", STREAMREC],
+        ["tabletop", STREAMREC, "--fault", "march3"],
     ],
     ids=lambda command: " ".join(map(str, command[:2])).partition(" /")[0],
 )

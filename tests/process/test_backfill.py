@@ -129,6 +129,23 @@ def test_one_file_of_text_is_read_once_for_many_windows_and_says_the_same(
     assert all(report.rows and report.problems for report in together)
 
 
+@pytest.mark.parametrize(("bytes_together", "passes"), [(1 << 29, 1), (1, HOURS)])
+def test_no_more_windows_share_a_pass_than_memory_allows(
+    text_log: Path, reference: Reference, monkeypatch: pytest.MonkeyPatch, bytes_together: int, passes: int
+):
+    groups: list[int] = []
+    measure = module.measure_windows
+
+    def counted(*arguments: Any, **more: Any) -> list[WindowReport]:
+        groups.append(len(arguments[4]))
+        return measure(*arguments, **more)
+
+    monkeypatch.setattr(module, "measure_windows", counted)
+    monkeypatch.setattr(module, "BYTES_TOGETHER", bytes_together)
+    text_reports(text_log, reference)
+    assert (len(groups), sum(groups)) == (passes, HOURS)
+
+
 def test_results_are_kept_and_measuring_again_changes_nothing(place: Path, reference: Reference, tmp_path: Path):
     store = open_results(msgspec.structs.replace(SPEC.results, url="sqlite:///results.db"), tmp_path)
     for _ in range(2):

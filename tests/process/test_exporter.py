@@ -51,6 +51,17 @@ def test_a_due_window_is_measured_published_and_kept(bench: Bench) -> None:
     assert bench.ends_kept() == [NOON]
 
 
+def test_people_find_the_window_at_the_root_and_its_report_behind_it(bench: Bench) -> None:
+    exporter = bench.start()
+    assert "No window is kept yet" in exporter.pages()["/"]().body.decode()
+    bench.clock.now += MINUTE
+    exporter.run_due()
+    page = exporter.pages()["/"]().body.decode()
+    assert "1 window, 2026-03-03 11:00 to 2026-03-03 12:00 UTC" in page
+    report = exporter.folders()["/windows/"]("20260303T110000Z-20260303T120000Z")
+    assert "All features" in report.body.decode()
+
+
 def test_nothing_runs_before_the_grace_is_over(bench: Bench) -> None:
     exporter = bench.start()
     exporter.run_due()

@@ -43,7 +43,15 @@ def as_text(folder: Path, promtool: str, history: History, until: datetime) -> l
     file, text = folder / "history.om", io.BytesIO()
     history.write(text, until)
     file.write_bytes(text.getvalue())
-    command = [promtool, "tsdb", "create-blocks-from", "openmetrics", file, folder / "data"]
+    command = [
+        promtool,
+        "tsdb",
+        "create-blocks-from",
+        "--max-block-duration=500h",
+        "openmetrics",
+        file,
+        folder / "data",
+    ]
     subprocess.run(command, capture_output=True, check=True)
     return dumped(promtool, folder)
 

@@ -120,6 +120,11 @@ def test_lines_break_where_nothing_is_known():
     assert drawn.count("M") == 2
 
 
+def test_a_reference_alone_is_no_chart():
+    assert "Mean score" not in page(window(0, score=measured(mean=None)))
+    assert "Mean score" in page(window(0, score=measured(mean=0.5)))
+
+
 def test_hostile_text_stays_text():
     finding = replace(CRITICAL, section=EVIL, subject=EVIL)
     bad = window(0, features={EVIL: measured(0.4), HOSTILE: measured(0.3)}, findings=(finding,))

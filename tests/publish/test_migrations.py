@@ -13,16 +13,17 @@ from typing import Any
 import msgspec
 import pytest
 from databases import Database
-from exporter_samples import HOUR, NOON, OUTCOMES, report
+from exporter_samples import HOUR, NOON, OUTCOMES, SPEC, report
 from msgspec.structs import replace
 from sqlalchemy import Engine, event, inspect
 
 from mlvitals.exporters.database import DatabaseError
 from mlvitals.exporters.parts import Window
 from mlvitals.exporters.publish.migrations import newest_version, upgrade
-from mlvitals.exporters.publish.results import ResultsStore, open_results
+from mlvitals.exporters.publish.results import Acceptance, ResultsStore, open_results
 from mlvitals.exporters.sections.changes import ChangeKind
 from mlvitals.exporters.sections.features.report import FeatureReport
+from mlvitals.exporters.window.history import first_history
 from mlvitals.exporters.window.report import WindowReport
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -371,6 +372,9 @@ def test_a_role_that_owns_no_tables_is_told_who_can_upgrade_them_and_keeps_its_r
         with closing(open_results(of_writer, old.folder)) as store:
             store.save(report())
             assert store.last_report("shop").window == NEWEST_WINDOW
+            assert store.history("shop", first_history(SPEC, "v1"), until=NOON).last is None
+            moment = NEWEST_WINDOW.end
+            store.accept_gap("shop", "v1", Acceptance(since=moment, accepted_at=moment, author="", reason=""))
     finally:
         server.execute("DROP OWNED BY writer", name)
         server.execute("DROP ROLE writer")

@@ -48,6 +48,23 @@ def test_a_window_has_a_row_for_each_feature_and_each_bin(store: ResultsStore, d
     assert counts(database) == {"drift_windows": 1, "drift_features": 4, "drift_results": 9}
 
 
+def test_a_view_of_many_windows_reads_the_newest_of_an_interval_oldest_first(store: ResultsStore) -> None:
+    ends = [NOON + hours * HOUR for hours in range(5)]
+    for end in ends:
+        store.save(report(window=Window(end - HOUR, end)))
+    store.save(report(system="other", window=Window(NOON + 9 * HOUR, NOON + 10 * HOUR)))
+    assert store.newest_window_end("shop") == ends[-1]
+    assert store.newest_window_end("nobody") is None
+    assert [item.window.end for item in store.summaries_between("shop", ends[0], ends[-2], 9)] == ends[1:-1]
+    assert [item.window.end for item in store.summaries_between("shop", ends[0], ends[-1], 2)] == ends[-2:]
+
+
+def test_a_report_is_found_by_its_window(store: ResultsStore) -> None:
+    store.save(report())
+    assert store.report_of("shop", WINDOW) == report()
+    assert store.report_of("shop", Window(NOON, NOON + HOUR)) is None
+
+
 def test_saving_a_window_again_replaces_it(store: ResultsStore, database: Database) -> None:
     store.save(report())
     store.save(report(rows=2000, features={"age": measured(0.5)}, score=None))

@@ -3,6 +3,7 @@
 import json
 import re
 
+import msgspec
 import pytest
 from routing_samples import HOSTILE, hostile
 
@@ -25,9 +26,24 @@ def terraform(spec) -> dict:
     return json.loads(pagerduty_terraform(spec, "A marker"))
 
 
+def creating(spec):
+    """The spec whose users Terraform creates."""
+    return msgspec.structs.replace(spec, on_call=msgspec.structs.replace(spec.on_call, create_users=True))
+
+
 @pytest.fixture
 def resources(streamrec) -> dict:
-    return terraform(streamrec)["resource"]
+    return terraform(creating(streamrec))["resource"]
+
+
+def test_users_that_exist_are_found_by_e_mail_and_left_as_they_are(streamrec):
+    document = terraform(streamrec)
+    assert document["data"]["pagerduty_user"]["chiyo"] == {"email": "chiyo@streamrec.example"}
+    assert not {kind for kind in document["resource"] if kind.startswith("pagerduty_user")}
+    text = json.dumps(document)
+    assert "${data.pagerduty_user.chiyo.id}" in text
+    assert "${pagerduty_user." not in text
+    assert "555" not in text, "no telephone numbers where nothing dials them"
 
 
 def test_every_argument_is_one_that_the_provider_knows(resources):
@@ -71,7 +87,7 @@ def test_a_responder_is_dialled_in_the_ways_of_their_levels(resources):
 
 
 def test_every_reference_leads_to_a_resource(streamrec):
-    text = pagerduty_terraform(streamrec, "A marker")
+    text = pagerduty_terraform(creating(streamrec), "A marker")
     resources = json.loads(text)["resource"]
     references = set(re.findall(r"\$\{(\w+)\.([\w-]+)\.\w+\}", text))
     assert references
@@ -85,7 +101,7 @@ def test_the_key_for_alertmanager_is_a_sensitive_output(streamrec):
 
 
 def test_nothing_of_a_spec_is_expanded():
-    text = pagerduty_terraform(hostile(), "A marker")
+    text = pagerduty_terraform(creating(hostile()), "A marker")
     assert not re.findall(r"(?<![$])[$]\{(?!pagerduty_)", text)
     assert not re.findall(r"(?<!%)%\{", text)
     users = json.loads(text)["resource"]["pagerduty_user"]

@@ -14,6 +14,7 @@ from mlvitals.generator.routing.alertmanager import repeat_interval
 from mlvitals.generator.routing.cases import RouteCase, route_cases
 from mlvitals.generator.signals import signals
 from mlvitals.generator.spec.durations import milliseconds
+from mlvitals.generator.spec.load import parse_spec
 
 
 def run(*command: object) -> subprocess.CompletedProcess[str]:
@@ -121,6 +122,31 @@ def test_a_cooldown_is_never_cut_short(cooldown, interval, expected):
 def test_secrets_stand_in_files_alone(any_spec, generate):
     text = (generate(any_spec) / "alertmanager.yml").read_text()
     assert not {"api_url:", "routing_key:", "service_key:", "password:"} & set(text.split())
+
+
+# ---------------------------------------------------------------- receivers
+
+OLD = """{email: {to: 'a@x, b@x', sender: ml@x, smarthost: 'mail.x:587', username: ml, password_file: /run/smtp},
+      opsgenie: {api_key_file: /run/secrets/opsgenie},
+      other: {sns_configs: [{topic_arn: 'arn:x', sigv4: {region: eu-west-1}}]}}"""
+NEW = """{teams: {webhook_file: /run/secrets/teams},
+      incidentio: {url: 'https://api.incident.io/v2/alert_events/alertmanager/x', token_file: /run/secrets/incidentio}}"""
+
+
+@pytest.mark.parametrize(("release", "receiver"), [("stable", OLD), ("sid", OLD), ("sid", NEW)])
+def test_every_kind_of_receiver_is_one_that_alertmanager_takes(release, receiver, servers, generate):
+    text = f"""\
+version: 1
+system: {{name: shop}}
+prediction_log: {{path: log}}
+features: {{amount: {{}}}}
+routing:
+  receivers:
+    team: {receiver}
+  warning: team
+"""
+    checked = run(servers("amtool", release), "check-config", generate(parse_spec(text)) / "alertmanager.yml")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 # ---------------------------------------------------------------- inhibition

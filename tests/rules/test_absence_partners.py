@@ -52,7 +52,9 @@ PARTNERS = {
         ),
         EXPORTER,
     ),
-    **dict.fromkeys(("MLLatencyHigh", "MLErrorRateHigh", "MLGpuSaturated"), SERVING),
+    **dict.fromkeys(
+        ("MLLatencyHigh", "MLErrorRateHigh", "MLGpuSaturated", "MLTrafficFall", "MLReplicasMissing"), SERVING
+    ),
     **dict.fromkeys(("MLBusinessMetricDrop", "MLBusinessMetricLow"), FIGURE),
     "MLErrorBudgetBurn": {"MLErrorBudgetUnknown"},
     "MLRulesFailing": {"MLWatchdog"},

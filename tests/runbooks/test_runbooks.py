@@ -85,7 +85,8 @@ def test_every_alert_that_any_spec_can_have_has_a_first_check_and_no_check_is_le
 def test_the_usual_fix_and_the_first_check_are_imperatives(name):
     imperatives = {
         "Add", "Check", "Compare", "Correct", "Count", "Fall", "Fix", "Guard", "Lengthen", "List", "Map", "Nothing", "Read",
-        "Rebuild", "Recalibrate", "Restart", "Restore", "Retrain", "Revert", "Rewrite", "Roll", "Run", "Serve", "Stop", "Treat", "Write",
+        "Rebuild", "Recalibrate", "Restart", "Restore", "Retrain", "Revert", "Rewrite",
+        "Roll", "Run", "Serve", "Stop", "Treat", "Write",
     }  # fmt: skip
     assert {FIRST[name].fix.split()[0], FIRST[name].action.split()[0]} <= imperatives
 

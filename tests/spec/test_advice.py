@@ -75,3 +75,16 @@ def test_errors_come_first_and_alone_decide(tmp_path: Path):
     done = mlvitals("lint", tmp_path / "shop.yaml", tmp_path / "broken.yaml")
     assert done.returncode == 1
     assert "error: " in done.stdout.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("alerts", "warned"),
+    [
+        ("{feature_psi: {keep_firing_for: 15m}}", True),
+        ("{feature_psi: {keep_firing_for: 2h}}", False),
+        ("{error_rate: {keep_firing_for: 1m}, freshness: {keep_firing_for: 1m}}", False),
+    ],
+)
+def test_an_alert_on_windows_that_resolves_within_one_is_warned_of(alerts: str, warned: bool, tmp_path: Path):
+    found = advised(f"{COMPLETE}alerts: {alerts}\n", tmp_path)
+    assert [message.partition(" is ")[0] for message in found] == ["alerts.feature_psi.keep_firing_for"] * warned

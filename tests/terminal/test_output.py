@@ -116,7 +116,7 @@ def test_no_line_is_wider_than_the_terminal_and_no_row_takes_two(width: int):
 def test_a_wide_terminal_shows_ranges_means_and_the_top_bin():
     head, row = lines_of(report(features={"age": measured()}, score=None), WIDE)[3:5]
     assert head.endswith("out of range  mean then  mean now  top bin")
-    assert row.split(maxsplit=9)[5:] == ["1.0%", "12.5%", "40", "41.5", "(60, +inf): 10.0% to 40.0%"]
+    assert row.split(maxsplit=10)[5:] == ["1.0%", "(0.2%)", "12.5%", "40", "41.5", "(60, +inf): 10.0% to 40.0%"]
 
 
 def test_hostile_names_steer_nothing():

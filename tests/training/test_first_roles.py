@@ -92,6 +92,7 @@ def test_of_a_class_and_its_probability_the_probability_is_the_score():
     found = draft([binary("y_pred"), number("y_pred_proba", 0.1, 0.9), LABEL, FEATURE])
     assert found.name_of(Role.SCORE) == "y_pred_proba"
     assert [item.why for item in found.left_out] == ["the predicted class, by its name"]
+    assert why(text("predicted", "Class1", "Class2")) == "the predicted class, by its name"
 
 
 def test_of_two_classes_the_score_is_that_of_the_positive_one():
@@ -206,6 +207,15 @@ def test_integers_that_name_things_are_categories_and_those_that_count_are_not(
     name: str, levels: int, expected: FeatureType
 ):
     assert kind(whole(name, 1, levels, levels=tuple(map(str, range(levels))))) is expected
+
+
+def test_a_code_repeats():
+    assert kind(whole("CAtBat", 1, 900, levels=tuple(map(str, range(900))))) is FeatureType.INTEGER
+
+
+def test_y_is_a_label_unless_it_is_a_coordinate():
+    assert role_of(number("y"), number("x")) is Role.OUTCOME
+    assert role_of(number("y"), number("x"), number("z")) is None
 
 
 def test_segments_have_few_values_a_usual_name_and_are_in_the_log():

@@ -176,3 +176,13 @@ def test_the_excuses_of_a_spec_are_its_charts_while_they_learn(streamrec: Spec):
     assert {"streamrec_concept_ewma", "streamrec_concept_gap_expected"} <= excuses.keys()
     assert "streamrec_concept_status" not in excuses
     assert set(excuses.values()) == {LEARNING.replace("shop", "streamrec")}
+
+
+def test_a_histogram_that_is_stored_as_a_native_one_is_named():
+    server = Canned(**{"count(latency_seconds) unless count(latency_seconds_bucket)": [1.0]})
+    record = Query(
+        Origin.RECORD, "p99", "histogram_quantile(0.9, rate(latency_seconds_bucket[5m]))", record="system:p99"
+    )
+    done = run(server, panel("system:p99"), record)
+    assert all("latency_seconds has native samples and no buckets" in finding.detail for finding in done.findings)
+    assert "always_scrape_classic_histograms: true" in done.findings[0].detail

@@ -1,5 +1,6 @@
 """The history of earlier windows is kept: it is what all windows, gone through anew, would give, whatever happened."""
 
+import dataclasses
 import random
 from contextlib import closing
 from datetime import timedelta
@@ -17,8 +18,9 @@ from sqlalchemy import event
 
 from mlvitals.exporters.parts import Window
 from mlvitals.exporters.publish import histories
-from mlvitals.exporters.publish.results import ResultsStore, open_results
-from mlvitals.exporters.sections.concept.report import GapSample, PastWindow
+from mlvitals.exporters.publish.results import Acceptance, ResultsStore, open_results
+from mlvitals.exporters.sections.concept.charts import ChartState
+from mlvitals.exporters.sections.concept.report import GapReference, GapSample, PastWindow
 from mlvitals.exporters.sections.outcomes.report import OutcomeReport
 from mlvitals.exporters.window.history import (
     MOST_STRETCHES,
@@ -96,6 +98,7 @@ STEPS = st.lists(
         st.tuples(st.just("late"), HOURS, st.booleans()),
         st.tuples(st.just("promote")),
         st.tuples(st.just("forget"), HOURS),
+        st.tuples(st.just("accept"), HOURS),
         st.tuples(st.just("another plan")),
         st.tuples(st.just("restart")),
     ),
@@ -125,6 +128,9 @@ def test_the_history_that_is_kept_is_that_of_all_windows_whatever_happened(
                 version = "v2" if version == "v1" else "v1"
             case "forget", until:
                 store.forget_before("shop", window(until).start)
+            case "accept", since:
+                moment = window(since).start
+                store.accept_gap("shop", version, Acceptance(moment, accepted_at=moment, author="me", reason="so"))
             case ("another plan",):
                 spec = replace(spec, concept=replace(spec.concept, shift=3 - spec.concept.shift))
             case ("restart",):
@@ -230,6 +236,25 @@ def test_what_is_no_history_is_computed_anew(database: Database, stored: str):
             found(store, hour)
         database.rows("UPDATE drift_gaps SET history = :stored", stored=stored)
         assert kept(store, 12) == anew(store, 12)
+
+
+@pytest.mark.parametrize("accepted", [False, True])
+def test_a_history_that_knows_the_training_data_is_read_as_it_was_written(accepted: bool):
+    reference = GapReference(rows=5000, gap=0.004, row_variance=0.1, rarer_share=0.2, windows=40, between=0.001)
+    history = first_history(QUICK, "v1", reference)
+    if accepted:
+        history = history.after(PastWindow(Window(BEGIN, BEGIN), "v1", explains=False, sample=None, accepted=True))
+    series = dataclasses.replace(
+        history.series,
+        learned=tuple(SAMPLES[:3]),
+        idle=2,
+        refused="so",
+        state=ChartState(0.1, 0.2, 0.3),
+        last_end=BEGIN,
+    )
+    kept = dataclasses.replace(history, series=series, explaining=(window(3),), last=window(4))
+    assert DriftHistory.from_json(kept.to_json()) == kept
+    assert kept.settings == first_history(QUICK, "v1", reference).settings != first_history(QUICK, "v1").settings
 
 
 def test_drift_that_lasts_without_outcomes_is_one_stretch_however_long():

@@ -22,7 +22,7 @@ _NOISE = NormalDist().inv_cdf(1 - 0.001 / 2)
 """Standard deviations that chance alone exceeds once in 1000 windows, to either side."""
 _MOST_LISTED = 300
 _FOOTER = (
-    "Each cell is a window: coloured by the worst finding, pale where PSI is beyond noise but below every threshold, "
+    "Each cell is a window: coloured by the worst finding, a deeper green where PSI is beyond noise but below every threshold, "
     "grey where it was not measured, empty where no window was. Outcomes and the gap stand where their predictions "
     "were made."
 )
@@ -256,7 +256,8 @@ def _limits(expected: float | None, deviation: float | None) -> tuple[float | No
 
 
 def _chart(title: str, keys: Sequence[tuple[str, str]], lines: Sequence[Line], axis: Axis) -> str:
-    drawing = line_chart(lines, axis, title)
+    measured = any(value is not None for _, value in lines[0].points)
+    drawing = line_chart(lines, axis, title) if measured else ""
     if not drawing:
         return ""
     legend = "".join(f'<span class="line {kind}">{name}</span>' for kind, name in keys)

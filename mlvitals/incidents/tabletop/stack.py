@@ -38,6 +38,8 @@ from mlvitals.incidents.tabletop.programs import free_port, running
 
 _PROGRAMS = {"prometheus": ("prometheus",), "alertmanager": ("alertmanager", "prometheus-alertmanager")}
 _READY_SECONDS = 60.0
+_PATIENT = "30m"
+"""The `for` of alerts on the monitoring itself: no fault stops a process, and on a busy machine scrapes are late."""
 _COUNTERS = ("_total", "_bucket", "_count", "_sum")
 
 
@@ -99,7 +101,7 @@ class HistoryPages:
         return Page(text.encode(), content_type="text/plain; version=0.0.4; charset=utf-8")
 
     def _still_text(self, series: Mapping[str, Vector], producer: Producer, index: int) -> str:
-        """Return what holds until the next step: made once, for a second lies between scrapes."""
+        """Return what holds until the next step: made once, as a scrape comes every second."""
         known = self._still.get(producer)
         if known is None or known[0] != index or known[1] is not series:
             text = "".join(self._lines(series, producer, float(index), moving=False))
@@ -248,6 +250,7 @@ def _write_configuration(spec: Spec, factor: float, root: Path, at: _Addresses, 
     local = change(
         spec,
         routing=routing,
+        alerts=change(spec.alerts, monitoring=change(spec.alerts.monitoring, for_=_PATIENT)),
         exporter=change(spec.exporter, targets=(at.exporter.removeprefix("http://"),)),
         serving=change(spec.serving, targets=(at.serving.removeprefix("http://"),) if spec.serving.enabled else ()),
     )

@@ -108,7 +108,7 @@ def test_a_new_column_is_told_and_one_that_the_spec_names_is_not(tmp_path: Path)
 
 
 def test_a_missing_column_and_an_integer_that_became_text_are_schema_differences(tmp_path: Path):
-    rows = log_rows(WINDOW.start, WINDOW.end, 1000, age=["41"] * 1000).drop_columns(["country"])
+    rows = log_rows(WINDOW.start, WINDOW.end, 1000, age=["41 years"] * 1000).drop_columns(["country"])
     write_parquet(rows, tmp_path / "log" / "a.parquet")
     found = measure_window(SPEC, tmp_path, REFERENCE, "v1", WINDOW, NOON)
     assert [(item.kind, item.column) for item in found.schema_differences] == [
