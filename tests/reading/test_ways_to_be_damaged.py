@@ -16,7 +16,7 @@ import pytest
 from exporter_samples import SPEC, WINDOW, log_rows
 
 from mlvitals.exporters.parts import FileProblem
-from mlvitals.exporters.reading.formats import streams
+from mlvitals.exporters.reading.formats import json_lines, streams
 from mlvitals.exporters.reading.log import Log
 from mlvitals.exporters.reading.scan import BrokenFileError, Chunk, format_of
 from mlvitals.exporters.training.build import ReferenceDataError
@@ -34,6 +34,13 @@ COLUMNS = {
 AT = "2026-03-03T11:30:00Z"
 HEADER = "timestamp,age,country,price,active,seen"
 LINE = f"{AT},41,de,0.5,true,2026-03-01"
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few thousand lines are several blocks."""
+    monkeypatch.setattr(streams, "SMALLEST_BLOCK", 1 << 16)
+    monkeypatch.setattr(json_lines, "_LOOK", 1 << 15)
 
 
 def read(folder: Path, file_format: LogFormat, **log: Any) -> tuple[list[Chunk], list[str]]:
@@ -137,9 +144,9 @@ def test_a_malformed_line_in_another_encoding_is_counted_without_noise(
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_character_that_is_cut_between_two_blocks_is_whole(tmp_path: Path) -> None:
+def test_a_character_that_is_cut_between_two_blocks_is_whole(tmp_path: Path, small_blocks: None) -> None:
     for pad in range(4):
-        lines = [HEADER, LINE.replace("de", "x" * (1 << 16) + "y" * pad), *[LINE.replace("de", "ü" * 50)] * 30_000]
+        lines = [HEADER, LINE.replace("de", "x" * (1 << 16) + "y" * pad), *[LINE.replace("de", "ü" * 50)] * 2_000]
         write(tmp_path, "\n".join(lines))
         chunks, problems = read(tmp_path, LogFormat.CSV)
         assert problems == []
@@ -369,17 +376,22 @@ def as_mixed_json(rows: list[dict[str, str]]) -> str:
     [(as_csv, LogFormat.CSV, 1), (as_json, LogFormat.JSONL, 0), (as_mixed_json, LogFormat.JSONL, 0)],
 )
 def test_one_bad_value_costs_itself_wherever_it_stands(
-    column: str, written: Callable[[list[dict[str, str]]], str], file_format: LogFormat, above: int, tmp_path: Path
+    column: str,
+    written: Callable[[list[dict[str, str]]], str],
+    file_format: LogFormat,
+    above: int,
+    tmp_path: Path,
+    small_blocks: None,
 ) -> None:
     sound = dict(zip(HEADER.split(","), LINE.split(","), strict=True))
-    for place in (0, 29_999):
-        rows = [dict(sound) for _ in range(30_000)]
+    for place in (0, 2_999):
+        rows = [dict(sound) for _ in range(3_000)]
         rows[place][column] = BAD[column]
         write(tmp_path, written(rows), "a")
         chunks, problems = read(tmp_path, file_format)
         found = values(chunks, column)
         assert [row for row, value in enumerate(found) if value is None] == [place]
-        assert len(found) == 30_000
+        assert len(found) == 3_000
         told = (
             f"values that cannot be read, counted as missing: 1, the first {BAD[column]!r} in line {place + 1 + above}"
         )
