@@ -86,8 +86,12 @@ class Situation:
         return next(self.find_all(metric, labels), None)
 
     def find_all(self, metric: str, labels: Mapping[str, str]) -> Iterator[Sample]:
-        """Return the samples of a metric that carry all the labels."""
-        return (s for s in self.samples if s.metric == metric and labels.items() <= s.labels.items())
+        """Return the samples of a metric that carry all the labels; an empty one is one that is missing."""
+        return (
+            sample
+            for sample in self.samples
+            if sample.metric == metric and all(sample.labels.get(name, "") == value for name, value in labels.items())
+        )
 
 
 class Piece(Protocol):
@@ -223,7 +227,7 @@ class Found:
 
     def rendered(self, situation: Situation) -> str:
         """Return the text, or nothing."""
-        wanted = {**{name: situation.labels[name] for name in self.by}, **self.fixed}
+        wanted = {**{name: situation.labels.get(name, "") for name in self.by}, **self.fixed}
         found = situation.find(self.metric, wanted)
         if found is None or (self.above is not None and found.value <= self.above):
             return ""
@@ -253,7 +257,7 @@ class Listed:
 
     def rendered(self, situation: Situation) -> str:
         """Return the names, separated by commas."""
-        wanted = {**{name: situation.labels[name] for name in self.by}, **self.fixed}
+        wanted = {**{name: situation.labels.get(name, "") for name in self.by}, **self.fixed}
         found = sorted(sample.labels.get(self.label, "") for sample in situation.find_all(self.metric, wanted))
         return ", ".join(found[: self.most]) + (" and more" if len(found) > self.most else "")
 
