@@ -58,6 +58,8 @@ def gently_flipped(chance: random.Random, data: bytes) -> bytes:
     return bytes(damaged)
 
 
+# What a damaged file does to Arrow happens in processes of their own.
+pytestmark = pytest.mark.slow
 KINDS: dict[str, Mutation] = {"flipped": flipped, "cut": cut, "inserted": inserted}
 
 
