@@ -19,6 +19,9 @@ from test_log_faults import WINDOW, write
 from mlvitals.exporters.window.measure import measure_window
 from mlvitals.generator.spec.model import LogFormat
 
+# What a damaged file does to Arrow happens in processes of their own.
+pytestmark = pytest.mark.slow
+
 Happens = Callable[[str], None]
 Mutation = Callable[[random.Random, bytes], bytes]
 FEW, MANY = 25, 500
@@ -58,8 +61,6 @@ def gently_flipped(chance: random.Random, data: bytes) -> bytes:
     return bytes(damaged)
 
 
-# What a damaged file does to Arrow happens in processes of their own.
-pytestmark = pytest.mark.slow
 KINDS: dict[str, Mutation] = {"flipped": flipped, "cut": cut, "inserted": inserted}
 
 
