@@ -9,7 +9,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from mlvitals.generator.spec.durations import milliseconds
-from mlvitals.generator.spec.model import BurnTier, Severity, Slo, Spec
+from mlvitals.generator.spec.model import BurnTier, Severity, Slo, SloKind, Spec
 
 OBJECTIVE = "slo:objective:ratio"
 ERROR_BUDGET = "slo:error_budget:ratio"
@@ -37,6 +37,8 @@ SEVERITIES = {
 """The tiers of each severity, which share an alert."""
 
 _DAY = milliseconds("1d")
+_STATES_WITH_ALERTS = frozenset({SloKind.DRIFT, SloKind.FRESHNESS})
+"""The kinds of objectives on a state that has an alert of its own."""
 
 
 def sli_error(window: str) -> str:
@@ -85,7 +87,19 @@ def burn(spec: Spec, slo: Slo, tier: BurnTier) -> Burn:
     """Return the condition of a tier for an objective: SRE workbook, "Alerting on SLOs", table 5-8, scaled to the period."""
     rate = getattr(spec.alerts.burn_rate, tier)
     factor = exact(rate.budget) * Fraction(milliseconds(slo.period), milliseconds(rate.long))
-    return Burn(tier, rate.short, rate.long, factor, factor * error_budget(slo))
+    return Burn(tier, _still_seen_over(spec, slo, rate.short), rate.long, factor, factor * error_budget(slo))
+
+
+def _still_seen_over(spec: Spec, slo: Slo, short: str) -> str:
+    """Return the short window of a tier.
+
+    A state is either there or not: the shortest window that holds a measurement shows if it still is. With it, the ticket on
+    the budget ends before the alert on the state does, which silences it, and is not heard of after everything is over.
+    """
+    if slo.kind not in _STATES_WITH_ALERTS:
+        return short
+    step = milliseconds(spec.step) if slo.kind is SloKind.DRIFT else 0
+    return next((window for window in windows(spec) if step <= milliseconds(window) < milliseconds(short)), short)
 
 
 def windows(spec: Spec) -> tuple[str, ...]:

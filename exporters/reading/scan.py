@@ -222,7 +222,8 @@ class OpenFile:
         with self._errors():
             if isinstance(self._text, JsonLinesFile):
                 self._text.look_for({*columns, self.timestamp})
-            if window is not None and self._names and self.timestamp not in self._names:
+            is_empty = self._text is not None and self._text.is_empty
+            if window is not None and not is_empty and self.timestamp not in self._names:
                 raise BrokenFileError(
                     f"has no time column {self.timestamp!r}; its rows belong to no window{self._header()}"
                 )
@@ -306,7 +307,7 @@ class OpenFile:
             return ""
         names = [name[:LONGEST_VALUE] for name in self._names]
         shown = ", ".join(map(repr, names[:_MOST_NAMES])) + (", ..." if len(names) > _MOST_NAMES else "")
-        return f"; as columns were read: {shown}"
+        return f"; as columns were read: {shown or 'none'}"
 
     def _opened_text(self) -> DelimitedFile | JsonLinesFile | None:
         match self.format:

@@ -33,7 +33,8 @@ class Moments(msgspec.Struct, frozen=True, kw_only=True):
     def of(cls, values: Numbers) -> Moments:
         """Return the moments of values in ascending order; not finite where a sum overflows."""
         if not values.size or values[0] == values[-1]:
-            return cls(count=values.size, mean=float(values[0]) if values.size else 0.0)
+            # Plus 0: of zeros of either sign, which is first is chance.
+            return cls(count=values.size, mean=float(values[0]) + 0.0 if values.size else 0.0)
         with np.errstate(over="ignore", invalid="ignore"):
             mean = float(values.mean(dtype=np.float64))
             sums = np.zeros(3)

@@ -175,9 +175,14 @@ def _publish(
 
 
 def _with_log(spec: "Spec", path: Path) -> "Spec":
+    """Return the spec with another log; the name of a file says its format."""
     import msgspec
 
-    log = msgspec.structs.replace(spec.prediction_log, path=str(path.absolute()))
+    from mlvitals.exporters.reading.scan import format_of
+
+    log = spec.prediction_log
+    form = format_of(path.name) if path.is_file() else None
+    log = msgspec.structs.replace(log, path=str(path.absolute()), format=form or log.format)
     return msgspec.structs.replace(spec, prediction_log=log)
 
 

@@ -36,6 +36,8 @@ OFFERED = {slo.OBJECTIVE, slo.PERIOD_DAYS, slo.INFO, "system:streamrec_deploy_al
 """Recorded for others to read: tools that know sloth's series, and CI jobs."""
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 VARIABLE = re.compile(r"\$(__rate_interval|__interval|__range)")
+LOOKED_UP = re.compile(r"printf `([A-Za-z_:][A-Za-z0-9_:]*)")
+"""Metrics that the text of an alert queries."""
 HOUR = timedelta(hours=1)
 pytestmark = pytest.mark.slow
 
@@ -135,6 +137,10 @@ def queried() -> set[str]:
     ]
     records = {rule["record"] for group in rules["groups"] for rule in group["rules"] if "record" in rule}
     names = {name for expression in expressions for name in metric_names(VARIABLE.sub("5m", expression))}
+    texts = [
+        text for group in rules["groups"] for rule in group["rules"] for text in rule.get("annotations", {}).values()
+    ]
+    names |= {name for text in texts for name in LOOKED_UP.findall(text)}
     assert records - OFFERED <= names, f"recorded and never read: {records - names - OFFERED}"
     return names - records
 

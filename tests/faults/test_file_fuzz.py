@@ -19,6 +19,9 @@ from test_log_faults import WINDOW, write
 from mlvitals.exporters.window.measure import measure_window
 from mlvitals.generator.spec.model import LogFormat
 
+# What a damaged file does to Arrow happens in processes of their own.
+pytestmark = pytest.mark.slow
+
 Happens = Callable[[str], None]
 Mutation = Callable[[random.Random, bytes], bytes]
 FEW, MANY = 10, 500

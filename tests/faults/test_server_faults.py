@@ -46,7 +46,7 @@ CLIENTS: list[tuple[str, int, Client]] = [
     ("200 clients that ask and never read", 200, saying(b"GET /metrics HTTP/1.1\r\n\r\n")),
     ("100 clients that send garbage", 100, saying(bytes(range(256)) * 20)),
     ("20 clients that send a megabyte of headers", 20, saying(b"GET / HTTP/1.1\r\n" + b"X: " + b"y" * 1_000_000)),
-    ("100 clients that speak TLS", 100, saying(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200))),
+    ("100 clients that start TLS", 100, saying(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200))),
     (
         "50 clients that send a body without end",
         50,

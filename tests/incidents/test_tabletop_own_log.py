@@ -12,6 +12,7 @@ from command_line import mlvitals
 from mlvitals.cli import main
 from mlvitals.incidents.tabletop.answers import Asked, SpokenAnswers
 
+pytestmark = pytest.mark.slow
 SPEC = """\
 version: 1
 system: {name: shop, title: Shop}

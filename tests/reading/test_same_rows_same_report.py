@@ -50,6 +50,7 @@ from mlvitals.generator.spec.model import (
     Windows,
 )
 
+pytestmark = pytest.mark.slow
 END = datetime(2026, 3, 4, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 WINDOW = Window(END - 24 * HOUR, END)
@@ -258,7 +259,6 @@ def drawn(far: bool) -> list[Plain]:
     return found
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("encoding", [*FILES, *TABLES], ids=str)
 def test_the_same_rows_give_the_same_report(encoding: Encoding) -> None:
     for plain in drawn(encoding.far):

@@ -16,7 +16,7 @@ import pytest
 from exporter_samples import SPEC, WINDOW, log_rows
 
 from mlvitals.exporters.parts import FileProblem
-from mlvitals.exporters.reading.formats import streams
+from mlvitals.exporters.reading.formats import json_lines, streams
 from mlvitals.exporters.reading.log import Log
 from mlvitals.exporters.reading.scan import BrokenFileError, Chunk, format_of
 from mlvitals.exporters.training.build import ReferenceDataError
@@ -34,6 +34,13 @@ COLUMNS = {
 AT = "2026-03-03T11:30:00Z"
 HEADER = "timestamp,age,country,price,active,seen"
 LINE = f"{AT},41,de,0.5,true,2026-03-01"
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few thousand lines are several blocks."""
+    monkeypatch.setattr(streams, "SMALLEST_BLOCK", 1 << 16)
+    monkeypatch.setattr(json_lines, "_LOOK", 1 << 15)
 
 
 def read(folder: Path, file_format: LogFormat, **log: Any) -> tuple[list[Chunk], list[str]]:
@@ -137,9 +144,9 @@ def test_a_malformed_line_in_another_encoding_is_counted_without_noise(
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_character_that_is_cut_between_two_blocks_is_whole(tmp_path: Path) -> None:
+def test_a_character_that_is_cut_between_two_blocks_is_whole(tmp_path: Path, small_blocks: None) -> None:
     for pad in range(4):
-        lines = [HEADER, LINE.replace("de", "x" * (1 << 16) + "y" * pad), *[LINE.replace("de", "ü" * 50)] * 30_000]
+        lines = [HEADER, LINE.replace("de", "x" * (1 << 16) + "y" * pad), *[LINE.replace("de", "ü" * 50)] * 2_000]
         write(tmp_path, "\n".join(lines))
         chunks, problems = read(tmp_path, LogFormat.CSV)
         assert problems == []
@@ -243,6 +250,27 @@ def test_a_quote_that_is_never_closed_is_named(tmp_path: Path, monkeypatch: pyte
     assert problems == ["b.csv: holds a line or a value longer than 1 MB: is a quote not closed?"]
 
 
+@pytest.mark.parametrize("column", ["country", "note"])
+def test_a_quote_that_is_not_closed_in_a_small_file_is_named_with_its_line(column: str, tmp_path: Path) -> None:
+    row = f"{LINE},short"
+    open_row = row.replace("short", '"short') if column == "note" else row.replace("de", '"de')
+    write(tmp_path, "\n".join([f"{HEADER},note", row, open_row, row, row]))
+    _, problems = read(tmp_path, LogFormat.CSV)
+    assert "b.csv: a quote in line 3 is not closed: all lines after it are read as one value" in problems
+
+
+def test_a_quote_within_a_value_is_none_that_opens_one(tmp_path: Path) -> None:
+    write(tmp_path, "\n".join([HEADER, LINE.replace("de", 'a 5" pipe'), LINE]))
+    chunks, problems = read(tmp_path, LogFormat.CSV)
+    assert (values(chunks, "country"), problems) == (['a 5" pipe', "de"], [])
+
+
+def test_objects_without_the_time_are_named(tmp_path: Path) -> None:
+    write(tmp_path, "{}\n{}\n", "a.jsonl")
+    told = "has no time column 'timestamp'; its rows belong to no window; as columns were read: none"
+    assert read(tmp_path, LogFormat.JSONL) == ([], [f"a.jsonl: {told}"])
+
+
 def objects(count: int, **more: Any) -> list[str]:
     return [json.dumps({"timestamp": AT, "age": 1, "country": "de", **more})] * count
 
@@ -296,6 +324,26 @@ def test_json_that_is_none_is_named_with_its_line(tmp_path: Path) -> None:
     assert "JSON parse error in line 4" in problem
 
 
+@pytest.mark.parametrize("content", ["null", "null\n", "5\n", '"a"\n', "true", "{}\nnull\n"])
+def test_json_that_is_no_object_is_named_with_its_line(content: str, tmp_path: Path) -> None:
+    """Of a block of nothing but null Arrow's reader dies."""
+    write(tmp_path, content, "a.jsonl")
+    line = content.strip().count("\n") + 1
+    assert read(tmp_path, LogFormat.JSONL) == ([], [f"a.jsonl: line {line} is no JSON object"])
+
+
+def test_a_null_after_megabytes_of_objects_is_named(tmp_path: Path) -> None:
+    write(tmp_path, "\n".join([*objects(100_000), "null"]), "a.jsonl")
+    _, problems = read(tmp_path, LogFormat.JSONL)
+    assert problems == ["a.jsonl: holds a line that is null and no JSON object"]
+
+
+def test_half_a_character_costs_itself(tmp_path: Path) -> None:
+    write(tmp_path, "\n".join([*objects(3), objects(1)[0].replace("de", "\\ud800")]), "a.jsonl")
+    chunks, _ = read(tmp_path, LogFormat.JSONL)
+    assert values(chunks, "country") == ["de", "de", "de", "?"]
+
+
 # ---------------------------------------------------------------- single values
 
 BAD = {"age": "n/a", "price": "1,5", "active": "maybe", "seen": "soon"}
@@ -328,17 +376,22 @@ def as_mixed_json(rows: list[dict[str, str]]) -> str:
     [(as_csv, LogFormat.CSV, 1), (as_json, LogFormat.JSONL, 0), (as_mixed_json, LogFormat.JSONL, 0)],
 )
 def test_one_bad_value_costs_itself_wherever_it_stands(
-    column: str, written: Callable[[list[dict[str, str]]], str], file_format: LogFormat, above: int, tmp_path: Path
+    column: str,
+    written: Callable[[list[dict[str, str]]], str],
+    file_format: LogFormat,
+    above: int,
+    tmp_path: Path,
+    small_blocks: None,
 ) -> None:
     sound = dict(zip(HEADER.split(","), LINE.split(","), strict=True))
-    for place in (0, 29_999):
-        rows = [dict(sound) for _ in range(30_000)]
+    for place in (0, 2_999):
+        rows = [dict(sound) for _ in range(3_000)]
         rows[place][column] = BAD[column]
         write(tmp_path, written(rows), "a")
         chunks, problems = read(tmp_path, file_format)
         found = values(chunks, column)
         assert [row for row, value in enumerate(found) if value is None] == [place]
-        assert len(found) == 30_000
+        assert len(found) == 3_000
         told = (
             f"values that cannot be read, counted as missing: 1, the first {BAD[column]!r} in line {place + 1 + above}"
         )

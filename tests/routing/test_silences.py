@@ -45,7 +45,8 @@ def commands(spec: Spec) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for path, text in runbook_pages(spec, signals(spec), "A marker").items():
         if written := _COMMAND.findall(text):
-            found.setdefault(path.rpartition("/")[2].removesuffix(".md"), []).extend(written)
+            known = found.setdefault(path.rpartition("/")[2].removesuffix(".md"), [])
+            known += [line for line in written if line not in known]  # objectives are of several types of incident
     return found
 
 

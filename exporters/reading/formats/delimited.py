@@ -49,19 +49,26 @@ class DelimitedFile:
     def line_of(self, row: int) -> int | None:
         """Return the line, counted from 1, in which a row starts."""
         with lines_of(self._file) as lines, suppress(csv.Error):
+            for _ in range(self._above):
+                next(lines)
             reader, before, rows = csv.reader(lines, delimiter=self._delimiter), 0, -1
             for values in reader:
                 rows += len(values) == len(self.names)
                 if rows > row:
-                    return before + 1
+                    return self._above + before + 1
                 before = reader.line_num
         return None
+
+    @property
+    def is_empty(self) -> bool:
+        """True if the file holds nothing, not even names."""
+        return not self.names
 
     def _read(self, wanted: Sequence[str], block: int) -> Iterator[pa.RecordBatch]:
         self.malformed = 0
         if not self._has_rows:
             return
-        with TextStream(self._file) as stream:
+        with _Quoted(self._file) as stream:
             reader = pa_csv.open_csv(
                 readable_by_arrow(stream),
                 read_options=pa_csv.ReadOptions(block_size=block, skip_rows=self._above),
@@ -73,11 +80,36 @@ class DelimitedFile:
                 ),
             )
             yield from reader
-            self.problems = tuple(described(stream))
+            self.problems = (*described(stream), *(self._unclosed() if stream.quotes % 2 else ()))
+
+    def _unclosed(self) -> Iterator[str]:
+        """Say where a quote starts that nothing closes: all that follows is one value, whatever it was meant to be."""
+        with lines_of(self._file) as lines:
+            reader, before = csv.reader(lines, delimiter=self._delimiter, strict=True), 0
+            try:
+                for _ in reader:
+                    before = reader.line_num
+            except csv.Error as error:
+                if "unexpected end" in str(error):
+                    yield f"a quote in line {before + 1} is not closed: all lines after it are read as one value"
 
     def _leave_out(self, _: pa_csv.InvalidRow) -> Literal["skip"]:
         self.malformed += 1
         return "skip"
+
+
+class _Quoted(TextStream):
+    """Bytes of CSV, and the number of quotes in them: they come in pairs."""
+
+    def __init__(self, file: StoredFile) -> None:
+        super().__init__(file)
+        self.quotes = 0
+
+    def read(self, size: int = -1) -> bytes:
+        """Return bytes as any stream does."""
+        data = super().read(size)
+        self.quotes += data.count(b'"')
+        return data
 
 
 def described(stream: TextStream) -> Iterator[str]:

@@ -26,6 +26,7 @@ from mlvitals.exporters.reading.formats.streams import (
 
 _LOOK = 1 << 20
 """Bytes of a file in which its keys and their types are looked for at first."""
+_NULL = b"\nnull"
 _ROWS = 16_384
 """Objects in a batch that is read one by one."""
 Types = Callable[[str, pa.DataType], pa.DataType]
@@ -51,6 +52,11 @@ class JsonLinesFile:
     def names(self) -> list[str]:
         """Return the keys of the first block, and those that were looked for and found."""
         return list(self._found)
+
+    @property
+    def is_empty(self) -> bool:
+        """True if the file holds no object."""
+        return self._is_blank
 
     def look_for(self, names: Collection[str]) -> None:
         """Look for keys that no object of the first block has."""
@@ -99,13 +105,16 @@ class JsonLinesFile:
             while len(head) < _LOOK and (more := stream.read(_LOOK - len(head))):
                 head += more
             self._is_long = len(head) == _LOOK
-        if not head.strip():
+        self._is_blank = not head.strip()
+        if self._is_blank:
             return {}
         if head.lstrip().startswith(b"["):
             raise FormatError(
                 "holds a JSON array; write one object a line (pandas: to_json(orient='records', lines=True))"
             )
-        if not self._is_long:
+        if not head.lstrip().startswith(b"{") or _NULL in head:
+            schema = None  # to be named, line by line
+        elif not self._is_long:
             try:
                 schema = pa_json.read_json(io.BytesIO(head)).schema
             except pa.ArrowInvalid:
@@ -127,7 +136,7 @@ class JsonLinesFile:
             return None
 
     def _read(self, schema: pa.Schema, block: int) -> Iterator[pa.RecordBatch]:
-        with TextStream(self._file) as stream:
+        with _Objects(self._file) as stream:
             yield from pa_json.open_json(
                 readable_by_arrow(stream),
                 read_options=pa_json.ReadOptions(block_size=block),
@@ -180,6 +189,21 @@ class JsonLinesFile:
                         place += 1
 
 
+class _Objects(TextStream):
+    """Bytes of JSON lines that Arrow may see: a block of nothing but null ends the process."""
+
+    def read(self, size: int = -1) -> bytes:
+        """Return bytes as any stream does.
+
+        Raises:
+            FormatError: a line is null.
+        """
+        data = super().read(size)
+        if _NULL in data:
+            raise FormatError("holds a line that is null and no JSON object")
+        return data
+
+
 @dataclass(slots=True)
 class _Nested:
     """Values of a key that are lists or objects."""
@@ -208,11 +232,16 @@ def _array(values: Sequence[Any]) -> pa.Array[Any]:
     if kinds <= {int, float} or len(kinds) == 1:
         try:
             uniform: pa.Array[Any] = pa.array(values)
-        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError):
             pass
         else:
             return uniform
-    texts: pa.Array[Any] = pa.array(
-        [value if value is None or isinstance(value, str) else json.dumps(value) for value in values], pa.string()
-    )
+    texts: pa.Array[Any] = pa.array([_text(value) for value in values], pa.string())
     return texts
+
+
+def _text(value: Any) -> str | None:
+    """Return a value as JSON writes it, a text as it is but for halves of characters, which no encoding has."""
+    if value is None:
+        return None
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else json.dumps(value)

@@ -38,10 +38,12 @@ def hours(count, *, accepted=None, reference=TRAINED, severity=None):
     return reports
 
 
+@pytest.mark.slow
 def test_a_gap_that_nobody_accepts_goes_on_alarming():
     assert [report.concept.severity for report in hours(30)[-5:]] == [Severity.CRITICAL] * 5
 
 
+@pytest.mark.slow
 def test_an_accepted_gap_is_learned_from_ten_windows_and_is_quiet_from_then_on():
     reports = hours(45, accepted=20)
     assert reports[19].concept.severity is Severity.CRITICAL
@@ -53,21 +55,25 @@ def test_an_accepted_gap_is_learned_from_ten_windows_and_is_quiet_from_then_on()
     assert reports[-1].concept.expected_gap == pytest.approx(0.105, abs=0.01)
 
 
+@pytest.mark.slow
 def test_predictions_made_before_it_do_not_count():
     assert hours(21 + DELAY, accepted=20)[-1].concept.baseline_windows == 1
 
 
+@pytest.mark.slow
 def test_inputs_that_drift_are_accepted_with_it():
     reports = hours(45, accepted=20, severity=Severity.CRITICAL)
     assert reports[-1].concept.status is ConceptStatus.OK
 
 
+@pytest.mark.slow
 def test_without_training_data_learning_that_stood_still_goes_on():
     stalled = hours(60, reference=None, severity=Severity.CRITICAL)[-1].concept
     assert stalled.status is ConceptStatus.STALLED
     assert hours(60, reference=None, severity=Severity.CRITICAL, accepted=50)[-1].concept.baseline_windows == 8
 
 
+@pytest.mark.slow
 def test_the_reference_s_own_gap_stays_in_the_report():
     assert hours(45, accepted=20)[-1].concept.reference == TRAINED
 
