@@ -41,7 +41,7 @@ MOSTLY = 0.5
 MOST_STRETCHES = 200
 """Intervals of drift that are remembered while their outcomes are to come. Beyond them the oldest two become one: what
 lies between them counts as drift too."""
-LAW = 3
+LAW = 4
 """Raise this with every change of what `DriftHistory.after` makes of a window: histories kept by other programs are then
 computed anew from the windows. A test compares a history with the one that this number stands for."""
 _BAD = (Severity.WARNING, Severity.CRITICAL)

@@ -82,6 +82,11 @@ class Baseline:
         return likely_errors(_rounded(shift), float(self.windows - 1) if self.between else None)
 
 
+def mean_errors(windows: int) -> tuple[Error, ...]:
+    """Return what the limits allow for where the target is the mean of that many windows, of somewhat different sizes."""
+    return likely_errors(_rounded(1.1 / sqrt(windows)), float(windows - 1))
+
+
 def _rounded(shift: float) -> float:
     """Return one of a few values near, so that limits are solved for once and not for each size of a window."""
     return float(2 ** (round(4 * np.log2(shift)) / 4))

@@ -9,7 +9,7 @@ signals add up (van Dobben de Bruyn 1968).
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from math import ceil, sqrt
+from math import ceil, inf, sqrt
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
@@ -144,9 +144,14 @@ def _mean_steps(kernel: NDArray[np.float64], start: int) -> float:
     return float(np.linalg.solve(np.eye(size) - kernel, np.ones(size))[start])
 
 
+HIGHEST_CUSUM = 40.0
+"""A limit beyond this many standard deviations finds nothing in useful time, and takes minutes to compute: where the target is
+known so badly that one would be needed, the limit is infinite."""
+
+
 @cache
 def cusum_limit(run_length: float, allowance: float, *errors: Error) -> float:
-    """Return the limit at which a two-sided CUSUM of an unchanged series has a mean run length.
+    """Return the limit at which a two-sided CUSUM of an unchanged series has a mean run length; infinite where none serves.
 
     Args:
         run_length: the mean number of values between signals.
@@ -154,7 +159,8 @@ def cusum_limit(run_length: float, allowance: float, *errors: Error) -> float:
         errors: mean and standard deviation that the values may really have; none: they are as believed. With several
             of them the mean rate of signals is the one wanted.
     """
-    return _limit(lambda limit, error: cusum_run_length(limit, allowance, error), run_length, 1.0, errors or (EXACT,))
+    known = errors or (EXACT,)
+    return _limit(lambda limit, error: cusum_run_length(limit, allowance, error), run_length, 1.0, known, HIGHEST_CUSUM)
 
 
 @cache
@@ -165,7 +171,11 @@ def ewma_limit(run_length: float, weight: float, *errors: Error) -> float:
 
 
 def _limit(
-    run_length: Callable[[float, Error], float], wanted: float, start: float, errors: tuple[Error, ...]
+    run_length: Callable[[float, Error], float],
+    wanted: float,
+    start: float,
+    errors: tuple[Error, ...],
+    highest: float = inf,
 ) -> float:
     from scipy.optimize import brentq  # noqa: PLC0415  (slow to import; most specs have no outcome to chart)
 
@@ -175,7 +185,9 @@ def _limit(
 
     high = start
     while mean_run_length(high) < wanted:
-        high *= 1.5
+        if high >= highest:
+            return inf
+        high = min(1.5 * high, highest)
     return float(brentq(lambda limit: np.log(mean_run_length(limit) / wanted), start / 100, high, rtol=1e-6))
 
 

@@ -9,6 +9,8 @@ always give the same state, and `GapSeries.after` is a step from one state to th
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cache
+from math import isfinite
 from typing import NamedTuple, TypeAlias
 
 import msgspec
@@ -19,6 +21,7 @@ from mlvitals.exporters.sections.concept.baseline import (
     baseline_of,
     baseline_of_reference,
     checked,
+    mean_errors,
     relearned,
 )
 from mlvitals.exporters.sections.concept.charts import Charts, ChartState, Error, advance, cusum_limit, ewma_limit
@@ -151,17 +154,33 @@ class GapSeries:
     @property
     def wanted(self) -> int:
         """Return how many windows have to be learned from, where nothing is known beforehand."""
-        return RELEARNED_WINDOWS if self.accepted and self.reference else self.plan.baseline_windows
+        return _relearned_windows(self.plan) if self.accepted and self.reference else self.plan.baseline_windows
 
     @property
     def expected(self) -> Baseline | None:
         """Return what is expected of a window now; None while it has to be learned."""
-        return checked(self._known, self.first)[0] if self._known else self.baseline
+        return self._beforehand or self.baseline
+
+    @property
+    def _beforehand(self) -> Baseline | None:
+        """Return the baseline that is known without learning, if it is known well enough for windows of this size."""
+        if self._known is None:
+            return None
+        found, usual = checked(self._known, self.first)[0], self.first.usual
+        is_precise = self.accepted or usual is None or isfinite(self.charts(found, usual).cusum_limit)
+        return found if is_precise else None
 
     @property
     def note(self) -> str:
         """Return what is assumed, or contradicted, of the training data."""
-        return checked(self._known, self.first)[1] if self._known else ""
+        if self._known is None:
+            return ""
+        if self._beforehand is None:
+            return (
+                f"The training data hold {self._known.rows} predictions with outcomes, too few for windows of "
+                f"{self.first.usual:.0f}: the first windows show the gap"
+            )
+        return checked(self._known, self.first)[1]
 
     @property
     def is_stalled(self) -> bool:
@@ -193,6 +212,14 @@ class GapSeries:
             f"{MINIMUM_OF_RARER_KIND:g} are needed: lengthen the window"
         )
 
+    def _imprecise(self, baseline: Baseline, count: float) -> str:
+        if isfinite(self.charts(baseline, count).cusum_limit):
+            return ""
+        return (
+            f"{baseline.windows} windows say too little of the gap for that few false alarms: raise concept.baseline_windows, or "
+            "allow false alarms more often"
+        )
+
     def after(self, sample: GapSample) -> "GapSeries":
         """Return the series after one more sample; unchanged, but for that, where it does not count."""
         if self.shortage(sample):
@@ -222,8 +249,8 @@ class GapSeries:
             return replace(self, learned=(), idle=0, relearned=relearned(self.reference, learned))
         found = baseline_of(learned)
         if isinstance(found, Baseline):
-            rarity = self._rarity(found, sum(one.count for one in learned) / len(learned))
-            found = rarity or found
+            usual = sum(one.count for one in learned) / len(learned)
+            found = self._rarity(found, usual) or self._imprecise(found, usual) or found
         if isinstance(found, str):
             return replace(self, learned=(), refused=found)
         return replace(self, learned=(), idle=0, baseline=found)
@@ -239,6 +266,15 @@ class GapSeries:
             upper=self.upper.after(state.upper, value, sample),
             lower=self.lower.after(state.lower, -value, sample),
         )
+
+
+@cache
+def _relearned_windows(plan: Plan) -> int:
+    """Return the fewest windows, from `RELEARNED_WINDOWS`, whose mean is a target that the charts can be kept for."""
+    windows = RELEARNED_WINDOWS
+    while windows < plan.baseline_windows and not isfinite(charts(plan, mean_errors(windows)).cusum_limit):
+        windows = windows * 5 // 4
+    return min(windows, plan.baseline_windows)
 
 
 def gap_series(spec: Spec, reference: GapReference | None = None) -> GapSeries:

@@ -44,14 +44,14 @@ def test_a_gap_that_nobody_accepts_goes_on_alarming():
 
 
 @pytest.mark.slow
-def test_an_accepted_gap_is_learned_from_ten_windows_and_is_quiet_from_then_on():
-    reports = hours(45, accepted=20)
+def test_an_accepted_gap_is_learned_from_as_few_windows_as_charts_can_be_kept_for_and_is_quiet_from_then_on():
+    reports = hours(68, accepted=20)
     assert reports[19].concept.severity is Severity.CRITICAL
     learning = reports[25].concept
     assert (learning.status, learning.severity) == (ConceptStatus.LEARNING, None)
-    assert learning.reason == "4 of 10 windows of the baseline are gathered, since the gap was accepted"
-    assert {report.concept.status for report in reports[32:]} == {ConceptStatus.OK}
-    assert {report.concept.severity for report in reports[32:]} == {None}
+    assert learning.reason == "4 of 33 windows of the baseline are gathered, since the gap was accepted"
+    assert {report.concept.status for report in reports[55:]} == {ConceptStatus.OK}
+    assert {report.concept.severity for report in reports[55:]} == {None}
     assert reports[-1].concept.expected_gap == pytest.approx(0.105, abs=0.01)
 
 
@@ -62,7 +62,7 @@ def test_predictions_made_before_it_do_not_count():
 
 @pytest.mark.slow
 def test_inputs_that_drift_are_accepted_with_it():
-    reports = hours(45, accepted=20, severity=Severity.CRITICAL)
+    reports = hours(68, accepted=20, severity=Severity.CRITICAL)
     assert reports[-1].concept.status is ConceptStatus.OK
 
 

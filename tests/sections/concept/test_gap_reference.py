@@ -7,6 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from concept_samples import gap, quiet_gaps, shifted
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 from outcome_samples import HOUR, measured, minutes, predictions, spec_with, together
 
@@ -22,6 +24,7 @@ from benchmarks.reference_charts import (
 )
 from mlvitals.exporters.reference.artifact import OutcomeReference
 from mlvitals.exporters.sections.concept.baseline import baseline_of_reference, gap_reference
+from mlvitals.exporters.sections.concept.charts import HIGHEST_CUSUM
 from mlvitals.exporters.sections.concept.report import GapReference
 from mlvitals.exporters.sections.concept.series import GapSeries, Plan, concept_report, plan_of
 from mlvitals.exporters.sections.outcomes.reference import outcome_reference
@@ -98,7 +101,7 @@ def test_a_larger_reference_needs_narrower_limits():
         series = series_of(quiet_gaps(1), replace(TRAINED, rows=rows))
         return series.charts(series.expected, 1000).cusum_limit
 
-    assert limit(1_000_000) < limit(100_000) < limit(20_000)
+    assert limit(1_000_000) < limit(100_000) < limit(40_000)
 
 
 # ---------------------------------------------------------------- what the first windows check
@@ -259,3 +262,21 @@ def test_one_window_of_enough_outcomes_ends_it():
     assert reported([*few, *quiet_gaps(1, first=5)]).status is ConceptStatus.OK
     again = replace(gap(6, 0.0), count=80)
     assert reported([*few, *quiet_gaps(1, first=5), again]).status is ConceptStatus.NO_OUTCOMES
+
+
+# ---------------------------------------------------------------- training data that are few for the windows
+
+
+def test_training_data_that_are_few_next_to_a_window_say_so_and_the_first_windows_teach():
+    few = replace(TRAINED, rows=5_000)
+    found = reported(quiet_gaps(3), few)
+    assert found.status is ConceptStatus.LEARNING
+    assert found.note.startswith("The training data hold 5000 predictions with outcomes, too few for windows of 1000")
+    assert series_of(quiet_gaps(100), few).baseline is not None
+
+
+@given(rows=st.integers(200, 10**7))
+def test_charts_that_run_have_limits_that_find_something_in_useful_time(rows):
+    series = series_of(quiet_gaps(2), replace(TRAINED, rows=rows))
+    if (baseline := series.expected) is not None:
+        assert series.charts(baseline, 1000).cusum_limit <= HIGHEST_CUSUM
