@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mlvitals import generator
+import mlvitals.generator
 from mlvitals.generator.rules.alerts import alert_rules
 from mlvitals.generator.runbooks import runbook_pages
 from mlvitals.generator.runbooks.checks import FIRST
@@ -76,7 +76,7 @@ def test_every_alert_has_three_checks_each_with_what_its_answers_mean(pages):
 
 
 def test_every_alert_that_any_spec_can_have_has_a_first_check_and_no_check_is_left_over():
-    folder = Path(generator.__file__).parent
+    folder = Path(mlvitals.generator.__file__).parent
     sources = [path.read_text() for path in folder.rglob("*.py") if path.parent.name != "runbooks"]
     assert {name for text in sources for name in re.findall(r'"(ML[A-Z]\w+)"', text)} == set(FIRST)
 
