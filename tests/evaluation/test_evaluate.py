@@ -96,11 +96,12 @@ def test_each_fault_is_one_page(found):
     assert {result["fault"]["name"]: result["pages"] for result in found["faults"]} == dict.fromkeys(FAULTS, 1)
 
 
+@pytest.mark.realtime
 def test_a_real_alertmanager_sends_of_march_3_one_page_and_at_most_three_messages_and_what_was_computed(
     found, streamrec, servers, tmp_path
 ):
-    """From its start for eight hours, an hour in three seconds."""
-    factor, step = 1200, found["step_seconds"]
+    """From its start for eight hours, an hour in six seconds."""
+    factor, step = 600, found["step_seconds"]
     begin = (FAULTS["march3"][0].start - BEGIN) / timedelta(seconds=1)
     active = [
         ActiveAlert(each["routed"], (each["start"] * step - begin) / factor, (each["end"] * step - begin) / factor)
@@ -119,7 +120,7 @@ def test_a_real_alertmanager_sends_of_march_3_one_page_and_at_most_three_message
     assert len(pages) == 1
     assert len(slack) <= 3, "\n".join(message.title for message in slack)
     assert abs(len(slack) - len(computed)) <= 1, (
-        "a flush may fall on either side of a change, twenty minutes before or after"
+        "a flush may fall on either side of a change, ten minutes before or after"
     )
     assert len(pages) == sum(each.opens and each.severity == "critical" for each in computed)
 
