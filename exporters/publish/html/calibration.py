@@ -6,6 +6,7 @@ The drawing is SVG without any style of its own, as in `mlvitals.exporters.publi
 from collections.abc import Iterator, Sequence
 from html import escape
 
+from mlvitals.exporters.publish.html.svg import text
 from mlvitals.exporters.sections.outcomes.report import CalibrationBin
 from mlvitals.exporters.statistics.judging import wilson_interval
 from mlvitals.exporters.wording import share
@@ -28,9 +29,9 @@ def _elements(bins: Sequence[CalibrationBin]) -> Iterator[str]:
     for tick in _TICKS:
         yield _line("grid", _x(tick), _x(tick), _TOP, _BOTTOM)
         yield _line("grid", _LEFT, _RIGHT, _y(tick), _y(tick))
-        yield _text(_x(tick), _BOTTOM + 18, f"{tick:.0%}", "tick middle")
-        yield _text(_LEFT - 8, _y(tick) + 4, f"{tick:.0%}", "tick end")
-    yield _text((_LEFT + _RIGHT) / 2, HEIGHT - 12, "mean score", "tick middle")
+        yield text(_x(tick), _BOTTOM + 18, f"{tick:.0%}", "tick middle")
+        yield text(_LEFT - 8, _y(tick) + 4, f"{tick:.0%}", "tick end")
+    yield text((_LEFT + _RIGHT) / 2, HEIGHT - 12, "mean score", "tick middle")
     yield f'<text class="tick middle" transform="translate(14 {(_TOP + _BOTTOM) / 2}) rotate(-90)">positive outcomes</text>'
     yield _line("perfect", _x(0), _x(1), _y(0), _y(1))
     points = " ".join(f"{_x(item.predicted):.1f},{_y(item.observed):.1f}" for item in bins)
@@ -60,7 +61,3 @@ def _y(ratio: float) -> float:
 
 def _line(kind: str, x1: float, x2: float, y1: float, y2: float) -> str:
     return f'<line class="{kind}" x1="{x1:.1f}" x2="{x2:.1f}" y1="{y1:.1f}" y2="{y2:.1f}"/>'
-
-
-def _text(x: float, y: float, text: str, kind: str) -> str:
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'

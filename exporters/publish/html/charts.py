@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from html import escape
 
+from mlvitals.exporters.publish.html.svg import shortened, text
 from mlvitals.exporters.sections.features.report import Bin
 from mlvitals.exporters.wording import printable, share
 
@@ -14,7 +15,6 @@ WIDTH = 760
 _HEAD, _ROW, _BAR = 34, 38, 13
 _LABEL_END, _BARS, _BARS_END = 168, 180, 520
 _PSI, _PSI_END = 604, 704
-_LABEL_CHARACTERS = 24
 
 
 def bin_chart(bins: Sequence[Bin]) -> str:
@@ -33,8 +33,8 @@ def _elements(bins: Sequence[Bin], height: int) -> Iterator[str]:
     for tick in _ticks(most):
         x = _BARS + scale * tick
         yield f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{_HEAD - 8}" y2="{height - 4}"/>'
-        yield _text(x, _HEAD - 14, f"{tick:.0%}" if most >= 0.02 else f"{tick:.1%}", "tick middle")
-    yield _text(_PSI, _HEAD - 14, "adds to PSI", "tick")
+        yield text(x, _HEAD - 14, f"{tick:.0%}" if most >= 0.02 else f"{tick:.1%}", "tick middle")
+    yield text(_PSI, _HEAD - 14, "adds to PSI", "tick")
     for index, item in enumerate(bins):
         yield from _row(item, _HEAD + _ROW * index, scale, psi_scale)
 
@@ -43,12 +43,12 @@ def _row(item: Bin, top: float, scale: float, psi_scale: float) -> Iterator[str]
     label = printable(item.label)
     full = f"{label}: {share(item.reference)} of the reference, {share(item.current)} now, adds {item.psi:.3g} to PSI"
     yield f"<g><title>{escape(full)}</title>"
-    yield _text(_LABEL_END, top + _BAR + 5, _shortened(label), "label end")
+    yield text(_LABEL_END, top + _BAR + 5, shortened(label), "label end")
     for kind, ratio, y in (("reference", item.reference, top), ("current", item.current, top + _BAR + 2)):
         yield _bar(kind, _BARS, y, scale * ratio, _BAR)
-        yield _text(_BARS + scale * ratio + 6, y + _BAR - 2.5, share(ratio), f"value {kind}-text")
+        yield text(_BARS + scale * ratio + 6, y + _BAR - 2.5, share(ratio), f"value {kind}-text")
     yield _bar("psi", _PSI, top + _BAR - 3, psi_scale * max(item.psi, 0.0), 8)
-    yield _text(_PSI + psi_scale * max(item.psi, 0.0) + 6, top + _BAR + 5, f"{item.psi:.3f}", "value")
+    yield text(_PSI + psi_scale * max(item.psi, 0.0) + 6, top + _BAR + 5, f"{item.psi:.3f}", "value")
     yield "</g>"
 
 
@@ -56,14 +56,6 @@ def _bar(kind: str, x: float, y: float, width: float, height: float) -> str:
     if width <= 0:
         return ""
     return f'<rect class="{kind}" x="{x}" y="{y:.1f}" width="{max(width, 1):.1f}" height="{height}" rx="2"/>'
-
-
-def _text(x: float, y: float, text: str, kind: str) -> str:
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
-
-
-def _shortened(label: str) -> str:
-    return label if len(label) <= _LABEL_CHARACTERS else f"{label[: _LABEL_CHARACTERS - 1]}…"
 
 
 def _step(most: float) -> float:

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from html import escape
 
 from mlvitals.exporters.parts import Measure
+from mlvitals.exporters.publish.html.svg import shortened, text
 from mlvitals.exporters.sections.segments.report import SegmentReport
 from mlvitals.exporters.wording import printable
 
 WIDTH = 760
 _HEAD, _ROW, _BAR = 34, 26, 13
-_LABEL_END, _LABEL_CHARACTERS = 168, 24
+_LABEL_END = 168
 _ROWS, _ROWS_WIDTH = 180, 100
 _PSI, _PSI_WIDTH = 350, 130
 _GAP_MIDDLE, _GAP_REACH = 610, 75
@@ -32,10 +33,10 @@ def segment_chart(column: str, segments: Sequence[SegmentReport]) -> str:
 
 def _elements(segments: Sequence[SegmentReport], height: int) -> Iterator[str]:
     has_gap = any(segment.gap_shift is not None for segment in segments)
-    yield _text(_ROWS, _HEAD - 14, "rows", "tick")
-    yield _text(_PSI, _HEAD - 14, "score PSI | noise", "tick")
+    yield text(_ROWS, _HEAD - 14, "rows", "tick")
+    yield text(_PSI, _HEAD - 14, "score PSI | noise", "tick")
     if has_gap:
-        yield _text(_GAP_MIDDLE, _HEAD - 14, "gap shift, sd | noise", "tick middle")
+        yield text(_GAP_MIDDLE, _HEAD - 14, "gap shift, sd | noise", "tick middle")
         yield f'<line class="grid" x1="{_GAP_MIDDLE}" x2="{_GAP_MIDDLE}" y1="{_HEAD - 8}" y2="{height - 4}"/>'
     rows_unit = _ROWS_WIDTH / (max((segment.rows for segment in segments), default=0) or 1)
     psi_unit = _PSI_WIDTH / _largest(segments, lambda segment: segment.score_psi)
@@ -43,9 +44,9 @@ def _elements(segments: Sequence[SegmentReport], height: int) -> Iterator[str]:
     for index, segment in enumerate(segments):
         top = _HEAD + _ROW * index
         yield f"<g><title>{escape(_said(segment))}</title>"
-        yield _text(_LABEL_END, top + _BAR - 2, _shortened(printable(segment.value)), "label end")
+        yield text(_LABEL_END, top + _BAR - 2, shortened(printable(segment.value)), "label end")
         yield _bar("reference", _ROWS, top, rows_unit * segment.rows)
-        yield _text(_ROWS + rows_unit * segment.rows + _VALUE, top + _BAR - 2, f"{segment.rows:,}", "value")
+        yield text(_ROWS + rows_unit * segment.rows + _VALUE, top + _BAR - 2, f"{segment.rows:,}", "value")
         yield from _psi(segment.score_psi, top, psi_unit)
         yield from _gap(segment.gap_shift, top, gap_unit)
         yield "</g>"
@@ -58,12 +59,12 @@ def _largest(segments: Sequence[SegmentReport], of: Callable[[SegmentReport], Me
 
 def _psi(psi: Measure | None, top: float, unit: float) -> Iterator[str]:
     if psi is None:
-        yield _text(_PSI, top + _BAR - 2, "not compared", "tick")
+        yield text(_PSI, top + _BAR - 2, "not compared", "tick")
         return
     length = unit * max(psi.value, 0.0)
     yield _bar(psi.severity or "current", _PSI, top, length)
     yield _noise(_PSI + unit * psi.critical_value, top)
-    yield _text(
+    yield text(
         max(_PSI + length, _PSI + unit * psi.critical_value) + _VALUE, top + _BAR - 2, f"{psi.value:.3f}", "value"
     )
 
@@ -75,7 +76,7 @@ def _gap(gap: Measure | None, top: float, unit: float) -> Iterator[str]:
     yield _bar(gap.severity or "current", _GAP_MIDDLE - (length if gap.value < 0 else 0), top, length)
     for side in (-1, 1):
         yield _noise(_GAP_MIDDLE + side * unit * gap.critical_value, top)
-    yield _text(WIDTH - 2, top + _BAR - 2, f"{round(gap.value, 2) or 0:+.2f}".replace("+0.00", "0.00"), "value end")
+    yield text(WIDTH - 2, top + _BAR - 2, f"{round(gap.value, 2) or 0:+.2f}".replace("+0.00", "0.00"), "value end")
 
 
 def _noise(x: float, top: float) -> str:
@@ -100,11 +101,3 @@ def _bar(kind: str, x: float, y: float, width: float) -> str:
     if width <= 0:
         return ""
     return f'<rect class="{kind}" x="{x:.1f}" y="{y:.1f}" width="{max(width, 1):.1f}" height="{_BAR}" rx="2"/>'
-
-
-def _text(x: float, y: float, text: str, kind: str) -> str:
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
-
-
-def _shortened(label: str) -> str:
-    return label if len(label) <= _LABEL_CHARACTERS else f"{label[: _LABEL_CHARACTERS - 1]}…"
