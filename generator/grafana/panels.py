@@ -303,17 +303,22 @@ def _heatmap(signal: Signal, common: Json, frame: Frame) -> core.Panel:
 
 def _series_heatmap(signal: Signal, common: Json, frame: Frame) -> core.Panel:
     shades = {"scheme": "RdYlGn", "reverse": False, **_scale(signal)}
-    return _cells(
-        signal, {**common, "transformations": _ROWS}, frame, shades, decimals=signal.decimals, legend={"show": True}
-    )
+    common = {**common, "transformations": _rows_named_by(signal.queries[0].legend)}
+    return _cells(signal, common, frame, shades, decimals=signal.decimals, legend={"show": True})
 
 
-_ROWS = [
-    {"id": "prepareTimeSeries", "options": {"format": "multi"}},
-    {"id": "renameByRegex", "options": {"regex": '^.*?feature_name="(.*)"}$', "renamePattern": "$1"}},
-]
-"""Grafana 12 draws a heatmap of an answer without series as a script error: the first makes it no answer, which is "no data".
-It also drops the legend, which the second restores."""
+def _rows_named_by(legend: str) -> list[Json]:
+    """Return transformations for rows of series, named by the label that is their legend.
+
+    Grafana 12 draws a heatmap of an answer without series as a script error: the first makes it no answer, which is "no
+    data". It also drops the legend, which the second restores from the series' labels.
+    """
+    # Grafana writes values as they are, quotes too: one ends where another label, or the end, follows.
+    named = {"regex": rf'^.*?\b{legend.strip("{}")}="(.*?)"(?:, \w+=".*)?}}$', "renamePattern": "$1"}
+    return [
+        {"id": "prepareTimeSeries", "options": {"format": "multi"}},
+        {"id": "renameByRegex", "options": named},
+    ]
 
 
 def _cells(

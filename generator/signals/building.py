@@ -19,7 +19,7 @@ from mlvitals.generator.signals.text import (
     threshold,
 )
 from mlvitals.generator.spec.levels import ALERTING, level_in_force
-from mlvitals.generator.spec.model import AlertPolicy, Feature, Levels, Severity, Spec
+from mlvitals.generator.spec.model import AlertPolicy, Feature, Levels, Severity, Spec, Timing
 
 FEATURE = "feature_name"
 SOURCE = "feature_source"
@@ -221,6 +221,21 @@ def beyond_noise(
         form=form,
         gate=f"and {compared} > max({noise})",
         gated=lambda value: scenario(value, quiet=2 * value),
+    )
+
+
+def unreadable(metric: str, name: str, timing: Timing, summary: str, *description: Piece | str) -> Alert:
+    """Return the alert on a number of files that cannot be read."""
+    return Alert(
+        name=name,
+        severity=Severity.WARNING,
+        expression=f"max({metric})",
+        threshold=0,
+        resolution=1,
+        summary=summary,
+        description=text(*description),
+        timing=timing,
+        scenario=lambda value: Scenario((Input(metric, {}, value),)),
     )
 
 

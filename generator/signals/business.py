@@ -6,7 +6,7 @@ from functools import partial
 from msgspec.structs import asdict
 
 from mlvitals.generator.contract import Contract
-from mlvitals.generator.signals.building import at_levels
+from mlvitals.generator.signals.building import at_levels, unreadable
 from mlvitals.generator.signals.signal import (
     Alert,
     Incident,
@@ -221,24 +221,17 @@ def _rate(contract: Contract, event: str) -> str:
 
 
 def _events_log(contract: Contract) -> Signal:
-    rows, rejected, unreadable = (
+    rows, rejected, files = (
         contract.name(short) for short in ("events_log_rows", "events_log_rejected", "events_log_files_unreadable")
     )
-    timing = contract.spec.alerts.monitoring
-    alert = Alert(
-        name="MLEventsLogUnreadable",
-        severity=Severity.WARNING,
-        expression=f"max({unreadable})",
-        threshold=0,
-        resolution=1,
-        summary="Some files of the events log cannot be read in full, so KPIs lack their events.",
-        description=text(
-            Value(Format.NUMBER),
-            f" files of the last step of the events log of {contract.spec.title} could not be read in full; the "
-            "report of the window names them. Once they are fixed, measure the window again.",
-        ),
-        timing=timing,
-        scenario=lambda value: Scenario((Input(unreadable, {}, value),)),
+    alert = unreadable(
+        files,
+        "MLEventsLogUnreadable",
+        contract.spec.alerts.monitoring,
+        "Some files of the events log cannot be read in full, so KPIs lack their events.",
+        Value(Format.NUMBER),
+        f" files of the last step of the events log of {contract.spec.title} could not be read in full; the "
+        "report of the window names them. Once they are fixed, measure the window again.",
     )
     return _panel(
         id="events_log",
@@ -251,7 +244,7 @@ def _events_log(contract: Contract) -> Signal:
         queries=(
             Query(f"max({rows})", "Rows"),
             Query(f"max by (reason) ({rejected})", "{{reason}}"),
-            Query(f"max({unreadable})", "Unreadable files"),
+            Query(f"max({files})", "Unreadable files"),
         ),
         alerts=(alert,),
     )

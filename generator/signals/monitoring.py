@@ -7,6 +7,7 @@ import msgspec
 
 from mlvitals.generator.contract import MOST_TOO_SMALL, Contract, Status
 from mlvitals.generator.promql import matching, one_of, selector
+from mlvitals.generator.signals.building import unreadable
 from mlvitals.generator.signals.signal import (
     THINNED,
     Alert,
@@ -237,19 +238,13 @@ def _thin_windows(spec: Spec, contract: Contract) -> Signal:
 
 def _unreadable_files(spec: Spec, contract: Contract) -> Signal:
     metric = contract.name("log_files_unreadable")
-    alert = Alert(
-        name="MLLogFilesUnreadable",
-        severity=Severity.WARNING,
-        expression=f"max({metric})",
-        threshold=0,
-        resolution=1,
-        summary="Some files of the prediction log cannot be read; the rest of the window was measured.",
-        description=text(
-            Value(Format.NUMBER),
-            f" files of the last window of {spec.title} could not be read; the exporter's log names them.",
-        ),
-        timing=spec.alerts.monitoring,
-        scenario=lambda value: Scenario((Input(metric, {}, value),)),
+    alert = unreadable(
+        metric,
+        "MLLogFilesUnreadable",
+        spec.alerts.monitoring,
+        "Some files of the prediction log cannot be read; the rest of the window was measured.",
+        Value(Format.NUMBER),
+        f" files of the last window of {spec.title} could not be read; the exporter's log names them.",
     )
     return _panel(
         id="unreadable_files",

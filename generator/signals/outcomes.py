@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from mlvitals.generator.contract import PERFORMANCE_FIGURES, Contract, Rejection
 from mlvitals.generator.promql import selector
-from mlvitals.generator.signals.building import at_levels, beyond_noise, with_noise
+from mlvitals.generator.signals.building import at_levels, beyond_noise, unreadable, with_noise
 from mlvitals.generator.signals.signal import (
     Alert,
     Incident,
@@ -20,9 +20,9 @@ from mlvitals.generator.signals.signal import (
     View,
     levels,
 )
-from mlvitals.generator.signals.text import Format, Found, FoundValue, LabelOf, Literal, Value, text
+from mlvitals.generator.signals.text import Format, Found, FoundValue, LabelOf, Literal, Value
 from mlvitals.generator.spec.durations import seconds
-from mlvitals.generator.spec.model import AlertPolicy, Outcome, OutcomeKind, Severity, Spec
+from mlvitals.generator.spec.model import AlertPolicy, Outcome, OutcomeKind, Spec
 
 _WEEK = "7d"
 _REASON, _FIGURE, _PERCENTILE = "reason", "figure", "percentile"
@@ -202,21 +202,15 @@ def _rejected(spec: Spec, contract: Contract) -> Signal:
 def _readable(spec: Spec, contract: Contract) -> Signal:
     metric, end = contract.name("feedback_files_unreadable"), contract.name("feedback_window_end_timestamp_seconds")
     predictions = contract.name("feedback_predictions")
-    alert = Alert(
-        name="MLFeedbackUnreadable",
-        severity=Severity.WARNING,
-        expression=f"max({metric})",
-        threshold=0,
-        resolution=1,
-        summary="Outcomes or their predictions cannot be read in full, so the feedback metrics are incomplete.",
-        description=text(
-            f"{spec.title}: ",
-            Value(Format.NUMBER),
-            " files of predictions or outcomes could not be read in full; the window's report names them. This "
-            "alone may explain a low feedback rate.",
-        ),
-        timing=spec.alerts.monitoring,
-        scenario=lambda value: Scenario((Input(metric, {}, value),)),
+    alert = unreadable(
+        metric,
+        "MLFeedbackUnreadable",
+        spec.alerts.monitoring,
+        "Outcomes or their predictions cannot be read in full, so the feedback metrics are incomplete.",
+        f"{spec.title}: ",
+        Value(Format.NUMBER),
+        " files of predictions or outcomes could not be read in full; the window's report names them. This "
+        "alone may explain a low feedback rate.",
     )
     return _feedback_panel(
         id="feedback_window",

@@ -4,21 +4,19 @@ from collections.abc import Iterator
 from functools import partial
 
 from mlvitals.generator.contract import Contract
+from mlvitals.generator.signals.building import unreadable
 from mlvitals.generator.signals.signal import (
     THINNED,
-    Alert,
     Incident,
-    Input,
     Layer,
     Level,
     Place,
     Query,
     Record,
-    Scenario,
     Signal,
     View,
 )
-from mlvitals.generator.signals.text import Format, Value, text
+from mlvitals.generator.signals.text import Format, Value
 from mlvitals.generator.spec.model import Severity, Spec
 
 _panel = partial(Signal, layer=Layer.MONITORING, incident=Incident.MONITORING, place=Place.RESPONSE, width=8, height=6)
@@ -65,19 +63,13 @@ def _by_state(contract: Contract) -> Signal:
 
 def _unreadable(spec: Spec, contract: Contract) -> Signal:
     metric = contract.name("incident_files_unreadable")
-    alert = Alert(
-        name="MLIncidentsUnreadable",
-        severity=Severity.WARNING,
-        expression=f"max({metric})",
-        threshold=0,
-        resolution=1,
-        summary="Some files of incidents cannot be read; the others count.",
-        description=text(
-            Value(Format.NUMBER),
-            f" files of incidents of {spec.title} cannot be read; mlvitals incident list names them, with line and reason.",
-        ),
-        timing=spec.alerts.monitoring,
-        scenario=lambda value: Scenario((Input(metric, {}, value),)),
+    alert = unreadable(
+        metric,
+        "MLIncidentsUnreadable",
+        spec.alerts.monitoring,
+        "Some files of incidents cannot be read; the others count.",
+        Value(Format.NUMBER),
+        f" files of incidents of {spec.title} cannot be read; mlvitals incident list names them, with line and reason.",
     )
     return _panel(
         id="incidents_unreadable",

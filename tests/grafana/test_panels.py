@@ -1,5 +1,6 @@
 """A signal as a panel."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -61,6 +62,16 @@ def test_each_level_is_an_edge_between_two_colours_of_a_heatmap_and_above_the_la
     assert all(limit / width == pytest.approx(round(limit / width)) for limit in limits)
     assert colour["max"] - width == pytest.approx(limits[-1])
     assert 2 <= colour["steps"] <= 128
+
+
+@given(
+    st.text(st.characters(exclude_characters="\n\r\u2028\u2029"), min_size=1),
+    st.sampled_from(["", ', zone="b"', ', z="a", zone="}"']),
+)
+def test_rows_of_a_heatmap_are_named_by_their_label_whatever_it_holds_and_whatever_labels_follow(name, more):
+    _, rename = drawn(view=View.SERIES_HEATMAP, queries=BY_FEATURE)["transformations"]
+    series = f'{{__name__="feature_name:psi:max", cluster="a", feature_name="{name}"{more}}}'  # Grafana escapes nothing
+    assert re.match(rename["options"]["regex"], series)[1] == name
 
 
 def test_levels_that_would_need_too_many_colours_end_at_the_last_of_them():
