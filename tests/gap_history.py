@@ -1,5 +1,6 @@
 """A results database that already holds the windows of a baseline, for tests that cannot measure a hundred hours."""
 
+from collections.abc import Iterable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,8 +10,9 @@ import numpy as np
 from mlvitals.exporters.parts import Window
 from mlvitals.exporters.publish.results import open_results
 from mlvitals.exporters.reference.stores import open_store
-from mlvitals.exporters.sections.concept.report import ConceptReport, DriftType, Evidence, GapSample
+from mlvitals.exporters.sections.concept.report import ConceptReport, DriftType, Evidence, GapSample, PastWindow
 from mlvitals.exporters.sections.concept.series import plan_of
+from mlvitals.exporters.window.history import DriftHistory, first_history, reference_gap
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import ConceptStatus, DriftKind
 from mlvitals.generator.spec.durations import span
@@ -48,3 +50,19 @@ def _quiet_hour(system: str, version: str, start: datetime, delay: timedelta, ga
         concept=ConceptReport(status=ConceptStatus.LEARNING, sample=sample),
         drift_type=DriftType(kind=DriftKind.UNKNOWN, reason="", response="", evidence=Evidence()),
     )
+
+
+def drift_history(spec: Spec, report: WindowReport, past: Iterable[PastWindow]) -> DriftHistory:
+    """Return the history that a report continues, computed from all windows before it.
+
+    Args:
+        spec: the system's spec.
+        report: what was measured.
+        past: windows that are kept, by their end; those that ended at or after the report's are left out, so that
+            measuring a window again gives what it gave before.
+    """
+    history = first_history(spec, report.reference_version, reference_gap(report))
+    for one in past:
+        if one.window.end < report.window.end and one.reference_version == history.version:
+            history = history.after(one)
+    return history

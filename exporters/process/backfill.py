@@ -27,7 +27,7 @@ from mlvitals.exporters.reading.known import KnownFiles
 from mlvitals.exporters.reading.scan import TEXT_FORMATS
 from mlvitals.exporters.reference.artifact import Reference
 from mlvitals.exporters.sections.events.totals import TotalsInMemory
-from mlvitals.exporters.window.history import DriftHistory, first_history, gap_reference, judge
+from mlvitals.exporters.window.history import DriftHistory, first_history, judge, reference_gap
 from mlvitals.exporters.window.measure import measure_windows
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import Contract
@@ -80,7 +80,7 @@ def backfill(
     totals = results or TotalsInMemory()
     for run, (measured, seconds, _) in enumerate(_measured(spec, base_dir, reference, windows, measured_at), start=1):
         if past is None:
-            past = first_history(spec, measured.reference_version, gap_reference(measured))
+            past = first_history(spec, measured.reference_version, reference_gap(measured))
             if results:
                 past = results.history(measured.system, past, until=measured.window.end)
         report = judge(spec, measured, past, totals)

@@ -27,7 +27,7 @@ from mlvitals.exporters.reading.sources import LogError
 from mlvitals.exporters.reference.artifact import ArtifactError
 from mlvitals.exporters.reference.stores import open_store
 from mlvitals.exporters.reference.versions import ReferenceStore
-from mlvitals.exporters.window.history import first_history, gap_reference, judge, judge_again, with_totals
+from mlvitals.exporters.window.history import first_history, judge, judge_again, reference_gap, with_totals
 from mlvitals.exporters.window.measure import measure_window
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import Contract
@@ -76,7 +76,7 @@ def run_here(
         report = measure_window(spec, base_dir, reference, reference.version, window, measured_at, known=known)
         if report.rows < (results.rows_of(report.system, window) or 0):
             return Run(None)  # measured before, when the log still held it: that stays
-        empty = first_history(spec, reference.version, gap_reference(report))
+        empty = first_history(spec, reference.version, reference_gap(report))
         history = results.history(report.system, empty, until=window.end)
         report = judge(spec, report, history, results)
         changed: list[WindowReport] = []

@@ -139,23 +139,7 @@ def first_history(spec: Spec, version: str, reference: GapReference | None = Non
     return DriftHistory(version, gap_series(spec, reference))
 
 
-def drift_history(spec: Spec, report: WindowReport, past: Iterable[PastWindow]) -> DriftHistory:
-    """Return the history that a report continues, computed from all windows before it.
-
-    Args:
-        spec: the system's spec.
-        report: what was measured.
-        past: windows that are kept, by their end; those that ended at or after the report's are left out, so that
-            measuring a window again gives what it gave before.
-    """
-    history = first_history(spec, report.reference_version, gap_reference(report))
-    for one in past:
-        if one.window.end < report.window.end and one.reference_version == history.version:
-            history = history.after(one)
-    return history
-
-
-def gap_reference(report: WindowReport) -> GapReference | None:
+def reference_gap(report: WindowReport) -> GapReference | None:
     """Return what the training data say of the gap, as the measurement of a window found it."""
     return report.concept.reference if report.concept else None
 
@@ -172,7 +156,7 @@ def with_drift_type(
         history: the windows before it.
     """
     if history.version != report.reference_version:
-        history = first_history(spec, report.reference_version, gap_reference(report))
+        history = first_history(spec, report.reference_version, reference_gap(report))
     facts = outcomes and outcomes._replace(sample=history.explained(outcomes.sample))
     found = _concept(report, facts, history) if spec.has_gap else None
     kind = _drift_type(spec, report, facts, found)

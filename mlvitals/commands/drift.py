@@ -115,9 +115,9 @@ def _history_before(spec: "Spec", base_dir: Path, report: "WindowReport") -> "Dr
     """Return what the results database knows of earlier windows; nothing if it cannot be read: a window does without."""
     from mlvitals.exporters.database import DatabaseError
     from mlvitals.exporters.publish.results import open_results
-    from mlvitals.exporters.window.history import first_history, gap_reference
+    from mlvitals.exporters.window.history import first_history, reference_gap
 
-    none = first_history(spec, report.reference_version, gap_reference(report))
+    none = first_history(spec, report.reference_version, reference_gap(report))
     try:
         with closing(open_results(spec.results, base_dir, create=False)) as results:
             return results.history(report.system, none, until=report.window.end)

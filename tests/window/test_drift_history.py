@@ -7,13 +7,14 @@ from datetime import timedelta
 import pytest
 from concept_samples import BEGIN, DELAY, HOUR, SPEC, feature, gap, hour_report, quiet_gaps, shifted, window
 from databases import Database
+from gap_history import drift_history
 from msgspec.structs import replace
 
 from mlvitals.exporters.parts import Measure
 from mlvitals.exporters.publish.results import ResultsStore
 from mlvitals.exporters.sections.features.report import Quality
 from mlvitals.exporters.sections.outcomes.report import Figure, OutcomeReport
-from mlvitals.exporters.window.history import OutcomeFacts, drift_history, facts_of, outcome_facts, with_drift_type
+from mlvitals.exporters.window.history import OutcomeFacts, facts_of, outcome_facts, with_drift_type
 from mlvitals.generator.contract import ConceptStatus, DriftKind, Status
 from mlvitals.generator.spec.model import OutcomeKind, Severity
 

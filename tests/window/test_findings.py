@@ -17,6 +17,7 @@ from drift_samples import random
 from exporter_samples import MATURE, NOON, WINDOW, log_rows, write_parquet
 from exporter_samples import SPEC as SAMPLE
 from exporter_samples import report as report_of_samples
+from gap_history import drift_history
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -40,7 +41,7 @@ from mlvitals.exporters.sections.skew.report import FeatureSkew, SkewReport
 from mlvitals.exporters.statistics.judging import level_limits, measure, worst
 from mlvitals.exporters.training.build import build_reference
 from mlvitals.exporters.window.findings import with_findings
-from mlvitals.exporters.window.history import drift_history, judge
+from mlvitals.exporters.window.history import judge
 from mlvitals.exporters.window.measure import measure_window
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import (

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from concept_samples import BEGIN, HOUR, SPEC, gap, hour_report, quiet_gaps, shifted, window
 from databases import Database
+from gap_history import drift_history
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -25,7 +26,6 @@ from mlvitals.exporters.sections.outcomes.report import OutcomeReport
 from mlvitals.exporters.window.history import (
     MOST_STRETCHES,
     DriftHistory,
-    drift_history,
     first_history,
     judge,
     judge_again,

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from concept_samples import BEGIN, DELAY, HOUR, SPEC, hour_report, quiet_gaps, shifted
+from gap_history import drift_history
 from msgspec.structs import replace
 
 from mlvitals.exporters.parts import Window
@@ -16,7 +17,7 @@ from mlvitals.exporters.process.json_log import JsonLog
 from mlvitals.exporters.publish.results import open_results
 from mlvitals.exporters.reading.sources import LogError
 from mlvitals.exporters.sections.outcomes.report import OutcomeReport
-from mlvitals.exporters.window.history import OutcomeFacts, drift_history, with_drift_type
+from mlvitals.exporters.window.history import OutcomeFacts, with_drift_type
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.spec.model import OutcomeKind, Results
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from command_line import mlvitals
 from concept_samples import BEGIN, DELAY, HOUR, SPEC, feature, hour_report, quiet_gaps, shifted
+from gap_history import drift_history
 from msgspec.structs import replace
 
 from mlvitals.exporters.publish.results import open_results
@@ -15,7 +16,7 @@ from mlvitals.exporters.reference.stores import open_store
 from mlvitals.exporters.sections.concept.report import ConceptReport, GapReference
 from mlvitals.exporters.sections.concept.views import accepted_since
 from mlvitals.exporters.training.build import build_reference
-from mlvitals.exporters.window.history import OutcomeFacts, drift_history, with_drift_type
+from mlvitals.exporters.window.history import OutcomeFacts, with_drift_type
 from mlvitals.generator.contract import ConceptStatus
 from mlvitals.generator.spec.load import load_spec
 from mlvitals.generator.spec.model import Severity
