@@ -66,7 +66,7 @@ class ReportPages:
             self._busy.release()
 
     def _history(self) -> Page:
-        end = self._results.newest_window_end(self._system)
+        end = self._results.end_of_newest(self._system)
         windows = self._results.summaries_between(self._system, end - _PERIOD, end, _MOST_WINDOWS) if end else []
         newest = (("Newest report", f"{WINDOWS_FOLDER}{NEWEST}"),) if windows else ()
         others = (*newest, ("Metrics", "/metrics"), ("Health", "/healthz"), ("Readiness", "/readyz"))

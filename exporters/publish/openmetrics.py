@@ -8,7 +8,9 @@ import math
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -109,7 +111,7 @@ class History:
         return [
             Run(round(self._moments[index].timestamp() * 1000), step, count, value)
             for index, value, goes_on in _with_successor(points, len(times))
-            if (count := len(times[index].all if goes_on else times[index].of_last))
+            if (count := times[index].count(goes_on=goes_on))
         ]
 
     def _lines(self, times: "list[_Times]") -> Iterator[tuple[str, int]]:
@@ -123,27 +125,41 @@ class History:
                     yield _head(family), 0
                 for index, value, goes_on in _with_successor(points, len(times)):
                     written = repr(value).removesuffix(".0")
-                    moments = times[index].all if goes_on else times[index].of_last
+                    moments = times[index].texts[: times[index].count(goes_on=goes_on)]
                     yield "".join(f"{name}{labels} {written} {time}\n" for time in moments), len(moments)
 
     def _times(self, index: int, until: datetime) -> "_Times":
         """Return when the samples of a moment are written."""
         begin = self._moments[index]
         end = self._moments[index + 1] if index + 1 < len(self._moments) else max(until, begin + self._every)
-        times = [begin + count * self._every for count in range(math.ceil((end - begin) / self._every))]
-        return _Times(times, [time for time in times if time == begin or time <= end - LOOKBACK])
+        of_last = 1 + max((end - LOOKBACK - begin) // self._every, 0)
+        count = math.ceil((end - begin) / self._every)
+        return _Times(begin, self._every, count, min(of_last, count))
 
     def _label_text(self, family: Family, values: tuple[str, ...]) -> str:
         labels = {**dict(zip(family.labels, values, strict=True)), **self._labels}
         return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items()) + "}"
 
 
+@dataclass(frozen=True)
 class _Times:
-    """The times at which values are written: of a series that goes on, and of one that ends with this moment."""
+    """The times at which values are written, from the first one on."""
 
-    def __init__(self, every: list[datetime], of_last: list[datetime]) -> None:
-        self.all = [_unix(time) for time in every]
-        self.of_last = [_unix(time) for time in of_last]
+    begin: datetime
+    every: timedelta
+    of_all: int
+    """The number of times of a series that goes on."""
+    of_last: int
+    """And of one that ends with this moment."""
+
+    def count(self, *, goes_on: bool) -> int:
+        """Return how many times a value is written."""
+        return self.of_all if goes_on else self.of_last
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """Return the times as OpenMetrics has them."""
+        return [_unix(self.begin + place * self.every) for place in range(self.of_all)]
 
 
 _LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')

@@ -74,14 +74,12 @@ class PastWindows:
         self.times_replaced = 0
         """The number of times that the database turned out to be another file than before: deleted and made anew, or a backup."""
 
-    def newest_window_end(self, system: str) -> datetime | None:
-        """Return when the newest window ended; None if none was kept."""
+    def end_of_newest(self, system: str, count: int = 1) -> datetime | None:
+        """Return when the oldest of the `count` newest windows ended; None where fewer are kept."""
+        ended = drift_windows.c.window_end
+        query = select(ended).filter_by(system=system).order_by(ended.desc()).offset(count - 1).limit(1)
         with self._transaction() as connection:
-            newest = select(drift_windows.c.window_end).filter_by(system=system)
-            ended: datetime | None = connection.scalars(
-                newest.order_by(drift_windows.c.window_end.desc()).limit(1)
-            ).one_or_none()
-        return ended
+            return connection.execute(query).scalar_one_or_none()
 
     def summaries_between(self, system: str, start: datetime, end: datetime, most: int) -> list[WindowSummary]:
         """Return what views of many windows show of those that ended after `start` and not after `end`: the newest `most`.

@@ -46,8 +46,7 @@ from mlvitals.exporters.sections.events.totals import (
     fold_before,
     newest_totals,
 )
-from mlvitals.exporters.sections.features.views import drift_features, drift_results
-from mlvitals.exporters.sections.outcomes.views import drift_outcomes
+from mlvitals.exporters.sections.features.views import drift_results
 from mlvitals.exporters.window.history import DriftHistory
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.exporters.window.sections import SECTIONS
@@ -100,6 +99,11 @@ class StoredWindow(NamedTuple):
     severity: str | None
 
 
+_OF_WINDOWS = (
+    *(TABLES.tables[name] for section in SECTIONS for name in section.tables if name != drift_gaps.name),
+    drift_durations,
+)
+"""The tables with rows of windows that go with them. Gaps stay while their reference has a window: its charts rest on them."""
 _KNOWN_OF_WINDOWS = [drift_windows.c[name] for name in ("window_start", "window_end", *StoredWindow._fields[1:])]
 
 
@@ -136,7 +140,7 @@ class ResultsStore(PastWindows):
             self._time(connection, report, seconds)
 
     def _save(self, connection: Connection, report: WindowReport) -> None:
-        key = _key(report)
+        key = _key(report.system, report.window)
         # First, for it locks the window's row: another process that saves the same window waits here.
         connection.execute(self._insert_or_replace(key, _window_row(report)))
         written: dict[str, list[dict[str, Any]]] = {table: [] for section in SECTIONS for table in section.tables}
@@ -149,9 +153,10 @@ class ResultsStore(PastWindows):
                 connection.execute(insert(TABLES.tables[name]), rows)
 
     def _time(self, connection: Connection, report: WindowReport, seconds: float | None) -> None:
-        connection.execute(delete(drift_durations).filter_by(**_key(report)))
+        key = _key(report.system, report.window)
+        connection.execute(delete(drift_durations).filter_by(**key))
         if seconds is not None:
-            connection.execute(insert(drift_durations), _key(report) | {"seconds": seconds})
+            connection.execute(insert(drift_durations), key | {"seconds": seconds})
 
     def count_step(self, system: str, step: Window, amounts: Amounts) -> dict[str, Counted]:
         """Add what was counted in a step to the running totals of its counters, once, and return their totals."""
@@ -186,16 +191,8 @@ class ResultsStore(PastWindows):
 
     def rows_of(self, system: str, window: Window) -> int | None:
         """Return how many rows a window held when it was kept; None where it is not."""
-        key = {"system": system, "window_start": window.start, "window_end": window.end}
-        with self._transaction() as connection:
-            return connection.execute(select(drift_windows.c.rows).filter_by(**key)).scalar_one_or_none()
-
-    def end_of_newest(self, system: str, count: int) -> datetime | None:
-        """Return when the oldest of the `count` newest windows ended; None where fewer are kept."""
-        ended = drift_windows.c.window_end
-        query = select(ended).filter_by(system=system).order_by(ended.desc()).offset(count - 1).limit(1)
-        with self._transaction() as connection:
-            return connection.execute(query).scalar_one_or_none()
+        rows: int | None = self._of_window(drift_windows.c.rows, system, window)
+        return rows
 
     def reports_after(self, report: WindowReport, until: datetime) -> list[WindowReport]:
         """Return the reports of windows that ended after one of the same system and reference and not after `until`.
@@ -209,9 +206,8 @@ class ResultsStore(PastWindows):
 
     def duration(self, system: str, window: Window) -> float | None:
         """Return how many seconds a window took to measure; None where that was not timed."""
-        key = {"system": system, "window_start": window.start, "window_end": window.end}
-        with self._transaction() as connection:
-            return connection.execute(select(drift_durations.c.seconds).filter_by(**key)).scalar_one_or_none()
+        seconds: float | None = self._of_window(drift_durations.c.seconds, system, window)
+        return seconds
 
     def windows_between(self, system: str, start: datetime, end: datetime) -> list[StoredWindow]:
         """Return the windows that ended after `start` and not after `end`, oldest first."""
@@ -231,10 +227,13 @@ class ResultsStore(PastWindows):
 
     def report_of(self, system: str, window: Window) -> WindowReport | None:
         """Return the report of one window; None if it is missing or not readable by this version."""
-        key = {"system": system, "window_start": window.start, "window_end": window.end}
-        with self._transaction() as connection:
-            stored = connection.execute(select(drift_windows.c.report).filter_by(**key)).scalar_one_or_none()
+        stored: str | None = self._of_window(drift_windows.c.report, system, window)
         return None if stored is None else _readable(stored)
+
+    def _of_window(self, column: Column[Any], system: str, window: Window) -> Any:
+        """Return what a column holds of a window; None where the window is not kept."""
+        with self._transaction() as connection:
+            return connection.execute(select(column).filter_by(**_key(system, window))).scalar_one_or_none()
 
     def _reports(self, query: Select[Any]) -> list[WindowReport]:
         with self._transaction() as connection:
@@ -320,7 +319,7 @@ class ResultsStore(PastWindows):
         """
         with self._transaction(writing=True) as connection:
             histories.lock(connection, system)
-            for table in (drift_results, drift_features, drift_outcomes, drift_durations):
+            for table in _OF_WINDOWS:
                 connection.execute(_ended_before(table, system, moment))
             fold_before(connection, system, moment)
             forgotten = connection.execute(
@@ -343,7 +342,7 @@ class ResultsStore(PastWindows):
                 return
             histories.lock(connection, system)
             histories.drop_since(connection, system, moment)
-            for table in (drift_results, drift_features, drift_outcomes, drift_durations, drift_gaps, drift_windows):
+            for table in (*_OF_WINDOWS, drift_gaps, drift_windows):
                 connection.execute(delete(table).filter_by(system=system).where(table.c.window_end > moment))
             drop_nothing_after(connection, system, moment)
 
@@ -381,8 +380,8 @@ def _ended_before(table: Table, system: str, moment: datetime) -> Delete:
     return delete(table).filter_by(system=system).where(table.c.window_start < moment, table.c.window_end < moment)
 
 
-def _key(report: WindowReport) -> dict[str, Any]:
-    return {"system": report.system, "window_start": report.window.start, "window_end": report.window.end}
+def _key(system: str, window: Window) -> dict[str, Any]:
+    return {"system": system, "window_start": window.start, "window_end": window.end}
 
 
 def _window_row(report: WindowReport) -> dict[str, object]:

@@ -35,13 +35,15 @@ class CellLevel(StrEnum):
     WARNING = "warning"
     CRITICAL = "critical"
 
-
-_LEVELS = list(CellLevel)
+    @property
+    def rank(self) -> int:
+        """Return the place in that order."""
+        return list(CellLevel).index(self)
 
 
 def worst_level(levels: Sequence[CellLevel]) -> CellLevel:
     """Return the level that is shown for several; not measured where there are none."""
-    return max(levels, key=_LEVELS.index, default=CellLevel.UNMEASURED)
+    return max(levels, key=lambda level: level.rank, default=CellLevel.UNMEASURED)
 
 
 class FeatureSummary(msgspec.Struct, frozen=True, kw_only=True):

@@ -59,7 +59,7 @@ def history(
     spec = load(spec_path)
     name = spec.system.name
     with closing(open_past_windows(spec.results, spec_path.parent)) as past:
-        newest = end or past.newest_window_end(name)
+        newest = end or past.end_of_newest(name)
         if newest is None:
             fail(
                 f"no window of {name} is kept in {spec.results.url}; measure some: mlvitals backfill {spec_path} --save"

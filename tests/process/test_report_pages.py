@@ -91,7 +91,7 @@ def test_a_database_that_fails_is_said_and_not_kept(
         raise DatabaseError("secret")
 
     with monkeypatch.context() as broken:
-        broken.setattr(results, "newest_window_end", fail)
+        broken.setattr(results, "end_of_newest", fail)
         page = pages.history()
     assert page.status is HTTPStatus.SERVICE_UNAVAILABLE
     assert "secret" not in text(page)

@@ -53,8 +53,8 @@ def test_a_view_of_many_windows_reads_the_newest_of_an_interval_oldest_first(sto
     for end in ends:
         store.save(report(window=Window(end - HOUR, end)))
     store.save(report(system="other", window=Window(NOON + 9 * HOUR, NOON + 10 * HOUR)))
-    assert store.newest_window_end("shop") == ends[-1]
-    assert store.newest_window_end("nobody") is None
+    assert store.end_of_newest("shop") == ends[-1]
+    assert store.end_of_newest("nobody") is None
     assert [item.window.end for item in store.summaries_between("shop", ends[0], ends[-2], 9)] == ends[1:-1]
     assert [item.window.end for item in store.summaries_between("shop", ends[0], ends[-1], 2)] == ends[-2:]
 

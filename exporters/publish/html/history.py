@@ -195,8 +195,7 @@ def _href(column: _Column, links: Links) -> str:
 
 
 def _worst(column: _Column) -> WindowSummary:
-    levels = list(CellLevel)
-    return max(column.windows, key=lambda window: levels.index(window.level))
+    return max(column.windows, key=lambda window: window.level.rank)
 
 
 def _psi(feature: FeatureSummary) -> str:
