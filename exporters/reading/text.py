@@ -23,7 +23,7 @@ Column: TypeAlias = "pa.Array[Any]"
 
 _NUMBER = r"(?i)^[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf(inity)?|nan)$"
 """The types that Arrow casts to a float."""
-_DECIMAL_COMMA = r"(?i)^([+-]?\d*),(\d+(e[+-]?\d+)?)$"
+_DECIMAL_COMMA = r"(?i)^\s*([+-]?\d*),(\d*(e[+-]?\d+)?)\s*$"
 
 Columns: TypeAlias = Mapping[str, FeatureType | None]
 """The columns wanted, and how each is measured; None for values as they are written, which the reader judges itself."""

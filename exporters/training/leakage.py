@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlvitals.exporters.reading.instants import NULLS
+from mlvitals.exporters.reading.columns import is_text, unwrapped
 from mlvitals.exporters.reading.scan import BrokenFileError
+from mlvitals.exporters.reading.text import converted
 from mlvitals.exporters.training.first_look import chunks_of
 from mlvitals.generator.spec.first_roles import ENOUGH_ROWS
-from mlvitals.generator.spec.model import LogFormat
+from mlvitals.generator.spec.model import FeatureType, LogFormat
 
+_Numbers: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 _MOST_ROWS = 50_000
 ALMOST = 0.995
 """Share of rows, or AUC, from which on a column predicts the label almost perfectly."""
@@ -30,6 +33,7 @@ def suspects(
     label: str,
     features: Sequence[str],
     file_format: LogFormat | None = None,
+    decimal: str = ".",
 ) -> dict[str, str]:
     """Return the features that equal or predict the label almost perfectly in the first rows, each with how.
 
@@ -39,12 +43,13 @@ def suspects(
         label: the column of the label.
         features: the columns to look at.
         file_format: that of all files; by default a file's name says it.
+        decimal: the decimal mark of numbers in text.
     """
     columns = _first_rows(paths, base_dir, (label, *features), file_format)
     if label not in columns:
         return {}
-    truth = _codes_or_numbers(columns[label])
-    found = {name: _how(columns[name], columns[label], truth) for name in features if name in columns}
+    numbers = {name: _codes_or_numbers(column, decimal) for name, column in columns.items()}
+    found = {name: _how(columns, numbers, name, label) for name in features if name in columns}
     return {name: f"{how}: does it exist before the prediction?" for name, how in found.items() if how}
 
 
@@ -55,31 +60,42 @@ def _first_rows(
     rows = 0
     try:
         for chunk in chunks_of(paths, base_dir, names, file_format):
-            for name, values in chunk.items():
-                found[name].append(values)
-            rows += max(map(len, chunk.values()), default=0)
+            count = max(map(len, chunk.values()), default=0)
+            for name in names:
+                found[name].append(unwrapped(chunk[name]) if name in chunk else pa.nulls(count))
+            rows += count
             if rows >= _MOST_ROWS:
                 break
     except (BrokenFileError, pa.ArrowException):
         return {}
-    return {name: pa.chunked_array(parts).combine_chunks() for name, parts in found.items() if parts}
+    joined = {name: _joined(parts) for name, parts in found.items() if parts}
+    return {name: column for name, column in joined.items() if column is not None}
 
 
-def _codes_or_numbers(column: Any) -> np.ndarray[Any, np.dtype[np.float64]] | None:
+def _joined(parts: Sequence[Any]) -> Any:
+    """Return the parts of a column in the one type that they have, or else as numbers or texts; None if that cannot be."""
+    kinds = {part.type for part in parts if not pa.types.is_null(part.type)}
+    for kind in kinds if len(kinds) == 1 else (pa.float64(), pa.large_string()):
+        with suppress(pa.ArrowException):
+            return pa.chunked_array([part.cast(kind) for part in parts]).combine_chunks()
+    return None
+
+
+def _codes_or_numbers(column: Any, decimal: str) -> _Numbers | None:
     """Return values as numbers; None of text."""
-    if pa.types.is_string(column.type):
-        column = pc.if_else(pc.is_in(column, NULLS), pa.scalar(None, column.type), column)
+    if is_text(column.type):
+        column = converted(column, FeatureType.FLOAT, LogFormat.CSV, decimal).values
     try:
-        numbers: Any = column.cast(pa.float64())
+        numbers: Any = unwrapped(column).cast(pa.float64())
     except pa.ArrowException:
         return None
-    values: np.ndarray[Any, np.dtype[np.float64]] = numbers.to_numpy(zero_copy_only=False)
+    values: _Numbers = numbers.to_numpy(zero_copy_only=False)
     return values
 
 
-def _how(column: Any, label: Any, truth: np.ndarray[Any, np.dtype[np.float64]] | None) -> str:
+def _how(columns: Mapping[str, Any], numbers: Mapping[str, _Numbers | None], name: str, label: str) -> str:
     """Return how a column knows the label; empty where it does not."""
-    values = _codes_or_numbers(column)
+    values, truth = numbers[name], numbers[label]
     if truth is not None and values is not None:
         both = np.isfinite(values) & np.isfinite(truth)
         if np.count_nonzero(both) < ENOUGH_ROWS:
@@ -92,15 +108,15 @@ def _how(column: Any, label: Any, truth: np.ndarray[Any, np.dtype[np.float64]] |
             auc = _auc(values, truth == truth.max())
             return f"predicts the label with an AUC of {auc:.3f}" if auc >= ALMOST else ""
         return _correlated(values, truth)
-    return _groups_tell(column, label)
+    return _groups_tell(columns[name], columns[label])
 
 
-def _varies(truth: np.ndarray[Any, np.dtype[np.float64]]) -> bool:
+def _varies(truth: _Numbers) -> bool:
     _, counts = np.unique(truth, return_counts=True)
     return bool(counts.max() < _MOST_COMMON * len(truth))
 
 
-def _auc(values: np.ndarray[Any, np.dtype[np.float64]], positive: np.ndarray[Any, np.dtype[np.bool_]]) -> float:
+def _auc(values: _Numbers, positive: np.ndarray[Any, np.dtype[np.bool_]]) -> float:
     """Return the area under the ROC curve, by ranks (Mann and Whitney 1947), whichever direction is better."""
     _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[places]
@@ -109,7 +125,7 @@ def _auc(values: np.ndarray[Any, np.dtype[np.float64]], positive: np.ndarray[Any
     return max(area, 1 - area)
 
 
-def _correlated(values: np.ndarray[Any, np.dtype[np.float64]], truth: np.ndarray[Any, np.dtype[np.float64]]) -> str:
+def _correlated(values: _Numbers, truth: _Numbers) -> str:
     if values.std() == 0 or truth.std() == 0:
         return ""
     correlation = abs(float(np.corrcoef(values, truth)[0, 1]))

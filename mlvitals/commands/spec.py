@@ -83,7 +83,7 @@ def init_command(
     found = draft(columns, logged)
     if found.label:
         names = [column.name for column in found.features]
-        found = without(found, suspects(paths, here, found.label.name, names, form))
+        found = without(found, suspects(paths, here, found.label.name, names, form, decimal))
     found_log = _log_of(log, logged_format, decimal, found, logged or (), path.parent) if log else None
     text = spec_text(name, found, log_format, rows, log=found_log, nameless=nameless(columns), decimal=decimal)
     path.parent.mkdir(parents=True, exist_ok=True)

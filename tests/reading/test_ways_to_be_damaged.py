@@ -432,3 +432,58 @@ def test_a_column_that_is_mostly_unreadable_is_of_another_type(tmp_path: Path) -
     chunks, problems = read(tmp_path, LogFormat.CSV)
     assert problems == []
     assert pa.types.is_string(chunks[0].columns["age"].type)
+
+
+# ---------------------------------------------------------------- the same faults, elsewhere in the file
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("line", ["null", " null", "\t null", "null "])
+@pytest.mark.parametrize("before", [0, 1, 3, 8])
+def test_a_line_that_is_null_is_refused_wherever_it_is_cut(tmp_path: Path, line: str, before: int):
+    (tmp_path / "log").mkdir()
+    first = json.dumps({"timestamp": AT, "age": 41})
+    filler = " " * ((1 << 16) - before - len(first) - 1)  # the line break is so far before the end of a block
+    (tmp_path / "log" / "a.jsonl").write_text(f"{first}{filler}\n{line}\n{first}\n")
+    _, problems = read(tmp_path, LogFormat.JSONL)
+    assert len(problems) == 1
+    assert "null" in problems[0] or "JSON" in problems[0]
+
+
+@pytest.mark.parametrize("head", ["sep=;\n\n", "\nsep=;\n", "\n\nsep=; \n\n", "sep=;\r\n"])
+def test_a_declared_delimiter_may_have_empty_lines_around_it(tmp_path: Path, head: str):
+    (tmp_path / "log").mkdir()
+    text = head + HEADER.replace(",", ";") + "\n" + (LINE.replace(",", ";") + "\n") * 5
+    (tmp_path / "log" / "a.csv").write_bytes(text.encode())
+    chunks, problems = read(tmp_path, LogFormat.CSV)
+    assert (values(chunks, "age"), problems) == ([41] * 5, [])
+
+
+def test_a_tab_may_be_declared(tmp_path: Path):
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "a.csv").write_text(
+        "sep=\t\n" + HEADER.replace(",", "\t") + "\n" + LINE.replace(",", "\t") + "\n"
+    )
+    chunks, problems = read(tmp_path, LogFormat.CSV)
+    assert (values(chunks, "age"), problems) == ([41], [])
+
+
+@pytest.mark.parametrize("swallowed", [3, 30_000])
+@pytest.mark.parametrize("odd", ["", '"a"b'])
+def test_a_quote_that_nothing_closes_is_named_however_much_follows_it(tmp_path: Path, swallowed: int, odd: str):
+    (tmp_path / "log").mkdir()
+    before = LINE.replace("de", f"{odd}de")
+    opening = LINE.replace("de", '"de')
+    text = "\n".join([HEADER, before, opening, *[LINE] * swallowed]) + "\n"
+    (tmp_path / "log" / "a.csv").write_text(text)
+    _, problems = read(tmp_path, LogFormat.CSV)
+    assert "a.csv: a quote in line 3 is not closed: all lines after it are read as one value" in problems
+
+
+def test_numbers_with_a_comma_may_be_padded_as_those_with_a_point(tmp_path: Path):
+    (tmp_path / "log").mkdir()
+    row = LINE.replace(",", ";")
+    rows = [row.replace("0.5", number) for number in (" 1,5", "1,5 ", "1,", ",5", "15")]
+    (tmp_path / "log" / "a.csv").write_text("\n".join([HEADER.replace(",", ";"), *rows]) + "\n")
+    chunks, problems = read(tmp_path, LogFormat.CSV, decimal=",")
+    assert (values(chunks, "price"), problems) == ([1.5, 1.5, 1.0, 0.5, 15.0], [])

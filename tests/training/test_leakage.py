@@ -55,3 +55,30 @@ def test_a_good_feature_is_not(tmp_path: Path, label: object, column: object):
 
 def test_of_few_rows_nothing_follows(tmp_path: Path):
     assert found(tmp_path, LABEL[:20], LABEL[:20]) == ""
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(pa.int64(), pa.float64()), (pa.int64(), pa.int32()), (pa.int64(), pa.string())],
+    ids=str,
+)
+def test_parts_of_training_data_may_differ_in_type(tmp_path: Path, first: pa.DataType, second: pa.DataType):
+    half = pa.array(LABEL[: ROWS // 2])
+    for name, kind in (("a", first), ("b", second)):
+        pq.write_table(pa.table({"label": half.cast(kind), "column": half.cast(kind)}), tmp_path / f"{name}.parquet")
+    known = suspects([str(tmp_path)], tmp_path, "label", ["column"])
+    assert known["column"].startswith("equals the label in 100.0%")
+
+
+def test_a_column_that_one_part_lacks_is_looked_at_in_the_others(tmp_path: Path):
+    pq.write_table(pa.table({"label": LABEL, "column": LABEL}), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"label": LABEL}), tmp_path / "b.parquet")
+    assert suspects([str(tmp_path)], tmp_path, "label", ["column"])["column"].startswith("equals the label")
+
+
+@pytest.mark.parametrize("missing", ["", "NA"])
+def test_a_decimal_comma_hides_nothing(tmp_path: Path, missing: str):
+    rows = [f"{value + 0.5:.1f};{value + 0.5:.1f}".replace(".", ",") for value in LABEL]
+    (tmp_path / "train.csv").write_text("\n".join(["label;column", f"{missing};1,5", *rows]) + "\n")
+    found = suspects([str(tmp_path / "train.csv")], tmp_path, "label", ["column"], decimal=",")
+    assert found["column"].startswith("equals the label")

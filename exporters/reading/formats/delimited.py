@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Literal
+from typing import Literal, TextIO
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
@@ -18,7 +18,7 @@ from mlvitals.exporters.reading.formats.streams import FormatError, TextStream, 
 DELIMITERS = (",", ";", "\t", "|")
 _LONGEST_HEADER = 1 << 24
 """Characters of a header line."""
-_DECLARED = re.compile(r"sep=(.)", re.IGNORECASE)
+_DECLARED = re.compile(r"sep=(.) *", re.IGNORECASE)
 """A first line that names the delimiter to Excel."""
 
 
@@ -84,18 +84,41 @@ class DelimitedFile:
 
     def _unclosed(self) -> Iterator[str]:
         """Say where a quote starts that nothing closes: all that follows is one value, whatever it was meant to be."""
+        opened = 0
         with lines_of(self._file) as lines:
-            reader, before = csv.reader(lines, delimiter=self._delimiter, strict=True), 0
-            try:
-                for _ in reader:
-                    before = reader.line_num
-            except csv.Error as error:
-                if "unexpected end" in str(error):
-                    yield f"a quote in line {before + 1} is not closed: all lines after it are read as one value"
+            for number, line in enumerate(lines, 1):
+                left = _left_open(line, self._delimiter, inside=bool(opened))
+                opened = 0 if left is None else opened if left < 0 else number
+        if opened:
+            yield f"a quote in line {opened} is not closed: all lines after it are read as one value"
 
     def _leave_out(self, _: pa_csv.InvalidRow) -> Literal["skip"]:
         self.malformed += 1
         return "skip"
+
+
+_REST_OF_QUOTED = re.compile(r'(?:[^"]|"")*"(?!")')
+
+
+def _left_open(line: str, delimiter: str, *, inside: bool) -> int | None:
+    """Return the place of the quote that a line leaves open, -1 of one that an earlier line did; None where all are closed.
+
+    As Arrow reads it, a quote opens only at the start of a value.
+    """
+    place, start = 0, -1 if inside else None
+    while True:
+        if start is None:
+            if not line.startswith('"', place):
+                place = line.find(f'{delimiter}"', place) + 1
+                if not place:
+                    return None
+            start, place = place, place + 1
+        closed = _REST_OF_QUOTED.match(line, place)
+        if closed is None:
+            return start
+        start, place = None, line.find(delimiter, closed.end()) + 1
+        if not place:
+            return None
 
 
 class _Quoted(TextStream):
@@ -127,16 +150,26 @@ def _header(file: StoredFile, timestamp: str) -> tuple[str, list[str], int, bool
     An empty file has no names.
     """
     with lines_of(file) as lines:
-        text = next((line for line in lines if line.strip("\r\n")), "")
-        declared = _DECLARED.fullmatch(text.strip())
+        above, text = _next_line(lines)
+        declared = _DECLARED.fullmatch(text.strip("\r\n"))
         if declared is not None:
-            text = lines.readline()
+            above, (_, text) = above + 1, _next_line(lines)
+        else:
+            above = 0  # empty lines are skipped without being counted
         while text.count('"') % 2 and len(text) < _LONGEST_HEADER and (more := lines.readline()):
             text += more
         has_rows = bool(lines.read(1))
     readings = {mark: _first_row(text, mark) for mark in ([declared[1]] if declared else DELIMITERS)}
     delimiter = max(readings, key=lambda mark: (timestamp in readings[mark], len(readings[mark])))
-    return delimiter, readings[delimiter], 0 if declared is None else 1, has_rows
+    return delimiter, readings[delimiter], above, has_rows
+
+
+def _next_line(lines: TextIO) -> tuple[int, str]:
+    """Return how many empty lines come next, and the line after them; an empty text at the end."""
+    for empty, line in enumerate(iter(lines.readline, "")):
+        if line.strip("\r\n"):
+            return empty, line
+    return 0, ""
 
 
 def _first_row(text: str, delimiter: str) -> list[str]:

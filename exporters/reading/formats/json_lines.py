@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +27,8 @@ from mlvitals.exporters.reading.formats.streams import (
 
 _LOOK = 1 << 20
 """Bytes of a file in which its keys and their types are looked for at first."""
-_NULL = b"\nnull"
+_NULL = re.compile(rb"\n[ \t\r]*null")
+"""A line that is null, after the end of the one before."""
 _ROWS = 16_384
 """Objects in a batch that is read one by one."""
 Types = Callable[[str, pa.DataType], pa.DataType]
@@ -112,7 +114,7 @@ class JsonLinesFile:
             raise FormatError(
                 "holds a JSON array; write one object a line (pandas: to_json(orient='records', lines=True))"
             )
-        if not head.lstrip().startswith(b"{") or _NULL in head:
+        if not head.lstrip().startswith(b"{") or _NULL.search(b"\n" + head):
             schema = None  # to be named, line by line
         elif not self._is_long:
             try:
@@ -129,10 +131,10 @@ class JsonLinesFile:
 
     def _inferred(self) -> pa.Schema | None:
         try:
-            with TextStream(self._file) as stream:
+            with _Objects(self._file) as stream:
                 options = pa_json.ReadOptions(block_size=_LOOK)
                 return pa_json.open_json(readable_by_arrow(stream), read_options=options).schema
-        except pa.ArrowInvalid:
+        except (pa.ArrowInvalid, FormatError):
             return None
 
     def _read(self, schema: pa.Schema, block: int) -> Iterator[pa.RecordBatch]:
@@ -192,6 +194,11 @@ class JsonLinesFile:
 class _Objects(TextStream):
     """Bytes of JSON lines that Arrow may see: a block of nothing but null ends the process."""
 
+    def __init__(self, file: StoredFile) -> None:
+        super().__init__(file)
+        self._line = b"\n"
+        """The start of the last line, and the break before it, as long as it may become null."""
+
     def read(self, size: int = -1) -> bytes:
         """Return bytes as any stream does.
 
@@ -199,8 +206,12 @@ class _Objects(TextStream):
             FormatError: a line is null.
         """
         data = super().read(size)
-        if _NULL in data:
+        read = self._line + data
+        if _NULL.search(read):
             raise FormatError("holds a line that is null and no JSON object")
+        _, line_break, rest = read.rpartition(b"\n")
+        start = rest.lstrip(b" \t\r")
+        self._line = line_break + start if line_break and b"null".startswith(start) else b""
         return data
 
 
