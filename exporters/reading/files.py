@@ -242,7 +242,7 @@ class Tree:
                 raise TableError(f"it is {title} table ({name}/): {_EXPORT}")
         if "metadata" in folders and self._listing is not None:
             inside = (entry.base_name for entry in self._listing(folders["metadata"]))
-            if any(name.endswith(".metadata.json") for name in inside):
+            if any(".metadata.json" in name for name in inside):
                 raise TableError(f"it is an Iceberg table (metadata/*.metadata.json): {_EXPORT}")
 
     def _links(self, folder: str, entries: Iterable[pafs.FileInfo]) -> tuple[set[str], list[FileProblem]]:

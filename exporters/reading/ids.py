@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from mlvitals.exporters.parts import RepeatedRows
 from mlvitals.exporters.reading.columns import Chunk, Column, ColumnTypeError, hyphenated, is_text, unwrapped, uuids
+from mlvitals.exporters.reading.instants import NULLS, without
 from mlvitals.exporters.reading.scan import Chunk as LogChunk
 from mlvitals.generator.spec.model import FeatureType
 
@@ -33,6 +34,9 @@ _WHOLE = r"^(-?(?:0|[1-9][0-9]*))\.0+$"
 """An integer with decimals."""
 _SCIENTIFIC = r"^-?[0-9](\.[0-9]+)?e\+[0-9]+$"
 """A float of at least 1e16 as Python writes it. Nobody writes an id like this."""
+_NONE = NULLS.filter(pc.not_equal(NULLS, pa.scalar("")))
+"""Texts that mean no id."""
+_EMPTY = pa.array([""])
 _SHORTEST_INEXACT = len("9007199254740992.0")
 _HYPHENED = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 _LOWER_HEX = np.zeros(256, np.uint8)
@@ -102,6 +106,8 @@ def _integers(block: Chunk) -> Chunk:
 
 def _canonical_texts(texts: Any) -> Chunk:
     """Return texts in the one way in which each id is written. Most columns have nothing to change, and cost a look."""
+    if _any(pc.is_in(texts, value_set=_NONE.cast(texts.type))):
+        texts = without(texts, _NONE)  # else all rows without an id would be one row's repetitions
     found: Any = texts
     if _any(pc.match_substring(texts, "e+")):
         _refuse_inexact(texts.filter(pc.match_substring_regex(texts, _SCIENTIFIC)))
@@ -255,6 +261,8 @@ class DistinctRows:
         """Sorted; each longer than all after it together, so that few are searched."""
         self._of_file: list[Hashes] = []
         self._counted, self._counted_of_file = RepeatedRows(), RepeatedRows()
+        self._path, self._met = "", False
+        """The file that is read, and whether it has shown an id."""
         self.misfits: dict[str, str] = {}
         """By file, why its ids are none."""
 
@@ -272,6 +280,7 @@ class DistinctRows:
         """Return those rows of a chunk whose id was not met before, and those that have none."""
         if self._column is None:
             return chunk
+        self._path = chunk.path
         try:
             fresh, counted = self._fresh(chunk, self._column)
         except IdError as error:
@@ -293,15 +302,21 @@ class DistinctRows:
         if not broken:
             for ids in self._of_file:
                 _remember(self._seen, ids)
+            if self._counted_of_file.unchecked and not self._met:
+                self.misfits.setdefault(
+                    self._path, f"column {self._column!r}, by which repeated rows are found, holds no id"
+                )
             self._counted = self._counted + self._counted_of_file
-        self._of_file, self._counted_of_file = [], RepeatedRows()
+        self._of_file, self._counted_of_file, self._met = [], RepeatedRows(), False
 
     def _fresh(self, chunk: LogChunk, name: str) -> tuple[NDArray[np.bool_] | None, RepeatedRows]:
         """Mark the rows that count, and count the others; no mask where nothing can be said."""
         if name not in chunk.columns:
-            return None, RepeatedRows(unchecked=chunk.rows)
-        texts = canonical_ids(chunk.columns[name])
+            raise IdError("is missing")
+        texts: Any = canonical_ids(chunk.columns[name])
+        texts = without(texts, _EMPTY)
         present = texts.is_valid().to_numpy(zero_copy_only=False)
+        self._met = self._met or bool(present.any())
         hashes = _hash_texts(texts.drop_null())
         kept, new = _first_of_each(hashes, [*self._seen, *self._of_file])
         room = max(0, self._most - sum(map(len, self._seen)) - sum(map(len, self._of_file)))
@@ -309,9 +324,9 @@ class DistinctRows:
         fresh = ~present
         fresh[present] = kept
         too_many = max(0, len(new) - room)
-        without = chunk.rows - len(kept)
+        nameless = chunk.rows - len(kept)
         return fresh, RepeatedRows(
-            rows=len(kept) - len(new), checked=len(kept) - too_many, unchecked=without + too_many
+            rows=len(kept) - len(new), checked=len(kept) - too_many, unchecked=nameless + too_many
         )
 
 

@@ -31,6 +31,10 @@ _MIXED = "holds text that is not an ISO 8601 time, or times with and without a z
 _NOT_SECONDS = "holds a number that is not Unix time in seconds (milliseconds?); divide the numbers or write timestamps"
 
 
+_CALENDAR = "holds numbers like 2026 or 20260301, which are years or dates and no Unix time; write 2026-03-01"
+_YEARS = 1900, 2100
+
+
 class InstantError(ValueError):
     """Something that is not a point in time as described above."""
 
@@ -147,9 +151,24 @@ def _from_seconds(column: Times) -> Times:
     largest = pc.max(pc.abs(finite)).as_py()
     if largest is not None and largest >= LARGEST_SECONDS:
         raise InstantError(_NOT_SECONDS)
+    if _are_calendar(finite.drop_null()):
+        raise InstantError(_CALENDAR)
     microseconds: Any = pc.floor(pc.multiply(finite, pa.scalar(1e6)))
     times: Times = microseconds.cast(pa.int64()).cast(INSTANT)
     return times
+
+
+def _are_calendar(numbers: Any) -> bool:
+    """True if all numbers are written like years, or like dates such as 20260301: as seconds they are hours of 1970."""
+    if not len(numbers) or not pc.all(pc.equal(numbers, pc.floor(numbers))).as_py():
+        return False
+    whole = numbers.cast(pa.int64()).to_numpy(zero_copy_only=False)
+    if ((whole >= _YEARS[0]) & (whole < _YEARS[1])).all():
+        return True
+    year, month, day = whole // 10_000, whole // 100 % 100, whole % 100
+    return bool(
+        ((year >= _YEARS[0]) & (year < _YEARS[1]) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)).all()
+    )
 
 
 def _from_text(column: Any) -> ReadInstants:

@@ -54,7 +54,7 @@ _FORMAT_OF_SUFFIX = {
     ".arrow": LogFormat.FEATHER,
 }
 KNOWN_SUFFIXES = tuple(_FORMAT_OF_SUFFIX)
-_COMPRESSION_SUFFIXES = frozenset({".gz", ".gzip", ".zst", ".zstd", ".bz2", ".lz4"})
+_COMPRESSION_SUFFIXES = frozenset({".gz", ".gzip", ".zst", ".zstd", ".bz2", ".lz4", ".xz", ".zip"})
 TEXT_FORMATS = frozenset({LogFormat.CSV, LogFormat.JSONL})
 """Formats of which all is parsed, whichever columns and rows are wanted."""
 _PER_MICROSECOND = {"milliseconds": (1000, 1), "microseconds": (1, 1), "nanoseconds": (1, 1000)}

@@ -33,6 +33,8 @@ from mlvitals.generator.spec.model import FeatureType, LogFormat
 
 MOST_LEVELS = 1000
 """Text of more different values is no category."""
+_FEW = 0.01
+"""Share of values that are no numbers, or times, up to which the others are mentioned."""
 MOST_DATES = 100_000
 """Different dates that are counted at once; of more, the most frequent half is kept."""
 _EXACT = 2**53
@@ -86,6 +88,12 @@ def first_look(
     rows = sum(_look_into(file, form, decimal, columns) for file, form in zip(files, formats, strict=True))
     if not rows:
         raise ReferenceDataError("there are no rows of training data")
+    for name, column in columns.items():
+        if column.nearly is not None:
+            remark(
+                f"column {name!r}: nearly all values are of type {column.nearly.value}, but some are none: it is taken for a "
+                "category; with that type, these are counted as missing"
+            )
     return [column.seen(name, rows) for name, column in columns.items()], formats[0], rows
 
 
@@ -139,6 +147,8 @@ class _Column:
         self._decimal = decimal
         self.rows = self.nulls = self.empty = 0
         self.readings = list(_READ_AS)
+        self.nearly: FeatureType | None = None
+        """The type as which all but a few values of text could be read."""
         self.types: list[pa.DataType] = []
         self.levels: Counter[object] = Counter()
         self._dates: Counter[int] = Counter()
@@ -215,8 +225,12 @@ class _Column:
             digits = (
                 kind is FeatureType.BOOLEAN and pc.any(pc.is_in(values, value_set=_DIGITS.cast(values.type))).as_py()
             )
-            if misfits is None and _READ_AS[kind](typed.type) and not digits:
-                return typed
+            unread = 0 if misfits is None else misfits.true_count
+            if _READ_AS[kind](typed.type) and not digits:
+                if not unread:
+                    return typed
+                if unread <= _FEW * len(values) and self.nearly is None:
+                    self.nearly = kind
             self.readings.pop(0)
         return values
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -122,18 +123,18 @@ def pace_of(seen: TimesSeen) -> Pace | None:
 # ---------------------------------------------------------------- why nothing was read
 
 
-def why_nothing(section: LogSection, base_dir: Path) -> str:
-    """Return why a window has no row: what is wrong with the times of the log, or which times it does hold.
+TIMES_OF = ", whose times go from "
 
-    The text continues a sentence that says that no row was read.
-    """
+
+def why_nothing(section: LogSection, base_dir: Path) -> str:
+    """Return what is wrong with the times of a log of which a window has no row, or, after `TIMES_OF`, which it does hold."""
     try:
         seen = look_at_times(section, base_dir)
     except LogError as error:
-        return f": {error}"
+        return str(error)
     if seen.problem or seen.first is None or seen.last is None:
         return seen.problem
-    told = f", whose times go from {minute(seen.first)} to {minute(seen.last)} UTC (column {section.timestamp!r})"
+    told = f"{TIMES_OF}{minute(seen.first)} to {minute(seen.last)} UTC (column {section.timestamp!r})"
     if seen.last < _EPOCH + timedelta(days=3650):
         told += f"; is {section.timestamp!r} a time? Its values look like durations or numbers"
     return told
@@ -152,7 +153,8 @@ def _hint(section: LogSection, base_dir: Path) -> str:
                 low = min(found["min"].as_py() if low is None else low, found["min"].as_py())
                 high = max(found["max"].as_py() if high is None else high, found["max"].as_py())
         except pa.ArrowException:
-            texts += pc.unique(values.cast(pa.string())).to_pylist()
+            with suppress(pa.ArrowException):  # objects and lists, of which nothing can be said
+                texts += pc.unique(values.cast(pa.string())).to_pylist()
     column = SeenColumn(name=section.timestamp, type=None, low=low, high=high)
     return hint_of(column, [text for text in texts if text])
 

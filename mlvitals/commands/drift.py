@@ -103,12 +103,21 @@ def drift(
 
 def _why_nothing(spec: "Spec", base_dir: Path, report: "WindowReport") -> str:
     """Return why no row was read, the cause on one line, with the times that the log does hold."""
-    from mlvitals.exporters.training.log_look import why_nothing
+    from mlvitals.exporters.training.log_look import TIMES_OF, why_nothing
 
     files = len({problem.path for problem in report.problems})
-    unread = f"no row of the window could be read, and {files} of its files could not be read in full: "
+    read = "no row of the window is in the log"
+    if files:
+        read = f"no row of the window could be read, and {files} of its files could not be read in full"
     why = why_nothing(spec.prediction_log, base_dir)
-    return f"nothing was measured: {unread if files else 'no row of the window is in the log'}{why}"
+    if not why.startswith(TIMES_OF):
+        read = f"{read}: {why}"
+    elif files:
+        first = report.problems[0]
+        read = f"{read}: {first.path}: {first.problem}; its times go from {why.removeprefix(TIMES_OF)}"
+    else:
+        read += why
+    return f"nothing was measured: {read}"
 
 
 def _history_before(spec: "Spec", base_dir: Path, report: "WindowReport") -> "DriftHistory":

@@ -112,3 +112,8 @@ def test_a_missing_id_equals_no_other():
     assert len({*hashes.tolist()}) == 3
     assert hashes[1] == hashes[3]
     assert len(distinct_ids(pa.array([None, "1", None, "1"]))) == 1
+
+
+@pytest.mark.parametrize("text", ["nan", "NaN", "None", "NULL", "null", "<NA>", "\\N"])
+def test_a_text_that_means_no_value_is_no_id(text: str) -> None:
+    assert canonical_ids(pa.array([text, "a", text])).to_pylist() == [None, "a", None]

@@ -90,3 +90,13 @@ def test_a_column_that_is_no_time_is_refused(column: pa.Array) -> None:
 def test_text_with_and_without_a_zone_in_one_column_is_refused() -> None:
     with pytest.raises(InstantError, match="with and without a zone"):
         instants(pa.array(["2026-03-03T12:00:00Z", "2026-03-03T12:00:00"]))
+
+
+@pytest.mark.parametrize("values", [[20240315, 20251231], [2024, 1999, None], ["20240315", "20240316"]])
+def test_years_and_dates_as_numbers_are_no_unix_time(values: list[object]) -> None:
+    with pytest.raises(InstantError, match="which are years or dates"):
+        instants(pa.array(values))
+
+
+def test_seconds_among_which_some_look_like_dates_are_seconds() -> None:
+    assert instants(pa.array([20240315, 1_770_000_000])).null_count == 0

@@ -140,6 +140,13 @@ def test_an_hour_without_rows_was_not_measured(folder: Path, tmp_path: Path):
     )
 
 
+def test_where_times_can_be_read_and_the_rest_cannot_the_file_is_named_with_its_times(folder: Path, tmp_path: Path):
+    log = tmp_path / "log.csv"
+    log.write_text("timestamp,age,age\n2026-03-03T11:30:00Z,1,2\n")
+    stderr = drift(folder, "--data", log).stderr
+    assert f"1 of its files could not be read in full: {log}: has 2 columns named 'age'; its times go from " in stderr
+
+
 def test_what_the_spec_disables_counts_nowhere(folder: Path, tmp_path: Path):
     (tmp_path / "shop.yaml").write_text(
         SPEC.replace("path: log", f"path: {folder / 'log'}")

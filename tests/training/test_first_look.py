@@ -363,3 +363,10 @@ def test_without_rows_there_is_nothing_to_infer(tmp_path: Path):
 def test_lines_that_do_not_fit_are_told(tmp_path: Path):
     with pytest.raises(ReferenceDataError, match="lines left out for too few or too many values"):
         seen(csv("a,b\n1,2\n3\n", tmp_path))
+
+
+def test_a_column_that_one_value_makes_a_category_is_remarked_on(tmp_path: Path):
+    (tmp_path / "train.csv").write_text("\n".join(["age", *map(str, range(20, 60)), *["41"] * 500, "n/a"]))
+    remarks: list[str] = []
+    first_look([str(tmp_path / "train.csv")], tmp_path, remark=remarks.append)
+    assert [remark for remark in remarks if "'age': nearly all values are of type float" in remark]

@@ -172,3 +172,9 @@ def test_drift_of_a_window_that_nothing_is_read_for_says_the_cause_first(
     assert done.returncode == 1
     assert done.stderr.splitlines()[0].startswith("error: nothing was measured: no row of the window")
     assert says in done.stderr.splitlines()[0]
+
+
+@pytest.mark.parametrize("times", [[{"$date": 1}] * 3, [[1, 2]] * 3], ids=["objects", "lists"])
+def test_times_that_are_objects_or_lists_are_named_with_the_file(times: list[object], tmp_path: Path):
+    path = log_of(times, tmp_path)
+    assert reason(path).startswith(f"{path} time column 'ts' has type ")

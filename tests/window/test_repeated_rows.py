@@ -192,3 +192,26 @@ def test_the_share_is_kept(database: Database):
         store.save(FOUND)
         assert store.last_report("shop") == FOUND
     assert database.rows("SELECT repeated_ratio FROM drift_windows") == [(0.05,)]
+
+
+@pytest.mark.parametrize("text", ["nan", "None", "NULL", ""])
+def test_rows_whose_id_says_that_there_is_none_are_not_repetitions_of_each_other(text: str) -> None:
+    distinct = DistinctRows("id")
+    chunk = Chunk("a", 4, {"id": pa.array([text, "a", text, "a"])}, None)
+    kept = distinct.of(chunk)
+    distinct.end_file(broken=False)
+    assert kept.rows == 3
+    assert distinct.misfits == {}
+
+
+@pytest.mark.parametrize(
+    ("columns", "problem"),
+    [({}, "is missing"), ({"id": pa.nulls(4)}, "holds no id"), ({"id": pa.array(["nan"] * 4)}, "holds no id")],
+    ids=["no column", "nulls", "texts that mean none"],
+)
+def test_a_file_without_a_single_id_says_so(columns: dict[str, pa.Array], problem: str) -> None:
+    distinct = DistinctRows("id")
+    assert distinct.of(Chunk("a", 4, columns, None)).rows == 4
+    distinct.end_file(broken=False)
+    assert distinct.misfits["a"].startswith("column 'id', by which repeated rows are found,")
+    assert distinct.misfits["a"].endswith(problem)

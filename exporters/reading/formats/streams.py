@@ -43,7 +43,7 @@ _FOREIGN = (
     (b"SQLite format 3", "a SQLite database"),
     (b"\x89HDF", "an HDF5 file"),
     (b"\x93NUMPY", "a NumPy file"),
-    (b"\xfd7zXZ", "compressed with xz, which is not read: use gzip or zstd"),
+    (b"\xfd7zXZ", "a file compressed with xz, which is not read: use gzip or zstd"),
     (b"7z\xbc\xaf", "a 7z archive"),
     (b"%PDF", "a PDF document"),
     (b"\x80\x04", "a Python pickle"),
