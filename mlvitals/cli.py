@@ -20,6 +20,7 @@ from mlvitals.commands.incident import incident
 from mlvitals.commands.objectives import slo
 from mlvitals.commands.postmortem import collect, postmortem, timeline, times, triage
 from mlvitals.commands.reference import reference
+from mlvitals.commands.routes import routes
 from mlvitals.commands.spec import compile_command, estimate_command, init_command, lint
 from mlvitals.commands.tabletop import tabletop
 from mlvitals.commands.verify import verify
@@ -49,6 +50,7 @@ for command in (
     lint,
     postmortem,
     reference,
+    routes,
     slo,
     tabletop,
     verify,

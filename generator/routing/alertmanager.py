@@ -10,6 +10,7 @@ from mlvitals.generator.routing.inhibitions import inhibit_rules
 from mlvitals.generator.routing.mute_times import maintenance_times, quiet_times
 from mlvitals.generator.signals.signal import Signal
 from mlvitals.generator.signals.text import text
+from mlvitals.generator.spec import people
 from mlvitals.generator.spec.durations import duration, milliseconds
 from mlvitals.generator.spec.model import (
     Cooldown,
@@ -60,15 +61,8 @@ def alertmanager_document(spec: Spec, signals: Sequence[Signal]) -> dict[str, An
 
 
 def receiver_of(spec: Spec, severity: Severity) -> str:
-    """Return the name of the receiver of a severity; `Severity.NONE` is the watchdog's."""
-    routing = spec.routing
-    named = {
-        Severity.NONE: routing.watchdog,
-        Severity.INFO: routing.info,
-        Severity.WARNING: routing.warning,
-        Severity.CRITICAL: routing.critical,
-    }
-    return named[severity] or NOBODY
+    """Return the name of the receiver of a severity in the file; `Severity.NONE` is the watchdog's."""
+    return people.receiver_of(spec.routing, severity)
 
 
 def repeat_interval(cooldown: str, group_interval: str) -> str:
@@ -110,7 +104,7 @@ def _watchdog(spec: Spec) -> dict[str, Any]:
 
 def _severity(spec: Spec, signals: Sequence[Signal], severity: Severity) -> dict[str, Any]:
     """Return the route of a severity with its default cooldown, and below it one for what differs in cooldown or grouping."""
-    muted = {"mute_time_intervals": names} if (names := _muted(spec, severity)) else {}
+    muted = {"mute_time_intervals": names} if (names := list(silent_times(spec, severity))) else {}
     interval = spec.routing.group_interval
     usual = (repeat_interval(getattr(Cooldown(), severity), interval), group_by(spec))
     alerts = [alert for signal in signals for alert in signal.alerts if alert.severity is severity]
@@ -142,10 +136,12 @@ def group_by(spec: Spec, policy: str = "") -> tuple[str, ...]:
     return (*of_policy, *spec.identity.labels)
 
 
-def _muted(spec: Spec, severity: Severity) -> list[str]:
-    """Return the mute times of a severity: planned work silences every severity, quiet hours all but the critical one."""
-    quiet = [QUIET_HOURS] if spec.routing.quiet_hours and severity is not Severity.CRITICAL else []
-    return quiet + ([MAINTENANCE] if spec.routing.maintenance else [])
+def silent_times(spec: Spec, severity: Severity) -> tuple[str, ...]:
+    """Return the mute times of a severity: planned work silences all but the watchdog, quiet hours what does not page."""
+    if severity is Severity.NONE:
+        return ()
+    quiet = (QUIET_HOURS,) if spec.routing.quiet_hours and severity is not Severity.CRITICAL else ()
+    return quiet + ((MAINTENANCE,) if spec.routing.maintenance else ())
 
 
 def _time_intervals(spec: Spec) -> dict[str, Any]:

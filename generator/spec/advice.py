@@ -5,9 +5,10 @@ Advice never refuses a spec: what it names is fine while one tries things out.
 
 from collections.abc import Iterator
 
-from mlvitals.generator.spec.diagnostics import Problem
+from mlvitals.generator.spec.diagnostics import Problem, quoted
 from mlvitals.generator.spec.durations import milliseconds
 from mlvitals.generator.spec.model import Alerts, Links, Severity, Spec
+from mlvitals.generator.spec.people import NOBODY, receiver_of
 
 RULE = "advice"
 
@@ -22,12 +23,18 @@ def advice(spec: Spec) -> Iterator[Problem]:
 
 def _receivers(spec: Spec) -> Iterator[Problem]:
     routing = spec.routing
-    named = {Severity.CRITICAL: routing.critical, Severity.WARNING: routing.warning}
-    silent = [severity.value for severity, receiver in named.items() if receiver is None]
+    silent = [
+        severity.value
+        for severity in (Severity.CRITICAL, Severity.WARNING)
+        if getattr(routing, severity) is None and receiver_of(routing, severity) == NOBODY
+    ]
     if silent:
         hint = "name receivers in routing, see docs/alerting.md"
         yield _advice(("routing",), f"sends {' and '.join(silent)} alerts to nobody", hint)
-    if silent != list(named) and routing.watchdog is None:
+    elif routing.critical is None:
+        where = f"critical alerts go to {quoted(receiver_of(routing, Severity.CRITICAL))}, where milder ones go"
+        yield _advice(("routing", "critical"), f"is not set: {where}", "name a receiver that pages somebody")
+    if routing.receivers and routing.watchdog is None:
         hint = "a dead man's switch notices where Prometheus or Alertmanager has stopped"
         yield _advice(("routing", "watchdog"), "is not set: nobody hears of it when alerting itself is down", hint)
 

@@ -1134,9 +1134,9 @@ class Routing(Part, frozen=True, kw_only=True):
     """The receivers of notifications."""
 
     receivers: dict[Label, Receiver] = {}
-    info: Annotated[Label, Meta(description="A receiver. Default: nobody.")] | None = None
-    warning: Label | None = None
-    critical: Label | None = None
+    info: Annotated[Label, Meta(description="A receiver, or nobody, the default.")] | None = None
+    warning: Annotated[Label, Meta(description="A receiver, or nobody. Default: that of info.")] | None = None
+    critical: Annotated[Label, Meta(description="A receiver, or nobody. Default: that of warning.")] | None = None
     watchdog: Annotated[Label, Meta(description="The receiver of the Watchdog alert (dead man's switch).")] | None = (
         None
     )

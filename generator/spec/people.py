@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from mlvitals.generator.spec.diagnostics import KeyPath, Problem, quoted
 from mlvitals.generator.spec.durations import milliseconds
-from mlvitals.generator.spec.model import ContactMethod, Cooldown, EscalationLevel, Responder, Spec
+from mlvitals.generator.spec.model import ContactMethod, Cooldown, EscalationLevel, Responder, Routing, Severity, Spec
 from mlvitals.generator.spec.walk import sections
 
 NOBODY = "nobody"
@@ -16,12 +16,46 @@ PHONE = re.compile(r"\+([0-9]{1,3})[ -]([0-9][0-9 -]*)")
 
 _ROLES = ("info", "warning", "critical", "watchdog")
 _SEVERITIES = ("info", "warning", "critical")
+_HEARD_WITH = {
+    Severity.CRITICAL: ("critical", "warning", "info"),
+    Severity.WARNING: ("warning", "info"),
+    Severity.INFO: ("info",),
+    Severity.NONE: ("watchdog",),
+}
+"""The keys of `routing` that name the receiver of a severity, the first one that is set."""
 _NEEDED = {ContactMethod.PHONE: "phone", ContactMethod.SMS: "phone", ContactMethod.SLACK_DM: "slack"}
 _MINUTE = 60_000
 # What Go's net/url, and so Alertmanager, accepts as a URL; no user, and no braces, which would start a template.
 _URL = re.compile(
     r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?([/?#]([!$&-;=?-Z_a-z~#\[\]]|%[0-9A-Fa-f]{2})*)?"
 )
+
+
+def receiver_of(routing: Routing, severity: Severity) -> str:
+    """Return the name of the receiver of a severity: its own, or the next milder one's, or `NOBODY`.
+
+    Whoever hears of a milder alert hears of the worse one, which silences the milder one. The watchdog, of
+    `Severity.NONE`, has a receiver of its own.
+    """
+    return next((name for key in _HEARD_WITH[severity] if (name := getattr(routing, key)) is not None), NOBODY)
+
+
+def hearers(spec: Spec) -> Iterator[Problem]:
+    """Check that somebody hears of critical alerts wherever somebody hears of anything, unless the spec says otherwise."""
+    routing = spec.routing
+    used = {getattr(routing, role) for role in _ROLES} - {None, NOBODY}
+    if receiver_of(routing, Severity.CRITICAL) != NOBODY or not used:
+        return
+    if routing.critical is None:
+        hint = f"name a receiver, or {NOBODY} if that is meant"
+        yield Problem(
+            (("routing", "critical"), ("routing",)), "is not set: nobody hears of critical alerts", "silence", hint
+        )
+    for severity in (Severity.WARNING, Severity.INFO):
+        if routing.critical and (heard := receiver_of(routing, severity)) != NOBODY:
+            message = f"is {NOBODY}, but {severity} alerts go to {quoted(heard)}, and a critical alert silences them"
+            yield Problem((("routing", "critical"),), message, "silence", "let it go there too, or remove both")
+            return
 
 
 def receivers(spec: Spec) -> Iterator[Problem]:
@@ -117,4 +151,4 @@ def shift(spec: Spec) -> Iterator[Problem]:
         yield Problem((("on_call", "shift"),), message, "range")
 
 
-PEOPLE_RULES = (receivers, cooldowns, escalation, responders, shift)
+PEOPLE_RULES = (receivers, hearers, cooldowns, escalation, responders, shift)

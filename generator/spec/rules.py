@@ -25,7 +25,7 @@ from mlvitals.generator.spec.model import (
     Source,
     Spec,
 )
-from mlvitals.generator.spec.people import PEOPLE_RULES
+from mlvitals.generator.spec.people import NOBODY, PEOPLE_RULES
 from mlvitals.generator.spec.slo_rules import check_slos
 from mlvitals.generator.spec.walk import duration_fields, sections
 
@@ -67,7 +67,7 @@ def _references(spec: Spec) -> Iterator[Problem]:
             yield from _dangling(("business", "kpis", name, side), event, spec.business.events, ("business", "events"))
     for role in (*_SEVERITIES, "watchdog"):
         receiver = getattr(spec.routing, role)
-        if receiver is not None:
+        if receiver not in {None, NOBODY}:
             yield from _dangling(("routing", role), receiver, spec.routing.receivers, ("routing", "receivers"))
     for level, escalation in enumerate(spec.escalation):
         for index, contact in enumerate(escalation.contacts):

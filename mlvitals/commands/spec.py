@@ -22,11 +22,11 @@ from mlvitals.commands.common import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from mlvitals.generator.spec.first_roles import Draft, SeenColumn
     from mlvitals.generator.spec.first_spec import FoundLog
-    from mlvitals.generator.spec.model import LogFormat
+    from mlvitals.generator.spec.model import LogFormat, Spec
 
 
 def _system_name(_ctx: click.Context, _param: click.Parameter, text: str) -> str:
@@ -136,7 +136,8 @@ def compile_command(
     from mlvitals.generator.compiler import ChangeKind, compare, compile_spec, write
 
     outputs: dict[str, str] = {}
-    for path, spec in load_all(spec_paths, compress_time):
+    specs = load_all(spec_paths, compress_time)
+    for path, spec in specs:
         outputs |= compile_spec(spec, path.name)
     changes = compare(outputs, out, spec_paths)
     if check or diff:
@@ -154,6 +155,7 @@ def compile_command(
     for change in changes:
         click.echo(f"{'removed' if change.kind is ChangeKind.ORPHANED else 'wrote'} {out / change.path}")
     click.echo(f"{len(outputs)} files, {len(changes)} changed", err=True)
+    _say_who_hears(spec for _, spec in specs)
 
 
 @click.command()
@@ -180,7 +182,18 @@ def lint(spec_paths: tuple[Path, ...], form: str) -> None:
     text = forms[form](found) if form in forms else "\n".join(map(str, (*errors, *warnings)))
     if text:
         click.echo(text)
+    if form == "text":
+        _say_who_hears(spec for _, spec in valid)
     sys.exit(1 if errors else 0)
+
+
+def _say_who_hears(specs: "Iterable[Spec]") -> None:
+    from mlvitals.generator.routing.hearing import hearings
+    from mlvitals.generator.signals import signals
+    from mlvitals.terminal.routes import summary
+
+    for spec in specs:
+        click.echo(summary(hearings(spec, signals(spec))), err=True)
 
 
 @click.command("estimate")

@@ -41,7 +41,8 @@ def test_a_spec_that_says_all_of_it_has_no_warning(tmp_path: Path):
 @pytest.mark.parametrize(
     ("written", "instead", "warning"),
     [
-        ("  critical: pager\n", "", "routing sends critical alerts to nobody"),
+        ("  critical: pager\n", "", 'routing.critical is not set: critical alerts go to "pager", where milder ones go'),
+        ("  warning: pager\n", "", "routing sends warning alerts to nobody"),
         ("  watchdog: pager\n", "", "routing.watchdog is not set"),
         ('runbooks: "https://wiki.internal/runbooks", ', "", "links.runbooks is example.com"),
         (', alertmanager: "https://alerts.internal"', "", "links.alertmanager is http://localhost:9093"),

@@ -1,9 +1,15 @@
 """Rules about people: whoever is to be told exists, can be reached, and is told."""
 
+from itertools import pairwise
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mlvitals.generator.spec.diagnostics import SpecError
 from mlvitals.generator.spec.load import parse_spec
+from mlvitals.generator.spec.model import Routing, Severity
+from mlvitals.generator.spec.people import receiver_of
 
 SMALL = """\
 version: 1
@@ -44,6 +50,43 @@ def test_a_receiver_that_nothing_names_is_told_of_nothing():
 def test_a_receiver_cannot_have_the_name_of_the_one_that_tells_nobody():
     (error,) = errors("routing: {info: nobody, receivers: {nobody: {webhook: {url: 'http://x/y'}}}}")
     assert error.startswith("5:37 routing.receivers.nobody is the name of the built-in receiver that notifies nobody")
+
+
+HEARERS = "routing: {{receivers: {{team: {{webhook: {{url: 'http://x/y'}}}}}}, {}}}"
+
+
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [
+        (
+            "watchdog: team",
+            "5:10 routing.critical is not set: nobody hears of critical alerts; name a receiver, or nobody",
+        ),
+        (
+            "critical: nobody, info: team",
+            '5:72 routing.critical is nobody, but warning alerts go to "team", and a critical alert silences them',
+        ),
+    ],
+)
+def test_a_critical_alert_that_nobody_hears_is_an_error_where_somebody_hears_of_anything(named, message):
+    (error,) = errors(HEARERS.format(named))
+    assert error.startswith(message)
+
+
+@pytest.mark.parametrize("named", ["watchdog: team, critical: nobody", "info: team", "critical: team, warning: nobody"])
+def test_what_the_spec_says_in_words_and_what_a_milder_receiver_hears_are_no_error(named):
+    assert is_sound(HEARERS.format(named))
+
+
+@given(
+    st.fixed_dictionaries({key: st.sampled_from([None, "nobody", "a", "b"]) for key in ("info", "warning", "critical")})
+)
+def test_whoever_hears_of_a_milder_alert_hears_of_the_worse_one_unless_that_has_a_receiver_of_its_own(named):
+    routing = Routing(**named)
+    order = (Severity.INFO, Severity.WARNING, Severity.CRITICAL)
+    for milder, worse in pairwise(order):
+        own = named[worse.value]
+        assert receiver_of(routing, worse) == (receiver_of(routing, milder) if own is None else own)
 
 
 @pytest.mark.parametrize("webhook", ["{}", "{url: 'http://x/y', url_file: f}"])

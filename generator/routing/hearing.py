@@ -1,0 +1,100 @@
+"""Who hears of each alert, when, how often, and who is next: what the generated routes do, as a table for people."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from mlvitals.generator.routing.alertmanager import heartbeat, receiver_of, repeat_interval, silent_times
+from mlvitals.generator.signals.signal import Alert, Signal
+from mlvitals.generator.spec.durations import milliseconds
+from mlvitals.generator.spec.model import Receiver, Severity, Spec
+from mlvitals.generator.spec.people import NOBODY
+
+_WORST_FIRST = (Severity.CRITICAL, Severity.WARNING, Severity.INFO, Severity.NONE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hearing:
+    """The delivery of an alert of one severity."""
+
+    alert: str
+    severity: Severity
+    receiver: str
+    ways: tuple[str, ...]
+    """The receiver's integrations, such as "slack #ml-alerts"; none if nobody hears of it."""
+    after: str
+    """The time for which the condition must hold."""
+    not_in: tuple[str, ...]
+    """The times when nobody is notified."""
+    cooldown: str
+    """The least time between two notifications of a group."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """Who is notified of a critical alert that nobody has answered."""
+
+    role: str
+    after: str
+    ways: tuple[str, ...]
+    contacts: tuple[str, ...]
+    """Names of responders; empty: whoever is on call."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hearings:
+    """Every alert of a system, worst first, and the escalation of the critical ones."""
+
+    schema: str = "mlvitals.routes/1"
+    system: str
+    alerts: tuple[Hearing, ...]
+    escalation: tuple[Level, ...]
+
+    @property
+    def unheard(self) -> tuple[Severity, ...]:
+        """The severities that page or notify nobody, the watchdog's among them."""
+        found = {each.severity for each in self.alerts if each.receiver == NOBODY}
+        return tuple(severity for severity in _WORST_FIRST if severity in found)
+
+
+def hearings(spec: Spec, signals: Sequence[Signal]) -> Hearings:
+    """Return who hears of each alert of a system."""
+    levels = (
+        Level(role=level.role, after=level.after, ways=tuple(map(str, level.via)), contacts=level.contacts)
+        for level in spec.escalation
+    )
+    return Hearings(system=spec.system.name, alerts=tuple(_alerts(spec, signals)), escalation=tuple(levels))
+
+
+def _alerts(spec: Spec, signals: Sequence[Signal]) -> Iterator[Hearing]:
+    def repeat(alert: Alert) -> str:
+        return repeat_interval(alert.cooldown, spec.routing.group_interval)
+
+    found = {
+        (alert.name, alert.severity, alert.timing.for_, alert.cooldown): alert
+        for signal in signals
+        for alert in signal.alerts
+    }
+    for alert in sorted(
+        found.values(),
+        key=lambda each: (_WORST_FIRST.index(each.severity), each.name, milliseconds(each.timing.for_)),
+    ):
+        receiver = receiver_of(spec, alert.severity)
+        yield Hearing(
+            alert=alert.name,
+            severity=alert.severity,
+            receiver=receiver,
+            ways=tuple(_ways(spec.routing.receivers.get(receiver, Receiver()))),
+            after=alert.timing.for_,
+            not_in=silent_times(spec, alert.severity),
+            cooldown=heartbeat(spec) if alert.severity is Severity.NONE else repeat(alert),
+        )
+
+
+def _ways(receiver: Receiver) -> Iterator[str]:
+    if receiver.slack:
+        yield f"slack {receiver.slack.channel}"
+    if receiver.email:
+        yield f"email {receiver.email.to}"
+    named = ("pagerduty", "webhook", "teams", "opsgenie", "incidentio")
+    yield from (name for name in named if getattr(receiver, name))
+    yield from (name.removesuffix("_configs") for name in receiver.other)
