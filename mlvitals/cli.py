@@ -21,6 +21,7 @@ from mlvitals.commands.objectives import slo
 from mlvitals.commands.postmortem import collect, postmortem, timeline, times, triage
 from mlvitals.commands.reference import reference
 from mlvitals.commands.routes import routes
+from mlvitals.commands.schema import schema
 from mlvitals.commands.spec import compile_command, estimate_command, init_command, lint
 from mlvitals.commands.tabletop import tabletop
 from mlvitals.commands.verify import verify
@@ -51,6 +52,7 @@ for command in (
     postmortem,
     reference,
     routes,
+    schema,
     slo,
     tabletop,
     verify,

@@ -17,7 +17,7 @@ from mlvitals.exporters.reference.conditions import condition_weights
 from mlvitals.exporters.statistics.cells import Cells
 from mlvitals.exporters.statistics.moments import NO_MOMENTS, Moments
 from mlvitals.generator.errors import UserError
-from mlvitals.generator.spec.model import Condition, FeatureType, OutcomeKind
+from mlvitals.generator.spec.model import Condition, FeatureType, OutcomeKind, Spec
 
 
 class ErrorBlocks(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,6 +191,19 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """The outcomes of the training data, where they hold them."""
     segments: dict[str, dict[str, SegmentReference]] = {}
     """By segment column, the baseline of its largest values and of the rest."""
+
+    def check(self, spec: Spec) -> None:
+        """Refuse a reference whose counts are not split by hour or day as the spec says.
+
+        Raises:
+            ArtifactError: with both conditions, and the remedy.
+        """
+        if self.condition is not spec.reference.condition:
+            raise ArtifactError(
+                f"the reference {self.version} was built with condition {self.condition}, and the spec's "
+                f"reference.condition is {spec.reference.condition}: build it again with "
+                "`mlvitals reference build --promote`, or change the spec back"
+            )
 
     def counts_for(self, feature: FeatureReference, window: Window) -> Counts:
         """Return the reference's counts in the window's mix of hours or days, to compare it with (`condition_weights`).

@@ -184,7 +184,11 @@ def measure_windows(
 
     A file of text is parsed whole, whichever rows are wanted: of one file that holds the rows of many windows
     each would pay for all. Counts of all windows are in memory. See `measure_window`.
+
+    Raises:
+        ArtifactError: the reference was built under another condition than the spec's.
     """
+    reference.check(spec)
     known = KnownFiles() if known is None else known
     for _ in range(MOST_ATTEMPTS):
         known.disturbed = False

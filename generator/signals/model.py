@@ -85,7 +85,7 @@ def _score_drift(spec: Spec, contract: Contract) -> Signal:
     return _of_scores(
         id="score_drift",
         title="Score drift (PSI)",
-        description="Population stability index of the scores against the validation scores, and the value that "
+        description="Population stability index of the scores against those of the reference, and the value that "
         "noise alone exceeds once in 1000 windows. Normal: below the first line. Above it: see which features "
         "drift, then decide between rollback and retraining.",
         decimals=3,

@@ -29,8 +29,18 @@ if TYPE_CHECKING:
 
 @click.command()
 @spec_argument
-@click.option("--start", callback=instant, metavar="TIME", help="Start of the window. UTC unless a time zone is given.")
-@click.option("--end", callback=instant, metavar="TIME", help="End of the window. Default: the last complete window.")
+@click.option(
+    "--start",
+    callback=instant,
+    metavar="TIME",
+    help="Start of the window, with --end. UTC unless it names a time zone.",
+)
+@click.option(
+    "--end",
+    callback=instant,
+    metavar="TIME",
+    help="End of the window, with --start. Default: the last complete window.",
+)
 @click.option(
     "--data",
     type=click.Path(path_type=Path, exists=True),

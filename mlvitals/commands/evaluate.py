@@ -43,7 +43,7 @@ def evaluate_command(
     """Replay a history with known faults: which alerts would have caught each, how fast, and which would have been false.
 
     DIR contains predictions/ and, if available, outcomes/, recomputed/, events/, training/, metrics/ and
-    sources.parquet; python -m examples.streamrec history --faults all writes such a folder.
+    sources.parquet (docs/evaluate.md).
     """
     from tempfile import TemporaryDirectory
 

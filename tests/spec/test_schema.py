@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from command_line import mlvitals
 from jsonschema import Draft202012Validator
 
 from mlvitals.generator.spec.schema import FILE, json_schema, schema_text
@@ -12,6 +13,13 @@ SPECS = sorted((Path(__file__).parents[2] / "specs").glob("*.yaml"))
 
 def test_the_committed_schema_is_up_to_date():
     assert FILE.read_text(encoding="utf-8") == schema_text(), "run: python -m mlvitals.generator.spec.schema"
+
+
+def test_an_installed_mlvitals_writes_the_schema_that_editors_read(tmp_path: Path):
+    assert mlvitals("schema").stdout == schema_text()
+    written = mlvitals("schema", "--out", tmp_path / "spec.json")
+    assert (tmp_path / "spec.json").read_text(encoding="utf-8") == schema_text()
+    assert "# yaml-language-server: $schema=spec.json" in written.stderr
 
 
 def test_the_schema_is_a_schema():

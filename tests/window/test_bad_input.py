@@ -13,11 +13,12 @@ import pytest
 from exporter_samples import HOUR, NOON, SPEC, WINDOW, log_rows, write_parquet
 
 from mlvitals.exporters.parts import Window
+from mlvitals.exporters.reference.artifact import ArtifactError
 from mlvitals.exporters.training.build import build_reference
 from mlvitals.exporters.window.measure import measure_window
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import Status
-from mlvitals.generator.spec.model import LogFormat, PredictionLog, Spec
+from mlvitals.generator.spec.model import Condition, LogFormat, PredictionLog, Spec
 
 REFERENCE = build_reference(
     SPEC, log_rows(NOON - 90 * HOUR, NOON - 30 * HOUR, 5000), created=NOON - 30 * HOUR, source_hash=""
@@ -61,6 +62,22 @@ def test_json_lines_whose_last_line_is_cut_count_once_they_are_whole(tmp_path: P
     assert (found.rows, [problem.path for problem in found.problems]) == (0, [str(file)])
     file.write_text(line * 51)
     assert (run(tmp_path, spec=spec).rows, run(tmp_path, spec=spec).problems) == (51, ())
+
+
+# ---------------------------------------------------------------- a spec that the reference does not fit
+
+
+def test_a_condition_that_the_reference_was_not_built_with_is_an_error_with_its_remedy(tmp_path: Path) -> None:
+    write_parquet(log_rows(WINDOW.start, WINDOW.end), tmp_path / "log" / "a.parquet")
+    spec = msgspec.structs.replace(
+        SPEC, reference=msgspec.structs.replace(SPEC.reference, condition=Condition.HOUR_OF_DAY)
+    )
+    with pytest.raises(ArtifactError) as caught:
+        run(tmp_path, spec=spec)
+    assert str(caught.value) == (
+        f"the reference {REFERENCE.version} was built with condition none, and the spec's reference.condition is "
+        "hour_of_day: build it again with `mlvitals reference build --promote`, or change the spec back"
+    )
 
 
 # ---------------------------------------------------------------- nulls
