@@ -18,7 +18,7 @@ help:
 	@echo "make test-newest  all tests, with the newest of everything that pyproject.toml allows"
 	@echo "make constraints  set constraints.txt, what is installed and tested, to the newest of everything"
 	@echo "make check    lint, types, and whether the generated files are up to date"
-	@echo "make compile  regenerate dashboards/, alert_rules/, runbooks/ and stack/ from specs/"
+	@echo "make compile  regenerate dashboards/, alert_rules/, runbooks/ and stack/ from specs/, the schema and the pages of reference"
 	@echo "make flights  the prediction log of the flights example"
 	@echo "make stack-check  brings docker-compose.yml up and breaks it, with the Docker that is here"
 	@echo "make bench    the benchmarks compared with their peers (FULL=1: at full size, written to docs/)"
@@ -83,6 +83,7 @@ check: lint types
 compile: $(VENV)/.installed
 	$(BIN)/mlvitals compile $(SPECS)
 	$(BIN)/python -m mlvitals.generator.spec.schema
+	$(BIN)/python scripts/reference_pages.py
 
 flights: $(VENV)/.installed
 	$(BIN)/python -m examples.flights

@@ -33,7 +33,7 @@ Name = Annotated[
         },
     ),
 ]
-Text = Annotated[str, Meta(max_length=2000)]
+Text = Annotated[str, Meta(max_length=2000, description="Free text for people, in dashboards and runbooks.")]
 LabelName = Annotated[
     str,
     Meta(
@@ -121,7 +121,9 @@ class System(Part, frozen=True, kw_only=True):
     title: Annotated[Label, Meta(description="The display name. Default: the name.")] | None = None
     description: Text = ""
     team: Annotated[Label, Meta(description="The owning team; a label of every alert.")] = "ml-platform"
-    environment: Label = "production"
+    environment: Annotated[
+        Label, Meta(description="Where it runs, as runbooks say it; `identity` separates environments.")
+    ] = "production"
 
 
 class Identity(Part, frozen=True, kw_only=True):
@@ -155,7 +157,7 @@ class Serving(Part, frozen=True, kw_only=True):
         Annotated[int, Meta(ge=1, description="Instances expected. Fewer alert; null: only if not a single one is up.")]
         | None
     ) = None
-    endpoints: tuple[Label, ...] = ("/predict",)
+    endpoints: Annotated[tuple[Label, ...], Meta(description="Endpoints with series of their own.")] = ("/predict",)
     error_types: Annotated[
         tuple[Label, ...], Meta(description="Error types of failed predictions, exported as 0 from the start.")
     ] = (
@@ -336,9 +338,11 @@ class FeatureType(StrEnum):
 class Levels(Part, frozen=True, kw_only=True):
     """Levels of a metric for information, action and paging."""
 
-    info: NonNegative | None = None
-    warning: NonNegative | None = None
-    critical: NonNegative | None = None
+    info: Annotated[NonNegative, Meta(description="The level from which it is worth a note.")] | None = None
+    warning: (
+        Annotated[NonNegative, Meta(description="The level from which somebody has to act within days.")] | None
+    ) = None
+    critical: Annotated[NonNegative, Meta(description="The level from which somebody is paged.")] | None = None
 
 
 class FeatureThresholds(Part, frozen=True, kw_only=True):
@@ -367,13 +371,13 @@ class Feature(Part, frozen=True, kw_only=True):
     """One input of the model."""
 
     type: FeatureType = FeatureType.FLOAT
-    nullable: bool = False
+    nullable: Annotated[bool, Meta(description="True if it may be null; otherwise any null value alerts.")] = False
     source: Annotated[Label, Meta(description="The freshness source that supplies it.")] | None = None
     column: Annotated[Column, Meta(description="Its column in the log. Default: the feature's name.")] | None = None
     description: Text = ""
     minimum: Annotated[float, Meta(description="Smallest valid value. Default: the reference's.")] | None = None
     maximum: Annotated[float, Meta(description="Largest valid value. Default: the reference's.")] | None = None
-    bins: Annotated[int, Meta(ge=2, le=100)] | None = None
+    bins: Annotated[int, Meta(ge=2, le=100, description="Its quantile cells. Default: reference.bins.")] | None = None
     skew: Annotated[
         Literal["psi", "ks", "js"], Meta(description="The statistic that measures training-serving skew.")
     ] = "psi"
@@ -549,7 +553,7 @@ class Telemetry(Part, frozen=True, kw_only=True):
     prediction_sample_rate: Ratio = 0.01
     trace_sample_rate: Ratio = 0.001
     log_sample_rate: Ratio = 0.1
-    predictions_per_day: Annotated[int, Meta(ge=0)] = 1_000_000
+    predictions_per_day: Annotated[int, Meta(ge=0, description="For the estimate of storage and cost.")] = 1_000_000
     series_budget: Annotated[
         int, Meta(ge=1, description="Number of exported series above which compilation fails.")
     ] = 200_000
@@ -640,7 +644,7 @@ class Kpi(Part, frozen=True, kw_only=True):
     kind: KpiKind = KpiKind.RATIO
     numerator: Annotated[Name, Meta(description="An event. For unique: the event whose distinct items are counted.")]
     denominator: Annotated[Name, Meta(description="An event. For unique: the catalogue that they are a share of.")]
-    title: Label | None = None
+    title: Annotated[Label, Meta(description="Its name for people. Default: the key.")] | None = None
     description: Text = ""
     window: Duration = "7d"
     unit: Annotated[Literal["ratio", "seconds", "dollars", "count"], Meta(description="The unit of the KPI.")] = "ratio"
@@ -784,7 +788,7 @@ class Cooldown(Part, frozen=True, kw_only=True):
 class Persistence(Part, frozen=True, kw_only=True):
     """The time for which a condition must hold before it alerts, and be gone before the alert resolves."""
 
-    enabled: bool = True
+    enabled: Annotated[bool, Meta(description="False turns these alerts off.")] = True
     for_: Annotated[Duration, Meta(description="How long the condition must hold.")] = msgspec.field(
         default="1m", name="for"
     )
@@ -809,9 +813,11 @@ class Timing(Persistence, frozen=True, kw_only=True):
 class AlertPolicy(Timing, frozen=True, kw_only=True):
     """The levels at which a signal alerts, and its timing."""
 
-    info: NonNegative | None = None
-    warning: NonNegative | None = None
-    critical: NonNegative | None = None
+    info: Annotated[NonNegative, Meta(description="The level from which it is worth a note.")] | None = None
+    warning: (
+        Annotated[NonNegative, Meta(description="The level from which somebody has to act within days.")] | None
+    ) = None
+    critical: Annotated[NonNegative, Meta(description="The level from which somebody is paged.")] | None = None
 
 
 class BurnRate(Part, frozen=True, kw_only=True):
@@ -1040,6 +1046,7 @@ class Slack(Part, frozen=True, kw_only=True):
         Meta(
             pattern=r"^[#@][^\s]+$(?!\n)",
             max_length=80,
+            description="Where messages go.",
             extra_json_schema={"patternErrorMessage": "must be #channel or @person"},
         ),
     ]
@@ -1068,7 +1075,7 @@ class Email(Part, frozen=True, kw_only=True):
     to: Annotated[str, Meta(min_length=3, max_length=1000, description="Addresses, separated by commas.")]
     sender: Annotated[str, Meta(min_length=3, max_length=254, description="The address it comes from.")]
     smarthost: Annotated[Port, Meta(description="HOST:PORT of the SMTP server.")]
-    username: Label | None = None
+    username: Annotated[Label, Meta(description="The account on the SMTP server.")] | None = None
     password_file: Annotated[Path, Meta(description="File that contains the password of the SMTP server.")] | None = (
         None
     )
@@ -1116,10 +1123,13 @@ class Receiver(Part, frozen=True, kw_only=True):
 class WeeklyTime(Part, frozen=True, kw_only=True):
     """An interval of the week."""
 
-    days: Annotated[tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...], Meta(min_length=1)]
+    days: Annotated[
+        tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...],
+        Meta(min_length=1, description="The days on which it starts."),
+    ]
     start: ClockTime
     end: ClockTime
-    timezone: Label = "UTC"
+    timezone: Annotated[Label, Meta(description="The time zone of start and end, such as Europe/Berlin.")] = "UTC"
 
 
 class Maintenance(Part, frozen=True, kw_only=True):
@@ -1127,7 +1137,7 @@ class Maintenance(Part, frozen=True, kw_only=True):
 
     start: UtcTime
     end: UtcTime
-    reason: Label
+    reason: Annotated[Label, Meta(description="Why, for whoever reads the configuration.")]
 
 
 class Routing(Part, frozen=True, kw_only=True):
@@ -1164,17 +1174,18 @@ class Responder(Part, frozen=True, kw_only=True):
         Meta(
             pattern=r"^[^@\s]+@[^@\s]+$(?!\n)",
             max_length=254,
+            description="The address by which PagerDuty knows the person.",
             extra_json_schema={"patternErrorMessage": "must be an e-mail address"},
         ),
     ]
-    slack: Label | None = None
-    phone: Label | None = None
+    slack: Annotated[Label, Meta(description="The person's name in Slack, such as @ann.")] | None = None
+    phone: Annotated[Label, Meta(description="With the country code, such as +1-555-0100.")] | None = None
 
 
 class EscalationLevel(Part, frozen=True, kw_only=True):
     """The next people to notify if nobody has answered."""
 
-    role: Label
+    role: Annotated[Label, Meta(description="Who is notified at this level, in words.")]
     after: Duration
     via: Annotated[tuple[ContactMethod, ...], Meta(min_length=1)]
     contacts: Annotated[tuple[Label, ...], Meta(description="Responders. Empty: whoever is on call.")] = ()
@@ -1191,7 +1202,7 @@ class OnCall(Part, frozen=True, kw_only=True):
     rotation: Annotated[tuple[Label, ...], Meta(description="Responders in turn, at least three.")] = ()
     shift: Duration = "1w"
     start: UtcTime = "2026-01-05T09:00Z"
-    timezone: Label = "UTC"
+    timezone: Annotated[Label, Meta(description="The time zone of the rotation.")] = "UTC"
 
 
 # ---------------------------------------------------------------- incidents
