@@ -1,6 +1,7 @@
 """The pages of reference say what the program does: all keys, alerts, metrics and commands, and nothing of yesterday."""
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 
@@ -43,3 +44,18 @@ def test_every_key_of_a_spec_has_a_meaning():
 def test_every_section_of_a_spec_stands_on_the_page_once():
     tables = PAGES["keys.md"].count("| Key | Value | Default | Meaning |")
     assert tables == sum("properties" in each for each in SCHEMA["$defs"].values())
+
+
+def test_the_messages_of_the_troubleshooting_page_are_messages_of_the_program():
+    rows = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8").splitlines()
+    quoted = [
+        text for row in rows for text in re.findall("`([^`]+)`", row.split("|")[1] if row.startswith("|") else "")
+    ]
+    code = [
+        path.read_text(encoding="utf-8")
+        for folder in ("exporters", "generator", "mlvitals")
+        for path in (ROOT / folder).rglob("*.py")
+    ]
+    program = re.sub(r'"\s*f?"', "", "\n".join(code))
+    assert quoted
+    assert [text for text in quoted if text not in program] == []
