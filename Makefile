@@ -7,7 +7,7 @@ CONSTRAINTS := --constraint constraints.txt
 # Errors and nothing else.
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check $(CONSTRAINTS)
 
-.PHONY: help demo test test-fast faults exercise test-newest constraints servers lint types check compile flights bench stack-check clean
+.PHONY: help site demo test test-fast faults exercise test-newest constraints servers lint types check compile flights bench stack-check clean
 
 help:
 	@echo "make demo     the main job: spec, history, exporter, Prometheus, an incident, the alert (KEEP=1: leave it running)"
@@ -19,6 +19,7 @@ help:
 	@echo "make constraints  set constraints.txt, what is installed and tested, to the newest of everything"
 	@echo "make check    lint, types, and whether the generated files are up to date"
 	@echo "make compile  regenerate dashboards/, alert_rules/, runbooks/ and stack/ from specs/, the schema and the pages of reference"
+	@echo "make site     the documentation as a site with a search, in .cache/site (SERVE=1: serve it while pages change)"
 	@echo "make flights  the prediction log of the flights example"
 	@echo "make stack-check  brings docker-compose.yml up and breaks it, with the Docker that is here"
 	@echo "make bench    the benchmarks compared with their peers (FULL=1: at full size, written to docs/)"
@@ -84,6 +85,9 @@ compile: $(VENV)/.installed
 	$(BIN)/mlvitals compile $(SPECS)
 	$(BIN)/python -m mlvitals.generator.spec.schema
 	$(BIN)/python scripts/reference_pages.py
+
+site: $(VENV)/.installed
+	$(BIN)/python scripts/site.py $(if $(SERVE),--serve)
 
 flights: $(VENV)/.installed
 	$(BIN)/python -m examples.flights

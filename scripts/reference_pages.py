@@ -26,7 +26,7 @@ from mlvitals.generator.spec.schema import json_schema
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-_NOTE = "<!-- Written by scripts/reference_pages.py (make compile). Do not edit. -->\n"
+_NOTE = "<!-- Written by scripts/reference_pages.py (make compile). Do not edit. -->"
 
 _SPECS = ("specs/streamrec.yaml", "specs/flights.yaml", "examples/fastapi_app/churn.yaml")
 _REST = """\
@@ -60,7 +60,8 @@ def keys_page(schema: Mapping[str, Any]) -> str:
     """Return a table for each section of a spec, in the order of the document."""
     sections = list(_sections(schema))
     parts = [
-        _NOTE + "# Every key of a spec",
+        "# Every key of a spec",
+        _NOTE,
         "Generated from the model that reads specs ([spec.md](spec.md) says what the sections are for). A key without a default "
         "is required. A duration is a number and a unit, as Prometheus writes it: `90s`, `5m`, `1h30m`, `7d`.",
     ]
@@ -186,7 +187,8 @@ def alerts_page(specs: Iterable[Spec]) -> str:
             for alert in signal.alerts:
                 found.setdefault(signal.incident.value, {}).setdefault(alert.name, []).append(alert)
     parts = [
-        _NOTE + "# Every alert",
+        "# Every alert",
+        _NOTE,
         "Generated from the signals. The thresholds and times are the defaults; each is set under `alerts`, with the key "
         "that is named here ([keys.md](keys.md)). A cooldown is the least time between two notifications. What to do at once "
         "is the usual fix of the alert's own runbook page. A system has the alerts of what it measures.",
@@ -231,7 +233,8 @@ def metrics_page(specs: Iterable[Spec]) -> str:
                 own = re.sub(rf"^{spec.system.name}_", "NAME_", family.name)
                 found.setdefault(producer, {}).setdefault(own, family)
     parts = [
-        _NOTE + "# Every metric",
+        "# Every metric",
+        _NOTE,
         "Generated from the metrics contract. `NAME` is the system's name. A system publishes the metrics of what it measures; a "
         "gauge of what was not measured is absent, never 0.",
     ]
@@ -250,7 +253,8 @@ def metrics_page(specs: Iterable[Spec]) -> str:
 def commands_page() -> str:
     """Return every command with its usage, arguments and options."""
     parts = [
-        _NOTE + "# Every command",
+        "# Every command",
+        _NOTE,
         "Generated from the command line. Results go to standard output, diagnostics to standard error. Exit codes: 0 success, "
         "1 findings or failure, 2 wrong usage.",
     ]
@@ -284,7 +288,7 @@ def _commands(group: click.Group, context: click.Context) -> Iterator[tuple[clic
 
 def api_page() -> str:
     """Return what `import mlvitals` offers, from its docstrings."""
-    parts = [_NOTE + "# The Python interface", "Generated from the docstrings of what `import mlvitals` offers."]
+    parts = ["# The Python interface", _NOTE, "Generated from the docstrings of what `import mlvitals` offers."]
     for name in sorted(mlvitals.__all__):
         each = getattr(mlvitals, name)
         parts += _documented(name, each, "##")
