@@ -87,7 +87,7 @@ compile: $(VENV)/.installed
 	$(BIN)/python scripts/reference_pages.py
 
 site: $(VENV)/.installed
-	$(BIN)/python scripts/site.py $(if $(SERVE),--serve)
+	$(BIN)/python scripts/build_site.py $(if $(SERVE),--serve)
 
 flights: $(VENV)/.installed
 	$(BIN)/python -m examples.flights

@@ -14,7 +14,7 @@ SITE = ROOT / ".cache" / "site"
 @pytest.mark.slow
 def test_the_site_builds_without_a_warning_and_loads_nothing_from_elsewhere():
     done = subprocess.run(
-        [sys.executable, ROOT / "scripts" / "site.py"], capture_output=True, text=True, check=False, cwd=ROOT
+        [sys.executable, ROOT / "scripts" / "build_site.py"], capture_output=True, text=True, check=False, cwd=ROOT
     )
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
     pages = sorted(SITE.rglob("*.html"))

@@ -1,4 +1,4 @@
-"""Build the documentation as a site into .cache/site: ``python scripts/site.py``; ``... --serve`` serves it while pages change.
+"""Build the documentation as a site into .cache/site: ``python scripts/build_site.py``; ``... --serve`` serves it while pages change.
 
 MkDocs wants all pages in one folder. Pages and what they link to are copied there as they lie in the repository, so that every
 link of a page works in both places.
@@ -12,24 +12,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / ".cache" / "site-source"
-_COPIED = (
-    "README.md",
-    "CHANGELOG.md",
-    "CONTRIBUTING.md",
-    "LICENSE",
-    "docker-compose.yml",
-    "docs",
-    "specs",
-    "runbooks",
-    "examples",
-)
+_PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs", "runbooks")
+_LINKED = ("LICENSE", "docker-compose.yml", "specs", "examples")
 
 
 def copy_pages() -> None:
     """Copy what is committed of the documentation and of what it links to."""
     shutil.rmtree(SOURCE, ignore_errors=True)
     listed = subprocess.run(
-        ["git", "ls-files", "-z", *_COPIED], cwd=ROOT, capture_output=True, text=True, check=True
+        ["git", "ls-files", "-z", *_PAGES, *_LINKED], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
     for name in filter(None, listed.split("\0")):
         target = SOURCE / name
