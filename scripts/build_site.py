@@ -1,4 +1,4 @@
-"""Build the documentation as a site into .cache/site: ``python scripts/build_site.py``; ``... --serve`` serves it while pages change.
+"""Build the documentation as a site into .cache/site; with ``--serve``, serve it while pages change.
 
 MkDocs wants all pages in one folder. Pages and what they link to are copied there as they lie in the repository, so that every
 link of a page works in both places.
