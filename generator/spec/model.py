@@ -302,9 +302,7 @@ class Condition(StrEnum):
 class Reference(Part, frozen=True, kw_only=True):
     """The baseline: the distribution of the data that trained the production model."""
 
-    store: Annotated[str, Meta(min_length=1, description="A folder, or an MLflow tracking URI as mlflow+URI.")] = (
-        "references"
-    )
+    store: Annotated[Path, Meta(description="A folder, or an MLflow tracking URI as mlflow+URI.")] = "references"
     alias: Annotated[Name, Meta(description="The alias that marks the active version.")] = "production"
     condition: Condition = Condition.NONE
     bins: Annotated[int, Meta(ge=2, le=100, description="Quantile cells of a feature.")] = 10
@@ -501,6 +499,19 @@ class Exporter(Part, frozen=True, kw_only=True):
     job: Annotated[Label, Meta(description="Its Prometheus job. Default: NAME-exporter.")] | None = None
     listen: Port = "127.0.0.1:9108"
     targets: Annotated[tuple[Port, ...], Meta(description="Where Prometheus scrapes it. Default: listen.")] = ()
+    image: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^[a-z0-9][A-Za-z0-9._/:@-]*$(?!\n)",
+                max_length=300,
+                description="The container image that it runs from, in the generated stacks. Default: one that is built "
+                "with this release of mlvitals.",
+                extra_json_schema={"patternErrorMessage": "must be an image such as registry.example/mlvitals:1.2"},
+            ),
+        ]
+        | None
+    ) = None
     top_bins: Annotated[int, Meta(ge=1, le=10, description="Number of contributing bins published per feature.")] = 3
     freshness_interval: Duration = "1m"
 

@@ -122,22 +122,50 @@ def _log_of(
     return FoundLog(path=written, format=log_format, pace=pace_of(seen), decimal=decimal)
 
 
+def _from(folder: Path, path: Path) -> str:
+    """Return the path of a file as generated files name it: relative to the folder that they are written into."""
+    from os.path import relpath
+
+    return Path(relpath(path.absolute(), folder.absolute())).as_posix()
+
+
+def _stack_name(ctx: click.Context, param: click.Parameter, text: str | None) -> str | None:
+    return None if text is None else _system_name(ctx, param, text)
+
+
 @click.command("compile")
 @click.argument("spec_paths", metavar="SPEC...", nargs=-1, required=True, type=SPEC)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="Folder to write into.")
 @click.option("--check", is_flag=True, help="Write nothing; show the diff and exit with 1 if a file is out of date.")
 @click.option("--diff", is_flag=True, help="Write nothing; show the diff.")
 @click.option("--force", is_flag=True, help="Overwrite files that mlvitals did not write.")
+@click.option(
+    "--stack",
+    callback=_stack_name,
+    metavar="NAME",
+    help="Write stack/NAME too: one Prometheus, Alertmanager and Grafana for all of the specs.",
+)
 @compress_option
 def compile_command(
-    spec_paths: tuple[Path, ...], out: Path, check: bool, diff: bool, force: bool, compress_time: float
+    spec_paths: tuple[Path, ...],
+    out: Path,
+    check: bool,
+    diff: bool,
+    force: bool,
+    stack: str | None,
+    compress_time: float,
 ) -> None:
-    """Write dashboards, rules with their tests, and runbooks from specs."""
-    from mlvitals.generator.compiler import ChangeKind, compare, compile_spec, write
+    """Write dashboards, rules with their tests, runbooks and stacks from specs."""
+    from mlvitals.generator.compiler import ChangeKind, compare, compile_spec, compile_stack, write
 
+    loaded = [(path, spec, _from(out, path)) for path, spec in load_all(spec_paths, compress_time)]
     outputs: dict[str, str] = {}
-    for path, spec in load_all(spec_paths, compress_time):
-        outputs |= compile_spec(spec, path.name)
+    for path, spec, place in loaded:
+        outputs |= compile_spec(spec, path.name, place)
+    if stack:
+        if any(spec.slug == stack for _, spec, _ in loaded):
+            fail(f"stack/{stack} is the stack of system {stack!r} alone; give --stack another name")
+        outputs |= compile_stack(stack, [(spec, place) for _, spec, place in loaded])
     changes = compare(outputs, out, spec_paths)
     if check or diff:
         for change in changes:
