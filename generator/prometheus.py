@@ -42,7 +42,7 @@ def prometheus_config(
 
 
 def prometheus_document(
-    specs: Sequence[Spec], rule_files: Sequence[str], alertmanagers: Sequence[str]
+    specs: Sequence[Spec], rule_files: Sequence[str], alertmanagers: Sequence[str], *, itself: str = ITSELF
 ) -> dict[str, Any]:
     """Return the configuration of one Prometheus for some systems; the first one's intervals are the usual ones."""
     usual = specs[0].telemetry
@@ -52,7 +52,7 @@ def prometheus_document(
         "rule_files": list(rule_files),
         "scrape_configs": [
             *(job for spec in specs for job in scrape_jobs(spec, usual.scrape_interval)),
-            *_own(alertmanagers),
+            *_own(itself, alertmanagers),
         ],
     }
 
@@ -79,9 +79,9 @@ def _scrape(job: str, targets: Sequence[str], labels: Mapping[str, str]) -> dict
     return {"job_name": job, "static_configs": [{"targets": list(targets), **own}]}
 
 
-def _own(alertmanagers: Sequence[str]) -> list[dict[str, Any]]:
+def _own(itself: str, alertmanagers: Sequence[str]) -> list[dict[str, Any]]:
     """Return the scrapes of Prometheus and Alertmanager themselves, which belong to no system."""
-    return [_scrape("prometheus", (ITSELF,), {}), _scrape("alertmanager", alertmanagers, {})]
+    return [_scrape("prometheus", (itself,), {}), _scrape("alertmanager", alertmanagers, {})]
 
 
 def _reachable(listen: str) -> str:

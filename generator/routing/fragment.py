@@ -76,11 +76,18 @@ def shared_document(fragments: Iterable[Fragment]) -> dict[str, Any]:
     }
 
 
-def with_inbox(spec: Spec, url: str) -> Spec:
-    """Return a spec whose pages, warnings and watchdog go to the inbox where the spec names no receiver for them."""
-    unnamed = {role: INBOX for role in ("critical", "warning", "watchdog") if getattr(spec.routing, role) is None}
+def with_inbox(spec: Spec, url: str, *, alone: bool = False) -> Spec:
+    """Return a spec whose pages, warnings and watchdog go to the inbox where the spec names no receiver for them.
+
+    `alone`: they go there in any case, and nobody else hears of anything.
+    """
+    named = {} if alone else spec.routing.receivers
+    unnamed = {
+        role: INBOX for role in ("critical", "warning", "watchdog") if alone or getattr(spec.routing, role) is None
+    }
     if not unnamed:
         return spec
-    receivers = {**spec.routing.receivers, INBOX: Receiver(webhook=Webhook(url=url))}
-    routing = msgspec.structs.replace(spec.routing, receivers=receivers, **unnamed)
+    silent = {"info": None} if alone else {}
+    receivers = {**named, INBOX: Receiver(webhook=Webhook(url=url))}
+    routing = msgspec.structs.replace(spec.routing, receivers=receivers, **unnamed, **silent)
     return msgspec.structs.replace(spec, routing=routing)
