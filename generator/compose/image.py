@@ -8,7 +8,7 @@ from mlvitals.generator.compose.services import USER, has_postgres, written_fold
 from mlvitals.generator.spec.diagnostics import printable
 
 IGNORED = "**\n!Dockerfile\n!wheels\n"
-"""What is not sent to Docker: secrets above all."""
+"""Files that stay out of the build, secrets above all, but for what the image needs."""
 _PYTHON = "python:3.12-slim"
 
 
