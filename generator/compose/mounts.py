@@ -25,6 +25,8 @@ class Mount:
     source: str
     target: str
     writable: bool = False
+    is_secret: bool = False
+    """True of the file of a password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +42,15 @@ class Mounts:
 
 def mounts(spec: Spec, file_name: str) -> Mounts:
     """Return the mounts of a spec. `file_name` is that of the spec, without its folder."""
-    read, written = {*_read(spec)}, _written(spec)
+    read, written = dict(_read(spec)), _written(spec)
     root = PurePosixPath(f"/srv/{spec.slug}")
     # The folder of the spec is as deep as its paths lead upwards.
     depth = max(
         (path.split("/").count("..") for path in {*read, written or "."} if not path.startswith("/")), default=0
     )
     folder = root.joinpath(*["spec"] * depth)
-    at = {path: posixpath.normpath(folder / path) for path in read}
-    binds = [Mount(source, target) for source, target in sorted(at.items(), key=lambda item: item[1])]
-    kept = tuple(_outermost(binds))
+    binds = [Mount(path, posixpath.normpath(folder / path), is_secret=secret) for path, secret in read.items()]
+    kept = tuple(_outermost(sorted(binds, key=lambda bind: bind.target)))
     target = None if written is None else posixpath.normpath(folder / written)
     if target is not None and (around := next((bind for bind in kept if _is_within(target, bind.target)), None)):
         # A volume cannot lie in a folder that is mounted read-only: the results stay in the host's folder.
@@ -60,8 +61,8 @@ def mounts(spec: Spec, file_name: str) -> Mounts:
     return Mounts(spec_file, (*own, *kept), () if target is None else (target,))
 
 
-def _read(spec: Spec) -> Iterator[str]:
-    """Yield the local files and folders that the exporter reads, as the spec writes them."""
+def _read(spec: Spec) -> Iterator[tuple[str, bool]]:
+    """Yield the local files and folders that the exporter reads, as the spec writes them, and True of secrets."""
     for path, section in sections(spec):
         if path[:1] and path[0] in _PASSED_BY:
             continue
@@ -71,17 +72,15 @@ def _read(spec: Spec) -> Iterator[str]:
             if not isinstance(value, str) or (section is spec.results and field.name == "url"):
                 continue
             if (database := _SQLITE.match(value.removeprefix(_MLFLOW))) is not None:
-                yield posixpath.dirname(database["file"]) or "."
+                yield posixpath.dirname(database["file"]) or ".", False
             elif field.name in of_paths and "://" not in value and not value.startswith(_MLFLOW):
-                yield _folder_of_a_file(value, field.name)
+                is_secret = field.name.endswith("_file")
+                yield value if is_secret else _folder_of_a_file(value), is_secret
 
 
-def _folder_of_a_file(path: str, field: str) -> str:
-    """Return what to mount for a path: of a file its folder, for a file that is replaced would stay the old one.
-
-    A password is mounted alone.
-    """
-    is_file = "." in PurePosixPath(path).name.strip(".") and not field.endswith("_file")
+def _folder_of_a_file(path: str) -> str:
+    """Return what to mount for a path: of a file its folder, for a file that is replaced would stay the old one."""
+    is_file = "." in PurePosixPath(path).name.strip(".")
     return posixpath.dirname(path) or "." if is_file else posixpath.normpath(path)
 
 

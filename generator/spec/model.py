@@ -1255,6 +1255,75 @@ class IncidentPolicy(Part, frozen=True, kw_only=True):
     )
 
 
+# ---------------------------------------------------------------- Kubernetes
+
+DnsName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$(?!\n)",
+        max_length=63,
+        extra_json_schema={"patternErrorMessage": "must be lower-case letters, digits and - in between"},
+    ),
+]
+KubernetesLabels = Annotated[
+    dict[
+        Annotated[
+            str, Meta(pattern=r"^([a-z0-9.-]+/)?[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$(?!\n)", max_length=253)
+        ],
+        Annotated[str, Meta(pattern=r"^([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?)?$(?!\n)", max_length=63)],
+    ],
+    Meta(description="Labels of Kubernetes."),
+]
+
+
+class Kubernetes(Part, frozen=True, kw_only=True):
+    """What the manifests of ``mlvitals compile --format operator`` are applied to."""
+
+    namespace: (
+        Annotated[
+            DnsName,
+            Meta(
+                description="Of the exporter, the rules and the routes. Default: the label namespace, or the system's name."
+            ),
+        ]
+        | None
+    ) = None
+    labels: (
+        Annotated[
+            KubernetesLabels,
+            Meta(
+                description="Labels by which Prometheus and Alertmanager select rules, monitors and AlertmanagerConfigs: of "
+                "kube-prometheus-stack the name of its Helm release. Default: release: kube-prometheus-stack."
+            ),
+        ]
+        | None
+    ) = None
+    prometheus_namespace: Annotated[DnsName, Meta(description="The namespace from which the exporter is scraped.")] = (
+        "monitoring"
+    )
+    serving_labels: (
+        Annotated[
+            KubernetesLabels,
+            Meta(
+                description="Labels of the application's pods. Default: app.kubernetes.io/name with the system's name."
+            ),
+        ]
+        | None
+    ) = None
+    serving_port: Annotated[DnsName, Meta(description="The name of the application's port with /metrics.")] = "metrics"
+    storage: Annotated[
+        str,
+        Meta(
+            pattern=r"^[0-9]+(Ki|Mi|Gi|Ti)$(?!\n)",
+            description="The size of the claim for files that the spec names and results in SQLite.",
+            extra_json_schema={"patternErrorMessage": "must be a size such as 10Gi"},
+        ),
+    ] = "10Gi"
+
+
+# ---------------------------------------------------------------- links and annotations
+
+
 class Links(Part, frozen=True, kw_only=True):
     """The links in alerts and runbooks."""
 
@@ -1303,6 +1372,7 @@ class Spec(Part, frozen=True, kw_only=True):
     escalation: tuple[EscalationLevel, ...] = ()
     on_call: OnCall = OnCall()
     incidents: IncidentPolicy = IncidentPolicy()
+    kubernetes: Kubernetes = Kubernetes()
     links: Links = Links()
     annotations: Annotations = Annotations()
 

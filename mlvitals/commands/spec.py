@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from mlvitals.generator.spec.first_roles import Draft, SeenColumn
     from mlvitals.generator.spec.first_spec import FoundLog
-    from mlvitals.generator.spec.model import LogFormat
+    from mlvitals.generator.spec.model import LogFormat, Spec
 
 
 def _system_name(_ctx: click.Context, _param: click.Parameter, text: str) -> str:
@@ -133,6 +133,21 @@ def _stack_name(ctx: click.Context, param: click.Parameter, text: str | None) ->
     return None if text is None else _system_name(ctx, param, text)
 
 
+def _check_for_operator(loaded: "Sequence[tuple[Path, Spec, str]]") -> None:
+    """End the command if a spec says what the operator's objects cannot."""
+    from mlvitals.generator.kubernetes import inexpressible
+    from mlvitals.generator.spec.diagnostics import SpecError
+    from mlvitals.generator.spec.document import parse, read_bytes
+
+    errors = []
+    for path, spec, _ in loaded:
+        if problems := list(inexpressible(spec)):
+            document = parse(read_bytes(path), str(path))
+            errors.append(SpecError(map(document.diagnostic, problems), document.lines))
+    if errors:
+        fail("\n".join(map(str, errors)))
+
+
 @click.command("compile")
 @click.argument("spec_paths", metavar="SPEC...", nargs=-1, required=True, type=SPEC)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="Folder to write into.")
@@ -145,6 +160,13 @@ def _stack_name(ctx: click.Context, param: click.Parameter, text: str | None) ->
     metavar="NAME",
     help="Write stack/NAME too: one Prometheus, Alertmanager and Grafana for all of the specs.",
 )
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["files", "operator"]),
+    default="files",
+    help="With operator: also stack/NAME/kubernetes, manifests for a cluster with the Prometheus operator.",
+)
 @compress_option
 def compile_command(
     spec_paths: tuple[Path, ...],
@@ -153,10 +175,11 @@ def compile_command(
     diff: bool,
     force: bool,
     stack: str | None,
+    form: str,
     compress_time: float,
 ) -> None:
     """Write dashboards, rules with their tests, runbooks and stacks from specs."""
-    from mlvitals.generator.compiler import ChangeKind, compare, compile_spec, compile_stack, write
+    from mlvitals.generator.compiler import ChangeKind, compare, compile_operator, compile_spec, compile_stack, write
 
     loaded = [(path, spec, _from(out, path)) for path, spec in load_all(spec_paths, compress_time)]
     outputs: dict[str, str] = {}
@@ -166,6 +189,10 @@ def compile_command(
         if any(spec.slug == stack for _, spec, _ in loaded):
             fail(f"stack/{stack} is the stack of system {stack!r} alone; give --stack another name")
         outputs |= compile_stack(stack, [(spec, place) for _, spec, place in loaded])
+    if form == "operator":
+        _check_for_operator(loaded)
+        for path, spec, place in loaded:
+            outputs |= compile_operator(spec, place, path.read_text("utf-8-sig"))
     changes = compare(outputs, out, spec_paths)
     if check or diff:
         for change in changes:
