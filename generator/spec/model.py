@@ -1268,9 +1268,23 @@ DnsName = Annotated[
 KubernetesLabels = Annotated[
     dict[
         Annotated[
-            str, Meta(pattern=r"^([a-z0-9.-]+/)?[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$(?!\n)", max_length=253)
+            str,
+            Meta(
+                pattern=r"^([a-z0-9.-]+/)?[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$(?!\n)",
+                max_length=253,
+                extra_json_schema={
+                    "patternErrorMessage": "must be a label of Kubernetes such as app.kubernetes.io/name"
+                },
+            ),
         ],
-        Annotated[str, Meta(pattern=r"^([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?)?$(?!\n)", max_length=63)],
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?)?$(?!\n)",
+                max_length=63,
+                extra_json_schema={"patternErrorMessage": "must be letters, digits and _ . - in between"},
+            ),
+        ],
     ],
     Meta(description="Labels of Kubernetes."),
 ]
