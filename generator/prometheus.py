@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from mlvitals.generator.spec.model import Spec
 from mlvitals.generator.text_files import yaml_file
 
@@ -29,25 +31,42 @@ def prometheus_config(
     rules wherever the folders keep their places next to each other. Targets default to the spec's, the Alertmanager to
     one on this machine.
     """
-    exporter = exporter_targets or exporter_addresses(spec)
-    serving = serving_targets or spec.serving.targets or (DEFAULT_SERVING_TARGET,)
-    jobs = [
-        *([(spec.serving_job, serving)] if spec.serving.enabled else []),
-        (spec.exporter_job, exporter),
-    ]
-    document = {
-        "global": {
-            "scrape_interval": spec.telemetry.scrape_interval,
-            "evaluation_interval": spec.telemetry.evaluation_interval,
-        },
+    change = msgspec.structs.replace
+    here = change(
+        spec,
+        serving=change(spec.serving, targets=tuple(serving_targets or spec.serving.targets)),
+        exporter=change(spec.exporter, targets=tuple(exporter_targets or spec.exporter.targets)),
+    )
+    rules = tuple(rule_files or (f"../../alert_rules/{spec.slug}.rules.yml",))
+    return yaml_file(prometheus_document((here,), rules, alertmanagers), marker)
+
+
+def prometheus_document(
+    specs: Sequence[Spec], rule_files: Sequence[str], alertmanagers: Sequence[str], *, itself: str = ITSELF
+) -> dict[str, Any]:
+    """Return the configuration of one Prometheus for some systems; the first one's intervals are the usual ones."""
+    usual = specs[0].telemetry
+    return {
+        "global": {"scrape_interval": usual.scrape_interval, "evaluation_interval": usual.evaluation_interval},
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": list(alertmanagers)}]}]},
-        "rule_files": list(rule_files or (f"../../alert_rules/{spec.slug}.rules.yml",)),
+        "rule_files": list(rule_files),
         "scrape_configs": [
-            *(_scrape(job, targets, spec.identity.labels) for job, targets in jobs),
-            *_own(alertmanagers),
+            *(job for spec in specs for job in scrape_jobs(spec, usual.scrape_interval)),
+            *_own(itself, alertmanagers),
         ],
     }
-    return yaml_file(document, marker)
+
+
+def scrape_jobs(spec: Spec, usual_interval: str | None = None) -> list[dict[str, Any]]:
+    """Return the jobs that scrape a system; each says its interval unless that is the usual one."""
+    own = spec.telemetry.scrape_interval
+    interval = {} if own == usual_interval else {"scrape_interval": own}
+    serving = spec.serving.targets or (DEFAULT_SERVING_TARGET,)
+    jobs = [
+        *([(spec.serving_job, serving)] if spec.serving.enabled else []),
+        (spec.exporter_job, exporter_addresses(spec)),
+    ]
+    return [_scrape(job, targets, spec.identity.labels) | interval for job, targets in jobs]
 
 
 def exporter_addresses(spec: Spec) -> Sequence[str]:
@@ -60,9 +79,9 @@ def _scrape(job: str, targets: Sequence[str], labels: Mapping[str, str]) -> dict
     return {"job_name": job, "static_configs": [{"targets": list(targets), **own}]}
 
 
-def _own(alertmanagers: Sequence[str]) -> list[dict[str, Any]]:
+def _own(itself: str, alertmanagers: Sequence[str]) -> list[dict[str, Any]]:
     """Return the scrapes of Prometheus and Alertmanager themselves, which belong to no system."""
-    return [_scrape("prometheus", (ITSELF,), {}), _scrape("alertmanager", alertmanagers, {})]
+    return [_scrape("prometheus", (itself,), {}), _scrape("alertmanager", alertmanagers, {})]
 
 
 def _reachable(listen: str) -> str:

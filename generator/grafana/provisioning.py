@@ -1,5 +1,7 @@
 """Grafana's provisioning: its data sources and dashboards."""
 
+from collections.abc import Sequence
+
 from mlvitals.generator.boards import board_name, boards
 from mlvitals.generator.logs import keeps_logs
 from mlvitals.generator.spec.durations import seconds
@@ -14,17 +16,18 @@ _LINES = 200
 """Lines of a log panel: more than anybody reads, and still quick to draw."""
 
 
-def provisioning_files(spec: Spec, marker: str, *, prometheus_url: str, loki_url: str) -> dict[str, str]:
-    """Return Grafana's provisioning folder: path within it to text.
+def provisioning_files(specs: Sequence[Spec], marker: str, *, prometheus_url: str, loki_url: str) -> dict[str, str]:
+    """Return the provisioning folder of a Grafana for some systems: path within it to text.
 
-    The Prometheus data source knows the scrape interval, which decides `$__rate_interval` and the smallest step of
-    panels. Loki is a data source if the system keeps logs; Grafana queries it only when somebody opens them.
+    The Prometheus data source knows the longest scrape interval, which decides `$__rate_interval` and the smallest step
+    of panels. Loki is a data source if a system keeps logs; Grafana queries it only when somebody opens them.
     """
-    log_store = {"datasources/loki.yml": yaml_file(_provisioned(_loki(loki_url)), marker)} if keeps_logs(spec) else {}
+    interval = max((spec.telemetry.scrape_interval for spec in specs), key=seconds)
+    keeping = any(map(keeps_logs, specs))
     return {
-        "datasources/prometheus.yml": yaml_file(_provisioned(_prometheus(spec, prometheus_url)), marker),
-        **log_store,
-        "dashboards/mlvitals.yml": yaml_file(_dashboards(spec), marker),
+        "datasources/prometheus.yml": yaml_file(_provisioned(_prometheus(interval, prometheus_url)), marker),
+        **({"datasources/loki.yml": yaml_file(_provisioned(_loki(loki_url)), marker)} if keeping else {}),
+        "dashboards/mlvitals.yml": yaml_file(_dashboards(specs), marker),
     }
 
 
@@ -32,7 +35,7 @@ def _provisioned(source: dict[str, object]) -> dict[str, object]:
     return {"apiVersion": 1, "datasources": [source]}
 
 
-def _prometheus(spec: Spec, url: str) -> dict[str, object]:
+def _prometheus(scrape_interval: str, url: str) -> dict[str, object]:
     return {
         "name": "Prometheus",
         "uid": "prometheus",
@@ -44,7 +47,7 @@ def _prometheus(spec: Spec, url: str) -> dict[str, object]:
         "jsonData": {
             "httpMethod": "POST",
             "prometheusType": "Prometheus",
-            "timeInterval": f"{max(1, round(seconds(spec.telemetry.scrape_interval)))}s",
+            "timeInterval": f"{max(1, round(seconds(scrape_interval)))}s",
         },
     }
 
@@ -61,12 +64,15 @@ def _loki(url: str) -> dict[str, object]:
     }
 
 
-def _dashboards(spec: Spec) -> dict[str, object]:
-    """Return a provider for each dashboard of the system, because one for the whole folder would show other systems' too.
+def _dashboards(specs: Sequence[Spec]) -> dict[str, object]:
+    """Return a provider for each dashboard of the systems, because one for the whole folder would show other systems' too.
 
     Grafana walks a path, and a file is a walk of one step.
     """
-    return {"apiVersion": 1, "providers": [_provider(board_name(spec, board)) for board in boards(spec)]}
+    return {
+        "apiVersion": 1,
+        "providers": [_provider(board_name(spec, board)) for spec in specs for board in boards(spec)],
+    }
 
 
 def _provider(name: str) -> dict[str, object]:

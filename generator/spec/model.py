@@ -304,9 +304,7 @@ class Condition(StrEnum):
 class Reference(Part, frozen=True, kw_only=True):
     """The baseline: the distribution of the data that trained the production model."""
 
-    store: Annotated[str, Meta(min_length=1, description="A folder, or an MLflow tracking URI as mlflow+URI.")] = (
-        "references"
-    )
+    store: Annotated[Path, Meta(description="A folder, or an MLflow tracking URI as mlflow+URI.")] = "references"
     alias: Annotated[Name, Meta(description="The alias that marks the active version.")] = "production"
     condition: Condition = Condition.NONE
     bins: Annotated[int, Meta(ge=2, le=100, description="Quantile cells of a feature.")] = 10
@@ -505,6 +503,19 @@ class Exporter(Part, frozen=True, kw_only=True):
     job: Annotated[Label, Meta(description="Its Prometheus job. Default: NAME-exporter.")] | None = None
     listen: Port = "127.0.0.1:9108"
     targets: Annotated[tuple[Port, ...], Meta(description="Where Prometheus scrapes it. Default: listen.")] = ()
+    image: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^[a-z0-9][A-Za-z0-9._/:@-]*$(?!\n)",
+                max_length=300,
+                description="The container image that it runs from, in the generated stacks. Default: one that is built "
+                "with this release of mlvitals.",
+                extra_json_schema={"patternErrorMessage": "must be an image such as registry.example/mlvitals:1.2"},
+            ),
+        ]
+        | None
+    ) = None
     top_bins: Annotated[int, Meta(ge=1, le=10, description="Number of contributing bins published per feature.")] = 3
     freshness_interval: Duration = "1m"
 
@@ -1255,6 +1266,89 @@ class IncidentPolicy(Part, frozen=True, kw_only=True):
     )
 
 
+# ---------------------------------------------------------------- Kubernetes
+
+DnsName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$(?!\n)",
+        max_length=63,
+        extra_json_schema={"patternErrorMessage": "must be lower-case letters, digits and - in between"},
+    ),
+]
+KubernetesLabels = Annotated[
+    dict[
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^([a-z0-9.-]+/)?[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$(?!\n)",
+                max_length=253,
+                extra_json_schema={
+                    "patternErrorMessage": "must be a label of Kubernetes such as app.kubernetes.io/name"
+                },
+            ),
+        ],
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?)?$(?!\n)",
+                max_length=63,
+                extra_json_schema={"patternErrorMessage": "must be letters, digits and _ . - in between"},
+            ),
+        ],
+    ],
+    Meta(description="Labels of Kubernetes."),
+]
+
+
+class Kubernetes(Part, frozen=True, kw_only=True):
+    """What the manifests of ``mlvitals compile --format operator`` are applied to."""
+
+    namespace: (
+        Annotated[
+            DnsName,
+            Meta(
+                description="Of the exporter, the rules and the routes. Default: the label namespace, or the system's name."
+            ),
+        ]
+        | None
+    ) = None
+    labels: (
+        Annotated[
+            KubernetesLabels,
+            Meta(
+                description="Labels by which Prometheus and Alertmanager select rules, monitors and AlertmanagerConfigs: of "
+                "kube-prometheus-stack the name of its Helm release. Default: release: kube-prometheus-stack."
+            ),
+        ]
+        | None
+    ) = None
+    prometheus_namespace: Annotated[DnsName, Meta(description="The namespace from which the exporter is scraped.")] = (
+        "monitoring"
+    )
+    serving_labels: (
+        Annotated[
+            KubernetesLabels,
+            Meta(
+                description="Labels of the application's pods. Default: app.kubernetes.io/name with the system's name."
+            ),
+        ]
+        | None
+    ) = None
+    serving_port: Annotated[DnsName, Meta(description="The name of the application's port with /metrics.")] = "metrics"
+    storage: Annotated[
+        str,
+        Meta(
+            pattern=r"^[0-9]+(Ki|Mi|Gi|Ti)$(?!\n)",
+            description="The size of the claim for files that the spec names and results in SQLite.",
+            extra_json_schema={"patternErrorMessage": "must be a size such as 10Gi"},
+        ),
+    ] = "10Gi"
+
+
+# ---------------------------------------------------------------- links and annotations
+
+
 class Links(Part, frozen=True, kw_only=True):
     """The links in alerts and runbooks."""
 
@@ -1303,6 +1397,7 @@ class Spec(Part, frozen=True, kw_only=True):
     escalation: tuple[EscalationLevel, ...] = ()
     on_call: OnCall = OnCall()
     incidents: IncidentPolicy = IncidentPolicy()
+    kubernetes: Kubernetes = Kubernetes()
     links: Links = Links()
     annotations: Annotations = Annotations()
 

@@ -9,9 +9,9 @@ from msgspec.structs import FieldInfo
 
 from mlvitals.generator.spec.diagnostics import KeyPath
 from mlvitals.generator.spec.durations import Duration
-from mlvitals.generator.spec.model import Part
+from mlvitals.generator.spec.model import Part, Path
 
-_DURATION = get_args(Duration)[1]
+_DURATION, _PATH = get_args(Duration)[1], get_args(Path)[1]
 
 
 @cache
@@ -23,11 +23,18 @@ def fields(section: type[Part]) -> tuple[FieldInfo, ...]:
 @cache
 def duration_fields(section: type[Part]) -> tuple[FieldInfo, ...]:
     """Return the fields of a type of section that are durations."""
-    return tuple(field for field in fields(section) if _holds_duration(field.type))
+    return tuple(field for field in fields(section) if _holds(_DURATION, field.type))
 
 
-def _holds_duration(annotation: Any) -> bool:
-    return _DURATION in getattr(annotation, "__metadata__", ()) or any(map(_holds_duration, get_args(annotation)))
+@cache
+def path_fields(section: type[Part]) -> tuple[FieldInfo, ...]:
+    """Return the fields of a type of section that are files, folders or URLs."""
+    return tuple(field for field in fields(section) if _holds(_PATH, field.type))
+
+
+def _holds(kind: Any, annotation: Any) -> bool:
+    """True if an annotated type is of a kind, or a union or container of it."""
+    return kind in getattr(annotation, "__metadata__", ()) or any(_holds(kind, each) for each in get_args(annotation))
 
 
 def sections(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Part]]:

@@ -122,23 +122,77 @@ def _log_of(
     return FoundLog(path=written, format=log_format, pace=pace_of(seen), decimal=decimal)
 
 
+def _from(folder: Path, path: Path) -> str:
+    """Return the path of a file as generated files name it: relative to the folder that they are written into."""
+    from os.path import relpath
+
+    return Path(relpath(path.absolute(), folder.absolute())).as_posix()
+
+
+def _stack_name(ctx: click.Context, param: click.Parameter, text: str | None) -> str | None:
+    return None if text is None else _system_name(ctx, param, text)
+
+
+def _check_for_operator(loaded: "Sequence[tuple[Path, Spec, str]]") -> None:
+    """End the command if a spec says what the operator's objects cannot."""
+    from mlvitals.generator.kubernetes import inexpressible
+    from mlvitals.generator.spec.diagnostics import SpecError
+    from mlvitals.generator.spec.document import parse, read_bytes
+
+    errors = []
+    for path, spec, _ in loaded:
+        if problems := list(inexpressible(spec)):
+            document = parse(read_bytes(path), str(path))
+            errors.append(SpecError(map(document.diagnostic, problems), document.lines))
+    if errors:
+        fail("\n".join(map(str, errors)))
+
+
 @click.command("compile")
 @click.argument("spec_paths", metavar="SPEC...", nargs=-1, required=True, type=SPEC)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="Folder to write into.")
 @click.option("--check", is_flag=True, help="Write nothing; show the diff and exit with 1 if a file is out of date.")
 @click.option("--diff", is_flag=True, help="Write nothing; show the diff.")
 @click.option("--force", is_flag=True, help="Overwrite files that mlvitals did not write.")
+@click.option(
+    "--stack",
+    callback=_stack_name,
+    metavar="NAME",
+    help="Write stack/NAME too: one Prometheus, Alertmanager and Grafana for all of the specs.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["files", "operator"]),
+    default="files",
+    help="With operator: also stack/NAME/kubernetes, manifests for a cluster with the Prometheus operator.",
+)
 @compress_option
 def compile_command(
-    spec_paths: tuple[Path, ...], out: Path, check: bool, diff: bool, force: bool, compress_time: float
+    spec_paths: tuple[Path, ...],
+    out: Path,
+    check: bool,
+    diff: bool,
+    force: bool,
+    stack: str | None,
+    form: str,
+    compress_time: float,
 ) -> None:
-    """Write dashboards, rules with their tests, and runbooks from specs."""
-    from mlvitals.generator.compiler import ChangeKind, compare, compile_spec, write
+    """Write dashboards, rules with their tests, runbooks and stacks from specs."""
+    from mlvitals.generator.compiler import ChangeKind, compare, compile_operator, compile_spec, compile_stack, write
 
+    loaded = [(path, spec, _from(out, path)) for path, spec in load_all(spec_paths, compress_time)]
     outputs: dict[str, str] = {}
-    specs = load_all(spec_paths, compress_time)
-    for path, spec in specs:
-        outputs |= compile_spec(spec, path.name)
+    for path, spec, place in loaded:
+        outputs |= compile_spec(spec, path.name, place)
+    if stack:
+        if any(spec.slug == stack for _, spec, _ in loaded):
+            fail(f"stack/{stack} is the stack of system {stack!r} alone; give --stack another name")
+        outputs |= compile_stack(stack, [(spec, place) for _, spec, place in loaded])
+    if form == "operator":
+        _check_for_operator(loaded)
+        for path, spec, place in loaded:
+            outputs |= compile_operator(spec, place, path.read_text("utf-8-sig"))
     changes = compare(outputs, out, spec_paths)
     if check or diff:
         for change in changes:
@@ -155,7 +209,7 @@ def compile_command(
     for change in changes:
         click.echo(f"{'removed' if change.kind is ChangeKind.ORPHANED else 'wrote'} {out / change.path}")
     click.echo(f"{len(outputs)} files, {len(changes)} changed", err=True)
-    _say_who_hears(spec for _, spec in specs)
+    _say_who_hears(spec for _, spec, _ in loaded)
 
 
 @click.command()

@@ -86,6 +86,6 @@ def test_time_is_the_same_there_and_back():
 
 
 def test_a_program_that_is_missing_is_named(monkeypatch):
-    monkeypatch.setattr(shutil, "which", lambda name: None if "alertmanager" in name else f"/usr/bin/{name}")
+    monkeypatch.setattr(shutil, "which", lambda name, **_: None if "alertmanager" in name else f"/usr/bin/{name}")
     with pytest.raises(StackError, match="--stack needs alertmanager on PATH"):
         find_programs()

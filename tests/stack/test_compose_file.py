@@ -1,4 +1,4 @@
-"""docker-compose.yml, read as Compose reads it: hardened services, pinned images, mounts that exist."""
+"""docker-compose.yml, and those of the generated stacks, as Compose reads them: hardened, pinned, mounts that exist."""
 
 import re
 import tomllib
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mlvitals.generator.compose import compose_files, on_the_network, prometheus_flags, service_name
+from mlvitals.generator.compose.network import on_the_network, prometheus_flags, service_name
 from mlvitals.generator.spec.load import load_spec
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
@@ -16,13 +16,28 @@ SERVICES = COMPOSE["services"]
 ONCE = {name for name, service in SERVICES.items() if service["restart"].startswith("on-failure")}
 WITHOUT_A_CLIENT = {"fluent/fluent-bit"}
 """Images that hold nothing but the program, and a program that cannot ask itself: no health check could run in them."""
-every_service = pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES.keys())
+GENERATED = {
+    file.parent.name: yaml.safe_load(file.read_text()) for file in REPOSITORY.glob("stack/*/docker-compose.yml")
+}
+EVERY = SERVICES | {
+    f"{stack}/{name}": one for stack, all_ in GENERATED.items() for name, one in all_["services"].items()
+}
+every_service = pytest.mark.parametrize("service", EVERY.values(), ids=EVERY.keys())
+
+
+def is_ours(service: dict) -> bool:
+    """Whether the image is built here."""
+    return re.fullmatch(r"mlvitals(-\w+)?:local", service["image"]) is not None
 
 
 def folder_mounts(service: dict) -> list[tuple[str, str, str]]:
     """Source, target and mode of what is mounted from this repository."""
-    parts = [(*mount.split(":"), "")[:3] for mount in service.get("volumes", [])]
-    return [(source, target, mode) for source, target, mode in parts if source.startswith((".", "/", "$"))]
+    volumes = service.get("volumes", [])
+    parts = [(*mount.split(":"), "")[:3] for mount in volumes if isinstance(mount, str)]
+    long = [
+        (one["source"], one["target"], "ro" if one.get("read_only") else "") for one in volumes if isinstance(one, dict)
+    ]
+    return [(source, target, mode) for source, target, mode in (*parts, *long) if source.startswith((".", "/", "$"))]
 
 
 @every_service
@@ -46,12 +61,12 @@ def test_a_service_is_reached_from_this_machine_alone(service):
 
 @every_service
 def test_an_image_is_ours_or_pinned_to_a_release(service):
-    assert service["image"] == "mlvitals:local" or re.search(r":v?\d+\.\d+\.\d+$", service["image"])
+    assert is_ours(service) or re.search(r":v?\d+\.\d+\.\d+$", service["image"])
 
 
 @every_service
 def test_our_own_image_does_not_run_as_root(service):
-    if service["image"] == "mlvitals:local":
+    if is_ours(service):
         assert service["user"] in {"10001", "65534"}
     assert service.get("user") != "root"
 
@@ -121,8 +136,8 @@ def test_visitors_of_grafana_read_and_no_more():
     assert settings["GF_SECURITY_ADMIN_PASSWORD__FILE"].startswith("/run/secrets/")
 
 
-def test_prometheus_finds_every_process_by_the_name_of_its_service(streamrec):
-    config = yaml.safe_load(compose_files(streamrec, "m")["compose/prometheus.yml"])
+def test_prometheus_finds_every_process_by_the_name_of_its_service(streamrec_files):
+    config = yaml.safe_load(streamrec_files["stack/streamrec/compose/prometheus.yml"])
     targets = [target for job in config["scrape_configs"] for target in job["static_configs"][0]["targets"]]
     assert targets == ["streamrec:8000", "exporter:9108", "localhost:9090", "alertmanager:9093"]
     assert config["alerting"]["alertmanagers"] == [{"static_configs": [{"targets": ["alertmanager:9093"]}]}]
@@ -138,7 +153,7 @@ def test_the_rules_lie_where_prometheus_looks(streamrec_files):
 
 
 def test_prometheus_keeps_what_the_warm_tier_keeps(streamrec):
-    assert prometheus_flags(streamrec, "m").splitlines() == ["# m", "--storage.tsdb.retention.time=90d"]
+    assert prometheus_flags([streamrec], "m").splitlines() == ["# m", "--storage.tsdb.retention.time=90d"]
     assert "@/etc/mlvitals/stack/streamrec/compose/prometheus.flags" in SERVICES["prometheus"]["command"]
 
 

@@ -164,5 +164,5 @@ def test_grafana_finds_loki_by_the_name_of_its_service(streamrec_files):
 def test_a_system_that_keeps_no_logs_gets_none_of_it(streamrec):
     without = msgspec.structs.replace(streamrec, telemetry=Telemetry())
     assert not [path for path in compile_spec(without, "s.yaml") if "loki" in path or "fluent" in path]
-    given = provisioning_files(without, "m", prometheus_url="http://p:9090", loki_url="http://l:3100")
+    given = provisioning_files([without], "m", prometheus_url="http://p:9090", loki_url="http://l:3100")
     assert "datasources/loki.yml" not in given

@@ -4,12 +4,8 @@ The exporter's pages are those that its code would have served of the history; t
 it, so that every length of time in the rules is as much shorter.
 """
 
-import contextlib
-import shutil
 import subprocess
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -34,10 +30,8 @@ from mlvitals.incidents.inbox.mailbox import Mailbox
 from mlvitals.incidents.inbox.server import WEBHOOK, Inbox
 from mlvitals.incidents.record.webhook import incident_keeper
 from mlvitals.incidents.tabletop.notices import HEARD
-from mlvitals.incidents.tabletop.programs import free_port, running
+from mlvitals.local.programs import ProgramError, find_program, free_port, running, wait_until_ready
 
-_PROGRAMS = {"prometheus": ("prometheus",), "alertmanager": ("alertmanager", "prometheus-alertmanager")}
-_READY_SECONDS = 60.0
 _PATIENT = "30m"
 """The `for` of alerts on the monitoring itself: no fault stops a process, and on a busy machine scrapes are late."""
 _COUNTERS = ("_total", "_bucket", "_count", "_sum")
@@ -169,7 +163,7 @@ def find_programs() -> dict[str, str]:
     Raises:
         StackError: one of them is not on PATH.
     """
-    found = {name: next(filter(None, map(shutil.which, known)), None) for name, known in _PROGRAMS.items()}
+    found = {name: find_program(name) for name in ("prometheus", "alertmanager")}
     missing = [name for name, path in found.items() if path is None]
     if missing:
         raise StackError(f"--stack needs {' and '.join(missing)} on PATH; without --stack the rules are evaluated here")
@@ -274,16 +268,8 @@ def _running(name: str, command: list[str], root: Path, ready: str) -> Iterator[
     """Run a program from when it is ready until the block ends."""
     log = root / f"{name}.log"
     with running(command, log) as process:
-        _wait_for(ready, name, process, log)
+        try:
+            wait_until_ready(ready, name, process, log)
+        except ProgramError as error:
+            raise StackError(str(error)) from error
         yield
-
-
-def _wait_for(url: str, name: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + _READY_SECONDS
-    while process.poll() is None and time.monotonic() < deadline:
-        with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
-            urllib.request.urlopen(url, timeout=2).close()  # noqa: S310  (built here: http on loopback)
-            return
-        time.sleep(0.2)
-    last = log.read_text("utf-8", errors="replace").strip().splitlines()[-3:]
-    raise StackError(f"{name} did not get ready: {' / '.join(last) or 'it says nothing'}")

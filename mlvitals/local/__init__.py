@@ -1,0 +1,1 @@
+"""A stack on this machine without Docker: for a first look."""
