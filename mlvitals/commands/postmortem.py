@@ -136,8 +136,8 @@ def times(as_json: bool, folder: Path) -> None:
     for incident in found:
         try:
             taken[incident.id] = analyse(incident, read_evidence(folder, incident.id)).times
-        except UserError as problem:
-            problems.append(problem)
+        except UserError as error:
+            problems.append(error)
     means = mean_times(list(taken.values()))
     if as_json:
         document = {"schema": "mlvitals.incident-times/1", "incidents": taken, "means": means}
