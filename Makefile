@@ -54,7 +54,7 @@ test-fast: $(VENV)/.installed
 faults: servers
 	@scripts/servers.sh postgres
 	@scripts/servers.sh faketime
-	nice -n 10 $(BIN)/pytest tests/faults -q -n 2 --dist load --write-faults
+	nice -n 10 $(BIN)/pytest tests/faults -q -n 3 --dist worksteal --write-faults
 
 exercise: servers
 	@scripts/servers.sh sid

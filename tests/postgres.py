@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,26 @@ def find_postgres(program: str) -> Path | None:
     return Path(on_path) if on_path else next(found, None)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Postgres:
-    """A running server."""
+    """A server and its cluster."""
 
     port: int
     folder: Path
+    command: tuple[str | Path, ...] = ()
+    run: dict[str, Any] = field(default_factory=dict)
+    process: "subprocess.Popen[bytes] | None" = None
+
+    def start(self) -> None:
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=subprocess.STDOUT, **self.run)
+        _wait_until_ready(self, self.process)
+
+    def stop(self) -> None:
+        """End it with its connections; SIGTERM would wait for clients."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(timeout=60)
 
     @property
     def password_file(self) -> Path:
@@ -96,19 +110,13 @@ def running(programs: Path) -> Iterator[Postgres]:
         "timezone": "Asia/Tokyo",  # whoever forgets to say UTC is nine hours wrong
     }
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [programs / "postgres", "-D", "data", "-p", str(server.port), *options],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            **run,
-        )
+    server.command = (programs / "postgres", "-D", "data", "-p", str(server.port), *options)
+    server.run = run
     try:
-        _wait_until_ready(server, process)
+        server.start()
         yield server
     finally:
-        process.send_signal(signal.SIGINT)  # SIGTERM would wait for clients
-        process.wait(timeout=60)
+        server.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 

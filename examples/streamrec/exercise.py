@@ -14,13 +14,13 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
-import yaml
 from rich.console import Console
 
 from examples.servers import free_port
 from examples.streamrec.demo import Demo, DemoError, Place, mlvitals, prepare, prometheus_command, running, wait_for
 from mlvitals.incidents.record.model import Incident, State
 from mlvitals.incidents.record.store import Incidents
+from mlvitals.incidents.tabletop.stack import connect
 
 COMPRESSION = 60
 ON_CALL, LEAD = "amara", "chiyo"
@@ -83,12 +83,7 @@ class Exercise(Demo):
         hook = f'      webhook: {{url: "{inbox}/alertmanager"}}\n'
         place.spec.write_text(text.replace(following, hook + following), encoding="utf-8")
         mlvitals("compile", place.spec, "--out", place.root, "--compress-time", str(self.compression))
-        config = yaml.safe_load(place.prometheus_config.read_text(encoding="utf-8"))
-        config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [f"127.0.0.1:{self.alertmanager}"]
-        place.prometheus_config.write_text(yaml.safe_dump(config), encoding="utf-8")
-        routes = self._routes
-        recorder = {"event_recorder": {"file_outputs": [{"path": str(self.event_log)}]}}
-        routes.write_text(routes.read_text(encoding="utf-8") + yaml.safe_dump(recorder), encoding="utf-8")
+        connect(self._routes.parent, f"127.0.0.1:{self.alertmanager}", self.event_log)
 
     @property
     def _routes(self) -> Path:

@@ -65,6 +65,11 @@ def receiver_of(spec: Spec, severity: Severity) -> str:
     return people.receiver_of(spec.routing, severity)
 
 
+def integrations_of(receiver: Receiver) -> tuple[str, ...]:
+    """Return the ways by which a receiver is reached, by the names that Alertmanager counts their notifications under."""
+    return tuple(key.removesuffix("_configs") for key in _receiver("", receiver) if key != "name")
+
+
 def repeat_interval(cooldown: str, group_interval: str) -> str:
     """Return the cooldown, rounded up to a multiple of the group interval: Alertmanager checks a group no more often."""
     step = milliseconds(group_interval)

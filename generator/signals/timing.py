@@ -12,8 +12,8 @@ from mlvitals.generator.spec.durations import duration, seconds
 from mlvitals.generator.spec.model import Spec
 
 _OF_OBJECTIVES = frozenset({"MLErrorBudgetBurn", "MLErrorBudgetUnknown"})
-CONTINUOUS = "15m"
-"""The time for which an alert on something that is measured all the time keeps firing."""
+_RATES_OF_JITTER = 3
+"""Ranges of a rate for which an alert on something that is measured all the time keeps firing."""
 
 
 def with_timing(spec: Spec, signals: Iterable[Signal]) -> tuple[Signal, ...]:
@@ -48,10 +48,10 @@ def past_a_window(spec: Spec) -> str:
     return duration(seconds(spec.step) + seconds(spec.windows.grace) + seconds(spec.telemetry.rate_window))
 
 
-def past_jitter(spec: Spec, policy: str) -> str:
+def past_jitter(spec: Spec, policy: str = "") -> str:
     """Return the time that bridges the jitter of what is measured all the time; of a KPI, a quarter of its interval."""
-    quarter = duration(seconds(spec.business.compare_window) / 4) if policy == "business_drop" else CONTINUOUS
-    return max(CONTINUOUS, quarter, key=seconds)
+    quarter = seconds(spec.business.compare_window) / 4 if policy == "business_drop" else 0.0
+    return duration(max(_RATES_OF_JITTER * seconds(spec.telemetry.rate_window), quarter))
 
 
 def policy_of(spec: Spec, alert: Alert) -> str:

@@ -21,8 +21,9 @@ def compress_time(spec: Spec, factor: float) -> Spec:
     """Return the same spec with every duration divided by a factor.
 
     No duration falls below a second, unless it was below before; a rate still spans four scrapes, and so do the windows
-    of burn rates; the limit of an age spans ten; a window is still the same number of steps; retentions stay as they
-    are.
+    of burn rates; the limit of an age spans ten; a window is still the same number of steps. Retentions stay as they are, and
+    so does the patience with the monitoring itself: its processes run by the clock, and one that is late by a second on a
+    busy machine would be down for an hour.
 
     Raises:
         ValueError: the factor is not a finite number of at least 1.
@@ -35,7 +36,7 @@ def compress_time(spec: Spec, factor: float) -> Spec:
         telemetry=_with_whole_rates(compressed),
         windows=_with_whole_steps(spec, compressed),
         sources=_with_visible_ages(spec, compressed),
-        alerts=_with_visible_burns(spec, compressed),
+        alerts=_with_alerts_of_the_clock(spec, compressed),
     )
 
 
@@ -87,7 +88,7 @@ def _with_visible_ages(original: Spec, compressed: Spec) -> dict[str, Source]:
     return {name: visible(name, source) for name, source in compressed.sources.items()}
 
 
-def _with_visible_burns(original: Spec, compressed: Spec) -> Alerts:
+def _with_alerts_of_the_clock(original: Spec, compressed: Spec) -> Alerts:
     shortest = SCRAPES_PER_RATE * milliseconds(compressed.telemetry.scrape_interval)
 
     def visible(now: str, before: str) -> str:
@@ -97,8 +98,10 @@ def _with_visible_burns(original: Spec, compressed: Spec) -> Alerts:
         now, before = getattr(compressed.alerts.burn_rate, tier), getattr(original.alerts.burn_rate, tier)
         return BurnRate(budget=now.budget, short=visible(now.short, before.short), long=visible(now.long, before.long))
 
-    rates = msgspec.structs.replace(compressed.alerts.burn_rate, **{tier: visible_tier(tier) for tier in BurnTier})
-    return msgspec.structs.replace(compressed.alerts, burn_rate=rates)
+    change, alerts = msgspec.structs.replace, compressed.alerts
+    rates = change(alerts.burn_rate, **{tier: visible_tier(tier) for tier in BurnTier})
+    monitoring = change(alerts.monitoring, for_=original.alerts.monitoring.for_)
+    return change(alerts, burn_rate=rates, monitoring=monitoring)
 
 
 def _with_whole_steps(original: Spec, compressed: Spec) -> Windows:

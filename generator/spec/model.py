@@ -807,8 +807,9 @@ class Persistence(Part, frozen=True, kw_only=True):
         Annotated[
             Duration,
             Meta(
-                description="How long it must be gone before the alert resolves. Default: 15m; of what is measured once per "
-                "window, the step plus the grace plus the rate window, so that one better window resolves nothing."
+                description="How long it must be gone before the alert resolves. Default: three times the rate window, 15m; of "
+                "what is measured once per window, the step plus the grace plus the rate window, so that one better window "
+                "resolves nothing."
             ),
         ]
         | None

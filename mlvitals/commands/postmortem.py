@@ -123,12 +123,21 @@ def times(as_json: bool, folder: Path) -> None:
     """Show how long each incident took to detect, acknowledge, mitigate and resolve, and the means."""
     import msgspec
 
+    from mlvitals.generator.errors import UserError
+    from mlvitals.incidents.analysis.whole import analyse
+    from mlvitals.incidents.evidence import read_evidence
     from mlvitals.incidents.record.store import Incidents
     from mlvitals.incidents.timeline.times import mean_times
     from mlvitals.terminal.incidents import times_table
 
-    found, problems = Incidents(folder).all()
-    taken = {incident.id: _analysis(incident.id, folder).times for incident in found}
+    found, unreadable = Incidents(folder).all()
+    problems: list[UserError] = [*unreadable]
+    taken = {}
+    for incident in found:
+        try:
+            taken[incident.id] = analyse(incident, read_evidence(folder, incident.id)).times
+        except UserError as error:
+            problems.append(error)
     means = mean_times(list(taken.values()))
     if as_json:
         document = {"schema": "mlvitals.incident-times/1", "incidents": taken, "means": means}

@@ -33,6 +33,8 @@ class Notification:
 
     at: float
     receiver: str
+    key: str
+    """Of its group, as Alertmanager names it: a route and the values of its labels."""
     group: tuple[tuple[str, str], ...]
     firing: tuple[ActiveAlert, ...]
     resolved: tuple[ActiveAlert, ...]
@@ -65,7 +67,8 @@ def notifications(config: Mapping[str, Any], firings: Iterable[ActiveAlert]) -> 
 class _Route:
     """The settings of a route, its own and those it inherits; times in seconds."""
 
-    node: int
+    key: str
+    """The matchers from the top route down."""
     receiver: str
     group_by: tuple[str, ...]
     wait: float
@@ -98,19 +101,21 @@ def _expression(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern)
 
 
-def _routes(route: Mapping[str, Any], labels: Labels, inherited: Mapping[str, Any] | None = None) -> Iterator[_Route]:
+def _routes(
+    route: Mapping[str, Any], labels: Labels, inherited: Mapping[str, Any] | None = None, key: str = "{}"
+) -> Iterator[_Route]:
     """Yield every route at which an alert ends."""
     settings = {**(inherited or {}), **{key: route[key] for key in _INHERITED if key in route}}
     ended = False
     for child in route.get("routes", ()):
         if all(holds(matcher, labels) for matcher in child.get("matchers", ())):
-            yield from _routes(child, labels, settings)
+            yield from _routes(child, labels, settings, f"{key}/{{{','.join(child.get('matchers', ()))}}}")
             ended = True
             if not child.get("continue"):
                 return
     if not ended:
         yield _Route(
-            id(route),
+            key,
             settings["receiver"],
             tuple(settings["group_by"]),
             seconds(settings["group_wait"]),
@@ -175,8 +180,16 @@ class _Group:
             if self._is_due(last, firing, resolved, at - self.route.repeat):
                 opens = bool(firing) and (last is None or not last[1])
                 last = (at, _identities(firing), _identities(resolved))
-                yield Notification(at, self.route.receiver, self.labels, tuple(firing), tuple(resolved), opens)
+                sent = tuple(firing), tuple(resolved)
+                yield Notification(at, self.route.receiver, self._key, self.labels, *sent, opens)
             present = [one for one in present if one.end > at]
+
+    @property
+    def _key(self) -> str:
+        labels = ", ".join(
+            f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in sorted(self.labels) if value
+        )
+        return f"{self.route.key}:{{{labels}}}"
 
     @staticmethod
     def _is_due(

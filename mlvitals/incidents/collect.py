@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -117,6 +117,7 @@ def _cost(
     begin, end = fault.start.at if fault else incident.opened_at, incident.resolved_at or interval.until
     server = Prometheus(sources.prometheus)
 
+    @cache
     def ask(query: str, moment: datetime) -> float | None:
         found = server.samples(query, moment.timestamp(), moment.timestamp(), 1)
         value = found[0][1][-1][1] if found and found[0][1] else math.nan
@@ -177,7 +178,7 @@ def _prometheus(system: str, url: str, interval: Period) -> Answer:
 
 
 def _event_log(path: Path) -> Answer:
-    lines = path.read_text("utf-8", errors="replace").splitlines()
+    lines = path.read_bytes().decode(errors="replace").split("\n")  # JSON may hold other separators of lines
     events, unreadable = event_log_events(lines, path.name)
     if unreadable and not events:
         raise CollectError(f"{path} is no event log of Alertmanager")
@@ -203,7 +204,7 @@ def _pagerduty(path: Path) -> Answer:
 def _converted(path: Path, events: Callable[[Any], Iterable[TimelineEvent]], what: str) -> list[TimelineEvent]:
     try:
         return list(events(json.loads(path.read_bytes())))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise CollectError(f"{path} holds no {what} as JSON: {error!r}") from error
 
 

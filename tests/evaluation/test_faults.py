@@ -10,8 +10,10 @@ import pytest
 from examples.streamrec.faults import FAULTS
 from mlvitals.evaluation.faults.catalogue import KINDS, NAMES, Fault, FaultError, Subject, fault_of
 from mlvitals.evaluation.faults.strike import UNSEEN, strike_rows, strike_series, strike_sources
+from mlvitals.exporters.reading.instants import instants
 from mlvitals.generator.contract import Contract
 from mlvitals.generator.signals import signals
+from mlvitals.generator.spec.durations import span
 from mlvitals.generator.spec.load import parse_spec
 
 START = datetime(2026, 3, 3, 8, tzinfo=UTC)
@@ -128,8 +130,8 @@ def test_a_share_is_the_share_of_the_rows(name, share):
     assert hit == pytest.approx(share, abs=0.06)
 
 
-@pytest.mark.parametrize("text", [pa.string(), pa.large_string(), pa.dictionary(pa.int8(), pa.string())])
-@pytest.mark.parametrize("number", [pa.int8(), pa.int64(), pa.float32(), pa.float64()])
+@pytest.mark.parametrize("text", [pa.string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string())])
+@pytest.mark.parametrize("number", [pa.int8(), pa.uint16(), pa.float32(), pa.decimal128(19, 0)])
 @pytest.mark.parametrize("name", CHANGES)
 def test_the_type_of_a_column_does_not_matter(name, text, number):
     rows, seconds = table(text, number, ROWS // 8)
@@ -137,12 +139,37 @@ def test_the_type_of_a_column_does_not_matter(name, text, number):
     assert changed(rows, after) == CHANGES[name]
 
 
-def test_march_3_turns_days_into_the_unix_time_from_which_they_count():
-    rows, seconds = table()
+@pytest.mark.parametrize("number", [pa.int8(), pa.int16(), pa.int32(), pa.uint8(), pa.float64()])
+def test_march_3_turns_days_into_the_unix_time_from_which_they_count(number):
+    rows, seconds = table(number=number)
     _, after = struck("march3", rows, seconds, strength=1.0)
     each = zip(rows["days"].to_pylist(), after["days"].to_pylist(), seconds, strict=True)
     moved = [(days, now, at) for days, now, at in each if now != days]
     assert all(now == pytest.approx(at - 86_400 * days, abs=1) for days, now, at in moved)
+
+
+@pytest.mark.parametrize("written", [pa.timestamp("s"), pa.timestamp("ns", "Europe/Berlin"), pa.string(), pa.int64()])
+def test_outcomes_are_late_however_their_times_are_written(written):
+    rows, seconds = table()
+    times = rows["bought_at"].cast(pa.timestamp("s", "UTC"), safe=False)
+    column = {pa.string(): lambda: pc.strftime(times, "%Y-%m-%dT%H:%M:%SZ")}.get(written, lambda: times.cast(written))()
+    rows = rows.set_column(rows.schema.get_field_index("bought_at"), "bought_at", column)
+    _, after = struck("late_outcomes", rows, seconds, strength=1.0)
+    before, late = (
+        instants(each["bought_at"].combine_chunks()).cast(pa.int64()).to_numpy() / 1e6 for each in (rows, after)
+    )
+    during = seconds >= START.timestamp()
+    assert set((late - before)[during]) == {span(SPEC.prediction_log.outcome.max_delay).total_seconds()}
+    assert set((late - before)[~during]) == {0.0}
+
+
+def test_a_column_that_cannot_be_measured_cannot_be_struck_and_is_named():
+    rows, seconds = table()
+    rows = rows.set_column(rows.schema.get_field_index("days"), "days", pa.array([[1]] * ROWS))
+    with pytest.raises(
+        FaultError, match="column 'days' of the log: it holds list<item: int64> values; expected numbers"
+    ):
+        struck("march3", rows, seconds)
 
 
 def test_a_fault_of_users_hits_all_rows_of_a_user_or_none():

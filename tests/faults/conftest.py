@@ -30,6 +30,17 @@ def happens(record_property: Callable[[str, object], None]) -> Callable[[str], N
     return lambda text: record_property("happens", text)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the cases that take minutes: these decide when all are done."""
+
+    def minutes(item: pytest.Item) -> int:
+        mark = item.get_closest_marker("minutes")
+        return int(mark.args[0]) if mark is not None else 0
+
+    items.sort(key=minutes, reverse=True)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-faults", action="store_true", help="write docs/faults.md of the cases that were run")
 

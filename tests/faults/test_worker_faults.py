@@ -104,12 +104,12 @@ def application(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Appl
 
 
 @contextmanager
-def load(application: Application) -> Iterator[None]:
-    """Ask for predictions without a pause until the block ends."""
+def load(application: Application, pause: float = 0) -> Iterator[None]:
+    """Ask for predictions, with a pause of seconds after each, until the block ends."""
     done = Event()
 
     def ask() -> None:
-        while not done.is_set():
+        while not done.wait(pause):
             application.predict()
 
     thread = Thread(target=ask)

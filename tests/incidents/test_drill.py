@@ -118,6 +118,23 @@ def test_what_was_not_sent_is_named_when_patience_ends(spec):
     assert (drill.missing, drill.is_good) == (("slack",), False)
 
 
+EVERY_WAY = """
+  receivers:
+    chat: {teams: {webhook_file: /run/teams}, email: {to: a@b.org, sender: c@d.org, smarthost: "localhost:25"}}
+    pager:
+      opsgenie: {api_key_file: /run/opsgenie}
+      incidentio: {url: "http://localhost:1/", token_file: /run/token}
+      other: {telegram_configs: [{chat_id: 1, bot_token_file: /run/bot}]}
+"""
+
+
+def test_every_way_to_reach_somebody_has_to_be_heard():
+    spec = parse_spec(SPEC.replace(SPEC[SPEC.index("  receivers:\n") - 1 : SPEC.index("    dead:")], EVERY_WAY))
+    drill = drilled(spec, Played())
+    assert drill.missing == ("email", "incidentio", "msteamsv2", "opsgenie", "telegram")
+    assert not drill.is_good
+
+
 def test_what_failed_was_not_delivered(spec):
     drill = drilled(spec, Played(sends={"slack": Sent(8, 1), "pagerduty": Sent(5, 1)}))
     assert (drill.failed, drill.missing, drill.is_good) == ({"pagerduty": 1}, ("pagerduty",), False)

@@ -4,6 +4,8 @@ import json
 import subprocess
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from incident_samples import alert, at, webhook
 
 from mlvitals.exporters.sections.changes import Change, ChangeKind
@@ -114,6 +116,28 @@ LOG = [
     line(90.2, "alertResolved", {"alert": {"hash": HASH, "details": DETAILS | {"resolved": True}}}),
     line(91, "somethingNew", {"of": ["a", "later", "version"]}),
 ]
+
+
+@st.composite
+def altered_lines(draw):
+    """A log in which some parts are something else: another version, another program, half a disk."""
+    strange = st.none() | st.integers() | st.text(max_size=4) | st.lists(st.text(max_size=2), max_size=2) | st.just({})
+
+    def altered(value):
+        if draw(st.integers(0, 12)) == 0:
+            return draw(strange | st.just("9999-12-31T23:59:59-23:59"))
+        if isinstance(value, dict):
+            return {name: altered(part) for name, part in value.items()}
+        return [altered(part) for part in value] if isinstance(value, list) else value
+
+    return [json.dumps(altered(json.loads(line))) for line in LOG]
+
+
+@given(altered_lines())
+def test_an_event_log_that_is_written_otherwise_is_read_as_far_as_it_goes(lines):
+    found, unreadable = event_log_events(lines, "events.jsonl")
+    assert unreadable <= len(lines)
+    assert len(found) <= 3 * len(lines)
 
 
 def test_the_event_log_of_alertmanager_tells_the_life_of_an_alert():
@@ -283,7 +307,7 @@ def test_commits_of_a_path_are_told_at_their_time(tmp_path):
             "GIT_AUTHOR_DATE": at(-9999).isoformat(),
             "HOME": str(tmp_path),
         }
-        who = ["-c", "user.name=Dana | x", "-c", "user.email=d@example.org"]
+        who = ["-c", "user.name=Dana\u2028| x", "-c", "user.email=d@example.org"]
         subprocess.run(["git", "-C", str(tmp_path), *who, *arguments], check=True, env=env)
 
     git("init", "-q")
@@ -291,10 +315,11 @@ def test_commits_of_a_path_are_told_at_their_time(tmp_path):
         (tmp_path / name).mkdir(exist_ok=True)
         (tmp_path / name / "job.py").write_text(str(minutes))
         git("add", "-A")
-        git("commit", "-qm", f"change of {name} | at {minutes}", minutes=minutes)
+        git("commit", "-qm", f"change of {name} |\x85 at\u2028{minutes}", minutes=minutes)
     found = git_events(tmp_path / "pipeline", at(-10), at(60))
     assert told(found) == [(EventKind.COMMIT, 0), (EventKind.COMMIT, 2)]
-    assert found[0].actor == "Dana | x"
+    assert found[0].actor == "Dana\u2028| x"
+    assert found[0].text.endswith("change of pipeline |\x85 at\u20282")
     assert {event.source for event in found} == {EventSource.GIT}
 
 

@@ -108,6 +108,15 @@ def test_the_times_of_all_incidents_are_shown_with_their_means(incidents, resolv
     assert "30 min 0 s of 1" in shown
 
 
+def test_evidence_that_cannot_be_read_is_named_and_hides_no_other_incident(incidents, resolved):
+    other = record_webhook(incidents, webhook(alert("age"), key="another"), at(400))
+    (incidents.folder / f"{other.id}.evidence.json").write_text("{")
+    done = run(incidents, "incident", "times")
+    assert done.exit_code == 1
+    assert f"{other.id}.evidence.json is no evidence" in done.output
+    assert "30 min 0 s of 1" in done.output
+
+
 # ---------------------------------------------------------------- what people wrote stays
 
 

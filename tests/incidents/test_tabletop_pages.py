@@ -89,3 +89,21 @@ def test_a_program_that_is_missing_is_named(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name, **_: None if "alertmanager" in name else f"/usr/bin/{name}")
     with pytest.raises(StackError, match="--stack needs alertmanager on PATH"):
         find_programs()
+
+
+def test_a_counter_never_falls_when_a_fault_is_ended_between_two_steps(monkeypatch):
+    name, labels = Contract(SPEC).name("prediction_errors_total"), frozenset({("model_version", "1")})
+    pages = HistoryPages(SPEC, Steps(START, START + 10 * STEP, STEP), CompressedTime(ORIGIN, START, FACTOR))
+    served = []
+
+    def ask(after: timedelta) -> None:
+        monkeypatch.setattr(CompressedTime, "now", lambda _: START + after)
+        (line,) = pages.page(Producer.SERVING).text.decode().splitlines()
+        served.append(float(line.split()[-1]))
+
+    pages.show({name: {labels: np.array([0, 100, 200, *[300] * 8], float)}})
+    ask(1.5 * STEP)
+    pages.show({name: {labels: np.array([0, 100, 100, 110, *[200] * 7], float)}})
+    for steps in (1.5, 2.5, 3.25, 3.5, 4):
+        ask(steps * STEP)
+    assert served == [150, 150, 150, 150, 155, 200]

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlvitals.generator.signals import signals
 from mlvitals.generator.spec.compression import compress_time
 from mlvitals.generator.spec.durations import milliseconds, seconds
 from mlvitals.generator.spec.load import parse_spec
@@ -73,6 +74,27 @@ def test_what_is_kept_is_kept_as_long():
     fast = compress_time(SPEC, 180)
     assert fast.telemetry.retention == SPEC.telemetry.retention
     assert fast.results.retention == SPEC.results.retention
+
+
+@pytest.mark.parametrize("factor", [60, 180, 100_000])
+def test_processes_are_down_by_the_clock(factor: float):
+    fast = compress_time(SPEC, factor)
+    assert fast.alerts.monitoring.for_ == SPEC.alerts.monitoring.for_
+    alerts = {alert.name: alert for signal in signals(fast) for alert in signal.alerts}
+    assert seconds(alerts["MLExporterDown"].timing.for_) == seconds(alerts["MLServingDown"].timing.for_) == 300
+
+
+@pytest.mark.parametrize("factor", [10, 60])
+def test_alerts_end_as_much_faster(factor: float):
+    alerts, fast = (
+        [alert for signal in signals(spec) for alert in signal.alerts] for spec in (SPEC, compress_time(SPEC, factor))
+    )
+    kept = {
+        (slow.name, slow.severity): (seconds(slow.timing.keep_firing_for), seconds(quick.timing.keep_firing_for))
+        for slow, quick in zip(alerts, fast, strict=True)
+    }
+    assert ("MLErrorBudgetBurn", "critical") in kept
+    assert {name for name, (slow, quick) in kept.items() if quick > slow / factor + 1} == set()
 
 
 def test_a_factor_of_one_changes_nothing():

@@ -10,12 +10,24 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mlvitals.evaluation.expressions import Floats, Labels, Vector
-from mlvitals.evaluation.faults.catalogue import Fault
-from mlvitals.evaluation.faults.edits import Column, Flags, nulled, relabelled, replaced, scaled, shuffled
+from mlvitals.evaluation.faults.catalogue import Fault, FaultError
+from mlvitals.evaluation.faults.edits import (
+    Column,
+    Flags,
+    nulled,
+    relabelled,
+    replaced,
+    roomy,
+    scaled,
+    shuffled,
+    zeroed,
+)
+from mlvitals.exporters.reading.columns import ColumnTypeError, comparable
 from mlvitals.exporters.reading.ids import hash_ids, hash_rows
+from mlvitals.exporters.reading.instants import InstantError, instants
 from mlvitals.generator.contract import Contract
 from mlvitals.generator.spec.durations import span
-from mlvitals.generator.spec.model import OutcomeKind, Spec
+from mlvitals.generator.spec.model import FeatureType, OutcomeKind, Spec
 
 Seconds: TypeAlias = NDArray[np.float64]
 """The Unix time of each row."""
@@ -42,11 +54,18 @@ class _Struck:
     """Rows at the time of the fault, hit or not."""
 
     def edited(self, column: str | None, edit: Callable[[Column], Column]) -> pa.Table:
-        """Return the rows with one column edited; unchanged where they lack it."""
+        """Return the rows with one column edited; unchanged where they lack it.
+
+        Raises:
+            FaultError: the column holds what cannot be measured either.
+        """
         if column is None or column not in self.rows.column_names:
             return self.rows
         place = self.rows.schema.get_field_index(column)
-        return self.rows.set_column(place, column, edit(self.rows[column].combine_chunks()))
+        try:
+            return self.rows.set_column(place, column, edit(self.rows[column].combine_chunks()))
+        except (ColumnTypeError, InstantError) as error:
+            raise FaultError(f"{self.fault.kind.name} cannot strike column {column!r} of the log: it {error}") from None
 
     @property
     def column(self) -> str:
@@ -84,16 +103,16 @@ def _march3(of: _Struck) -> pa.Table:
     """A number of days becomes the Unix time from which they count."""
 
     def edit(column: Column) -> Column:
-        days = np.nan_to_num(column.cast(pa.float64()).to_numpy(zero_copy_only=False))
+        wide = roomy(column)
+        days = np.nan_to_num(wide.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
         began = pa.array(np.round(of.seconds - _DAY_SECONDS * np.clip(days, 0, 36_500)).astype(np.int64))
-        wide = column.cast(pa.int64()) if pa.types.is_integer(column.type) else column
         return replaced(wide, of.hit, began.cast(wide.type, safe=False))
 
     return of.edited(of.column, edit)
 
 
 def _lost_reads(of: _Struck) -> pa.Table:
-    return of.edited(of.column, lambda column: replaced(column, of.hit, pa.scalar(0).cast(column.type)))
+    return of.edited(of.column, lambda column: zeroed(column, of.hit))
 
 
 def _new_version(of: _Struck) -> pa.Table:
@@ -103,8 +122,8 @@ def _new_version(of: _Struck) -> pa.Table:
     version = of.spec.prediction_log.model_version
 
     def edit(column: Column) -> Column:
-        newest = column.drop_null()
-        name = str(newest[-1].as_py()) if len(newest) else "1"
+        known = comparable(column, FeatureType.CATEGORICAL).drop_null()
+        name = known[-1].as_py() if len(known) else "1"
         return relabelled(column, of.during, f"{name}{_NEXT_VERSION}")
 
     return moved.edited(version, edit)
@@ -120,7 +139,7 @@ def _fewer_positives(of: _Struck) -> pa.Table:
     outcome = of.spec.prediction_log.outcome
     if outcome and outcome.kind is OutcomeKind.CONTINUOUS:
         return _outcome(of, lambda column: scaled(column, of.during, 1 - of.fault.strength))
-    return _outcome(of, lambda column: replaced(column, of.hit & ~_is_null(column), pa.scalar(0).cast(column.type)))
+    return _outcome(of, lambda column: zeroed(column, of.hit & ~_is_null(column)))
 
 
 def _is_null(column: Column) -> Flags:
@@ -146,16 +165,15 @@ def _late(of: _Struck) -> pa.Table:
     delay = span(outcome.max_delay)
 
     def edit(column: Column) -> Column:
-        if not pa.types.is_timestamp(column.type):
-            return column
-        return replaced(column, of.hit, pc.add(column, pa.scalar(delay, pa.duration("us"))).cast(column.type))
+        times = instants(column)
+        return replaced(times, of.hit, pc.add(times, pa.scalar(delay, pa.duration("us"))))
 
     return of.edited(outcome.timestamp, edit)
 
 
 _EDITS: Mapping[str, Callable[[_Struck], pa.Table]] = {
     "march3": _march3,
-    "rescaled": lambda of: of.edited(of.column, lambda column: scaled(_wide(column), of.hit, 1000.0)),
+    "rescaled": lambda of: of.edited(of.column, lambda column: scaled(column, of.hit, 1000.0)),
     "lost_reads": _lost_reads,
     "upstream_nulls": lambda of: of.edited(of.column, lambda column: nulled(column, of.hit)),
     "new_category": lambda of: of.edited(of.column, lambda column: relabelled(column, of.hit, UNSEEN)),
@@ -169,11 +187,6 @@ _EDITS: Mapping[str, Callable[[_Struck], pa.Table]] = {
     "late_outcomes": _late,
 }
 """The effect of each fault on rows; the others leave them alone."""
-
-
-def _wide(column: Column) -> Column:
-    """Return integers with room for a thousand times as much."""
-    return column.cast(pa.int64()) if pa.types.is_integer(column.type) else column
 
 
 # ---------------------------------------------------------------- sources

@@ -1,12 +1,12 @@
 """Running a drill: send, watch what becomes of it, take it back. The clock and the server are given."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import msgspec
 
-from mlvitals.generator.routing.alertmanager import receiver_of
+from mlvitals.generator.routing.alertmanager import integrations_of, receiver_of
 from mlvitals.generator.spec.model import Receiver, Severity, Spec
 from mlvitals.generator.spec.people import NOBODY
 from mlvitals.incidents.drill.server import Routed, Sent
@@ -134,9 +134,8 @@ def _texts(name: str) -> dict[str, str]:
     }
 
 
-def _integrations(spec: Spec, severity: Severity) -> Iterator[str]:
-    receiver = spec.routing.receivers.get(receiver_of(spec, severity), Receiver())
-    yield from (name for name in ("slack", "pagerduty", "webhook") if getattr(receiver, name))
+def _integrations(spec: Spec, severity: Severity) -> tuple[str, ...]:
+    return integrations_of(spec.routing.receivers.get(receiver_of(spec, severity), Receiver()))
 
 
 def _since(before: Mapping[str, Sent], after: Mapping[str, Sent]) -> tuple[dict[str, int], dict[str, int]]:
@@ -166,6 +165,6 @@ def _heard(spec: Spec, severity: Severity, routed: Routed | None) -> Heard:
         severity=severity,
         expected=receiver_of(spec, severity),
         receivers=routed.receivers if routed else (),
-        integrations=tuple(_integrations(spec, severity)),
+        integrations=_integrations(spec, severity),
         muted_by=(*routed.silenced_by, *routed.inhibited_by) if routed else (),
     )

@@ -214,7 +214,7 @@ def _appended(file: _File, added: Sequence[Entry], path: Path) -> str:
         )
         raise IncidentError(render(file.document.diagnostic(problem), file.document.lines))
     indent = before[: before.index("-")]
-    _, *lines = yaml_file({"entries": msgspec.to_builtins(added)}).splitlines()
+    _, *lines = yaml_file({"entries": msgspec.to_builtins(added)}).rstrip("\n").split("\n")
     written = "".join(f"{indent}{line[2:]}".rstrip(" ") + "\n" if line.strip() else "\n" for line in lines)
     return file.text + ("" if file.text.endswith("\n") else "\n") + written
 

@@ -6,6 +6,7 @@ may be called otherwise in a later version. So everything is looked up with care
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -13,6 +14,8 @@ from mlvitals.incidents.timeline.events import EventKind, EventSource, TimelineE
 
 _RUN = timedelta(hours=1)
 """An alert that was muted longer ago than this is muted anew."""
+_OTHERWISE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+"""Errors of content that is otherwise than it is read."""
 _REASONS = {
     "NOTIFY_REASON_FIRST_NOTIFICATION": "for the first time",
     "NOTIFY_REASON_NEW_ALERTS_IN_GROUP": "because of new alerts",
@@ -68,11 +71,12 @@ class _Log:
         try:
             written = json.loads(line)
             at, data = _time(written["@timestamp"]), dict(written["data"])
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except _OTHERWISE:
             return False
         for name, content in data.items():
-            if isinstance(content, dict) and name in self._takers:
-                self._takers[name](content, at)
+            if name in self._takers:
+                with suppress(*_OTHERWISE):
+                    self._takers[name](content, at)
         return True
 
     # -------------------------------------------------------- taking

@@ -9,7 +9,7 @@ from mlvitals.generator.contract import Contract
 from mlvitals.generator.promql import matching
 from mlvitals.generator.signals.business import event_count, kpi_figure, kpi_title
 from mlvitals.generator.spec.durations import duration
-from mlvitals.generator.spec.model import Kpi, KpiKind, Spec
+from mlvitals.generator.spec.model import KpiKind, Spec
 from mlvitals.incidents.evidence import BudgetFacts, EventFacts, KpiFacts
 
 AskAt = Callable[[str, datetime], float | None]
@@ -26,7 +26,10 @@ def kpi_facts(spec: Spec, ask: AskAt, begin: datetime, end: datetime) -> Iterato
     for name, kpi in spec.business.kpis.items():
         query = kpi_figure(contract, kpi, window)
         during, before = ask(query, end), ask(query, end - WEEK)
-        low, high = _interval(contract, kpi, window, ask, end) if kpi.kind is KpiKind.RATIO else (None, None)
+        low = high = None
+        if kpi.kind is KpiKind.RATIO and during is not None and before is not None:
+            counted = event_count(contract, kpi.denominator, window)
+            low, high = _interval((during, before), (ask(counted, end), ask(counted, end - WEEK)))
         yield KpiFacts(
             name=name,
             title=kpi_title(spec, name),
@@ -39,20 +42,14 @@ def kpi_facts(spec: Spec, ask: AskAt, begin: datetime, end: datetime) -> Iterato
 
 
 def _interval(
-    contract: Contract, kpi: Kpi, window: str, ask: AskAt, end: datetime
+    shares: tuple[float, float], counts: tuple[float | None, float | None]
 ) -> tuple[float, float] | tuple[None, None]:
-    """The interval of the difference of two shares of independent events, by the normal approximation."""
-    query = event_count(contract, kpi.denominator, window)
-    shares = [ask(kpi_figure(contract, kpi, window), moment) for moment in (end, end - WEEK)]
-    counts = [ask(query, moment) for moment in (end, end - WEEK)]
-    if None in shares or not all(counts):
+    """Return the interval of the difference of two shares of independent events, by the normal approximation."""
+    now, then = counts
+    if not (now and then):
         return None, None
-    variances = [
-        max(0.0, share * (1 - share)) / count  # type: ignore[operator]
-        for share, count in zip(shares, counts, strict=True)
-    ]
-    difference = shares[0] - shares[1]  # type: ignore[operator]
-    error = _CONFIDENCE * math.sqrt(sum(variances))
+    variances = [max(0.0, share * (1 - share)) / count for share, count in zip(shares, (now, then), strict=True)]
+    difference, error = shares[0] - shares[1], _CONFIDENCE * math.sqrt(sum(variances))
     return difference - error, difference + error
 
 

@@ -35,7 +35,7 @@ def git_events(path: Path, since: datetime, until: datetime) -> list[TimelineEve
 
 
 def _events(log: str, path: str) -> Iterator[TimelineEvent]:
-    for line in log.splitlines():
+    for line in filter(None, log.split("\n")):  # a subject may hold other separators of lines
         commit, moment, author, subject = line.split("\0", 3)
         yield TimelineEvent(
             at=datetime.fromisoformat(moment).astimezone(UTC),

@@ -26,8 +26,6 @@ from mlvitals.incidents.tabletop.stack import CompressedTime, HistoryPages, Stac
 from mlvitals.verification.server import Prometheus
 
 _STEP = timedelta(seconds=1)
-_OWN = frozenset({"MLExporterDown", "MLServingDown"})
-"""Alerts on the exercise's own processes: no fault stops one, and a machine that is too busy fires them."""
 _LATE_FACTOR = 1.25
 """Of the time that detection may take: scrapes and evaluations take seconds that count as minutes here."""
 
@@ -79,7 +77,7 @@ class LiveWorld:
     def _first(self) -> Notice | None:
         play = self.play
         late = play.times.start + _LATE_FACTOR * detection_limit(play.spec, play.fault)
-        since = [each for each in self.sent() if each.is_firing and each.at >= play.times.start and each.names - _OWN]
+        since = [each for each in self.sent() if each.is_firing and each.at >= play.times.start]
         pages = [each for each in since if is_page(each)]
         return next(iter(pages or (since if self._clock.now() >= late else [])), None)
 
@@ -129,6 +127,7 @@ class LiveWorld:
             severity=Severity(labels["severity"]),
             layer=labels.get("layer", ""),
             labels=dict(labels),
+            routed=dict(labels),
             start=steps.at(starts),
             end=steps.at(ends),
         )

@@ -1,7 +1,7 @@
-"""The notifications that Alertmanager would send, where none runs: by group, with the waits of the spec's routing. Pure."""
+"""The notifications that Alertmanager would send, where none runs, with the bodies that a webhook receives. Pure."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -9,13 +9,15 @@ import msgspec
 
 from mlvitals.evaluation.alerts import Firing
 from mlvitals.evaluation.history import Steps
-from mlvitals.generator.routing.alertmanager import GROUP_BY, receiver_of
-from mlvitals.generator.spec.durations import span
-from mlvitals.generator.spec.model import Severity, Spec
+from mlvitals.evaluation.notifications import ActiveAlert, Notification, notifications
+from mlvitals.generator.routing.alertmanager import alertmanager_document
+from mlvitals.generator.signals import signals
+from mlvitals.generator.spec.model import Receiver, Severity, Spec, Webhook
 from mlvitals.generator.spec.people import NOBODY
 
-HEARD = (Severity.CRITICAL, Severity.WARNING)
+_HEARD = (Severity.CRITICAL, Severity.WARNING)
 """Severities that an exercise sends, whether or not the spec names a receiver."""
+_WATCHDOG = "exercise-watchdog"
 _NEVER = "0001-01-01T00:00:00Z"
 
 
@@ -49,81 +51,76 @@ class Notice(NamedTuple):
 
 
 Texts = Callable[[Firing], Mapping[str, str]]
-"""Gives the annotations of an alert, or the labels that its rule adds."""
+"""Gives the annotations of an alert."""
+
+
+def heard_by(spec: Spec, url: str) -> Spec:
+    """Return the spec with all that it sends going to one webhook, at any hour.
+
+    Critical alerts and warnings go there even if the spec sends them nowhere: the exercise goes on, and its report says so.
+    """
+    hook = Receiver(webhook=Webhook(url=url))
+    routing = spec.routing
+    names = {severity: f"exercise-{severity}" for severity in (*_HEARD, Severity.INFO)}
+    wanted = {str(level): name for level, name in names.items() if level in _HEARD or getattr(routing, level)}
+    receivers = dict.fromkeys((*wanted.values(), _WATCHDOG), hook)
+    sent = {"watchdog": _WATCHDOG, "info": None, **wanted}
+    return msgspec.structs.replace(
+        spec, routing=msgspec.structs.replace(routing, receivers=receivers, quiet_hours=(), maintenance=(), **sent)
+    )
+
+
+def routes_of(spec: Spec) -> dict[str, Any]:
+    """Return the configuration of Alertmanager in an exercise."""
+    heard = heard_by(spec, "http://tabletop.invalid")
+    return alertmanager_document(heard, signals(heard))
 
 
 def notices(
-    spec: Spec, firings: Iterable[Firing], steps: Steps, now: datetime, labels: Texts, texts: Texts
+    routes: Mapping[str, Any], firings: Iterable[Firing], steps: Steps, now: datetime, texts: Texts
 ) -> list[Notice]:
     """Return what was sent up to `now`, in order of time; the same whenever it is asked.
 
-    Critical alerts and warnings are sent wherever the spec routes them, and even if that is nowhere: the exercise goes on,
-    and its report says so. Inhibitions and silences are not looked at.
+    Args:
+        routes: as `routes_of` gives them.
+        firings: the alerts up to now; the end of one that still fires lies behind.
+        steps: what their starts and ends count.
+        now: the time.
+        texts: gives the annotations of each.
     """
-    groups: dict[str, list[Alarm]] = {}
-    for firing in firings:
-        if firing.severity in HEARD or receiver_of(spec, firing.severity) != NOBODY:
-            alarm = _alarm(firing, labels(firing), steps, now)
-            groups.setdefault(_group_key(alarm), []).append(alarm)
-    found = [notice for key, alarms in groups.items() for notice in _of_group(spec, key, alarms, now, texts)]
-    return sorted(found, key=lambda notice: (notice.at, notice.severity, notice.group))
+    length = steps.step.total_seconds()
+    by_alert = {id(active): (active, firing) for firing in firings for active in [_active(firing, length)]}
+    sent = notifications(routes, (active for active, _ in by_alert.values()))
+    known = {alert: firing for alert, (_, firing) in by_alert.items()}
+    heard = [each for each in sent if each.receiver != NOBODY and _moment(steps, each) <= now]
+    return [_notice(each, known, steps, texts) for each in heard]
 
 
-def _alarm(firing: Firing, fixed: Mapping[str, str], steps: Steps, now: datetime) -> Alarm:
-    labels = {**firing.labels, **fixed, "alertname": firing.alert}
-    end = steps.moment(firing.end)
-    return Alarm(firing, labels, steps.moment(firing.start), end if end <= now and firing.end < steps.count else None)
+def _active(firing: Firing, length: float) -> ActiveAlert:
+    return ActiveAlert(firing.routed, firing.start * length, firing.end * length)
 
 
-def _group_key(alarm: Alarm) -> str:
-    labels = ", ".join(f'{name}="{alarm.labels[name]}"' for name in sorted(GROUP_BY) if name in alarm.labels)
-    return f'{{}}/{{severity="{alarm.labels["severity"]}"}}:{{{labels}}}'
+def _moment(steps: Steps, sent: Notification) -> datetime:
+    return steps.start + timedelta(seconds=sent.at)
 
 
-def _of_group(spec: Spec, key: str, alarms: Sequence[Alarm], now: datetime, texts: Texts) -> Iterator[Notice]:
-    """Yield a group's notifications: the first after `group_wait`, then at each `group_interval` at which it has changed."""
-    wait, interval = span(spec.routing.group_wait), span(spec.routing.group_interval)
-    waiting = sorted(alarms, key=lambda alarm: (alarm.starts, alarm.firing.alert))
-    while waiting:
-        flush = waiting[0].starts + wait
-        sent: frozenset[Any] = frozenset()
-        while flush <= now:
-            here = [alarm for alarm in waiting if alarm.starts <= flush]
-            state = [alarm if _is_over(alarm, flush) else alarm._replace(ends=None) for alarm in here]
-            firing = frozenset(_identity(alarm) for alarm in state if alarm.ends is None)
-            if firing != sent:
-                told = [alarm for alarm in state if alarm.ends is None or _identity(alarm) in sent]
-                yield _notice(key, flush, told, texts)
-                sent = firing
-                waiting = [alarm for alarm in waiting if alarm not in here or not _is_over(alarm, flush)]
-            if not firing:
-                waiting = [alarm for alarm in waiting if alarm.starts > flush]
-                break
-            flush += interval
-        else:
-            return
-
-
-def _is_over(alarm: Alarm, moment: datetime) -> bool:
-    return alarm.ends is not None and alarm.ends <= moment
-
-
-def _identity(alarm: Alarm) -> tuple[frozenset[tuple[str, str]], datetime]:
-    return frozenset(alarm.labels.items()), alarm.starts
-
-
-def _notice(key: str, at: datetime, alarms: Sequence[Alarm], texts: Texts) -> Notice:
+def _notice(sent: Notification, known: Mapping[int, Firing], steps: Steps, texts: Texts) -> Notice:
+    alarms = [
+        Alarm(firing, firing.routed, steps.moment(firing.start), steps.moment(firing.end) if is_over else None)
+        for of_group, is_over in ((sent.firing, False), (sent.resolved, True))
+        for firing in (known[id(alert)] for alert in of_group)
+    ]
     common = dict(set.intersection(*(set(alarm.labels.items()) for alarm in alarms)))
     body = {
         "version": "4",
-        "groupKey": key,
-        "status": "firing" if any(alarm.ends is None for alarm in alarms) else "resolved",
+        "groupKey": sent.key,
+        "status": "firing" if sent.firing else "resolved",
         "receiver": "tabletop",
         "commonLabels": dict(sorted(common.items())),
         "commonAnnotations": {},
         "alerts": [_written(alarm, texts(alarm.firing)) for alarm in alarms],
     }
-    return Notice(at, Severity(alarms[0].labels["severity"]), key, tuple(alarms), body)
+    return Notice(_moment(steps, sent), Severity(sent.severity), sent.key, tuple(alarms), body)
 
 
 def _written(alarm: Alarm, texts: Mapping[str, str]) -> dict[str, Any]:

@@ -198,7 +198,7 @@ class Play:
 
     def texts(self, firing: Firing) -> dict[str, str]:
         """Return the annotations of an alert as the on-call reads them, rendered at its start."""
-        rule = self.rule_of(firing)
+        rule = self._rule_of(firing)
         if rule is None:
             return {}
         store = self._judged[0]
@@ -208,33 +208,20 @@ class Play:
             for labels, values in store.series(name).items()
             if not np.isnan(values[firing.start])
         )
-        found = Evaluator(store).vector(rule.alert.rule)
-        value = next(
-            (float(values[firing.start]) for labels, values in found.items() if labels == _labels(firing)), np.nan
-        )
+        values = Evaluator(store).vector(rule.alert.rule).get(frozenset(firing.labels.items()))
+        value = np.nan if values is None else float(values[firing.start])
         situation = Situation(value, firing.labels, samples)
         return {name: text.rendered(situation) for name, text in rule.annotations.items()}
 
-    def labels(self, firing: Firing) -> dict[str, str]:
-        """Return the labels that the rule of an alert adds."""
-        rule = self.rule_of(firing)
-        situation = Situation(np.nan, firing.labels)
-        return {name: text.rendered(situation) for name, text in rule.labels.items()} if rule else {}
-
-    def rule_of(self, firing: Firing) -> AlertRule | None:
-        """Return the rule of an alert; of several with one name, as features with own thresholds have, the first."""
+    def _rule_of(self, firing: Firing) -> AlertRule | None:
+        """Return the rule of an alert; of several of one name, as features with own thresholds have, the one with its labels."""
         alike = [
-            rule for rule in self._alerts if (rule.alert.name, rule.alert.severity) == (firing.alert, firing.severity)
+            rule
+            for rule in self._alerts
+            if rule.alert.name == firing.alert
+            and {name: value.template() for name, value in rule.labels.items()}.items() <= firing.routed.items()
         ]
-        for rule in alike:
-            values = Evaluator(self._judged[0]).vector(rule.alert.rule).get(_labels(firing))
-            if values is not None and not np.isnan(values[firing.start]):
-                return rule
-        return alike[0] if alike else None
-
-
-def _labels(firing: Firing) -> frozenset[tuple[str, str]]:
-    return frozenset(firing.labels.items())
+        return max(alike, key=lambda rule: len(rule.labels), default=None)
 
 
 def _metrics_read(rule: AlertRule) -> set[str]:

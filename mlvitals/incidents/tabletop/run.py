@@ -28,7 +28,7 @@ from mlvitals.incidents.record.webhook import record_webhook
 from mlvitals.incidents.sources.record import record_events
 from mlvitals.incidents.sources.results import window_events, window_facts
 from mlvitals.incidents.tabletop.answers import Act, Answer, Answers, Asked, Classify, See, Take, script
-from mlvitals.incidents.tabletop.notices import Notice, notices
+from mlvitals.incidents.tabletop.notices import Notice, notices, routes_of
 from mlvitals.incidents.tabletop.play import Play, detection_limit
 from mlvitals.incidents.timeline.events import EventKind, EventSource, TimelineEvent, alert_subject
 
@@ -142,6 +142,7 @@ class EvaluatedWorld:
 
     def __init__(self, play: Play, incidents: Incidents) -> None:
         self.play, self.incidents = play, incidents
+        self._routes = routes_of(play.spec)
         self._first: Notice | None = None
         self._recorded = 0
         self._names: dict[str, str] = {}
@@ -174,7 +175,7 @@ class EvaluatedWorld:
 
     def _sent(self, until: datetime) -> list[Notice]:
         play = self.play
-        return notices(play.spec, play.firings(), play.steps, until, play.labels, self.texts)
+        return notices(self._routes, play.firings(), play.steps, until, self.texts)
 
     def texts(self, firing: Firing) -> Mapping[str, str]:
         """Render the annotations of an alert, once."""
@@ -392,8 +393,7 @@ def _entry(answer: Answer, at: datetime, who: str) -> Entry:
 def _rule_events(play: Play) -> Iterator[TimelineEvent]:
     last = play.steps.at(play.horizon)
     for firing in play.firings():
-        labels = {**firing.labels, "alertname": firing.alert, "severity": firing.severity}
-        subject = alert_subject(labels)
+        subject = alert_subject(firing.routed)
         moments = [(EventKind.FIRING, firing.start, "fires")]
         moments += [(EventKind.ENDED, firing.end, "no longer fires")] if firing.end <= last else []
         for kind, step, words in moments:

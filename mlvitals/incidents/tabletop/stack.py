@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 import yaml
 
-from mlvitals.evaluation.expressions import Floats, Vector
+from mlvitals.evaluation.expressions import Floats, Labels, Vector
 from mlvitals.evaluation.history import Steps
 from mlvitals.exporters.listener import Listener, Page, Request
 from mlvitals.generator.compiler import compile_spec
@@ -25,15 +25,13 @@ from mlvitals.generator.contract import Contract, Producer
 from mlvitals.generator.errors import UserError
 from mlvitals.generator.spec.compression import compress_time
 from mlvitals.generator.spec.durations import seconds
-from mlvitals.generator.spec.model import Receiver, Severity, Spec, Webhook
+from mlvitals.generator.spec.model import Spec
 from mlvitals.incidents.inbox.mailbox import Mailbox
 from mlvitals.incidents.inbox.server import WEBHOOK, Inbox
 from mlvitals.incidents.record.webhook import incident_keeper
-from mlvitals.incidents.tabletop.notices import HEARD
+from mlvitals.incidents.tabletop.notices import heard_by
 from mlvitals.local.programs import ProgramError, find_program, free_port, running, wait_until_ready
 
-_PATIENT = "30m"
-"""The `for` of alerts on the monitoring itself: no fault stops a process, and on a busy machine scrapes are late."""
 _COUNTERS = ("_total", "_bucket", "_count", "_sum")
 
 
@@ -79,17 +77,40 @@ class HistoryPages:
         self._contract = Contract(spec)
         self._steps, self._clock = steps, clock
         self._series: Mapping[str, Vector] = {}
+        self._floors: Mapping[tuple[str, Labels], float] = {}
+        """By counter what was served before the series changed, where the new ones have not got there yet."""
         self._still: dict[Producer, tuple[int, Mapping[str, Vector], str]] = {}
         """By process the step, the series and the text of what does not change until the next step."""
 
     def show(self, series: Mapping[str, Vector]) -> None:
-        """Show these series from now on."""
+        """Show these series from now on. Counters never fall: to Prometheus they would have started again, with all they hold."""
+        position = self._position
+        served = {
+            (name, labels): self._served(name, labels, values, position)
+            for name, vector in self._series.items()
+            if self._moves(name)
+            for labels, values in vector.items()
+        }
         self._series = {name: dict(vector) for name, vector in series.items()}
+        self._floors = {
+            (name, labels): before
+            for (name, labels), before in served.items()
+            if labels in self._series.get(name, {})
+            and before > self._value(name, dict(labels), self._series[name][labels], position)
+        }
+
+    @property
+    def _position(self) -> float:
+        return (self._clock.now() - self._steps.start) / self._steps.step
+
+    def _served(self, name: str, labels: Labels, values: Floats, position: float) -> float:
+        """Return a value of a counter, which may hold for a while."""
+        value = self._value(name, dict(labels), values, position)
+        return max(value, self._floors.get((name, labels), value))
 
     def page(self, producer: Producer) -> Page:
         """Return the page of a process."""
-        position = (self._clock.now() - self._steps.start) / self._steps.step
-        series = self._series
+        position, series = self._position, self._series
         moving = "".join(self._lines(series, producer, position, moving=True))
         text = self._still_text(series, producer, int(position)) + moving
         return Page(text.encode(), content_type="text/plain; version=0.0.4; charset=utf-8")
@@ -109,7 +130,7 @@ class HistoryPages:
             family = self._contract.by_series.get(name)
             if family is not None and family.producer is producer and self._moves(name) is moving:
                 for labels, values in vector.items():
-                    value = self._value(name, dict(labels), values, position)
+                    value = self._served(name, labels, values, position)
                     if not np.isnan(value):
                         yield f"{name}{_labels(labels)} {value!r}\n"
 
@@ -136,7 +157,7 @@ class HistoryPages:
         return value / self._clock.factor if name == self._contract.name("data_freshness_seconds") else value
 
 
-def _labels(labels: frozenset[tuple[str, str]]) -> str:
+def _labels(labels: Labels) -> str:
     written = ",".join(
         f'{name}="{value}"'
         for name, value in sorted(
@@ -230,21 +251,8 @@ class _Addresses(NamedTuple):
 def _write_configuration(spec: Spec, factor: float, root: Path, at: _Addresses, event_log: Path | None) -> None:
     """Write rules and configurations: those of the spec, compressed, with every message sent to the inbox."""
     change = msgspec.structs.replace
-    hook = Receiver(webhook=Webhook(url=f"{at.inbox}{WEBHOOK}"))
-    names = {severity: f"exercise-{severity}" for severity in ("info", "warning", "critical")}
-    wanted = {name: to for name, to in names.items() if Severity(name) in HEARD or getattr(spec.routing, name)}
-    routing = change(
-        spec.routing,
-        receivers=dict.fromkeys(wanted.values(), hook) | {"exercise-watchdog": hook},
-        watchdog="exercise-watchdog",
-        quiet_hours=(),
-        maintenance=(),
-        **wanted,
-    )
     local = change(
-        spec,
-        routing=routing,
-        alerts=change(spec.alerts, monitoring=change(spec.alerts.monitoring, for_=_PATIENT)),
+        heard_by(spec, f"{at.inbox}{WEBHOOK}"),
         exporter=change(spec.exporter, targets=(at.exporter.removeprefix("http://"),)),
         serving=change(spec.serving, targets=(at.serving.removeprefix("http://"),) if spec.serving.enabled else ()),
     )
@@ -252,9 +260,13 @@ def _write_configuration(spec: Spec, factor: float, root: Path, at: _Addresses, 
         if name.startswith(("alert_rules/", "stack/")):
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(text, encoding="utf-8")
-    folder = root / "stack" / spec.system.name
+    connect(root / "stack" / spec.system.name, at.alertmanager, event_log)
+
+
+def connect(folder: Path, alertmanager: str, event_log: Path | None) -> None:
+    """Let generated configurations lead to a local Alertmanager, which keeps a log of its events if one is named."""
     config = yaml.safe_load((folder / "prometheus.yml").read_text(encoding="utf-8"))
-    config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [at.alertmanager]
+    config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [alertmanager]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
     if event_log is None:
         return
