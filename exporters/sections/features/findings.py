@@ -103,6 +103,8 @@ def score_findings(spec: Spec, score: FeatureReport) -> Iterator[Finding]:
     """Yield what is wrong with the scores of the window."""
     yield from _of_score(FindingKind.SCORE_STATUS, _status(spec, score))
     yield from _of_score(FindingKind.SCORE_PSI, severity_in(score.psi))
+    yield from _of_score(FindingKind.SCORE_NULL_RATE, severity_in(score.null_rate_increase))
+    yield from _of_score(FindingKind.SCORE_OUT_OF_RANGE_RATIO, severity_in(score.out_of_range_increase))
 
 
 def _of_quality(quality: Quality, limits: QualityLimits) -> dict[str, Severity | None]:
