@@ -65,7 +65,7 @@ class JsonLinesFile:
         wanted = {name: _mentions(name) for name in names if name not in self._found}
         if not wanted or not self._is_long:
             return
-        with lines_of(self._file) as lines:
+        with lines_of(TextStream(self._file)) as lines:
             for line in lines:
                 for name in [name for name, forms in wanted.items() if any(form in line for form in forms)]:
                     self._found[name] = pa.null()
@@ -174,7 +174,7 @@ class JsonLinesFile:
             FormatError: a line is no JSON object.
         """
         decoder = json.JSONDecoder()
-        with lines_of(self._file) as lines:
+        with lines_of(TextStream(self._file)) as lines:
             for number, line in enumerate(lines, 1):
                 text, place = line.strip(), 0
                 while place < len(text):
