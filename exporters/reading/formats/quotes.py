@@ -23,7 +23,7 @@ _WITHIN = bytes((_OTHER, _QUOTE, _OTHER))
 
 
 class DoubtfulQuotesError(ReadAgainError):
-    """A text holds a quote that tells both ways of writing them apart."""
+    """A text holds a quote to which the way of writing them matters."""
 
 
 class QuotedStream(TextStream):
