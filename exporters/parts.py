@@ -84,6 +84,8 @@ class FindingKind(StrEnum):
     MANY_FEATURES = "many_features"
     SCORE_PSI = "score_psi"
     SCORE_STATUS = "score_status"
+    SCORE_NULL_RATE = "score_null_rate"
+    SCORE_OUT_OF_RANGE_RATIO = "score_out_of_range_ratio"
     NEWEST_SCORE_PSI = "newest_score_psi"
     NEW_COLUMNS = "new_columns"
     WINDOW_TOO_SMALL = "window_too_small"

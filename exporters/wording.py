@@ -51,6 +51,8 @@ _WRITTEN: dict[str, str] = {
     FindingKind.NEW_CATEGORY_RATIO: "new categories",
     FindingKind.FEATURE_STATUS: "not measurable",
     FindingKind.SCORE_STATUS: "not measurable",
+    FindingKind.SCORE_NULL_RATE: "nulls",
+    FindingKind.SCORE_OUT_OF_RANGE_RATIO: "out of range",
     FindingKind.SEGMENT_PSI: "score PSI",
     FindingKind.SEGMENT_GAP: "gap to the outcomes",
     FindingKind.SKEW: "distributions",

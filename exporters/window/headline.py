@@ -40,9 +40,9 @@ def _wrong(report: WindowReport) -> Iterator[Line]:
     compared = report.worst_first(_SCORE)
     if not report.is_measured:
         yield Line("nothing was read", Severity.WARNING)
-    elif all(feature.status is Status.INSUFFICIENT_DATA for _, feature in compared):
+    elif all(item.report.status is Status.INSUFFICIENT_DATA for item in compared):
         yield Line("nothing could be compared", Severity.WARNING)
-    counts = Counter(feature.severity for _, feature in compared)
+    counts = Counter(item.report.severity for item in compared)
     yield from (Line(f"{counts[severity]} {severity}", severity) for severity in SEVERITIES if counts[severity])
     for section in SECTIONS:
         severity = worst(item.severity for item in report.found_in(section.name))
@@ -60,7 +60,7 @@ def _wrong(report: WindowReport) -> Iterator[Line]:
 
 
 def _unmeasured(report: WindowReport) -> Iterator[Line]:
-    compared = [feature for _, feature in report.worst_first(_SCORE)]
+    compared = [item.report for item in report.worst_first(_SCORE)]
     if thin := sum(feature.status is Status.INSUFFICIENT_DATA for feature in compared):
         too_small = any(item.kind == FindingKind.WINDOW_TOO_SMALL for item in report.findings)
         yield Line(f"{thin} with too few rows", Severity.WARNING if too_small else None)

@@ -27,7 +27,7 @@ from mlvitals.exporters.sections.concept.report import (
 from mlvitals.exporters.sections.concept.series import GapSeries, concept_report, gap_series
 from mlvitals.exporters.sections.events.report import EventCount
 from mlvitals.exporters.sections.events.totals import Counted, TotalsKeeper
-from mlvitals.exporters.sections.features.findings import looks_broken
+from mlvitals.exporters.sections.features.findings import is_of_single_values, looks_broken
 from mlvitals.exporters.sections.features.report import FeatureReport
 from mlvitals.exporters.sections.outcomes.report import OutcomeReport
 from mlvitals.exporters.window.findings import with_findings
@@ -175,7 +175,7 @@ def _drift_type(
     own = bool(facts and not facts.sample.explained)
     gap = concept.severity is not None if concept and concept.ewma is not None else None
     unsound = tuple(name for name, feature in report.features.items() if _is_unsound(spec, name, feature))
-    drifted = tuple(_drifted(report, unsound))
+    drifted = tuple(_drifted(spec, report, unsound))
     evidence = Evidence(
         features=drifted if drifted or _mostly_compared(report) else None,
         unmeasured=tuple(_not_compared(report, unsound)),
@@ -191,13 +191,15 @@ def _drift_type(
     return drift_type(evidence)
 
 
-def _drifted(report: WindowReport, unsound: tuple[str, ...]) -> Iterator[str]:
+def _drifted(spec: Spec, report: WindowReport, unsound: tuple[str, ...]) -> Iterator[str]:
     ranked = sorted(report.features.items(), key=lambda item: item[1].rank)
-    return (
-        name
-        for name, feature in ranked
-        if name in unsound or (feature.severity in _BAD and feature.status not in UNMEASURABLE)
-    )
+    return (name for name, feature in ranked if name in unsound or _has_moved(spec, name, feature))
+
+
+def _has_moved(spec: Spec, name: str, feature: FeatureReport) -> bool:
+    if feature.severity not in _BAD or feature.status in UNMEASURABLE:
+        return False
+    return name not in spec.features or not is_of_single_values(spec, name, feature)
 
 
 def _mostly_compared(report: WindowReport) -> bool:

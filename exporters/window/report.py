@@ -1,7 +1,7 @@
 """The report on one window. Gauges, SQL rows, JSON and pages are all rendered from it."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -19,6 +19,14 @@ from mlvitals.exporters.sections.outcomes.report import OutcomeReport
 from mlvitals.exporters.sections.segments.report import SegmentsReport
 from mlvitals.exporters.sections.skew.report import SkewReport
 from mlvitals.generator.spec.model import Severity
+
+
+class Compared(NamedTuple):
+    """A feature, or the scores, and what was found wrong with it."""
+
+    name: str
+    report: FeatureReport
+    findings: tuple[Finding, ...]
 
 
 class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,15 +89,18 @@ class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
         """Return the concept drift and the drift type of the window."""
         return Verdict(self.past, self.drift_type, self.concept)
 
-    def worst_first(self, score_name: str) -> list[tuple[str, FeatureReport]]:
-        """Return names and reports of all features, and of the scores under the name given, as people should read them.
+    def worst_first(self, score_name: str) -> list[Compared]:
+        """Return all features, and the scores under the name given, as people should read them.
 
         The newest scores appear only when they are to be shown: mostly they are those of the window.
         """
-        scores = [(score_name, self.score)] if self.score else []
+        compared = [Compared(name, item, self.found_in("features", name)) for name, item in self.features.items()]
+        if self.score:
+            compared.append(Compared(score_name, self.score, self.found_in("score")))
         if self.score_count and self.score_count.report.severity:
-            scores.append((f"{score_name} newest {self.score_count.wanted:,}", self.score_count.report))
-        return sorted([*self.features.items(), *scores], key=lambda item: item[1].rank)
+            newest = f"{score_name} newest {self.score_count.wanted:,}"
+            compared.append(Compared(newest, self.score_count.report, self.found_in("score_count")))
+        return sorted(compared, key=lambda item: item.report.rank)
 
     @property
     def is_measured(self) -> bool:

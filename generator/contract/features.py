@@ -175,6 +175,21 @@ _SCORES = (
         "status",
     ),
     gauge("prediction_score_rows", "Scores measured in the last window, nulls excluded."),
+    gauge("prediction_score_null_rate", "Share of null or NaN scores in the last window, 0 to 1."),
+    gauge("prediction_score_null_rate_increase", "Null rate of the last window's scores minus that of the reference."),
+    gauge(
+        "prediction_score_null_rate_increase_critical_value",
+        "Increase of the scores' null rate that noise alone exceeds once in 2000 windows.",
+    ),
+    gauge(
+        "prediction_score_out_of_range_ratio",
+        "Share of scores in the last window outside the range of the reference, 0 to 1.",
+    ),
+    gauge("prediction_score_out_of_range_increase", "Share of scores outside that range, minus that of the reference."),
+    gauge(
+        "prediction_score_out_of_range_increase_critical_value",
+        "Increase of that share of scores that noise alone exceeds once in 2000 windows.",
+    ),
     gauge("prediction_score_psi", "Population stability index of the scores, 0 and up."),
     gauge("prediction_score_psi_critical_value", "Score PSI that noise alone exceeds once in 1000 windows."),
     gauge("prediction_score_js", "Jensen-Shannon divergence of the scores in nats, 0 to ln 2."),

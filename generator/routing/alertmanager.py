@@ -30,7 +30,17 @@ from mlvitals.generator.text_files import yaml_file
 
 GROUP_BY = ("system", "incident", "feature_source")
 """Labels of a group: whatever alerts, one type of incident at one source is one incident, and one notification."""
-OF_THE_MODEL = frozenset({"score_psi", "concept_drift", "label_shift", "performance_loss", "business_drop"})
+OF_THE_MODEL = frozenset(
+    {
+        "score_psi",
+        "score_null_rate",
+        "score_out_of_range_ratio",
+        "concept_drift",
+        "label_shift",
+        "performance_loss",
+        "business_drop",
+    }
+)
 """The policies of alerts on what the model says, how right it is and what users do about it.
 
 A worse model shows in each of them in turn, over days, as outcomes arrive and KPIs fall: whichever type of incident the

@@ -83,6 +83,18 @@ FIRST: Mapping[str, First] = {
         ("status `missing` or `type_mismatch`", "The log's schema changed with a release."),
         ("status `all_null`", "The model returns no score: roll back."),
     ),
+    "MLScoreNullRateHigh": _first(
+        "Read how many more scores are null than in the reference.",
+        "Roll back the release that returns no score, or restore the log's writer.",
+        ("Errors or timeouts rose as well", "Requests fail: continue in the system layer."),
+        ("Only the scores are null", "The model or the log's writer changed: compare with the deployment marks."),
+    ),
+    "MLScoreOutOfRange": _first(
+        "Read how many more scores lie outside the reference's range.",
+        "Roll back the model or its post-processing.",
+        ("One value, such as -1 or 0", "A default of the service: find the requests that get it."),
+        ("Another scale", "Percentages or log-odds for probabilities: compare with the deployment marks."),
+    ),
     "MLNewestScoreDrift": _first(
         "Read how far the newest scores moved.",
         "Treat the feature that drifted first, or roll the model back.",

@@ -32,7 +32,7 @@ from mlvitals.generator.signals.signal import (
     levels,
 )
 from mlvitals.generator.signals.text import Format, Found, FoundValue, LabelOf, Literal, Value, text
-from mlvitals.generator.spec.model import Severity, Spec
+from mlvitals.generator.spec.model import AlertPolicy, Severity, Spec
 
 _of_scores = partial(Signal, layer=Layer.MODEL, incident=Incident.PREDICTION_DRIFT, unit="none", view=View.STEPS)
 _of_features = partial(
@@ -48,6 +48,8 @@ def model_signals(spec: Spec) -> Iterator[Signal]:
     if spec.prediction_log.score:
         yield _score_drift(spec, contract)
         yield _score_divergence(spec, contract)
+        yield _score_nulls(spec, contract)
+        yield _score_range(spec, contract)
         yield _score_status(spec, contract)
         if spec.windows.score_count:
             yield _newest_score_drift(spec, contract)
@@ -165,6 +167,77 @@ def _score_divergence(spec: Spec, contract: Contract) -> Signal:
         width=6,
         height=7,
         levels=levels(spec.alerts.feature_js),
+    )
+
+
+def _score_nulls(spec: Spec, contract: Contract) -> Signal:
+    return _score_share(
+        contract,
+        spec.alerts.score_null_rate,
+        "null_rate",
+        title="Null scores",
+        description="Share of the last window's scores that are null or NaN. Normal: the reference's own rate. A jump is a "
+        "model that fails for part of the requests, or a log that loses scores.",
+        name="MLScoreNullRateHigh",
+        summary="Scores are null far more often than they should be.",
+        found="are null",
+    )
+
+
+def _score_range(spec: Spec, contract: Contract) -> Signal:
+    return _score_share(
+        contract,
+        spec.alerts.score_out_of_range_ratio,
+        "out_of_range",
+        share="out_of_range_ratio",
+        title="Scores out of range",
+        description="Share of the last window's scores below the lowest or above the highest of the reference. Normal: 0. "
+        "A jump is a default such as -1, an infinite score, or another scale.",
+        name="MLScoreOutOfRange",
+        summary="Scores lie outside the range that the reference has.",
+        found="are out of range",
+    )
+
+
+def _score_share(
+    contract: Contract,
+    policy: AlertPolicy,
+    family: str,
+    *,
+    title: str,
+    description: str,
+    name: str,
+    summary: str,
+    found: str,
+    share: str = "",
+) -> Signal:
+    """Return a share of the scores that is bad where it grows beyond noise against the reference."""
+    metric = contract.name(f"prediction_score_{family}_increase")
+    return _of_scores(
+        id=f"score_{family}",
+        title=title,
+        description=description,
+        unit="percentunit",
+        queries=(
+            Query(f"max({contract.name(f'prediction_score_{share or family}')})", title),
+            Query(f"max({metric}_critical_value)", "Noise floor", dimmed=True),
+        ),
+        place=Place.DETAIL,
+        width=6,
+        height=7,
+        levels=levels(policy),
+        alerts=beyond_noise(
+            policy,
+            metric,
+            name=name,
+            summary=summary,
+            describe=lambda exceeds: (
+                f"{contract.spec.title}: ",
+                Value(Format.PERCENT),
+                f" more of the prediction scores {found} than in the reference, {exceeds}.",
+            ),
+            form=Format.PERCENT,
+        ),
     )
 
 

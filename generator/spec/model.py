@@ -904,6 +904,12 @@ class Alerts(Part, frozen=True, kw_only=True):
         ),
     ] = AlertPolicy(enabled=False, warning=0.25, critical=0.5)
     score_psi: AlertPolicy = AlertPolicy(warning=0.15, critical=0.25, cooldown=Cooldown(warning="6h", critical="6h"))
+    score_null_rate: Annotated[
+        AlertPolicy, Meta(description="Share of scores that are null or NaN, minus that of the reference.")
+    ] = AlertPolicy(warning=0.05, critical=0.25, cooldown=Cooldown(warning="6h", critical="6h"))
+    score_out_of_range_ratio: Annotated[
+        AlertPolicy, Meta(description="Share of scores outside the reference's range, minus that of the reference.")
+    ] = AlertPolicy(warning=0.01, critical=0.05, cooldown=Cooldown(warning="6h", critical="6h"))
     segment_psi: Annotated[AlertPolicy, Meta(description="PSI of the scores of one segment.")] = AlertPolicy(
         warning=0.25
     )

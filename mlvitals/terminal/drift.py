@@ -12,7 +12,7 @@ from mlvitals.exporters.parts import Line, Measure
 from mlvitals.exporters.sections.features.report import SEVERITIES, FeatureReport
 from mlvitals.exporters.sections.features.views import difference, nulls, quality_findings, shift, state
 from mlvitals.exporters.window.headline import counted_rows, headline
-from mlvitals.exporters.window.report import WindowReport
+from mlvitals.exporters.window.report import Compared, WindowReport
 from mlvitals.exporters.window.sections import SECTIONS, unread
 from mlvitals.exporters.wording import found, number, printable, sentence, share
 from mlvitals.generator.contract import STATISTICS
@@ -33,10 +33,10 @@ def drift_table(report: WindowReport, console: Console) -> None:
     rows = report.worst_first(SCORE)
     console.print(_headline(report))
     console.print(_table(rows, wide=console.width >= WIDE))
-    for name, feature in rows:
-        if feature.severity or feature.reason:
+    for item in rows:
+        if item.report.severity or item.report.reason:
             console.print()
-            console.print(_finding(name, feature, found(report.found_in("features", name))))
+            console.print(_finding(item))
     for section in SECTIONS:
         _section(console, section.title, section.lines_of(report))
     remarks = [*map(difference, report.schema_differences), *unread(report)]
@@ -83,7 +83,7 @@ def _styled(line: Line) -> Text:
     return Text(line.text, _STYLE[line.severity] if line.severity else "")
 
 
-def _table(rows: Iterable[tuple[str, FeatureReport]], *, wide: bool) -> Table:
+def _table(rows: Iterable[Compared], *, wide: bool) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("state", no_wrap=True)
     table.add_column("feature", no_wrap=True, max_width=_NAME_WIDTH)
@@ -93,7 +93,7 @@ def _table(rows: Iterable[tuple[str, FeatureReport]], *, wide: bool) -> Table:
         for title in ("out of range", "mean then", "mean now"):
             table.add_column(title, justify="right", no_wrap=True)
         table.add_column("top bin", overflow="fold")
-    for name, feature in rows:
+    for name, feature, _ in rows:
         cells = [*_cells(name, feature), *(_wide_cells(feature) if wide else ())]
         table.add_row(*cells, style="" if feature.severity else "dim")
     return table
@@ -114,14 +114,15 @@ def _wide_cells(feature: FeatureReport) -> Iterator[Text]:
     yield Text(shift(feature.top_bins(1)[0]) if feature.severity and feature.bins else "")
 
 
-def _finding(name: str, feature: FeatureReport, findings: str) -> Group:
+def _finding(compared: Compared) -> Group:
     """A feature's state, its top bins, what was found and what to do, the way one reads them out."""
+    name, feature, findings = compared
     mark = "bold" if feature.severity else ""
     heading = Text.assemble(_state(feature), "  ", (printable(name), mark))
     lines = [
         Text(sentence(printable(feature.reason))),
         *_shifts(feature),
-        Text(f"found: {findings}" if findings else ""),
+        Text(f"found: {found(findings)}" if findings else ""),
         Text(printable(feature.action), mark),
     ]
     return Group(heading, *(Padding(line, (0, 0, 0, 2), expand=False) for line in lines if line))

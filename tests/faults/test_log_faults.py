@@ -260,7 +260,6 @@ BAD_FILES = [
     ("a web page in place of a Parquet file", LogFormat.PARQUET, lambda _: b"<html>404 not found</html>"),
     ("Parquet where Feather is expected", LogFormat.FEATHER, lambda _: b"PAR1" + bytes(100) + b"PAR1"),
     ("two columns of one name", LogFormat.CSV, too_many_columns),
-    ("a line of JSON that ends in the middle", LogFormat.JSONL, lambda data: data[:-30] + b"\n" + data),
     ("no time column", LogFormat.CSV, lambda _: b"age,country,score\n1,de,0.5\n"),
     ("times that are none", LogFormat.CSV, lambda _: b"timestamp,age,country,score\nyesterday,1,de,0.5\n"),
 ]
@@ -280,6 +279,16 @@ def test_a_file_that_is_not_what_it_ought_to_be(
     (folder / "bad").write_bytes(damage(data))
     report = measured(lab, file_format)
     assert report.rows == ROWS
+    assert {Path(one.path).name for one in report.problems} == {"bad"}
+    happens(problems(report)[0])
+
+
+@pytest.mark.fault("log", "a line of JSON that ends in the middle", "the line is named; all others are measured")
+def test_a_line_of_json_that_ends_in_the_middle(lab: Lab, folder: Path, happens: Happens) -> None:
+    data = write(predictions(NOON - HOUR), folder / "good", LogFormat.JSONL)
+    (folder / "bad").write_bytes(data[:-30] + b"\n" + data)
+    report = measured(lab, LogFormat.JSONL)
+    assert report.rows == 3 * ROWS - 1
     assert {Path(one.path).name for one in report.problems} == {"bad"}
     happens(problems(report)[0])
 

@@ -356,13 +356,13 @@ def test_malformed_lines_of_a_misnamed_folder_are_counted_once_too(tmp_path: Pat
     assert [problem.problem for problem in problems[1:]] == ["lines left out for too few or too many values: 1"]
 
 
-def test_json_that_breaks_half_way_does_not_count(tmp_path: Path) -> None:
+def test_a_last_line_of_json_that_is_cut_costs_itself(tmp_path: Path) -> None:
     (tmp_path / "log").mkdir()
     line = '{"timestamp": "2026-03-03T11:00:00Z", "age": 1}\n'
     (tmp_path / "log" / "a.jsonl").write_text(line * 100_000 + '{"timest')
     chunks, problems = read(tmp_path, format=LogFormat.JSONL)
-    assert chunks == []
-    assert "JSON parse error" in problems[0].problem
+    assert sum(chunk.rows for chunk in chunks) == 100_000
+    assert "left out: 1, the first of them line 100001: " in problems[0].problem
 
 
 def test_a_file_without_the_time_column_is_a_problem(tmp_path: Path) -> None:

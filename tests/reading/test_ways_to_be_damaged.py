@@ -317,11 +317,45 @@ def test_a_json_array_is_named_with_its_remedy(tmp_path: Path) -> None:
     )
 
 
-def test_json_that_is_none_is_named_with_its_line(tmp_path: Path) -> None:
-    write(tmp_path, "\n".join([*objects(3), "{'age': 1}", *objects(3)]), "a.jsonl")
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{'age': 1}",
+        '{"age": 1',
+        '{"age":',
+        "null",
+        "5",
+        "[1]",
+        "\0\0\0",
+        '{"age": 1,}',
+        "x" * 100_000,
+        '{"a": tru}',
+        "{",
+    ],
+)
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("before", [3, 3000], ids=["soon", "after some blocks"])
+def test_a_line_that_is_no_json_object_costs_itself(line: str, before: int, tmp_path: Path) -> None:
+    write(tmp_path, "\n".join([*objects(before), line, *objects(4)]), "a.jsonl")
+    chunks, (problem,) = read(tmp_path, LogFormat.JSONL)
+    assert values(chunks, "age") == [1] * (before + 4)
+    assert problem.startswith("a.jsonl: lines that are no JSON objects, left out: 1, the first of them line ")
+    assert f"line {before + 1}: " in problem
+
+
+def test_the_rest_of_a_line_that_is_cut_costs_itself(tmp_path: Path) -> None:
+    write(tmp_path, "\n".join([*objects(3), objects(1)[0] + objects(1)[0][:-3]]), "a.jsonl")
+    chunks, (problem,) = read(tmp_path, LogFormat.JSONL)
+    assert len(values(chunks, "age")) == 4
+    assert "left out: 1, the first of them line 4: " in problem
+
+
+@pytest.mark.parametrize("content", [HEADER, "\n".join(["{"] * 5000), '{\n"age":\n\n}\n{\n"age": 1\n'])
+def test_what_is_mostly_no_json_is_unreadable(content: str, tmp_path: Path) -> None:
+    write(tmp_path, content, "a.jsonl")
     chunks, (problem,) = read(tmp_path, LogFormat.JSONL)
     assert chunks == []
-    assert "JSON parse error in line 4" in problem
+    assert problem.startswith("a.jsonl: cannot be read as JSON lines, an object in each line: line 1: ")
 
 
 @pytest.mark.parametrize("content", ["null", "null\n", "5\n", '"a"\n', "true", "{}\nnull\n"])
@@ -329,13 +363,8 @@ def test_json_that_is_no_object_is_named_with_its_line(content: str, tmp_path: P
     """Of a block of nothing but null Arrow's reader dies."""
     write(tmp_path, content, "a.jsonl")
     line = content.strip().count("\n") + 1
-    assert read(tmp_path, LogFormat.JSONL) == ([], [f"a.jsonl: line {line} is no JSON object"])
-
-
-def test_a_null_after_megabytes_of_objects_is_named(tmp_path: Path) -> None:
-    write(tmp_path, "\n".join([*objects(100_000), "null"]), "a.jsonl")
-    _, problems = read(tmp_path, LogFormat.JSONL)
-    assert problems == ["a.jsonl: holds a line that is null and no JSON object"]
+    told = f"a.jsonl: cannot be read as JSON lines, an object in each line: line {line}: it is JSON, and no object"
+    assert read(tmp_path, LogFormat.JSONL) == ([], [told])
 
 
 def test_half_a_character_costs_itself(tmp_path: Path) -> None:
@@ -440,14 +469,16 @@ def test_a_column_that_is_mostly_unreadable_is_of_another_type(tmp_path: Path) -
 @pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("line", ["null", " null", "\t null", "null "])
 @pytest.mark.parametrize("before", [0, 1, 3, 8])
-def test_a_line_that_is_null_is_refused_wherever_it_is_cut(tmp_path: Path, line: str, before: int):
+def test_a_line_that_is_null_is_left_out_wherever_it_is_cut(tmp_path: Path, line: str, before: int):
     (tmp_path / "log").mkdir()
     first = json.dumps({"timestamp": AT, "age": 41})
     filler = " " * ((1 << 16) - before - len(first) - 1)  # the line break is so far before the end of a block
     (tmp_path / "log" / "a.jsonl").write_text(f"{first}{filler}\n{line}\n{first}\n")
-    _, problems = read(tmp_path, LogFormat.JSONL)
-    assert len(problems) == 1
-    assert "null" in problems[0] or "JSON" in problems[0]
+    chunks, problems = read(tmp_path, LogFormat.JSONL)
+    assert values(chunks, "age") == [41, 41]
+    assert problems == [
+        "a.jsonl: lines that are no JSON objects, left out: 1, the first of them line 2: it is JSON, and no object"
+    ]
 
 
 @pytest.mark.parametrize("head", ["sep=;\n\n", "\nsep=;\n", "\n\nsep=; \n\n", "sep=;\r\n"])

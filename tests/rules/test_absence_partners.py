@@ -37,7 +37,9 @@ PARTNERS = {
         ),
         FEATURE,
     ),
-    **dict.fromkeys(("MLScoreDrift", "MLNewestScoreDrift", "MLSegmentScoreDrift"), SCORE),
+    **dict.fromkeys(
+        ("MLScoreDrift", "MLNewestScoreDrift", "MLSegmentScoreDrift", "MLScoreNullRateHigh", "MLScoreOutOfRange"), SCORE
+    ),
     "MLSegmentGap": EXPORTER,
     **dict.fromkeys(("MLTrainingServingSkew", "MLTrainingServingMismatch"), SKEW),
     **dict.fromkeys(("MLDataStale", "MLSourceInFuture"), SOURCE),

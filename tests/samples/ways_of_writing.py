@@ -212,10 +212,18 @@ def spelt(
 
 
 def lines(
-    table: pa.Table, *, delimiter: str = ",", end: str = "\n", quoting: int = csv.QUOTE_MINIMAL, **how: Any
+    table: pa.Table,
+    *,
+    delimiter: str = ",",
+    end: str = "\n",
+    quoting: int = csv.QUOTE_MINIMAL,
+    escape: str | None = None,
+    **how: Any,
 ) -> str:
     page = io.StringIO(newline="")
-    writer = csv.writer(page, delimiter=delimiter, lineterminator=end, quoting=quoting)
+    writer = csv.writer(
+        page, delimiter=delimiter, lineterminator=end, quoting=quoting, doublequote=not escape, escapechar=escape
+    )
     writer.writerow(table.column_names)
     plain = {key: value for key, value in how.items() if key != "whole"}
     floated = _with_nulls(table) if "whole" in how else []
@@ -407,6 +415,11 @@ FILES = (
     Encoding("csv, decimal comma in quotes", C, csv_file(decimal=","), decimal=","),
     Encoding("csv, everything quoted", C, csv_file(quoting=csv.QUOTE_ALL)),
     Encoding("csv, quoted line breaks", C, csv_file(change=with_notes)),
+    Encoding(
+        "csv, quotes escaped by backslashes, as Spark writes them",
+        C,
+        csv_file(change=with_notes, escape="\\", quoting=csv.QUOTE_NONNUMERIC),
+    ),
     Encoding("csv, CRLF", C, csv_file(end="\r\n")),
     Encoding("csv, byte order mark", C, csv_file(encoding="utf-8-sig")),
     Encoding("csv, UTF-16", C, csv_file(encoding="utf-16")),

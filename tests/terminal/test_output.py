@@ -5,9 +5,10 @@ from collections import Counter
 
 import pytest
 from exporter_samples import HOSTILE, measured, report, skewed, too_little
+from msgspec.structs import replace
 from rich.console import Console
 
-from mlvitals.exporters.parts import FileProblem
+from mlvitals.exporters.parts import FileProblem, Finding, FindingKind
 from mlvitals.exporters.publish.html.page import html_page
 from mlvitals.exporters.sections.features.report import Bin, FeatureReport
 from mlvitals.exporters.window.report import WindowReport
@@ -95,6 +96,15 @@ def test_a_finding_has_its_three_top_bins_its_mean_its_quality_and_the_action():
         "  quality: mean +2.5 sd, variance x0.25, new 3.0%, infinite 0.1%, without premium, without family",
         "  Act now.",
     ]
+
+
+def test_what_was_found_of_the_scores_is_said_too():
+    null = replace(measured(0.01, severity=Severity.CRITICAL), type=FeatureType.FLOAT, null_rate=0.9)
+    found = Finding(section="score", kind=FindingKind.SCORE_NULL_RATE, severity=Severity.CRITICAL)
+    page = report(features={"age": measured(0.01, severity=None)}, score=null, findings=(found,))
+    assert "  found: nulls critical" in lines_of(page)
+    assert "Found: nulls critical." in html_page(page)
+    assert '<span class="critical">90.0%' in html_page(page)
 
 
 def test_a_state_is_explained():

@@ -16,7 +16,7 @@ from mlvitals.exporters.sections.features.report import Quality
 from mlvitals.exporters.sections.outcomes.report import Figure, OutcomeReport
 from mlvitals.exporters.window.history import OutcomeFacts, facts_of, outcome_facts, with_drift_type
 from mlvitals.generator.contract import ConceptStatus, DriftKind, Status
-from mlvitals.generator.spec.model import OutcomeKind, Severity
+from mlvitals.generator.spec.model import AlertPolicy, OutcomeKind, Severity
 
 LEARNED = 110
 """Hours after which the charts watch: the baseline, the delay, and a few more."""
@@ -235,6 +235,35 @@ def test_a_large_share_a_distance_nulls_and_infinities_do(changes):
     found = said_of(age=feature(Severity.WARNING, **changes))
     assert found.evidence.unsound == ("age",)
     assert found.reason.startswith("The inputs changed, and look broken: age")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"null_rate": 0.0003, "null_rate_increase": Measure(value=0.0003, critical_value=0.002)},
+        {"quality": Quality(range_excess=11.0)},
+        {"quality": Quality(infinite_ratio=0.0003)},
+    ],
+    ids=["a null", "an extreme", "an infinity"],
+)
+def test_a_single_bad_value_is_a_fault_of_its_row_and_no_drift(changes):
+    spec = replace(SPEC, alerts=replace(SPEC.alerts, range_excess=AlertPolicy(warning=10)))
+    report = hour_report(0, age=feature(Severity.WARNING, **changes))
+    found = with_drift_type(spec, report, None, drift_history(spec, report, ())).drift_type
+    assert found.evidence.features == ()
+    assert found.kind is not DriftKind.COVARIATE
+
+
+def test_nulls_of_a_required_feature_are_drift_where_they_are_more_than_chance():
+    more = Measure(value=0.03, critical_value=0.002)
+    assert said_of(age=feature(Severity.WARNING, null_rate=0.03, null_rate_increase=more)).kind is DriftKind.COVARIATE
+
+
+def test_scores_that_turned_null_have_moved():
+    null = replace(hour_report(0).score, severity=Severity.CRITICAL, null_rate=0.5)
+    report = replace(hour_report(0), score=null)
+    found = with_drift_type(SPEC, report, None, drift_history(SPEC, report, ())).drift_type
+    assert found.kind is DriftKind.PREDICTION
 
 
 def test_values_that_the_spec_calls_impossible_look_broken_however_near_they_are():

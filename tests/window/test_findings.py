@@ -99,6 +99,8 @@ FINDING_OF = {
     "MLManyFeaturesDrifting": (FindingKind.MANY_FEATURES, ("feature_source",)),
     "MLScoreDrift": (FindingKind.SCORE_PSI, ()),
     "MLScoreUnmeasurable": (FindingKind.SCORE_STATUS, ()),
+    "MLScoreNullRateHigh": (FindingKind.SCORE_NULL_RATE, ()),
+    "MLScoreOutOfRange": (FindingKind.SCORE_OUT_OF_RANGE_RATIO, ()),
     "MLNewestScoreDrift": (FindingKind.NEWEST_SCORE_PSI, ()),
     "MLLogNewColumn": (FindingKind.NEW_COLUMNS, ()),
     "MLLogRowsRepeated": (FindingKind.REPEATED_ROWS, ()),
@@ -292,7 +294,13 @@ def features(draw: st.DrawFn, spec: Spec, name: str) -> FeatureReport:
 def scores(draw: st.DrawFn, spec: Spec) -> FeatureReport:
     status = draw(st.sampled_from([Status.OK, *Status]))
     psi = draw(measures(spec.alerts.score_psi)) if status is Status.OK else None
-    return FeatureReport(type=FeatureType.FLOAT, status=status, psi=psi)
+    return FeatureReport(
+        type=FeatureType.FLOAT,
+        status=status,
+        psi=psi,
+        null_rate_increase=draw(one_sided(spec.alerts.score_null_rate)),
+        out_of_range_increase=draw(one_sided(spec.alerts.score_out_of_range_ratio)),
+    )
 
 
 @st.composite
@@ -476,6 +484,13 @@ SPOILT: dict[str, dict[str, Any]] = {
     "another type": {"age": [f"{row} years" for row in range(ROWS)]},
     "other scores": {"score": random(5).random(ROWS) ** 3},
     "texts as scores": {"score": ["high"] * ROWS},
+    "scores half null": {"score": [None, 0.4] * 200 + [*random(6).random(ROWS - 400)]},
+    "scores mostly null": {"score": pa.array([None if row % 10 else 0.5 for row in range(ROWS)], pa.float64())},
+    "scores all null": {"score": pa.nulls(ROWS, pa.float64())},
+    "scores that are NaN": {"score": np.where(np.arange(ROWS) % 2, np.nan, random(7).random(ROWS))},
+    "scores of -1": {"score": np.where(np.arange(ROWS) % 50, random(8).random(ROWS), -1.0)},
+    "infinite scores": {"score": np.where(np.arange(ROWS) % 50, random(9).random(ROWS), np.inf)},
+    "scores in per cent": {"score": 100 * random(10).random(ROWS)},
     "a new column": {"arm": ["a"] * ROWS},
 }
 
@@ -533,7 +548,13 @@ def wrong(spec: Spec) -> WindowReport:
         wasserstein=far,
         quality=quality,
     )
-    scored = FeatureReport(type=FeatureType.FLOAT, status=Status.TYPE_MISMATCH, psi=far)
+    scored = FeatureReport(
+        type=FeatureType.FLOAT,
+        status=Status.TYPE_MISMATCH,
+        psi=far,
+        null_rate_increase=far,
+        out_of_range_increase=far,
+    )
     device = SegmentReport(value="tv", score_psi=warned, gap_shift=warned)
     return WindowReport(
         system="shop",

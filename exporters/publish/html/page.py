@@ -1,9 +1,9 @@
 """A report as one page to read, send or print: no script, no request to anywhere, light or dark as the reader has it."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from mlvitals.exporters.parts import FindingKind, Measure
+from mlvitals.exporters.parts import Finding, FindingKind, Measure
 from mlvitals.exporters.publish.html.charts import bin_chart
 from mlvitals.exporters.publish.html.document import breakable, document, facts, safe
 from mlvitals.exporters.publish.html.outcomes import outcome_section
@@ -14,7 +14,7 @@ from mlvitals.exporters.sections.features.report import FeatureReport
 from mlvitals.exporters.sections.features.views import difference, nulls, quality_findings, shift, state
 from mlvitals.exporters.statistics.judging import worst
 from mlvitals.exporters.window.headline import counted_rows, headline
-from mlvitals.exporters.window.report import WindowReport
+from mlvitals.exporters.window.report import Compared, WindowReport
 from mlvitals.exporters.window.sections import SECTIONS, unread
 from mlvitals.exporters.wording import found, minute, number, printable, sentence, share
 from mlvitals.generator.contract import STATISTICS, DriftKind, Status
@@ -37,17 +37,14 @@ def html_page(report: WindowReport, home: str = "") -> str:
         (
             _header(report, home),
             *_kind(report),
-            *_findings(report, rows),
+            *_findings(rows),
             *_outcomes(report),
             *_segments(report),
             *_remarks(report),
-            _all(report, rows),
+            _all(rows),
         )
     )
     return document(title, body, _FOOTER)
-
-
-_Rows = list[tuple[str, FeatureReport]]
 
 
 def _header(report: WindowReport, home: str) -> str:
@@ -97,16 +94,23 @@ def _outcomes(report: WindowReport) -> Iterator[str]:
         yield outcome_section(report.outcomes, found(report.found_in("outcomes")))
 
 
-def _findings(report: WindowReport, rows: _Rows) -> Iterator[str]:
-    urgent = [(name, feature) for name, feature in rows if feature.severity]
+class _Judged(NamedTuple):
+    """The severities of what is judged of a feature besides its distribution."""
+
+    nulls: Severity | None
+    out_of_range: Severity | None
+
+
+def _findings(rows: Sequence[Compared]) -> Iterator[str]:
+    urgent = [item for item in rows if item.report.severity]
     if urgent:
         yield "<h2>What needs attention</h2>\n"
-    for name, feature in urgent:
+    for name, feature, findings in urgent:
         yield (
             f'<section class="card finding {feature.severity}">\n<div class="name"><span class="pill">'
             f'{state(feature)}</span><h3>{breakable(name)}</h3><span class="soft">{feature.type}</span></div>\n'
-            f'{_lead(feature)}{_quality(feature)}{_found(report, name)}<p class="action">{safe(feature.action)}</p>\n'
-            f"{_plot(report, name, feature)}</section>\n"
+            f'{_lead(feature)}{_quality(feature)}{_found(findings)}<p class="action">{safe(feature.action)}</p>\n'
+            f"{_plot(feature, _judged(findings))}</section>\n"
         )
 
 
@@ -119,9 +123,8 @@ def _lead(feature: FeatureReport) -> str:
     return f'<p class="lead">{safe(text)}</p>\n' if text else ""
 
 
-def _found(report: WindowReport, name: str) -> str:
-    findings = found(report.found_in("features", name))
-    return f"<p>Found: {safe(findings)}.</p>\n" if findings else ""
+def _found(findings: Sequence[Finding]) -> str:
+    return f"<p>Found: {safe(found(findings))}.</p>\n" if findings else ""
 
 
 def _quality(feature: FeatureReport) -> str:
@@ -129,30 +132,22 @@ def _quality(feature: FeatureReport) -> str:
     return f"<p>Quality: {safe(found)}</p>\n" if found else ""
 
 
-def _plot(report: WindowReport, name: str, feature: FeatureReport) -> str:
-    known = facts(dict(_figures(feature, _judged(report, name))))
+def _plot(feature: FeatureReport, judged: _Judged) -> str:
+    known = facts(dict(_figures(feature, judged)))
     if not feature.bins:
         return f'<div class="plot">{known}</div>\n' if feature.rows else ""
     legend = '<div class="legend"><span>reference</span><span class="now">this window</span></div>'
     return f'<div class="plot"><div>{legend}{bin_chart(feature.bins)}</div>{known}</div>\n'
 
 
+_NULLS = frozenset({FindingKind.NULL_RATE, FindingKind.REQUIRED_NULL_RATE, FindingKind.SCORE_NULL_RATE})
+_OUT_OF_RANGE = frozenset(
+    {FindingKind.OUT_OF_RANGE_RATIO, FindingKind.RANGE_EXCESS, FindingKind.SCORE_OUT_OF_RANGE_RATIO}
+)
 _TITLES = {statistic.name: statistic.title for statistic in STATISTICS}
 
 
-_NULLS = frozenset({FindingKind.NULL_RATE, FindingKind.REQUIRED_NULL_RATE})
-_OUT_OF_RANGE = frozenset({FindingKind.OUT_OF_RANGE_RATIO, FindingKind.RANGE_EXCESS})
-
-
-class _Judged(NamedTuple):
-    """The severities of what is judged of a feature besides its distribution."""
-
-    nulls: Severity | None
-    out_of_range: Severity | None
-
-
-def _judged(report: WindowReport, name: str) -> _Judged:
-    findings = report.found_in("features", name)
+def _judged(findings: Sequence[Finding]) -> _Judged:
     nulls, out = (worst(item.severity for item in findings if item.kind in kinds) for kinds in (_NULLS, _OUT_OF_RANGE))
     return _Judged(nulls, out)
 
@@ -221,9 +216,9 @@ _COLUMNS = (
 )
 
 
-def _all(report: WindowReport, rows: _Rows) -> str:
+def _all(rows: Sequence[Compared]) -> str:
     head = "".join(f'<th class="{kind}">{title}</th>' for title, kind in _COLUMNS)
-    body = "".join(_row(name, feature, _judged(report, name)) for name, feature in rows)
+    body = "".join(_row(name, feature, _judged(findings)) for name, feature, findings in rows)
     return (
         '<h2>All features</h2>\n<div class="card table"><table>\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table></div>\n"

@@ -13,11 +13,21 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from mlvitals.exporters.reading.files import StoredFile
+from mlvitals.exporters.reading.formats.quotes import (
+    DoubtfulQuotesError,
+    QuotedStream,
+    UnescapedStream,
+    are_escaped,
+)
 from mlvitals.exporters.reading.formats.streams import FormatError, TextStream, grown, lines_of, readable_by_arrow
 
 DELIMITERS = (",", ";", "\t", "|")
 _LONGEST_HEADER = 1 << 24
 """Characters of a header line."""
+_STRAY = (
+    "a quoted value in line {} holds quotes that are neither doubled nor escaped by a backslash, so that values may be cut "
+    "in the wrong place: write the file with doubled quotes"
+)
 _DECLARED = re.compile(r"sep=(.) *", re.IGNORECASE)
 """A first line that names the delimiter to Excel."""
 
@@ -35,6 +45,10 @@ class DelimitedFile:
     def __init__(self, file: StoredFile, timestamp: str) -> None:
         self._file = file
         self._delimiter, self.names, self._above, self._has_rows = _header(file, timestamp)
+        self._are_escaped: bool | None = None
+        """True if quotes are escaped by backslashes, False if they are doubled, None as long as nothing speaks for either."""
+        self._stray: int | None = None
+        """The line of the first quote that fits neither."""
         self.malformed = 0
         """Lines that the last scan left out, for too few or too many values."""
         self.problems: tuple[str, ...] = ()
@@ -48,7 +62,7 @@ class DelimitedFile:
 
     def line_of(self, row: int) -> int | None:
         """Return the line, counted from 1, in which a row starts."""
-        with lines_of(self._file) as lines, suppress(csv.Error):
+        with lines_of(self._stream()) as lines, suppress(csv.Error):
             for _ in range(self._above):
                 next(lines)
             reader, before, rows = csv.reader(lines, delimiter=self._delimiter), 0, -1
@@ -64,11 +78,25 @@ class DelimitedFile:
         """True if the file holds nothing, not even names."""
         return not self.names
 
+    def _stream(self) -> QuotedStream | UnescapedStream:
+        if self._are_escaped:
+            return UnescapedStream(self._file, self._delimiter)
+        return QuotedStream(self._file, self._delimiter, is_watched=self._are_escaped is None)
+
     def _read(self, wanted: Sequence[str], block: int) -> Iterator[pa.RecordBatch]:
+        """Read the rows; once more where quotes turn out to be doubtful, after looking at all of them."""
+        try:
+            yield from self._rows(wanted, block)
+        except DoubtfulQuotesError:
+            with lines_of(TextStream(self._file)) as lines:
+                self._are_escaped, self._stray = are_escaped(lines, self._delimiter)
+            raise
+
+    def _rows(self, wanted: Sequence[str], block: int) -> Iterator[pa.RecordBatch]:
         self.malformed = 0
         if not self._has_rows:
             return
-        with _Quoted(self._file) as stream:
+        with self._stream() as stream:
             reader = pa_csv.open_csv(
                 readable_by_arrow(stream),
                 read_options=pa_csv.ReadOptions(block_size=block, skip_rows=self._above),
@@ -80,12 +108,16 @@ class DelimitedFile:
                 ),
             )
             yield from reader
-            self.problems = (*described(stream), *(self._unclosed() if stream.quotes % 2 else ()))
+            self.problems = (
+                *described(stream),
+                *(self._unclosed() if stream.quotes % 2 else ()),
+                *(() if self._stray is None else (_STRAY.format(self._stray),)),
+            )
 
     def _unclosed(self) -> Iterator[str]:
         """Say where a quote starts that nothing closes: all that follows is one value, whatever it was meant to be."""
         opened = 0
-        with lines_of(self._file) as lines:
+        with lines_of(self._stream()) as lines:
             for number, line in enumerate(lines, 1):
                 left = _left_open(line, self._delimiter, inside=bool(opened))
                 opened = 0 if left is None else opened if left < 0 else number
@@ -121,20 +153,6 @@ def _left_open(line: str, delimiter: str, *, inside: bool) -> int | None:
             return None
 
 
-class _Quoted(TextStream):
-    """Bytes of CSV, and the number of quotes in them: they come in pairs."""
-
-    def __init__(self, file: StoredFile) -> None:
-        super().__init__(file)
-        self.quotes = 0
-
-    def read(self, size: int = -1) -> bytes:
-        """Return bytes as any stream does."""
-        data = super().read(size)
-        self.quotes += data.count(b'"')
-        return data
-
-
 def described(stream: TextStream) -> Iterator[str]:
     """Yield what is wrong with the encoding of a text that was read to its end."""
     if stream.replaced:
@@ -149,7 +167,7 @@ def _header(file: StoredFile, timestamp: str) -> tuple[str, list[str], int, bool
 
     An empty file has no names.
     """
-    with lines_of(file) as lines:
+    with lines_of(TextStream(file)) as lines:
         above, text = _next_line(lines)
         declared = _DECLARED.fullmatch(text.strip("\r\n"))
         if declared is not None:

@@ -1,6 +1,7 @@
 """JSON lines: objects one after the other, whose keys may come in any order, late or never.
 
-Arrow reads a file in which a key holds one type. A file in which it holds several is read again object by object.
+Arrow reads a file in which a key holds one type and every line an object. Any other is read again object by object, and a
+line that holds none costs itself.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ _LOOK = 1 << 20
 """Bytes of a file in which its keys and their types are looked for at first."""
 _NULL = re.compile(rb"\n[ \t\r]*null")
 """A line that is null, after the end of the one before."""
+_MOST_BROKEN = 1_000
+"""Lines that are no objects, after which a file may be given up before its end."""
 _ROWS = 16_384
 """Objects in a batch that is read one by one."""
 Types = Callable[[str, pa.DataType], pa.DataType]
@@ -65,7 +68,7 @@ class JsonLinesFile:
         wanted = {name: _mentions(name) for name in names if name not in self._found}
         if not wanted or not self._is_long:
             return
-        with lines_of(self._file) as lines:
+        with lines_of(TextStream(self._file)) as lines:
             for line in lines:
                 for name in [name for name, forms in wanted.items() if any(form in line for form in forms)]:
                     self._found[name] = pa.null()
@@ -88,7 +91,7 @@ class JsonLinesFile:
                 for batch in grown(lambda block: self._read(schema, block)):
                     given += batch.num_rows
                     yield batch.select(list(wanted))
-            except pa.ArrowInvalid:
+            except (pa.ArrowInvalid, _NullLineError):
                 self._is_uniform = False
             else:
                 return
@@ -149,7 +152,8 @@ class JsonLinesFile:
     def _one_by_one(self, wanted: Sequence[str], given: int) -> Iterator[pa.RecordBatch]:
         rows: list[Mapping[str, Any]] = []
         nested: dict[str, _Nested] = {}
-        for place, (line, item) in enumerate(self._objects()):
+        broken = _Broken()
+        for place, (line, item) in enumerate(self._objects(broken)):
             for name in wanted:
                 if isinstance(item.get(name), list | dict):
                     item[name] = None
@@ -162,33 +166,43 @@ class JsonLinesFile:
                 rows = []
         if rows:
             yield _batch(rows, wanted)
-        self.problems = tuple(
-            f"column {name!r}: lists and objects, counted as missing: {found.count}, the first in line {found.line}"
-            for name, found in nested.items()
+        self.problems = (
+            *broken.problems(),
+            *(
+                f"column {name!r}: lists and objects, counted as missing: {found.count}, the first in line {found.line}"
+                for name, found in nested.items()
+            ),
         )
 
-    def _objects(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield objects with the numbers of their lines.
+    def _objects(self, broken: _Broken | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield objects with the numbers of their lines, and note lines, or the rests of them, that are none.
 
         Raises:
-            FormatError: a line is no JSON object.
+            FormatError: there are at least as many of these as objects.
         """
         decoder = json.JSONDecoder()
-        with lines_of(self._file) as lines:
+        broken = broken or _Broken()
+        with lines_of(TextStream(self._file)) as lines:
             for number, line in enumerate(lines, 1):
                 text, place = line.strip(), 0
                 while place < len(text):
                     try:
                         item, place = decoder.raw_decode(text, place)
                     except (ValueError, RecursionError) as error:
-                        raise FormatError(
-                            f"cannot be read as JSON: JSON parse error in line {number}: {error}"
-                        ) from error
+                        broken.note(number, str(error).partition(":")[0])
+                        break
                     if not isinstance(item, dict):
-                        raise FormatError(f"line {number} is no JSON object")
+                        broken.note(number, "it is JSON, and no object")
+                        break
+                    broken.objects += 1
                     yield number, item
                     while place < len(text) and text[place].isspace():
                         place += 1
+        broken.refuse_most()
+
+
+class _NullLineError(FormatError):
+    """A line is null."""
 
 
 class _Objects(TextStream):
@@ -203,16 +217,52 @@ class _Objects(TextStream):
         """Return bytes as any stream does.
 
         Raises:
-            FormatError: a line is null.
+            _NullLineError: a line is null.
         """
         data = super().read(size)
         read = self._line + data
         if _NULL.search(read):
-            raise FormatError("holds a line that is null and no JSON object")
+            raise _NullLineError("holds a line that is null and no JSON object")
         _, line_break, rest = read.rpartition(b"\n")
         start = rest.lstrip(b" \t\r")
         self._line = line_break + start if line_break and b"null".startswith(start) else b""
         return data
+
+
+@dataclass(slots=True)
+class _Broken:
+    """Lines that are no JSON objects."""
+
+    objects: int = 0
+    """Objects of the other lines."""
+    count: int = 0
+    first: str = ""
+    """The line of the first one, and what is wrong with it."""
+
+    def note(self, line: int, reason: str) -> None:
+        """Add a line.
+
+        Raises:
+            FormatError: there are many, and no more objects.
+        """
+        self.count += 1
+        self.first = self.first or f"line {line}: {reason[:1].lower()}{reason[1:]}"
+        if self.count > _MOST_BROKEN:
+            self.refuse_most()
+
+    def refuse_most(self) -> None:
+        """Give a file up of which half or more is no JSON.
+
+        Raises:
+            FormatError: it is such a file.
+        """
+        if self.count and self.count >= self.objects:
+            raise FormatError(f"cannot be read as JSON lines, an object in each line: {self.first}")
+
+    def problems(self) -> Iterator[str]:
+        """Yield what is said of the lines."""
+        if self.count:
+            yield f"lines that are no JSON objects, left out: {self.count}, the first of them {self.first}"
 
 
 @dataclass(slots=True)

@@ -58,6 +58,10 @@ class FormatError(ValueError):
     """A file is not of its format; the message says why, without its path."""
 
 
+class ReadAgainError(Exception):
+    """What was met shows how to read a file. It is to be read again so, with the same rows up to there."""
+
+
 class TextStream(io.RawIOBase):
     """The bytes of a text file as UTF-8, without a byte order mark.
 
@@ -130,13 +134,15 @@ def readable_by_arrow(stream: TextStream) -> Any:
     return pa.PythonFile(stream, "r")
 
 
-def lines_of(file: StoredFile) -> io.TextIOWrapper:
-    """Return a text file to be read line by line, its line breaks as they are."""
-    return io.TextIOWrapper(io.BufferedReader(TextStream(file), SMALLEST_BLOCK), encoding="utf-8", newline="")
+def lines_of(stream: TextStream) -> io.TextIOWrapper:
+    """Return a text to be read line by line, its line breaks as they are."""
+    return io.TextIOWrapper(io.BufferedReader(stream, SMALLEST_BLOCK), encoding="utf-8", newline="")
 
 
 def grown(read: Callable[[int], Iterator[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
     """Yield batches; where a line is longer than a block, start again with larger blocks and skip what was given.
+
+    So, with the same blocks, where reading raises `ReadAgainError`.
 
     Args:
         read: reads the whole file, in blocks of a number of bytes.
@@ -155,6 +161,8 @@ def grown(read: Callable[[int], Iterator[pa.RecordBatch]]) -> Iterator[pa.Record
                 rest, skip = batch.slice(skip), 0
                 given += rest.num_rows
                 yield rest
+        except ReadAgainError:
+            continue
         except pa.ArrowInvalid as error:
             if "straddl" not in str(error):
                 raise

@@ -36,7 +36,7 @@ from mlvitals.exporters.statistics.judging import (
     severity_of,
     worst,
 )
-from mlvitals.exporters.statistics.noise import Share, share_increase
+from mlvitals.exporters.statistics.noise import TAIL, Share, share_increase
 from mlvitals.exporters.statistics.profile import ColumnProblem, FeatureProfile
 from mlvitals.generator.contract import STATISTICS, UNMEASURABLE, SchemaDifferenceKind, Status
 from mlvitals.generator.contract.statistics import PSI
@@ -106,7 +106,7 @@ def compare(spec: Spec, reference: Reference, reference_version: str, counted: W
         expected, before = reference.counts_for(normal, window), reference.moments_for(normal, window)
         limits = QualityLimits.of(spec.alerts, feature, comparisons)
         compared = replace(drift, quality=assess(normal, expected, before, found, limits, MINIMUM_VALUES))
-        return _against_reference(compared, spec.alerts, feature, normal, found, limits.tail)
+        return _against_reference(compared, normal, found, _feature_rates(spec.alerts, feature, limits.tail))
 
     def judged(name: str, feature: Feature) -> FeatureReport:
         limits, normal = _feature_limits(spec, feature, comparisons), reference.features.get(name)
@@ -119,6 +119,8 @@ def compare(spec: Spec, reference: Reference, reference_version: str, counted: W
     score_report = None
     if spec.prediction_log.score is not None:
         known = report(FeatureType.FLOAT, score_limits, reference.score, counted.score or _MISSING)
+        if reference.score is not None and isinstance(counted.score, FeatureProfile):
+            known = _against_reference(known, reference.score, counted.score, _score_rates(spec.alerts))
         score_report = _as_bad_as(known, score_findings(spec, known))
     newest = None
     if counted.newest_scores is not None and reference.score is not None:
@@ -213,25 +215,48 @@ def _figures(kind: FeatureType, normal: FeatureReference, found: FeatureProfile)
     )
 
 
+class _RateLimits(NamedTuple):
+    """The levels above which growing shares of nulls and of values out of range have a severity."""
+
+    nulls: LevelLimits
+    out_of_range: LevelLimits
+    tail: float = TAIL
+    """The probability that chance alone exceeds the noise."""
+
+
+def _feature_rates(alerts: Alerts, feature: Feature, tail: float) -> _RateLimits:
+    """Return the limits of a feature.
+
+    A threshold that the spec gives a feature is meant for its rate as such, and so is that of a feature that may not be
+    null: how much the rate has grown is then not judged.
+    """
+    own = feature.thresholds
+    nulls = level_limits(alerts.null_rate, None) if feature.nullable and own.null_rate is None else {}
+    outside = level_limits(alerts.out_of_range_ratio, None) if own.out_of_range_ratio is None else {}
+    return _RateLimits(nulls, outside, tail)
+
+
+def _score_rates(alerts: Alerts) -> _RateLimits:
+    return _RateLimits(level_limits(alerts.score_null_rate, None), level_limits(alerts.score_out_of_range_ratio, None))
+
+
 def _against_reference(
-    known: FeatureReport, alerts: Alerts, feature: Feature, normal: FeatureReference, found: FeatureProfile, tail: float
+    known: FeatureReport, normal: FeatureReference, found: FeatureProfile, limits: _RateLimits
 ) -> FeatureReport:
     """Compare nulls and values out of range with the reference's own rate.
 
-    A feature that was null in one row of ten when the model was trained is no news when it is so now. A threshold that
-    the spec gives a feature is meant for its rate as such, and so is that of a feature that may not be null.
+    A feature that was null in one row of ten when the model was trained is no news when it is so now.
     """
-    own = feature.thresholds
-    null_limits = level_limits(alerts.null_rate, None) if feature.nullable and own.null_rate is None else {}
-    range_limits = level_limits(alerts.out_of_range_ratio, None) if own.out_of_range_ratio is None else {}
     outside = normal.cells.out_of_range(found.counts), normal.cells.out_of_range(normal.total)
     values = int(normal.total.sum())
     missing = found.nulls + found.nans
     return replace(
         known,
         reference_null_rate=normal.null_rate,
-        null_rate_increase=_increase((normal.missing, normal.rows), (missing, found.rows), null_limits, tail),
-        out_of_range_increase=_increase((outside[1], values), (outside[0], found.values), range_limits, tail),
+        null_rate_increase=_increase((normal.missing, normal.rows), (missing, found.rows), limits.nulls, limits.tail),
+        out_of_range_increase=_increase(
+            (outside[1], values), (outside[0], found.values), limits.out_of_range, limits.tail
+        ),
     )
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 
-from mlvitals.exporters.parts import Finding, FindingKind, found, severity_in
+from mlvitals.exporters.parts import Finding, FindingKind, Measure, found, severity_in
 from mlvitals.exporters.sections.features.quality import QualityLimits
 from mlvitals.exporters.sections.features.report import FeatureReport, FeaturesReport, Quality
 from mlvitals.exporters.statistics.judging import level_limits, severity_of
@@ -22,6 +22,7 @@ BROKEN_INFINITE = 0.01
 """Nor so that this share is infinite."""
 
 _BAD = (Severity.WARNING, Severity.CRITICAL)
+_OF_EXTREMES = frozenset({FindingKind.RANGE_EXCESS, FindingKind.INFINITE_RATIO})
 _of_feature, _of_score, _of_window = (partial(found, section) for section in ("features", "score", "window"))
 
 
@@ -82,6 +83,26 @@ def looks_broken(spec: Spec, name: str, report: FeatureReport) -> bool:
     )
 
 
+def is_of_single_values(spec: Spec, name: str, report: FeatureReport) -> bool:
+    """True if all that is wrong with a feature is of a few values, which say nothing of the others.
+
+    Nulls of a required feature, infinities and extremes alert from the first one on: a fault of those rows, and no other
+    population as long as their share has not grown beyond noise.
+    """
+    increase: dict[str, Measure | None] = {
+        FindingKind.NULL_RATE: report.null_rate_increase,
+        FindingKind.REQUIRED_NULL_RATE: report.null_rate_increase,
+        FindingKind.OUT_OF_RANGE_RATIO: report.out_of_range_increase,
+    }
+
+    def is_of_few(kind: str) -> bool:
+        grown = increase.get(kind)
+        return kind in _OF_EXTREMES or (grown is not None and grown.value <= grown.critical_value)
+
+    bad = [item.kind for item in feature_findings(spec, name, report) if item.severity in _BAD]
+    return bool(bad) and all(map(is_of_few, bad))
+
+
 def _impossible(feature: Feature, quality: Quality) -> bool:
     """True if there are values outside the range that the spec gives, and not only outside that of the reference."""
     low, high = quality.minimum, quality.maximum
@@ -103,6 +124,8 @@ def score_findings(spec: Spec, score: FeatureReport) -> Iterator[Finding]:
     """Yield what is wrong with the scores of the window."""
     yield from _of_score(FindingKind.SCORE_STATUS, _status(spec, score))
     yield from _of_score(FindingKind.SCORE_PSI, severity_in(score.psi))
+    yield from _of_score(FindingKind.SCORE_NULL_RATE, severity_in(score.null_rate_increase))
+    yield from _of_score(FindingKind.SCORE_OUT_OF_RANGE_RATIO, severity_in(score.out_of_range_increase))
 
 
 def _of_quality(quality: Quality, limits: QualityLimits) -> dict[str, Severity | None]:

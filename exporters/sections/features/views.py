@@ -158,6 +158,14 @@ _QUANTILES: dict[str, Callable[[Quality], Mapping[str, float]]] = {
 }
 _SCORE_FIGURES: dict[str, Callable[[FeatureReport], float | None]] = {
     "prediction_score_rows": lambda score: score.rows,
+    "prediction_score_null_rate": lambda score: score.null_rate,
+    "prediction_score_null_rate_increase": lambda score: value_of(score.null_rate_increase),
+    "prediction_score_null_rate_increase_critical_value": lambda score: critical_value_of(score.null_rate_increase),
+    "prediction_score_out_of_range_ratio": lambda score: score.out_of_range_ratio,
+    "prediction_score_out_of_range_increase": lambda score: value_of(score.out_of_range_increase),
+    "prediction_score_out_of_range_increase_critical_value": lambda score: critical_value_of(
+        score.out_of_range_increase
+    ),
     "prediction_score_psi": lambda score: value_of(score.psi),
     "prediction_score_psi_critical_value": lambda score: critical_value_of(score.psi),
     "prediction_score_js": lambda score: value_of(score.js),
