@@ -117,7 +117,7 @@ def drawn(spec: Spec, page: Page, marker: str = "") -> Json:
 
 def _environment(spec: Spec) -> str:
     """Return the values of the identity: the dashboards of two environments have titles that differ."""
-    return f" ({', '.join(spec.identity.labels.values())})" if spec.identity.labels else ""
+    return f" ({literal(spec.environment)})" if spec.identity.labels else ""
 
 
 def _of_one_system(value: Any, identity: Identity) -> Any:
