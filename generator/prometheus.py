@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mlvitals.generator.spec.model import Spec
+from mlvitals.generator.spec.durations import seconds
+from mlvitals.generator.spec.model import Spec, Telemetry
 from mlvitals.generator.text_files import yaml_file
 
 _ANY_ADDRESS = re.compile(r"^(0\.0\.0\.0|\[::\]):")
@@ -29,25 +30,52 @@ def prometheus_config(
     rules wherever the folders keep their places next to each other. Targets default to the spec's, the Alertmanager to
     one on this machine.
     """
+    jobs = scrape_jobs(spec, serving_targets=serving_targets, exporter_targets=exporter_targets)
+    files = rule_files or (rules_from_stack(spec),)
+    return yaml_file(_document(spec.telemetry, jobs, files, alertmanagers), marker)
+
+
+def joint_config(specs: Sequence[Spec], marker: str) -> str:
+    """Write prometheus.yml for several environments of a system: a job of each name, with the targets of all of them."""
+    jobs: dict[str, dict[str, Any]] = {}
+    for job in (job for spec in specs for job in scrape_jobs(spec)):
+        known = jobs.setdefault(job["job_name"], {"job_name": job["job_name"], "static_configs": []})
+        known["static_configs"] += job["static_configs"]
+    telemetry = min((spec.telemetry for spec in specs), key=lambda each: seconds(each.scrape_interval))
+    files = [rules_from_stack(spec) for spec in specs]
+    return yaml_file(_document(telemetry, list(jobs.values()), files, (DEFAULT_ALERTMANAGER,)), marker)
+
+
+def rules_from_stack(spec: Spec) -> str:
+    """Return the path of a system's rules from a folder below ``stack/``."""
+    return f"../../alert_rules/{spec.slug}.rules.yml"
+
+
+def scrape_jobs(
+    spec: Spec, *, serving_targets: Sequence[str] | None = None, exporter_targets: Sequence[str] | None = None
+) -> list[dict[str, Any]]:
+    """Return the scrapes of the processes of a system, with its identity."""
     exporter = exporter_targets or exporter_addresses(spec)
     serving = serving_targets or spec.serving.targets or (DEFAULT_SERVING_TARGET,)
     jobs = [
         *([(spec.serving_job, serving)] if spec.serving.enabled else []),
         (spec.exporter_job, exporter),
     ]
-    document = {
+    return [_scrape(job, targets, spec.identity.labels) for job, targets in jobs]
+
+
+def _document(
+    telemetry: Telemetry, jobs: Sequence[dict[str, Any]], rule_files: Sequence[str], alertmanagers: Sequence[str]
+) -> dict[str, Any]:
+    return {
         "global": {
-            "scrape_interval": spec.telemetry.scrape_interval,
-            "evaluation_interval": spec.telemetry.evaluation_interval,
+            "scrape_interval": telemetry.scrape_interval,
+            "evaluation_interval": telemetry.evaluation_interval,
         },
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": list(alertmanagers)}]}]},
-        "rule_files": list(rule_files or (f"../../alert_rules/{spec.slug}.rules.yml",)),
-        "scrape_configs": [
-            *(_scrape(job, targets, spec.identity.labels) for job, targets in jobs),
-            *_own(alertmanagers),
-        ],
+        "rule_files": list(rule_files),
+        "scrape_configs": [*jobs, *_own(alertmanagers)],
     }
-    return yaml_file(document, marker)
 
 
 def exporter_addresses(spec: Spec) -> Sequence[str]:

@@ -66,12 +66,15 @@ def _dashboards(spec: Spec) -> dict[str, object]:
 
     Grafana walks a path, and a file is a walk of one step.
     """
-    return {"apiVersion": 1, "providers": [_provider(board_name(spec, board)) for board in boards(spec)]}
+    return {"apiVersion": 1, "providers": [_provider(spec, board_name(spec, board)) for board in boards(spec)]}
 
 
-def _provider(name: str) -> dict[str, object]:
+def _provider(spec: Spec, name: str) -> dict[str, object]:
     return {
         "name": name,
+        "folder": f"{spec.title} ({spec.environment})".replace(
+            "$", "$$"
+        ),  # Grafana expands variables of the environment
         "type": "file",
         "allowUiUpdates": False,
         "disableDeletion": True,

@@ -133,11 +133,9 @@ def compile_command(
     spec_paths: tuple[Path, ...], out: Path, check: bool, diff: bool, force: bool, compress_time: float
 ) -> None:
     """Write dashboards, rules with their tests, and runbooks from specs."""
-    from mlvitals.generator.compiler import ChangeKind, compare, compile_spec, write
+    from mlvitals.generator.compiler import ChangeKind, compare, compile_specs, write
 
-    outputs: dict[str, str] = {}
-    for path, spec in load_all(spec_paths, compress_time):
-        outputs |= compile_spec(spec, path.name)
+    outputs = compile_specs((spec, path.name) for path, spec in load_all(spec_paths, compress_time))
     changes = compare(outputs, out, spec_paths)
     if check or diff:
         for change in changes:
@@ -149,7 +147,7 @@ def compile_command(
         sys.exit(1 if changes and check else 0)
     foreign = [change.path for change in changes if change.kind is ChangeKind.FOREIGN]
     if foreign and not force:
-        fail(f"not written by mlvitals; move them away or use --force: {', '.join(foreign)}")
+        fail(f"not written by mlvitals from these specs; move them away or use --force: {', '.join(foreign)}")
     write(changes, out)
     for change in changes:
         click.echo(f"{'removed' if change.kind is ChangeKind.ORPHANED else 'wrote'} {out / change.path}")

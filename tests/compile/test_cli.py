@@ -96,6 +96,29 @@ def test_compile_does_not_overwrite_a_file_it_did_not_write(small: Path, tmp_pat
     assert mine.read_text() == "{}"
 
 
+def test_compile_does_not_overwrite_the_files_of_another_spec_that_is_there(small: Path, tmp_path: Path):
+    mlvitals("compile", small, "--out", tmp_path)
+    other = small.with_name("other.yaml")
+    other.write_text(small.read_text())
+    done = mlvitals("compile", other, "--out", tmp_path)
+    assert done.returncode == 1
+    assert "not written by mlvitals from these specs" in done.stderr
+    small.unlink()  # renamed
+    assert mlvitals("compile", other, "--out", tmp_path).returncode == 0
+
+
+def test_the_files_of_several_environments_last_while_their_specs_do(tmp_path: Path):
+    one, other = environments(tmp_path, "{labels: {env: a}}", "{labels: {env: b}}")
+    joint = tmp_path / "out/stack/shop/alertmanager.yml"
+    mlvitals("compile", one, other, "--out", tmp_path / "out")
+    assert "from 0.yaml+1.yaml. Do not edit." in joint.read_text()
+    mlvitals("compile", one, "--out", tmp_path / "out")
+    assert joint.exists()
+    other.unlink()
+    mlvitals("compile", one, "--out", tmp_path / "out")
+    assert not joint.exists()
+
+
 def test_all_problems_of_a_spec_are_named_with_their_places_and_no_traceback(broken: Path):
     done = mlvitals("lint", broken)
     assert done.returncode == 1

@@ -202,7 +202,7 @@ def running_stack(spec: Spec, pages: HistoryPages, factor: float, root: Path, in
             storage = "--storage.tsdb.path" if name == "prometheus" else "--storage.path"
             command = [
                 programs[name],
-                f"--config.file={root / 'stack' / spec.system.name / f'{name}.yml'}",
+                f"--config.file={root / 'stack' / spec.slug / f'{name}.yml'}",
                 f"{storage}={root / name}",
                 f"--web.listen-address={listen}",
                 *more,
@@ -258,7 +258,7 @@ def _write_configuration(spec: Spec, factor: float, root: Path, at: _Addresses, 
         if name.startswith(("alert_rules/", "stack/")):
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(text, encoding="utf-8")
-    folder = root / "stack" / spec.system.name
+    folder = root / "stack" / spec.slug
     config = yaml.safe_load((folder / "prometheus.yml").read_text(encoding="utf-8"))
     config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [at.alertmanager]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
