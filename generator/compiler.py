@@ -6,7 +6,7 @@
 import difflib
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -26,7 +26,7 @@ class ChangeKind(StrEnum):
     DIFFERENT = "different"
     ORPHANED = "orphaned"
     FOREIGN = "foreign"
-    """A file of that name exists, and mlvitals did not write it."""
+    """A file of that name exists, and mlvitals did not write it, or wrote it from another spec that is still there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def compile_stack(name: str, systems: Sequence[tuple[Spec, str]]) -> dict[str, s
     from mlvitals.generator.signals import signals  # noqa: PLC0415
 
     members = [member(spec, signals(spec), path) for spec, path in systems]
-    line = marker(*(path.rpartition("/")[2] for _, path in systems))
+    line = marker(*(_file_name(path) for _, path in systems))
     return {f"stack/{name}/{file}": text for file, text in stack_files(name, members, line).items()}
 
 
@@ -110,8 +110,35 @@ def compile_operator(spec: Spec, path: str, text: str) -> dict[str, str]:
     from mlvitals.generator.kubernetes import kubernetes_files  # noqa: PLC0415
     from mlvitals.generator.signals import signals  # noqa: PLC0415
 
-    files = kubernetes_files(spec, signals(spec), marker(path.rpartition("/")[2]), path, text)
+    files = kubernetes_files(spec, signals(spec), marker(_file_name(path)), path, text)
     return {f"stack/{spec.slug}/{OPERATOR_FOLDER}/{file}": manifest for file, manifest in files.items()}
+
+
+def compile_specs(specs: Iterable[tuple[Spec, str]]) -> dict[str, str]:
+    """Compile specs that are used together: the files of each, and those that serve several environments of one system.
+
+    Each comes with the path of its file, relative to the folder that is written into.
+    """
+    outputs: dict[str, str] = {}
+    systems: dict[str, list[tuple[Spec, str]]] = {}
+    for spec, path in {spec.slug: (spec, path) for spec, path in specs}.values():
+        outputs |= compile_spec(spec, _file_name(path), path)
+        systems.setdefault(spec.system.name, []).append((spec, path))
+    for name, members in systems.items():
+        if len(members) > 1:
+            outputs |= {f"stack/{name}/{file}": text for file, text in _joint_files(members).items()}
+    return outputs
+
+
+def _joint_files(members: Iterable[tuple[Spec, str]]) -> dict[str, str]:
+    from mlvitals.generator.environments import environment_files  # noqa: PLC0415  (only compiling several needs it)
+
+    specs, paths = zip(*members, strict=True)
+    return environment_files(specs, marker(*map(_file_name, paths)))
+
+
+def _file_name(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def compare(outputs: Mapping[str, str], folder: Path, spec_files: Iterable[Path]) -> tuple[Change, ...]:
@@ -120,11 +147,15 @@ def compare(outputs: Mapping[str, str], folder: Path, spec_files: Iterable[Path]
     A generated file is orphaned when its spec is one of `spec_files` but no longer yields it, or when its spec is
     missing from their folders. Files that mlvitals did not generate are never orphans.
     """
-    found = (*_unequal(outputs, folder), *_orphans(outputs, folder, tuple(spec_files)))
+    spec_files = tuple(spec_files)
+    given = {path.name.replace(" ", "_") for path in spec_files}
+    present = {file.name.replace(" ", "_") for path in spec_files for file in path.absolute().parent.iterdir()}
+    found = (*_unequal(outputs, folder, present - given), *_orphans(outputs, folder, given, present))
     return tuple(sorted(found, key=lambda change: change.path))
 
 
-def _unequal(outputs: Mapping[str, str], folder: Path) -> Iterator[Change]:
+def _unequal(outputs: Mapping[str, str], folder: Path, others: Collection[str]) -> Iterator[Change]:
+    """Yield the files that differ; `others` are the specs next to those that are compiled, whose files are not theirs."""
     for path, text in outputs.items():
         try:
             there = (folder / path).read_bytes().decode(errors="replace")
@@ -132,13 +163,12 @@ def _unequal(outputs: Mapping[str, str], folder: Path) -> Iterator[Change]:
             yield Change(path, ChangeKind.MISSING, "", text)
             continue
         if there != text:
-            kind = ChangeKind.DIFFERENT if _MARKER.search(there) else ChangeKind.FOREIGN
+            source = _MARKER.search(there)
+            kind = ChangeKind.DIFFERENT if source and source[1] not in others else ChangeKind.FOREIGN
             yield Change(path, kind, there, text)
 
 
-def _orphans(outputs: Mapping[str, str], folder: Path, spec_files: tuple[Path, ...]) -> Iterator[Change]:
-    given = {path.name.replace(" ", "_") for path in spec_files}
-    present = {file.name.replace(" ", "_") for path in spec_files for file in path.absolute().parent.iterdir()}
+def _orphans(outputs: Mapping[str, str], folder: Path, given: Set[str], present: Set[str]) -> Iterator[Change]:
     for managed in MANAGED_FOLDERS:
         for file in sorted((folder / managed).rglob("*")):
             path = file.relative_to(folder).as_posix()

@@ -1,11 +1,12 @@
 """The configuration of the Prometheus that scrapes a system and evaluates its rules."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from mlvitals.generator.spec.durations import seconds
 from mlvitals.generator.spec.model import Spec
 from mlvitals.generator.text_files import yaml_file
 
@@ -37,7 +38,7 @@ def prometheus_config(
         serving=change(spec.serving, targets=tuple(serving_targets or spec.serving.targets)),
         exporter=change(spec.exporter, targets=tuple(exporter_targets or spec.exporter.targets)),
     )
-    rules = tuple(rule_files or (f"../../alert_rules/{spec.slug}.rules.yml",))
+    rules = tuple(rule_files or (rules_from_stack(spec),))
     return yaml_file(prometheus_document((here,), rules, alertmanagers), marker)
 
 
@@ -51,10 +52,29 @@ def prometheus_document(
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": list(alertmanagers)}]}]},
         "rule_files": list(rule_files),
         "scrape_configs": [
-            *(job for spec in specs for job in scrape_jobs(spec, usual.scrape_interval)),
+            *_jobs(specs, usual.scrape_interval),
             *_own(itself, alertmanagers),
         ],
     }
+
+
+def _jobs(specs: Sequence[Spec], usual_interval: str) -> Iterator[dict[str, Any]]:
+    """Yield one job of each name: environments of a system have theirs in common, which then comes as often as any of them."""
+
+    def pace(job: dict[str, Any]) -> float:
+        return seconds(job.get("scrape_interval", usual_interval))
+
+    named: dict[str, list[dict[str, Any]]] = {}
+    for job in (job for spec in specs for job in scrape_jobs(spec, usual_interval)):
+        named.setdefault(job["job_name"], []).append(job)
+    for jobs in named.values():
+        quickest: dict[str, Any] = min(jobs, key=pace)
+        yield {**quickest, "static_configs": [each for job in jobs for each in job["static_configs"]]}
+
+
+def rules_from_stack(spec: Spec) -> str:
+    """Return the path of a system's rules from a folder below ``stack/``."""
+    return f"../../alert_rules/{spec.slug}.rules.yml"
 
 
 def scrape_jobs(spec: Spec, usual_interval: str | None = None) -> list[dict[str, Any]]:

@@ -7,7 +7,25 @@ from functools import lru_cache
 from typing import Any
 
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
-_TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|`[^`]*`|(?P<name>[A-Za-z_:][\w:]*)(?P<brace>\{)?')
+_STRING = r"""(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`)"""
+_COMMENT = r"\#[^\n]*+"
+_NAME = r"[A-Za-z_:][\w:]*+"
+_TOKEN = re.compile(
+    rf"""
+    {_STRING} | (?P<comment>{_COMMENT})
+    | (?<![\w:])\d[\w.]*                                                     # numbers and durations
+    | \b(?:by|without|on|ignoring|group_left|group_right)\s*\((?:{_COMMENT}|[^()#])*\)
+    | (?P<name>{_NAME})? (?P<gap>(?:\s|{_COMMENT})*+) \{{ (?P<inside>(?:{_STRING}|{_COMMENT}|[^}}"'`#])*+) \}}
+    | (?P<bare>{_NAME})
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+"""What PromQL consists of, as far as its selectors must be known from everything that only looks like one."""
+_STRING_OR_COMMENT = re.compile(rf"(?P<string>{_STRING})|{_COMMENT}", re.DOTALL)
+_GAP = rf"(?:\s|{_COMMENT})*+"
+_MATCHER = re.compile(
+    rf"{_COMMENT}|(?P<matcher>(?P<label>{_NAME}|{_STRING}){_GAP}(?:=~|!~|!=|=){_GAP}{_STRING})|{_STRING}", re.DOTALL
+)
 _REGEX_SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
 
 
@@ -96,17 +114,34 @@ def _nodes(node: Any) -> Iterator[Any]:
         yield from _nodes(argument)
 
 
-def with_matchers(expression: str, wanted: Mapping[str, str]) -> str:
-    """Add matchers to every selector of the given metrics.
+def with_matchers(expression: str, wanted: Mapping[str, str], *, unsaid: bool = False) -> str:
+    """Add matchers to every selector of the given metrics; what a selector has already is not added again.
 
-    It works on tokens: metric names are distinguished from labels and functions by their system prefix, and the contents
-    of strings are left alone.
+    With `unsaid`, a selector that says anything about a label keeps its own word about it. Labels, functions, strings and
+    comments are no selectors, whatever they contain.
     """
 
     def widened(token: re.Match[str]) -> str:
-        matchers = wanted.get(token["name"] or "")
+        name = token["name"] or token["bare"] or ""
+        matchers = wanted.get(name)
         if not matchers:
             return token[0]
-        return f"{token['name']}{{{matchers}" + ("," if token["brace"] else "}")
+        inside = token["inside"] or ""
+        part = "label" if unsaid else "matcher"
+        there = {found[part].strip("\"'`") if unsaid else found[part] for found in _matchers(inside)}
+        added = [found["matcher"] for found in _matchers(matchers) if found[part] not in there]
+        if not added:
+            return token[0]
+        return f"{name}{token['gap'] or ''}{{{','.join(added)}{',' + inside if inside else ''}}}"
 
     return _TOKEN.sub(widened, expression)
+
+
+def _matchers(inside: str) -> Iterator[re.Match[str]]:
+    """Yield the matchers between the braces of a selector."""
+    return (found for found in _MATCHER.finditer(inside) if found["matcher"])
+
+
+def without_comments(expression: str) -> str:
+    """Return the same PromQL without its comments, so that it can stand inside another expression."""
+    return _STRING_OR_COMMENT.sub(lambda token: token["string"] or "", expression)

@@ -13,7 +13,7 @@ from mlvitals.generator.grafana.layout import COLUMNS, Box, Size, flow
 from mlvitals.generator.grafana.panels import Frame, grid, panel
 from mlvitals.generator.grafana.text import literal, literal_url
 from mlvitals.generator.grafana.variables import Variable, data_source_variable, restricted
-from mlvitals.generator.signals import signals as signals_of
+from mlvitals.generator.signals import identity_of
 from mlvitals.generator.signals.identity import Identity
 from mlvitals.generator.signals.signal import Signal
 from mlvitals.generator.spec.durations import seconds
@@ -112,12 +112,12 @@ def drawn(spec: Spec, page: Page, marker: str = "") -> Json:
             panels=[*page.top, *_placed(rows, frame_of(spec, contract), top)],
         )
     )
-    return _of_one_system(cleaned, Identity(spec, _records(spec))) if spec.identity.labels else cleaned
+    return _of_one_system(cleaned, identity_of(spec)) if spec.identity.labels else cleaned
 
 
 def _environment(spec: Spec) -> str:
     """Return the values of the identity: the dashboards of two environments have titles that differ."""
-    return f" ({', '.join(spec.identity.labels.values())})" if spec.identity.labels else ""
+    return f" ({literal(spec.environment)})" if spec.identity.labels else ""
 
 
 def _of_one_system(value: Any, identity: Identity) -> Any:
@@ -130,10 +130,6 @@ def _of_one_system(value: Any, identity: Identity) -> Any:
             for key, item in value.items()
         }
     return [_of_one_system(item, identity) for item in value] if isinstance(value, list) else value
-
-
-def _records(spec: Spec) -> Iterator[str]:
-    return (record.name for signal in signals_of(spec) for record in signal.records)
 
 
 def _restricted(row: Row | Folded, page: Page, contract: Contract) -> Row | Folded:

@@ -71,13 +71,16 @@ def _dashboards(specs: Sequence[Spec]) -> dict[str, object]:
     """
     return {
         "apiVersion": 1,
-        "providers": [_provider(board_name(spec, board)) for spec in specs for board in boards(spec)],
+        "providers": [_provider(spec, board_name(spec, board)) for spec in specs for board in boards(spec)],
     }
 
 
-def _provider(name: str) -> dict[str, object]:
+def _provider(spec: Spec, name: str) -> dict[str, object]:
     return {
         "name": name,
+        "folder": f"{spec.title} ({spec.environment})".replace(
+            "$", "$$"
+        ),  # Grafana expands variables of the environment
         "type": "file",
         "allowUiUpdates": False,
         "disableDeletion": True,

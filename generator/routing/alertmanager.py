@@ -8,6 +8,7 @@ from typing import Any
 
 from mlvitals.generator.routing.inhibitions import inhibit_rules
 from mlvitals.generator.routing.mute_times import maintenance_times, quiet_times
+from mlvitals.generator.signals.labels import identity_matchers
 from mlvitals.generator.signals.signal import Signal
 from mlvitals.generator.signals.text import text
 from mlvitals.generator.spec import people
@@ -91,6 +92,15 @@ def repeat_interval(cooldown: str, group_interval: str) -> str:
 
 def _root(spec: Spec, signals: Sequence[Signal]) -> dict[str, Any]:
     """Return the top route; an alert that matches no route below it still reaches the receiver of warnings."""
+    own = own_route(spec, signals)
+    if not spec.identity.labels:
+        return own
+    top = {key: value for key, value in own.items() if key != "routes"}
+    return {**top, "routes": [{"matchers": list(identity_matchers(spec)), **own}]}
+
+
+def own_route(spec: Spec, signals: Sequence[Signal]) -> dict[str, Any]:
+    """Return the route of the alerts of a system: by severity, and the watchdog's."""
     routing = spec.routing
     return {
         "receiver": receiver_of(spec, Severity.WARNING),

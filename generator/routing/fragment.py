@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from mlvitals.generator.routing.alertmanager import alertmanager_document
+from mlvitals.generator.routing.alertmanager import alertmanager_document, own_route
+from mlvitals.generator.signals.labels import identity_matchers
 from mlvitals.generator.signals.signal import Signal
 from mlvitals.generator.spec.model import Receiver, Spec, Webhook
 from mlvitals.generator.spec.people import NOBODY
@@ -32,10 +33,8 @@ class Fragment:
 def fragment(spec: Spec, signals: Sequence[Signal]) -> Fragment:
     """Return the part of a system."""
     own = alertmanager_document(spec, signals)
-    labels = {"system": spec.system.name, **spec.identity.labels}
-    scope = {"matchers": [f'{name}="{value}"' for name, value in labels.items()]}
     return Fragment(
-        {**scope, **_route(spec, own["route"])},
+        {"matchers": list(identity_matchers(spec)), **_route(spec, own_route(spec, signals))},
         tuple(_named(spec, receiver) for receiver in own["receivers"]),
         tuple(own["inhibit_rules"]),
         tuple(_named(spec, times) for times in own.get("time_intervals", ())),
@@ -64,16 +63,23 @@ def own_name(spec: Spec, name: str) -> str:
 
 
 def shared_document(fragments: Iterable[Fragment]) -> dict[str, Any]:
-    """Return the routes, receivers, inhibitions and times of an Alertmanager that serves these systems and nobody else."""
+    """Return the routes, receivers, inhibitions and times of an Alertmanager that serves these systems.
+
+    An alert of somebody else is not lost: it goes where the first system's warnings go.
+    """
     parts = tuple(fragments)
     times = [interval for part in parts for interval in part.time_intervals]
     inhibitions = {repr(rule): rule for part in parts for rule in part.inhibit_rules}
     return {
-        "route": {"receiver": NOBODY, "routes": [part.route for part in parts]},
+        "route": {**_without_alerts(parts[0].route), "routes": [part.route for part in parts]},
         "receivers": [{"name": NOBODY}, *(receiver for part in parts for receiver in part.receivers)],
         "inhibit_rules": list(inhibitions.values()),
         **({"time_intervals": times} if times else {}),
     }
+
+
+def _without_alerts(route: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in route.items() if key not in {"matchers", "routes"}}
 
 
 def with_inbox(spec: Spec, url: str, *, alone: bool = False) -> Spec:

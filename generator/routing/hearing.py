@@ -28,6 +28,11 @@ class Hearing:
     cooldown: str
     """The least time between two notifications of a group."""
 
+    @property
+    def who(self) -> str:
+        """The receiver and its integrations."""
+        return f"{self.receiver} ({', '.join(self.ways)})" if self.receiver != NOBODY else NOBODY
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Level:
@@ -50,10 +55,15 @@ class Hearings:
     escalation: tuple[Level, ...]
 
     @property
-    def unheard(self) -> tuple[Severity, ...]:
-        """The severities that page or notify nobody, the watchdog's among them."""
-        found = {each.severity for each in self.alerts if each.receiver == NOBODY}
-        return tuple(severity for severity in _WORST_FIRST if severity in found)
+    def summary(self) -> str:
+        """Who hears of which severity in one line, the worst first."""
+        told = {each.severity: each.who for each in self.alerts}
+        heard = (
+            f"{'watchdog' if severity is Severity.NONE else severity} to {told[severity]}"
+            for severity in _WORST_FIRST
+            if severity in told
+        )
+        return f"alerts of {self.system}: {'; '.join(heard)}"
 
 
 def hearings(spec: Spec, signals: Sequence[Signal]) -> Hearings:

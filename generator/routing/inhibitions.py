@@ -12,7 +12,7 @@ from typing import Any
 
 from mlvitals.generator.contract import Contract, Producer
 from mlvitals.generator.signals.building import FEATURE, SOURCE
-from mlvitals.generator.signals.labels import identifying_labels
+from mlvitals.generator.signals.labels import identifying_labels, identity_matchers
 from mlvitals.generator.signals.signal import Alert, Incident, Signal
 from mlvitals.generator.signals.timing import Reads
 from mlvitals.generator.spec.model import Severity, SloKind, Spec
@@ -94,7 +94,7 @@ class _Known:
 
 def _milder_of_the_same_alert(spec: Spec, known: _Known) -> Iterator[dict[str, Any]]:
     for identity, names in _alerts_by_identity(known).items():
-        present = [*_scope(spec), _named(names), *(f'{label}=~".+"' for label in identity)]
+        present = [*identity_matchers(spec), _named(names), *(f'{label}=~".+"' for label in identity)]
         for louder, milder in _MILDER.items():
             yield {
                 "source_matchers": [f'severity="{louder}"', *present],
@@ -119,7 +119,7 @@ def _alerts_by_identity(known: _Known) -> dict[tuple[str, ...], list[str]]:
 
 def _lesser_signs_of_the_same_feature(spec: Spec) -> Iterator[dict[str, Any]]:
     """Yield the rules by which the worst alert of a feature speaks for its milder ones, whatever they are about."""
-    of_feature = [*_scope(spec), f'incident="{Incident.FEATURE_DRIFT}"', f'{FEATURE}=~".+"']
+    of_feature = [*identity_matchers(spec), f'incident="{Incident.FEATURE_DRIFT}"', f'{FEATURE}=~".+"']
     for louder, milder in _MILDER.items():
         yield {
             "source_matchers": [f'severity="{louder}"', *of_feature],
@@ -133,10 +133,15 @@ def _source_for_its_features(spec: Spec) -> Iterator[dict[str, Any]]:
     source = f'{SOURCE}=~".+"'
     for severity, milder in _MILDER.items():
         yield {
-            "source_matchers": [f'severity="{severity}"', *_scope(spec), f'alertname="{MANY_FEATURES}"', source],
+            "source_matchers": [
+                f'severity="{severity}"',
+                *identity_matchers(spec),
+                f'alertname="{MANY_FEATURES}"',
+                source,
+            ],
             "target_matchers": [
                 _one_of((severity, *milder)),
-                *_scope(spec),
+                *identity_matchers(spec),
                 f'incident="{Incident.FEATURE_DRIFT}"',
                 f'{FEATURE}=~".+"',
                 source,
@@ -202,19 +207,14 @@ def _silences(spec: Spec, known: _Known, causes: _Names, effect: _Matchers) -> I
     for severity, milder in _MILDER.items():
         if severity in severities:
             yield {
-                "source_matchers": [f'severity="{severity}"', *_scope(spec), _named(causes)],
-                "target_matchers": [_one_of((severity, *milder)), *_scope(spec), *effect],
+                "source_matchers": [f'severity="{severity}"', *identity_matchers(spec), _named(causes)],
+                "target_matchers": [_one_of((severity, *milder)), *identity_matchers(spec), *effect],
                 "equal": _equal(spec),
             }
 
 
 def _named(names: Iterable[str]) -> str:
     return f'alertname=~"{"|".join(names)}"'
-
-
-def _scope(spec: Spec) -> tuple[str, ...]:
-    """Return the matchers of the system, in any environment: one Alertmanager serves them all."""
-    return (f'system="{spec.system.name}"', *(f'{name}=~".+"' for name in spec.identity.labels))
 
 
 def _equal(spec: Spec, *labels: str) -> list[str]:

@@ -62,6 +62,7 @@ def _annotations(spec: Spec, signal: Signal, alert: Alert) -> dict[str, AlertTex
         "dashboard_url": _dashboard_url(spec, alert),
         "threshold": text(number(alert.threshold)),
         "cooldown": text(alert.cooldown),
+        "environment": text(spec.environment),
         **{name: text(value) for name, value in spec.identity.alert_annotations.items()},
     }
 

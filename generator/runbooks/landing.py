@@ -44,7 +44,7 @@ def _page(
     alerts = [alert for other in watching for alert in _named(other, name)]
     parts = [
         f"<!-- {marker} -->\n# {name}",
-        f"**{escape(alerts[0].summary)}** {escape(spec.title)} ({escape(spec.system.environment)}), owned by "
+        f"**{escape(alerts[0].summary)}** {escape(spec.title)} ({escape(spec.environment)}), owned by "
         f"{escape(spec.system.team)}. {_levels(alerts)}.",
         f"Impact: {' '.join(guide.impact[:_IMPACTS])}",
         "## First checks",

@@ -5,6 +5,7 @@ from shlex import quote as shell
 
 from mlvitals.generator.boards import Board, board_uid
 from mlvitals.generator.prometheus import exporter_addresses
+from mlvitals.generator.routing.silences import shell_matchers
 from mlvitals.generator.rules.alerts import runbook_page
 from mlvitals.generator.runbooks import reference
 from mlvitals.generator.runbooks.checks import FIRST
@@ -54,7 +55,7 @@ def _facts(spec: Spec, incident: Incident) -> str:
     dashboard = f"{spec.links.grafana.rstrip('/')}/d/{board_uid(spec, Board.MAIN)}"
     return bullets(
         (
-            f"System: {escape(spec.title)} ({escape(spec.system.environment)})"
+            f"System: {escape(spec.title)} ({escape(spec.environment)})"
             + (f". {escape(spec.system.description)}" if spec.system.description else ""),
             f"Owner: {escape(spec.system.team)}",
             f"Dashboard: {escape(dashboard)}",
@@ -87,7 +88,7 @@ def _commands(spec: Spec, guide: Guide) -> str:
     lines += [
         (f"curl http://{exporter_addresses(spec)[0]}/healthz", "check that the exporter is measuring"),
         (
-            f"amtool alert query --alertmanager.url={shell(spec.links.alertmanager)} 'system=\"{spec.system.name}\"'",
+            f"amtool alert query --alertmanager.url={shell(spec.links.alertmanager)} " + " ".join(shell_matchers(spec)),
             "list the firing alerts of the system",
         ),
     ]

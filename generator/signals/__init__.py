@@ -6,7 +6,7 @@ from mlvitals.generator.contract import Contract
 from mlvitals.generator.signals.business import business_signals
 from mlvitals.generator.signals.concept import concept_signals
 from mlvitals.generator.signals.data import data_signals
-from mlvitals.generator.signals.identity import identified
+from mlvitals.generator.signals.identity import Identity, identified
 from mlvitals.generator.signals.incidents import incident_signals
 from mlvitals.generator.signals.model import model_signals
 from mlvitals.generator.signals.monitoring import monitoring_signals
@@ -38,6 +38,11 @@ def signals(spec: Spec) -> tuple[Signal, ...]:
         *response_signals(spec),
     )
     return identified(spec, with_timing(spec, map(_with_enabled_alerts, watched)))
+
+
+def identity_of(spec: Spec) -> Identity:
+    """Return the identity of a system, for whoever asks for its series, or for those that its rules record."""
+    return Identity(spec, (record.name for signal in signals(spec) for record in signal.records))
 
 
 def _with_enabled_alerts(signal: Signal) -> Signal:

@@ -24,15 +24,11 @@ class Identity:
     def __init__(self, spec: Spec, records: Iterable[str] = ()) -> None:
         self.labels: Mapping[str, str] = spec.identity.labels
         carrying = {*Contract(spec).by_series, *records} - _OF_PROMETHEUS_ALONE
-        matchers = selector("", **self.labels).strip("{}")
-        self._matchers = matchers
-        self._wanted = dict.fromkeys(carrying, matchers)
+        self._wanted = dict.fromkeys(carrying, selector("", **self.labels)[1:-1])
 
     def expression(self, expression: str) -> str:
-        """Return PromQL in which every selector demands the identity; what already does stays as it is."""
-        if not self.labels or self._matchers in expression:
-            return expression
-        return with_matchers(expression, self._wanted)
+        """Return PromQL in which every selector demands the identity, but one of the user's own that names its labels."""
+        return with_matchers(expression, self._wanted, unsaid=True)
 
     def query(self, query: Query) -> Query:
         """Return a panel's query of this system alone."""

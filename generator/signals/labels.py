@@ -1,5 +1,7 @@
 """The labels of alerts: those that route them, and those by which two subjects of one alert differ."""
 
+import json
+
 from mlvitals.generator.signals.building import FEATURE, SOURCE
 from mlvitals.generator.signals.signal import Alert, Signal
 from mlvitals.generator.spec.model import Spec
@@ -24,6 +26,21 @@ def alert_labels(spec: Spec, signal: Signal, alert: Alert) -> dict[str, str]:
         **dict(alert.labels),
         **spec.identity.alert_labels,
     }
+
+
+def identity_labels(spec: Spec) -> dict[str, str]:
+    """Return the labels that all alerts of a system in its own environment carry, and no other alerts."""
+    return {"system": spec.system.name, **spec.identity.labels}
+
+
+def identity_matchers(spec: Spec) -> tuple[str, ...]:
+    """Return Alertmanager's matchers for the alerts of a system in its own environment."""
+    return tuple(matcher(name, value) for name, value in identity_labels(spec).items())
+
+
+def matcher(name: str, value: str) -> str:
+    """Return Alertmanager's matcher for one value of a label."""
+    return f"{name}={json.dumps(value, ensure_ascii=False)}"
 
 
 def identifying_labels(alert: Alert) -> tuple[str, ...]:

@@ -306,8 +306,9 @@ def _watchdog(spec: Spec) -> Signal:
 
 
 def _rules(spec: Spec) -> Signal:
-    # Prometheus names a group by its file, which is anywhere, and its name.
-    of_system = f'rule_group=~".*;{spec.slug}-.*"'
+    # Prometheus names a group by its file, which is anywhere, and its name. Another environment's may begin alike.
+    kinds = f"({'|'.join(Layer)})-(recording|alerts)"
+    of_system = f'rule_group=~".*;{spec.slug}-{kinds}(-[0-9][0-9a-z]*){{0,2}}"'
     failures = matching("prometheus_rule_evaluation_failures_total", of_system)
     window = spec.telemetry.rate_window
     example = f"/etc/rules.yml;{spec.slug}-{Layer.DATA}-alerts"

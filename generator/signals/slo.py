@@ -10,7 +10,7 @@ from functools import partial
 
 from mlvitals.generator import slo as names
 from mlvitals.generator.contract import TOTAL_STAGE, Contract
-from mlvitals.generator.promql import matching, number, one_of, selector
+from mlvitals.generator.promql import matching, number, one_of, selector, without_comments
 from mlvitals.generator.signals.building import SOURCE
 from mlvitals.generator.signals.monitoring import stale_after
 from mlvitals.generator.signals.signal import (
@@ -142,9 +142,9 @@ def _drift(spec: Spec, slo: Slo) -> _Sli:
 def _query(_: Spec, slo: Slo) -> _Sli:
     if slo.error_ratio is not None:
         # A share is sampled like a state: each sample is one event, and counts by its share.
-        ratio = f"clamp_max(max({slo.error_ratio}) >= 0, 1)"  # a division by nothing is no sample
+        ratio = f"clamp_max(max({without_comments(slo.error_ratio)}) >= 0, 1)"  # a division by nothing is no sample
         return _Sli(ratio, f"1 + 0 * {ratio}", Layer.SYSTEM, Incident.HIGH_LATENCY, "its query says so")
-    total, good = f"sum({slo.total})", f"sum({slo.good})"
+    total, good = (f"sum({without_comments(query)})" for query in (slo.total or "", slo.good or ""))
     return _Sli(
         f"clamp_min({total} - ({good} or 0 * {total}), 0)",
         total,

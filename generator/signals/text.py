@@ -5,13 +5,13 @@ name or a description is ever expanded.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 from urllib.parse import quote_plus
 
-from mlvitals.generator.promql import number
+from mlvitals.generator.promql import number, quote
 
 
 class Format(StrEnum):
@@ -202,6 +202,14 @@ class FoundValue:
         return figure(situation.found.value, self.format)
 
 
+def _asked(by: Iterable[str], fixed: Mapping[str, str]) -> str:
+    """Return matchers inside a raw string that `printf` formats: labels of the alert, and fixed values as they are."""
+    values = (f"{name}={quote(value)}" for name, value in fixed.items())
+    return ",".join(
+        [*(f"{name}=%q" for name in by), *(each.replace("%", "%%").replace("`", r"\x60") for each in values)]
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """Text about another sample, looked up by labels of the alert; empty if there is no such sample.
@@ -219,7 +227,7 @@ class Found:
 
     def template(self) -> str:
         """Return a `with` around the query."""
-        matchers = ",".join([*(f"{name}=%q" for name in self.by), *(f'{k}="{v}"' for k, v in self.fixed.items())])
+        matchers = _asked(self.by, self.fixed)
         labels = "".join(f" $labels.{name}" for name in self.by)
         inside = "".join(piece.template() for piece in self.pieces)
         condition = "" if self.above is None else f" > {number(self.above)}"
@@ -247,7 +255,7 @@ class Listed:
 
     def template(self) -> str:
         """Return a `range` over the query."""
-        matchers = ",".join([*(f"{name}=%q" for name in self.by), *(f'{k}="{v}"' for k, v in self.fixed.items())])
+        matchers = _asked(self.by, self.fixed)
         labels = "".join(f" $labels.{name}" for name in self.by)
         query = f'printf `{self.metric}{{{matchers}}}`{labels} | query | sortByLabel "{self.label}"'
         named = f'{{{{ if $place }}}}, {{{{ end }}}}{{{{ $found | label "{self.label}" }}}}'

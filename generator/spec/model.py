@@ -10,6 +10,7 @@ Patterns end in ``$(?!\n)``: Python's ``$`` alone would let a trailing newline t
 
 import re
 from enum import StrEnum
+from hashlib import sha256
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -48,9 +49,9 @@ LabelName = Annotated[
 LabelValue = Annotated[
     str,
     Meta(
-        pattern=r"^[A-Za-z0-9_./:@-]+$(?!\n)",
+        pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)",
         max_length=100,
-        extra_json_schema={"patternErrorMessage": "must be letters, digits and . _ - / : @"},
+        extra_json_schema={"patternErrorMessage": "must be text on one line"},
     ),
 ]
 Label = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -1415,9 +1416,20 @@ class Spec(Part, frozen=True, kw_only=True):
 
     @property
     def slug(self) -> str:
-        """The name of the system among others, of which some may be other environments of it: of files and dashboards."""
-        own = (re.sub(r"[^A-Za-z0-9_-]", "-", value) for value in self.identity.labels.values())
-        return "-".join((self.system.name, *own))
+        """The name of the system among others, of which some may be other environments of it: of files and dashboards.
+
+        Where a value has characters that a file's name should not have, a hash of all values keeps it different from others.
+        """
+        values = tuple(self.identity.labels.values())
+        parts = [self.system.name, *(re.sub(r"[^A-Za-z0-9_-]+", "-", value).strip("-") for value in values)]
+        if any(re.search(r"[^a-z0-9_-]", value) for value in values):
+            parts.append(sha256("\n".join(values).encode()).hexdigest()[:8])
+        return "-".join(filter(None, parts))
+
+    @property
+    def environment(self) -> str:
+        """The environment in words for people: the values of the identity, which outrank what the system says of itself."""
+        return ", ".join(self.identity.labels.values()) or self.system.environment
 
     @property
     def serving_job(self) -> str:

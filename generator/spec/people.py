@@ -70,13 +70,11 @@ def receivers(spec: Spec) -> Iterator[Problem]:
             hint = f"name it under one of {', '.join(_ROLES)}, or remove it"
             paths = (path, *(("routing", role) for role in _ROLES))
             yield Problem(paths, "receives no notifications", "unused", hint, at_key=True)
-        if receiver.pagerduty:
-            yield from _url((*path, "pagerduty", "url"), receiver.pagerduty.url)
-        if webhook := receiver.webhook:
-            yield from _url((*path, "webhook", "url"), webhook.url)
-            if (webhook.url is None) == (webhook.url_file is None):
-                message = "needs either url_file, or url for an address that is not secret"
-                yield Problem(((*path, "webhook"),), message, "consistency")
+        for where, integration in sections(receiver, path):
+            yield from _url((*where, "url"), getattr(integration, "url", None))
+        if (webhook := receiver.webhook) and (webhook.url is None) == (webhook.url_file is None):
+            message = "needs either url_file, or url for an address that is not secret"
+            yield Problem(((*path, "webhook"),), message, "consistency")
 
 
 def _url(path: KeyPath, url: str | None) -> Iterator[Problem]:

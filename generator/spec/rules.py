@@ -7,6 +7,7 @@ from datetime import datetime
 from itertools import chain, pairwise
 
 from mlvitals.generator.contract import STATISTICS, TOTAL_STAGE, Contract
+from mlvitals.generator.errors import without_secrets
 from mlvitals.generator.estimate import family_series
 from mlvitals.generator.spec.diagnostics import KeyPath, Problem, did_you_mean, dotted, quoted
 from mlvitals.generator.spec.durations import milliseconds
@@ -27,7 +28,7 @@ from mlvitals.generator.spec.model import (
 )
 from mlvitals.generator.spec.people import NOBODY, PEOPLE_RULES
 from mlvitals.generator.spec.slo_rules import check_slos
-from mlvitals.generator.spec.walk import duration_fields, sections
+from mlvitals.generator.spec.walk import duration_fields, sections, texts
 
 SMALLEST_ROTATION = 3
 SCRAPES_PER_RATE = 4
@@ -39,6 +40,9 @@ _OF_ALERTS = frozenset(
     ("alertname", "alertstate", "severity", "system", "layer", "team", "incident", "policy", "variant", "slo", "kpi",
      "measure", "compared_with", "le", "quantile", "job", "instance")
 )  # fmt: skip
+_ANNOTATIONS = frozenset(
+    ("summary", "description", "runbook_url", "dashboard_url", "threshold", "cooldown", "environment")
+)
 _MAY_BE_ZERO = {"for", "keep_firing_for", "grace", "after", "tolerance", "delay", "group_wait"}
 _MAY_REPEAT = {"rotation"}
 _MAX_PORT = 65535
@@ -48,6 +52,9 @@ _DEAREST = 3
 _URL_WITH_PASSWORD = re.compile(
     r"(https?://[^:/@\s]*:[^/?#@]*@|(?!https?:)[\w+.-]+://[^:/@\s]*:[^@]*@|.*[?&]password=)", re.DOTALL
 )
+_ADDRESS = re.compile(r"https?://")
+_SECRET_KEY = re.compile(r"(^|_)(password|token|secret|secrets|key|credentials|webhook_url)$")
+"""Keys of Alertmanager's own configuration whose values are secrets; each has a twin that names a file."""
 
 
 def check(spec: Spec) -> tuple[Problem, ...]:
@@ -89,15 +96,26 @@ def _serving(spec: Spec) -> Iterator[Problem]:
 
 
 def _identity(spec: Spec) -> Iterator[Problem]:
-    """Check that the labels of the identity are no labels that series or alerts have already."""
+    """Check that the labels and annotations of the identity are none that series or alerts have already."""
+    identity = spec.identity
     taken = {label for family in Contract(spec).families for label in family.labels} | _OF_ALERTS
     for section in ("labels", "alert_labels"):
-        for name in getattr(spec.identity, section):
+        for name in getattr(identity, section):
             if name in taken or name.startswith(("sloth_", "__")):
                 message = "is a label that series or alerts of mlvitals have already"
-                yield Problem(
-                    (("identity", section, name),), message, "reserved-name", "call it something else", at_key=True
-                )
+                yield _taken(("identity", section, name), message)
+    for name in identity.alert_labels.keys() & identity.labels.keys():
+        message = "is one of identity.labels, which every alert carries already"
+        yield Problem(
+            (("identity", "alert_labels", name), ("identity", "labels", name)),
+            message, "duplicate", "keep only one of them", at_key=True,
+        )  # fmt: skip
+    for name in identity.alert_annotations.keys() & _ANNOTATIONS:
+        yield _taken(("identity", "alert_annotations", name), "is an annotation that every alert has already")
+
+
+def _taken(path: KeyPath, message: str) -> Problem:
+    return Problem((path,), message, "reserved-name", "call it something else", at_key=True)
 
 
 def _dangling(path: KeyPath, name: str, known: Collection[str], section: KeyPath) -> Iterator[Problem]:
@@ -246,31 +264,24 @@ def _results_database(spec: Spec) -> Iterator[Problem]:
 
 
 def _secrets(spec: Spec) -> Iterator[Problem]:
-    urls: dict[KeyPath, str | None] = {
-        ("prediction_log", "path"): spec.prediction_log.path,
-        ("results", "url"): spec.results.url,
-        ("reference", "store"): spec.reference.store,
-        ("skew", "path"): spec.skew.path,
-        ("links", "grafana"): spec.links.grafana,
-        ("links", "runbooks"): spec.links.runbooks,
-    }
-    if spec.business.events_log:
-        urls["business", "events_log", "path"] = spec.business.events_log.path
-    if spec.prediction_log.outcome:
-        urls["prediction_log", "outcome", "path"] = spec.prediction_log.outcome.path
-    for name, source in spec.sources.items():
-        urls["sources", name, "path"] = source.path
-        urls["sources", name, "database"] = source.database
-        urls["sources", name, "url"] = source.url
-    for name, receiver in spec.routing.receivers.items():
-        if receiver.pagerduty:
-            urls["routing", "receivers", name, "pagerduty", "url"] = receiver.pagerduty.url
-        if receiver.webhook:
-            urls["routing", "receivers", name, "webhook", "url"] = receiver.webhook.url
-    for path, url in urls.items():
-        if url and _URL_WITH_PASSWORD.match(url):
+    """Check that no text of the spec holds a password in a URL, and no receiver a secret that belongs into a file."""
+    for path, text in texts(spec):
+        if _URL_WITH_PASSWORD.match(text):
             hint = "remove it; use a password_file, a credentials file or the environment"
             yield Problem((path,), "contains a password, and specs are committed", "secret", hint)
+        elif path[:2] == ("routing", "receivers"):
+            yield from _secret_of_receiver(path, text)
+
+
+def _secret_of_receiver(path: KeyPath, text: str) -> Iterator[Problem]:
+    """Check a text of a receiver; one that is passed through is written in Alertmanager's own words."""
+    key = next(str(part) for part in reversed(path) if isinstance(part, str))
+    if _ADDRESS.match(text) and without_secrets(text) != text:
+        hint = f"write the whole address to a file, and the file's path to {key}_file"
+        yield Problem((path,), "contains a secret, and specs are committed", "secret", hint)
+    elif "other" in path[3:4] and _SECRET_KEY.search(key):
+        hint = f"write it to a file, and the file's path to {key}_file"
+        yield Problem((path,), "is a secret, and specs are committed", "secret", hint)
 
 
 def _columns(spec: Spec) -> Iterator[Problem]:

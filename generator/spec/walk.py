@@ -49,3 +49,18 @@ def sections(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Part]]:
     elif isinstance(value, tuple):
         for index, entry in enumerate(value):
             yield from sections(entry, (*path, index))
+
+
+def texts(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
+    """Yield every text from a value inwards, in the order of the spec, with its path."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, Part):
+        for field in fields(type(value)):
+            yield from texts(getattr(value, field.name), (*path, field.encode_name))
+    elif isinstance(value, dict):
+        for key, entry in value.items():
+            yield from texts(entry, (*path, key))
+    elif isinstance(value, list | tuple):
+        for index, entry in enumerate(value):
+            yield from texts(entry, (*path, index))

@@ -179,14 +179,12 @@ def compile_command(
     compress_time: float,
 ) -> None:
     """Write dashboards, rules with their tests, runbooks and stacks from specs."""
-    from mlvitals.generator.compiler import ChangeKind, compare, compile_operator, compile_spec, compile_stack, write
+    from mlvitals.generator.compiler import ChangeKind, compare, compile_operator, compile_specs, compile_stack, write
 
     loaded = [(path, spec, _from(out, path)) for path, spec in load_all(spec_paths, compress_time)]
-    outputs: dict[str, str] = {}
-    for path, spec, place in loaded:
-        outputs |= compile_spec(spec, path.name, place)
+    outputs = compile_specs((spec, place) for _, spec, place in loaded)
     if stack:
-        if any(spec.slug == stack for _, spec, _ in loaded):
+        if any(path.startswith(f"stack/{stack}/") for path in outputs):
             fail(f"stack/{stack} is the stack of system {stack!r} alone; give --stack another name")
         outputs |= compile_stack(stack, [(spec, place) for _, spec, place in loaded])
     if form == "operator":
@@ -204,7 +202,7 @@ def compile_command(
         sys.exit(1 if changes and check else 0)
     foreign = [change.path for change in changes if change.kind is ChangeKind.FOREIGN]
     if foreign and not force:
-        fail(f"not written by mlvitals; move them away or use --force: {', '.join(foreign)}")
+        fail(f"not written by mlvitals from these specs; move them away or use --force: {', '.join(foreign)}")
     write(changes, out)
     for change in changes:
         click.echo(f"{'removed' if change.kind is ChangeKind.ORPHANED else 'wrote'} {out / change.path}")
@@ -244,10 +242,9 @@ def lint(spec_paths: tuple[Path, ...], form: str) -> None:
 def _say_who_hears(specs: "Iterable[Spec]") -> None:
     from mlvitals.generator.routing.hearing import hearings
     from mlvitals.generator.signals import signals
-    from mlvitals.terminal.routes import summary
 
     for spec in specs:
-        click.echo(summary(hearings(spec, signals(spec))), err=True)
+        click.echo(hearings(spec, signals(spec)).summary, err=True)
 
 
 @click.command("estimate")

@@ -109,17 +109,18 @@ def _cost(
     """Ask what the incident cost, from the start of the fault to the resolution; nothing without spec and Prometheus."""
     if not (sources.spec and sources.prometheus):
         return Cost(), ()
+    from mlvitals.generator.signals import identity_of
     from mlvitals.incidents.sources.business import budget_facts, event_facts, kpi_facts
     from mlvitals.verification.server import Prometheus
 
     spec = sources.spec[0]
     fault = find_fault(incident, windows)
     begin, end = fault.start.at if fault else incident.opened_at, incident.resolved_at or interval.until
-    server = Prometheus(sources.prometheus)
+    server, identity = Prometheus(sources.prometheus), identity_of(spec)
 
     @cache
     def ask(query: str, moment: datetime) -> float | None:
-        found = server.samples(query, moment.timestamp(), moment.timestamp(), 1)
+        found = server.samples(identity.expression(query), moment.timestamp(), moment.timestamp(), 1)
         value = found[0][1][-1][1] if found and found[0][1] else math.nan
         return value if math.isfinite(value) else None
 

@@ -26,24 +26,12 @@ def routes_table(found: Hearings, console: Console) -> None:
         console.print("\nIf nobody answers a critical alert:")
         for level in found.escalation:
             console.print(Text(f"  {_level(level)}"), soft_wrap=True)
-    console.print(Text(f"\n{summary(found)}"), soft_wrap=True)
-
-
-def summary(found: Hearings) -> str:
-    """Return who hears of what in one line, the worst first."""
-    told = {each.severity: _who(each).plain for each in found.alerts}
-    heard = (
-        f"{'watchdog' if severity is Severity.NONE else severity} to {who}"
-        for severity in (Severity.CRITICAL, Severity.WARNING, Severity.INFO, Severity.NONE)
-        if (who := told.get(severity))
-    )
-    return f"alerts of {found.system}: {'; '.join(heard)}"
+    console.print(Text(f"\n{found.summary}"), soft_wrap=True)
 
 
 def _who(each: Hearing) -> Text:
-    if each.receiver == NOBODY:
-        return Text("nobody", "red" if each.severity is Severity.CRITICAL else "dim")
-    return Text(f"{each.receiver} ({', '.join(each.ways)})")
+    style = "red" if each.severity is Severity.CRITICAL else "dim"
+    return Text(each.who, style if each.receiver == NOBODY else "")
 
 
 def _when(each: Hearing) -> Text:

@@ -96,6 +96,29 @@ def test_compile_does_not_overwrite_a_file_it_did_not_write(small: Path, tmp_pat
     assert mine.read_text() == "{}"
 
 
+def test_compile_does_not_overwrite_the_files_of_another_spec_that_is_there(small: Path, tmp_path: Path):
+    mlvitals("compile", small, "--out", tmp_path)
+    other = small.with_name("other.yaml")
+    other.write_text(small.read_text())
+    done = mlvitals("compile", other, "--out", tmp_path)
+    assert done.returncode == 1
+    assert "not written by mlvitals from these specs" in done.stderr
+    small.unlink()  # renamed
+    assert mlvitals("compile", other, "--out", tmp_path).returncode == 0
+
+
+def test_the_files_of_several_environments_last_while_their_specs_do(tmp_path: Path):
+    one, other = environments(tmp_path, "{labels: {env: a}}", "{labels: {env: b}}")
+    joint = tmp_path / "out/stack/shop/alertmanager.yml"
+    mlvitals("compile", one, other, "--out", tmp_path / "out")
+    assert "from 0.yaml+1.yaml. Do not edit." in joint.read_text()
+    mlvitals("compile", one, "--out", tmp_path / "out")
+    assert joint.exists()
+    other.unlink()
+    mlvitals("compile", one, "--out", tmp_path / "out")
+    assert not joint.exists()
+
+
 def test_all_problems_of_a_spec_are_named_with_their_places_and_no_traceback(broken: Path):
     done = mlvitals("lint", broken)
     assert done.returncode == 1
@@ -137,6 +160,50 @@ def test_specs_of_one_name_or_one_title_are_named_with_both_files(tmp_path: Path
     assert f'{other}:2:29: error: two specs have the title "Shop": {one} and {other}; alerts name' in told
     assert f"{third}:2:16: error: two specs describe system 'shop': {one} and {third}; give each" in told
     assert not (tmp_path / "dashboards").exists()
+
+
+def environments(folder: Path, *identities: str) -> list[Path]:
+    """Specs of one system with one identity each."""
+    paths = []
+    for number, identity in enumerate(identities):
+        path = folder / f"{number}.yaml"
+        path.write_text(
+            f"version: 1\nsystem: {{name: shop}}\nidentity: {identity}\nprediction_log: {{path: log}}\nfeatures: {{age: {{}}}}\n"
+        )
+        paths.append(path)
+    return paths
+
+
+def test_environments_of_one_system_compile_together(tmp_path: Path):
+    labels = ("{env: prod, zone: eu}", "{env: prod, zone: us}", "{env: staging}", "{env: prod/x, zone: eu}")
+    specs = environments(tmp_path, *(f"{{labels: {each}}}" for each in labels))
+    done = mlvitals("compile", *specs, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "out/alert_rules").glob("*.rules.yml"))) == len(specs)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "said"),
+    [
+        ("{labels: {env: prod}}", "{}", "1.yaml:2:16: error: two specs describe system 'shop': "),
+        ("{labels: {env: prod}}", "{labels: {zone: eu}}", "two specs describe system 'shop': "),
+        ("{labels: {env: prod}}", "{labels: {env: prod, zone: eu}}", "two specs describe system 'shop': "),
+        ("{alert_labels: {env: a}}", "{alert_labels: {env: b}}", "two specs describe system 'shop': "),
+        ("{labels: {a: x-y, b: z}}", "{labels: {a: x, b: y-z}}", "1.yaml:3:20: error: two specs write files named 'shop-x-y-z'"),
+    ],
+    ids=["none", "another label", "a part of it", "labels of alerts", "names of files"],
+)  # fmt: skip
+def test_environments_that_nothing_tells_apart_are_refused(tmp_path: Path, one: str, other: str, said: str):
+    done = mlvitals("compile", *environments(tmp_path, one, other), "--out", tmp_path / "out")
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_dashboard_of_a_system_is_no_environment_of_it(tmp_path: Path):
+    specs = environments(tmp_path, "{labels: {env: prod}}", "{labels: {env: prod-details}}")
+    done = mlvitals("compile", *specs, "--out", tmp_path / "out")
+    assert "two specs write files named 'shop-prod-details'" in done.stderr
 
 
 def test_a_spec_given_twice_is_one(tmp_path: Path):

@@ -1,6 +1,8 @@
 """Two environments of one system: each reads its own series, alerts on them, and is silenced by itself."""
 
 import json
+import re
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +13,8 @@ import yaml
 
 from mlvitals.generator.compiler import compile_spec
 from mlvitals.generator.promql import syntax_nodes
+from mlvitals.generator.rules.groups import rule_groups
+from mlvitals.generator.signals import signals
 from mlvitals.generator.spec.diagnostics import SpecError
 from mlvitals.generator.spec.load import parse_spec
 from mlvitals.generator.spec.model import Identity, Spec
@@ -89,9 +93,14 @@ def test_targets_are_scraped_with_the_identity(files):
 
 def test_groups_inhibitions_and_silences_keep_environments_apart(files):
     config = yaml.safe_load(files["stack/streamrec-staging-eu-1/alertmanager.yml"])
+    own = {'system="streamrec"', 'env="staging"', 'cluster="eu-1"'}
     assert {"env", "cluster"} <= set(config["route"]["group_by"])
+    (route,) = config["route"]["routes"]
+    assert set(route["matchers"]) == own
     for rule in config["inhibit_rules"]:
         assert {"env", "cluster"} <= set(rule["equal"])
+        assert own <= set(rule["source_matchers"])
+        assert own <= set(rule["target_matchers"])
     commands = [
         line
         for path, text in files.items()
@@ -100,7 +109,7 @@ def test_groups_inhibitions_and_silences_keep_environments_apart(files):
         if line.startswith("amtool silence add")
     ]
     assert commands
-    assert all("env=" in line and "cluster=" in line for line in commands)
+    assert all("env=staging" in line and "cluster=eu-1" in line for line in commands)
 
 
 def test_two_environments_compile_side_by_side(streamrec):
@@ -124,6 +133,104 @@ def test_more_labels_and_annotations_stand_on_every_alert(streamrec):
     for rule in rules(compile_spec(msgspec.structs.replace(streamrec, identity=identity))):
         if "alert" in rule:
             assert (rule["labels"]["pager"], rule["annotations"]["contact"]) == ("ml", "see the wiki")
+
+
+SHOP = """\
+version: 1
+system: {name: shop}
+identity: IDENTITY
+prediction_log: {path: log}
+features: {amount: {}}
+"""
+
+
+def shop(identity: str) -> Spec:
+    return parse_spec(SHOP.replace("IDENTITY", identity))
+
+
+def refused(identity: str) -> list[str]:
+    with pytest.raises(SpecError) as caught:
+        shop(identity)
+    return [f"{each.position.line}:{each.position.column} {each.text}" for each in caught.value.diagnostics]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [("prod-eu", "prod/eu"), ("prod", "Prod"), ("本番", "検証"), ("eu 1", "eu-1"), ("a/b", "a//b"), ('"', "'")],
+)
+def test_values_that_files_cannot_tell_apart_still_name_other_files(values):
+    slugs = {shop(f"{{labels: {{env: '{value.replace(chr(39), chr(39) * 2)}'}}}}").slug.casefold() for value in values}
+    assert len(slugs) == len(values)
+
+
+def test_an_ordinary_value_stays_readable_in_the_names_of_files():
+    assert shop("{labels: {env: staging, cluster: eu-1}}").slug == "shop-staging-eu-1"
+
+
+def test_a_label_of_the_identity_is_not_given_twice():
+    assert refused("{labels: {env: prod}, alert_labels: {env: staging}}") == [
+        "3:48 identity.alert_labels.env is one of identity.labels, which every alert carries already; keep only one of them"
+    ]
+
+
+def test_annotations_of_every_alert_are_not_replaced(streamrec_files):
+    for name in next(rule for rule in rules(streamrec_files) if "alert" in rule)["annotations"]:
+        (error,) = refused(f"{{alert_annotations: {{{name}: x}}}}")
+        assert error == (
+            f"3:32 identity.alert_annotations.{name} is an annotation that every alert has already; "
+            "call it something else"
+        )
+
+
+def test_the_failures_of_its_own_groups_count_and_no_other_environments():
+    """Another environment may have a name that begins like this one's."""
+    identities = ("{}", *(f"{{labels: {{env: {value}}}}}" for value in ("eu", "eu-1", "data", "1m")))
+    groups = {each: list(rule_groups(shop(each), signals(shop(each)))) for each in identities}
+    for own in identities:
+        (failing,) = (
+            rule["expr"] for group in groups[own] for rule in group["rules"] if rule.get("alert") == "MLRulesFailing"
+        )
+        (selector,) = selectors(failing)
+        (pattern,) = (each.value for each in selector.matchers.matchers if each.name == "rule_group")
+        for other in identities:
+            for group in groups[other]:
+                counted = re.fullmatch(pattern, f"/etc/rules.yml;{group['name']}") is not None
+                assert counted is (own == other), (own, group["name"])
+
+
+def test_the_runbooks_list_the_alerts_of_their_own_environment(files):
+    path = "runbooks/streamrec-staging-eu-1/feature-drift.md"
+    assert (
+        "amtool alert query --alertmanager.url=http://localhost:9093 system=streamrec env=staging cluster=eu-1"
+        in (files[path])
+    )
+
+
+HOSTILE = "a\"b'c`d%e{{f}}$g [1].*|é\\n"
+
+
+def test_any_value_of_an_identity_reads_back_where_it_is_written():
+    files = compile_spec(identified(shop("{}"), env=HOSTILE))
+    every = rules(files)
+    asked = 0
+    for rule in every:
+        for selector in selectors(rule["expr"]):
+            if selector.name != "prometheus_rule_evaluation_failures_total":
+                assert demands(selector)["env"] == HOSTILE
+                asked += 1
+    assert asked > 50
+    config = yaml.safe_load(files[next(path for path in files if path.endswith("/alertmanager.yml"))])
+    assert f"env={json.dumps(HOSTILE, ensure_ascii=False)}" in config["route"]["routes"][0]["matchers"]
+    for command in (line for text in files.values() for line in text.splitlines() if line.startswith("amtool")):
+        assert f"env={json.dumps(HOSTILE, ensure_ascii=False)}" in shlex.split(command)
+
+
+def test_every_alert_says_its_environment(streamrec, streamrec_files, files):
+    for compiled, expected in ((streamrec_files, streamrec.system.environment), (files, "staging, eu-1")):
+        alerts = [rule for rule in rules(compiled) if "alert" in rule]
+        assert {rule["annotations"]["environment"] for rule in alerts} == {expected}
+        page = next(text for path, text in compiled.items() if path.endswith("/MLFeatureDrift.md"))
+        assert f"({expected})" in page
 
 
 @pytest.mark.parametrize("name", ["severity", "feature_name", "job", "sloth_id"])

@@ -102,6 +102,13 @@ def test_the_alerts_say_that_they_are_a_drill_and_are_taken_back(spec):
         assert "DRILL" in texts["summary"]
 
 
+def test_the_drill_of_an_environment_carries_its_identity_and_so_takes_its_route():
+    staging = parse_spec(SPEC + "identity: {labels: {env: staging}}\n")
+    server = Played()
+    drilled(staging, server)
+    assert {labels["env"] for labels, _ in server.sent_alerts[0][0]} == {"staging"}
+
+
 def test_they_are_taken_back_also_where_it_fails(spec):
     class Broken(Played):
         def routed(self, **labels: str) -> dict[str, Routed]:

@@ -110,6 +110,62 @@ def test_a_secret_in_a_webhook_url_is_refused():
     assert "contains a password" in errors(routing("{webhook: {url: 'http://me:secret@x/'}}"))[0]
 
 
+INCIDENT_IO = "incidentio: {url: 'URL', token_file: t}"
+OPSGENIE = "opsgenie: {url: 'URL', api_key_file: k}"
+PAGERDUTY = "pagerduty: {url: 'URL', routing_key_file: k}"
+
+
+@pytest.mark.parametrize("receiver", [INCIDENT_IO, OPSGENIE, PAGERDUTY, "webhook: {url: 'URL'}"])
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("https://me:s3cret@x/y", "url contains a password, and specs are committed"),
+        (
+            "https://x/y?token=s3cret",
+            "url contains a secret, and specs are committed; write the whole address to a file",
+        ),
+        ("http://x:port/", "url is not a URL that Alertmanager accepts"),
+    ],
+)
+def test_every_address_of_a_receiver_is_looked_at(receiver, url, said):
+    found = errors(routing(f"{{{receiver.replace('URL', url)}}}"))
+    assert any(said in error for error in found), found
+    assert "s3cret" not in "".join(found)
+
+
+@pytest.mark.parametrize(
+    ("other", "place"),
+    [
+        ("telegram_configs: [{bot_token: '1:x', chat_id: 1}]", "other.telegram_configs[0].bot_token"),
+        ("pushover_configs: [{user_key_file: f, token: x}]", "other.pushover_configs[0].token"),
+        ("discord_configs: [{webhook_url: 'https://x/y'}]", "other.discord_configs[0].webhook_url"),
+        (
+            "webhook_configs: [{url_file: f, http_config: {basic_auth: {username: a, password: b}}}]",
+            "other.webhook_configs[0].http_config.basic_auth.password",
+        ),
+        (
+            "webhook_configs: [{url_file: f, http_config: {http_headers: {X-Key: {secrets: [a]}}}}]",
+            "other.webhook_configs[0].http_config.http_headers.X-Key.secrets[0]",
+        ),
+    ],
+)
+def test_a_secret_of_a_receiver_that_is_passed_through_is_refused(other, place):
+    (error,) = errors(routing(f"{{other: {{{other}}}}}"))
+    assert f"{place} is a secret, and specs are committed; write it to a file" in error
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "telegram_configs: [{bot_token_file: f, chat_id: 1}]",
+        "discord_configs: [{webhook_url_file: f, title: 'a key, a token: x'}]",
+        "webhook_configs: [{url: 'https://x/y?a=b'}]",
+    ],
+)
+def test_a_receiver_that_is_passed_through_with_its_secrets_in_files_is_fine(other):
+    assert is_sound(routing(f"{{other: {{{other}}}}}"))
+
+
 def test_a_cooldown_lasts_at_least_a_group_interval():
     assert errors("alerts: {feature_psi: {cooldown: {critical: 4m}}}") == [
         "5:45 alerts.feature_psi.cooldown.critical 4m is shorter than routing.group_interval 5m"

@@ -7,6 +7,7 @@ from typing import Protocol
 import msgspec
 
 from mlvitals.generator.routing.alertmanager import integrations_of, receiver_of
+from mlvitals.generator.signals.labels import identity_labels
 from mlvitals.generator.spec.model import Receiver, Severity, Spec
 from mlvitals.generator.spec.people import NOBODY
 from mlvitals.incidents.drill.server import Routed, Sent
@@ -124,7 +125,7 @@ def run_drill(
 def _labels(spec: Spec, severity: Severity, name: str) -> dict[str, str]:
     """Labels that no inhibition of the spec's own alerts concerns."""
     team = {"team": spec.system.team} if spec.system.team else {}
-    return {"alertname": ALERT, "severity": severity, "system": spec.system.name, LABEL: name, **team}
+    return {"alertname": ALERT, "severity": severity, **identity_labels(spec), LABEL: name, **team}
 
 
 def _texts(name: str) -> dict[str, str]:

@@ -217,7 +217,7 @@ def running_stack(spec: Spec, pages: HistoryPages, factor: float, root: Path, in
             storage = "--storage.tsdb.path" if name == "prometheus" else "--storage.path"
             command = [
                 programs[name],
-                f"--config.file={root / 'stack' / spec.system.name / f'{name}.yml'}",
+                f"--config.file={root / 'stack' / spec.slug / f'{name}.yml'}",
                 f"{storage}={root / name}",
                 f"--web.listen-address={listen}",
                 *more,
@@ -260,7 +260,7 @@ def _write_configuration(spec: Spec, factor: float, root: Path, at: _Addresses, 
         if name.startswith(("alert_rules/", "stack/")):
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(text, encoding="utf-8")
-    connect(root / "stack" / spec.system.name, at.alertmanager, event_log)
+    connect(root / "stack" / spec.slug, at.alertmanager, event_log)
 
 
 def connect(folder: Path, alertmanager: str, event_log: Path | None) -> None:
