@@ -15,7 +15,7 @@ from real_servers import fetch
 
 from examples.servers import free_port
 from mlvitals.incidents.inbox.mailbox import KEPT, KEPT_BYTES, Mailbox, MailboxError
-from mlvitals.incidents.inbox.messages import Link, Message, Service
+from mlvitals.incidents.inbox.messages import Link, Message, Service, webhook_message
 from mlvitals.incidents.inbox.page import inbox_page
 from mlvitals.incidents.inbox.server import LARGEST_BODY, Inbox
 
@@ -299,6 +299,32 @@ def test_heartbeats_are_one_line():
     page = inbox_page(beats, NOW + timedelta(seconds=12))
     assert "Last heartbeat of the watchdog: 12 s ago" in page
     assert "<article" not in page
+
+
+def alert(name: str, description: str) -> dict:
+    return {
+        "labels": {"alertname": name},
+        "annotations": {"description": description, "runbook_url": f"http://wiki/{name}"},
+    }
+
+
+def test_alerts_of_a_webhook_are_shown_with_what_each_says_and_stay_apart_from_heartbeats(inbox):
+    group = {"receiver": "inbox", "status": "firing", "commonLabels": {"system": "shop"}, "commonAnnotations": {}}
+    post(f"{inbox.url}/alertmanager", group | {"alerts": [alert("A", "amount drifted"), alert("B", "<b> too")]})
+    post(f"{inbox.url}/alertmanager", HEARTBEAT)
+    page = urllib.request.urlopen(f"{inbox.url}/", timeout=60).read().decode()
+    assert page.count("<article") == 1
+    assert "<h2>A, B</h2>" in page
+    assert "amount drifted\n&lt;b&gt; too" in page
+    assert "http://wiki/A" in page
+    assert "Last heartbeat of the watchdog" in page
+
+
+def test_a_large_group_names_ten_alerts_and_how_many_more():
+    sent = {"alerts": [alert(f"A{number}", f"says {number}") for number in range(40)]}
+    found = webhook_message(json.dumps(sent).encode(), 1, NOW)
+    assert found.title.endswith("A9, and 30 more")
+    assert found.text.endswith("says 9\nand 30 more")
 
 
 # ---------------------------------------------------------------- the command

@@ -50,7 +50,7 @@ _ACTION_BY_SEVERITY = {
     Severity.INFO: "Keep an eye on it; nothing to do yet.",
     Severity.WARNING: "Investigate: look at the bins that moved and at the latest change of what feeds it.",
     Severity.CRITICAL: "Act now: find what changed upstream, and fall back to a safe value, the last good data or the "
-    "last good model until it is mended.",
+    "last good model until it is fixed.",
 }
 _ACTION_BY_STATUS = {
     Status.INSUFFICIENT_DATA: "Wait for more rows, or lengthen the window.",

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
+from itertools import islice
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -44,6 +45,11 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     """The body as JSON: taken to pieces it would be up to thirty times as large."""
 
     @property
+    def is_heartbeat(self) -> bool:
+        """True of the watchdog's calls of a webhook, which say only that alerting works."""
+        return self.service is Service.WEBHOOK and self.title == WATCHDOG
+
+    @property
     def body(self) -> dict[str, Any]:
         """The body that was sent, decoded."""
         return msgspec.json.decode(self.sent, type=dict[str, Any])
@@ -53,6 +59,8 @@ class BadRequestError(UserError):
     """The service would not accept the body; the text is the service's answer."""
 
 
+WATCHDOG = "MLWatchdog"
+_MOST_LISTED, _LONGEST = 10, 2000
 _ACTIONS = ("trigger", "acknowledge", "resolve")
 _PAYLOAD = ("summary", "source", "severity")
 _SEVERITIES = ("critical", "error", "warning", "info")
@@ -139,18 +147,30 @@ def webhook_message(body: bytes, number: int, now: datetime) -> Message:
     """
     sent = _json(body, "the body is not a JSON object")
     labels, annotations = (_mapping(sent.get(name)) for name in ("commonLabels", "commonAnnotations"))
+    alerts = _mappings(sent.get("alerts"))
+    names = dict.fromkeys(_text(_mapping(alert.get("labels")), "alertname") for alert in alerts)
+    notes = [_mapping(alert.get("annotations")) for alert in alerts]
+    said = dict.fromkeys([_text(annotations, "summary"), *(_text(note, "description") for note in notes)])
+    runbooks = dict.fromkeys(_text(note, "runbook_url") for note in (annotations, *notes))
     return Message(
         id=number,
         received_at=now,
         service=Service.WEBHOOK,
         to=_text(sent, "receiver"),
         status=_text(sent, "status"),
-        title=_text(labels, "alertname"),
-        text=_text(annotations, "summary"),
-        links=_usable([Link("Runbook", _text(annotations, "runbook_url"))]),
+        title=_text(labels, "alertname") or _listed(names, ", "),
+        text=_listed(said, "\n"),
+        links=_usable(Link("Runbook", url) for url in islice(filter(None, runbooks), 1)),
         key=_text(sent, "groupKey"),
         sent=_raw(sent),
     )
+
+
+def _listed(texts: Iterable[str], separator: str) -> str:
+    """Return the first of some texts, and how many more there are."""
+    found = [text[:_LONGEST] for text in texts if text]
+    more = [f"and {len(found) - _MOST_LISTED} more"] if len(found) > _MOST_LISTED else []
+    return separator.join([*found[:_MOST_LISTED], *more])
 
 
 # ---------------------------------------------------------------- reading untrusted input

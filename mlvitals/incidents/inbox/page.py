@@ -8,6 +8,7 @@ from mlvitals.incidents.inbox.messages import Link, Message, Service
 
 SHOWN = 200
 _REFRESH_SECONDS = 15
+_STATUSES = ("trigger", "acknowledge", "resolve", "firing", "resolved")
 _NAMES = {Service.SLACK: "Slack", Service.PAGERDUTY: "PagerDuty", Service.WEBHOOK: "Webhook"}
 
 _STYLE = """
@@ -15,7 +16,7 @@ _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 0 auto; padding: 1rem; }
 article { border: 1px solid var(--line); border-left: .35rem solid #888; border-radius: .4rem; padding: .6rem .9rem;
   margin: .8rem 0; }
-article.slack { border-left-color: #b8860b; } article.pagerduty { border-left-color: #c0392b; }
+article.slack { border-left-color: #b8860b; } article.pagerduty, article.firing { border-left-color: #c0392b; }
 article.resolve, article.resolved { border-left-color: #2e8b57; }
 h1 { font-size: 1.3rem; } h2 { font-size: 1rem; margin: .1rem 0; overflow-wrap: anywhere; }
 p { margin: .3rem 0; white-space: pre-wrap; overflow-wrap: anywhere; }
@@ -24,8 +25,8 @@ p { margin: .3rem 0; white-space: pre-wrap; overflow-wrap: anywhere; }
 
 
 def inbox_page(messages: Sequence[Message], now: datetime) -> str:
-    """Render all messages, given oldest first. Webhook calls are heartbeats, summed up in one line."""
-    shown = [message for message in messages if message.service is not Service.WEBHOOK][::-1]
+    """Render all messages, given oldest first. The watchdog's heartbeats are summed up in one line."""
+    shown = [message for message in messages if not message.is_heartbeat][::-1]
     body = "".join(map(_article, shown[:SHOWN])) or "<p>Nothing has arrived yet.</p>"
     more = f'<p class="dim">The newest {SHOWN} of {len(shown)}.</p>' if len(shown) > SHOWN else ""
     return (
@@ -37,7 +38,7 @@ def inbox_page(messages: Sequence[Message], now: datetime) -> str:
 
 
 def _heartbeat(messages: Sequence[Message], now: datetime) -> str:
-    beats = [message for message in messages if message.service is Service.WEBHOOK]
+    beats = [message for message in messages if message.is_heartbeat]
     if not beats:
         return "No heartbeat of the watchdog has arrived yet."
     age = round((now - beats[-1].received_at).total_seconds())
@@ -48,8 +49,8 @@ def _article(message: Message) -> str:
     status = f" · {escape(message.status)}" if message.status else ""
     to = f" · {escape(message.to)}" if message.to else ""
     links = f"<p>{''.join(map(_link, message.links))}</p>" if message.links else ""
-    # Only PagerDuty's status is one of a few words; the sender could choose any other as a class.
-    kind = f"{message.service} {message.status}" if message.service is Service.PAGERDUTY else message.service
+    # Only these words become a class: a webhook's sender chooses its status.
+    kind = f"{message.service} {message.status}" if message.status in _STATUSES else message.service
     return (
         f'<article class="{kind}"><div class="dim">{_time(message.received_at)} · {_NAMES[message.service]}{to}{status}'
         f"</div>\n<h2>{escape(_plain(message, message.title))}</h2>\n<p>{escape(_plain(message, message.text))}</p>"
