@@ -61,7 +61,8 @@ def history_table(
     counts = Counter(window.level for window in windows)
     names = {CellLevel.QUIET: "with nothing found", CellLevel.UNMEASURED: "not measured"}
     told = ", ".join(f"{counts[level]:,} {names.get(level, level)}" for level in reversed(CellLevel) if counts[level])
-    console.print(Text(f"{printable(system)}: {len(windows):,} windows: {told}"), soft_wrap=True)
+    noun = "window" if len(windows) == 1 else "windows"
+    console.print(Text(f"{printable(system)}: {len(windows):,} {noun}: {told}"), soft_wrap=True)
     if shown:
         console.print(_table(shown, console.width), soft_wrap=True)
 
