@@ -49,7 +49,7 @@ test: servers
 	@$(BIN)/python scripts/all_tests.py
 
 test-fast: $(VENV)/.installed
-	$(BIN)/pytest -n 2 --dist loadfile -m "not server and not slow and not realtime and not exercise and not endurance"
+	$(BIN)/pytest -n 3 --dist loadfile -m "not server and not slow and not realtime and not exercise and not endurance"
 
 faults: servers
 	@scripts/servers.sh postgres

@@ -6,7 +6,10 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_ESCAPES = str.maketrans(
+    {chr(code): f"\\x{code:02x}" for code in (*range(0x20), ord("$"), 0x7F)}
+    | {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+)
 _STRING = r"""(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`)"""
 _COMMENT = r"\#[^\n]*+"
 _NAME = r"[A-Za-z_:][\w:]*+"
@@ -35,15 +38,7 @@ def quote(text: str) -> str:
     A dollar sign is written ``\x24``, which Prometheus reads back as a dollar, so that neither Grafana's
     variables nor Prometheus's own templates can expand text from a spec.
     """
-    return '"' + "".join(_escaped(character) for character in text) + '"'
-
-
-def _escaped(character: str) -> str:
-    if character in _ESCAPES:
-        return _ESCAPES[character]
-    if character == "$" or ord(character) < 0x20 or ord(character) == 0x7F:
-        return f"\\x{ord(character):02x}"
-    return character
+    return f'"{text.translate(_ESCAPES)}"'
 
 
 def regex(values: Iterable[str]) -> str:

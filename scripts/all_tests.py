@@ -10,15 +10,18 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryFile
 
-_PYTEST = [sys.executable, "-m", "pytest", "-n", "2"]
+_PYTEST = [sys.executable, "-m", "pytest"]
+_CLOCK = ["-n", "2", "-m", "realtime"]
+# Tests wait for servers and processes: meanwhile a third worker uses the core that two would leave idle.
 # Workers begin with the files that take long (tests/conftest.py): by the number of their tests these would come last.
-_REST = ["--dist", "loadfile", "--no-loadscope-reorder", "-m", "not realtime and not exercise and not endurance"]
+_SCHEDULE = ["-n", "3", "--dist", "loadfile", "--no-loadscope-reorder"]
+_REST = [*_SCHEDULE, "-m", "not realtime and not exercise and not endurance"]
 
 
 def main() -> int:
     """Return 0 where every test passed."""
     with TemporaryFile() as output:
-        clock = subprocess.Popen([*_PYTEST, "-m", "realtime"], stdout=output, stderr=subprocess.STDOUT)
+        clock = subprocess.Popen([*_PYTEST, *_CLOCK], stdout=output, stderr=subprocess.STDOUT)
         try:
             rest = subprocess.run(["nice", "-n", "10", *_PYTEST, *_REST], check=False).returncode
         finally:

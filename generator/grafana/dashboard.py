@@ -1,6 +1,5 @@
 """The dashboards of a system: the main one, from the product down to the machines, and the more detailed ones."""
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,6 +13,7 @@ from mlvitals.generator.grafana.variables import chosen_features, chosen_servers
 from mlvitals.generator.logs import keeps_logs
 from mlvitals.generator.signals.signal import Layer, Place, Signal
 from mlvitals.generator.spec.model import Spec
+from mlvitals.generator.text_files import json_file
 
 _LAYERS = {
     Layer.BUSINESS: "Business (product, leadership)",
@@ -46,12 +46,9 @@ def dashboard_files(spec: Spec, signals: Iterable[Signal], marker: str = "") -> 
     Keys are sorted, with two spaces and a newline at the end; the same spec gives the same bytes.
     """
     return {
-        f"{board_name(spec, board)}.json": _text(shown) for board, shown in dashboards(spec, signals, marker).items()
+        f"{board_name(spec, board)}.json": json_file(shown, sort_keys=True)
+        for board, shown in dashboards(spec, signals, marker).items()
     }
-
-
-def _text(shown: dict[str, Any]) -> str:
-    return json.dumps(shown, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def _pages(spec: Spec, signals: tuple[Signal, ...]) -> Iterator[Page]:

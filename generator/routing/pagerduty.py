@@ -4,7 +4,6 @@ Argument names are those of the provider PagerDuty/pagerduty, version 3. The tok
 Alertmanager needs is the output ``routing_key``.
 """
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -13,6 +12,7 @@ from typing import Any
 from mlvitals.generator.spec.durations import milliseconds, seconds
 from mlvitals.generator.spec.model import ContactMethod, EscalationLevel, Responder, Spec
 from mlvitals.generator.spec.people import PHONE
+from mlvitals.generator.text_files import json_file
 
 LAST_LEVEL_MINUTES = 30
 """The time of the last level before the policy starts again; the spec names no level after it."""
@@ -58,7 +58,7 @@ def pagerduty_terraform(spec: Spec, marker: str) -> str:
             }
         },
     }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return json_file(document)
 
 
 def literal(text: str) -> str:

@@ -36,9 +36,10 @@ _COMPARE = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "==": operato
 
 @dataclass(frozen=True, slots=True)
 class _Subject:
-    """An alert under test, and the time its expression needs to reach its value."""
+    """An alert under test: when its inputs change (0 if they do not), and the time its expression needs to reach its value."""
 
     rule: AlertRule
+    changed_at: float
     warm_up: float
 
     @property
@@ -49,12 +50,6 @@ class _Subject:
     def lasting(self) -> float:
         """The time for which the condition must hold."""
         return seconds(self.alert.timing.for_)
-
-    @property
-    def changed_at(self) -> float:
-        """The time when the inputs change, or 0 if they do not."""
-        changes = (item.change[0] for item in self.alert.scenario(beyond(self.alert)).inputs if item.change)
-        return max(changes, default=0.0)
 
     @property
     def horizon(self) -> float:
@@ -101,9 +96,11 @@ def _subjects(spec: Spec, signals: Sequence[Signal]) -> Iterator[_Subject]:
     records = expressions_by_name(records_of(signals))
     for rule in alert_rules(spec, signals):
         for alert in (rule.alert, *rule.alert.alternatives):
-            given = {item.metric for item in alert.scenario(beyond(alert)).inputs}
+            inputs = alert.scenario(beyond(alert)).inputs
+            given = {item.metric for item in inputs}
             computed = {name: expressions for name, expressions in records.items() if name not in given}
-            yield _Subject(replace(rule, alert=alert), longest_range(alert.expression, computed))
+            changed_at = max((item.change[0] for item in inputs if item.change), default=0.0)
+            yield _Subject(replace(rule, alert=alert), changed_at, longest_range(alert.expression, computed))
 
 
 def _step(subjects: Sequence[_Subject]) -> int:

@@ -6,6 +6,7 @@ this module is the only place that turns it into seconds and back.
 
 import re
 from datetime import timedelta
+from functools import lru_cache
 from typing import Annotated
 
 from msgspec import Meta
@@ -25,6 +26,7 @@ Duration = Annotated[
 ]
 
 
+@lru_cache(maxsize=1024)
 def milliseconds(duration: str) -> int:
     """Return the length of a duration in milliseconds, exactly."""
     return sum(int(count) * _UNITS[unit] for count, unit in _PART.findall(duration))

@@ -4,13 +4,13 @@
 finds it.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from mlvitals.generator.spec.model import Spec
+from mlvitals.generator.text_files import json_file
 
 FILE = Path(__file__).resolve().with_name("mlvitals.schema.json")
 
@@ -27,7 +27,7 @@ def json_schema() -> dict[str, Any]:
 
 def schema_text() -> str:
     """Return the schema as committed; the same model gives the same text."""
-    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+    return json_file(json_schema())
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Iteration over all sections of a spec without naming each."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any, get_args
 
@@ -41,26 +41,22 @@ def sections(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Part]]:
     """Yield every section from a value inwards, outermost first, with its path."""
     if isinstance(value, Part):
         yield path, value
-        for field in fields(type(value)):
-            yield from sections(getattr(value, field.name), (*path, field.encode_name))
-    elif isinstance(value, dict):
-        for key, entry in value.items():
-            yield from sections(entry, (*path, key))
-    elif isinstance(value, tuple):
-        for index, entry in enumerate(value):
-            yield from sections(entry, (*path, index))
+    for step, entry in _entries(value):
+        if isinstance(entry, Part | dict | tuple):
+            yield from sections(entry, (*path, step))
 
 
 def texts(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
     """Yield every text from a value inwards, in the order of the spec, with its path."""
     if isinstance(value, str):
         yield path, value
-    elif isinstance(value, Part):
-        for field in fields(type(value)):
-            yield from texts(getattr(value, field.name), (*path, field.encode_name))
-    elif isinstance(value, dict):
-        for key, entry in value.items():
-            yield from texts(entry, (*path, key))
-    elif isinstance(value, list | tuple):
-        for index, entry in enumerate(value):
-            yield from texts(entry, (*path, index))
+    for step, entry in _entries(value):
+        yield from texts(entry, (*path, step))
+
+
+def _entries(value: Any) -> Iterable[tuple[str | int, Any]]:
+    if isinstance(value, Part):
+        return ((field.encode_name, getattr(value, field.name)) for field in fields(type(value)))
+    if isinstance(value, dict):
+        return value.items()
+    return enumerate(value) if isinstance(value, tuple | list) else ()

@@ -27,9 +27,9 @@ QUIET_WINDOW = window(0)
 class Hours:
     """Measures hour after hour, and keeps what the results database would."""
 
-    def __init__(self) -> None:
-        self.past = []
-        self.reports = []
+    def __init__(self, reports=()) -> None:
+        self.past = [report.past for report in reports]
+        self.reports = [*reports]
 
     def measure(self, report, sample, **facts):
         history = drift_history(SPEC, report, self.past)
@@ -43,11 +43,17 @@ class Hours:
             self.measure(hour_report(hour), QUIET[hour - DELAY] if hour >= DELAY else None)
 
 
+@pytest.fixture(scope="module")
+def learned():
+    """The reports of the hours after which the charts watch."""
+    hours = Hours()
+    hours.quiet(0, LEARNED)
+    return tuple(hours.reports)
+
+
 @pytest.fixture
-def hours() -> Hours:
-    learned = Hours()
-    learned.quiet(0, LEARNED)
-    return learned
+def hours(learned) -> Hours:
+    return Hours(learned)
 
 
 def kinds(hours: Hours, count: int) -> list[DriftKind]:

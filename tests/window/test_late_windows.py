@@ -4,6 +4,7 @@ import io
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
+from shutil import copytree
 from types import SimpleNamespace
 
 import pytest
@@ -64,26 +65,27 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
 
 
 @pytest.fixture(scope="module")
-def learned() -> list[WindowReport]:
-    """The hours before the exporter starts."""
+def learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the results of the hours before the exporter starts."""
     past, reports = [], []
     for hour in range(LEARNED):
         report = hour_report(hour)
         sample = OutcomeFacts(QUIET[hour - DELAY]) if hour >= DELAY else None
         reports.append(with_drift_type(SPEC, report, sample, drift_history(SPEC, report, past)))
         past.append(reports[-1].past)
-    return reports
+    folder = tmp_path_factory.mktemp("learned")
+    with closing(open_results(Results(), folder)) as results:
+        for report in reports:
+            results.save(report)
+    return folder
 
 
 class Machine:
     """A folder of results, an exporter that works on it, and the time."""
 
-    def __init__(self, folder: Path, learned: list[WindowReport]) -> None:
+    def __init__(self, folder: Path, learned: Path) -> None:
         self.folder, self.hour = folder, LEARNED
-        folder.mkdir()
-        with closing(open_results(Results(), folder)) as results:
-            for report in learned:
-                results.save(report)
+        copytree(learned, folder)
         self.restart()
 
     def restart(self) -> None:
@@ -108,7 +110,7 @@ class Machine:
 
 
 @pytest.fixture
-def sound(disk: Disk, learned: list[WindowReport], tmp_path: Path) -> Machine:
+def sound(disk: Disk, learned: Path, tmp_path: Path) -> Machine:
     """A machine on which nothing failed."""
     machine = Machine(tmp_path / "sound", learned)
     for hour in range(LEARNED, LAST + 1):
@@ -117,7 +119,7 @@ def sound(disk: Disk, learned: list[WindowReport], tmp_path: Path) -> Machine:
 
 
 @pytest.fixture
-def failed(disk: Disk, learned: list[WindowReport], tmp_path: Path) -> Machine:
+def failed(disk: Disk, learned: Path, tmp_path: Path) -> Machine:
     """A machine that lacks one hour, and whose disk is well again."""
     machine = Machine(tmp_path / "failed", learned)
     disk.broken.add(BEGIN + (LOST + 1) * HOUR)

@@ -1,12 +1,12 @@
 """An exercise as an experiment of the Chaos Toolkit, for a system that really runs: it asks whether the page came in time."""
 
-import json
 from typing import Any
 
 from mlvitals.evaluation.faults.catalogue import Fault
 from mlvitals.generator.signals import signals
 from mlvitals.generator.spec.durations import duration
 from mlvitals.generator.spec.model import Severity, Spec
+from mlvitals.generator.text_files import json_file
 from mlvitals.incidents.tabletop.play import detection_limit
 
 _PROMETHEUS, _INJECT, _REVERT = "MLVITALS_PROMETHEUS", "MLVITALS_INJECT", "MLVITALS_REVERT"
@@ -48,7 +48,7 @@ def experiment(spec: Spec, fault: Fault) -> str:
         ],
         "rollbacks": [_action("revert it", "revert")],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return json_file(document)
 
 
 def _pages(spec: Spec, fault: Fault) -> list[str]:
