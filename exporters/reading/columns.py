@@ -310,7 +310,9 @@ def unwrapped(chunk: Any) -> Chunk:
 
 
 def readable(chunk: Chunk) -> Chunk:
-    """Return text in a layout that Arrow can compute with: of views it knows little more than how to cast them."""
+    """Return values in a layout that Arrow can compute with: of text views and runs it knows little more than the cast."""
+    if pa.types.is_run_end_encoded(chunk.type):
+        return readable(pc.call_function("run_end_decode", [chunk]))
     return chunk.cast(pa.large_string()) if pa.types.is_string_view(chunk.type) else chunk
 
 

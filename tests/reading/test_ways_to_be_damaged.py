@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import pickle
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -114,6 +115,47 @@ def test_what_is_no_text_is_one_line_that_says_what_it_looks_like(
     ):
         with pytest.raises(ReferenceDataError, match=told):
             use()
+
+
+@pytest.mark.parametrize(
+    ("content", "file_format", "told"),
+    [
+        (b"\x80\x04" + pickle.dumps([1] * 50), LogFormat.PARQUET, "it looks like a Python pickle"),
+        (
+            f"{HEADER}\n{LINE}\n".encode(),
+            LogFormat.PARQUET,
+            "it looks like text: is its format (--format) csv or jsonl?",
+        ),
+        (
+            f"{HEADER}\n{LINE}\n".encode(),
+            LogFormat.FEATHER,
+            "it looks like text: is its format (--format) csv or jsonl?",
+        ),
+        (gzip.compress(parquet_bytes()), LogFormat.PARQUET, "it looks like a file compressed with gzip"),
+        (feather_bytes(), LogFormat.PARQUET, "it looks like a Feather or Arrow file"),
+        (parquet_bytes(), LogFormat.FEATHER, "it looks like a Parquet file"),
+        (
+            b"FEA1" + bytes(100) + b"FEA1",
+            LogFormat.FEATHER,
+            "it looks like a Feather file of version 1, which is not read: write it",
+        ),
+    ],
+)
+def test_a_file_of_columns_that_is_another_says_what_it_looks_like(
+    content: bytes, file_format: LogFormat, told: str, tmp_path: Path
+) -> None:
+    write(tmp_path, content)
+    chunks, (problem,) = read(tmp_path, file_format)
+    assert chunks == []
+    assert f"; {told}" in problem
+
+
+def test_a_gzip_file_may_be_padded_with_zeros(tmp_path: Path) -> None:
+    packed = gzip.compress(f"{HEADER}\n{LINE}\n".encode() * 1)
+    write(tmp_path, packed + bytes(10_000))
+    write(tmp_path, packed + gzip.compress(b""), "c.csv")
+    chunks, problems = read(tmp_path, LogFormat.CSV)
+    assert (values(chunks, "age"), problems) == ([41, 41], [])
 
 
 def test_a_foreign_file_does_not_cost_the_others(tmp_path: Path) -> None:

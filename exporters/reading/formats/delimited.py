@@ -21,7 +21,7 @@ from mlvitals.exporters.reading.formats.quotes import (
 )
 from mlvitals.exporters.reading.formats.streams import FormatError, TextStream, grown, lines_of, readable_by_arrow
 
-DELIMITERS = (",", ";", "\t", "|")
+DELIMITERS = (",", ";", "\t", "|", "\x01")
 _LONGEST_HEADER = 1 << 24
 """Characters of a header line."""
 _STRAY = (
