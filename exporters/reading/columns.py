@@ -270,7 +270,7 @@ def _ages(block: Chunk, at: Chunk | None, fixed: Sequence[FixedAge]) -> NDArray[
 
 def _microseconds(times: Any) -> Chunk:
     """Return times since 1970 in UTC; a time without zone is UTC."""
-    if not (_is_time(times.type) or pa.types.is_null(times.type)):
+    if not (is_time(times.type) or pa.types.is_null(times.type)):
         raise _mismatch(FeatureType.TIMESTAMP, f"{times.type} values")
     try:
         since_epoch: Chunk = instants(times).cast(pa.int64())
@@ -366,7 +366,8 @@ def _is_category(kind: pa.DataType) -> bool:
     )
 
 
-def _is_time(kind: pa.DataType) -> bool:
+def is_time(kind: pa.DataType) -> bool:
+    """True for timestamps and dates."""
     return pa.types.is_timestamp(kind) or pa.types.is_date(kind)
 
 
@@ -375,7 +376,7 @@ _SUITS: dict[FeatureType, Callable[[pa.DataType], bool]] = {
     FeatureType.INTEGER: is_number,
     FeatureType.BOOLEAN: is_number,
     FeatureType.CATEGORICAL: _is_category,
-    FeatureType.TIMESTAMP: _is_time,
+    FeatureType.TIMESTAMP: is_time,
 }
 _EXPECTED = {
     FeatureType.FLOAT: "numbers",

@@ -192,6 +192,13 @@ class OpenFile:
     def _names(self) -> list[str]:
         return self._schema.names if self._text is None else self._text.names
 
+    def names_with(self, wanted: frozenset[str]) -> frozenset[str]:
+        """Return the columns, and of those that come late the wanted ones."""
+        with self._errors():
+            if isinstance(self._text, JsonLinesFile):
+                self._text.look_for(wanted)
+            return self.names
+
     def all_names(self) -> list[str]:
         """Return the columns in their order, however late they come."""
         with self._errors():

@@ -16,12 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlvitals.exporters.paths import plain
-from mlvitals.exporters.reading.columns import Chunk, unwrapped
+from mlvitals.exporters.reading.columns import Chunk, is_text, is_time, unwrapped
 from mlvitals.exporters.reading.files import StoredFile
 from mlvitals.exporters.reading.ids import hash_ids
 from mlvitals.exporters.reading.instants import InstantError, instants
 from mlvitals.exporters.reading.scan import INDEX_NAMES, TEXT_FORMATS, BrokenFileError, format_of
-from mlvitals.exporters.reading.sources import LogFile
+from mlvitals.exporters.reading.sources import NO_TIME, LogFile
 from mlvitals.exporters.reading.text import converted
 from mlvitals.exporters.statistics.distinct import CAPACITY, NO_VALUES, DistinctValues
 from mlvitals.exporters.statistics.placeholders import standing_out
@@ -46,8 +46,6 @@ _MOSTLY = 0.9
 """Share of distinct values from which on an estimate of their number means that all differ."""
 _IDENTIFIERS = ("_id", "_code")
 """Integers in a column whose name ends so are names, not amounts."""
-_NO_TIME = "\0"
-"""No column is called so: nothing is read as the time of a row."""
 _READ_AS: dict[FeatureType, Callable[[pa.DataType], bool]] = {
     FeatureType.BOOLEAN: pa.types.is_boolean,
     FeatureType.INTEGER: pa.types.is_int64,
@@ -108,7 +106,7 @@ def chunks_of(
     """
     for path in paths:
         for file in with_content(list(files_at(path, base_dir)), ignore):
-            part = LogFile(file, file_format or format_of(file.path) or LogFormat.PARQUET, _NO_TIME)
+            part = LogFile(file, file_format or format_of(file.path) or LogFormat.PARQUET, NO_TIME)
             for chunk in part.chunks(dict.fromkeys(names, _as_written(part.format))):
                 yield {name: unwrapped(values) for name, values in chunk.columns.items()}
 
@@ -121,7 +119,7 @@ def _as_written(form: LogFormat) -> FeatureType | None:
 def _look_into(file: StoredFile, form: LogFormat, decimal: str, columns: dict[str, _Column]) -> int:
     """Add the rows of a file to what is known of its columns; return how many there are."""
     rows = 0
-    part = LogFile(file, form, _NO_TIME)
+    part = LogFile(file, form, NO_TIME)
     try:
         unwanted = INDEX_NAMES.union(file.partition)
         names = [name for name in part.ordered_names() if name not in unwanted]
@@ -171,14 +169,14 @@ class _Column:
         if len(present):
             if typed.type not in self.types:
                 self.types.append(typed.type)
-            if _is_text(typed.type) and len(self.examples) < _EXAMPLES:
+            if is_text(typed.type) and len(self.examples) < _EXAMPLES:
                 some: Any = pc.unique(present.slice(0, 10 * _EXAMPLES))
                 self.examples += some.to_pylist()[:_EXAMPLES]
             self._note_times(present)
             self._note_dates(typed)
             self._note_range(present)
             # Nanoseconds and far years are times to Arrow, and none to Python.
-            self._note_levels(instants(present).cast(pa.int64()) if _is_time(values.type) else _present(values))
+            self._note_levels(instants(present).cast(pa.int64()) if is_time(values.type) else _present(values))
 
     def seen(self, name: str, rows: int) -> SeenColumn:
         """Return what a spec says of it."""
@@ -217,7 +215,7 @@ class _Column:
 
     def _typed(self, values: Chunk, form: LogFormat) -> Chunk:
         """Return values in the narrowest type that all text so far can be read as."""
-        if form not in TEXT_FORMATS or not _is_text(values.type):
+        if form not in TEXT_FORMATS or not is_text(values.type):
             return values
         while self.readings:
             kind = self.readings[0]
@@ -262,7 +260,7 @@ class _Column:
 
     def _note_dates(self, typed: Chunk) -> None:
         """Count dates, as long as a frequent one could still be among them."""
-        if not _is_time(typed.type):
+        if not is_time(typed.type):
             return
         counted: Any = pc.value_counts(instants(typed).drop_null().cast(pa.int64()))
         for date, count in zip(*(counted.field(name).to_pylist() for name in ("values", "counts")), strict=True):
@@ -299,9 +297,9 @@ class _Column:
             return None, printable(why)
         if all(map(pa.types.is_boolean, self.types)):
             return FeatureType.BOOLEAN, ""
-        if any(map(_is_text, self.types)):
+        if any(map(is_text, self.types)):
             return self._category()
-        if all(map(_is_time, self.types)):
+        if all(map(is_time, self.types)):
             return FeatureType.TIMESTAMP, ", ".join(("measured as its age", *self._placeholders()))
         return self._number(name)
 
@@ -317,8 +315,8 @@ class _Column:
             return "not every file has it"
         if not self.types:
             return "never has a value"
-        usable = all(_is_number(kind) or _is_text(kind) or _is_time(kind) for kind in self.types)
-        mixed = any(map(_is_time, self.types)) and any(map(_is_number, self.types))
+        usable = all(_is_number(kind) or is_text(kind) or is_time(kind) for kind in self.types)
+        mixed = any(map(is_time, self.types)) and any(map(_is_number, self.types))
         if not usable or mixed:
             return f"holds {' and '.join(sorted(map(str, self.types)))}, which is not measured"
         if self.low is not None and not self._is_fractional and max(abs(self.low), abs(self.high)) > _EXACT:
@@ -367,14 +365,6 @@ def _as_float(value: Any) -> float | None:
 def _with_nulls(remark: str, nulls: int, rows: int) -> str:
     told = f"{nulls / rows:.2%} null" if 0 < nulls < rows else ""
     return ", ".join(filter(None, (remark, told)))
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-
-
-def _is_time(kind: pa.DataType) -> bool:
-    return pa.types.is_timestamp(kind) or pa.types.is_date(kind)
 
 
 def _is_fractional(kind: pa.DataType) -> bool:

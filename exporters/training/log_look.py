@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from mlvitals.exporters.reading.log import Log, LogSection, Place
 from mlvitals.exporters.reading.scan import BrokenFileError
-from mlvitals.exporters.reading.sources import LogError, LogPart
+from mlvitals.exporters.reading.sources import NO_TIME, LogError, LogPart
 from mlvitals.exporters.wording import minute, printable
 from mlvitals.generator.spec.first_roles import SeenColumn, dates_of
 from mlvitals.generator.spec.first_spec import Pace
@@ -26,7 +26,6 @@ from mlvitals.generator.spec.model import FeatureType
 
 _MOST_FILES = 200
 """Of a log of more files its first one is read, and the last ones."""
-_NO_TIME = "\0"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HOUR_US = 3_600_000_000
 _LENGTHS = (("1h", 1), ("6h", 6), ("1d", 24), ("7d", 168), ("28d", 672))
@@ -160,7 +159,7 @@ def _hint(section: LogSection, base_dir: Path) -> str:
 
 
 def _values(section: LogSection, base_dir: Path) -> Iterator[Any]:
-    place = Place(section.path, section.format, _NO_TIME, section.table, section.password_file)
+    place = Place(section.path, section.format, NO_TIME, section.table, section.password_file)
     try:
         for part in _some(list(Log(place, base_dir).files(None))):
             for chunk in part.chunks({section.timestamp: FeatureType.CATEGORICAL}):

@@ -345,6 +345,17 @@ def test_a_key_that_is_only_a_value_is_missing_all_the_same(tmp_path: Path) -> N
     assert "price" in chunks[0].missing
 
 
+@pytest.mark.usefixtures("small_blocks")
+def test_training_data_are_not_read_object_by_object_for_their_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = json.dumps({"timestamp": AT, "pad": "late", "quoted": '"late": 1'})
+    write(tmp_path, "\n".join([*[plain] * 3000, json.dumps({"timestamp": AT, "age": 1})]), "a.jsonl")
+    monkeypatch.setattr(json_lines.JsonLinesFile, "_objects", lambda *_: pytest.fail("every object was parsed"))
+    (part,) = Log(PredictionLog(path="log", format=LogFormat.JSONL), tmp_path).files(None)
+    assert part.present(frozenset({"timestamp", "age", "late"})) == {"timestamp", "age"}
+
+
 @pytest.mark.parametrize("end", ["", "\n", "\r\n", "\n\n"])
 def test_one_line_of_json_is_one_row(end: str, tmp_path: Path) -> None:
     write(tmp_path, objects(1)[0] + end, "a.jsonl")

@@ -70,7 +70,7 @@ class JsonLinesFile:
             return
         with lines_of(TextStream(self._file)) as lines:
             for line in lines:
-                for name in [name for name, forms in wanted.items() if any(form in line for form in forms)]:
+                for name in [name for name, forms in wanted.items() if any(_is_key(form, line) for form in forms)]:
                     self._found[name] = pa.null()
                     del wanted[name]
                 if not wanted:
@@ -281,6 +281,11 @@ def _first(items: Iterable[Any], count: int) -> Iterator[Any]:
 def _mentions(name: str) -> frozenset[str]:
     """Return the forms in which a key stands in JSON."""
     return frozenset(json.dumps(name, ensure_ascii=ascii_only) for ascii_only in (True, False))
+
+
+def _is_key(form: str, line: str) -> bool:
+    """True if a name stands in a line as a key, and not only as a value."""
+    return form in line and re.search(rf"(?<!\\){re.escape(form)}\s*:", line) is not None
 
 
 def _batch(rows: Sequence[Mapping[str, Any]], wanted: Sequence[str]) -> pa.RecordBatch:
