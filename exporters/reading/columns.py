@@ -6,6 +6,7 @@ text. A timestamp feature is measured as its age in seconds when the prediction 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -23,6 +24,7 @@ Numbers: TypeAlias = "NDArray[np.float64] | NDArray[np.float32]"
 Counts: TypeAlias = NDArray[np.int64]
 
 _TRUTH = pa.array(["True", "TRUE", "False", "FALSE"], pa.large_string())
+_COMMA_NUMBER = re.compile(r"\s*[+-]?\d{1,3}(\d+|(\.\d{3})*),\d+\s*")
 _UUID_BYTES = 16
 _HEX = np.array([list(f"{byte:02x}".encode()) for byte in range(256)], np.uint8)
 _HEX_PLACES = [place for place in range(36) if place not in (8, 13, 18, 23)]
@@ -86,7 +88,7 @@ def numbers(block: Chunk, kind: FeatureType, at: Chunk | None = None, fixed: Seq
     if pa.types.is_null(block.type):
         return np.empty(0)
     if not _SUITS[kind](block.type):
-        raise _mismatch(kind, f"{block.type} values")
+        raise _mismatch(kind, f"{block.type} values{_comma_in(block)}")
     if kind is FeatureType.TIMESTAMP:
         return _ages(block, at, fixed)
     values = _floats(block.drop_null())
@@ -327,6 +329,19 @@ def _joined(column: Column) -> Chunk:
 
 def _mismatch(kind: FeatureType, found: str) -> ColumnTypeError:
     return ColumnTypeError(f"holds {found}; expected {_EXPECTED[kind]}", f" for a feature of type {kind}")
+
+
+def is_comma_number(text: str | None) -> bool:
+    """True for a number with a decimal comma."""
+    return text is not None and _COMMA_NUMBER.fullmatch(text) is not None
+
+
+def _comma_in(block: Chunk) -> str:
+    """Return a hint where a column of text starts with numbers that have a decimal comma."""
+    first = block.drop_null().slice(0, 10).to_pylist() if is_text(block.type) else []
+    if not first or not all(map(is_comma_number, first)):
+        return ""
+    return f' such as {first[0]!r} (a decimal comma? In CSV, declare it: decimal: ",")'
 
 
 def is_number(kind: pa.DataType) -> bool:

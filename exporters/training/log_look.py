@@ -59,11 +59,13 @@ def look_at_times(section: LogSection, base_dir: Path) -> TimesSeen:
     parts, hours = _some(list(Log(section, base_dir).files(None))), Counter[int]()
     first: datetime | None = None
     last: datetime | None = None
+    broken = ""
     for index, part in enumerate(parts):
         try:
             for chunk in part.chunks({}):
                 if chunk.times is None:
-                    return TimesSeen(problem=_no_column(section, part))
+                    broken = broken or _no_column(section, part)
+                    break
                 found: Any = pc.min_max(chunk.times)
                 low, high = found["min"].as_py(), found["max"].as_py()
                 if low is None:
@@ -72,10 +74,11 @@ def look_at_times(section: LogSection, base_dir: Path) -> TimesSeen:
                 if index or len(parts) < _MOST_FILES:
                     _count(chunk.times, hours)
         except (BrokenFileError, LogError) as error:
-            if why := _hint(section, base_dir):
-                return TimesSeen(problem=why)
-            return TimesSeen(problem=f"{part.path} {error}")
-    return TimesSeen(first, last, hours, "" if first else f"no row has a time in column {section.timestamp!r}")
+            broken = broken or f"{part.path} {error}"
+    if first is not None:
+        return TimesSeen(first, last, hours)
+    untimed = f"no row has a time in column {section.timestamp!r}"
+    return TimesSeen(problem=(_hint(section, base_dir) or broken) if broken else untimed)
 
 
 def _some(parts: Sequence[LogPart]) -> Sequence[LogPart]:
@@ -160,13 +163,12 @@ def _hint(section: LogSection, base_dir: Path) -> str:
 
 def _values(section: LogSection, base_dir: Path) -> Iterator[Any]:
     place = Place(section.path, section.format, NO_TIME, section.table, section.password_file)
-    try:
+    with suppress(LogError):
         for part in _some(list(Log(place, base_dir).files(None))):
-            for chunk in part.chunks({section.timestamp: FeatureType.CATEGORICAL}):
-                if section.timestamp in chunk.columns:
-                    yield chunk.columns[section.timestamp].drop_null()
-    except (BrokenFileError, LogError):
-        return
+            with suppress(BrokenFileError):
+                for chunk in part.chunks({section.timestamp: FeatureType.CATEGORICAL}):
+                    if section.timestamp in chunk.columns:
+                        yield chunk.columns[section.timestamp].drop_null()
 
 
 def hint_of(column: SeenColumn, texts: Sequence[str] = ()) -> str:

@@ -66,7 +66,7 @@ class FormatError(ValueError):
 
 
 class ReadAgainError(Exception):
-    """What was met shows how to read a file. It is to be read again so, with the same rows up to there."""
+    """A file turns out to be written in another way, and is to be read again so; the rows up to there are the same."""
 
 
 class TextStream(io.RawIOBase):
