@@ -25,6 +25,8 @@ Counts: TypeAlias = NDArray[np.int64]
 
 _TRUTH = pa.array(["True", "TRUE", "False", "FALSE"], pa.large_string())
 _COMMA_NUMBER = re.compile(r"\s*[+-]?\d{1,3}(\d+|(\.\d{3})*),\d+\s*")
+_LONGEST_SHOWN = 80
+"""Characters of a value that a message shows."""
 _UUID_BYTES = 16
 _HEX = np.array([list(f"{byte:02x}".encode()) for byte in range(256)], np.uint8)
 _HEX_PLACES = [place for place in range(36) if place not in (8, 13, 18, 23)]
@@ -88,7 +90,7 @@ def numbers(block: Chunk, kind: FeatureType, at: Chunk | None = None, fixed: Seq
     if pa.types.is_null(block.type):
         return np.empty(0)
     if not _SUITS[kind](block.type):
-        raise _mismatch(kind, f"{block.type} values{_comma_in(block)}")
+        raise _mismatch(kind, f"{block.type} values{_shown(block)}")
     if kind is FeatureType.TIMESTAMP:
         return _ages(block, at, fixed)
     values = _floats(block.drop_null())
@@ -136,7 +138,7 @@ def comparable(column: Column, kind: FeatureType) -> Chunk:
     if pa.types.is_null(block.type):
         return pa.nulls(len(block), pa.float64())
     if not _SUITS[kind](block.type):
-        raise _mismatch(kind, f"{block.type} values")
+        raise _mismatch(kind, f"{block.type} values{_shown(block)}")
     if not pa.types.is_float32(block.type):
         block = block.cast(pa.float64(), safe=False)
     values: Chunk = pa.array(block.to_numpy(zero_copy_only=False), from_pandas=True)
@@ -331,17 +333,21 @@ def _mismatch(kind: FeatureType, found: str) -> ColumnTypeError:
     return ColumnTypeError(f"holds {found}; expected {_EXPECTED[kind]}", f" for a feature of type {kind}")
 
 
-def is_comma_number(text: str | None) -> bool:
+def is_comma_number(text: str) -> bool:
     """True for a number with a decimal comma."""
-    return text is not None and _COMMA_NUMBER.fullmatch(text) is not None
+    return _COMMA_NUMBER.fullmatch(text) is not None
 
 
-def _comma_in(block: Chunk) -> str:
-    """Return a hint where a column of text starts with numbers that have a decimal comma."""
-    first = block.drop_null().slice(0, 10).to_pylist() if is_text(block.type) else []
-    if not first or not all(map(is_comma_number, first)):
+def _shown(block: Chunk) -> str:
+    """Return the first value of a column of text, and a hint where the first ones are numbers with a decimal comma."""
+    if not is_text(block.type):
         return ""
-    return f' such as {first[0]!r} (a decimal comma? In CSV, declare it: decimal: ",")'
+    values: Any = block.drop_null().slice(0, 10).cast(pa.large_binary())  # it need not be UTF-8
+    first = [value.decode(errors="replace")[:_LONGEST_SHOWN] for value in values.to_pylist()]
+    if not first:
+        return ""
+    comma = ' (a decimal comma? In CSV, declare it: decimal: ",")' if all(map(is_comma_number, first)) else ""
+    return f" such as {first[0]!r}{comma}"
 
 
 def is_number(kind: pa.DataType) -> bool:

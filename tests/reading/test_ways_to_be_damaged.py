@@ -403,6 +403,18 @@ def test_the_rest_of_a_line_that_is_cut_costs_itself(tmp_path: Path) -> None:
     assert "left out: 1, the first of them line 4: " in problem
 
 
+@pytest.mark.parametrize("between", [",\n", ", ", "\n\ufeff", "\x1e\n"])
+def test_objects_that_are_put_together_in_odd_ways_are_read(between: str, tmp_path: Path) -> None:
+    write(tmp_path, between.join(objects(9)) + ("," if "," in between else ""), "a.jsonl")
+    chunks, problems = read(tmp_path, LogFormat.JSONL)
+    assert (len(values(chunks, "age")), problems) == (9, [])
+
+
+def test_a_declared_delimiter_that_is_no_ascii_is_named(tmp_path: Path) -> None:
+    write(tmp_path, f"sep=§\n{HEADER}\n{LINE}\n")
+    assert read(tmp_path, LogFormat.CSV)[1] == ["b.csv: declares the delimiter '§', which is no ASCII character"]
+
+
 @pytest.mark.parametrize("content", [HEADER, "\n".join(["{"] * 5000), '{\n"age":\n\n}\n{\n"age": 1\n'])
 def test_what_is_mostly_no_json_is_unreadable(content: str, tmp_path: Path) -> None:
     write(tmp_path, content, "a.jsonl")
