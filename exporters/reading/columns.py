@@ -6,6 +6,7 @@ text. A timestamp feature is measured as its age in seconds when the prediction 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -23,6 +24,9 @@ Numbers: TypeAlias = "NDArray[np.float64] | NDArray[np.float32]"
 Counts: TypeAlias = NDArray[np.int64]
 
 _TRUTH = pa.array(["True", "TRUE", "False", "FALSE"], pa.large_string())
+_COMMA_NUMBER = re.compile(r"\s*[+-]?\d{1,3}(\d+|(\.\d{3})*),\d+\s*")
+_LONGEST_SHOWN = 80
+"""Characters of a value that a message shows."""
 _UUID_BYTES = 16
 _HEX = np.array([list(f"{byte:02x}".encode()) for byte in range(256)], np.uint8)
 _HEX_PLACES = [place for place in range(36) if place not in (8, 13, 18, 23)]
@@ -86,7 +90,7 @@ def numbers(block: Chunk, kind: FeatureType, at: Chunk | None = None, fixed: Seq
     if pa.types.is_null(block.type):
         return np.empty(0)
     if not _SUITS[kind](block.type):
-        raise _mismatch(kind, f"{block.type} values")
+        raise _mismatch(kind, f"{block.type} values{_shown(block)}")
     if kind is FeatureType.TIMESTAMP:
         return _ages(block, at, fixed)
     values = _floats(block.drop_null())
@@ -134,7 +138,7 @@ def comparable(column: Column, kind: FeatureType) -> Chunk:
     if pa.types.is_null(block.type):
         return pa.nulls(len(block), pa.float64())
     if not _SUITS[kind](block.type):
-        raise _mismatch(kind, f"{block.type} values")
+        raise _mismatch(kind, f"{block.type} values{_shown(block)}")
     if not pa.types.is_float32(block.type):
         block = block.cast(pa.float64(), safe=False)
     values: Chunk = pa.array(block.to_numpy(zero_copy_only=False), from_pandas=True)
@@ -270,7 +274,7 @@ def _ages(block: Chunk, at: Chunk | None, fixed: Sequence[FixedAge]) -> NDArray[
 
 def _microseconds(times: Any) -> Chunk:
     """Return times since 1970 in UTC; a time without zone is UTC."""
-    if not (_is_time(times.type) or pa.types.is_null(times.type)):
+    if not (is_time(times.type) or pa.types.is_null(times.type)):
         raise _mismatch(FeatureType.TIMESTAMP, f"{times.type} values")
     try:
         since_epoch: Chunk = instants(times).cast(pa.int64())
@@ -310,7 +314,9 @@ def unwrapped(chunk: Any) -> Chunk:
 
 
 def readable(chunk: Chunk) -> Chunk:
-    """Return text in a layout that Arrow can compute with: of views it knows little more than how to cast them."""
+    """Return values in a layout that Arrow can compute with: of text views and runs it knows little more than the cast."""
+    if pa.types.is_run_end_encoded(chunk.type):
+        return readable(pc.call_function("run_end_decode", [chunk]))
     return chunk.cast(pa.large_string()) if pa.types.is_string_view(chunk.type) else chunk
 
 
@@ -325,6 +331,23 @@ def _joined(column: Column) -> Chunk:
 
 def _mismatch(kind: FeatureType, found: str) -> ColumnTypeError:
     return ColumnTypeError(f"holds {found}; expected {_EXPECTED[kind]}", f" for a feature of type {kind}")
+
+
+def is_comma_number(text: str) -> bool:
+    """True for a number with a decimal comma."""
+    return _COMMA_NUMBER.fullmatch(text) is not None
+
+
+def _shown(block: Chunk) -> str:
+    """Return the first value of a column of text, and a hint where the first ones are numbers with a decimal comma."""
+    if not is_text(block.type):
+        return ""
+    values: Any = block.drop_null().slice(0, 10).cast(pa.large_binary())  # it need not be UTF-8
+    first = [value.decode(errors="replace")[:_LONGEST_SHOWN] for value in values.to_pylist()]
+    if not first:
+        return ""
+    comma = ' (a decimal comma? In CSV, declare it: decimal: ",")' if all(map(is_comma_number, first)) else ""
+    return f" such as {first[0]!r}{comma}"
 
 
 def is_number(kind: pa.DataType) -> bool:
@@ -364,7 +387,8 @@ def _is_category(kind: pa.DataType) -> bool:
     )
 
 
-def _is_time(kind: pa.DataType) -> bool:
+def is_time(kind: pa.DataType) -> bool:
+    """True for timestamps and dates."""
     return pa.types.is_timestamp(kind) or pa.types.is_date(kind)
 
 
@@ -373,7 +397,7 @@ _SUITS: dict[FeatureType, Callable[[pa.DataType], bool]] = {
     FeatureType.INTEGER: is_number,
     FeatureType.BOOLEAN: is_number,
     FeatureType.CATEGORICAL: _is_category,
-    FeatureType.TIMESTAMP: _is_time,
+    FeatureType.TIMESTAMP: is_time,
 }
 _EXPECTED = {
     FeatureType.FLOAT: "numbers",

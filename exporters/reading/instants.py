@@ -27,7 +27,19 @@ NULLS = pa.array(["", "NA", "N/A", "NULL", "null", "None", "NaN", "nan", "NaT", 
 _MOMENT = r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])([ T]([01]\d|2[0-3])(:[0-5]\d(:[0-5]\d(\.\d{1,6})?)?)?)?"
 _ZONE = r"(Z|[+-]([01]\d|2[0-3])(:?[0-5]\d)?)"
 """ISO 8601 as Arrow reads it."""
-_MIXED = "holds text that is not an ISO 8601 time, or times with and without a zone"
+_AS_ARROW_READS_IT = (
+    (r"^(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})", r"\1-\2-\3T\4:\5:"),
+    (r"^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}):($|[Z+-])", r"\1\2"),
+    (r"^(\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}),(\d)", r"\1.\2"),
+    (r"(\.\d{6})\d+", r"\1"),
+    (r"( ?(UTC|GMT)|z)$", "Z"),
+    (r"(:\d{2}(\.\d+)?) ([+-]\d{2}:?\d{2})$", r"\1\3"),
+)
+"""Other ways to write it: basic format, a comma, nanoseconds, names of UTC, and Snowflake's blank before the offset."""
+_MIXED = "holds times with a zone, such as {!r}, and without one, such as {!r}; write all of them with one"
+_NOT_ISO = "holds text that is not an ISO 8601 time: {}, the first {!r}; write it like 2026-03-01T12:00:00Z"
+_LONGEST = 80
+"""Characters of a text that a message shows."""
 _NOT_SECONDS = "holds a number that is not Unix time in seconds (milliseconds?); divide the numbers or write timestamps"
 
 
@@ -84,7 +96,7 @@ def read_instants(column: Any) -> ReadInstants:
     """Read a column of points in time, and mark which of its values are none.
 
     Raises:
-        InstantError: half of the values or more are no points in time, some have a zone and some have none, or numbers
+        InstantError: half of the values or more are no points in time, many have a zone and many have none, or numbers
             are no seconds.
     """
     kind = column.type
@@ -186,8 +198,10 @@ def _from_text(column: Any) -> ReadInstants:
 
 
 def _to_microseconds(text: Any) -> Any:
-    """Return ISO 8601 text without the digits that microseconds cannot hold, and with the zone as Arrow reads it."""
-    return pc.replace_substring_regex(pc.replace_substring_regex(text, r"(\.\d{6})\d+", r"\1"), r" ?(UTC|GMT)$", "Z")
+    """Return ISO 8601 text as Arrow reads it: at most six digits of a second, a point before them, no basic format."""
+    for form, written in _AS_ARROW_READS_IT:
+        text = pc.replace_substring_regex(text, form, written)
+    return text
 
 
 def _one_by_one(text: Any) -> ReadInstants:
@@ -198,8 +212,9 @@ def _one_by_one(text: Any) -> ReadInstants:
         for form in (f"^{_MOMENT}{_ZONE}$", f"^{_MOMENT}$", r"^\d{1,11}(\.\d*)?$")
     )
     most = max((zoned, naive, seconds), key=lambda mask: mask.true_count)
-    if zoned.true_count and naive.true_count:
-        raise InstantError(_MIXED)
+    fewer = min(zoned.true_count, naive.true_count)
+    if fewer and 2 * fewer >= most.true_count:
+        raise InstantError(_MIXED.format(_first(text, zoned), _first(text, naive)))
     fitting = pc.if_else(most, trimmed, pa.scalar(None, trimmed.type))
     if most is seconds:
         times = _from_seconds(fitting.cast(pa.float64()))
@@ -207,8 +222,14 @@ def _one_by_one(text: Any) -> ReadInstants:
         times = _utc(_existing(fitting).cast(pa.timestamp("us", "UTC" if most is zoned else None)))
     misfits = pc.and_(pc.is_valid(text), pc.is_null(times))
     if 2 * misfits.true_count >= len(text) - text.null_count:
-        raise InstantError(_MIXED)
+        raise InstantError(_NOT_ISO.format(misfits.true_count, _first(text, misfits)))
     return ReadInstants(times, misfits)
+
+
+def _first(text: Any, chosen: Any) -> str:
+    """Return the first of some texts, cut short."""
+    found: str = text.filter(chosen)[0].as_py()
+    return found[:_LONGEST]
 
 
 def _existing(text: Any) -> Any:

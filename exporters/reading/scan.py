@@ -29,7 +29,7 @@ from mlvitals.exporters.reading.files import StoredFile
 from mlvitals.exporters.reading.formats.delimited import DelimitedFile
 from mlvitals.exporters.reading.formats.feather import FeatherFile
 from mlvitals.exporters.reading.formats.json_lines import JsonLinesFile
-from mlvitals.exporters.reading.formats.streams import FormatError
+from mlvitals.exporters.reading.formats.streams import HEAD, FormatError, kind_of
 from mlvitals.exporters.reading.instants import LARGEST_SECONDS, InstantError, Times, may_be_within, read_instants
 from mlvitals.exporters.reading.text import Column, Columns, converted, first_of, json_type
 from mlvitals.generator.errors import UserError
@@ -192,6 +192,13 @@ class OpenFile:
     def _names(self) -> list[str]:
         return self._schema.names if self._text is None else self._text.names
 
+    def names_with(self, wanted: frozenset[str]) -> frozenset[str]:
+        """Return the columns, and of those that come late the wanted ones."""
+        with self._errors():
+            if isinstance(self._text, JsonLinesFile):
+                self._text.look_for(wanted)
+            return self.names
+
     def all_names(self) -> list[str]:
         """Return the columns in their order, however late they come."""
         with self._errors():
@@ -321,13 +328,16 @@ class OpenFile:
         """Return a file of columns as Arrow reads it."""
         self._handle = self.file.filesystem.open_input_file(self.file.path)
         handle: Any = self._handle  # the stubs know Python's files only
-        if self.format is LogFormat.PARQUET:
-            options = ds.ParquetReadOptions(dictionary_columns=None, coerce_int96_timestamp_unit=_INT96_UNIT)
-            return ds.ParquetFileFormat(read_options=options).make_fragment(handle)
         try:
+            if self.format is LogFormat.PARQUET:
+                options = ds.ParquetReadOptions(dictionary_columns=None, coerce_int96_timestamp_unit=_INT96_UNIT)
+                fragment = ds.ParquetFileFormat(read_options=options).make_fragment(handle)
+                _ = fragment.physical_schema  # of a file that is none it raises
+                return fragment
             return FeatherFile(handle)
-        except pa.ArrowInvalid as error:
-            raise FormatError(f"cannot be read as Feather: {error}") from error
+        except (pa.ArrowInvalid, OSError) as error:
+            name = "Parquet" if self.format is LogFormat.PARQUET else "Feather"
+            raise FormatError(f"{_refusal(error, name)}{_other_format(self._handle)}") from error
 
     def _record_batches(self, wanted: list[str], columns: Columns, window: Window | None) -> Iterator[pa.RecordBatch]:
         rows = min(max(BATCH_VALUES // max(len(wanted), 1), FEWEST_BATCH_ROWS), BATCH_ROWS)
@@ -392,9 +402,21 @@ class OpenFile:
             raise BrokenFileError(f"cannot be read: {type(error).__name__}: {first_line(error)}") from error
 
 
+def _refusal(error: Exception, name: str) -> str:
+    said = plain(error).rstrip(".")
+    return said if said.startswith("cannot be") else f"cannot be read as {name}: {said}"
+
+
+def _other_format(handle: pa.NativeFile) -> str:
+    """Return what a file looks like that is not of its format; empty where that is not known."""
+    handle.seek(0)
+    kind = kind_of(handle.read(HEAD))
+    return f"; it looks like {kind}" if kind else ""
+
+
 def _computable(rows: pa.RecordBatch) -> pa.RecordBatch:
-    """Return rows whose texts can be filtered."""
-    if any(map(pa.types.is_string_view, rows.schema.types)):
+    """Return rows that can be filtered."""
+    if any(pa.types.is_string_view(kind) or pa.types.is_run_end_encoded(kind) for kind in rows.schema.types):
         return pa.record_batch([readable(column) for column in rows.columns], names=rows.schema.names)
     return rows
 

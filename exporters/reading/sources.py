@@ -97,6 +97,10 @@ class Reader(ABC):
             self._taken.add(path)
 
 
+NO_TIME = "\0"
+"""No column is called so: nothing is read as the time of a row."""
+
+
 class LogPart(ABC):
     """A file or a table of a log."""
 
@@ -118,6 +122,15 @@ class LogPart(ABC):
             BrokenFileError: the file cannot be read.
             DatabaseError: the table cannot be read.
         """
+
+    def present(self, names: frozenset[str]) -> frozenset[str]:
+        """Return which of some columns it has.
+
+        Raises:
+            BrokenFileError: the file cannot be read.
+            DatabaseError: the table cannot be read.
+        """
+        return self.column_names() & names
 
     @abstractmethod
     def chunks(self, columns: Columns) -> Iterator[Chunk]:
@@ -266,6 +279,10 @@ class LogFile(LogPart):
     def column_names(self) -> frozenset[str]:
         """Return the columns of the file."""
         return frozenset(self.ordered_names()) | frozenset(self.partition)
+
+    def present(self, names: frozenset[str]) -> frozenset[str]:
+        """Return which of some columns the file has; no others are looked for, however late they come."""
+        return names & (self.open().names_with(names) | frozenset(self.partition))
 
     def ordered_names(self) -> list[str]:
         """Return the columns that the file itself has, in their order.

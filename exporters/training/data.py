@@ -161,7 +161,7 @@ class TrainingData(Mapping[str, Column]):
         names = {}
         for part in self._parts:
             try:
-                names[part.path] = part.column_names() & wanted
+                names[part.path] = part.present(wanted)
             except (BrokenFileError, DatabaseError) as error:
                 raise ReferenceDataError(f"{part.path} {plain(error)}") from error
         everywhere = frozenset.intersection(*names.values())

@@ -16,17 +16,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlvitals.exporters.paths import plain
-from mlvitals.exporters.reading.columns import Chunk, unwrapped
+from mlvitals.exporters.reading.columns import Chunk, is_comma_number, is_text, is_time, readable, unwrapped
 from mlvitals.exporters.reading.files import StoredFile
 from mlvitals.exporters.reading.ids import hash_ids
 from mlvitals.exporters.reading.instants import InstantError, instants
 from mlvitals.exporters.reading.scan import INDEX_NAMES, TEXT_FORMATS, BrokenFileError, format_of
-from mlvitals.exporters.reading.sources import LogFile
+from mlvitals.exporters.reading.sources import NO_TIME, LogFile
 from mlvitals.exporters.reading.text import converted
 from mlvitals.exporters.statistics.distinct import CAPACITY, NO_VALUES, DistinctValues
 from mlvitals.exporters.statistics.placeholders import standing_out
 from mlvitals.exporters.training.build import ReferenceDataError, placeholder
-from mlvitals.exporters.training.data import files_at, ignore, refuse, with_content
+from mlvitals.exporters.training.data import files_at, ignore, with_content
 from mlvitals.exporters.wording import printable
 from mlvitals.generator.spec.first_roles import SeenColumn
 from mlvitals.generator.spec.model import FeatureType, LogFormat
@@ -38,6 +38,7 @@ _FEW = 0.01
 MOST_DATES = 100_000
 """Different dates that are counted at once; of more, the most frequent half is kept."""
 _EXACT = 2**53
+_CODE = r"^0\d+$"
 _DIGITS = pa.array(["0", "1"])
 """Text that is a number, and a boolean only where the column holds both and nothing else."""
 _EXAMPLES = 100
@@ -46,8 +47,6 @@ _MOSTLY = 0.9
 """Share of distinct values from which on an estimate of their number means that all differ."""
 _IDENTIFIERS = ("_id", "_code")
 """Integers in a column whose name ends so are names, not amounts."""
-_NO_TIME = "\0"
-"""No column is called so: nothing is read as the time of a row."""
 _READ_AS: dict[FeatureType, Callable[[pa.DataType], bool]] = {
     FeatureType.BOOLEAN: pa.types.is_boolean,
     FeatureType.INTEGER: pa.types.is_int64,
@@ -65,6 +64,7 @@ def first_look(
     decimal: str = ".",
     remark: Callable[[str], None] = ignore,
     most_files: int | None = None,
+    tolerant: bool = False,
 ) -> tuple[list[SeenColumn], LogFormat, int]:
     """Return the columns of training data in the order of the first file, its format, and how many rows there are.
 
@@ -75,6 +75,7 @@ def first_look(
         decimal: the decimal mark of numbers in CSV.
         remark: takes what is worth knowing of data that can be used.
         most_files: where there are more, as many are read, spread evenly from the first to the last.
+        tolerant: leave out files that cannot be read, and remark on them, as a log is read.
 
     Raises:
         ReferenceDataError: there are no files, no rows, or a file cannot be read.
@@ -84,17 +85,46 @@ def first_look(
     if most_files is not None and len(files) > most_files:
         files = [files[index * (len(files) - 1) // (most_files - 1)] for index in range(most_files)]
     formats = [file_format or format_of(file.path) or LogFormat.PARQUET for file in files]
+    broken: list[str] = []
+    if tolerant:
+        files, formats = _of_one_format(files, formats, broken.append)
     columns: dict[str, _Column] = {}
-    rows = sum(_look_into(file, form, decimal, columns) for file, form in zip(files, formats, strict=True))
+    counts = [
+        _look_into(file, form, decimal, columns, broken.append if tolerant else _refuse)
+        for file, form in zip(files, formats, strict=True)
+    ]
+    rows = sum(counts)
     if not rows:
-        raise ReferenceDataError("there are no rows of training data")
+        raise ReferenceDataError(broken[0] if broken else "there are no rows of training data")
+    for problem in broken:
+        remark(problem)
     for name, column in columns.items():
         if column.nearly is not None:
             remark(
                 f"column {name!r}: nearly all values are of type {column.nearly.value}, but some are none: it is taken for a "
                 "category; with that type, these are counted as missing"
             )
-    return [column.seen(name, rows) for name, column in columns.items()], formats[0], rows
+    first = next(index for index, count in enumerate(counts) if count)
+    return [column.seen(name, rows) for name, column in columns.items()], formats[first], rows
+
+
+def _of_one_format(
+    files: Sequence[StoredFile], formats: Sequence[LogFormat], report: Callable[[str], None]
+) -> tuple[list[StoredFile], list[LogFormat]]:
+    """Return the files of the format of which there is most: a log has one."""
+    sizes = Counter[LogFormat]()
+    for file, form in zip(files, formats, strict=True):
+        sizes[form] += file.size or 1
+    most = max(sizes, key=lambda form: sizes[form])
+    for file, form in zip(files, formats, strict=True):
+        if form is not most:
+            report(f"{file.path}: left out: it is called {form.value}, and most of the log is {most.value}")
+    kept = [file for file, form in zip(files, formats, strict=True) if form is most]
+    return kept, [most] * len(kept)
+
+
+def _refuse(problem: str) -> None:
+    raise ReferenceDataError(problem)
 
 
 def chunks_of(
@@ -108,7 +138,7 @@ def chunks_of(
     """
     for path in paths:
         for file in with_content(list(files_at(path, base_dir)), ignore):
-            part = LogFile(file, file_format or format_of(file.path) or LogFormat.PARQUET, _NO_TIME)
+            part = LogFile(file, file_format or format_of(file.path) or LogFormat.PARQUET, NO_TIME)
             for chunk in part.chunks(dict.fromkeys(names, _as_written(part.format))):
                 yield {name: unwrapped(values) for name, values in chunk.columns.items()}
 
@@ -118,25 +148,29 @@ def _as_written(form: LogFormat) -> FeatureType | None:
     return FeatureType.CATEGORICAL if form is LogFormat.CSV else None
 
 
-def _look_into(file: StoredFile, form: LogFormat, decimal: str, columns: dict[str, _Column]) -> int:
-    """Add the rows of a file to what is known of its columns; return how many there are."""
+def _look_into(
+    file: StoredFile, form: LogFormat, decimal: str, columns: dict[str, _Column], report: Callable[[str], None]
+) -> int:
+    """Add the rows of a file to what is known of its columns, and report problems; return how many there are."""
     rows = 0
-    part = LogFile(file, form, _NO_TIME)
+    part = LogFile(file, form, NO_TIME)
     try:
         unwanted = INDEX_NAMES.union(file.partition)
         names = [name for name in part.ordered_names() if name not in unwanted]
     except BrokenFileError as error:
-        raise ReferenceDataError(f"{file.path} {error}") from error
+        report(f"{file.path} {error}")
+        return 0
     try:
         for chunk in part.chunks(dict.fromkeys(names, _as_written(form))):
             rows += chunk.rows
             for name, values in chunk.columns.items():
                 columns.setdefault(name, _Column(decimal)).add(unwrapped(values), form)
     except pa.ArrowException as error:
-        raise ReferenceDataError(f"{file.path} {plain(error)}") from error
+        report(f"{file.path} {plain(error)}")
     except BrokenFileError as error:
-        raise ReferenceDataError(f"{file.path}: {error}") from error
-    refuse(part.problems)
+        report(f"{file.path}: {error}")
+    for problem in part.problems:
+        report(f"{problem.path}: {problem.problem}")
     return rows
 
 
@@ -147,6 +181,8 @@ class _Column:
         self._decimal = decimal
         self.rows = self.nulls = self.empty = 0
         self.readings = list(_READ_AS)
+        self._is_typed = False
+        """True if it is text in a format that has types."""
         self.nearly: FeatureType | None = None
         """The type as which all but a few values of text could be read."""
         self.types: list[pa.DataType] = []
@@ -171,14 +207,14 @@ class _Column:
         if len(present):
             if typed.type not in self.types:
                 self.types.append(typed.type)
-            if _is_text(typed.type) and len(self.examples) < _EXAMPLES:
+            if is_text(typed.type) and len(self.examples) < _EXAMPLES:
                 some: Any = pc.unique(present.slice(0, 10 * _EXAMPLES))
                 self.examples += some.to_pylist()[:_EXAMPLES]
             self._note_times(present)
             self._note_dates(typed)
             self._note_range(present)
             # Nanoseconds and far years are times to Arrow, and none to Python.
-            self._note_levels(instants(present).cast(pa.int64()) if _is_time(values.type) else _present(values))
+            self._note_levels(instants(present).cast(pa.int64()) if is_time(values.type) else _present(values))
 
     def seen(self, name: str, rows: int) -> SeenColumn:
         """Return what a spec says of it."""
@@ -217,10 +253,16 @@ class _Column:
 
     def _typed(self, values: Chunk, form: LogFormat) -> Chunk:
         """Return values in the narrowest type that all text so far can be read as."""
-        if form not in TEXT_FORMATS or not _is_text(values.type):
+        if not is_text(values.type):
             return values
+        self._is_typed = form not in TEXT_FORMATS
+        if self.readings and _has_codes(values):
+            self.readings.clear()
         while self.readings:
             kind = self.readings[0]
+            if self._is_typed and kind is FeatureType.INTEGER:
+                self.readings.pop(0)
+                continue
             typed, misfits = converted(values, kind, form, self._decimal)
             digits = (
                 kind is FeatureType.BOOLEAN and pc.any(pc.is_in(values, value_set=_DIGITS.cast(values.type))).as_py()
@@ -262,7 +304,7 @@ class _Column:
 
     def _note_dates(self, typed: Chunk) -> None:
         """Count dates, as long as a frequent one could still be among them."""
-        if not _is_time(typed.type):
+        if not is_time(typed.type):
             return
         counted: Any = pc.value_counts(instants(typed).drop_null().cast(pa.int64()))
         for date, count in zip(*(counted.field(name).to_pylist() for name in ("values", "counts")), strict=True):
@@ -299,9 +341,9 @@ class _Column:
             return None, printable(why)
         if all(map(pa.types.is_boolean, self.types)):
             return FeatureType.BOOLEAN, ""
-        if any(map(_is_text, self.types)):
+        if any(map(is_text, self.types)):
             return self._category()
-        if all(map(_is_time, self.types)):
+        if all(map(is_time, self.types)):
             return FeatureType.TIMESTAMP, ", ".join(("measured as its age", *self._placeholders()))
         return self._number(name)
 
@@ -317,8 +359,8 @@ class _Column:
             return "not every file has it"
         if not self.types:
             return "never has a value"
-        usable = all(_is_number(kind) or _is_text(kind) or _is_time(kind) for kind in self.types)
-        mixed = any(map(_is_time, self.types)) and any(map(_is_number, self.types))
+        usable = all(_is_number(kind) or is_text(kind) or is_time(kind) for kind in self.types)
+        mixed = any(map(is_time, self.types)) and any(map(_is_number, self.types))
         if not usable or mixed:
             return f"holds {' and '.join(sorted(map(str, self.types)))}, which is not measured"
         if self.low is not None and not self._is_fractional and max(abs(self.low), abs(self.high)) > _EXACT:
@@ -339,16 +381,29 @@ class _Column:
             return FeatureType.BOOLEAN, "0 and 1"
         if name.lower().endswith(_IDENTIFIERS) and not self._is_fractional:
             return self._category()
+        if self._is_typed and self.whole and len(self.levels) <= MOST_LEVELS:
+            return self._category()  # a writer that knows types wrote text
         # pandas makes floats of integers where some are missing.
-        whole = not self._is_fractional or (self.whole and self.nulls > 0)
+        whole = not self._is_fractional or (self.whole and (self.nulls > 0 or self._is_typed))
         return FeatureType.INTEGER if whole else FeatureType.FLOAT, f"{self.low:,.6g} to {self.high:,.6g}"
 
     def _category(self) -> tuple[FeatureType | None, str]:
+        kind, remark = self._plain_category()
+        if self.examples and all(map(is_comma_number, self.examples)):
+            remark += "; numbers with a decimal comma? In CSV: --decimal ,"
+        return kind, remark
+
+    def _plain_category(self) -> tuple[FeatureType | None, str]:
         if len(self.levels) > MOST_LEVELS:
             return None, f"more than {MOST_LEVELS:,} different values"
         if self.unique and self._is_distinct and self.rows > 1:
             return None, "differs in every row"
         return FeatureType.CATEGORICAL, f"{len(self.levels):,} value{'' if len(self.levels) == 1 else 's'}"
+
+
+def _has_codes(texts: Any) -> bool:
+    """True if some texts are digits after a zero, which no number starts with: postcodes, keys."""
+    return bool(pc.any(pc.match_substring_regex(readable(texts), _CODE)).as_py())
 
 
 def _present(values: Any) -> Chunk:
@@ -367,14 +422,6 @@ def _as_float(value: Any) -> float | None:
 def _with_nulls(remark: str, nulls: int, rows: int) -> str:
     told = f"{nulls / rows:.2%} null" if 0 < nulls < rows else ""
     return ", ".join(filter(None, (remark, told)))
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-
-
-def _is_time(kind: pa.DataType) -> bool:
-    return pa.types.is_timestamp(kind) or pa.types.is_date(kind)
 
 
 def _is_fractional(kind: pa.DataType) -> bool:

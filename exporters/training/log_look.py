@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from mlvitals.exporters.reading.log import Log, LogSection, Place
 from mlvitals.exporters.reading.scan import BrokenFileError
-from mlvitals.exporters.reading.sources import LogError, LogPart
+from mlvitals.exporters.reading.sources import NO_TIME, LogError, LogPart
 from mlvitals.exporters.wording import minute, printable
 from mlvitals.generator.spec.first_roles import SeenColumn, dates_of
 from mlvitals.generator.spec.first_spec import Pace
@@ -26,7 +26,6 @@ from mlvitals.generator.spec.model import FeatureType
 
 _MOST_FILES = 200
 """Of a log of more files its first one is read, and the last ones."""
-_NO_TIME = "\0"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HOUR_US = 3_600_000_000
 _LENGTHS = (("1h", 1), ("6h", 6), ("1d", 24), ("7d", 168), ("28d", 672))
@@ -60,11 +59,13 @@ def look_at_times(section: LogSection, base_dir: Path) -> TimesSeen:
     parts, hours = _some(list(Log(section, base_dir).files(None))), Counter[int]()
     first: datetime | None = None
     last: datetime | None = None
+    broken = ""
     for index, part in enumerate(parts):
         try:
             for chunk in part.chunks({}):
                 if chunk.times is None:
-                    return TimesSeen(problem=_no_column(section, part))
+                    broken = broken or _no_column(section, part)
+                    break
                 found: Any = pc.min_max(chunk.times)
                 low, high = found["min"].as_py(), found["max"].as_py()
                 if low is None:
@@ -73,10 +74,11 @@ def look_at_times(section: LogSection, base_dir: Path) -> TimesSeen:
                 if index or len(parts) < _MOST_FILES:
                     _count(chunk.times, hours)
         except (BrokenFileError, LogError) as error:
-            if why := _hint(section, base_dir):
-                return TimesSeen(problem=why)
-            return TimesSeen(problem=f"{part.path} {error}")
-    return TimesSeen(first, last, hours, "" if first else f"no row has a time in column {section.timestamp!r}")
+            broken = broken or f"{part.path} {error}"
+    if first is not None:
+        return TimesSeen(first, last, hours)
+    untimed = f"no row has a time in column {section.timestamp!r}"
+    return TimesSeen(problem=(_hint(section, base_dir) or broken) if broken else untimed)
 
 
 def _some(parts: Sequence[LogPart]) -> Sequence[LogPart]:
@@ -160,14 +162,13 @@ def _hint(section: LogSection, base_dir: Path) -> str:
 
 
 def _values(section: LogSection, base_dir: Path) -> Iterator[Any]:
-    place = Place(section.path, section.format, _NO_TIME, section.table, section.password_file)
-    try:
+    place = Place(section.path, section.format, NO_TIME, section.table, section.password_file)
+    with suppress(LogError):
         for part in _some(list(Log(place, base_dir).files(None))):
-            for chunk in part.chunks({section.timestamp: FeatureType.CATEGORICAL}):
-                if section.timestamp in chunk.columns:
-                    yield chunk.columns[section.timestamp].drop_null()
-    except (BrokenFileError, LogError):
-        return
+            with suppress(BrokenFileError):
+                for chunk in part.chunks({section.timestamp: FeatureType.CATEGORICAL}):
+                    if section.timestamp in chunk.columns:
+                        yield chunk.columns[section.timestamp].drop_null()
 
 
 def hint_of(column: SeenColumn, texts: Sequence[str] = ()) -> str:

@@ -135,6 +135,8 @@ def next_steps(spec_path: str, data: str, found: Draft, log: FoundLog | None) ->
     if log and log.pace:
         length = _length(log.pace.window)
         end = _EPOCH + (log.pace.last - _EPOCH) // length * length
+        if end <= log.pace.first:  # no window is over yet
+            end += length
         start = end - length
         window = f" --start {start:%Y-%m-%dT%H:%M} --end {end:%Y-%m-%dT%H:%M}"
     yield f"  mlvitals drift {spec_path}{window}"

@@ -79,7 +79,9 @@ def init_command(
     columns, log_format, rows = first_look(paths, here, file_format=form, decimal=decimal, remark=remark)
     logged, logged_format = None, log_format
     if log:
-        logged, logged_format, _ = first_look((log,), here, most_files=_LOG_FILES, decimal=decimal)
+        logged, logged_format, _ = first_look(
+            (log,), here, most_files=_LOG_FILES, decimal=decimal, remark=remark, tolerant=True
+        )
     found = draft(columns, logged)
     if found.label:
         names = [column.name for column in found.features]

@@ -1,10 +1,11 @@
+import re
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pyarrow as pa
 import pytest
 
-from mlvitals.exporters.reading.instants import InstantError, instant, instants
+from mlvitals.exporters.reading.instants import InstantError, instant, instants, read_instants
 
 NOON = datetime(2026, 3, 3, 12, tzinfo=UTC)
 SECONDS = int(NOON.timestamp())
@@ -88,8 +89,45 @@ def test_a_column_that_is_no_time_is_refused(column: pa.Array) -> None:
 
 
 def test_text_with_and_without_a_zone_in_one_column_is_refused() -> None:
-    with pytest.raises(InstantError, match="with and without a zone"):
+    told = "with a zone, such as '2026-03-03T12:00:00Z', and without one, such as '2026-03-03T12:00:00'"
+    with pytest.raises(InstantError, match=re.escape(told)):
         instants(pa.array(["2026-03-03T12:00:00Z", "2026-03-03T12:00:00"]))
+
+
+def test_a_few_without_a_zone_among_many_with_one_cost_themselves() -> None:
+    times, misfits = read_instants(pa.array([*["2026-03-03T12:00:00Z"] * 9, "2026-03-03T12:00:00"]))
+    assert times.null_count == 1
+    assert misfits.to_pylist() == [False] * 9 + [True]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "20260303T120000Z",
+        "20260303T1200Z",
+        "20260303T130000+0100",
+        "20260303T120000.000Z",
+        "2026-03-03T12:00:00,000Z",
+        "2026-03-03T12:00:00,000000000Z",
+        "2026-03-03 12:00:00.000 +0000",
+        "2026-03-03 13:00:00 +01:00",
+        "2026-03-03T12:00:00z",
+        "2026-03-03T13:00:00+01",
+        "2026-03-03 12:00:00 GMT",
+        "20260303T120000",
+        "2026-03-03 12:00:00,000",
+    ],
+)
+def test_other_ways_to_write_iso_8601_are_read(text: str) -> None:
+    assert instants(pa.array([text])).to_pylist() == [datetime(2026, 3, 3, 12, tzinfo=UTC)]
+
+
+@pytest.mark.parametrize(
+    "text", ["03/03/2026 12:00 PM", "2026-03-03 12:00 Europe/Berlin", "Tue, 03 Mar 2026 12:00:00 GMT", "2026-3-3"]
+)
+def test_text_that_is_no_time_is_shown_with_what_to_write(text: str) -> None:
+    with pytest.raises(InstantError, match=re.escape(f"the first {text!r}; write it like 2026-03-01T12:00:00Z")):
+        instants(pa.array([text, text]))
 
 
 @pytest.mark.parametrize("values", [[20240315, 20251231], [2024, 1999, None], ["20240315", "20240316"]])

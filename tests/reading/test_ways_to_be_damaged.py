@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import pickle
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -114,6 +115,47 @@ def test_what_is_no_text_is_one_line_that_says_what_it_looks_like(
     ):
         with pytest.raises(ReferenceDataError, match=told):
             use()
+
+
+@pytest.mark.parametrize(
+    ("content", "file_format", "told"),
+    [
+        (b"\x80\x04" + pickle.dumps([1] * 50), LogFormat.PARQUET, "it looks like a Python pickle"),
+        (
+            f"{HEADER}\n{LINE}\n".encode(),
+            LogFormat.PARQUET,
+            "it looks like text: is its format (--format) csv or jsonl?",
+        ),
+        (
+            f"{HEADER}\n{LINE}\n".encode(),
+            LogFormat.FEATHER,
+            "it looks like text: is its format (--format) csv or jsonl?",
+        ),
+        (gzip.compress(parquet_bytes()), LogFormat.PARQUET, "it looks like a file compressed with gzip"),
+        (feather_bytes(), LogFormat.PARQUET, "it looks like a Feather or Arrow file"),
+        (parquet_bytes(), LogFormat.FEATHER, "it looks like a Parquet file"),
+        (
+            b"FEA1" + bytes(100) + b"FEA1",
+            LogFormat.FEATHER,
+            "it looks like a Feather file of version 1, which is not read: write it",
+        ),
+    ],
+)
+def test_a_file_of_columns_that_is_another_says_what_it_looks_like(
+    content: bytes, file_format: LogFormat, told: str, tmp_path: Path
+) -> None:
+    write(tmp_path, content)
+    chunks, (problem,) = read(tmp_path, file_format)
+    assert chunks == []
+    assert f"; {told}" in problem
+
+
+def test_a_gzip_file_may_be_padded_with_zeros(tmp_path: Path) -> None:
+    packed = gzip.compress(f"{HEADER}\n{LINE}\n".encode() * 1)
+    write(tmp_path, packed + bytes(10_000))
+    write(tmp_path, packed + gzip.compress(b""), "c.csv")
+    chunks, problems = read(tmp_path, LogFormat.CSV)
+    assert (values(chunks, "age"), problems) == ([41, 41], [])
 
 
 def test_a_foreign_file_does_not_cost_the_others(tmp_path: Path) -> None:
@@ -303,6 +345,17 @@ def test_a_key_that_is_only_a_value_is_missing_all_the_same(tmp_path: Path) -> N
     assert "price" in chunks[0].missing
 
 
+@pytest.mark.usefixtures("small_blocks")
+def test_training_data_are_not_read_object_by_object_for_their_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = json.dumps({"timestamp": AT, "pad": "late", "quoted": '"late": 1'})
+    write(tmp_path, "\n".join([*[plain] * 3000, json.dumps({"timestamp": AT, "age": 1})]), "a.jsonl")
+    monkeypatch.setattr(json_lines.JsonLinesFile, "_objects", lambda *_: pytest.fail("every object was parsed"))
+    (part,) = Log(PredictionLog(path="log", format=LogFormat.JSONL), tmp_path).files(None)
+    assert part.present(frozenset({"timestamp", "age", "late"})) == {"timestamp", "age"}
+
+
 @pytest.mark.parametrize("end", ["", "\n", "\r\n", "\n\n"])
 def test_one_line_of_json_is_one_row(end: str, tmp_path: Path) -> None:
     write(tmp_path, objects(1)[0] + end, "a.jsonl")
@@ -348,6 +401,18 @@ def test_the_rest_of_a_line_that_is_cut_costs_itself(tmp_path: Path) -> None:
     chunks, (problem,) = read(tmp_path, LogFormat.JSONL)
     assert len(values(chunks, "age")) == 4
     assert "left out: 1, the first of them line 4: " in problem
+
+
+@pytest.mark.parametrize("between", [",\n", ", ", "\n\ufeff", "\x1e\n"])
+def test_objects_that_are_put_together_in_odd_ways_are_read(between: str, tmp_path: Path) -> None:
+    write(tmp_path, between.join(objects(9)) + ("," if "," in between else ""), "a.jsonl")
+    chunks, problems = read(tmp_path, LogFormat.JSONL)
+    assert (len(values(chunks, "age")), problems) == (9, [])
+
+
+def test_a_declared_delimiter_that_is_no_ascii_is_named(tmp_path: Path) -> None:
+    write(tmp_path, f"sep=§\n{HEADER}\n{LINE}\n")
+    assert read(tmp_path, LogFormat.CSV)[1] == ["b.csv: declares the delimiter '§', which is no ASCII character"]
 
 
 @pytest.mark.parametrize("content", [HEADER, "\n".join(["{"] * 5000), '{\n"age":\n\n}\n{\n"age": 1\n'])

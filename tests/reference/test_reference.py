@@ -112,7 +112,7 @@ def test_all_problems_of_the_training_data_are_named_at_once():
         reference_of(spec, data)
     assert str(caught.value).splitlines() == [
         "no reference was built:",
-        "  feature age: column 'age' holds string values; expected numbers for a feature of type float",
+        "  feature age: column 'age' holds string values such as 'x'; expected numbers for a feature of type float",
         "  feature plan: column 'plan' holds numbers that are not whole; "
         "expected texts, truth values or whole numbers for a feature of type categorical",
         "  feature city: the training data has no column 'town'",

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.feather as pa_feather
+import pyarrow.ipc as pa_ipc
 import pyarrow.parquet as pq
 from sqlalchemy import create_engine
 
@@ -171,6 +173,20 @@ def feather(
     return write
 
 
+def arrow_stream(table: pa.Table, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    with pa.OSFile(str(folder / "a.arrow"), "wb") as sink, pa_ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+
+
+def in_runs(table: pa.Table) -> pa.Table:
+    for name in ("timestamp", "age", "price", "country", "active"):
+        if name in table.column_names:
+            column = table[name].combine_chunks()
+            table = table.set_column(table.column_names.index(name), name, pc.call_function("run_end_encode", [column]))
+    return table
+
+
 # ---------------------------------------------------------------- CSV
 
 
@@ -181,6 +197,14 @@ def iso(value: datetime) -> str:
 def with_blank(value: datetime) -> str:
     """As pandas writes it."""
     return value.isoformat(" ")
+
+
+def basic(value: datetime) -> str:
+    return iso(value).replace("-", "").replace(":", "")
+
+
+def with_offset(value: datetime) -> str:
+    return f"{value.replace(tzinfo=None).isoformat(' ')} +0000"
 
 
 def day_only(value: datetime) -> str:
@@ -401,6 +425,8 @@ FILES = (
     Encoding("parquet, partitions by a feature", P, by_country, parts=True, typed=False),
     Encoding("feather, lz4", F, feather(compression="lz4")),
     Encoding("feather, zstd", F, feather(compression="zstd")),
+    Encoding("arrow, a stream", F, arrow_stream),
+    Encoding("arrow, runs", F, lambda table, folder: arrow_stream(in_runs(table), folder)),
     Encoding(
         "feather, plain, dictionaries",
         F,
@@ -425,6 +451,11 @@ FILES = (
     Encoding("csv, UTF-16", C, csv_file(encoding="utf-16")),
     Encoding("csv, UTF-16, the other order, without mark", C, csv_file(encoding="utf-16-be")),
     Encoding("csv, UTF-32", C, csv_file(encoding="utf-32")),
+    Encoding("csv, UTF-32, without mark", C, csv_file(encoding="utf-32-le")),
+    Encoding("csv, UTF-32, the other order, without mark", C, csv_file(encoding="utf-32-be")),
+    Encoding("csv, Hive's delimiter", C, csv_file(delimiter="\x01")),
+    Encoding("csv, times in basic format", C, csv_file(moment=basic)),
+    Encoding("csv, times as Snowflake writes them", C, csv_file(moment=with_offset)),
     Encoding("csv, gzip", C, csv_file("a.csv.gz", gzip.compress)),
     Encoding("csv, gzip in several members", C, csv_file("a.csv.gz", in_members)),
     Encoding("csv, gzip that is not named so", C, csv_file("a.csv", gzip.compress)),

@@ -1,3 +1,4 @@
+import re
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -143,8 +144,15 @@ def test_a_column_of_the_null_type_is_all_null(kind):
 
 
 def test_a_mismatch_says_what_was_found_and_what_is_expected():
-    with pytest.raises(ColumnTypeError, match="holds string values; expected numbers for a feature of type float"):
+    told = re.escape("holds string values such as '1.5'; expected numbers for a feature of type float")
+    with pytest.raises(ColumnTypeError, match=told):
         profile_column(pa.array(["1.5"]), cells_of([1.0, 2.0]))
+
+
+def test_a_mismatch_of_numbers_with_a_decimal_comma_says_what_to_declare():
+    said = re.escape("""such as '1,5' (a decimal comma? In CSV, declare it: decimal: ","); expected numbers""")
+    with pytest.raises(ColumnTypeError, match=said):
+        profile_column(pa.array(["1,5", "1.234,5"]), cells_of([1.0, 2.0]))
 
 
 def test_a_column_larger_than_a_block_is_counted_whole():

@@ -370,3 +370,26 @@ def test_a_column_that_one_value_makes_a_category_is_remarked_on(tmp_path: Path)
     remarks: list[str] = []
     first_look([str(tmp_path / "train.csv")], tmp_path, remark=remarks.append)
     assert [remark for remark in remarks if "'age': nearly all values are of type float" in remark]
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv"])
+def test_digits_after_a_zero_are_names_and_fractions_in_text_are_numbers(form: str, tmp_path: Path):
+    rows = range(3000)
+    texts = {
+        "postcode": [f"{row % 50:05}" for row in rows],
+        "price": [str(row % 7 + 0.5) for row in rows],
+        "amount": [str(row * 3) for row in rows],
+        "euros": [f"{row % 7},5" for row in rows],
+    }
+    if form == "csv":
+        pa.csv.write_csv(pa.table(texts), tmp_path / "a.csv")
+    else:
+        pq.write_table(pa.table(texts), tmp_path / "a.parquet")
+    found = {column.name: column for column in first_look([f"a.{form}"], tmp_path)[0]}
+    assert {name: column.type for name, column in found.items()} == {
+        "postcode": FeatureType.CATEGORICAL,
+        "price": FeatureType.FLOAT,
+        "amount": FeatureType.INTEGER,
+        "euros": FeatureType.CATEGORICAL,
+    }
+    assert "decimal comma? In CSV: --decimal ," in found["euros"].remark

@@ -134,6 +134,25 @@ def test_init_takes_roles_and_windows_from_the_log(tmp_path: Path):
     assert "not known" not in done.stderr
 
 
+@pytest.mark.parametrize("name", ["0-README.md", "1-notes.csv", "zz.parquet"])
+def test_init_leaves_out_a_file_of_the_log_that_is_none_and_names_it(name: str, tmp_path: Path):
+    (tmp_path / "log").mkdir()
+    logged(tmp_path / "log", [BEGIN + index * timedelta(minutes=1) for index in range(10_000)])
+    (tmp_path / "log" / name).write_text("# What stands here\n\nnothing; but notes\n")
+    out = tmp_path / "shop.yaml"
+    done = mlvitals("init", "--data", training(tmp_path), "--log", tmp_path / "log", "--name", "shop", "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert load_spec(out).prediction_log.format is LogFormat.PARQUET
+    assert name in done.stderr
+
+
+def test_the_window_to_begin_with_lies_within_a_short_log(tmp_path: Path):
+    log = logged(tmp_path, [BEGIN + timedelta(days=4, seconds=index) for index in range(900)])
+    out = tmp_path / "shop.yaml"
+    done = mlvitals("init", "--data", training(tmp_path), "--log", log, "--name", "shop", "--out", out)
+    assert "--start 2026-03-05T00:00 --end 2026-03-05T01:00" in done.stderr
+
+
 def test_init_says_what_it_could_not_know_and_what_to_do_next(tmp_path: Path):
     done = mlvitals("init", "--data", training(tmp_path), "--name", "shop", "--out", tmp_path / "shop.yaml")
     assert done.stderr.startswith("not known:\n  where predictions are logged")

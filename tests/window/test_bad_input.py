@@ -50,7 +50,7 @@ def test_a_parquet_file_without_its_end_is_told_and_counts_once_it_is_whole(tmp_
     assert (run(tmp_path).rows, run(tmp_path).problems) == (2000, ())
 
 
-def test_json_lines_whose_last_line_is_cut_count_once_they_are_whole(tmp_path: Path) -> None:
+def test_the_last_line_of_json_that_is_cut_counts_once_it_is_whole(tmp_path: Path) -> None:
     spec = msgspec.structs.replace(
         SPEC, prediction_log=PredictionLog(path="log", score="score", format=LogFormat.JSONL)
     )
@@ -59,7 +59,7 @@ def test_json_lines_whose_last_line_is_cut_count_once_they_are_whole(tmp_path: P
     file = tmp_path / "log" / "a.jsonl"
     file.write_text(line * 50 + line[:40])
     found = run(tmp_path, spec=spec)
-    assert (found.rows, [problem.path for problem in found.problems]) == (0, [str(file)])
+    assert (found.rows, [problem.path for problem in found.problems]) == (50, [str(file)])
     file.write_text(line * 51)
     assert (run(tmp_path, spec=spec).rows, run(tmp_path, spec=spec).problems) == (51, ())
 
@@ -106,16 +106,19 @@ def test_files_with_and_without_a_zone_are_measured_together(tmp_path: Path) -> 
     assert (run(tmp_path).rows, run(tmp_path).problems) == (2000, ())
 
 
-def test_a_file_in_which_some_times_have_a_zone_and_some_have_none_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("without", [1, 500])
+def test_times_without_a_zone_among_such_with_one_cost_themselves_or_where_they_are_many_the_file(
+    without: int, tmp_path: Path
+) -> None:
     rows = log_rows(WINDOW.start, WINDOW.end)
     texts = [moment.isoformat() for moment in rows["timestamp"].to_pylist()]
-    texts[500] = texts[500].removesuffix("+00:00")
+    texts[:without] = [text.removesuffix("+00:00") for text in texts[:without]]
     write_parquet(rows, tmp_path / "log" / "a.parquet")
     mixed = write_parquet(with_times(rows, pa.array(texts)), tmp_path / "log" / "b.parquet")
     found = run(tmp_path)
-    assert found.rows == 1000
+    assert found.rows == (1999 if without == 1 else 1000)
     assert [problem.path for problem in found.problems] == [str(mixed)]
-    assert "times with and without a zone" in found.problems[0].problem
+    assert ("cannot be read: 1, the first" if without == 1 else "with a zone, such as") in found.problems[0].problem
 
 
 def test_rows_from_the_future_count_in_their_own_window_and_in_no_other(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from mlvitals.exporters.reading.formats.quotes import (
 )
 from mlvitals.exporters.reading.formats.streams import FormatError, TextStream, grown, lines_of, readable_by_arrow
 
-DELIMITERS = (",", ";", "\t", "|")
+DELIMITERS = (",", ";", "\t", "|", "\x01")
 _LONGEST_HEADER = 1 << 24
 """Characters of a header line."""
 _STRAY = (
@@ -171,6 +171,8 @@ def _header(file: StoredFile, timestamp: str) -> tuple[str, list[str], int, bool
         above, text = _next_line(lines)
         declared = _DECLARED.fullmatch(text.strip("\r\n"))
         if declared is not None:
+            if not declared[1].isascii():
+                raise FormatError(f"declares the delimiter {declared[1]!r}, which is no ASCII character")
             above, (_, text) = above + 1, _next_line(lines)
         else:
             above = 0  # empty lines are skipped without being counted

@@ -6,9 +6,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.ipc as pa_ipc
 
+_STREAM = b"\xff\xff\xff\xff"
+"""The first bytes of a stream."""
+
 
 class FeatherFile:
-    """A file of Feather (version 2) that is open.
+    """A file of Feather (version 2), or a stream of Arrow's in a file, that is open.
 
     Arrow's own scanner of datasets crashes on damaged files, now in opening and now in reading them; its reader of record
     batches, which is made for bytes of others, and a look at every value do not.
@@ -22,16 +25,25 @@ class FeatherFile:
 
     def __init__(self, handle: pa.NativeFile) -> None:
         self._handle = handle
-        self.physical_schema = pa_ipc.open_file(handle).schema
+        self._is_stream = handle.read(len(_STREAM)) == _STREAM
+        opened = self._stream() if self._is_stream else pa_ipc.open_file(handle)
+        self.physical_schema = opened.schema
 
     def batches(self, columns: list[str], most_rows: int) -> Iterator[pa.RecordBatch]:
         """Yield rows of some columns, that many at most at once."""
         wanted = [place for place, name in enumerate(self.physical_schema.names) if name in columns]
-        reader = pa_ipc.open_file(self._handle, options=pa_ipc.IpcReadOptions(included_fields=wanted))
-        for place in range(reader.num_record_batches):
-            rows = _checked(reader.get_batch(place))
+        for batch in self._stream(wanted) if self._is_stream else self._file(wanted):
+            rows = _checked(batch)
             for start in range(0, rows.num_rows, most_rows):
                 yield rows.slice(start, most_rows)
+
+    def _file(self, wanted: list[int]) -> Iterator[pa.RecordBatch]:
+        reader = pa_ipc.open_file(self._handle, options=pa_ipc.IpcReadOptions(included_fields=wanted))
+        yield from map(reader.get_batch, range(reader.num_record_batches))
+
+    def _stream(self, wanted: list[int] | None = None) -> pa_ipc.RecordBatchStreamReader:
+        self._handle.seek(0)
+        return pa_ipc.open_stream(self._handle, options=pa_ipc.IpcReadOptions(included_fields=wanted))
 
 
 def _checked(rows: pa.RecordBatch) -> pa.RecordBatch:

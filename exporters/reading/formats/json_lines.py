@@ -30,6 +30,8 @@ _LOOK = 1 << 20
 """Bytes of a file in which its keys and their types are looked for at first."""
 _NULL = re.compile(rb"\n[ \t\r]*null")
 """A line that is null, after the end of the one before."""
+_MARK = "\ufeff"
+"""A byte order mark, which stands within a file that several were joined to."""
 _MOST_BROKEN = 1_000
 """Lines that are no objects, after which a file may be given up before its end."""
 _ROWS = 16_384
@@ -70,7 +72,7 @@ class JsonLinesFile:
             return
         with lines_of(TextStream(self._file)) as lines:
             for line in lines:
-                for name in [name for name, forms in wanted.items() if any(form in line for form in forms)]:
+                for name in [name for name, forms in wanted.items() if any(_is_key(form, line) for form in forms)]:
                     self._found[name] = pa.null()
                     del wanted[name]
                 if not wanted:
@@ -184,7 +186,7 @@ class JsonLinesFile:
         broken = broken or _Broken()
         with lines_of(TextStream(self._file)) as lines:
             for number, line in enumerate(lines, 1):
-                text, place = line.strip(), 0
+                text, place = line.strip().lstrip(_MARK), 0
                 while place < len(text):
                     try:
                         item, place = decoder.raw_decode(text, place)
@@ -196,7 +198,7 @@ class JsonLinesFile:
                         break
                     broken.objects += 1
                     yield number, item
-                    while place < len(text) and text[place].isspace():
+                    while place < len(text) and (text[place].isspace() or text[place] == ","):
                         place += 1
         broken.refuse_most()
 
@@ -281,6 +283,11 @@ def _first(items: Iterable[Any], count: int) -> Iterator[Any]:
 def _mentions(name: str) -> frozenset[str]:
     """Return the forms in which a key stands in JSON."""
     return frozenset(json.dumps(name, ensure_ascii=ascii_only) for ascii_only in (True, False))
+
+
+def _is_key(form: str, line: str) -> bool:
+    """True if a name stands in a line as a key, and not only as a value."""
+    return form in line and re.search(rf"(?<!\\){re.escape(form)}\s*:", line) is not None
 
 
 def _batch(rows: Sequence[Mapping[str, Any]], wanted: Sequence[str]) -> pa.RecordBatch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import gzip
 import io
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, TypeAlias
@@ -14,7 +15,7 @@ from mlvitals.exporters.reading.files import StoredFile
 SMALLEST_BLOCK = 1 << 22
 """Bytes parsed at once. A line, or a quoted value, must fit into a block."""
 LARGEST_BLOCK = 1 << 26
-_HEAD = 1 << 16
+HEAD = 1 << 16
 """Bytes by which a file is recognised."""
 _NESTED = 3
 """Compressions inside one another that are unpacked."""
@@ -34,8 +35,9 @@ _BYTE_ORDER_MARKS = (
 )
 _FOREIGN = (
     (b"PAR1", "a Parquet file"),
+    (b"PARE", "an encrypted Parquet file, which is not read"),
     (b"ARROW1", "a Feather or Arrow file"),
-    (b"FEA1", "a Feather file of version 1"),
+    (b"FEA1", "a Feather file of version 1, which is not read: write it with version 2"),
     (b"ORC", "an ORC file"),
     (b"Obj\x01", "an Avro file"),
     (b"PK\x03\x04", "a ZIP archive or an Excel workbook"),
@@ -49,9 +51,14 @@ _FOREIGN = (
     (b"\x80\x04", "a Python pickle"),
     (b"\x80\x05", "a Python pickle"),
 )
+_WIDE_NULS = 0.7
+"""The share of zero bytes in text of four bytes a character, of mostly Latin letters."""
 _MOST_NULS = _MOST_CONTROLS = 0.05
 """A larger share of zero bytes is no text in UTF-8; one of other control characters is no text at all."""
-_CONTROLS = bytes(set(range(1, 32)) - set(b"\t\n\r\f\x1b"))
+_CONTROLS = bytes(set(range(1, 32)) - set(b"\x01\t\n\r\f\x1b"))
+"""But not the one between Hive's values."""
+_PADDING = bytes(8)
+"""The last bytes of a gzip file that zeros follow, as on tapes, or of one whose last part is empty."""
 
 
 class FormatError(ValueError):
@@ -59,7 +66,7 @@ class FormatError(ValueError):
 
 
 class ReadAgainError(Exception):
-    """What was met shows how to read a file. It is to be read again so, with the same rows up to there."""
+    """A file turns out to be written in another way, and is to be read again so; the rows up to there are the same."""
 
 
 class TextStream(io.RawIOBase):
@@ -180,7 +187,7 @@ def _unpacked(file: StoredFile) -> tuple[pa.NativeFile, bytes]:
     while True:
         with _opened(file, compressions) as stream:
             try:
-                head = stream.read(_HEAD)
+                head = stream.read(HEAD)
             except OSError as error:
                 raise FormatError(
                     f"cannot be unpacked as {compressions[-1]}: {error}" if compressions else str(error)
@@ -192,11 +199,42 @@ def _unpacked(file: StoredFile) -> tuple[pa.NativeFile, bytes]:
 
 
 def _opened(file: StoredFile, compressions: list[_Compression]) -> pa.NativeFile:
+    padded = compressions[:1] == ["gzip"] and _is_padded(file)
     stream: Any = file.filesystem.open_input_stream(file.path, compression=None)
-    for compression in compressions:
+    if padded:
+        stream = gzip.GzipFile(fileobj=stream)  # reads over zeros, as gzip(1) does, and Arrow does not
+    for compression in compressions[padded:]:
         stream = pa.CompressedInputStream(stream, compression)
     opened: pa.NativeFile = stream
     return opened
+
+
+def _is_padded(file: StoredFile) -> bool:
+    with file.filesystem.open_input_file(file.path) as handle:
+        handle.seek(max(handle.size() - len(_PADDING), 0))
+        return handle.read() == _PADDING
+
+
+def foreign_kind(head: bytes) -> str:
+    """Return what a file that starts so looks like, where it is no text; empty where that is not known."""
+    if not head.count(0) and head.isascii():
+        return ""
+    known = (kind for magic, kind in _FOREIGN if head.startswith(magic))
+    return next(known, "a tar archive" if head[257:262] == b"ustar" else "")
+
+
+def kind_of(head: bytes) -> str:
+    """Return what a file that starts so looks like, which is none of Parquet or Feather; empty where that is not known."""
+    if kind := foreign_kind(head):
+        return kind
+    for magic, name in _COMPRESSIONS:
+        if head.startswith(magic):
+            return f"a file compressed with {name}: only text is unpacked"
+    try:
+        _encoding_of(head)
+    except FormatError:
+        return ""
+    return "text: is its format (--format) csv or jsonl?" if b"\n" in head else ""
 
 
 def _encoding_of(head: bytes) -> str:
@@ -209,13 +247,13 @@ def _encoding_of(head: bytes) -> str:
         if head.startswith(mark):
             return encoding
     nuls = head.count(0)
-    if nuls or not head.isascii():
-        for magic, kind in _FOREIGN:
-            if head.startswith(magic):
-                raise FormatError(f"is no text; it looks like {kind}")
-        if head[257:262] == b"ustar":
-            raise FormatError("is no text; it looks like a tar archive")
+    if kind := foreign_kind(head):
+        raise FormatError(f"is no text; it looks like {kind}")
     if nuls > _MOST_NULS * len(head):
+        if nuls >= _WIDE_NULS * len(head):
+            for start, encoding in ((0, "utf-32-le"), (3, "utf-32-be")):
+                if not head[start::4].count(0):
+                    return encoding
         for start, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
             if 2 * head[start::2].count(0) > 0.8 * len(head) and head[1 - start :: 2].count(0) < nuls / 10:
                 return encoding

@@ -202,7 +202,9 @@ def test_amounts_of_the_wrong_type_are_told_and_spare_what_is_counted_by_rows(tm
     found = measured(tmp_path)
     assert found.events["clicks"].amount == 4
     assert "revenue" not in found.events
-    assert [problem.problem for problem in found.problems] == ["column 'euros' holds string values; expected numbers"]
+    assert [problem.problem for problem in found.problems] == [
+        "column 'euros' holds string values such as '1 EUR'; expected numbers"
+    ]
 
 
 def csv(folder: Path, amounts: Iterable[str]) -> None:

@@ -158,7 +158,7 @@ def test_infinities_are_drift_and_counted():
 def test_a_column_of_another_type_is_a_state_with_the_reason():
     report = report_of(NORMAL, ["1.5"] * 1000)
     assert report.status is Status.TYPE_MISMATCH
-    assert report.reason == "holds string values; expected numbers for a feature of type float"
+    assert report.reason == "holds string values such as '1.5'; expected numbers for a feature of type float"
 
 
 def test_a_spec_that_changed_a_type_after_the_reference_was_built_is_a_mismatch():
