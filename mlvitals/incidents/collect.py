@@ -138,10 +138,11 @@ def _cost(
 
     def ask_over(query: str) -> Iterator[Point]:
         since, until = interval.since.timestamp(), interval.until.timestamp()
-        for _, samples in server.samples(
-            query, since, until, max(length.total_seconds(), (until - since) / _MOST_STEPS)
-        )[:1]:
-            yield from (Point(datetime.fromtimestamp(at, UTC), value) for at, value in samples if math.isfinite(value))
+        step = max(length.total_seconds(), (until - since) / _MOST_STEPS)
+        found = server.samples(query, math.ceil(since / step) * step, until, step)  # where windows end
+        for at, value in found[0][1] if found else ():
+            if math.isfinite(value):
+                yield Point(datetime.fromtimestamp(at, UTC), value)
 
     query = f"KPIs, events and error budgets of {spec.system.name} from {begin:%Y-%m-%d %H:%M:%S} to {end:%Y-%m-%d %H:%M:%S} UTC"
     try:

@@ -16,32 +16,40 @@ _CHARACTER = 6.4
 _TIME_TICKS = 5
 
 
-def psi_chart(feature: str, windows: Sequence[WindowFacts], times: Times) -> str:
-    """Return the SVG element: PSI and noise by the end of each window, and a dashed line for each moment."""
+def charts(feature: str, windows: Sequence[WindowFacts], lines: Sequence[LineFacts], times: Times) -> Iterator[str]:
+    """Yield headings and SVG elements on one time axis: the feature's PSI and noise, then each line; moments are dashed."""
     measured = [(window.end, window.features[feature]) for window in windows if feature in window.features]
-    points = [Point(at, facts.psi) for at, facts in measured if facts.psi is not None]
+    psi = [Point(at, facts.psi) for at, facts in measured if facts.psi is not None]
     noise = [Point(at, facts.noise) for at, facts in measured if facts.noise is not None]
-    return _drawn(f"PSI of {feature}", points, times, _TALL, noise)
+    moments = [point.at for points in (psi, *(line.points for line in lines)) for point in points]
+    drawn = [(f"PSI of {feature}", psi, noise, _TALL), *((line.title, line.points, (), _FLAT) for line in lines)]
+    for name, points, below, height in drawn:
+        yield f"<h3>{escape(name)}</h3>"
+        if len(points) < 2:
+            yield "<p>Too few windows were measured to draw it.</p>"
+            continue
+        elements = "".join(_Chart(name, points, below, (min(moments), max(moments)), times, height).elements())
+        box = f"0 0 {_WIDTH} {_TOP + height + 38}"
+        yield f'<svg class="chart" viewBox="{box}" role="img" aria-label="{escape(name)} over time">{elements}</svg>'
 
 
-def line_chart(line: LineFacts, times: Times) -> str:
-    """Return the SVG element: a metric by the end of each interval, and a dashed line for each moment."""
-    return _drawn(line.title, line.points, times, _FLAT)
-
-
-def _drawn(name: str, points: Sequence[Point], times: Times, height: int, noise: Sequence[Point] = ()) -> str:
-    if len(points) < 2:
-        return "<p>Too few windows were measured to draw it.</p>"
-    elements = "".join(_Chart(name, points, times, height, noise).elements())
-    box = f"0 0 {_WIDTH} {_TOP + height + 38}"
-    return f'<svg class="chart" viewBox="{box}" role="img" aria-label="{escape(name)} over time">{elements}</svg>'
+def _tick(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
 
 
 class _Chart:
-    def __init__(self, name: str, points: Sequence[Point], times: Times, height: int, noise: Sequence[Point]) -> None:
+    def __init__(
+        self,
+        name: str,
+        points: Sequence[Point],
+        noise: Sequence[Point],
+        axis: tuple[datetime, datetime],
+        times: Times,
+        height: int,
+    ) -> None:
         self._name, self._points, self._noise, self._times = name, points, noise, times
         self._height, self._bottom = height, _TOP + height
-        self._first, self._last = points[0].at, points[-1].at
+        self._first, self._last = axis
         self._most = 1.1 * max(point.value for point in (*points, *noise)) or 1.0
         self._ticks = 4 if height == _TALL else 2
 
@@ -70,7 +78,7 @@ class _Chart:
             value = self._most * number / self._ticks
             y = self._y(value)
             yield f'<line class="grid" x1="{_LEFT}" x2="{_RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-            yield f'<text class="tick end" x="{_LEFT - 6}" y="{y + 4:.1f}">{value:.2g}</text>'
+            yield f'<text class="tick end" x="{_LEFT - 6}" y="{y + 4:.1f}">{_tick(value)}</text>'
         for number in range(_TIME_TICKS):
             at = self._first + (self._last - self._first) * number / (_TIME_TICKS - 1)
             anchor = "end" if number == _TIME_TICKS - 1 else "middle" if number else ""

@@ -239,10 +239,9 @@ class _Writer:
             )
         elif fault:
             lines.append(f"No window shows {_plain(fault.feature)} as in the reference again.")
-        lines += map(_effect, self._of.effects)
         resolved = self._of.times.resolved
         lines.append(f"Resolved at {_time(resolved)} UTC." if resolved else "It is not resolved.")
-        return bullets(lines)
+        return "\n\n".join([bullets(lines), *_effects(self._of.effects)])
 
     def _actor(self, entry: TimelineEntry) -> str:
         return _plain(self._people.actor(entry.actor)) or "unknown"
@@ -311,17 +310,25 @@ def _queries(known: IncidentEvidence) -> Iterator[tuple[str, str]]:
     yield from ((f"{line.title} over time", line.query) for line in known.lines)
 
 
-def _effect(effect: Effect) -> str:
-    """Say whether a metric got better again."""
-    means = (("before the fault", effect.before), ("until the mitigation", effect.during), ("after it", effect.after))
-    written = ", ".join(f"{_figure(value)} {when}" for when, value in means)
-    back = (
-        f"within what it was before from {_time(effect.back_at)} UTC on"
-        if effect.back_at
-        else "not yet what it was before"
-    )
-    known = effect.before is not None and effect.after is not None
-    return f"{_plain(effect.title)}: {written}{f'; {back}' if known else ''}."
+def _effects(effects: Sequence[Effect]) -> Iterator[str]:
+    """Yield whether each metric got better again, if any was looked at."""
+    rows = [
+        (
+            _plain(each.title),
+            *map(_figure, (each.before, each.during, each.after)),
+            f"from {_time(each.back_at)} UTC on" if each.back_at else _not_back(each),
+        )
+        for each in effects
+    ]
+    if rows:
+        yield "What the mitigation did, as the mean of intervals of the length of a window:"
+        yield table(
+            ("Metric", "Before the fault", "Until the mitigation", "After it", "Within what it was before"), rows
+        )
+
+
+def _not_back(effect: Effect) -> str:
+    return "unknown" if effect.before is None or effect.after is None else "not yet"
 
 
 def _went(before: float, after: float) -> str:

@@ -10,7 +10,7 @@ from mlvitals.exporters.sections.features.report import Bin
 from mlvitals.incidents.analysis.fault import Fault
 from mlvitals.incidents.analysis.whole import Analysis
 from mlvitals.incidents.evidence import WindowFacts
-from mlvitals.incidents.postmortem.chart import line_chart, psi_chart
+from mlvitals.incidents.postmortem.chart import charts
 
 _STYLE = """
 main { max-width: 900px; } article > p, article > ul { max-width: 78ch; }
@@ -131,13 +131,11 @@ def _plots(analysis: Analysis) -> dict[str, str]:
     fault = analysis.fault
     if fault is None:
         return {}
-    chart = psi_chart(fault.feature, analysis.evidence.windows, analysis.times)
-    lines = "".join(
-        f"<h3>{escape(line.title)}</h3>{line_chart(line, analysis.times)}" for line in analysis.evidence.lines
-    )
+    evidence = analysis.evidence
+    drawn = "".join(charts(fault.feature, evidence.windows, evidence.lines, analysis.times))
     cells = "".join(_cells(fault, window, what) for window, what in _moments(fault))
     return {
-        "impact": f'<div class="card plot"><h3>PSI of {escape(fault.feature)}</h3>{chart}{lines}</div>',
+        "impact": f'<div class="card plot">{drawn}</div>',
         "model": f'<div class="card plot">{cells}</div>' if cells else "",
     }
 
