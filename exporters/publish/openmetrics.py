@@ -138,7 +138,7 @@ class History:
 
     def _label_text(self, family: Family, values: tuple[str, ...]) -> str:
         labels = {**dict(zip(family.labels, values, strict=True)), **self._labels}
-        return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items()) + "}"
+        return label_text(labels.items())
 
 
 @dataclass(frozen=True)
@@ -188,6 +188,12 @@ def _head(family: Family) -> str:
     """Return the lines above a family; the format names a counter without the suffix that its samples bear."""
     name = family.name.removesuffix("_total") if family.type is MetricType.COUNTER else family.name
     return f"# HELP {name} {_escaped(family.help)}\n# TYPE {name} {family.type.value}\n"
+
+
+def label_text(labels: Iterable[tuple[str, str]]) -> str:
+    """Return labels as both text formats have them; nothing where there are none."""
+    written = ",".join(f'{name}="{_escaped(value)}"' for name, value in labels)
+    return f"{{{written}}}" if written else ""
 
 
 def _escaped(text: str) -> str:

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,7 +13,16 @@ import msgspec
 from mlvitals.generator.errors import UserError
 from mlvitals.incidents.analysis.fault import find_fault
 from mlvitals.incidents.analysis.triage import criteria_of
-from mlvitals.incidents.evidence import Asked, BudgetFacts, EventFacts, IncidentEvidence, KpiFacts, WindowFacts
+from mlvitals.incidents.evidence import (
+    Asked,
+    BudgetFacts,
+    EventFacts,
+    IncidentEvidence,
+    KpiFacts,
+    LineFacts,
+    Point,
+    WindowFacts,
+)
 from mlvitals.incidents.record.model import Incident
 from mlvitals.incidents.sources.alertmanager import event_log_events, silence_events
 from mlvitals.incidents.sources.git import git_events
@@ -90,17 +99,19 @@ def collect(incident: Incident, sources: Sources, interval: Period) -> IncidentE
         kpis=cost.kpis,
         budgets=cost.budgets,
         counts=cost.counts,
+        lines=cost.lines,
         criteria=criteria_of(sources.spec[0].incidents) if sources.spec else {},
     )
     return evidence.with_more(evidence)  # in order, and everything once
 
 
 class Cost(NamedTuple):
-    """The cost of an incident: KPIs, error budgets, business events."""
+    """The cost of an incident: KPIs, error budgets, business events; KPIs and errors over time."""
 
     kpis: tuple[KpiFacts, ...] = ()
     budgets: tuple[BudgetFacts, ...] = ()
     counts: tuple[EventFacts, ...] = ()
+    lines: tuple[LineFacts, ...] = ()
 
 
 def _cost(
@@ -110,12 +121,14 @@ def _cost(
     if not (sources.spec and sources.prometheus):
         return Cost(), ()
     from mlvitals.generator.signals import identity_of
-    from mlvitals.incidents.sources.business import budget_facts, event_facts, kpi_facts
+    from mlvitals.generator.spec.durations import span
+    from mlvitals.incidents.sources.business import budget_facts, event_facts, kpi_facts, line_facts
     from mlvitals.verification.server import Prometheus
 
     spec = sources.spec[0]
     fault = find_fault(incident, windows)
     begin, end = fault.start.at if fault else incident.opened_at, incident.resolved_at or interval.until
+    length = min((window.end - window.start for window in windows), default=span(spec.step))
     server, identity = Prometheus(sources.prometheus), identity_of(spec)
 
     @cache
@@ -124,12 +137,21 @@ def _cost(
         value = found[0][1][-1][1] if found and found[0][1] else math.nan
         return value if math.isfinite(value) else None
 
+    def ask_over(query: str) -> Iterator[Point]:
+        since, until = interval.since.timestamp(), interval.until.timestamp()
+        step = max(length.total_seconds(), (until - since) / _MOST_STEPS)
+        found = server.samples(identity.expression(query), math.ceil(since / step) * step, until, step)  # where windows end
+        for at, value in found[0][1] if found else ():
+            if math.isfinite(value):
+                yield Point(datetime.fromtimestamp(at, UTC), value)
+
     query = f"KPIs, events and error budgets of {spec.system.name} from {begin:%Y-%m-%d %H:%M:%S} to {end:%Y-%m-%d %H:%M:%S} UTC"
     try:
         cost = Cost(
             kpis=tuple(kpi_facts(spec, ask, begin, end)),
             budgets=tuple(budget_facts(spec, ask, begin, end)),
             counts=tuple(event_facts(spec, ask, begin, end)),
+            lines=tuple(line_facts(spec, ask_over, length)),
         )
     except UserError as error:
         return Cost(), (Asked(source="Prometheus", query=query, problem=str(error)),)

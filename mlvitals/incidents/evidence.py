@@ -51,7 +51,7 @@ class FeatureFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     skewed: float | None = None
     """Share of the values that differ from those recomputed offline; None where that is not compared."""
     bins: tuple[BinFacts, ...] = ()
-    """All cells, of features with a severity or beyond noise only."""
+    """All cells, of features that have a severity or are beyond noise in any window."""
 
     @property
     def over_noise(self) -> bool:
@@ -141,6 +141,24 @@ class EventFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return (self.week_before - self.during) / self.hours
 
 
+class Point(msgspec.Struct, frozen=True, array_like=True):
+    """The value of a metric over the interval that ends at a time."""
+
+    at: Moment
+    value: float
+
+
+class LineFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """A metric over time, in intervals of equal length: a KPI, or the share of requests that fail."""
+
+    name: str
+    title: str
+    seconds: float
+    """The length of an interval."""
+    points: tuple[Point, ...]
+    query: str
+
+
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """One source that was asked: what for, and what came of it."""
 
@@ -163,6 +181,7 @@ class IncidentEvidence(msgspec.Struct, frozen=True, kw_only=True):
     kpis: tuple[KpiFacts, ...] = ()
     budgets: tuple[BudgetFacts, ...] = ()
     counts: tuple[EventFacts, ...] = ()
+    lines: tuple[LineFacts, ...] = ()
     criteria: dict[str, SeverityCriteria] = {}
     """Criteria of the severities, by `sev1` to `sev3`, as the spec said; empty where no spec was given."""
 
@@ -180,6 +199,7 @@ class IncidentEvidence(msgspec.Struct, frozen=True, kw_only=True):
             kpis=later.kpis or self.kpis,
             budgets=later.budgets or self.budgets,
             counts=later.counts or self.counts,
+            lines=later.lines or self.lines,
             criteria=later.criteria or self.criteria,
         )
 

@@ -103,6 +103,6 @@ _TAIL = [
     "## What is not promised",
     "",
     "Damage that leaves a valid file counts in silence: see [running](running.md#files-that-are-damaged-or-changed). Where all",
-    "workers of an application are replaced at once, counting starts anew, as after a restart. Time is compressed where a fault",
-    "lasts: ten windows of six seconds stand for ten minutes, and simulated hours for hours.",
+    "workers of an application are replaced at once, counting starts anew, as after a restart. Time is compressed where a",
+    "fault lasts, but for PostgreSQL's ten minutes: windows of six seconds, and simulated hours for hours.",
 ]

@@ -1,13 +1,13 @@
 """What an incident cost: each KPI against the same time a week before, and the error budget it spent."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from incident_samples import at
 
 from mlvitals.generator.spec.model import Spec
-from mlvitals.incidents.evidence import IncidentEvidence
-from mlvitals.incidents.sources.business import WEEK, budget_facts, event_facts, kpi_facts
+from mlvitals.incidents.evidence import IncidentEvidence, Point
+from mlvitals.incidents.sources.business import WEEK, budget_facts, event_facts, kpi_facts, line_facts
 
 BEGIN, END = at(0), at(120)
 
@@ -53,6 +53,16 @@ def test_the_budget_is_asked_at_both_ends_and_unknown_ones_are_left_out(streamre
 
     (budget,) = budget_facts(streamrec, ask, BEGIN, END)
     assert (budget.slo, budget.before, budget.after) == ("drift_compliance", 0.9, 0.4)
+
+
+def test_kpis_and_errors_are_asked_over_time_and_unknown_ones_are_left_out(streamrec):
+    def ask_over(query: str) -> list[Point]:
+        return [Point(BEGIN, 0.1), Point(END, 0.2)] if "clicks_total" in query or "errors_total" in query else []
+
+    lines = {line.name: line for line in line_facts(streamrec, ask_over, timedelta(hours=1))}
+    assert set(lines) == {"click_through_rate", "error_rate"}
+    assert (lines["error_rate"].title, lines["error_rate"].seconds) == ("Error rate", 3600)
+    assert all("[1h]" in line.query for line in lines.values())
 
 
 def test_figures_stay_when_they_cannot_be_asked_for_again(streamrec):

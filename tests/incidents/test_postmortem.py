@@ -233,8 +233,10 @@ def test_the_page_stands_alone_and_shows_the_plots(incidents, resolved, tmp_path
     assert run(incidents, "postmortem", resolved.id, "--html", page_file).exit_code == 0
     page = page_file.read_text()
     assert "default-src 'none'" in page
-    assert page.count("<svg") == 3
-    assert "fault begins" in page
+    assert page.count("<svg") == 4
+    assert "fault starts" in page
+    for moment in ("before", "worst window", "after"):
+        assert f"days, {moment}: " in page
     assert "src=" not in page
     assert "<h2>Impact</h2>" in page
 
@@ -291,6 +293,13 @@ def test_a_question_is_open_until_something_is_written_below_it():
     assert [finding.text for finding in check(asked, TODAY)] == ["open question: Why?"]
     assert [finding.text for finding in check(f"{asked}## Next\n\ntext", TODAY)] == ["open question: Why?"]
     assert check(f"{asked}Because.\n", TODAY) == []
+
+
+def test_what_is_generated_below_a_question_is_no_answer():
+    text = "> **Question:** Why?\n\n<!-- mlvitals:facts 0123456789ab -->\nKnown.\n<!-- /mlvitals:facts -->\n{}\n## Action items\n"
+    items = "| Action | Owner | Due |\n|---|---|---|\n| Test | ann | 2026-04-01 |\n"
+    assert [found.text for found in check(text.format("") + items, TODAY)] == ["open question: Why?"]
+    assert check(text.format("Because.\n") + items, TODAY) == []
 
 
 def test_what_is_missing_has_its_line():

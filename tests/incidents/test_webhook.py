@@ -9,6 +9,7 @@ import pytest
 from incident_samples import alert, at, webhook
 from test_inbox import HEARTBEAT, post
 
+from mlvitals.incidents.analysis.whole import analyse
 from mlvitals.incidents.inbox.mailbox import Mailbox
 from mlvitals.incidents.inbox.server import WEBHOOK, Inbox
 from mlvitals.incidents.record.changes import adding
@@ -75,6 +76,16 @@ def test_after_it_was_closed_a_new_one_is_opened(incidents):
         incidents.change(first.id, adding(entry))
     second = record_webhook(incidents, webhook(alert(starts=60)), at(61))
     assert second.id == f"{first.id}-2"
+
+
+@pytest.mark.parametrize("written", ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59"])
+def test_a_time_beyond_the_calendar_loses_no_page(incidents, written):
+    found = record_webhook(incidents, webhook(alert() | {"startsAt": written}), at(20))
+    assert [each.name for each in found.alerts] == ["MLFeatureDrift"]
+    ended = alert(ends=30) | {"startsAt": written, "endsAt": written}
+    resolved = record_webhook(incidents, webhook(ended), at(31))
+    assert resolved.state is State.RESOLVED
+    assert analyse(resolved, None).times.resolved == at(31)
 
 
 def test_two_groups_are_two_incidents(incidents):

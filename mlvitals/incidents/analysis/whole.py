@@ -3,6 +3,7 @@
 import msgspec
 
 from mlvitals.incidents.analysis.causes import Hint, rank_causes
+from mlvitals.incidents.analysis.effect import Effect, effects_of
 from mlvitals.incidents.analysis.fault import Fault, find_fault
 from mlvitals.incidents.analysis.impact import Impact, impact_of
 from mlvitals.incidents.analysis.triage import Proposal, propose
@@ -24,6 +25,7 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     impact: Impact | None
     causes: tuple[Hint, ...]
     proposal: Proposal
+    effects: tuple[Effect, ...]
 
 
 def own_alerts(incident: Incident) -> frozenset[str]:
@@ -41,13 +43,15 @@ def analyse(incident: Incident, evidence: IncidentEvidence | None) -> Analysis:
     fault = find_fault(incident, known.windows)
     impact = impact_of(fault, known.windows) if fault else None
     causes = rank_causes(fault, known.windows, timeline)
+    times = times_of(timeline, fault.start if fault else None, own_alerts(incident) or None)
     return Analysis(
         incident=incident,
         evidence=known,
         timeline=timeline,
-        times=times_of(timeline, fault.start if fault else None, own_alerts(incident) or None),
+        times=times,
         fault=fault,
         impact=impact,
         causes=causes,
         proposal=propose(incident, fault, impact, known, causes),
+        effects=effects_of(known.lines, times.start, times.mitigated),
     )

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 _QUESTION = re.compile(r"^> \*\*Question:\*\*\s*(.*)$")
 _HEADING = re.compile(r"^#+\s+(.*?)\s*$")
+_REGION = re.compile(r"^<!-- (/?)mlvitals:\w+")
 _COMMENT = re.compile(r"^<!--.*-->$")
 _ITEMS = "action items"
 _RULE = re.compile(r"^\|[\s:|-]*-[\s:|-]*\|$")
@@ -28,15 +29,18 @@ def check(text: str, today: date) -> list[Missing]:
 
 
 def _open_questions(lines: Sequence[str]) -> Iterator[Missing]:
-    """A question is open until a line of text follows it, before the next question or heading."""
+    """A question is open until a person's line of text follows it, before the next question or heading."""
     asked: Missing | None = None
+    generated = False
     for number, line in enumerate(lines, start=1):
         question = _QUESTION.match(line)
         if question or _HEADING.match(line):
             if asked:
                 yield asked
             asked = Missing(number, f"open question: {question[1]}") if question else None
-        elif line.strip() and not _COMMENT.match(line):
+        elif region := _REGION.match(line):
+            generated = not region[1]
+        elif line.strip() and not generated and not _COMMENT.match(line):
             asked = None
     if asked:
         yield asked

@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from mlvitals.generator.runbooks.markdown import bullets, escape, table
 from mlvitals.generator.spec.diagnostics import printable
 from mlvitals.incidents.analysis.causes import Hint
+from mlvitals.incidents.analysis.effect import Effect
 from mlvitals.incidents.analysis.fault import Fault, Shape
 from mlvitals.incidents.analysis.whole import Analysis, own_alerts
-from mlvitals.incidents.evidence import FeatureFacts, WindowFacts
+from mlvitals.incidents.evidence import FeatureFacts, IncidentEvidence, KpiFacts, WindowFacts
 from mlvitals.incidents.postmortem.people import People
 from mlvitals.incidents.timeline.events import EventKind, TimelineEntry
 from mlvitals.incidents.timeline.times import DEFINITIONS, Elapsed, length
@@ -111,17 +112,24 @@ class _Writer:
             if worst.bins:
                 cell = max(worst.bins, key=lambda each: (each.psi, each.label))
                 yield (
-                    f"The values in {_plain(cell.label)} went from {cell.reference:.1%} of the reference to "
-                    f"{cell.current:.1%}."
+                    f"The share of its values in the cell {_code(cell.label)} {_went(cell.reference, cell.current)} from "
+                    f"{cell.reference:.1%} in the reference to {cell.current:.1%}."
                 )
         if impact := self._of.impact:
             yield f"{impact.affected:,} of {impact.predictions:,} predictions were affected ({impact.share:.0%})."
         if times.detected:
-            yield f"It was noticed at {_time(times.detected)} UTC."
+            yield f"It was noticed at {_time(times.detected)} UTC{self._after('detect')}."
         if self._of.causes and self._of.causes[0].balance > 0:
             yield f"The evidence speaks most for one cause: {self._of.causes[0].cause}."
         if times.mitigated:
-            yield f"It was mitigated at {_time(times.mitigated)} UTC."
+            yield f"It was mitigated at {_time(times.mitigated)} UTC{self._after('mitigate')}."
+        if times.resolved:
+            yield f"It was resolved at {_time(times.resolved)} UTC{self._after('resolve')}."
+
+    def _after(self, name: str) -> str:
+        """Say how long after the start of the fault something was, where that is known."""
+        seconds = self._of.times.spans[name].seconds
+        return "" if seconds is None else f", {self._length(seconds)} after the start"
 
     def impact(self) -> str:
         """Predictions, segments, KPIs, and how they were computed."""
@@ -138,22 +146,22 @@ class _Writer:
                 for kpi in impact.kpis
             ),
         ]
-        return bullets([*lines, *self._cost()])
+        if not self._of.evidence.kpis and not impact.kpis:
+            lines.append("KPIs: not asked for (`incident collect` with `--spec` and `--prometheus`).")
+        return "\n\n".join([bullets(lines), *self._cost()])
 
     def _cost(self) -> Iterator[str]:
-        """KPIs against the week before, and error budgets."""
-        for kpi in self._of.evidence.kpis:
-            interval = "" if kpi.low is None else f"; difference {kpi.low:+.4g} to {kpi.high:+.4g} (95 %)"
-            yield (
-                f"{_plain(kpi.title)}: {_figure(kpi.during)} from the start of the fault to the resolution, "
-                f"{_figure(kpi.week_before)} a week before{interval}."
-            )
-        for budget in self._of.evidence.budgets:
-            yield (
-                f"Error budget of {_plain(budget.slo)}: {budget.before:.1%} left at the start, {budget.after:.1%} at the end."
-            )
-        if not self._of.evidence.kpis and not (self._of.impact and self._of.impact.kpis):
-            yield "KPIs: not asked for (`incident collect` with `--spec` and `--prometheus`)."
+        """KPIs from the start of the fault to the resolution against the week before, and error budgets."""
+        known = self._of.evidence
+        if known.kpis:
+            rows = [
+                (_plain(kpi.title), _figure(kpi.during), _figure(kpi.week_before), _difference(kpi))
+                for kpi in known.kpis
+            ]
+            yield table(("KPI", "Start to resolution", "A week before", "Difference (95 %)"), rows)
+        if known.budgets:
+            budgets = [(_plain(each.slo), f"{each.before:.1%}", f"{each.after:.1%}") for each in known.budgets]
+            yield table(("Error budget", "Left at the start", "Left at the end"), budgets)
 
     # -------------------------------------------------------- what happened
 
@@ -233,7 +241,7 @@ class _Writer:
             lines.append(f"No window shows {_plain(fault.feature)} as in the reference again.")
         resolved = self._of.times.resolved
         lines.append(f"Resolved at {_time(resolved)} UTC." if resolved else "It is not resolved.")
-        return bullets(lines)
+        return "\n\n".join([bullets(lines), *_effects(self._of.effects)])
 
     def _actor(self, entry: TimelineEntry) -> str:
         return _plain(self._people.actor(entry.actor)) or "unknown"
@@ -288,9 +296,47 @@ class _Writer:
             f"{len(known.events)} events and {len(known.windows)} windows. Entries of the incident itself are in "
             f"`{known.incident}.yaml`."
         )
-        return f"{head}\n\n" + (
-            table(("Source", "Asked for", "Found", "Problem"), rows) if rows else "No source was asked."
+        parts = [head, table(("Source", "Asked for", "Found", "Problem"), rows) if rows else "No source was asked."]
+        if metrics := [(_plain(name), _code(query)) for name, query in _queries(known)]:
+            parts += ["Prometheus was asked for each metric:", table(("Metric", "Query"), metrics)]
+        return "\n\n".join(parts)
+
+
+def _queries(known: IncidentEvidence) -> Iterator[tuple[str, str]]:
+    """Yield the query of each KPI, budget, event and line."""
+    yield from ((kpi.title, kpi.query) for kpi in known.kpis)
+    yield from ((f"Error budget of {budget.slo}", budget.query) for budget in known.budgets)
+    yield from ((f"Event {count.name}", count.query) for count in known.counts)
+    yield from ((f"{line.title} over time", line.query) for line in known.lines)
+
+
+def _effects(effects: Sequence[Effect]) -> Iterator[str]:
+    """Yield whether each metric got better again, if any was looked at."""
+    rows = [
+        (
+            _plain(each.title),
+            *map(_figure, (each.before, each.during, each.after)),
+            f"from {_time(each.back_at)} UTC on" if each.back_at else _not_back(each),
         )
+        for each in effects
+    ]
+    if rows:
+        yield "What the mitigation did, as the mean of intervals of the length of a window:"
+        yield table(
+            ("Metric", "Before the fault", "Until the mitigation", "After it", "Within what it was before"), rows
+        )
+
+
+def _not_back(effect: Effect) -> str:
+    return "unknown" if effect.before is None or effect.after is None else "not yet"
+
+
+def _went(before: float, after: float) -> str:
+    return "rose" if after > before else "fell"
+
+
+def _difference(kpi: KpiFacts) -> str:
+    return "unknown" if kpi.low is None else f"{kpi.low:+.4g} to {kpi.high:+.4g}"
 
 
 def _figure(value: float | None) -> str:

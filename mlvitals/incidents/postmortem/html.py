@@ -10,7 +10,7 @@ from mlvitals.exporters.sections.features.report import Bin
 from mlvitals.incidents.analysis.fault import Fault
 from mlvitals.incidents.analysis.whole import Analysis
 from mlvitals.incidents.evidence import WindowFacts
-from mlvitals.incidents.postmortem.chart import psi_chart
+from mlvitals.incidents.postmortem.chart import charts
 
 _STYLE = """
 main { max-width: 900px; } article > p, article > ul { max-width: 78ch; }
@@ -131,17 +131,18 @@ def _plots(analysis: Analysis) -> dict[str, str]:
     fault = analysis.fault
     if fault is None:
         return {}
-    chart = psi_chart(fault.feature, analysis.evidence.windows, analysis.times)
+    evidence = analysis.evidence
+    drawn = "".join(charts(fault.feature, evidence.windows, evidence.lines, analysis.times))
     cells = "".join(_cells(fault, window, what) for window, what in _moments(fault))
     return {
-        "impact": f'<div class="card plot"><h3>PSI of {escape(fault.feature)}</h3>{chart}</div>',
+        "impact": f'<div class="card plot">{drawn}</div>',
         "model": f'<div class="card plot">{cells}</div>' if cells else "",
     }
 
 
 def _moments(fault: Fault) -> list[tuple[WindowFacts, str]]:
-    moments = [(fault.windows[0], "first window beyond noise"), (fault.worst, "worst window")]
-    return moments if fault.windows[0] != fault.worst else moments[1:]
+    moments = [(fault.before, "before"), (fault.worst, "worst window"), (fault.after, "after")]
+    return [(window, what) for window, what in moments if window is not None]
 
 
 def _cells(fault: Fault, window: WindowFacts, what: str) -> str:

@@ -41,7 +41,7 @@ class _Alert(msgspec.Struct, frozen=True, rename="camel"):
 
     @property
     def key(self) -> tuple[str, datetime]:
-        return self.fingerprint, self.starts_at
+        return self.fingerprint, _utc(self.starts_at)
 
     @property
     def name(self) -> str:
@@ -157,7 +157,12 @@ def _fired(alerts: Iterable[_Alert], now: datetime) -> list[Entry]:
 
 
 def _utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)
+    """Return a time in UTC; one that is beyond the calendar there stays at its edge."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        edge = datetime.min if moment.year == datetime.min.year else datetime.max  # noqa: DTZ901  (a zone follows)
+        return edge.replace(tzinfo=UTC)
 
 
 def _shortened(text: str) -> str:

@@ -1,7 +1,7 @@
 """The cost of an incident: KPIs compared with the week before, and error budgets spent, asked of Prometheus."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 
 from mlvitals.generator import slo as names
@@ -10,10 +10,12 @@ from mlvitals.generator.promql import matching
 from mlvitals.generator.signals.business import event_count, kpi_figure, kpi_title
 from mlvitals.generator.spec.durations import duration
 from mlvitals.generator.spec.model import KpiKind, Spec
-from mlvitals.incidents.evidence import BudgetFacts, EventFacts, KpiFacts
+from mlvitals.incidents.evidence import BudgetFacts, EventFacts, KpiFacts, LineFacts, Point
 
 AskAt = Callable[[str, datetime], float | None]
 """Answers a query for a moment with its only value; None where it has none."""
+AskOver = Callable[[str], Iterable[Point]]
+"""Answers a query with the points of its only series over the time of the incident; none where it has none."""
 WEEK = timedelta(days=7)
 _CONFIDENCE = 1.959964
 """Standard errors on either side of a difference that hold 95 % of it."""
@@ -51,6 +53,21 @@ def _interval(
     variances = [max(0.0, share * (1 - share)) / count for share, count in zip(shares, (now, then), strict=True)]
     difference, error = shares[0] - shares[1], _CONFIDENCE * math.sqrt(sum(variances))
     return difference - error, difference + error
+
+
+def line_facts(spec: Spec, ask_over: AskOver, length: timedelta) -> Iterator[LineFacts]:
+    """Yield each KPI and the share of requests that fail over time, in intervals of a length; unknown ones are left out."""
+    contract, window = Contract(spec), duration(max(1.0, length.total_seconds()))
+    figures = {
+        name: (kpi_title(spec, name), kpi_figure(contract, kpi, window)) for name, kpi in spec.business.kpis.items()
+    }
+    if spec.serving.enabled:
+        errors, total = contract.name("prediction_errors_total"), contract.name("predictions_total")
+        failed = f"(sum(increase({errors}[{window}])) or vector(0)) / (sum(increase({total}[{window}])) > 0)"
+        figures["error_rate"] = ("Error rate", failed)
+    for name, (title, query) in figures.items():
+        if points := tuple(ask_over(query)):
+            yield LineFacts(name=name, title=title, seconds=length.total_seconds(), points=points, query=query)
 
 
 def event_facts(spec: Spec, ask: AskAt, begin: datetime, end: datetime) -> Iterator[EventFacts]:

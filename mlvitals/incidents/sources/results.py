@@ -1,6 +1,6 @@
 """Reads the results database: changes, and how far each feature was from the reference in each window."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -28,7 +28,7 @@ def read_results(
     with closing(open_results(spec.results, base_dir, create=False)) as results:
         changed = results.changes_between(spec.system.name, since, until)
         reports = results.reports_between(spec.system.name, since, until)
-    windows = [window_facts(report, spec) for report in reports]
+    windows = windows_facts(reports, spec)
     return [*change_events(changed, "table changes"), *window_events(windows, "table drift_windows")], windows
 
 
@@ -83,8 +83,19 @@ def _event(window: WindowFacts, kind: EventKind, name: str, origin: str, what: s
 # ---------------------------------------------------------------- reports -> facts
 
 
-def window_facts(report: WindowReport, spec: Spec) -> WindowFacts:
-    """Return what an incident needs of a window's report."""
+def windows_facts(reports: Sequence[WindowReport], spec: Spec) -> list[WindowFacts]:
+    """Return what an incident needs of the reports; cells of features that were bad at any time, before and after it too."""
+    shown = {name for report in reports for name, feature in report.features.items() if _is_moved(feature)}
+    return [_window_facts(report, spec, shown) for report in reports]
+
+
+def _is_moved(feature: FeatureReport) -> bool:
+    """True if a feature is bad or beyond noise."""
+    psi, noise = value_of(feature.psi), critical_value_of(feature.psi)
+    return bool(feature.severity) or (psi is not None and noise is not None and psi > noise)
+
+
+def _window_facts(report: WindowReport, spec: Spec, shown: Collection[str]) -> WindowFacts:
     skewed = report.skew.features if report.skew else {}
     mismatches = {name: each.mismatch_ratio for name, each in skewed.items() if each.mismatch_ratio is not None}
     outcomes, score = report.outcomes, report.score
@@ -97,7 +108,7 @@ def window_facts(report: WindowReport, spec: Spec) -> WindowFacts:
         drift_type=report.drift_type.kind if report.drift_type else "",
         drift_reason=report.drift_type.reason if report.drift_type else "",
         features={
-            name: _feature_facts(feature, _source(spec, name), mismatches.get(name))
+            name: _feature_facts(feature, _source(spec, name), mismatches.get(name), with_cells=name in shown)
             for name, feature in report.features.items()
         },
         score_psi=value_of(score.psi) if score else None,
@@ -120,22 +131,20 @@ def window_facts(report: WindowReport, spec: Spec) -> WindowFacts:
     )
 
 
-def _feature_facts(feature: FeatureReport, source: str, skewed: float | None) -> FeatureFacts:
-    psi, noise = value_of(feature.psi), critical_value_of(feature.psi)
-    moved = psi is not None and noise is not None and psi > noise
-    cells = feature.bins if feature.severity or moved else ()
+def _feature_facts(feature: FeatureReport, source: str, skewed: float | None, *, with_cells: bool) -> FeatureFacts:
     return FeatureFacts(
         rows=feature.rows,
         source=source,
-        psi=psi,
-        noise=noise,
+        psi=value_of(feature.psi),
+        noise=critical_value_of(feature.psi),
         severity=feature.severity or "",
         status=feature.status,
         null_rate=feature.null_rate,
         out_of_range=feature.out_of_range_ratio,
         skewed=skewed,
         bins=tuple(
-            BinFacts(label=cell.label, reference=cell.reference, current=cell.current, psi=cell.psi) for cell in cells
+            BinFacts(label=cell.label, reference=cell.reference, current=cell.current, psi=cell.psi)
+            for cell in (feature.bins if with_cells else ())
         ),
     )
 

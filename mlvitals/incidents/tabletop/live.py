@@ -18,7 +18,7 @@ from mlvitals.incidents.record.model import Incident, State
 from mlvitals.incidents.record.store import Incidents
 from mlvitals.incidents.record.webhook import is_about_alerts
 from mlvitals.incidents.sources.prometheus import prometheus_queries
-from mlvitals.incidents.sources.results import window_events, window_facts
+from mlvitals.incidents.sources.results import window_events, windows_facts
 from mlvitals.incidents.tabletop.notices import Alarm, Notice
 from mlvitals.incidents.tabletop.play import Play, detection_limit
 from mlvitals.incidents.tabletop.run import clues, is_page
@@ -164,7 +164,7 @@ class LiveWorld:
         logs = (stack.event_log,) if stack.event_log.exists() else ()
         sources = Sources(None, stack.prometheus, logs, stack.messages)
         asked = collect(incident, sources, Period(clock.origin - span(play.spec.step), datetime.now(UTC), _STEP))
-        windows = tuple(self._by_clock(window_facts(report, play.spec)) for report in play.reports)
+        windows = tuple(map(self._by_clock, windows_facts(play.reports, play.spec)))
         events = [
             *window_events(windows, "the windows of the exercise"),
             *clues(play.spec, play.fault, clock.wall(play.fault.start)),

@@ -26,7 +26,7 @@ from mlvitals.incidents.record.model import (
 from mlvitals.incidents.record.store import Incidents
 from mlvitals.incidents.record.webhook import record_webhook
 from mlvitals.incidents.sources.record import record_events
-from mlvitals.incidents.sources.results import window_events, window_facts
+from mlvitals.incidents.sources.results import window_events, windows_facts
 from mlvitals.incidents.tabletop.answers import Act, Answer, Answers, Asked, Classify, See, Take, script
 from mlvitals.incidents.tabletop.notices import Notice, notices, routes_of
 from mlvitals.incidents.tabletop.play import Play, detection_limit
@@ -225,7 +225,7 @@ class EvaluatedWorld:
     def evidence(self, incident: Incident) -> IncidentEvidence:
         """Return the windows, what the rules raised, and the change that brought the fault."""
         play = self.play
-        windows = tuple(window_facts(report, play.spec) for report in play.reports)
+        windows = tuple(windows_facts(play.reports, play.spec))
         events = [
             *record_events(incident),
             *window_events(windows, "the windows of the exercise"),

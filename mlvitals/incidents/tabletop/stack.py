@@ -20,6 +20,7 @@ import yaml
 from mlvitals.evaluation.expressions import Floats, Labels, Vector
 from mlvitals.evaluation.history import Steps
 from mlvitals.exporters.listener import Listener, Page, Request
+from mlvitals.exporters.publish.openmetrics import label_text
 from mlvitals.generator.compiler import compile_spec
 from mlvitals.generator.contract import Contract, Producer
 from mlvitals.generator.errors import UserError
@@ -132,7 +133,7 @@ class HistoryPages:
                 for labels, values in vector.items():
                     value = self._served(name, labels, values, position)
                     if not np.isnan(value):
-                        yield f"{name}{_labels(labels)} {value!r}\n"
+                        yield f"{name}{label_text(sorted(labels))} {value!r}\n"
 
     def _moves(self, name: str) -> bool:
         """True of counters, which grow between steps."""
@@ -155,16 +156,6 @@ class HistoryPages:
         if source and name == self._contract.name("data_freshness_tolerance_seconds"):
             return seconds(source.tolerance)
         return value / self._clock.factor if name == self._contract.name("data_freshness_seconds") else value
-
-
-def _labels(labels: Labels) -> str:
-    written = ",".join(
-        f'{name}="{value}"'
-        for name, value in sorted(
-            (name, value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")) for name, value in labels
-        )
-    )
-    return f"{{{written}}}" if written else ""
 
 
 @dataclass(frozen=True, slots=True)
