@@ -137,6 +137,19 @@ def with_matchers(expression: str, wanted: Mapping[str, str], *, unsaid: bool = 
     return _TOKEN.sub(widened, expression)
 
 
+def with_replaced(expression: str, matchers: Mapping[str, str]) -> str:
+    """Replace matchers of every selector by others, where they stand exactly as given."""
+
+    def replaced(token: re.Match[str]) -> str:
+        inside = token["inside"]
+        if not inside:
+            return token[0]
+        changed = _MATCHER.sub(lambda found: matchers.get(found[0], found[0]), inside)
+        return f"{token['name'] or ''}{token['gap'] or ''}{{{changed}}}"
+
+    return _TOKEN.sub(replaced, expression)
+
+
 def _matchers(inside: str) -> Iterator[re.Match[str]]:
     """Yield the matchers between the braces of a selector."""
     return (found for found in _MATCHER.finditer(inside) if found["matcher"])

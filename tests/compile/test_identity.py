@@ -68,7 +68,17 @@ def test_every_expression_of_every_dashboard_demands_the_identity(files):
     assert boards.keys() >= {"dashboards/streamrec-staging-eu-1.json", "dashboards/streamrec-staging-eu-1-feature.json"}
     found = [text for board in boards.values() for text in expressions(board)]
     assert len(found) > 100
-    assert [text for text in found if "streamrec_" in text and 'env="staging"' not in text] == []
+    chosen = "env=~`${env:regex}`,cluster=~`${cluster:regex}`"
+    assert [text for text in found if "streamrec_" in text and chosen not in text] == []
+    assert [text for text in found if 'env="staging"' in text] == [], "the chosen environment would show nothing"
+
+
+def test_a_dashboard_opens_on_its_own_environment_and_shows_another_one_that_is_typed(files):
+    for path, text in files.items():
+        if path.startswith("dashboards/"):
+            variables = {each["name"]: each for each in json.loads(text)["templating"]["list"]}
+            own = {name: (variables[name]["type"], variables[name]["current"]["value"]) for name in LABELS}
+            assert own == {name: ("textbox", value) for name, value in LABELS.items()}, path
 
 
 def expressions(value: Any) -> Iterator[str]:
