@@ -121,7 +121,7 @@ def drawn(spec: Spec, page: Page, marker: str = "") -> Json:
             panels=[*page.top, *_placed(rows, frame_of(spec, contract), top)],
         )
     )
-    return _of_one_system(cleaned, identity_of(spec)) if spec.identity.labels else cleaned
+    return _of_one_system(cleaned, identity_of(spec)) if spec.identity.labels or spec.serving.job else cleaned
 
 
 def _environment(spec: Spec) -> str:

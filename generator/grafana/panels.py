@@ -128,7 +128,7 @@ def _field_config(signal: Signal, frame: Frame, thresholds: Json, **more: Any) -
         "decimals": signal.decimals,
         "min": signal.minimum,
         "max": signal.maximum,
-        "noValue": signal.empty,
+        "noValue": signal.when_empty,
         "mappings": [],
         "thresholds": thresholds,
         "links": _feature_links(signal, frame),

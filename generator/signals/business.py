@@ -192,7 +192,8 @@ def _floor_alerts(spec: Spec, title: str, recent: str, kpi: Kpi) -> tuple[Alert,
 def _uncounted(spec: Spec) -> Signal:
     predictions = throughput_record(spec) if spec.serving.enabled else Contract(spec).name("window_rows")
     figures = tuple(dict.fromkeys(recent_record(spec, name) for name in spec.business.kpis))
-    expression = " + ".join(f"(absent({figure}) or vector(0))" for figure in figures)
+    # What is absent has the labels that were asked for, and 0 has none: only without labels do they add up.
+    expression = " + ".join(f"(max(absent({figure})) or vector(0))" for figure in figures)
 
     def scenario(value: float, traffic: float = 5) -> Scenario:
         counted = figures[round(value) :]
