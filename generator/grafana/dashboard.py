@@ -72,7 +72,7 @@ def _main(spec: Spec, signals: tuple[Signal, ...]) -> Page:
         "feature for details.",
         _with_logs(spec, _layers(signals, Place.MAIN)),
         (*chosen_jobs(contract), *chosen_servers(contract), *chosen_features(contract)),
-        strip.strip(spec, frame_of(spec, contract)),
+        strip.strip(spec, signals, frame_of(spec, contract)),
         annotations(contract),
         logs.source_variable() if keeps_logs(spec) else None,
     )
