@@ -99,7 +99,7 @@ def drawn(spec: Spec, page: Page, marker: str = "") -> Json:
     cleaned = clean(
         core.Dashboard(
             uid=board_uid(spec, page.board),
-            title=f"{literal(spec.title)}{_environment(spec)}: {page.title}",
+            title=f"{literal(spec.full_title)}: {page.title}",
             description="\n\n".join(filter(None, (page.purpose, literal(spec.system.description), marker))),
             tags=["mlvitals", spec.slug, spec.system.team],
             editable=False,
@@ -122,11 +122,6 @@ def drawn(spec: Spec, page: Page, marker: str = "") -> Json:
         )
     )
     return _of_one_system(cleaned, identity_of(spec)) if spec.identity.labels or spec.serving.job else cleaned
-
-
-def _environment(spec: Spec) -> str:
-    """Return the values of the identity: the dashboards of two environments have titles that differ."""
-    return f" ({literal(spec.environment)})" if spec.identity.labels else ""
 
 
 def _of_one_system(value: Any, identity: Identity) -> Any:

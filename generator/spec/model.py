@@ -1309,6 +1309,11 @@ class Spec(Part, frozen=True, kw_only=True):
         return self.system.title or self.system.name
 
     @property
+    def full_title(self) -> str:
+        """The display name among those of its other environments: with the values of its identity."""
+        return f"{self.title} ({self.environment})" if self.identity.labels else self.title
+
+    @property
     def slug(self) -> str:
         """The name of the system among others, of which some may be other environments of it: of files and dashboards.
 

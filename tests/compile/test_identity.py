@@ -134,6 +134,17 @@ def test_two_environments_compile_side_by_side(streamrec):
     assert len(uids) == len(set(uids))
 
 
+def test_what_people_and_services_call_an_environment_says_which_it_is(files):
+    named = "StreamRec (staging, eu-1)"
+    terraform = json.loads(files["stack/streamrec-staging-eu-1/pagerduty.tf.json"])["resource"]
+    for kind in ("pagerduty_service", "pagerduty_escalation_policy", "pagerduty_schedule"):
+        assert all(each["name"].startswith(named) for each in terraform[kind].values()), kind
+    boards = [json.loads(text)["title"] for path, text in files.items() if path.startswith("dashboards/")]
+    assert all(title.startswith(f"{named}: ") for title in boards)
+    guide = files["runbooks/streamrec-staging-eu-1/feature-drift.md"]
+    assert "# StreamRec (staging, eu-1): " in guide
+
+
 def test_without_an_identity_nothing_is_added(streamrec, streamrec_files):
     assert streamrec_files == compile_spec(msgspec.structs.replace(streamrec, identity=Identity()), "streamrec.yaml")
 
