@@ -20,7 +20,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-"""What PromQL consists of, as far as its selectors must be known from everything that only looks like one."""
+"""Tokens of PromQL: selectors, and everything that only looks like one."""
 _STRING_OR_COMMENT = re.compile(rf"(?P<string>{_STRING})|{_COMMENT}", re.DOTALL)
 _GAP = rf"(?:\s|{_COMMENT})*+"
 _MATCHER = re.compile(

@@ -279,7 +279,7 @@ def _severity_colour(severity: Severity, colour: str) -> Json:
 
 
 def _subjects(spec: Spec, signals: Sequence[Signal]) -> Sequence[str]:
-    """Return the labels that tell the subjects of a system's alerts apart; without one, two of them would be one row."""
+    """Return the labels by which the subjects of a system's alerts differ; without one of them, two subjects would be one row."""
     known = {label for signal in signals for alert in signal.alerts for label in identifying_labels(alert)}
     return sorted({*known, SOURCE} - spec.identity.labels.keys(), key=lambda label: (label not in _FIRST, label))
 

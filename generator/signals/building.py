@@ -268,7 +268,7 @@ class FeatureFigure:
     signed: bool = False
     """True if it is equally bad on either side of 0: the alert then says on which side it is."""
     mirror: str = ""
-    """What is as bad on the other side as a ``{value}`` is; for a signed metric, its opposite."""
+    """The value that is as bad on the other side as ``{value}`` is; for a signed metric, its opposite."""
     resolution: float = 0.001
     context: Callable[[str], tuple[Input, ...]] = lambda _: ()
     """Series of a feature that the description looks up, for tests."""

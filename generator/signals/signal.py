@@ -214,7 +214,7 @@ class Signal:
     maximum: float | None = None
     decimals: int | None = None
     empty: str = ""
-    """What it means that there is nothing to show; by default what that means in its layer."""
+    """The text for a panel without data; by default that of its layer."""
     records: tuple[Record, ...] = ()
     alerts: tuple[Alert, ...] = ()
 

@@ -1,4 +1,4 @@
-"""Rules over what several processes publish: two exporters, three replicas of the application, whatever they disagree on."""
+"""Rules over what several processes publish: several exporters, three replicas of the application, whatever they disagree on."""
 
 import itertools
 import random
@@ -16,7 +16,7 @@ from mlvitals.generator.spec.model import Spec
 
 CASES = 12
 STEP = 60
-EXPORTERS = ("exporter-a:9108", "exporter-b:9108")
+EXPORTERS = tuple(f"exporter-{each}:9108" for each in "abcd")
 PODS = ("pod-1:8000", "pod-2:8000", "pod-3:8000")
 VALUES = (-3.5, -0.02, 0, 0.0005, 0.3, 0.9, 1, 7, 1e6)
 
@@ -81,7 +81,7 @@ def case(spec: Spec, seed: int) -> dict:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["streamrec", "hostile_spec"])
-def test_no_rule_fails_whatever_two_exporters_and_three_replicas_publish(name, request, promtool, generate, run):
+def test_no_rule_fails_whatever_four_exporters_and_three_replicas_publish(name, request, promtool, generate, run):
     spec = request.getfixturevalue(name)
     rules, _ = generate(spec)
     document = {
