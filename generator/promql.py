@@ -23,7 +23,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-"""What PromQL consists of, as far as its selectors must be known from everything that only looks like one."""
+"""Tokens of PromQL: selectors, and everything that only looks like one."""
 _STRING_OR_COMMENT = re.compile(rf"(?P<string>{_STRING})|{_COMMENT}", re.DOTALL)
 _GAP = rf"(?:\s|{_COMMENT})*+"
 _MATCHER = re.compile(
@@ -130,6 +130,19 @@ def with_matchers(expression: str, wanted: Mapping[str, str], *, unsaid: bool = 
         return f"{name}{token['gap'] or ''}{{{','.join(added)}{',' + inside if inside else ''}}}"
 
     return _TOKEN.sub(widened, expression)
+
+
+def with_replaced(expression: str, matchers: Mapping[str, str]) -> str:
+    """Replace matchers of every selector by others, where they stand exactly as given."""
+
+    def replaced(token: re.Match[str]) -> str:
+        inside = token["inside"]
+        if not inside:
+            return token[0]
+        changed = _MATCHER.sub(lambda found: matchers.get(found[0], found[0]), inside)
+        return f"{token['name'] or ''}{token['gap'] or ''}{{{changed}}}"
+
+    return _TOKEN.sub(replaced, expression)
 
 
 def _matchers(inside: str) -> Iterator[re.Match[str]]:

@@ -9,7 +9,7 @@ from mlvitals.generator.contract import Contract
 from mlvitals.generator.grafana import feature, logs, slo, strip
 from mlvitals.generator.grafana.annotations import annotations
 from mlvitals.generator.grafana.page import Folded, Page, Row, drawn, frame_of
-from mlvitals.generator.grafana.variables import chosen_features, chosen_servers
+from mlvitals.generator.grafana.variables import chosen_features, chosen_jobs, chosen_servers
 from mlvitals.generator.logs import keeps_logs
 from mlvitals.generator.signals.signal import Layer, Place, Signal
 from mlvitals.generator.spec.model import Spec
@@ -68,8 +68,8 @@ def _main(spec: Spec, signals: tuple[Signal, ...]) -> Page:
         "Shows if anything is wrong, in which layer, and since when. Start with the strip at the top; click a "
         "feature for details.",
         _with_logs(spec, _layers(signals, Place.MAIN)),
-        (*chosen_servers(contract), *chosen_features(contract)),
-        strip.strip(spec, frame_of(spec, contract)),
+        (*chosen_jobs(contract), *chosen_servers(contract), *chosen_features(contract)),
+        strip.strip(spec, signals, frame_of(spec, contract)),
         annotations(contract),
         logs.source_variable() if keeps_logs(spec) else None,
     )
@@ -88,7 +88,7 @@ def _details(spec: Spec, signals: tuple[Signal, ...]) -> Page:
         "all metrics",
         "The metrics that the main dashboard leaves out, for finding a cause.",
         _layers(signals, Place.DETAIL),
-        (*chosen_servers(contract), *chosen_features(contract)),
+        (*chosen_jobs(contract), *chosen_servers(contract), *chosen_features(contract)),
     )
 
 
@@ -102,6 +102,7 @@ def _monitoring(spec: Spec, signals: tuple[Signal, ...]) -> Page:
             Row("", [signal for signal in signals if signal.layer is Layer.MONITORING and signal not in response]),
             *([Row("Incidents", response)] if response else []),
         ],
+        chosen_jobs(Contract(spec)),
     )
 
 

@@ -7,9 +7,9 @@ from mlvitals.generator.contract import PERCENTILES, STATISTICS, Contract
 from mlvitals.generator.contract.statistics import SKEW_MEASURES
 from mlvitals.generator.grafana.layout import COLUMNS
 from mlvitals.generator.grafana.page import Page, Row
-from mlvitals.generator.grafana.variables import chosen_feature
+from mlvitals.generator.grafana.variables import chosen_feature, chosen_jobs
 from mlvitals.generator.promql import matching, selector
-from mlvitals.generator.signals.building import FEATURE, SOURCE, thinned_by_feature
+from mlvitals.generator.signals.building import FEATURE, OPPOSITE, RECIPROCAL, SOURCE, farthest, thinned_by_feature
 from mlvitals.generator.signals.signal import Incident, Layer, Query, Signal, View, levels
 from mlvitals.generator.spec.model import AlertPolicy, Spec
 
@@ -19,8 +19,8 @@ _NOT_MEASURED = "Not measured: too few rows, or this metric does not apply to th
 
 def page(spec: Spec) -> Page:
     """Return the page; the feature is chosen at the top."""
-    contract, variables = Contract(spec), chosen_feature(Contract(spec))
-    [chosen] = (variable.matcher for variable in variables)
+    contract = Contract(spec)
+    [feature] = chosen_feature(contract)
     return Page(
         Board.FEATURE,
         "one feature",
@@ -31,9 +31,9 @@ def page(spec: Spec) -> Page:
             Row("Last window compared with the reference", tuple(_bins(spec, contract))),
             Row("Drift, with the noise floor (exceeded once in 1000 windows)", tuple(_drift(spec, contract))),
             Row("Values", (*_values(spec, contract), *_skew(contract), *_shares(spec, contract))),
-            Row("Source and neighbouring features", tuple(_origin(spec, contract, chosen)), restricted=False),
+            Row("Source and neighbouring features", tuple(_origin(spec, contract, feature.matcher)), restricted=False),
         ],
-        variables,
+        (feature, *chosen_jobs(contract)),
     )
 
 
@@ -191,8 +191,8 @@ def _values(spec: Spec, contract: Contract) -> Iterator[Signal]:
     yield _signal(
         "Distance of mean and median from the reference",
         "In standard deviations of the reference. Normal: within the lines. If only the mean moved, a few rows did.",
-        Query(f"max({shift})", "Mean"),
-        Query(f"max({contract.name('feature_median_shift')})", "Median"),
+        Query(farthest(shift, OPPOSITE), "Mean"),
+        Query(farthest(contract.name("feature_median_shift"), OPPOSITE), "Median"),
         Query(f"max({shift}_critical_value)", "Noise floor of the mean", dimmed=True),
         unit="short",
         policy=alerts.mean_shift,
@@ -203,7 +203,7 @@ def _values(spec: Spec, contract: Contract) -> Iterator[Signal]:
     yield _signal(
         "Variance relative to the reference",
         "Normal: 0.5 to 2. Near 0 the feature has become constant.",
-        Query(f"max({ratio})", "Variance ratio"),
+        Query(farthest(ratio, RECIPROCAL), "Variance ratio"),
         Query(f"max({ratio}_critical_value)", "Noise floor", dimmed=True),
         unit="short",
         decimals=None,

@@ -12,7 +12,13 @@ from mlvitals.generator.grafana.clean import SCHEMA_VERSION, clean
 from mlvitals.generator.grafana.layout import COLUMNS, Box, Size, flow
 from mlvitals.generator.grafana.panels import Frame, grid, panel
 from mlvitals.generator.grafana.text import literal, literal_url
-from mlvitals.generator.grafana.variables import Variable, data_source_variable, restricted
+from mlvitals.generator.grafana.variables import (
+    Variable,
+    chosen_environment,
+    data_source_variable,
+    of_environment,
+    restricted,
+)
 from mlvitals.generator.signals import identity_of
 from mlvitals.generator.signals.identity import Identity
 from mlvitals.generator.signals.signal import Signal
@@ -78,6 +84,8 @@ def frame_of(spec: Spec, contract: Contract) -> Frame:
     labels = sorted({label for family in contract.families for label in family.labels} - _HEADINGS.keys())
     return Frame(
         feature_uid=board_uid(spec, Board.FEATURE),
+        main_uid=board_uid(spec, Board.MAIN),
+        carried=tuple(spec.identity.labels),
         interval=f"{max(1, round(seconds(spec.telemetry.scrape_interval)))}s",
         labels=_HEADINGS | {label: label.replace("_", " ").capitalize() for label in labels},
     )
@@ -91,7 +99,7 @@ def drawn(spec: Spec, page: Page, marker: str = "") -> Json:
     cleaned = clean(
         core.Dashboard(
             uid=board_uid(spec, page.board),
-            title=f"{literal(spec.title)}{_environment(spec)}: {page.title}",
+            title=f"{literal(spec.full_title)}: {page.title}",
             description="\n\n".join(filter(None, (page.purpose, literal(spec.system.description), marker))),
             tags=["mlvitals", spec.slug, spec.system.team],
             editable=False,
@@ -104,6 +112,7 @@ def drawn(spec: Spec, page: Page, marker: str = "") -> Json:
                 list=[
                     data_source_variable(),
                     *([page.log_store] if page.log_store else []),
+                    *chosen_environment(spec.identity.labels),
                     *(variable.document() for variable in page.variables),
                 ]
             ),
@@ -112,19 +121,14 @@ def drawn(spec: Spec, page: Page, marker: str = "") -> Json:
             panels=[*page.top, *_placed(rows, frame_of(spec, contract), top)],
         )
     )
-    return _of_one_system(cleaned, identity_of(spec)) if spec.identity.labels else cleaned
-
-
-def _environment(spec: Spec) -> str:
-    """Return the values of the identity: the dashboards of two environments have titles that differ."""
-    return f" ({literal(spec.environment)})" if spec.identity.labels else ""
+    return _of_one_system(cleaned, identity_of(spec)) if spec.identity.labels or spec.serving.job else cleaned
 
 
 def _of_one_system(value: Any, identity: Identity) -> Any:
-    """Return JSON in which every expression and every variable reads the series of one system alone."""
+    """Return JSON in which every expression and every variable reads the series of the system in the chosen environment."""
     if isinstance(value, dict):
         return {
-            key: identity.expression(item)
+            key: of_environment(identity.expression(item), identity.labels)
             if key in _QUERIES and isinstance(item, str)
             else _of_one_system(item, identity)
             for key, item in value.items()

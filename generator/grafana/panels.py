@@ -13,6 +13,7 @@ from grafanalib import core
 from mlvitals.generator.grafana.layout import Box
 from mlvitals.generator.grafana.text import literal, literal_strings
 from mlvitals.generator.grafana.variables import DATA_SOURCE
+from mlvitals.generator.signals.building import FEATURE, SOURCE
 from mlvitals.generator.signals.signal import Query, Signal, View
 from mlvitals.generator.spec.model import Severity
 
@@ -27,6 +28,7 @@ _ROOMY, _WIDE = 7, 12
 """Minimum width in columns for a legend with values, and for a legend to the right of the plot."""
 _FEATURE = "{{feature_name}}"
 _FEATURE_GROUPS = re.compile(r"by \(feature_name\b")
+_SOURCE_KEPT = re.compile(r"group_left \([^)]*\bfeature_source\b")
 _FORMS = {View.TABLE: "table", View.BAR_CHART: "table", View.HEATMAP: "heatmap"}
 _LEFT_OUT = ("Time", "rank")
 _LONG = ("feature_name", "feature_source", "bin", "status", "sloth_slo", "segment", "segment_value")
@@ -43,6 +45,10 @@ class Frame:
     """The scrape interval: a smaller step would only repeat samples."""
     labels: Mapping[str, str]
     """Label names as table headings."""
+    main_uid: str = ""
+    """The main dashboard, which shows the features of a chosen source."""
+    carried: tuple[str, ...] = ()
+    """The variables that links take along, besides the data source: those of the environment."""
 
 
 class CorePanel(core.Panel):  # type: ignore[misc]
@@ -122,7 +128,7 @@ def _field_config(signal: Signal, frame: Frame, thresholds: Json, **more: Any) -
         "decimals": signal.decimals,
         "min": signal.minimum,
         "max": signal.maximum,
-        "noValue": signal.empty,
+        "noValue": signal.when_empty,
         "mappings": [],
         "thresholds": thresholds,
         "links": _feature_links(signal, frame),
@@ -138,9 +144,19 @@ def _feature_links(signal: Signal, frame: Frame) -> list[core.DashboardLink]:
         name = f"__data.fields.{frame.labels['feature_name']}"
     else:
         return []
-    same = "${__url_time_range}&${datasource:queryparam}"
-    uri = f"/d/{frame.feature_uid}?{same}&var-feature_name=${{{name}:percentencode}}"
-    return [core.DashboardLink(type="link", title=f"All about ${{{name}}}", uri=uri)]
+    one = _link(frame.feature_uid, FEATURE, name, frame)
+    links = [core.DashboardLink(type="link", title=f"All about ${{{name}}}", uri=one)]
+    if signal.view is View.TABLE and any(_SOURCE_KEPT.search(query.expression) for query in signal.queries):
+        source = f"__data.fields.{frame.labels[SOURCE]}"
+        others = _link(frame.main_uid, SOURCE, source, frame)
+        links.append(core.DashboardLink(type="link", title=f"All features from ${{{source}}}", uri=others))
+    return links
+
+
+def _link(uid: str, variable: str, value: str, frame: Frame) -> str:
+    """Return the address of a dashboard on which a variable has a value, with the same time range, data and environment."""
+    same = "&".join(("${__url_time_range}", *(f"${{{name}:queryparam}}" for name in ("datasource", *frame.carried))))
+    return f"/d/{uid}?{same}&var-{variable}=${{{value}:percentencode}}"
 
 
 def _overrides(signal: Signal) -> list[Json]:

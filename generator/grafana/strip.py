@@ -32,6 +32,8 @@ from mlvitals.generator.grafana.panels import (
 from mlvitals.generator.grafana.text import literal_url
 from mlvitals.generator.grafana.variables import DATA_SOURCE
 from mlvitals.generator.promql import number, selector
+from mlvitals.generator.signals.building import FEATURE, SOURCE
+from mlvitals.generator.signals.labels import identifying_labels
 from mlvitals.generator.signals.monitoring import stale_after
 from mlvitals.generator.signals.signal import Incident, Layer, Level, Query, Signal, View
 from mlvitals.generator.spec.durations import seconds
@@ -43,13 +45,13 @@ _HEALTH_WIDTH = 10
 _STATES = (("OK", GREEN), ("Warning", AMBER), ("Blind", PURPLE), ("Critical", RED))
 """The states of a layer, by the value of `layer_state`; blind outranks warning, because it may hide anything."""
 _WORST_FIRST = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
-_SUBJECTS = ("feature_name", "feature_source", "kpi", "slo", "stage", "status", "job")
-"""Labels that identify the subject of an alert."""
+_FIRST = (FEATURE, SOURCE)
+"""The labels of an alert's subject that come first in its name."""
 
 
-def strip(spec: Spec, frame: Frame) -> Sequence[core.Panel]:
+def strip(spec: Spec, signals: Sequence[Signal], frame: Frame) -> Sequence[core.Panel]:
     """Return the panels of the strip, with ids from 1."""
-    health = (_health(spec, frame), _history(spec, frame), _firing(spec, frame))
+    health = (_health(spec, frame), _history(spec, frame), _firing(spec, signals, frame))
     figures = tuple(_figures(spec))
     boxes = flow((Size(signal.width, signal.height) for signal in figures), _HEALTH_HEIGHT)
     first = len(health) + 1
@@ -219,7 +221,7 @@ def _history(spec: Spec, frame: Frame) -> core.Panel:
     )
 
 
-def _firing(spec: Spec, frame: Frame) -> core.Panel:
+def _firing(spec: Spec, signals: Sequence[Signal], frame: Frame) -> core.Panel:
     common = _common(
         spec,
         3,
@@ -257,7 +259,7 @@ def _firing(spec: Spec, frame: Frame) -> core.Panel:
         "table",
         table_options(),
         **common,
-        targets=[target(Query(_since(spec), instant=True), "A", "table")],
+        targets=[target(Query(_since(spec, _subjects(spec, signals)), instant=True), "A", "table")],
         transformations=transformations,
         extraJson={
             "fieldConfig": {
@@ -276,9 +278,15 @@ def _severity_colour(severity: Severity, colour: str) -> Json:
     return {"type": "regex", "options": {"pattern": f"/^{severity}, (.+)$/", "result": result}}
 
 
-def _since(spec: Spec) -> str:
+def _subjects(spec: Spec, signals: Sequence[Signal]) -> Sequence[str]:
+    """Return the labels by which the subjects of a system's alerts differ; without one of them, two subjects would be one row."""
+    known = {label for signal in signals for alert in signal.alerts for label in identifying_labels(alert)}
+    return sorted({*known, SOURCE} - spec.identity.labels.keys(), key=lambda label: (label not in _FIRST, label))
+
+
+def _since(spec: Spec, labels: Sequence[str]) -> str:
     """Return PromQL for the start of each firing alert in Unix milliseconds, by the displayed labels, worst and newest first."""
-    subjects = ", ".join(f'"{label}"' for label in _SUBJECTS)
+    subjects = ", ".join(f'"{label}"' for label in labels)
 
     def of(severity: Severity) -> str:
         since = selector("ALERTS_FOR_STATE", system=spec.system.name, severity=severity)

@@ -1,11 +1,11 @@
 """The variables at the top of a dashboard, and expressions filtered by their values."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from mlvitals.generator.contract import Contract, Family, Producer
-from mlvitals.generator.promql import selector, with_matchers
+from mlvitals.generator.promql import matching, one_of, selector, with_matchers, with_replaced
 from mlvitals.generator.signals.signal import Query, Signal
 
 Json = dict[str, Any]
@@ -13,6 +13,7 @@ Json = dict[str, Any]
 DATA_SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 _ANY = "(?s).*"
 """Any value, including one with a line break and a missing one."""
+_JOB = "job"
 _ON_TIME_RANGE_CHANGE = 2
 _SCRAPED_FROM_SERVING = (Producer.SERVING, Producer.PROCESS)
 
@@ -32,12 +33,8 @@ class Variable:
 
     @property
     def matcher(self) -> str:
-        """The matcher of a selector.
-
-        The format `regex` inside a raw string is what Grafana writes faithfully for any value: the default leaves
-        quotation marks and line breaks as they are, and the query would not parse. Only a backtick still breaks it.
-        """
-        return f"{self.label}=~`${{{self.label}:regex}}`"
+        """The matcher of a selector."""
+        return _chosen(self.label)
 
     def document(self) -> Json:
         """Return the variable as dashboard JSON."""
@@ -72,6 +69,58 @@ def data_source_variable() -> Json:
         "multi": False,
         "includeAll": False,
     }
+
+
+def chosen_environment(labels: Mapping[str, str]) -> list[Json]:
+    """Return a variable for each label of the identity, in which its own value stands and another one can be typed.
+
+    They are no queries: where an environment has no series, a query would offer another one, and Grafana would choose that.
+    """
+    return [
+        {
+            "type": "textbox",
+            "name": label,
+            "label": label,
+            "description": f"The {label} that this dashboard shows. Type another one to see that through it; thresholds and "
+            "links stay this one's.",
+            "query": value,
+            "current": {"text": value, "value": value},
+            "hide": 0,
+        }
+        for label, value in labels.items()
+    ]
+
+
+def of_environment(expression: str, labels: Mapping[str, str]) -> str:
+    """Return the expression of a dashboard whose selectors demand the chosen environment, and not the identity itself."""
+    chosen = {selector("", **{label: value})[1:-1]: _chosen(label) for label, value in labels.items()}
+    return with_replaced(expression, chosen)
+
+
+def _chosen(label: str) -> str:
+    """Return the matcher of a selector for the chosen values.
+
+    The format `regex` inside a raw string is what Grafana writes faithfully for any value: the default leaves
+    quotation marks and line breaks as they are, and the query would not parse. Only a backtick still breaks it.
+    """
+    return f"{label}=~`${{{label}:regex}}`"
+
+
+def chosen_jobs(contract: Contract) -> tuple[Variable, ...]:
+    """Return the variable that chooses scrape jobs."""
+    families = ["feature_info", *(["predictions_total"] if contract.spec.serving.enabled else [])]
+    published = one_of("__name__", map(contract.name, families))
+    identity = selector("", **contract.spec.identity.labels)[1:-1]
+    return (
+        Variable(
+            _JOB,
+            "Scrape job",
+            "Filters what Prometheus scrapes: choose one where two jobs scrape the same processes. What rules record is over "
+            "all jobs.",
+            f"label_values({matching('', *filter(None, (published, identity)))}, {_JOB})",
+            everything=_ANY,
+        ),
+    )
 
 
 def chosen_features(contract: Contract) -> tuple[Variable, ...]:
@@ -142,6 +191,11 @@ def restricted(signals: Iterable[Signal], variables: Iterable[Variable], contrac
 
 
 def _labels(family: Family) -> frozenset[str]:
-    """Return the labels by which a family's series are filtered; `instance` means only that of the serving application."""
-    own = {label for label in family.labels if label != "instance"}
-    return frozenset({*own, "instance"} if family.producer in _SCRAPED_FROM_SERVING else own)
+    """Return the labels by which a family's series are filtered; `instance` means only that of the serving application.
+
+    Prometheus's own series about a job are selected by its name already.
+    """
+    own = {label for label in family.labels if label not in {"instance", _JOB}}
+    if family.producer in _SCRAPED_FROM_SERVING:
+        return frozenset({*own, "instance", _JOB})
+    return frozenset({*own, _JOB} if family.producer is Producer.EXPORTER else own)

@@ -119,7 +119,7 @@ def _schedule(spec: Spec, ids: dict[str, str]) -> dict[str, Any]:
     on_call = spec.on_call
     start = f"{datetime.fromisoformat(on_call.start):%Y-%m-%dT%H:%M:%SZ}"
     return {
-        "name": literal(f"{spec.title} on call"),
+        "name": literal(f"{spec.full_title} on call"),
         "time_zone": on_call.timezone,
         "layer": [
             {
@@ -137,7 +137,7 @@ def _policy(spec: Spec, ids: dict[str, str]) -> dict[str, Any]:
     starts = [-(-milliseconds(level.after) // _MINUTE) for level in spec.escalation]
     ends = [*starts[1:], starts[-1] + LAST_LEVEL_MINUTES]
     return {
-        "name": literal(f"{spec.title} escalation"),
+        "name": literal(f"{spec.full_title} escalation"),
         "num_loops": LOOPS,
         "rule": [
             {"escalation_delay_in_minutes": max(1, end - start), "target": _targets(spec, level, ids)}
@@ -159,8 +159,8 @@ def _reference(spec: Spec, user: str) -> str:
 
 def _service(spec: Spec) -> dict[str, Any]:
     return {
-        "name": literal(spec.title),
-        "description": literal(spec.system.description or f"Alerts of {spec.title}."),
+        "name": literal(spec.full_title),
+        "description": literal(spec.system.description or f"Alerts of {spec.full_title}."),
         "escalation_policy": "${pagerduty_escalation_policy.policy.id}",
         "alert_creation": "create_alerts_and_incidents",
         "auto_resolve_timeout": "null",

@@ -26,7 +26,7 @@ def escalation_page(spec: Spec, marker: str) -> str:
     """Return the escalation policy and the rotation as Markdown, independent of the current time."""
     parts = [
         f"<!-- {marker} -->",
-        f"# {escape(spec.title)}: escalation and on-call",
+        f"# {escape(spec.full_title)}: escalation and on-call",
         "A critical alert pages. Whoever is paged acknowledges it in PagerDuty; until somebody does, each next "
         f"level is paged at its time. {LAST_LEVEL_MINUTES} minutes after the last level the escalation starts over, "
         f"{LOOPS} times. A warning goes to chat and is escalated only by hand.",

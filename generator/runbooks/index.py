@@ -15,7 +15,7 @@ def index_page(spec: Spec, signals: Sequence[Signal], marker: str) -> str:
     """Return all signals with their alerts, each linked to its runbook entry, as Markdown."""
     parts = [
         f"<!-- {marker} -->",
-        f"# {escape(spec.title)}: signals",
+        f"# {escape(spec.full_title)}: signals",
         "One row per signal. A signal is a panel of the dashboard; its alerts, if any, compare exactly the metric "
         "that the panel shows with exactly the thresholds that it draws.",
         *_layers(signals),

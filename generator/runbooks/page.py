@@ -24,7 +24,7 @@ def page(spec: Spec, incident: Incident, signals: Sequence[Signal], marker: str)
     watched = [signal for signal in signals if signal.incident is incident]
     parts = [
         f"<!-- {marker} -->",
-        f"# {escape(spec.title)}: {guide.title.lower()}",
+        f"# {escape(spec.full_title)}: {guide.title.lower()}",
         guide.meaning,
         _facts(spec, incident),
         "## Alerts",
@@ -128,7 +128,7 @@ def _criteria(spec: Spec, guide: Guide) -> Iterator[str]:
 def _message(spec: Spec, guide: Guide) -> str:
     return "\n".join(
         (
-            f"[{' '.join(spec.title.split())}] {guide.title}: INVESTIGATING | MITIGATED | RESOLVED",
+            f"[{' '.join(spec.full_title.split())}] {guide.title}: INVESTIGATING | MITIGATED | RESOLVED",
             "Since: TIME (UTC). Detected by: ALERT at TIME.",
             "What users see: ...",
             "How many are affected: ...% of requests (share of the affected bin, source or endpoint).",

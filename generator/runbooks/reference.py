@@ -31,7 +31,7 @@ def reference_page(spec: Spec, incident: Incident, signals: Sequence[Signal], ma
     watched = [signal for signal in signals if signal.incident is incident]
     parts = [
         f"<!-- {marker} -->",
-        f"# {escape(spec.title)}: {guide.title.lower()}, definitions and queries",
+        f"# {escape(spec.full_title)}: {guide.title.lower()}, definitions and queries",
         f"What to do is on the page of each alert and in [{guide.title.lower()}](../{incident}.md).",
         *_alerts(watched),
         "## Panels",

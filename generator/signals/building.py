@@ -23,6 +23,8 @@ from mlvitals.generator.spec.model import AlertPolicy, Feature, Levels, Severity
 
 FEATURE = "feature_name"
 SOURCE = "feature_source"
+OPPOSITE, RECIPROCAL = "-{value}", "1 / {value}"
+"""The value that is as far off on the other side of 0, and of 1."""
 
 
 # ---------------------------------------------------------------- features and their thresholds
@@ -62,14 +64,28 @@ def same_for_all(policy: AlertPolicy, example: str) -> Iterator[FeatureThreshold
         yield FeatureThreshold(level.severity, level.value, (example,), "")
 
 
-def by_feature(metric: str, *matchers: str) -> str:
-    """Return PromQL for one series per feature, whichever instance of the exporter reported it."""
-    return f"max by ({FEATURE}) ({matching(metric, *filter(None, matchers))})"
+def by_feature(metric: str, *matchers: str, lowest: bool = False) -> str:
+    """Return PromQL for one series per feature, the highest or lowest that any instance of the exporter reports."""
+    return f"{'min' if lowest else 'max'} by ({FEATURE}) ({matching(metric, *filter(None, matchers))})"
 
 
 def thinned_by_feature(metric: str) -> Record:
     """Return a record of a feature metric, one series per feature, thinned for panels."""
     return Record(f"{FEATURE}:{metric}:max", by_feature(metric), every=THINNED)
+
+
+def thinned_farthest(metric: str, *, mirrored: str) -> Record:
+    """Return a record of the value that is farthest off on either side, of all instances, thinned for panels.
+
+    `mirrored` gives the value that is as far off on the other side, such as ``-{value}``.
+    """
+    return Record(f"{FEATURE}:{metric}:farthest", farthest(metric, mirrored, f" by ({FEATURE}) "), every=THINNED)
+
+
+def farthest(metric: str, mirrored: str, by: str = "") -> str:
+    """Return PromQL for the value that is farthest off on either side, of all instances."""
+    highest, lowest = (f"{extreme}{by}({metric})" for extreme in ("max", "min"))
+    return f"{highest} > {mirrored.format(value=lowest)} or {lowest}"
 
 
 def thinned_highest(metric: str) -> Record:
@@ -250,7 +266,9 @@ class FeatureFigure:
     noisy: bool = False
     """True if the exporter also publishes its noise floor."""
     signed: bool = False
-    """True if it is equally bad on either side of 0."""
+    """True if it is equally bad on either side of 0: the alert then says on which side it is."""
+    mirror: str = ""
+    """The value that is as bad on the other side as ``{value}`` is; for a signed metric, its opposite."""
     resolution: float = 0.001
     context: Callable[[str], tuple[Input, ...]] = lambda _: ()
     """Series of a feature that the description looks up, for tests."""
@@ -265,8 +283,15 @@ class FeatureFigure:
         """The full name of its noise floor."""
         return f"{self.metric}_critical_value"
 
+    @property
+    def mirrored(self) -> str:
+        """The value that is as bad on the other side; empty if there is only one side."""
+        return self.mirror or OPPOSITE * self.signed
+
     def ranking(self, distance: str = "{series}") -> Ranking:
         """Return the ranking of the worst features by it."""
+        if self.mirrored:
+            return Ranking(thinned_farthest(self.metric, mirrored=self.mirrored), distance)
         return Ranking(thinned_by_feature(self.metric), distance)
 
     def alerts(
@@ -312,6 +337,13 @@ class FeatureFigure:
         # The farthest of all instances, on whichever side.
         return f"max by ({FEATURE}) ({f'abs({selected})' if self.signed else selected})"
 
+    def _side(self, limit: float) -> Iterator[Piece]:
+        """Yield the texts for a signed metric beyond its limit on either side, of which exporters may disagree."""
+        if self.signed:
+            value = FoundValue(self.form)
+            yield Found(self.metric, (FEATURE,), {}, (Literal(" It rose: "), value, Literal(".")), above=limit)
+            yield Found(self.metric, (FEATURE,), {}, (Literal(" It fell: "), value, Literal(".")), below=-limit)
+
     def alert(
         self,
         group: FeatureThreshold,
@@ -349,7 +381,7 @@ class FeatureFigure:
             gated=(lambda value: scenario(value, noise=loud(value))) if self.noisy else None,
             enrich=with_source(self.contract),
             summary=summary,
-            description=text(*described, IfLabel(SOURCE, " Source: ", "."), *after),
+            description=text(*described, *self._side(group.value), IfLabel(SOURCE, " Source: ", "."), *after),
             timing=policy,
             scenario=scenario,
             format=self.form,

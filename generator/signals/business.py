@@ -1,6 +1,6 @@
 """The business layer: the KPIs of the system."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from msgspec.structs import asdict
@@ -22,10 +22,11 @@ from mlvitals.generator.signals.signal import (
 )
 from mlvitals.generator.signals.system import throughput_record
 from mlvitals.generator.signals.text import Format, Value, text, threshold
-from mlvitals.generator.spec.durations import seconds
+from mlvitals.generator.spec.durations import duration, seconds
 from mlvitals.generator.spec.model import AlertPolicy, Kpi, KpiKind, Severity, Spec
 
 _panel = partial(Signal, incident=Incident.BUSINESS_METRIC_DROP, width=4, height=6)
+_LONGEST_PACE = 60.0
 _UNITS = {"ratio": "percentunit", "seconds": "s", "dollars": "currencyUSD", "count": "short"}
 
 
@@ -45,15 +46,43 @@ def business_signals(spec: Spec) -> Iterator[Signal]:
 
 def kpi_figure(contract: Contract, kpi: Kpi, window: str) -> str:
     """Return PromQL for a KPI over a window, absent if nothing happened."""
+    return _share(contract, kpi, lambda event: event_count(contract, event, window))
+
+
+def _share(contract: Contract, kpi: Kpi, count: Callable[[str], str]) -> str:
     if kpi.kind is KpiKind.UNIQUE:
         return f"max({contract.name(kpi.numerator)}) / (max({contract.name(kpi.denominator)}) > 0)"
-    numerator, denominator = (event_count(contract, event, window) for event in (kpi.numerator, kpi.denominator))
-    return f"{numerator} / ({denominator} > 0)"
+    return f"{count(kpi.numerator)} / ({count(kpi.denominator)} > 0)"
 
 
 def event_count(contract: Contract, event: str, window: str) -> str:
     """Return PromQL for the number of events within a window, or the sum of their amounts."""
     return f"{_over_instances(contract, event)}(increase({contract.event(event)}[{window}]))"
+
+
+def _kpi_records(contract: Contract, kpi: Kpi, figures: Mapping[str, str]) -> Iterator[Record]:
+    """Yield the records of a KPI, by name and window, and those that they read.
+
+    A week of every counter of every instance is read at every evaluation, or a week of one recorded rate. Only the totals of
+    an events log are read themselves: one exporter has them, which makes up for the time it was down, and no rate sees that.
+    """
+    logged = {kpi.numerator, kpi.denominator} & contract.spec.business.logged.keys()
+    if logged or kpi.kind is KpiKind.UNIQUE:
+        yield from (Record(name, kpi_figure(contract, kpi, window)) for name, window in figures.items())
+        return
+    rates = {event: _rate_record(contract, event) for event in (kpi.numerator, kpi.denominator)}
+    yield from rates.values()
+    for name, window in figures.items():
+        yield Record(name, _share(contract, kpi, lambda event, w=window: f"sum_over_time({rates[event].name}[{w}])"))
+
+
+def _rate_record(contract: Contract, event: str) -> Record:
+    counter, telemetry = contract.event(event), contract.spec.telemetry
+    window = telemetry.rate_window
+    # No event falls between two rates.
+    pace = max(min(_LONGEST_PACE, seconds(window) / 2), seconds(telemetry.evaluation_interval))
+    name = f"system:{counter.removesuffix('_total')}:rate{window}"
+    return Record(name, f"sum(rate({counter}[{window}]))", every=duration(pace))
 
 
 def _over_instances(contract: Contract, event: str) -> str:
@@ -71,8 +100,7 @@ def _kpi(spec: Spec, contract: Contract, name: str, kpi: Kpi) -> Signal:
     )
     over = "now" if kpi.kind is KpiKind.UNIQUE else f"over {kpi.window}"
     records = (
-        Record(rolling, kpi_figure(contract, kpi, kpi.window)),
-        Record(recent, kpi_figure(contract, kpi, window)),
+        *_kpi_records(contract, kpi, {rolling: kpi.window, recent: window}),
         Record(drop, f"1 - {recent} / ({recent} offset {before} > 0)"),
     )
     return _panel(
@@ -164,7 +192,8 @@ def _floor_alerts(spec: Spec, title: str, recent: str, kpi: Kpi) -> tuple[Alert,
 def _uncounted(spec: Spec) -> Signal:
     predictions = throughput_record(spec) if spec.serving.enabled else Contract(spec).name("window_rows")
     figures = tuple(dict.fromkeys(recent_record(spec, name) for name in spec.business.kpis))
-    expression = " + ".join(f"(absent({figure}) or vector(0))" for figure in figures)
+    # What is absent has the labels that were asked for, and 0 has none: only without labels do they add up.
+    expression = " + ".join(f"(max(absent({figure})) or vector(0))" for figure in figures)
 
     def scenario(value: float, traffic: float = 5) -> Scenario:
         counted = figures[round(value) :]

@@ -378,7 +378,7 @@ def _status(spec: Spec, contract: Contract) -> Signal:
         view=View.TABLE,
         width=6,
         height=7,
-        empty="Every feature is measured, unless the data layer is blind.",
+        empty="Every feature of the last window was measured. While the data layer is blind (Health), there is no such window.",
         alerts=(alert,),
     )
 

@@ -2,13 +2,13 @@
 
 Two environments of one system, or two systems that share a name, live in one Prometheus, Alertmanager and Grafana by it.
 This is the one place where it enters signals: whatever is written from them (rules, tests, panels, runbooks, silences,
-routes) has it too. Without `identity.labels` in the spec nothing changes.
+routes) has it too. Without `identity.labels` and `serving.job` in the spec nothing changes.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from mlvitals.generator.contract import Contract
+from mlvitals.generator.contract import Contract, Producer
 from mlvitals.generator.promql import selector, with_matchers
 from mlvitals.generator.signals.signal import Alert, Input, Query, Record, Scenario, Signal
 from mlvitals.generator.signals.text import AlertText, Found, Listed, Piece
@@ -23,8 +23,12 @@ class Identity:
 
     def __init__(self, spec: Spec, records: Iterable[str] = ()) -> None:
         self.labels: Mapping[str, str] = spec.identity.labels
-        carrying = {*Contract(spec).by_series, *records} - _OF_PROMETHEUS_ALONE
-        self._wanted = dict.fromkeys(carrying, selector("", **self.labels)[1:-1])
+        families = Contract(spec).by_series
+        carrying = {*families, *records} - _OF_PROMETHEUS_ALONE
+        serving = {name for name, family in families.items() if family.producer is Producer.SERVING}
+        # Two jobs may scrape the same processes, which would count twice: where the spec names one, it is that one.
+        self._job = dict.fromkeys(serving, {"job": spec.serving.job} if spec.serving.job else {})
+        self._wanted = {name: selector("", **self.labels, **self._job.get(name, {}))[1:-1] for name in carrying}
 
     def expression(self, expression: str) -> str:
         """Return PromQL in which every selector demands the identity, but one of the user's own that names its labels."""
@@ -58,9 +62,11 @@ class Identity:
 
     def _piece(self, piece: Piece) -> Piece:
         if isinstance(piece, Found):
-            fixed, pieces = {**piece.fixed, **self.labels}, tuple(map(self._piece, piece.pieces))
-            return replace(piece, fixed=fixed, pieces=pieces)
-        return replace(piece, fixed={**piece.fixed, **self.labels}) if isinstance(piece, Listed) else piece
+            return replace(piece, fixed=self._fixed(piece), pieces=tuple(map(self._piece, piece.pieces)))
+        return replace(piece, fixed=self._fixed(piece)) if isinstance(piece, Listed) else piece
+
+    def _fixed(self, piece: Found | Listed) -> dict[str, str]:
+        return {**piece.fixed, **self.labels, **self._job.get(piece.metric, {})}
 
     def _scenario(self, scenario: Callable[[float], Scenario]) -> Callable[[float], Scenario]:
         def identified(value: float) -> Scenario:
@@ -70,13 +76,15 @@ class Identity:
         return identified
 
     def _input(self, item: Input) -> Input:
-        return item if item.metric in _OF_PROMETHEUS_ALONE else replace(item, labels={**item.labels, **self.labels})
+        if item.metric in _OF_PROMETHEUS_ALONE:
+            return item
+        return replace(item, labels={**item.labels, **self.labels, **self._job.get(item.metric, {})})
 
 
 def identified(spec: Spec, signals: Iterable[Signal]) -> tuple[Signal, ...]:
     """Return the signals of a system by which only its own series are read, and all that it makes carries its identity."""
     signals = tuple(signals)
-    if not spec.identity.labels:
+    if not spec.identity.labels and not spec.serving.job:
         return signals
     identity = Identity(spec, (record.name for signal in signals for record in signal.records))
     return tuple(

@@ -71,7 +71,7 @@ def _by_source(spec: Spec, record: Record) -> Signal:
         width=8,
         place=Place.DETAIL,
         levels=(Level(Severity.CRITICAL, many),),
-        empty="No feature is drifting critically, unless the data layer is blind.",
+        empty="No feature of the last window drifts critically. While the data layer is blind (Health), there is no such window.",
         records=(record,),
         alerts=(_many(spec, record, largest),) if reachable and largest else (),
     )

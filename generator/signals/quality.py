@@ -11,7 +11,14 @@ from msgspec.structs import replace
 
 from mlvitals.generator.contract import Contract, SchemaDifferenceKind
 from mlvitals.generator.promql import selector
-from mlvitals.generator.signals.building import FEATURE, FeatureFigure, at_levels, by_feature, feature_thresholds
+from mlvitals.generator.signals.building import (
+    FEATURE,
+    RECIPROCAL,
+    FeatureFigure,
+    at_levels,
+    by_feature,
+    feature_thresholds,
+)
 from mlvitals.generator.signals.signal import (
     Alert,
     Comparison,
@@ -68,11 +75,12 @@ class _Quality:
     """The text of the description before the value and after it."""
     form: Format = Format.NUMBER
     noisy: bool = False
+    signed: bool = False
     resolution: float = 0.001
 
     def signal(self, contract: Contract) -> Signal:
         figure = FeatureFigure(
-            contract, self.family, self.form, noisy=self.noisy, signed=True, resolution=self.resolution
+            contract, self.family, self.form, noisy=self.noisy, signed=self.signed, resolution=self.resolution
         )
         policy: AlertPolicy = getattr(contract.spec.alerts, self.policy)
         before, after = self.said
@@ -83,7 +91,8 @@ class _Quality:
             summary=self.summary,
             describe=lambda exceeds: (f" {before} ", Value(self.form), f" {after}, {exceeds}."),
         )
-        return _drawn(figure, "abs({series})", self.title, self.description, policy, alerts)
+        distance = "abs({series})" if self.signed else "{series}"
+        return _drawn(figure, distance, self.title, self.description, policy, alerts)
 
     def _own(self, feature: Feature) -> Levels | None:
         own: Levels | None = getattr(feature.thresholds, self.policy)
@@ -119,6 +128,7 @@ _LOCATION = (
         summary="A feature's mean is far from the reference mean.",
         said=("has a mean", "standard deviations of the reference away"),
         noisy=True,
+        signed=True,
     ),
     _Quality(
         family="feature_median_shift",
@@ -130,6 +140,7 @@ _LOCATION = (
         summary="A feature's median is far from the reference median.",
         said=("has a median", "standard deviations of the reference away"),
         noisy=True,
+        signed=True,
     ),
 )
 _VALUES = (
@@ -166,6 +177,7 @@ _VALUES = (
         said=("has a count of distinct values", "away from the number expected for this many rows"),
         form=Format.PERCENT,
         noisy=True,
+        signed=True,
     ),
     _Quality(
         family="feature_new_category_ratio",
@@ -194,7 +206,7 @@ _VALUES = (
 
 
 def _variance_ratio(spec: Spec, contract: Contract) -> Signal:
-    figure = FeatureFigure(contract, "feature_variance_ratio", noisy=True)
+    figure = FeatureFigure(contract, "feature_variance_ratio", noisy=True, mirror=RECIPROCAL)
     low, high = spec.alerts.variance_ratio or (None, None)
     noise_within = f"and on ({FEATURE}) ({figure.metric} > {figure.noise})"
     noise_without = f"and on ({FEATURE}) ({figure.metric} * {figure.noise} < 1)"
@@ -219,7 +231,7 @@ def _variance_ratio(spec: Spec, contract: Contract) -> Signal:
                 yield figure.alert(
                     group,
                     policy,
-                    expression=by_feature(figure.metric, group.matcher),
+                    expression=by_feature(figure.metric, group.matcher, lowest=comparison == "<"),
                     gate=gate,
                     name="MLFeatureVariance",
                     summary="A feature's variance is far larger or far smaller than in the reference.",

@@ -213,9 +213,25 @@ class Signal:
     minimum: float | None = 0
     maximum: float | None = None
     decimals: int | None = None
-    empty: str = "No data: there is no traffic, or the exporter is down. See the monitoring dashboard."
+    empty: str = ""
+    """The text for a panel without data; by default that of its layer."""
     records: tuple[Record, ...] = ()
     alerts: tuple[Alert, ...] = ()
+
+    @property
+    def when_empty(self) -> str:
+        """The text in place of what is missing: what that means, and where to look."""
+        return self.empty or _EMPTY[self.layer]
+
+
+_OF_WINDOWS = "No window was measured in this range: too few predictions, or no exporter. See the monitoring dashboard."
+_EMPTY = {
+    Layer.BUSINESS: "No events were counted in this range: there is no traffic, or the application is not scraped.",
+    Layer.MODEL: _OF_WINDOWS,
+    Layer.DATA: _OF_WINDOWS,
+    Layer.SYSTEM: "No requests in this range, or Prometheus does not reach the application: see Instances up.",
+    Layer.MONITORING: "Prometheus has nothing of the exporter in this range: it is down, not scraped, or has not measured yet.",
+}
 
 
 def levels(policy: AlertPolicy) -> tuple[Level, ...]:

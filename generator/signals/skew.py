@@ -110,7 +110,7 @@ def _status(contract: Contract) -> Signal:
         view=View.TABLE,
         width=6,
         height=7,
-        empty="Serving agrees with offline, unless nothing was compared.",
+        empty="No feature of the last window differs from offline. While the data layer is blind (Health), none was compared.",
     )
 
 

@@ -209,7 +209,7 @@ def _throughput(spec: Spec, contract: Contract) -> Signal:
     alert = Alert(
         name="MLPredictionsUncounted",
         severity=Severity.CRITICAL,
-        expression=f"absent({family})",
+        expression=f"max(absent({family}))",
         comparison="==",
         threshold=1,
         gate=f"and on () max({up}) == 1",

@@ -224,23 +224,29 @@ class Found:
     pieces: tuple[Piece, ...]
     above: float | None = None
     """Only a sample above this value counts."""
+    below: float | None = None
+    """Only a sample below this value counts."""
 
     def template(self) -> str:
         """Return a `with` around the query."""
         matchers = _asked(self.by, self.fixed)
         labels = "".join(f" $labels.{name}" for name in self.by)
         inside = "".join(piece.template() for piece in self.pieces)
-        condition = "" if self.above is None else f" > {number(self.above)}"
+        limits = ((" > ", self.above), (" < ", self.below))
+        condition = "".join(f"{sign}{number(limit)}" for sign, limit in limits if limit is not None)
         return f"{{{{ with printf `{self.metric}{{{matchers}}}{condition}`{labels} | query }}}}{inside}{{{{ end }}}}"
 
     def rendered(self, situation: Situation) -> str:
         """Return the text, or nothing."""
         wanted = {**{name: situation.labels.get(name, "") for name in self.by}, **self.fixed}
-        found = situation.find(self.metric, wanted)
-        if found is None or (self.above is not None and found.value <= self.above):
+        found = next(filter(self._counts, situation.find_all(self.metric, wanted)), None)
+        if found is None:
             return ""
         inner = Situation(situation.value, situation.labels, situation.samples, found)
         return "".join(piece.rendered(inner) for piece in self.pieces)
+
+    def _counts(self, sample: Sample) -> bool:
+        return (self.above is None or sample.value > self.above) and (self.below is None or sample.value < self.below)
 
 
 @dataclass(frozen=True, slots=True)

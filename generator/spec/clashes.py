@@ -12,7 +12,7 @@ from mlvitals.generator.spec.model import Spec
 
 @dataclass(frozen=True, slots=True)
 class _Clash:
-    """What two specs have in common that they must not, and what to do about it."""
+    """A thing that two specs must not have in common, and the way out."""
 
     key: tuple[str, ...]
     what: str
@@ -22,7 +22,7 @@ class _Clash:
 def clashes(specs: Iterable[tuple[Path, Spec]]) -> list[SpecError]:
     """Return an error for each spec that cannot be used together with an earlier one; a file given twice is one spec.
 
-    Series are told apart by the name and the identity, files and dashboards by the slug; people are notified by the title.
+    Series differ by the name and the identity, files and dashboards by the slug; people are notified by the title.
     """
     once = tuple({path.resolve(): (path, spec) for path, spec in specs}.values())
     errors = []

@@ -147,9 +147,16 @@ class Serving(Part, frozen=True, kw_only=True):
     enabled: Annotated[
         bool, Meta(description="False if predictions are made in batches, so that there is nothing to scrape.")
     ] = True
-    job: Annotated[Label, Meta(description="The Prometheus job of the application. Default: NAME-serving.")] | None = (
-        None
-    )
+    job: (
+        Annotated[
+            Label,
+            Meta(
+                description="The Prometheus job of the application. Default: NAME-serving. If given, only its series count: "
+                "another job may scrape the same processes."
+            ),
+        ]
+        | None
+    ) = None
     targets: Annotated[tuple[Port, ...], Meta(description="Where Prometheus scrapes the application.")] = ()
     stages: Annotated[
         tuple[Name, ...], Meta(description="Parts of a request whose latency is measured, in addition to the total.")
@@ -1413,6 +1420,11 @@ class Spec(Part, frozen=True, kw_only=True):
     def title(self) -> str:
         """The display name of the system."""
         return self.system.title or self.system.name
+
+    @property
+    def full_title(self) -> str:
+        """The display name among those of its other environments: with the values of its identity."""
+        return f"{self.title} ({self.environment})" if self.identity.labels else self.title
 
     @property
     def slug(self) -> str:

@@ -38,7 +38,7 @@ _SEVERITIES = ("info", "warning", "critical")
 _CENTURY = "36500d"
 _OF_ALERTS = frozenset(
     ("alertname", "alertstate", "severity", "system", "layer", "team", "incident", "policy", "variant", "slo", "kpi",
-     "measure", "compared_with", "le", "quantile", "job", "instance")
+     "measure", "compared_with", "le", "quantile", "job", "instance", "datasource", "logs")
 )  # fmt: skip
 _ANNOTATIONS = frozenset(
     ("summary", "description", "runbook_url", "dashboard_url", "threshold", "cooldown", "environment")

@@ -68,7 +68,17 @@ def test_every_expression_of_every_dashboard_demands_the_identity(files):
     assert boards.keys() >= {"dashboards/streamrec-staging-eu-1.json", "dashboards/streamrec-staging-eu-1-feature.json"}
     found = [text for board in boards.values() for text in expressions(board)]
     assert len(found) > 100
-    assert [text for text in found if "streamrec_" in text and 'env="staging"' not in text] == []
+    chosen = "env=~`${env:regex}`,cluster=~`${cluster:regex}`"
+    assert [text for text in found if "streamrec_" in text and chosen not in text] == []
+    assert [text for text in found if 'env="staging"' in text] == [], "the chosen environment would show nothing"
+
+
+def test_a_dashboard_opens_on_its_own_environment_and_shows_another_one_that_is_typed(files):
+    for path, text in files.items():
+        if path.startswith("dashboards/"):
+            variables = {each["name"]: each for each in json.loads(text)["templating"]["list"]}
+            own = {name: (variables[name]["type"], variables[name]["current"]["value"]) for name in LABELS}
+            assert own == {name: ("textbox", value) for name, value in LABELS.items()}, path
 
 
 def expressions(value: Any) -> Iterator[str]:
@@ -122,6 +132,17 @@ def test_two_environments_compile_side_by_side(streamrec):
         if path.startswith("dash")
     ]
     assert len(uids) == len(set(uids))
+
+
+def test_what_people_and_services_call_an_environment_says_which_it_is(files):
+    named = "StreamRec (staging, eu-1)"
+    terraform = json.loads(files["stack/streamrec-staging-eu-1/pagerduty.tf.json"])["resource"]
+    for kind in ("pagerduty_service", "pagerduty_escalation_policy", "pagerduty_schedule"):
+        assert all(each["name"].startswith(named) for each in terraform[kind].values()), kind
+    boards = [json.loads(text)["title"] for path, text in files.items() if path.startswith("dashboards/")]
+    assert all(title.startswith(f"{named}: ") for title in boards)
+    guide = files["runbooks/streamrec-staging-eu-1/feature-drift.md"]
+    assert "# StreamRec (staging, eu-1): " in guide
 
 
 def test_without_an_identity_nothing_is_added(streamrec, streamrec_files):

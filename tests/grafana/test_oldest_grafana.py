@@ -114,4 +114,8 @@ def test_it_has_every_transformation(panels):
 
 def test_every_variable_is_of_a_kind_that_it_has(streamrec):
     boards = dashboards(streamrec, signals(streamrec)).values()
-    assert {one["type"] for board in boards for one in board["templating"]["list"]} <= {"datasource", "query"}
+    assert {one["type"] for board in boards for one in board["templating"]["list"]} <= {
+        "datasource",
+        "query",
+        "textbox",
+    }

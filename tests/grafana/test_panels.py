@@ -3,16 +3,20 @@
 import re
 from dataclasses import replace
 
+import msgspec
 import pytest
 from grafanalib import core
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlvitals.generator.boards import Board
+from mlvitals.generator.grafana import dashboards
 from mlvitals.generator.grafana.clean import clean
 from mlvitals.generator.grafana.layout import Box
 from mlvitals.generator.grafana.panels import Frame, panel
+from mlvitals.generator.signals import signals
 from mlvitals.generator.signals.signal import Incident, Layer, Level, Query, Signal, View
-from mlvitals.generator.spec.model import Severity
+from mlvitals.generator.spec.model import Identity, Severity
 
 FRAME = Frame(feature_uid="streamrec-feature", interval="15s", labels={"feature_name": "Feature", "bin": "Bin"})
 SIGNAL = Signal(
@@ -211,3 +215,18 @@ def test_an_empty_cell_does_not_say_that_the_whole_table_is_empty():
     mappings = drawn(view=View.TABLE)["fieldConfig"]["defaults"]["mappings"]
     shown = {mapping["options"]["match"]: mapping["options"]["result"]["text"] for mapping in mappings}
     assert shown == {"null": "–", "empty": "–"}
+
+
+def test_the_table_that_shows_a_features_source_leads_to_the_other_features_from_it(streamrec):
+    own = Identity(labels={"env": "staging"})
+    spec = msgspec.structs.replace(streamrec, identity=own)
+    board = dashboards(spec, signals(spec))[Board.FEATURE]
+    (table,) = (each for each in board["panels"] if each["title"] == "Status, type and source")
+    (_, link) = table["fieldConfig"]["defaults"]["links"]
+    assert link["title"] == "All features from ${__data.fields.Source}"
+    assert link["url"] == (
+        "/d/streamrec-staging?${__url_time_range}&${datasource:queryparam}&${env:queryparam}"
+        "&var-feature_source=${__data.fields.Source:percentencode}"
+    )
+    main = dashboards(spec, signals(spec))[Board.MAIN]
+    assert {"env", "feature_source"} <= {variable["name"] for variable in main["templating"]["list"]}

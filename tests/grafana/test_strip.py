@@ -5,7 +5,12 @@ import subprocess
 import pytest
 import yaml
 
+from mlvitals.generator.boards import Board
+from mlvitals.generator.grafana import dashboards
 from mlvitals.generator.grafana.strip import layer_state
+from mlvitals.generator.promql import selector
+from mlvitals.generator.signals import signals
+from mlvitals.generator.signals.labels import identifying_labels
 from mlvitals.generator.signals.signal import Layer
 
 OK, WARNING, BLIND, CRITICAL = range(4)
@@ -96,3 +101,35 @@ def test_blind_outranks_a_warning_and_critical_outranks_blind(state_in):
         alert("model", "critical"): "1x600",
     }
     state_in(down, {Layer.DATA: BLIND, Layer.MODEL: CRITICAL})
+
+
+def test_two_subjects_of_an_alert_are_two_rows_of_the_table(streamrec, promtool, tmp_path):
+    """Whatever tells two of them apart: a feature, a segment's value, a GPU."""
+    watched = signals(streamrec)
+    inputs, rows = [], 0
+    for name, labels in {
+        (alert.name, identifying_labels(alert))
+        for signal in watched
+        for alert in signal.alerts
+        if identifying_labels(alert)
+    }:
+        for subject in "ab":
+            same = {"alertname": name, "severity": "warning", "system": "streamrec", "layer": "data", "incident": "i"}
+            own = same | {label: f"{label} {subject}" for label in labels}
+            inputs += [selector("ALERTS", alertstate="firing", **own), selector("ALERTS_FOR_STATE", **own)]
+            rows += 1
+    board = dashboards(streamrec, watched)[Board.MAIN]
+    (table,) = (panel for panel in board["panels"] if panel["title"] == "Firing alerts")
+    (shown,) = (target["expr"] for target in table["targets"])
+    case = {
+        "interval": "1m",
+        "input_series": [{"series": each, "values": "1x10"} for each in inputs],
+        "promql_expr_test": [
+            {"expr": f"count({shown})", "eval_time": "5m", "exp_samples": [{"labels": "{}", "value": rows}]}
+        ],
+    }
+    path = tmp_path / "rows.test.yml"
+    path.write_text(yaml.safe_dump({"rule_files": [], "tests": [case]}))
+    ran = subprocess.run([promtool, "test", "rules", path], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert rows > 50

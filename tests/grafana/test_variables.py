@@ -9,7 +9,9 @@ from mlvitals.generator.contract import Contract
 from mlvitals.generator.grafana.variables import (
     chosen_feature,
     chosen_features,
+    chosen_jobs,
     chosen_servers,
+    of_environment,
     restricted,
     with_matchers,
 )
@@ -54,6 +56,35 @@ def shown(contract, expression, records=()):
     variables = (*chosen_servers(contract), *chosen_features(contract))
     [signal] = restricted([replace(SIGNAL, queries=(Query(expression),), records=records)], variables, contract)
     return signal.queries[0].expression
+
+
+def test_what_is_scraped_follows_the_chosen_job_and_what_rules_record_does_not(contract):
+    matcher = "{job=~`${job:regex}`}"
+    variables = chosen_jobs(contract)
+
+    def drawn(expression):
+        [signal] = restricted([replace(SIGNAL, queries=(Query(expression),))], variables, contract)
+        return signal.queries[0].expression
+
+    for series in ("streamrec_drift_psi", "streamrec_predictions_total", "process_resident_memory_bytes"):
+        assert drawn(series) == series + matcher
+    for series in ("system:streamrec_predictions:rate5m", 'up{job="streamrec-exporter"}', "ALERTS"):
+        assert drawn(series) == series
+
+
+def test_the_jobs_to_choose_from_are_those_that_publish_the_systems_series(contract):
+    (variable,) = chosen_jobs(contract)
+    published = '__name__=~"streamrec_feature_info|streamrec_predictions_total"'
+    assert variable.query == f"label_values({{{published}}}, job)"
+
+
+def test_the_matchers_of_an_environment_are_replaced_by_the_chosen_one_wherever_they_stand():
+    labels = {"env": 'a"b', "zone": "eu"}
+    fixed = r'max(m{env="a\"b",zone="eu",x="zone=\"eu\""}) / n{zone="eu",env="a\"b"} + o{env="other"}'
+    assert of_environment(fixed, labels) == (
+        r"max(m{env=~`${env:regex}`,zone=~`${zone:regex}`,x="
+        r'"zone=\"eu\""}) / n{zone=~`${zone:regex}`,env=~`${env:regex}`} + o{env="other"}'
+    )
 
 
 def test_a_figure_of_features_follows_the_chosen_features(contract):

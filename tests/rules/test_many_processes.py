@@ -1,4 +1,4 @@
-"""Rules over what several processes publish: two exporters, three replicas of the application, whatever they disagree on."""
+"""Rules over what several processes publish: several exporters, three replicas of the application, whatever they disagree on."""
 
 import itertools
 import random
@@ -9,11 +9,14 @@ from promtool_slices import read, write
 
 from mlvitals.generator.contract import Contract, Family, MetricType, Producer
 from mlvitals.generator.promql import series
+from mlvitals.generator.signals import signals
+from mlvitals.generator.signals.text import Sample, Situation
+from mlvitals.generator.spec.load import parse_spec
 from mlvitals.generator.spec.model import Spec
 
 CASES = 12
 STEP = 60
-EXPORTERS = ("exporter-a:9108", "exporter-b:9108")
+EXPORTERS = tuple(f"exporter-{each}:9108" for each in "abcd")
 PODS = ("pod-1:8000", "pod-2:8000", "pod-3:8000")
 VALUES = (-3.5, -0.02, 0, 0.0005, 0.3, 0.9, 1, 7, 1e6)
 
@@ -78,7 +81,7 @@ def case(spec: Spec, seed: int) -> dict:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["streamrec", "hostile_spec"])
-def test_no_rule_fails_whatever_two_exporters_and_three_replicas_publish(name, request, promtool, generate, run):
+def test_no_rule_fails_whatever_four_exporters_and_three_replicas_publish(name, request, promtool, generate, run):
     spec = request.getfixturevalue(name)
     rules, _ = generate(spec)
     document = {
@@ -134,13 +137,57 @@ def test_two_exporters_that_name_two_sources_of_a_feature_leave_its_drift_one_al
     assert tested.returncode == 0, tested.stdout + tested.stderr
 
 
-def test_a_mean_that_fell_at_one_exporter_is_no_less_far_than_one_that_rose(streamrec, generate):
-    rules, _ = generate(streamrec)
-    (shift,) = (
-        rule["expr"]
-        for group in read(rules)["groups"]
-        for rule in group["rules"]
-        if rule.get("alert") == "MLFeatureMeanShift"
+TWO_EXPORTERS = {
+    "shop_feature_mean_shift": (0.1, -4),
+    "shop_feature_variance_ratio": (1, 0.01),
+    "shop_feature_cardinality_change": (-0.5, 0.02),
+}
+"""What two exporters find: nothing, and a fall."""
+
+
+def test_a_fall_that_one_of_two_exporters_finds_alerts_is_drawn_and_called_a_fall(promtool, generate, run):
+    rules, _ = generate(
+        parse_spec("version: 1\nsystem: {name: shop}\nprediction_log: {path: log}\nfeatures: {age: {}}\n")
     )
-    assert "max by (feature_name) (abs(" in shift
-    assert "abs(max" not in shift
+    inputs = [
+        {"series": series(name, {"feature_name": "age", "instance": instance, **more}), "values": f"{value}x10"}
+        for metric, values in TWO_EXPORTERS.items()
+        for instance, value in zip("ab", values, strict=True)
+        for name, more, value in (
+            (metric, {}, value),
+            (f"{metric}_critical_value", {}, 1.1 if metric.endswith("ratio") else 0.001),
+            ("shop_feature_info", {"feature_type": "float"}, 1),
+        )
+    ]
+    unique = list({each["series"]: each for each in inputs}.values())
+    firing = ("MLFeatureMeanShift", "MLFeatureVariance", "MLFeatureCardinality")
+    queries = [
+        {
+            "expr": f'count(ALERTS{{alertname="{name}",alertstate="firing"}})',
+            "eval_time": "10m",
+            "exp_samples": [{"labels": "{}", "value": 1}],
+        }
+        for name in firing
+    ]
+    queries += [
+        {
+            "expr": f"feature_name:{metric}:farthest",
+            "eval_time": "10m",
+            "exp_samples": [{"labels": f'feature_name:{metric}:farthest{{feature_name="age"}}', "value": min(values)}],
+        }
+        for metric, values in TWO_EXPORTERS.items()
+    ]
+    case = {"interval": "1m", "input_series": unique, "promql_expr_test": queries}
+    document = {"rule_files": [rules.name], "evaluation_interval": "1m", "tests": [case]}
+    tested = run(promtool, "test", "rules", write(rules.with_name("fell.yml"), document))
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
+@pytest.mark.parametrize(("value", "said", "unsaid"), [(-4.0, " It fell: -4.", "rose"), (4.0, " It rose: 4.", "fell")])
+def test_the_text_says_on_which_side_a_mean_is(tiny_spec, value, said, unsaid):
+    """Promtool renders the same template as this text in the generated cases."""
+    (alert,) = (alert for signal in signals(tiny_spec) for alert in signal.alerts if alert.name == "MLFeatureMeanShift")
+    found = Sample("tiny_feature_mean_shift", {"feature_name": "age"}, value)
+    rendered = alert.description.rendered(Situation(abs(value), {"feature_name": "age"}, (found,)))
+    assert said in rendered
+    assert unsaid not in rendered
