@@ -5,7 +5,7 @@ changes in the rules alone fails its test. All times are seconds from the start 
 """
 
 import operator
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import pairwise
@@ -15,6 +15,7 @@ from typing import Any
 from mlvitals.generator.promql import number, series
 from mlvitals.generator.rules.alerts import AlertRule, alert_rules
 from mlvitals.generator.rules.expressions import longest_range, reads_only
+from mlvitals.generator.rules.fleet import Fleet, is_counter
 from mlvitals.generator.rules.groups import rule_groups
 from mlvitals.generator.rules.recording import expressions_by_name, records_of
 from mlvitals.generator.signals.signal import Alert, Input, Scenario, Signal
@@ -31,15 +32,16 @@ WITHIN_HOURS = 9000
 _STEPS = (43_200, 14_400, 3600, 1800, 900, 300, 60, 30, 20, 15, 10, 5, 2, 1)
 _MOST_EVALUATIONS = {True: 150, False: 20}
 """The maximum number of evaluations of all rules, for tests within hours and for the others."""
-_COMPARE = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "==": operator.eq}
+_COMPARE: Mapping[str, Callable[[float, float], bool]] = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "==": operator.eq}
 
 
 @dataclass(frozen=True, slots=True)
 class _Subject:
-    """An alert under test, and the time its expression needs to reach its value."""
+    """An alert under test, the time its expression needs to reach its value, and the processes that it watches."""
 
     rule: AlertRule
     warm_up: float
+    fleet: Fleet
 
     @property
     def alert(self) -> Alert:
@@ -91,19 +93,19 @@ def _file(
         "group_eval_order": order,
         "tests": [
             _without_data(subjects, subjects_and_kin, step),
-            *(test for one in subjects for test in _tests(one, subjects_and_kin, step)),
+            *(test for bench in _benches(subjects, subjects_and_kin, step) for test in bench.tests()),
         ],
     }
     return yaml_file(document, marker)
 
 
 def _subjects(spec: Spec, signals: Sequence[Signal]) -> Iterator[_Subject]:
-    records = expressions_by_name(records_of(signals))
+    records, fleet = expressions_by_name(records_of(signals)), Fleet(spec)
     for rule in alert_rules(spec, signals):
         for alert in (rule.alert, *rule.alert.alternatives):
             given = {item.metric for item in alert.scenario(beyond(alert)).inputs}
             computed = {name: expressions for name, expressions in records.items() if name not in given}
-            yield _Subject(replace(rule, alert=alert), longest_range(alert.expression, computed))
+            yield _Subject(replace(rule, alert=alert), longest_range(alert.expression, computed), fleet)
 
 
 def _step(subjects: Sequence[_Subject]) -> int:
@@ -174,57 +176,97 @@ class _Phase:
     value: float | None
 
 
-def _tests(subject: _Subject, subjects: Sequence[_Subject], step: int) -> Iterator[dict[str, Any]]:
-    """Yield the tests of one alert on its own inputs: combined in a single test if possible, which is faster."""
-    alert = subject.alert
-    firing = alert.scenario(beyond(alert))
-    if not firing.inputs:
-        return
-    title = f"{alert.name} {alert.severity}, threshold {number(alert.threshold)}"
-    family = tuple(other for other in subjects if _is_sibling(other.alert, alert, firing))
-    values = [*_silent_values(alert), ("beyond", beyond(alert))]
-    lasting, changed_at = _whole(subject.lasting, step), _whole(subject.changed_at, step)
-    # A comparison with the time before the change must not read the change itself.
-    fits = not changed_at or len(values) * (lasting + step) <= changed_at
-    if fits and not subject.warm_up and _keep_their_series([alert.scenario(value) for _, value in values]):
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    """The tests of one alert on its own inputs, and of its siblings: the alerts of its name that see the same values."""
+
+    subject: _Subject
+    family: tuple[_Subject, ...]
+    step: int
+
+    @property
+    def _title(self) -> str:
+        alert = self.subject.alert
+        return f"{alert.name} {alert.severity}, threshold {number(alert.threshold)}"
+
+    def tests(self) -> Iterator[dict[str, Any]]:
+        """Yield the tests, combined in a single one if possible, which is faster."""
+        subject, alert, step = self.subject, self.subject.alert, self.step
+        values = [*_silent_values(alert), ("beyond", beyond(alert))]
+        lasting, changed_at = _whole(subject.lasting, step), _whole(subject.changed_at, step)
+        # A comparison with the time before the change must not read the change itself.
+        fits = not changed_at or len(values) * (lasting + step) <= changed_at
+        if fits and not subject.warm_up and _keep_their_series([alert.scenario(value) for _, value in values]):
+            yield self._combined(values, changed_at, lasting)
+        else:
+            yield from self._separate(values)
+        if alert.gated:
+            phase = _Phase(changed_at, alert.gated(beyond(alert)), None)
+            fired = _whole(subject.changed_at + subject.warm_up + step, step) + lasting
+            yield self._test("silent beyond it where its gate holds it back", [phase], [fired])
+
+    def _combined(self, values: Sequence[tuple[str, float]], start: int, lasting: int) -> dict[str, Any]:
         phases = [
-            _Phase(changed_at + position * (lasting + step), alert.scenario(value), value)
+            _Phase(start + position * (lasting + self.step), self.subject.alert.scenario(value), value)
             for position, (_, value) in enumerate(values)
         ]
-        waiting = _before(phases[-1].start + subject.lasting, step)
+        waiting = _before(phases[-1].start + self.subject.lasting, self.step)
         silent = [phase.start + lasting for phase in phases[:-1]]
         times = [*silent, *([waiting] if lasting else []), phases[-1].start + lasting]
         places = ", ".join(place for place, _ in values[:-1])
-        yield _test(f"{title}: silent {places} it, firing beyond it after for", phases, family, step, times)
-    else:
-        yield from _separate_tests(title, subject, family, values, step)
-    if alert.gated:
-        phase = _Phase(changed_at, alert.gated(beyond(alert)), None)
-        fired = _whole(subject.changed_at + subject.warm_up + step, step) + lasting
-        yield _test(f"{title}: silent beyond it where its gate holds it back", [phase], family, step, [fired])
+        return self._test(f"silent {places} it, firing beyond it after for", phases, times)
+
+    def _separate(self, values: Iterable[tuple[str, float]]) -> Iterator[dict[str, Any]]:
+        """Yield tests that each start over, because a range would mix the samples of two values."""
+        subject, alert, step = self.subject, self.subject.alert, self.step
+        firing = alert.scenario(beyond(alert))
+        counting = any(is_counter(item) for item in firing.inputs)
+        earliest = subject.changed_at or (step if counting else 0)
+        steady = _whole(max(subject.changed_at + subject.warm_up, earliest), step)
+        fired = steady + _whole(subject.lasting, step)
+        waiting = _before(earliest + subject.lasting, step)
+        for place, value in values:
+            phase = _Phase(steady, alert.scenario(value), value)
+            if place == "beyond":
+                times = [*([waiting] if subject.lasting else []), fired]
+                yield self._test("firing beyond it after for", [phase], times)
+            else:
+                yield self._test(f"silent {place} it", [phase], [fired])
+        if counting and alert.threshold:  # at a threshold of exactly 0 there was no traffic either
+            idle = replace(firing, inputs=tuple(_idle(item) for item in firing.inputs))
+            yield self._test("silent without traffic", [_Phase(steady, idle, None)], [fired])
+
+    def _test(self, name: str, phases: Sequence[_Phase], times: Sequence[int]) -> dict[str, Any]:
+        """Return a test that checks the alerts at some times."""
+        starts = [phase.start for phase in phases]
+        return {
+            "name": f"{self._title}: {name}",
+            "interval": duration(self.step),
+            "input_series": [
+                _input_series(items, starts, self.step, times[-1])
+                for items in zip(*map(self._published, phases), strict=True)
+            ],
+            "alert_rule_test": [
+                _check(time, self.subject.alert.name, _firing(self.family, phases, time)) for time in times
+            ],
+        }
+
+    def _published(self, phase: _Phase) -> list[Input]:
+        """Return what all processes publish. Meanwhile another environment is well if this one is not, and ill if it is."""
+        alert, fleet = self.subject.alert, self.subject.fleet
+        ill = phase.value is not None and _holds(alert, phase.value)
+        silent = (value for _, value in _silent_values(alert))
+        others = fleet.elsewhere(alert.scenario(next(silent, beyond(alert)) if ill else beyond(alert)).inputs)
+        return [each for item in (*phase.scenario.inputs, *others) for each in fleet.publish(item)]
 
 
-def _separate_tests(
-    title: str, subject: _Subject, family: Sequence[_Subject], values: Iterable[tuple[str, float]], step: int
-) -> Iterator[dict[str, Any]]:
-    """Yield tests that each start over, because a range would mix the samples of two values."""
-    alert = subject.alert
-    firing = alert.scenario(beyond(alert))
-    counting = any(_is_counter(item) for item in firing.inputs)
-    earliest = subject.changed_at or (step if counting else 0)
-    steady = _whole(max(subject.changed_at + subject.warm_up, earliest), step)
-    fired = steady + _whole(subject.lasting, step)
-    waiting = _before(earliest + subject.lasting, step)
-    for place, value in values:
-        phase = _Phase(steady, alert.scenario(value), value)
-        if place == "beyond":
-            times = [*([waiting] if subject.lasting else []), fired]
-            yield _test(f"{title}: firing beyond it after for", [phase], family, step, times)
-        else:
-            yield _test(f"{title}: silent {place} it", [phase], family, step, [fired])
-    if counting and alert.threshold:  # at a threshold of exactly 0 there was no traffic either
-        idle = replace(firing, inputs=tuple(_idle(item) for item in firing.inputs))
-        yield _test(f"{title}: silent without traffic", [_Phase(steady, idle, None)], family, step, [fired])
+def _benches(members: Iterable[_Subject], subjects: Sequence[_Subject], step: int) -> Iterator[_Bench]:
+    """Yield the benches of all alerts that have inputs."""
+    for subject in members:
+        firing = subject.alert.scenario(beyond(subject.alert))
+        if firing.inputs:
+            family = tuple(other for other in subjects if _is_sibling(other.alert, subject.alert, firing))
+            yield _Bench(subject, family, step)
 
 
 def _whole(time: float, step: int) -> int:
@@ -248,23 +290,6 @@ def _is_sibling(other: Alert, alert: Alert, scenario: Scenario) -> bool:
     if other.name != alert.name or other.expression == alert.expression:
         return other.name == alert.name
     return reads_only(other.expression, tuple((item.metric, item.labels) for item in scenario.inputs))
-
-
-def _test(
-    name: str, phases: Sequence[_Phase], family: Sequence[_Subject], step: int, times: Sequence[int]
-) -> dict[str, Any]:
-    """Return a test of the alerts of one name, checked at some times."""
-    inputs = zip(*(phase.scenario.inputs for phase in phases), strict=True)
-    starts = [phase.start for phase in phases]
-    return {
-        "name": name,
-        "interval": duration(step),
-        "input_series": [
-            {"series": series(items[0].metric, items[0].labels), "values": _values(items, starts, step, times[-1])}
-            for items in inputs
-        ],
-        "alert_rule_test": [_check(time, family[0].alert.name, _firing(family, phases, time)) for time in times],
-    }
 
 
 def _without_data(subjects: Sequence[_Subject], kin: Iterable[_Subject], step: int) -> dict[str, Any]:
@@ -308,9 +333,13 @@ def _holds_since(alert: Alert, phases: Iterable[_Phase]) -> int | None:
     """Return the time since which an alert's condition has held without a break, or None."""
     since = None
     for phase in phases:
-        holds = phase.value is not None and _COMPARE[alert.comparison](phase.value, alert.threshold)
+        holds = phase.value is not None and _holds(alert, phase.value)
         since = (phase.start if since is None else since) if holds else None
     return since
+
+
+def _holds(alert: Alert, value: float) -> bool:
+    return _COMPARE[alert.comparison](value, alert.threshold)
 
 
 def _expected(subject: _Subject, scenario: Scenario, value: float, time: float) -> dict[str, Any]:
@@ -331,12 +360,8 @@ def _rendered(texts: Mapping[str, AlertText], situation: Situation) -> dict[str,
 # ---------------------------------------------------------------- input series
 
 
-def _is_counter(item: Input) -> bool:
-    return item.slope > 0 and item.value == 0
-
-
 def _idle(item: Input) -> Input:
-    return replace(item, slope=0.0) if _is_counter(item) else item
+    return replace(item, slope=0.0) if is_counter(item) else item
 
 
 def _at(item: Input, time: float) -> float:
@@ -345,12 +370,15 @@ def _at(item: Input, time: float) -> float:
     return item.value + item.slope * time
 
 
+def _input_series(phases: Sequence[Input], starts: Sequence[int], step: int, end: int) -> dict[str, str]:
+    return {"series": series(phases[0].metric, phases[0].labels), "values": _values(phases, starts, step, end)}
+
+
 def _values(phases: Sequence[Input], starts: Sequence[int], step: int, end: int) -> str:
     """Return the samples of a series until `end`, given as its input in each phase; in promtool ``1x3`` is four samples."""
     first = phases[0]
     if first.slope:
-        sign = "+" if first.slope > 0 else "-"
-        return f"{number(first.value)}{sign}{number(abs(first.slope * step))}x{end // step}"
+        return _growing(first, step, end // step)
     begins = [starts[0] if first.change else 0, *starts[1:], end + step]
     stretches = [(first.value, begins[0])] if first.change else []
     stretches += [
@@ -358,3 +386,12 @@ def _values(phases: Sequence[Input], starts: Sequence[int], step: int, end: int)
         for item, (since, until) in zip(phases, pairwise(begins), strict=True)
     ]
     return " ".join(f"{number(value)}x{length // step - 1}" for value, length in stretches)
+
+
+def _growing(item: Input, step: int, steps: int) -> str:
+    """Return the samples of a series that grows at one pace, for so many steps after the first sample."""
+    sign, each = "+" if item.slope > 0 else "-", number(abs(item.slope * step))
+    if not item.restarts or steps < 2:
+        return f"{number(item.value)}{sign}{each}x{steps}"
+    before = steps // 2
+    return f"0+{each}x{before} {each}+{each}x{steps - before - 1}"
