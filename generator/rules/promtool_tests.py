@@ -8,31 +8,37 @@ import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from itertools import pairwise
-from math import ceil
+from math import inf
 from typing import Any
 
-from mlvitals.generator.promql import number, series
+from mlvitals.generator.promql import number
 from mlvitals.generator.rules.alerts import AlertRule, alert_rules
-from mlvitals.generator.rules.expressions import longest_range, reads_only
+from mlvitals.generator.rules.expressions import ranges, reads_only
 from mlvitals.generator.rules.fleet import Fleet, is_counter
 from mlvitals.generator.rules.groups import rule_groups
+from mlvitals.generator.rules.recorded_tests import RecordedSeries
 from mlvitals.generator.rules.recording import expressions_by_name, records_of
+from mlvitals.generator.rules.samples import input_series, whole
 from mlvitals.generator.signals.signal import Alert, Input, Scenario, Signal
 from mlvitals.generator.signals.text import AlertText, Format, Sample, Situation, figure
 from mlvitals.generator.spec.durations import duration, seconds
 from mlvitals.generator.spec.model import Spec
 from mlvitals.generator.text_files import yaml_file
 
-QUICK = 1500
-"""Seconds up to which a test counts as quick; longer ones have a separate file, and so a separate evaluation interval."""
-WITHIN_HOURS = 9000
+_WITHIN_HOURS = 9000
 """Seconds up to which a test does not need history."""
+_SPANS = {"": (-1, 1500), ".hours": (1500, _WITHIN_HOURS), ".history": (_WITHIN_HOURS, inf)}
+"""Files, and the seconds that the tests in them span: at least, at most."""
 
 _STEPS = (43_200, 14_400, 3600, 1800, 900, 300, 60, 30, 20, 15, 10, 5, 2, 1)
 _MOST_EVALUATIONS = {True: 150, False: 20}
 """The maximum number of evaluations of all rules, for tests within hours and for the others."""
-_COMPARE: Mapping[str, Callable[[float, float], bool]] = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "==": operator.eq}
+_COMPARE: Mapping[str, Callable[[float, float], bool]] = {
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "==": operator.eq,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,33 +76,30 @@ def test_files(spec: Spec, signals: Sequence[Signal], marker: str) -> dict[str, 
     promtool evaluates all rules of a file at one interval. Alerts that look back for hours, or for days, therefore have a
     separate file with a long interval.
     """
-    subjects = tuple(_subjects(spec, signals))
-    files = {
-        f"{spec.slug}.test.yml": [subject for subject in subjects if subject.horizon <= QUICK],
-        f"{spec.slug}.hours.test.yml": [one for one in subjects if QUICK < one.horizon <= WITHIN_HOURS],
-        f"{spec.slug}.history.test.yml": [subject for subject in subjects if subject.horizon > WITHIN_HOURS],
-    }
+    subjects, recorded = tuple(_subjects(spec, signals)), RecordedSeries(spec, records_of(signals))
     order = [group["name"] for group in rule_groups(spec, signals)]
-    return {name: _file(spec, tuple(members), subjects, order, marker) for name, members in files.items() if members}
+    files = {}
+    for kind, (over, most) in _SPANS.items():
+        if members := [subject for subject in subjects if over < subject.horizon <= most]:
+            step = _step(members)
+            tests = (*_alert_tests(members, subjects, step), *recorded.tests(step, over, most))
+            document = {
+                "rule_files": [f"{spec.slug}.rules.yml"],
+                "evaluation_interval": duration(step),
+                "group_eval_order": order,
+                "tests": list(tests),
+            }
+            files[f"{spec.slug}{kind}.test.yml"] = yaml_file(document, marker)
+    return files
 
 
-def _file(
-    spec: Spec, subjects: Sequence[_Subject], everything: Sequence[_Subject], order: list[str], marker: str
-) -> str:
-    step = _step(subjects)
+def _alert_tests(subjects: Sequence[_Subject], everything: Sequence[_Subject], step: int) -> Iterator[dict[str, Any]]:
     own = {(one.alert.name, one.alert.expression) for one in subjects}
     # Another severity of the same condition fires in this file too, even if its longer `for` puts its tests into another.
     subjects_and_kin = [one for one in everything if one in subjects or (one.alert.name, one.alert.expression) in own]
-    document = {
-        "rule_files": [f"{spec.slug}.rules.yml"],
-        "evaluation_interval": duration(step),
-        "group_eval_order": order,
-        "tests": [
-            _without_data(subjects, subjects_and_kin, step),
-            *(test for bench in _benches(subjects, subjects_and_kin, step) for test in bench.tests()),
-        ],
-    }
-    return yaml_file(document, marker)
+    yield _without_data(subjects, subjects_and_kin, step)
+    for bench in _benches(subjects, subjects_and_kin, step):
+        yield from bench.tests()
 
 
 def _subjects(spec: Spec, signals: Sequence[Signal]) -> Iterator[_Subject]:
@@ -105,7 +108,7 @@ def _subjects(spec: Spec, signals: Sequence[Signal]) -> Iterator[_Subject]:
         for alert in (rule.alert, *rule.alert.alternatives):
             given = {item.metric for item in alert.scenario(beyond(alert)).inputs}
             computed = {name: expressions for name, expressions in records.items() if name not in given}
-            yield _Subject(replace(rule, alert=alert), longest_range(alert.expression, computed), fleet)
+            yield _Subject(replace(rule, alert=alert), max(ranges(alert.expression, computed), default=0.0), fleet)
 
 
 def _step(subjects: Sequence[_Subject]) -> int:
@@ -115,7 +118,7 @@ def _step(subjects: Sequence[_Subject]) -> int:
     two give way, in reverse order, where a test would take too many evaluations.
     """
     longest = max(subject.horizon for subject in subjects)
-    shortest_affordable = longest / _MOST_EVALUATIONS[longest <= WITHIN_HOURS]
+    shortest_affordable = longest / _MOST_EVALUATIONS[longest <= _WITHIN_HOURS]
     ranges = [subject.warm_up for subject in subjects if subject.warm_up]
     meeting = [step for step in _STEPS if all(subject.changed_at % step == 0 for subject in subjects)] or [1]
     affordable = [step for step in meeting if step >= shortest_affordable] or meeting[:1]
@@ -193,7 +196,7 @@ class _Bench:
         """Yield the tests, combined in a single one if possible, which is faster."""
         subject, alert, step = self.subject, self.subject.alert, self.step
         values = [*_silent_values(alert), ("beyond", beyond(alert))]
-        lasting, changed_at = _whole(subject.lasting, step), _whole(subject.changed_at, step)
+        lasting, changed_at = whole(subject.lasting, step), whole(subject.changed_at, step)
         # A comparison with the time before the change must not read the change itself.
         fits = not changed_at or len(values) * (lasting + step) <= changed_at
         if fits and not subject.warm_up and _keep_their_series([alert.scenario(value) for _, value in values]):
@@ -202,7 +205,7 @@ class _Bench:
             yield from self._separate(values)
         if alert.gated:
             phase = _Phase(changed_at, alert.gated(beyond(alert)), None)
-            fired = _whole(subject.changed_at + subject.warm_up + step, step) + lasting
+            fired = whole(subject.changed_at + subject.warm_up + step, step) + lasting
             yield self._test("silent beyond it where its gate holds it back", [phase], [fired])
 
     def _combined(self, values: Sequence[tuple[str, float]], start: int, lasting: int) -> dict[str, Any]:
@@ -222,8 +225,8 @@ class _Bench:
         firing = alert.scenario(beyond(alert))
         counting = any(is_counter(item) for item in firing.inputs)
         earliest = subject.changed_at or (step if counting else 0)
-        steady = _whole(max(subject.changed_at + subject.warm_up, earliest), step)
-        fired = steady + _whole(subject.lasting, step)
+        steady = whole(max(subject.changed_at + subject.warm_up, earliest), step)
+        fired = steady + whole(subject.lasting, step)
         waiting = _before(earliest + subject.lasting, step)
         for place, value in values:
             phase = _Phase(steady, alert.scenario(value), value)
@@ -243,7 +246,7 @@ class _Bench:
             "name": f"{self._title}: {name}",
             "interval": duration(self.step),
             "input_series": [
-                _input_series(items, starts, self.step, times[-1])
+                input_series(items, starts, self.step, times[-1])
                 for items in zip(*map(self._published, phases), strict=True)
             ],
             "alert_rule_test": [
@@ -269,14 +272,9 @@ def _benches(members: Iterable[_Subject], subjects: Sequence[_Subject], step: in
             yield _Bench(subject, family, step)
 
 
-def _whole(time: float, step: int) -> int:
-    """Return the first evaluation at or after a time."""
-    return step * ceil(time / step)
-
-
 def _before(time: float, step: int) -> int:
     """Return the last evaluation before a time."""
-    return max(0, _whole(time, step) - step)
+    return max(0, whole(time, step) - step)
 
 
 def _keep_their_series(scenarios: Sequence[Scenario]) -> bool:
@@ -294,7 +292,7 @@ def _is_sibling(other: Alert, alert: Alert, scenario: Scenario) -> bool:
 
 def _without_data(subjects: Sequence[_Subject], kin: Iterable[_Subject], step: int) -> dict[str, Any]:
     """Return one test of all alerts: without any series, only alerts about absence fire."""
-    time = _whole(max(subject.lasting for subject in subjects), step)
+    time = whole(max(subject.lasting for subject in subjects), step)
     families: dict[str, list[_Subject]] = {}
     for subject in kin:
         families.setdefault(subject.alert.name, []).append(subject)
@@ -357,9 +355,6 @@ def _rendered(texts: Mapping[str, AlertText], situation: Situation) -> dict[str,
     return {name: text.rendered(situation) for name, text in texts.items()}
 
 
-# ---------------------------------------------------------------- input series
-
-
 def _idle(item: Input) -> Input:
     return replace(item, slope=0.0) if is_counter(item) else item
 
@@ -368,30 +363,3 @@ def _at(item: Input, time: float) -> float:
     if item.change and time >= item.change[0]:
         return item.change[1]
     return item.value + item.slope * time
-
-
-def _input_series(phases: Sequence[Input], starts: Sequence[int], step: int, end: int) -> dict[str, str]:
-    return {"series": series(phases[0].metric, phases[0].labels), "values": _values(phases, starts, step, end)}
-
-
-def _values(phases: Sequence[Input], starts: Sequence[int], step: int, end: int) -> str:
-    """Return the samples of a series until `end`, given as its input in each phase; in promtool ``1x3`` is four samples."""
-    first = phases[0]
-    if first.slope:
-        return _growing(first, step, end // step)
-    begins = [starts[0] if first.change else 0, *starts[1:], end + step]
-    stretches = [(first.value, begins[0])] if first.change else []
-    stretches += [
-        (item.change[1] if item.change else item.value, until - since)
-        for item, (since, until) in zip(phases, pairwise(begins), strict=True)
-    ]
-    return " ".join(f"{number(value)}x{length // step - 1}" for value, length in stretches)
-
-
-def _growing(item: Input, step: int, steps: int) -> str:
-    """Return the samples of a series that grows at one pace, for so many steps after the first sample."""
-    sign, each = "+" if item.slope > 0 else "-", number(abs(item.slope * step))
-    if not item.restarts or steps < 2:
-        return f"{number(item.value)}{sign}{each}x{steps}"
-    before = steps // 2
-    return f"0+{each}x{before} {each}+{each}x{steps - before - 1}"
