@@ -16,7 +16,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -102,10 +101,12 @@ def measure(folder: Path) -> Published:
 
 def without_growth(values: Floats, still: NDArray[np.bool_]) -> Floats:
     """Return a counter that stands still at some steps, and goes on from there."""
-    growth = np.diff(values, prepend=values[:1])
-    growth[still] = 0
-    found: Floats = values[0] + np.cumsum(np.nan_to_num(growth))
-    return np.where(np.isnan(values), np.nan, found)
+    known = ~np.isnan(values)
+    growth = np.diff(values[known], prepend=0)
+    growth[still[known]] = 0
+    found = np.full(len(values), np.nan)
+    found[known] = np.cumsum(growth)
+    return found
 
 
 # ---------------------------------------------------------------- what happens
@@ -163,29 +164,42 @@ class Clock:
         time.sleep(max(0.0, self._began + hours * 3600 / FACTOR - time.time()))
 
 
-def exposition(published: Published, vectors: Mapping[str, Vector], clock: Clock, happening: Happening) -> str:
-    """Write what a process publishes at this time: ages and timestamps in the time of the servers."""
-    spec, now = published.spec, clock.now()
-    at = min(published.steps.count - 1, int((now - BEGIN.timestamp()) // published.steps.step.total_seconds()))
-    ages = {Contract(spec).name(f"data_freshness_{what}seconds") for what in ("", "max_age_", "tolerance_")}
-    failed = (
-        happening.failed_request is not None and now >= (happening.start + happening.failed_request * HOUR).timestamp()
-    )
-    lines = []
-    for name, vector in vectors.items():
-        for labels, values in vector.items():
-            value = float(values[at])
-            if np.isnan(value):
-                continue
-            if name.endswith("_timestamp_seconds"):
-                value = clock.real(value)
-            elif name in ages:
-                value /= FACTOR
-            if failed and name.endswith(("_predictions_total", "_prediction_errors_total")):
-                value += 1
-            written = ",".join(f"{label}={json.dumps(text)}" for label, text in sorted(labels))
-            lines.append(f"{name}{{{written}}} {value!r}\n")
-    return "".join(lines)
+class Page:
+    """What a process publishes over time: ages and timestamps in the time of the servers."""
+
+    def __init__(self, published: Published, vectors: Mapping[str, Vector], clock: Clock, happening: Happening) -> None:
+        ages = {
+            Contract(published.spec).name(f"data_freshness_{what}seconds") for what in ("", "max_age_", "tolerance_")
+        }
+        self._steps, self._clock, self._happening = published.steps, clock, happening
+        self._series = [
+            (
+                name,
+                f"{name}{{{','.join(f'{key}={json.dumps(text)}' for key, text in sorted(labels))}}} ",
+                self._seen(name, values, ages),
+            )
+            for name, vector in vectors.items()
+            for labels, values in vector.items()
+        ]
+
+    def _seen(self, name: str, values: Floats, ages: set[str]) -> list[float]:
+        if name.endswith("_timestamp_seconds"):
+            values = np.array([self._clock.real(value) for value in values])
+        found: list[float] = (values / FACTOR if name in ages else values).tolist()
+        return found
+
+    def text(self) -> str:
+        """Return the text at this time; one request more has failed if one was to fail."""
+        now, start = self._clock.now(), self._happening.start.timestamp()
+        at = min(self._steps.count - 1, int((now - self._steps.start.timestamp()) // self._steps.step.total_seconds()))
+        failed = self._happening.failed_request
+        one = int(failed is not None and now >= start + failed * 3600)
+        more = {name for name, *_ in self._series if name.endswith(("_predictions_total", "_prediction_errors_total"))}
+        return "".join(
+            f"{series}{values[at] + one * (name in more)!r}\n"
+            for name, series, values in self._series
+            if values[at] == values[at]
+        )
 
 
 @contextmanager
@@ -246,14 +260,17 @@ def play(happening: Happening, published: Published, release: Path, folder: Path
     def during(hours: tuple[float, float]) -> bool:
         return hours[0] <= (clock.now() - happening.start.timestamp()) / 3600 < hours[1]
 
-    def page(vectors: Mapping[str, Vector], down: tuple[float, float]) -> str | None:
-        return None if during(down) else exposition(published, vectors, clock, happening)
+    read = set(re.findall(r"\w+", (next((release / "alert_rules").glob("*.rules.yml"))).read_text()))
+
+    def process(vectors: Mapping[str, Vector], down: tuple[float, float]) -> Callable[[], str | None]:
+        page = Page(published, {name: vectors[name] for name in vectors.keys() & read}, clock, happening)
+        return lambda: None if during(down) else page.text()
 
     mailbox = Mailbox()
     with ExitStack() as stack:
         inbox = stack.enter_context(Inbox("127.0.0.1:0", mailbox))
-        exporter = stack.enter_context(serving_page(partial(page, published.exporter, happening.exporter_down)))
-        serving = stack.enter_context(serving_page(partial(page, published.serving, happening.serving_down)))
+        exporter = stack.enter_context(serving_page(process(published.exporter, happening.exporter_down)))
+        serving = stack.enter_context(serving_page(process(published.serving, happening.serving_down)))
         config = routes_to(inbox.url, release / "stack" / "streamrec", folder)
         options = (f"--config.file={config}", f"--storage.path={folder}/alertmanager", "--cluster.listen-address=")
         alertmanager = stack.enter_context(running(server("alertmanager"), *options, ready="/-/ready"))
@@ -311,10 +328,10 @@ def with_short_week(rules: str) -> str:
 
 
 def week_before(published: Published, happening: Happening, clock: Clock, data: Path) -> None:
-    """Store the traffic that the alert on it compares with, as what was recorded a week before."""
+    """Store what the alert on traffic compares with: the usual traffic, as it was recorded a week before."""
     (counter,) = (vector for name, vector in published.serving.items() if name.endswith("_predictions_total"))
-    pace = float(np.nanmax([values[published.steps.at(happening.start)] for values in counter.values()]))
-    usual = pace / max(1.0, (happening.start - BEGIN).total_seconds()) * FACTOR
+    grown = sum(float(values[-1] - values[~np.isnan(values)][0]) for values in counter.values())
+    usual = grown / (END - BEGIN).total_seconds() * FACTOR
     week = seconds("7d") / FACTOR
     began = clock.real(happening.start.timestamp())
     samples = "".join(
