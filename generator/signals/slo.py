@@ -27,7 +27,7 @@ from mlvitals.generator.signals.signal import (
     View,
 )
 from mlvitals.generator.signals.text import Format, Found, FoundValue, Literal, Value, figure, text
-from mlvitals.generator.signals.timing import CONTINUOUS
+from mlvitals.generator.signals.timing import past_jitter
 from mlvitals.generator.spec.durations import duration, seconds
 from mlvitals.generator.spec.model import STATES, Cooldown, Direction, Severity, Slo, SloKind, Spec, Timing
 
@@ -413,7 +413,7 @@ def _timing(spec: Spec, slo: Slo, policy: str) -> Timing:
     burns = spec.alerts.burn_rate
     of_cause = Cooldown() if policy == "burn_rate" else getattr(spec.alerts, policy).cooldown
     # The alert on drift or on a stale source is kept, and silences this one: it ends first.
-    by_kind = "0s" if slo.kind in {SloKind.DRIFT, SloKind.FRESHNESS} else CONTINUOUS
+    by_kind = "0s" if slo.kind in {SloKind.DRIFT, SloKind.FRESHNESS} else past_jitter(spec, policy="")
     return Timing(
         enabled=burns.enabled,
         for_=burns.for_,

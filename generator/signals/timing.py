@@ -12,8 +12,8 @@ from mlvitals.generator.spec.durations import duration, seconds
 from mlvitals.generator.spec.model import Spec
 
 _OF_OBJECTIVES = frozenset({"MLErrorBudgetBurn", "MLErrorBudgetUnknown"})
-CONTINUOUS = "15m"
-"""The time for which an alert on something that is measured all the time keeps firing."""
+_RANGES = 3
+"""For so many ranges of rates an alert keeps firing on something that is measured all the time: 15m by default."""
 
 
 def with_timing(spec: Spec, signals: Iterable[Signal]) -> tuple[Signal, ...]:
@@ -50,8 +50,9 @@ def past_a_window(spec: Spec) -> str:
 
 def past_jitter(spec: Spec, policy: str) -> str:
     """Return the time that bridges the jitter of what is measured all the time; of a KPI, a quarter of its interval."""
-    quarter = duration(seconds(spec.business.compare_window) / 4) if policy == "business_drop" else CONTINUOUS
-    return max(CONTINUOUS, quarter, key=seconds)
+    jitter = _RANGES * seconds(spec.telemetry.rate_window)
+    quarter = seconds(spec.business.compare_window) / 4 if policy == "business_drop" else 0
+    return duration(max(jitter, quarter))
 
 
 def policy_of(spec: Spec, alert: Alert) -> str:

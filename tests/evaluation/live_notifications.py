@@ -12,7 +12,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,7 +23,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from examples.servers import find_server
+from examples.servers import find_server, free_port
 from examples.streamrec.faults import March3, StaleSource
 from examples.streamrec.simulate import Traffic
 from examples.streamrec.write import write_history
@@ -34,6 +33,7 @@ from mlvitals.evaluation.replay import Replay
 from mlvitals.exporters.schedule import windows_ending
 from mlvitals.exporters.training.data import build_from_files
 from mlvitals.generator.contract import Contract, Producer
+from mlvitals.generator.spec.compression import compress_time
 from mlvitals.generator.spec.durations import seconds, span
 from mlvitals.generator.spec.load import load_spec
 from mlvitals.generator.spec.model import Spec
@@ -168,25 +168,27 @@ class Page:
     """What a process publishes over time: ages and timestamps in the time of the servers."""
 
     def __init__(self, published: Published, vectors: Mapping[str, Vector], clock: Clock, happening: Happening) -> None:
-        ages = {
-            Contract(published.spec).name(f"data_freshness_{what}seconds") for what in ("", "max_age_", "tolerance_")
-        }
+        compressed, contract = compress_time(published.spec, FACTOR), Contract(published.spec)
         self._steps, self._clock, self._happening = published.steps, clock, happening
+        self._limits = {name: seconds(source.max_age) for name, source in compressed.sources.items()}
+        self._max_age = contract.name("data_freshness_max_age_seconds")
         self._series = [
             (
                 name,
                 f"{name}{{{','.join(f'{key}={json.dumps(text)}' for key, text in sorted(labels))}}} ",
-                self._seen(name, values, ages),
+                self._seen(name, dict(labels), values).tolist(),
             )
             for name, vector in vectors.items()
             for labels, values in vector.items()
         ]
 
-    def _seen(self, name: str, values: Floats, ages: set[str]) -> list[float]:
+    def _seen(self, name: str, labels: Mapping[str, str], values: Floats) -> Floats:
+        """Return the values of a series in the time of the servers."""
         if name.endswith("_timestamp_seconds"):
-            values = np.array([self._clock.real(value) for value in values])
-        found: list[float] = (values / FACTOR if name in ages else values).tolist()
-        return found
+            return np.array([self._clock.real(value) for value in values])
+        if name == self._max_age:
+            return np.full(len(values), self._limits[labels["feature_source"]])
+        return values / FACTOR if name.endswith("_seconds") and "_latency_" not in name else values
 
     def text(self) -> str:
         """Return the text at this time; one request more has failed if one was to fail."""
@@ -206,7 +208,9 @@ class Page:
 def serving_page(text: Callable[[], str | None]) -> Iterator[str]:
     """The address of a process whose page has a text, or which is down."""
 
-    class Page(BaseHTTPRequestHandler):
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
         def do_GET(self) -> None:
             body = text()
             self.send_response(503 if body is None else 200)
@@ -217,7 +221,7 @@ def serving_page(text: Callable[[], str | None]) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
     try:
         yield f"127.0.0.1:{server.server_address[1]}"
@@ -275,13 +279,29 @@ def play(happening: Happening, published: Published, release: Path, folder: Path
         options = (f"--config.file={config}", f"--storage.path={folder}/alertmanager", "--cluster.listen-address=")
         alertmanager = stack.enter_context(running(server("alertmanager"), *options, ready="/-/ready"))
         scrapes = scrapes_of(release, folder, exporter, serving, alertmanager.removeprefix("http://"))
-        week_before(published, happening, clock, folder / "data")
-        stored = (f"--config.file={scrapes}", f"--storage.tsdb.path={folder}/data")
+        store_past(
+            published, happening, clock, {"streamrec-exporter": exporter, "streamrec-serving": serving}, folder / "data"
+        )
         for until in (happening.restart, happening.hours):
             if until is not None:
-                with running(server("prometheus"), *stored, ready="/-/ready"):
+                with prometheus(f"--config.file={scrapes}", f"--storage.tsdb.path={folder}/data"):
                     clock.wait(until)
-    return heard_in(mailbox.messages())
+        return heard_in(mailbox.messages())
+
+
+@contextmanager
+def prometheus(*options: str) -> Iterator[None]:
+    """Run Prometheus, and let it crash.
+
+    One that is asked to end stops scraping before it stops judging: with a `for` of a second everything is down by then.
+    """
+    command = [server("prometheus"), f"--web.listen-address=127.0.0.1:{free_port()}", *options]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
 
 
 def routes_to(inbox: str, stack: Path, folder: Path) -> Path:
@@ -327,19 +347,27 @@ def with_short_week(rules: str) -> str:
     return rules.replace("rate5m[1h])", f"rate5m[{3600 // FACTOR}s])").replace("offset 7d", f"offset {week}s")
 
 
-def week_before(published: Published, happening: Happening, clock: Clock, data: Path) -> None:
-    """Store what the alert on traffic compares with: the usual traffic, as it was recorded a week before."""
+def store_past(
+    published: Published, happening: Happening, clock: Clock, targets: Mapping[str, str], data: Path
+) -> None:
+    """Store that all targets were up, and the usual traffic as it was recorded a week before."""
     (counter,) = (vector for name, vector in published.serving.items() if name.endswith("_predictions_total"))
     grown = sum(float(values[-1] - values[~np.isnan(values)][0]) for values in counter.values())
     usual = grown / (END - BEGIN).total_seconds() * FACTOR
-    week = seconds("7d") / FACTOR
-    began = clock.real(happening.start.timestamp())
-    samples = "".join(
-        f"system:streamrec_predictions:rate1h {usual} {began - week + second:.3f}\n"
-        for second in range(-10, int(happening.hours * 3600 / FACTOR) + 10)
-    )
-    text = data.with_name("week.txt")
-    text.write_text(f"# TYPE system:streamrec_predictions:rate1h gauge\n{samples}# EOF\n")
+    began, week = clock.real(happening.start.timestamp()), seconds("7d") / FACTOR
+    record = "system:streamrec_predictions:rate1h"
+    lines = [f"# TYPE {record} gauge"]
+    lines += [
+        f"{record} {usual} {began - week + at:.3f}" for at in range(-10, int(happening.hours * 3600 / FACTOR) + 10)
+    ]
+    lines += ["# TYPE up gauge"]
+    lines += [
+        f'up{{job="{job}",instance="{instance}"}} 1 {began - at:.3f}'
+        for job, instance in targets.items()
+        for at in (3, 2, 1)
+    ]
+    text = data.with_name("past.om")
+    text.write_text("\n".join([*lines, "# EOF", ""]))
     command = [server("promtool"), "tsdb", "create-blocks-from", "openmetrics", str(text), str(data)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
@@ -374,17 +402,13 @@ def table(now: Mapping[str, Heard]) -> str:
 def play_all(
     folder: Path, release: Path | None = None, happenings: Sequence[Happening] = HAPPENINGS
 ) -> dict[str, Heard]:
-    """Measure the history and play all that happens, two at a time."""
+    """Measure the history and play what happens, one after the other: a scrape that is late is a process that is down."""
     for name in ("history", "release", *(each.name for each in happenings)):
         (folder / name).mkdir()
     published = measure(folder / "history")
     release = release or compiled(folder / "release")
 
-    def played(happening: Happening) -> Heard:
-        return play(happening, published, release, folder / happening.name)
-
-    with ThreadPoolExecutor(2) as pool:
-        return dict(zip((each.name for each in happenings), pool.map(played, happenings), strict=True))
+    return {each.name: play(each, published, release, folder / each.name) for each in happenings}
 
 
 @click.command

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pytest
-from routes import holds
+from routes import KnownAlerts
 from test_delivery import alerting, send
 from test_silences import asked, every_alert
 
@@ -86,32 +86,19 @@ def _explains(name: str, of: str, objective: str) -> bool:
     return of in alerts or (of == "MLErrorBudgetBurn" and objective in objectives)
 
 
-class Universe:
+class Universe(KnownAlerts):
     """Alerts: each about two subjects, and in every severity, since a later release may have them; and another system's."""
 
     def __init__(self, known: Iterable[Labels]) -> None:
         known = list(known)
-        own = {
-            tuple(sorted({**each, "severity": severity}.items()))
-            for each in known
-            for severity in severities(each, known)
-        }
-        self.alerts: list[Labels] = [
-            *map(dict, sorted(own)),
-            *({**dict(each), "system": "shop"} for each in sorted(own)),
-        ]
-        self._matching: dict[str, frozenset[int]] = {}
-
-    def matching(self, matchers: Iterable[str]) -> frozenset[int]:
-        """The places of the alerts that fulfil all matchers."""
-        found = frozenset(range(len(self.alerts)))
-        for matcher in matchers:
-            if matcher not in self._matching:
-                self._matching[matcher] = frozenset(
-                    place for place, labels in enumerate(self.alerts) if holds(matcher, labels)
-                )
-            found &= self._matching[matcher]
-        return found
+        own = sorted(
+            {
+                tuple(sorted({**each, "severity": severity}.items()))
+                for each in known
+                for severity in severities(each, known)
+            }
+        )
+        super().__init__([*map(dict, own), *({**dict(each), "system": "shop"} for each in own)])
 
     def pairs(self, rule: Mapping[str, Any]) -> set[Pair]:
         """Who silences whom by one rule; what is on both sides silences nobody on both sides."""
