@@ -48,7 +48,7 @@ def inhibit_rules(spec: Spec, signals: Sequence[Signal]) -> Iterator[dict[str, A
     yield from _milder_of_the_same_alert(spec, known)
     yield from _lesser_signs_of_the_same_feature(spec)
     if any(feature.source for feature in spec.features.values()):
-        yield from _source_for_its_features(spec)
+        yield from _source_for_its_features(spec, known)
     found = (_of_objectives(spec, known), _of_serving(spec, known), _of_drift(known), _of_the_whole(known))
     for causes, effect in chain.from_iterable(found):
         yield from _silences(spec, known, causes, effect)
@@ -68,6 +68,11 @@ class _Known:
         """Return those of the names that the system has alerts of."""
         there = {alert.name for _, alert in self.alerts()}
         return tuple(name for name in names if name in there)
+
+    def severities(self, names: Iterable[str]) -> tuple[Severity, ...]:
+        """Return the severities of the alerts of some names, worst first, but none that silences nobody."""
+        there = {alert.severity for _, alert in self.alerts() if alert.name in names}
+        return tuple(severity for severity in _MILDER if severity in there)
 
     def reading(self, series: Iterable[str]) -> tuple[str, ...]:
         """Return the names of the alerts that depend on any of the series, without those of objectives."""
@@ -93,8 +98,9 @@ class _Known:
 
 
 def _milder_of_the_same_alert(spec: Spec, known: _Known) -> Iterator[dict[str, Any]]:
-    for identity, names in _alerts_by_identity(known).items():
-        present = [*identity_matchers(spec), _named(names), *(f'{label}=~".+"' for label in identity)]
+    for (identity, foreign), names in _alerts_by_identity(known).items():
+        about = (*(f'{label}=~".+"' for label in identity), *(f'{label}=""' for label in foreign))
+        present = [*identity_matchers(spec), _named(names), *about]
         for louder, milder in _MILDER.items():
             yield {
                 "source_matchers": [f'severity="{louder}"', *present],
@@ -103,17 +109,23 @@ def _milder_of_the_same_alert(spec: Spec, known: _Known) -> Iterator[dict[str, A
             }
 
 
-def _alerts_by_identity(known: _Known) -> dict[tuple[str, ...], list[str]]:
-    """Return the alerts with several severities, by the labels that identify their subject."""
-    severities: dict[str, set[Severity]] = {}
-    identities: dict[str, tuple[str, ...]] = {}
-    for _, alert in known.alerts():
-        identities[alert.name] = identifying_labels(alert)
-        severities.setdefault(alert.name, set()).add(alert.severity)
-    grouped: dict[tuple[str, ...], list[str]] = {}
-    for name, identity in identities.items():
-        if len(severities[name]) > 1:
-            grouped.setdefault(identity, []).append(name)
+def _alerts_by_identity(known: _Known) -> dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]]:
+    """Return the alerts with several severities, by the labels that identify their subject.
+
+    Where alerts of one name have subjects of several kinds, the labels of the other kinds follow: they must be missing.
+    """
+    severities: dict[tuple[str, tuple[str, ...]], set[Severity]] = {}
+    for signal, alert in known.alerts():
+        identity = identifying_labels(alert)
+        if FEATURE not in identity or signal.incident is not Incident.FEATURE_DRIFT:  # these are lesser signs
+            severities.setdefault((alert.name, identity), set()).add(alert.severity)
+    grouped: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
+    for (name, identity), found in severities.items():
+        if len(found) > 1:
+            others = (
+                label for other, labels in severities if other == name for label in labels if label not in identity
+            )
+            grouped.setdefault((identity, tuple(dict.fromkeys(others))), []).append(name)
     return grouped
 
 
@@ -128,10 +140,10 @@ def _lesser_signs_of_the_same_feature(spec: Spec) -> Iterator[dict[str, Any]]:
         }
 
 
-def _source_for_its_features(spec: Spec) -> Iterator[dict[str, Any]]:
+def _source_for_its_features(spec: Spec, known: _Known) -> Iterator[dict[str, Any]]:
     """Yield the rules by which a source's alert silences those of its features."""
     source = f'{SOURCE}=~".+"'
-    for severity, milder in _MILDER.items():
+    for severity in known.severities((MANY_FEATURES,)):
         yield {
             "source_matchers": [
                 f'severity="{severity}"',
@@ -140,7 +152,7 @@ def _source_for_its_features(spec: Spec) -> Iterator[dict[str, Any]]:
                 source,
             ],
             "target_matchers": [
-                _one_of((severity, *milder)),
+                _one_of((severity, *_MILDER[severity])),
                 *identity_matchers(spec),
                 f'incident="{Incident.FEATURE_DRIFT}"',
                 f'{FEATURE}=~".+"',
@@ -203,14 +215,12 @@ def _of_the_whole(known: _Known) -> Iterator[tuple[_Names, _Matchers]]:
 
 def _silences(spec: Spec, known: _Known, causes: _Names, effect: _Matchers) -> Iterator[dict[str, Any]]:
     """Yield the rules by which alerts silence others of the same system that are not more severe."""
-    severities = {alert.severity for _, alert in known.alerts() if alert.name in causes}
-    for severity, milder in _MILDER.items():
-        if severity in severities:
-            yield {
-                "source_matchers": [f'severity="{severity}"', *identity_matchers(spec), _named(causes)],
-                "target_matchers": [_one_of((severity, *milder)), *identity_matchers(spec), *effect],
-                "equal": _equal(spec),
-            }
+    for severity in known.severities(causes):
+        yield {
+            "source_matchers": [f'severity="{severity}"', *identity_matchers(spec), _named(causes)],
+            "target_matchers": [_one_of((severity, *_MILDER[severity])), *identity_matchers(spec), *effect],
+            "equal": _equal(spec),
+        }
 
 
 def _named(names: Iterable[str]) -> str:

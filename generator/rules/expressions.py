@@ -9,15 +9,18 @@ import promql_parser
 from mlvitals.generator.promql import syntax_nodes
 
 
-def longest_range(expression: str, records: Mapping[str, Sequence[str]]) -> float:
-    """Return the seconds of samples that an expression needs, including those of the records it reads.
+def ranges(expression: str, records: Mapping[str, Sequence[str]]) -> Iterator[float]:
+    """Yield the seconds of samples of each range that an expression reads, including those of the records it reads.
 
     `records` gives the expressions of the records of each name.
     """
     nodes = tuple(syntax_nodes(expression))
-    own = (node.range.total_seconds() for node in nodes if type(node).__name__ in {"MatrixSelector", "SubqueryExpr"})
-    read = (longest_range(one, records) for node in _selectors(nodes) for one in records.get(node.name, ()))
-    return max((*own, *read), default=0.0)
+    yield from (
+        node.range.total_seconds() for node in nodes if type(node).__name__ in {"MatrixSelector", "SubqueryExpr"}
+    )
+    for node in _selectors(nodes):
+        for one in records.get(node.name, ()):
+            yield from ranges(one, records)
 
 
 def reads_only(expression: str, series: tuple[tuple[str, Mapping[str, str]], ...]) -> bool:

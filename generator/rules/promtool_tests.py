@@ -5,42 +5,50 @@ changes in the rules alone fails its test. All times are seconds from the start 
 """
 
 import operator
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from itertools import pairwise
-from math import ceil
+from math import inf
 from typing import Any
 
-from mlvitals.generator.promql import number, series
+from mlvitals.generator.promql import number
 from mlvitals.generator.rules.alerts import AlertRule, alert_rules
-from mlvitals.generator.rules.expressions import longest_range, reads_only
+from mlvitals.generator.rules.expressions import ranges, reads_only
+from mlvitals.generator.rules.fleet import Fleet, is_counter
 from mlvitals.generator.rules.groups import rule_groups
+from mlvitals.generator.rules.recorded_tests import RecordedSeries
 from mlvitals.generator.rules.recording import expressions_by_name, records_of
+from mlvitals.generator.rules.samples import input_series, whole
 from mlvitals.generator.signals.signal import Alert, Input, Scenario, Signal
 from mlvitals.generator.signals.text import AlertText, Format, Sample, Situation, figure
 from mlvitals.generator.spec.durations import duration, seconds
 from mlvitals.generator.spec.model import Spec
 from mlvitals.generator.text_files import yaml_file
 
-QUICK = 1500
-"""Seconds up to which a test counts as quick; longer ones have a separate file, and so a separate evaluation interval."""
-WITHIN_HOURS = 9000
+_WITHIN_HOURS = 9000
 """Seconds up to which a test does not need history."""
+_SPANS = {"": (-1, 1500), ".hours": (1500, _WITHIN_HOURS), ".history": (_WITHIN_HOURS, inf)}
+"""Files, and the seconds that the tests in them span: at least, at most."""
 
 _STEPS = (43_200, 14_400, 3600, 1800, 900, 300, 60, 30, 20, 15, 10, 5, 2, 1)
 _MOST_EVALUATIONS = {True: 150, False: 20}
 """The maximum number of evaluations of all rules, for tests within hours and for the others."""
-_COMPARE = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "==": operator.eq}
+_COMPARE: Mapping[str, Callable[[float, float], bool]] = {
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "==": operator.eq,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class _Subject:
-    """An alert under test: when its inputs change (0 if they do not), and the time its expression needs to reach its value."""
+    """An alert under test: when its inputs change (0 if they do not), the time its expression needs, and what it watches."""
 
     rule: AlertRule
     changed_at: float
     warm_up: float
+    fleet: Fleet
 
     @property
     def alert(self) -> Alert:
@@ -63,44 +71,42 @@ def test_files(spec: Spec, signals: Sequence[Signal], marker: str) -> dict[str, 
     promtool evaluates all rules of a file at one interval. Alerts that look back for hours, or for days, therefore have a
     separate file with a long interval.
     """
-    subjects = tuple(_subjects(spec, signals))
-    files = {
-        f"{spec.slug}.test.yml": [subject for subject in subjects if subject.horizon <= QUICK],
-        f"{spec.slug}.hours.test.yml": [one for one in subjects if QUICK < one.horizon <= WITHIN_HOURS],
-        f"{spec.slug}.history.test.yml": [subject for subject in subjects if subject.horizon > WITHIN_HOURS],
-    }
+    subjects, recorded = tuple(_subjects(spec, signals)), RecordedSeries(spec, records_of(signals))
     order = [group["name"] for group in rule_groups(spec, signals)]
-    return {name: _file(spec, tuple(members), subjects, order, marker) for name, members in files.items() if members}
+    files = {}
+    for kind, (over, most) in _SPANS.items():
+        if members := [subject for subject in subjects if over < subject.horizon <= most]:
+            step = _step(members)
+            tests = (*_alert_tests(members, subjects, step), *recorded.tests(step, over, most))
+            document = {
+                "rule_files": [f"{spec.slug}.rules.yml"],
+                "evaluation_interval": duration(step),
+                "group_eval_order": order,
+                "tests": list(tests),
+            }
+            files[f"{spec.slug}{kind}.test.yml"] = yaml_file(document, marker)
+    return files
 
 
-def _file(
-    spec: Spec, subjects: Sequence[_Subject], everything: Sequence[_Subject], order: list[str], marker: str
-) -> str:
-    step = _step(subjects)
+def _alert_tests(subjects: Sequence[_Subject], everything: Sequence[_Subject], step: int) -> Iterator[dict[str, Any]]:
     own = {(one.alert.name, one.alert.expression) for one in subjects}
     # Another severity of the same condition fires in this file too, even if its longer `for` puts its tests into another.
     subjects_and_kin = [one for one in everything if one in subjects or (one.alert.name, one.alert.expression) in own]
-    document = {
-        "rule_files": [f"{spec.slug}.rules.yml"],
-        "evaluation_interval": duration(step),
-        "group_eval_order": order,
-        "tests": [
-            _without_data(subjects, subjects_and_kin, step),
-            *(test for one in subjects for test in _tests(one, subjects_and_kin, step)),
-        ],
-    }
-    return yaml_file(document, marker)
+    yield _without_data(subjects, subjects_and_kin, step)
+    for bench in _benches(subjects, subjects_and_kin, step):
+        yield from bench.tests()
 
 
 def _subjects(spec: Spec, signals: Sequence[Signal]) -> Iterator[_Subject]:
-    records = expressions_by_name(records_of(signals))
+    records, fleet = expressions_by_name(records_of(signals)), Fleet(spec)
     for rule in alert_rules(spec, signals):
         for alert in (rule.alert, *rule.alert.alternatives):
             inputs = alert.scenario(beyond(alert)).inputs
             given = {item.metric for item in inputs}
             computed = {name: expressions for name, expressions in records.items() if name not in given}
             changed_at = max((item.change[0] for item in inputs if item.change), default=0.0)
-            yield _Subject(replace(rule, alert=alert), changed_at, longest_range(alert.expression, computed))
+            warm_up = max(ranges(alert.expression, computed), default=0.0)
+            yield _Subject(replace(rule, alert=alert), changed_at, warm_up, fleet)
 
 
 def _step(subjects: Sequence[_Subject]) -> int:
@@ -110,7 +116,7 @@ def _step(subjects: Sequence[_Subject]) -> int:
     two give way, in reverse order, where a test would take too many evaluations.
     """
     longest = max(subject.horizon for subject in subjects)
-    shortest_affordable = longest / _MOST_EVALUATIONS[longest <= WITHIN_HOURS]
+    shortest_affordable = longest / _MOST_EVALUATIONS[longest <= _WITHIN_HOURS]
     ranges = [subject.warm_up for subject in subjects if subject.warm_up]
     meeting = [step for step in _STEPS if all(subject.changed_at % step == 0 for subject in subjects)] or [1]
     affordable = [step for step in meeting if step >= shortest_affordable] or meeting[:1]
@@ -171,67 +177,102 @@ class _Phase:
     value: float | None
 
 
-def _tests(subject: _Subject, subjects: Sequence[_Subject], step: int) -> Iterator[dict[str, Any]]:
-    """Yield the tests of one alert on its own inputs: combined in a single test if possible, which is faster."""
-    alert = subject.alert
-    firing = alert.scenario(beyond(alert))
-    if not firing.inputs:
-        return
-    title = f"{alert.name} {alert.severity}, threshold {number(alert.threshold)}"
-    family = tuple(other for other in subjects if _is_sibling(other.alert, alert, firing))
-    values = [*_silent_values(alert), ("beyond", beyond(alert))]
-    lasting, changed_at = _whole(subject.lasting, step), _whole(subject.changed_at, step)
-    # A comparison with the time before the change must not read the change itself.
-    fits = not changed_at or len(values) * (lasting + step) <= changed_at
-    if fits and not subject.warm_up and _keep_their_series([alert.scenario(value) for _, value in values]):
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    """The tests of one alert on its own inputs, and of its siblings: the alerts of its name that see the same values."""
+
+    subject: _Subject
+    family: tuple[_Subject, ...]
+    step: int
+
+    @property
+    def _title(self) -> str:
+        alert = self.subject.alert
+        return f"{alert.name} {alert.severity}, threshold {number(alert.threshold)}"
+
+    def tests(self) -> Iterator[dict[str, Any]]:
+        """Yield the tests, combined in a single one if possible, which is faster."""
+        subject, alert, step = self.subject, self.subject.alert, self.step
+        values = [*_silent_values(alert), ("beyond", beyond(alert))]
+        lasting, changed_at = whole(subject.lasting, step), whole(subject.changed_at, step)
+        # A comparison with the time before the change must not read the change itself.
+        fits = not changed_at or len(values) * (lasting + step) <= changed_at
+        if fits and not subject.warm_up and _keep_their_series([alert.scenario(value) for _, value in values]):
+            yield self._combined(values, changed_at, lasting)
+        else:
+            yield from self._separate(values)
+        if alert.gated:
+            phase = _Phase(changed_at, alert.gated(beyond(alert)), None)
+            fired = whole(subject.changed_at + subject.warm_up + step, step) + lasting
+            yield self._test("silent beyond it where its gate holds it back", [phase], [fired])
+
+    def _combined(self, values: Sequence[tuple[str, float]], start: int, lasting: int) -> dict[str, Any]:
         phases = [
-            _Phase(changed_at + position * (lasting + step), alert.scenario(value), value)
+            _Phase(start + position * (lasting + self.step), self.subject.alert.scenario(value), value)
             for position, (_, value) in enumerate(values)
         ]
-        waiting = _before(phases[-1].start + subject.lasting, step)
+        waiting = _before(phases[-1].start + self.subject.lasting, self.step)
         silent = [phase.start + lasting for phase in phases[:-1]]
         times = [*silent, *([waiting] if lasting else []), phases[-1].start + lasting]
         places = ", ".join(place for place, _ in values[:-1])
-        yield _test(f"{title}: silent {places} it, firing beyond it after for", phases, family, step, times)
-    else:
-        yield from _separate_tests(title, subject, family, values, step)
-    if alert.gated:
-        phase = _Phase(changed_at, alert.gated(beyond(alert)), None)
-        fired = _whole(subject.changed_at + subject.warm_up + step, step) + lasting
-        yield _test(f"{title}: silent beyond it where its gate holds it back", [phase], family, step, [fired])
+        return self._test(f"silent {places} it, firing beyond it after for", phases, times)
+
+    def _separate(self, values: Iterable[tuple[str, float]]) -> Iterator[dict[str, Any]]:
+        """Yield tests that each start over, because a range would mix the samples of two values."""
+        subject, alert, step = self.subject, self.subject.alert, self.step
+        firing = alert.scenario(beyond(alert))
+        counting = any(is_counter(item) for item in firing.inputs)
+        earliest = subject.changed_at or (step if counting else 0)
+        steady = whole(max(subject.changed_at + subject.warm_up, earliest), step)
+        fired = steady + whole(subject.lasting, step)
+        waiting = _before(earliest + subject.lasting, step)
+        for place, value in values:
+            phase = _Phase(steady, alert.scenario(value), value)
+            if place == "beyond":
+                times = [*([waiting] if subject.lasting else []), fired]
+                yield self._test("firing beyond it after for", [phase], times)
+            else:
+                yield self._test(f"silent {place} it", [phase], [fired])
+        if counting and alert.threshold:  # at a threshold of exactly 0 there was no traffic either
+            idle = replace(firing, inputs=tuple(_idle(item) for item in firing.inputs))
+            yield self._test("silent without traffic", [_Phase(steady, idle, None)], [fired])
+
+    def _test(self, name: str, phases: Sequence[_Phase], times: Sequence[int]) -> dict[str, Any]:
+        """Return a test that checks the alerts at some times."""
+        starts = [phase.start for phase in phases]
+        return {
+            "name": f"{self._title}: {name}",
+            "interval": duration(self.step),
+            "input_series": [
+                input_series(items, starts, self.step, times[-1])
+                for items in zip(*map(self._published, phases), strict=True)
+            ],
+            "alert_rule_test": [
+                _check(time, self.subject.alert.name, _firing(self.family, phases, time)) for time in times
+            ],
+        }
+
+    def _published(self, phase: _Phase) -> list[Input]:
+        """Return what all processes publish. Meanwhile another environment is well if this one is not, and ill if it is."""
+        alert, fleet = self.subject.alert, self.subject.fleet
+        ill = phase.value is not None and _holds(alert, phase.value)
+        silent = (value for _, value in _silent_values(alert))
+        others = fleet.elsewhere(alert.scenario(next(silent, beyond(alert)) if ill else beyond(alert)).inputs)
+        return [each for item in (*phase.scenario.inputs, *others) for each in fleet.publish(item)]
 
 
-def _separate_tests(
-    title: str, subject: _Subject, family: Sequence[_Subject], values: Iterable[tuple[str, float]], step: int
-) -> Iterator[dict[str, Any]]:
-    """Yield tests that each start over, because a range would mix the samples of two values."""
-    alert = subject.alert
-    firing = alert.scenario(beyond(alert))
-    counting = any(_is_counter(item) for item in firing.inputs)
-    earliest = subject.changed_at or (step if counting else 0)
-    steady = _whole(max(subject.changed_at + subject.warm_up, earliest), step)
-    fired = steady + _whole(subject.lasting, step)
-    waiting = _before(earliest + subject.lasting, step)
-    for place, value in values:
-        phase = _Phase(steady, alert.scenario(value), value)
-        if place == "beyond":
-            times = [*([waiting] if subject.lasting else []), fired]
-            yield _test(f"{title}: firing beyond it after for", [phase], family, step, times)
-        else:
-            yield _test(f"{title}: silent {place} it", [phase], family, step, [fired])
-    if counting and alert.threshold:  # at a threshold of exactly 0 there was no traffic either
-        idle = replace(firing, inputs=tuple(_idle(item) for item in firing.inputs))
-        yield _test(f"{title}: silent without traffic", [_Phase(steady, idle, None)], family, step, [fired])
-
-
-def _whole(time: float, step: int) -> int:
-    """Return the first evaluation at or after a time."""
-    return step * ceil(time / step)
+def _benches(members: Iterable[_Subject], subjects: Sequence[_Subject], step: int) -> Iterator[_Bench]:
+    """Yield the benches of all alerts that have inputs."""
+    for subject in members:
+        firing = subject.alert.scenario(beyond(subject.alert))
+        if firing.inputs:
+            family = tuple(other for other in subjects if _is_sibling(other.alert, subject.alert, firing))
+            yield _Bench(subject, family, step)
 
 
 def _before(time: float, step: int) -> int:
     """Return the last evaluation before a time."""
-    return max(0, _whole(time, step) - step)
+    return max(0, whole(time, step) - step)
 
 
 def _keep_their_series(scenarios: Sequence[Scenario]) -> bool:
@@ -247,26 +288,9 @@ def _is_sibling(other: Alert, alert: Alert, scenario: Scenario) -> bool:
     return reads_only(other.expression, tuple((item.metric, item.labels) for item in scenario.inputs))
 
 
-def _test(
-    name: str, phases: Sequence[_Phase], family: Sequence[_Subject], step: int, times: Sequence[int]
-) -> dict[str, Any]:
-    """Return a test of the alerts of one name, checked at some times."""
-    inputs = zip(*(phase.scenario.inputs for phase in phases), strict=True)
-    starts = [phase.start for phase in phases]
-    return {
-        "name": name,
-        "interval": duration(step),
-        "input_series": [
-            {"series": series(items[0].metric, items[0].labels), "values": _values(items, starts, step, times[-1])}
-            for items in inputs
-        ],
-        "alert_rule_test": [_check(time, family[0].alert.name, _firing(family, phases, time)) for time in times],
-    }
-
-
 def _without_data(subjects: Sequence[_Subject], kin: Iterable[_Subject], step: int) -> dict[str, Any]:
     """Return one test of all alerts: without any series, only alerts about absence fire."""
-    time = _whole(max(subject.lasting for subject in subjects), step)
+    time = whole(max(subject.lasting for subject in subjects), step)
     families: dict[str, list[_Subject]] = {}
     for subject in kin:
         families.setdefault(subject.alert.name, []).append(subject)
@@ -305,9 +329,13 @@ def _holds_since(alert: Alert, phases: Iterable[_Phase]) -> int | None:
     """Return the time since which an alert's condition has held without a break, or None."""
     since = None
     for phase in phases:
-        holds = phase.value is not None and _COMPARE[alert.comparison](phase.value, alert.threshold)
+        holds = phase.value is not None and _holds(alert, phase.value)
         since = (phase.start if since is None else since) if holds else None
     return since
+
+
+def _holds(alert: Alert, value: float) -> bool:
+    return _COMPARE[alert.comparison](value, alert.threshold)
 
 
 def _expected(subject: _Subject, scenario: Scenario, value: float, time: float) -> dict[str, Any]:
@@ -325,33 +353,11 @@ def _rendered(texts: Mapping[str, AlertText], situation: Situation) -> dict[str,
     return {name: text.rendered(situation) for name, text in texts.items()}
 
 
-# ---------------------------------------------------------------- input series
-
-
-def _is_counter(item: Input) -> bool:
-    return item.slope > 0 and item.value == 0
-
-
 def _idle(item: Input) -> Input:
-    return replace(item, slope=0.0) if _is_counter(item) else item
+    return replace(item, slope=0.0) if is_counter(item) else item
 
 
 def _at(item: Input, time: float) -> float:
     if item.change and time >= item.change[0]:
         return item.change[1]
     return item.value + item.slope * time
-
-
-def _values(phases: Sequence[Input], starts: Sequence[int], step: int, end: int) -> str:
-    """Return the samples of a series until `end`, given as its input in each phase; in promtool ``1x3`` is four samples."""
-    first = phases[0]
-    if first.slope:
-        sign = "+" if first.slope > 0 else "-"
-        return f"{number(first.value)}{sign}{number(abs(first.slope * step))}x{end // step}"
-    begins = [starts[0] if first.change else 0, *starts[1:], end + step]
-    stretches = [(first.value, begins[0])] if first.change else []
-    stretches += [
-        (item.change[1] if item.change else item.value, until - since)
-        for item, (since, until) in zip(phases, pairwise(begins), strict=True)
-    ]
-    return " ".join(f"{number(value)}x{length // step - 1}" for value, length in stretches)

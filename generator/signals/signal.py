@@ -108,6 +108,8 @@ class Input:
     value: float = 0
     slope: float = 0
     change: tuple[float, float] | None = None
+    restarts: bool = False
+    """True for a counter that starts again at 0 halfway, as its process does."""
 
 
 @dataclass(frozen=True, slots=True)

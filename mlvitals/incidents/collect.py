@@ -140,7 +140,9 @@ def _cost(
     def ask_over(query: str) -> Iterator[Point]:
         since, until = interval.since.timestamp(), interval.until.timestamp()
         step = max(length.total_seconds(), (until - since) / _MOST_STEPS)
-        found = server.samples(identity.expression(query), math.ceil(since / step) * step, until, step)  # where windows end
+        found = server.samples(
+            identity.expression(query), math.ceil(since / step) * step, until, step
+        )  # where windows end
         for at, value in found[0][1] if found else ():
             if math.isfinite(value):
                 yield Point(datetime.fromtimestamp(at, UTC), value)

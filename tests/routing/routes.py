@@ -5,7 +5,7 @@ Only what we generate is understood: matchers ``name="value"``. A test holds it 
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,24 @@ def holds(matcher: str, labels: Mapping[str, str]) -> bool:
     if operator in {"=~", "!~"}:
         return (re.fullmatch(value, present) is not None) is (operator == "=~")
     return (present == value) is (operator == "=")
+
+
+class KnownAlerts:
+    """Alerts, and the places of those that fulfil matchers: each matcher is asked of each alert once."""
+
+    def __init__(self, alerts: Iterable[Mapping[str, str]]) -> None:
+        self.alerts = list(alerts)
+        self._matching: dict[str, frozenset[int]] = {}
+
+    def matching(self, matchers: Iterable[str]) -> frozenset[int]:
+        found = frozenset(range(len(self.alerts)))
+        for matcher in matchers:
+            if matcher not in self._matching:
+                self._matching[matcher] = frozenset(
+                    place for place, labels in enumerate(self.alerts) if holds(matcher, labels)
+                )
+            found &= self._matching[matcher]
+        return found
 
 
 def fates(route: Mapping[str, Any], labels: Mapping[str, str]) -> Iterator[Fate]:

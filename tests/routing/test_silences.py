@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from routes import KnownAlerts
 from routing_samples import routed
 from test_delivery import addressed, alerting, drift, send
 
@@ -26,6 +27,13 @@ from mlvitals.incidents.inbox.server import Inbox
 
 Labels = dict[str, str]
 _COMMAND = re.compile(r"^amtool silence add --alertmanager.url=\S+ .*$", re.MULTILINE)
+
+
+IDENTITY = {
+    "system", "alertname", "severity", "feature_name", "kpi", "slo", "segment", "segment_value", "status", "reason", "gpu",
+    "measure", "compared_with", "feature_source",
+}  # fmt: skip
+"""The labels by which two alerts of one environment differ."""
 
 
 def every_alert(spec: Spec) -> list[Labels]:
@@ -111,6 +119,47 @@ def test_a_runbooks_command_silences_one_subject_of_one_alert_and_nothing_else(
             (command,) = (line for line in lines if words_in_capitals(line) == needed)
             with silenced(running_alertmanager, servers("amtool"), *filled_in(command, same[0])) as silent:
                 assert as_set(silent) == as_set(same), command
+
+
+def test_every_change_of_a_silence_silences_something_else(streamrec):
+    """Against every alert in every severity, and others that differ in one label: no matcher is one too many."""
+    own = [
+        {**each, "severity": severity}
+        for each in every_alert(streamrec)
+        for severity in ("info", "warning", "critical")
+    ]
+    near = [{**each, label: f"near {each[label]}"} for each in own for label in IDENTITY & each.keys()]
+    universe = KnownAlerts([*own, *near])
+    survivors, tried = set(), 0
+    for name, lines in commands(streamrec).items():
+        for labels in (each for each in known if each["alertname"] == name):
+            needed = {label for line in lines for label in words_in_capitals(line) if label in labels}
+            (command,) = (line for line in lines if words_in_capitals(line) == needed)
+            matchers = [quoted(each) for each in filled_in(command, labels)]
+            silent = universe.matching(matchers)
+            telling = (IDENTITY & {*labels, "compared_with"}) - (
+                {"feature_source"} if "feature_name" in labels else set()
+            )
+            subject = universe.matching(f"{label}={json.dumps(labels.get(label, ''))}" for label in telling)
+            assert silent == subject, command
+            for mutant in changed_silences(matchers):
+                tried += 1
+                survivors |= {(name, mutant)} if universe.matching(mutant) == silent else set()
+    assert tried > 1000
+    assert survivors == set()
+
+
+def quoted(matcher: str) -> str:
+    name, _, value = matcher.partition("=")
+    return matcher if value.startswith('"') else f"{name}={json.dumps(value)}"
+
+
+def changed_silences(matchers: list[str]) -> Iterator[tuple[str, ...]]:
+    for place, matcher in enumerate(matchers):
+        rest = [*matchers[:place], *matchers[place + 1 :]]
+        yield tuple(rest)
+        yield (*rest, matcher.replace('="', '!="', 1))
+        yield (*rest, matcher.replace('="', '="x', 1))
 
 
 @pytest.mark.slow

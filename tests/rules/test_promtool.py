@@ -31,8 +31,9 @@ def test_slices_hold_every_case_once_with_the_rules_it_reads(streamrec, generate
     assert sorted(map(repr, cases)) == sorted(repr(case) for one in sliced for case in one["tests"])
     for one in sliced:
         kept = rules_of(rules.parent / one["rule_files"][0])
-        checked = {check["alertname"] for case in one["tests"] for check in case["alert_rule_test"]}
-        names = set(re.findall(r"[\w:]+", repr(kept)))
+        checked = {check["alertname"] for case in one["tests"] for check in case.get("alert_rule_test", ())}
+        asked = [check["expr"] for case in one["tests"] for check in case.get("promql_expr_test", ())]
+        names = set(re.findall(r"[\w:]+", repr((kept, asked))))
         assert kept == [rule for rule in all_rules if rule.get("alert") in checked or rule.get("record") in names]
 
 
@@ -52,7 +53,7 @@ def test_every_alert_has_a_case_that_fires_and_one_that_is_silent(any_spec, gene
     fired, silent = set(), set()
     for path in tests:
         for test in read(path)["tests"]:
-            for check in test["alert_rule_test"]:
+            for check in test.get("alert_rule_test", ()):
                 firing = {
                     (check["alertname"], one["exp_labels"]["severity"], one["exp_annotations"]["threshold"])
                     for one in check["exp_alerts"]
@@ -63,13 +64,33 @@ def test_every_alert_has_a_case_that_fires_and_one_that_is_silent(any_spec, gene
     assert alerts - silent == {("MLWatchdog", "none", "1")}
 
 
+NOT_STEADY = re.compile(
+    r"_latency_seconds:p|"  # quantiles: the alerts on latency test them
+    r":(drop|fall)_7d|:rate1h$|"  # compared with last week: so do the alerts on falls
+    r":critical(_24h)?$|_feature_null:.*ratio_rate|"  # joined with what else is known: so do the alerts on them
+    r"^slo:(sli_error|current|period|deploy)|_deploy_allowed:|"  # error budgets: test_slo_arithmetic.py, test_slo_budgets.py
+    r"^stage:.*_incident_duration_seconds:mean$"  # incidents: test_incident_alerts.py
+)
+
+
+def test_what_rules_record_of_several_processes_has_a_case(streamrec, generate):
+    rules, tests = generate(streamrec)
+    recorded = {rule["record"] for rule in rules_of(rules) if "record" in rule}
+    asked = [
+        check["expr"] for path in tests for case in read(path)["tests"] for check in case.get("promql_expr_test", ())
+    ]
+    tested = {name for name in recorded if any(f"({name}{end}" in expression for expression in asked for end in "{,")}
+    assert {name for name in recorded - tested if not NOT_STEADY.search(name)} == set()
+    assert len(tested) > 60
+
+
 def test_text_of_the_spec_reaches_people_as_it_was_written(hostile_spec, generate):
     _, tests = generate(hostile_spec)
     checks = [
         alert
         for path in tests
         for test in read(path)["tests"]
-        for check in test["alert_rule_test"]
+        for check in test.get("alert_rule_test", ())
         for alert in check["exp_alerts"]
     ]
     drift = next(a for a in checks if a["exp_labels"].get("feature_name") == 'we"ird\\{{ $name }} é\nx')

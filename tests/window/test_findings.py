@@ -59,7 +59,7 @@ from mlvitals.generator.contract import (
 from mlvitals.generator.contract.statistics import SKEW_MEASURES
 from mlvitals.generator.promql import metric_names
 from mlvitals.generator.rules.alerts import alert_rules
-from mlvitals.generator.rules.expressions import longest_range
+from mlvitals.generator.rules.expressions import ranges
 from mlvitals.generator.rules.recording import recording_rule, records_of
 from mlvitals.generator.signals import signals
 from mlvitals.generator.signals.signal import Alert
@@ -148,9 +148,7 @@ NOT_OF_ONE_WINDOW = {
 def is_of_one_window(alert: Alert, expressions: Mapping[str, list[str]]) -> bool:
     """Of alerts with several rules, some look back: on feedback and business figures."""
     return (
-        alert.name in FINDING_OF
-        and "offset" not in alert.expression
-        and longest_range(alert.expression, expressions) <= 0
+        alert.name in FINDING_OF and "offset" not in alert.expression and not any(ranges(alert.expression, expressions))
     )
 
 
