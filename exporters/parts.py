@@ -97,6 +97,8 @@ class FindingKind(StrEnum):
     FEEDBACK_UNREADABLE = "feedback_unreadable"
     LABEL_SHIFT = "label_shift"
     PERFORMANCE_LOSS = "performance_loss"
+    CLASS_RECALL = "class_recall"
+    UNLISTED_CLASS = "unlisted_class"
     SKEW = "skew"
     SKEW_MISMATCH = "skew_mismatch"
     SKEW_UNMEASURED = "skew_unmeasured"

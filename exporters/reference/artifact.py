@@ -14,6 +14,7 @@ import numpy as np
 from mlvitals.exporters.parts import Window
 from mlvitals.exporters.reading.columns import Counts
 from mlvitals.exporters.reference.conditions import condition_weights
+from mlvitals.exporters.reference.confusion import Confusion
 from mlvitals.exporters.statistics.cells import Cells
 from mlvitals.exporters.statistics.moments import NO_MOMENTS, Moments
 from mlvitals.generator.errors import UserError
@@ -57,6 +58,9 @@ class OutcomeReference(msgspec.Struct, frozen=True, kw_only=True):
     """None where the training data have no time, cover too little of it, or the reference was built before it."""
     group_effect: float = 1.0
     """The factor on the variance of the mean error because rows of a group depend on each other."""
+    class_labels: dict[str, int] = {}
+    """For outcomes that are classes, how many of each there are; nothing of the moments above then says anything."""
+    confusion: Confusion | None = None
 
     @property
     def feedback_rate(self) -> float | None:

@@ -173,6 +173,7 @@ class OutcomeKind(StrEnum):
     """The kind of outcome, which determines the performance metrics."""
 
     BINARY = "binary"
+    MULTICLASS = "multiclass"
     CONTINUOUS = "continuous"
     RANKING = "ranking"
 
@@ -209,7 +210,23 @@ class Outcome(Part, frozen=True, kw_only=True):
         | None
     ) = None
     timestamp: Annotated[Column, Meta(description="When the outcome was observed.")] | None = None
-    prediction: Annotated[Column, Meta(description="The predicted value. Default: the score column.")] | None = None
+    prediction: (
+        Annotated[
+            Column,
+            Meta(
+                description="The predicted value. Default: the score column. For multiclass the predicted class. Default: the "
+                "most probable one."
+            ),
+        ]
+        | None
+    ) = None
+    classes: Annotated[
+        tuple[Label, ...],
+        Meta(description="For multiclass: the names of all classes. Default: those of probabilities."),
+    ] = ()
+    probabilities: Annotated[
+        dict[Label, Column], Meta(description="For multiclass: the column of each class' predicted probability.")
+    ] = {}
     max_delay: Annotated[Duration, Meta(description="An outcome that arrives later than this is rejected.")] = "24h"
     threshold: Annotated[Ratio, Meta(description="A binary score at or above this is a positive prediction.")] = 0.5
     expected_rate: (
@@ -231,6 +248,11 @@ class Outcome(Part, frozen=True, kw_only=True):
         None
     )
     top: Annotated[int, Meta(ge=1, le=1000, description="For ranking: the number of top positions that count, k.")] = 10
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes, in the order in which they are shown."""
+        return self.classes or tuple(self.probabilities)
 
 
 class PredictionLog(Part, frozen=True, kw_only=True):
@@ -1333,7 +1355,7 @@ class Spec(Part, frozen=True, kw_only=True):
     def has_gap(self) -> bool:
         """True if predictions have outcomes on the same scale, so that a gap can be computed."""
         outcome = self.prediction_log.outcome
-        return outcome is not None and outcome.kind is not OutcomeKind.RANKING
+        return outcome is not None and outcome.kind not in (OutcomeKind.RANKING, OutcomeKind.MULTICLASS)
 
     @property
     def known_columns(self) -> frozenset[str]:
@@ -1341,7 +1363,10 @@ class Spec(Part, frozen=True, kw_only=True):
         log, outcome = self.prediction_log, self.prediction_log.outcome
         roles = (log.timestamp, log.id, log.entity, log.group, log.score, log.model_version, log.endpoint)
         of_outcome = (
-            (outcome.column, outcome.id, outcome.timestamp, outcome.prediction, outcome.list, outcome.item)
+            (
+                *(outcome.column, outcome.id, outcome.timestamp, outcome.prediction, outcome.list, outcome.item),
+                *outcome.probabilities.values(),
+            )
             if outcome
             else ()
         )

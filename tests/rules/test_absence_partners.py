@@ -63,7 +63,7 @@ PARTNERS = {
         ("MLFeedbackRateFall", "MLFeedbackDelay", "MLFeedbackRejected", "MLFeedbackUnreadable"),
         EXPORTER,
     ),
-    **dict.fromkeys(("MLLabelDrift", "MLPerformanceLoss"), OUTCOMES),
+    **dict.fromkeys(("MLLabelDrift", "MLPerformanceLoss", "MLClassRecallLoss", "MLUnlistedClass"), OUTCOMES),
     **dict.fromkeys(("MLConceptDrift", "MLHarmfulDrift"), CONCEPT),
 }
 ABOUT_ABSENCE = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import nan
 from typing import Any, NamedTuple, TypeAlias
 
@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mlvitals.exporters.reading.columns import Column, comparable
+from mlvitals.exporters.reading.columns import Column, ColumnTypeError, comparable
 from mlvitals.exporters.reading.instants import instants
+from mlvitals.exporters.sections.outcomes.classes.codes import ClassCodes, most_probable
 from mlvitals.exporters.sections.outcomes.join import NO_TIME
 from mlvitals.generator.spec.model import FeatureType, Outcome, OutcomeKind, PredictionLog, Spec
 
@@ -39,14 +40,19 @@ def prediction_columns(log: PredictionLog) -> dict[str, FeatureType | None]:
         return {}
     names = (name for name in (outcome.list, outcome.item, log.group) if name is not None)
     columns: dict[str, FeatureType | None] = dict.fromkeys(names, FeatureType.CATEGORICAL)
+    if outcome.kind is OutcomeKind.MULTICLASS:
+        predicted = {} if outcome.prediction is None else {outcome.prediction: FeatureType.CATEGORICAL}
+        return columns | predicted | dict.fromkeys(outcome.probabilities.values(), FeatureType.FLOAT)
     prediction = outcome.prediction or log.score
     return columns | ({prediction: FeatureType.FLOAT} if prediction is not None else {})
 
 
 def label_columns(log: PredictionLog) -> dict[str, FeatureType | None]:
-    """Return the column of the outcome, as it is written: `labels_of` reads it label by label."""
+    """Return the column of the outcome: classes, or as it is written, for `labels_of` to read it label by label."""
     outcome = log.outcome
-    return {} if outcome is None else {outcome.column: None}
+    if outcome is None:
+        return {}
+    return {outcome.column: FeatureType.CATEGORICAL if outcome.kind is OutcomeKind.MULTICLASS else None}
 
 
 class Labels(NamedTuple):
@@ -56,6 +62,13 @@ class Labels(NamedTuple):
     present: NDArray[np.bool_]
     mismatch: str = ""
     """The type that the column holds instead, where it is of another type and none of its values is a label."""
+
+
+class Predicted(NamedTuple):
+    """The predicted classes of some rows, as codes, and their probabilities, shape (rows, classes)."""
+
+    values: Floats
+    probabilities: Floats | None
 
 
 def labels_of(column: Column, kind: OutcomeKind) -> Labels:
@@ -74,6 +87,36 @@ def labels_of(column: Column, kind: OutcomeKind) -> Labels:
         unfit |= values < 0
     lost = bool(present.any()) and not _is_numeric(array.type) and bool(unfit[present].all())
     return Labels(np.where(unfit, nan, values), present, f"{array.type} values, none a {kind} label" if lost else "")
+
+
+def labels_as(column: Column, outcome: Outcome, classes: ClassCodes) -> Labels:
+    """Return labels as `labels_of` does; classes as their codes."""
+    if outcome.kind is not OutcomeKind.MULTICLASS:
+        return labels_of(column, outcome.kind)
+    try:
+        codes = classes.of(column)
+    except ColumnTypeError as error:
+        present = _array(column).is_valid().to_numpy(zero_copy_only=False)
+        return Labels(np.full(len(column), nan), present, error.finding.removeprefix("holds "))
+    return Labels(codes, ~np.isnan(codes))
+
+
+def predicted_classes(columns: Mapping[str, Column], outcome: Outcome, classes: ClassCodes, rows: int) -> Predicted:
+    """Return the predicted class of each row, NaN where it is missing, and the probabilities where all columns are there.
+
+    Raises:
+        ColumnTypeError: a column holds no classes, or no numbers.
+    """
+    probabilities = None
+    if outcome.probabilities and all(name in columns for name in outcome.probabilities.values()):
+        by_class = [predicted_values(columns[outcome.probabilities[name]]) for name in outcome.class_names]
+        probabilities = np.stack(by_class, axis=1)
+    if outcome.prediction is not None:
+        found = outcome.prediction in columns
+        values = classes.of(columns[outcome.prediction]) if found else np.full(rows, nan)
+    else:
+        values = np.full(rows, nan) if probabilities is None else most_probable(probabilities)
+    return Predicted(values, probabilities)
 
 
 def predicted_values(column: Column) -> Floats:

@@ -62,9 +62,13 @@ class NoBreakdown:
         """Forget the predictions."""
 
 
-def with_segments(count: int) -> np.dtype[np.void]:
-    """Return `PREDICTION` with the codes of that many segments of each."""
-    return np.dtype([*PREDICTION.descr, ("segments", "<u4", (count,))])
+PROBABILITIES = "probabilities"
+
+
+def prediction_type(segments: int, classes: int = 0) -> np.dtype[np.void]:
+    """Return `PREDICTION` with the codes of that many segments of each, and the probabilities of that many classes."""
+    probabilities = [(PROBABILITIES, "<f8", (classes,))] if classes else []
+    return np.dtype([*PREDICTION.descr, ("segments", "<u4", (segments,)), *probabilities])
 
 
 class Partitions:

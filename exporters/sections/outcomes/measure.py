@@ -26,25 +26,29 @@ from mlvitals.exporters.reading.scan import BrokenFileError, Chunk
 from mlvitals.exporters.reading.sources import LogError, Reader
 from mlvitals.exporters.reading.text import Columns
 from mlvitals.exporters.reference.artifact import OutcomeReference
+from mlvitals.exporters.sections.outcomes.classes.codes import ClassCodes
 from mlvitals.exporters.sections.outcomes.columns import (
     Floats,
+    Predicted,
     label_columns,
-    labels_of,
+    labels_as,
     microseconds,
     outcome_of,
+    predicted_classes,
     predicted_values,
     prediction_columns,
 )
 from mlvitals.exporters.sections.outcomes.join import (
     NO_TIME,
     OUTCOME,
+    PROBABILITIES,
     Breakdown,
     NoBreakdown,
     Partitions,
     Rows,
     Terms,
     join,
-    with_segments,
+    prediction_type,
 )
 from mlvitals.exporters.sections.outcomes.judge import OutcomeTally, judged
 from mlvitals.exporters.sections.outcomes.performance import estimated_figures, tally_for
@@ -105,11 +109,13 @@ def joined_outcomes(
     if window.end > measured_at:
         return OutcomeReport(window=mature, kind=outcome.kind, mature=False)
     grouped = log.group is not None
-    found = OutcomeTally(tally_for(outcome), segments or NoBreakdown(), _groups=[] if grouped else None)
-    kinds = with_segments(len(found.segments.columns)), OUTCOME
+    classes = ClassCodes(outcome.class_names)
+    of_classes = classes if outcome.kind is OutcomeKind.MULTICLASS else None
+    found = OutcomeTally(tally_for(outcome), segments or NoBreakdown(), of_classes, _groups=[] if grouped else None)
+    kinds = prediction_type(len(found.segments.columns), len(outcome.probabilities)), OUTCOME
     with ExitStack() as stack:
         predictions, outcomes = (stack.enter_context(Partitions(kind)) for kind in kinds)
-        sides = _Sides(spec, found.segments, predictions, outcomes)
+        sides = _Sides(spec, found.segments, classes, predictions, outcomes)
         try:
             yield sides.readers_apart(mature, delay) if outcome.path else sides.readers_together(mature)
             if outcome.path:
@@ -223,6 +229,7 @@ class _Sides:
 
     spec: Spec
     segments: Breakdown
+    classes: ClassCodes
     predictions: Partitions
     outcomes: Partitions
     outcomes_read: bool = False
@@ -315,12 +322,15 @@ class _Sides:
 
     def _predictions_of(self, chunk: Chunk, reader: _SideReader) -> Rows:
         log, outcome = self.spec.prediction_log, outcome_of(self.spec)
-        rows = np.zeros(chunk.rows, with_segments(len(self.segments.columns)))
+        rows = np.zeros(chunk.rows, prediction_type(len(self.segments.columns), len(outcome.probabilities)))
         rows["segments"] = self.segments.codes(chunk.columns, chunk.rows)
         first, use = reader.row, "by which outcomes are joined"
         rows["id"] = _hashed(chunk, log.id, use, first) if log.id in chunk.columns else hash_rows(first, chunk.rows)
         rows["time"] = NO_TIME if chunk.times is None else microseconds(chunk.times)
-        rows["value"] = self._values_of(chunk, outcome.prediction or log.score, reader)
+        if outcome.kind is OutcomeKind.MULTICLASS:
+            self._predict_classes(chunk, rows, reader)
+        else:
+            rows["value"] = self._values_of(chunk, outcome.prediction or log.score, reader)
         for name, column in (("list", outcome.list), ("item", outcome.item), ("group", log.group)):
             if column is not None and column in chunk.columns:
                 rows[name] = _hashed(chunk, column, f"which names the {name} of a ranking", first)
@@ -337,12 +347,23 @@ class _Sides:
             reader.tell(chunk, f"column {prediction!r} {error.finding}")
             return np.nan
 
+    def _predict_classes(self, chunk: Chunk, rows: Rows, reader: _SideReader) -> None:
+        """Fill in predicted classes. Without any, predictions still have outcomes."""
+        try:
+            found = predicted_classes(chunk.columns, outcome_of(self.spec), self.classes, chunk.rows)
+        except ColumnTypeError as error:
+            reader.tell(chunk, f"a column of the predicted classes {error.finding}")
+            found = Predicted(np.full(chunk.rows, np.nan), None)
+        rows["value"] = found.values
+        if PROBABILITIES in (rows.dtype.names or ()):
+            rows[PROBABILITIES] = np.nan if found.probabilities is None else found.probabilities
+
     def _add_outcomes(self, chunk: Chunk, ids: Hashes, reader: _SideReader) -> None:
         """Return the rows of a chunk that have an outcome, where it has the column at all."""
         outcome = outcome_of(self.spec)
         if outcome.column not in chunk.columns:
             return
-        labels = labels_of(chunk.columns[outcome.column], outcome.kind)
+        labels = labels_as(chunk.columns[outcome.column], outcome, self.classes)
         if labels.mismatch:
             reader.tell(chunk, f"column {outcome.column!r} holds {labels.mismatch}")
         else:

@@ -22,7 +22,7 @@ from mlvitals.exporters.sections.segments.count import (
 )
 from mlvitals.exporters.statistics.cells import Cells
 from mlvitals.exporters.statistics.moments import NO_MOMENTS, Moments
-from mlvitals.generator.spec.model import PredictionLog
+from mlvitals.generator.spec.model import OutcomeKind, PredictionLog
 
 
 def errors_by_segment(log: PredictionLog, columns: Mapping[str, Column], segment: str) -> dict[str, Moments]:
@@ -32,6 +32,8 @@ def errors_by_segment(log: PredictionLog, columns: Mapping[str, Column], segment
         ColumnTypeError: the segment column holds no categories, or the predictions are no numbers.
     """
     outcome = log.outcome
+    if outcome is not None and outcome.kind is OutcomeKind.MULTICLASS:
+        return {}
     prediction = None if outcome is None else outcome.prediction or log.score
     if outcome is None or outcome.column not in columns or prediction is None or prediction not in columns:
         return {}

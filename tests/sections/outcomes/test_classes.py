@@ -1,0 +1,298 @@
+"""Outcomes of more than two classes: scikit-learn's metrics, the same bits in any order, and what is judged of them."""
+
+import msgspec
+import numpy as np
+import pytest
+from class_samples import NAMES, digits, log_of, of_classes, reference_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from outcome_samples import measured
+from sklearn import metrics
+
+from mlvitals.exporters.reference.artifact import Reference
+from mlvitals.exporters.reference.confusion import Confusion
+from mlvitals.exporters.sections.outcomes.classes.judge import balanced_loss
+from mlvitals.exporters.sections.outcomes.classes.tally import ClassTally, ExactSums
+from mlvitals.exporters.sections.outcomes.findings import findings
+from mlvitals.exporters.sections.outcomes.views import gauges, lines
+from mlvitals.exporters.training.build import ReferenceDataError
+from mlvitals.generator.contract import CLASSES_SHOWN, Contract
+from mlvitals.generator.spec.model import Severity
+
+EXACT = 1e-12
+
+
+def values_of(report):
+    return {name: figure.value for name, figure in report.performance.items()}
+
+
+# ---------------------------------------------------------------- metrics
+
+
+def test_metrics_of_digits_are_those_of_scikit_learn(tmp_path):
+    _, now = digits()
+    log_of(tmp_path, now)
+    found = values_of(measured(of_classes(), tmp_path))
+    assert found["accuracy"] == metrics.accuracy_score(now.labels, now.predicted)
+    for mean in ("macro", "weighted"):
+        precision, recall, f1, _ = metrics.precision_recall_fscore_support(now.labels, now.predicted, average=mean)
+        assert found[f"{mean}_precision"] == pytest.approx(precision, abs=EXACT)
+        assert found[f"{mean}_recall"] == pytest.approx(recall, abs=EXACT)
+        assert found[f"{mean}_f1"] == pytest.approx(f1, abs=EXACT)
+    assert found["macro_recall"] == pytest.approx(metrics.balanced_accuracy_score(now.labels, now.predicted), abs=EXACT)
+    assert found["log_loss"] == pytest.approx(metrics.log_loss(now.labels, now.probabilities, labels=NAMES), abs=EXACT)
+
+
+def test_the_confusion_matrix_and_each_class_are_those_of_scikit_learn(tmp_path):
+    before, now = digits()
+    spec = of_classes()
+    log_of(tmp_path, now)
+    classes = measured(spec, tmp_path, reference_of(spec, before).outcome).classes
+    for matrix, rows in ((classes.matrix, now), (classes.reference_matrix, before)):
+        assert np.array_equal(
+            np.array(matrix)[:-1, :-1], metrics.confusion_matrix(rows.labels, rows.predicted, labels=NAMES)
+        )
+    sides = [metrics.precision_recall_fscore_support(side.labels, side.predicted) for side in (now, before)]
+    for place, name in enumerate(("precision", "recall", "f1")):
+        for side, kind in zip(sides, ("value", "reference"), strict=True):
+            assert [getattr(getattr(item, name), kind) for item in classes.classes] == pytest.approx(side[place])
+    assert [item.true for item in classes.classes] == sides[0][3].tolist()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=60),
+    st.integers(1, 4),
+)
+def test_any_classes_give_the_metrics_of_scikit_learn_also_where_some_never_occur(pairs, parts):
+    true, predicted = (np.array(side, float) for side in zip(*pairs, strict=True))
+    tally = ClassTally(("a", "b", "c", "d"))
+    for part in np.array_split(np.arange(len(true)), parts):
+        tally.add(predicted[part], None, true[part])
+    found = tally.found().figures
+    assert found["accuracy"] == metrics.accuracy_score(true, predicted)
+    for mean in ("macro", "weighted"):
+        known = metrics.precision_recall_fscore_support(
+            true, predicted, labels=range(4), average=mean, zero_division=np.nan
+        )
+        for name, value in zip(("precision", "recall", "f1"), known[:3], strict=True):
+            mine = found[f"{mean}_{name}"]
+            if mine is None:  # of classes without any outcome scikit-learn takes a mean all the same
+                assert np.isnan(value) or (mean == "weighted" and value == 0)
+            else:
+                assert mine == pytest.approx(value, abs=EXACT)
+    assert (found["log_loss"], found["calibration_error"]) == (None, None)
+
+
+def test_the_predicted_class_of_a_column_counts_before_the_most_probable_one(tmp_path):
+    _, now = digits()
+    log_of(tmp_path, now, guess=np.roll(now.predicted, 1))
+    found = values_of(measured(of_classes(prediction="guess"), tmp_path))
+    assert found["accuracy"] == metrics.accuracy_score(now.labels, np.roll(now.predicted, 1))
+    assert found["log_loss"] == pytest.approx(metrics.log_loss(now.labels, now.probabilities, labels=NAMES), abs=EXACT)
+
+
+def test_predicted_classes_alone_have_no_log_loss(tmp_path):
+    _, now = digits()
+    log_of(tmp_path, now)
+    found = values_of(measured(of_classes(prediction="guess", probabilities={}, classes=NAMES), tmp_path))
+    assert found["accuracy"] == metrics.accuracy_score(now.labels, now.predicted)
+    assert (found["log_loss"], found["calibration_error"]) == (None, None)
+
+
+@pytest.mark.parametrize("wrong", [0.6, -0.1, 1.1, float("nan")], ids=["sum", "negative", "above 1", "missing"])
+def test_numbers_that_are_no_probabilities_have_no_log_loss_and_the_report_says_why(tmp_path, wrong):
+    _, now = digits()
+    probabilities = now.probabilities.copy()
+    probabilities[7, 0] = wrong
+    log_of(tmp_path, now._replace(probabilities=probabilities))
+    report = measured(of_classes(prediction="guess"), tmp_path)
+    assert report.performance["log_loss"].value is None
+    assert report.not_judged["log_loss"] == (
+        "the probabilities of 1 predictions are missing, outside 0 to 1, or do not sum to 1"
+    )
+    assert report.performance["accuracy"].value is not None
+
+
+def test_certain_probabilities_cost_in_log_loss_what_they_cost_in_scikit_learn():
+    probabilities, labels = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.2, 0.3, 0.5]]), np.array([0, 2, 1])
+    tally = ClassTally(("a", "b", "c"))
+    tally.add(np.array([1.0, 2.0, 2.0]), probabilities, labels.astype(float))
+    assert tally.found().figures["log_loss"] == pytest.approx(metrics.log_loss(labels, probabilities), abs=EXACT)
+
+
+# ---------------------------------------------------------------- order
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.floats(0, 36.05), min_size=1, max_size=50), st.randoms(use_true_random=False))
+def test_sums_are_exact_so_that_their_order_changes_no_bit(values, random):
+    forwards, shuffled = ExactSums([0]), ExactSums([0])
+    forwards.add(np.array(values), np.zeros(len(values), int))
+    random.shuffle(values)
+    for value in values:
+        shuffled.add(np.array([value]), np.zeros(1, int))
+    assert forwards.units == shuffled.units
+    assert forwards.mean(0, len(values)) == pytest.approx(np.mean(values), abs=1e-14)
+
+
+@pytest.mark.parametrize("has_ids", [True, False], ids=["with ids", "without ids"])
+def test_a_report_has_the_same_bits_however_rows_are_spread_over_files(tmp_path, has_ids):
+    _, now = digits()
+    spec = of_classes()
+    order = np.random.default_rng(5).permutation(len(now.labels))
+    log_of(tmp_path / "one", now)
+    for place, rows in enumerate(np.array_split(order, 7)):
+        log_of(tmp_path / "many", now.take(rows), f"log/{place}.parquet", id=rows)
+    if not has_ids:
+        spec = msgspec.structs.replace(spec, prediction_log=msgspec.structs.replace(spec.prediction_log, id=None))
+    one, many = (measured(spec, tmp_path / folder) for folder in ("one", "many"))
+    assert (one.performance, one.classes, one.calibration) == (many.performance, many.classes, many.calibration)
+
+
+# ---------------------------------------------------------------- changes
+
+
+def test_an_unchanged_classifier_is_not_judged_bad(tmp_path):
+    before, now = digits()
+    spec = of_classes()
+    log_of(tmp_path, now)
+    report = measured(spec, tmp_path, reference_of(spec, before).outcome)
+    assert report.severity is None
+    assert report.performance_loss.critical_value < 0.1
+    assert report.label_shift.value < report.label_shift.critical_value
+    assert list(findings(spec, report)) == []
+
+
+def confused(rows, one="digit 4", other="digit 9", every=2):
+    """Some of one class are in truth another, which the classifier does not know of."""
+    labels = rows.labels.copy()
+    those = np.flatnonzero(labels == one)[::every]
+    labels[those] = other
+    return rows._replace(labels=labels)
+
+
+def test_one_class_that_is_taken_for_another_is_found_and_named(tmp_path):
+    before, now = digits()
+    spec = of_classes()
+    log_of(tmp_path, confused(now, every=1))
+    report = measured(spec, tmp_path, reference_of(spec, before).outcome)
+    worst = report.classes.worst_first[0]
+    assert (worst.name, worst.recall_loss.severity) == ("digit 9", Severity.WARNING)
+    assert report.classes.matrix[NAMES.index("digit 9")][NAMES.index("digit 4")] > 50
+    assert ("class_recall", "digit 9") in {(item.kind, item.subject) for item in findings(spec, report)}
+    assert "Class digit 9: recall" in "\n".join(line.text for line in lines(report))
+
+
+def test_predictions_that_say_nothing_any_more_are_a_loss_of_performance(tmp_path):
+    before, now = digits()
+    spec = of_classes()
+    mixed = now._replace(probabilities=np.random.default_rng(1).permutation(now.probabilities))
+    log_of(tmp_path, mixed)
+    report = measured(spec, tmp_path, reference_of(spec, before).outcome)
+    assert report.performance_loss.severity is Severity.CRITICAL
+    assert report.performance_loss.value > 0.9
+
+
+def test_another_mix_of_classes_is_label_drift_and_no_loss_of_performance(tmp_path):
+    before, now = digits()
+    spec = of_classes()
+    fewer = np.flatnonzero((now.labels > "digit 4") | (np.arange(len(now.labels)) % 6 == 0))
+    log_of(tmp_path, now.take(fewer))
+    report = measured(spec, tmp_path, reference_of(spec, before).outcome)
+    assert report.label_shift.severity is Severity.CRITICAL
+    assert report.performance_loss.severity is None
+
+
+@pytest.mark.slow
+def test_chance_alone_loses_performance_and_recall_at_most_once_in_1000_windows():
+    """One-sided noise floors, of rare and frequent classes, known well and badly."""
+    random = np.random.default_rng(11)
+    sizes, chances, before = np.array([400, 120, 40, 12]), np.array([0.95, 0.8, 0.9, 0.6]), 5
+    beyond = 0
+    for _ in range(4_000):
+        sides = [_drawn(random, scale * sizes, chances) for scale in (1, before)]
+        found = balanced_loss(*sides, {})
+        beyond += found.value > found.critical_value
+    assert beyond <= 8  # 2 are expected
+
+
+def _drawn(random, sizes, chances):
+    hits = random.binomial(sizes, chances)
+    matrix = np.diag(np.append(hits, 0))
+    matrix[np.arange(len(sizes)), (np.arange(len(sizes)) + 1) % len(sizes)] += sizes - hits
+    return Confusion(names=tuple("abcd"[: len(sizes)]), matrix=tuple(map(tuple, matrix.tolist())))
+
+
+# ---------------------------------------------------------------- classes that nobody listed
+
+
+def test_classes_that_the_spec_does_not_list_are_named_counted_and_never_right(tmp_path):
+    before, now = digits()
+    spec = of_classes(prediction="guess")
+    labels, guesses = now.labels.astype(object), now.predicted.astype(object)
+    labels[:30], guesses[:20] = "<b>eleven</b>", "<b>eleven</b>"
+    log_of(tmp_path, now, digit=labels.tolist(), guess=guesses.tolist())
+    report = measured(spec, tmp_path, reference_of(spec, before).outcome)
+    assert report.classes.unseen_labels == {"<b>eleven</b>": 30}
+    assert report.classes.unseen_predictions == {"<b>eleven</b>": 20}
+    assert report.classes.unlisted_ratio == {"outcomes": 30 / len(labels), "predictions": 20 / len(labels)}
+    right = np.count_nonzero((labels == guesses)[30:])
+    assert report.performance["accuracy"].value == right / len(labels)
+    assert {item.subject for item in findings(spec, report) if item.kind == "unlisted_class"} == {
+        "outcomes",
+        "predictions",
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"digit": "zebra"}, "with the outcomes, 'digit', holds classes that the spec does not list: 'zebra'"),
+        ({"guess": "zebra"}, "with the predictions, 'guess', holds classes that the spec does not list: 'zebra'"),
+        ({"p3": 1.7}, "under prediction_log.outcome.probabilities holds values outside 0 to 1"),
+    ],
+)
+def test_training_data_that_do_not_fit_are_refused(changes, said):
+    before, _ = digits()
+    columns = {name: np.full(len(before.labels), value) for name, value in changes.items()}
+    with pytest.raises(ReferenceDataError, match=r"prediction_log\.outcome") as refused:
+        reference_of(of_classes(prediction="guess"), before, **columns)
+    assert said in str(refused.value)
+
+
+def test_integers_booleans_and_text_are_the_same_class(tmp_path):
+    _, now = digits()
+    numbers = np.array([NAMES.index(label) for label in now.labels])
+    spec = of_classes(probabilities={str(place): f"p{place}" for place in range(10)})
+    for name, column in {"int": numbers, "float": numbers.astype(float), "text": numbers.astype(str)}.items():
+        log_of(tmp_path / name, now, digit=column)
+    reports = [measured(spec, tmp_path / name) for name in ("int", "float", "text")]
+    assert reports[0].performance["accuracy"].value == metrics.accuracy_score(now.labels, now.predicted)
+    assert all(report.classes == reports[0].classes for report in reports)
+
+
+# ---------------------------------------------------------------- what is published
+
+
+def test_metrics_of_the_worst_classes_are_published_and_of_no_more(tmp_path):
+    names = [f"c{number}" for number in range(60)]
+    random = np.random.default_rng(2)
+    _, now = digits()
+    rows = now.take(random.integers(0, len(now.labels), 1200))
+    labels = random.choice(names, 1200)
+    spec = of_classes(probabilities={}, classes=tuple(names), prediction="guess")
+    log_of(tmp_path, rows, digit=labels, guess=labels)
+    report = measured(spec, tmp_path)
+    published = gauges(Contract(spec), report)
+    assert len(report.classes.classes) == 60
+    assert len(list(published["class_recall"])) == CLASSES_SHOWN
+    assert "outcome_mean" not in published
+
+
+def test_the_reference_keeps_its_classes_in_json():
+    before, _ = digits()
+    reference = reference_of(of_classes(), before)
+    again = Reference.from_json(reference.to_json())
+    assert again.outcome == reference.outcome
+    assert sum(again.outcome.class_labels.values()) == len(before.labels)
