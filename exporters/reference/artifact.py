@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cached_property
+from math import sqrt
 from typing import Literal
 
 import msgspec
@@ -47,7 +48,7 @@ class OutcomeReference(msgspec.Struct, frozen=True, kw_only=True):
     observed: Moments
     """Of the outcomes."""
     errors: Moments = NO_MOMENTS
-    """Of prediction minus outcome."""
+    """Of prediction minus outcome; of classes, of whether they differ."""
     figures: dict[str, float | None] = {}
     """As `mlvitals.exporters.sections.outcomes.performance` names them."""
     quality: float | None = None
@@ -59,13 +60,18 @@ class OutcomeReference(msgspec.Struct, frozen=True, kw_only=True):
     group_effect: float = 1.0
     """The factor on the variance of the mean error because rows of a group depend on each other."""
     class_labels: dict[str, int] = {}
-    """For outcomes that are classes, how many of each there are; nothing of the moments above then says anything."""
+    """For outcomes that are classes, how many of each there are; they have no moments of their own."""
     confusion: Confusion | None = None
 
     @property
     def feedback_rate(self) -> float | None:
         """Return the share of rows with an outcome; None where all have one, for then those without were left out."""
         return self.answered / self.rows if self.answered < self.rows else None
+
+    @property
+    def unit(self) -> float:
+        """Return the standard deviation of the outcomes; of classes, of whether they were predicted right."""
+        return sqrt(self.errors.variance if self.kind is OutcomeKind.MULTICLASS else self.observed.variance)
 
 
 class SegmentReference(msgspec.Struct, frozen=True, kw_only=True):

@@ -52,9 +52,9 @@ def feature_families(spec: Spec) -> Iterator[Family]:
     for statistic in STATISTICS:
         yield from statistic.families()
     yield from _BINS
-    if spec.prediction_log.score is not None:
+    if spec.score_type is not None:
         yield from _SCORES
-        if spec.windows.score_count:
+        if spec.counts_newest_scores:
             yield from _NEWEST_SCORES
 
 

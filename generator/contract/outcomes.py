@@ -109,6 +109,8 @@ _OUTCOMES = (
     gauge("feedback_rejected_ratio", "Share of the window's outcomes that were rejected, 0 to 1.", "reason"),
     gauge("feedback_files_unreadable", "Files of predictions or outcomes that could not be read in full."),
     gauge("feedback_window_end_timestamp_seconds", "End of the mature window, as a Unix timestamp."),
+    gauge("outcome_gap", "Mean of prediction minus outcome; of classes, the share of wrong predictions."),
+    gauge("outcome_gap_error", "Standard error of the gap."),
     gauge(
         "outcome_shift",
         "Change of the mean outcome against the reference: relative if binary, otherwise in reference standard "
@@ -130,8 +132,6 @@ _MEANS = (
     gauge("outcome_mean_upper_bound", "Upper bound of the 95% interval of the mean outcome."),
     gauge("outcome_reference_mean", "Mean outcome of the reference."),
     gauge("outcome_predicted_mean", "Mean prediction of the predictions that have an outcome."),
-    gauge("outcome_gap", "Mean of prediction minus outcome."),
-    gauge("outcome_gap_error", "Standard error of the gap."),
 )
 _CLASSES = (
     gauge("class_rows", "Outcomes of the class whose prediction is known, of the worst classes.", "class"),

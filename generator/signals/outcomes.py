@@ -60,8 +60,7 @@ def outcome_signals(spec: Spec, contract: Contract) -> Iterator[Signal]:
     if not of_classes:
         yield _observed(contract, outcome)
     yield _shift(spec, contract, outcome)
-    if not of_classes:
-        yield _gap(contract)
+    yield _gap(contract)
     yield _performance(contract, outcome)
     yield _loss(spec, contract, outcome)
     if of_classes:
@@ -312,10 +311,11 @@ def _shift(spec: Spec, contract: Contract, outcome: Outcome) -> Signal:
 
 def _gap(contract: Contract) -> Signal:
     gap = contract.name("outcome_gap")
+    gap_of = "Share of wrong predictions" if contract.spec.has_classes else "Mean of prediction minus outcome"
     return _drift_panel(
         id="outcome_gap",
         title="Prediction-outcome gap",
-        description="Mean of prediction minus outcome, with its standard error. Normal: as in the reference, give "
+        description=f"{gap_of}, with its standard error. Normal: as in the reference, give "
         "or take three standard errors. A lasting gap is concept drift or a badly calibrated model.",
         unit="none",
         decimals=3,

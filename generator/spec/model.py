@@ -1353,9 +1353,27 @@ class Spec(Part, frozen=True, kw_only=True):
 
     @property
     def has_gap(self) -> bool:
-        """True if predictions have outcomes on the same scale, so that a gap can be computed."""
+        """True if predictions can be compared with their outcomes one by one; of classes, by whether they are wrong."""
         outcome = self.prediction_log.outcome
-        return outcome is not None and outcome.kind not in (OutcomeKind.RANKING, OutcomeKind.MULTICLASS)
+        return outcome is not None and outcome.kind is not OutcomeKind.RANKING
+
+    @property
+    def score_type(self) -> FeatureType | None:
+        """The type as which scores are measured: numbers, or, of classes without a score, the predicted class."""
+        if self.prediction_log.score is not None:
+            return FeatureType.FLOAT
+        return FeatureType.CATEGORICAL if self.has_classes else None
+
+    @property
+    def counts_newest_scores(self) -> bool:
+        """True if the newest scores are also measured by count."""
+        return self.prediction_log.score is not None and self.windows.score_count is not None
+
+    @property
+    def has_classes(self) -> bool:
+        """True if outcomes are classes: their gap is the share of wrong predictions."""
+        outcome = self.prediction_log.outcome
+        return outcome is not None and outcome.kind is OutcomeKind.MULTICLASS
 
     @property
     def known_columns(self) -> frozenset[str]:

@@ -17,7 +17,11 @@ MOST_IN_MATRIX = 25
 _WRITTEN_UP_TO = 12
 """In the cells of larger matrices no shares are written: they are said when pointed at."""
 _OTHERS, _UNLISTED = "all others", "not listed"
-_NAMES, _SIDE, _GAP = 150, 330, 8
+_SIDE, _GAP = 330, 8
+_SHORTEST, _LONGEST, _CHARACTER = 70, 190, 7.5
+"""The room for names."""
+_DARK = 0.6
+"""Cells of this share and more are so dark that their text is light."""
 
 
 def class_table(classes: ClassesReport) -> str:
@@ -84,21 +88,28 @@ def _folded(matrix: Sequence[Sequence[int]], names: Sequence[str], kept: Sequenc
 
 
 def _chart(title: str, drawn: _Drawn) -> str:
-    width, height = _NAMES + _SIDE, _NAMES + _SIDE + 2
+    room = _room(drawn)
+    width, height = room + _SIDE, room + _SIDE + 2
     label = escape(f"{title}: the predicted class by the true one")
     elements = "".join(_elements(drawn))
-    return f'<svg class="chart matrix" viewBox="0 0 {width} {height}" role="img" aria-label="{label}">{elements}</svg>'
+    return f'<svg class="chart matrix" viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{label}">{elements}</svg>'
+
+
+def _room(drawn: _Drawn) -> float:
+    """Return the room that the names take, beside the rows and above the columns."""
+    longest = max(len(shortened(printable(name))) for name in drawn.names)
+    return min(max(_SHORTEST, _CHARACTER * longest + 2 * _GAP), _LONGEST)
 
 
 def _elements(drawn: _Drawn) -> Iterator[str]:
-    size = _SIDE / len(drawn.names)
+    size, room = _SIDE / len(drawn.names), _room(drawn)
     for place, name in enumerate(drawn.names):
-        middle = _NAMES + size * (place + 0.5)
+        middle = room + size * (place + 0.5)
         named = escape(shortened(printable(name)))
-        yield text(_NAMES - _GAP, middle + 4, shortened(printable(name)), "label end")
-        yield f'<text class="label" transform="translate({middle + 4:.1f} {_NAMES - _GAP}) rotate(-90)">{named}</text>'
-    yield text(_NAMES - _GAP, _NAMES - _GAP - 14, "true", "tick end")
-    yield text(_NAMES - _GAP, _NAMES - _GAP, "predicted", "tick end")
+        yield text(room - _GAP, middle + 4, shortened(printable(name)), "label end")
+        yield f'<text class="label" transform="translate({middle + 4:.1f} {room - _GAP:.1f}) rotate(-90)">{named}</text>'
+    yield text(room - _GAP, room - _GAP - 14, "true \u2193", "tick end")
+    yield text(room - _GAP, room - _GAP, "predicted \u2192", "tick end")
     for row, name in enumerate(drawn.names):
         whole = int(drawn.counts[row].sum())
         for column, count in enumerate(drawn.counts[row].tolist()):
@@ -108,12 +119,13 @@ def _elements(drawn: _Drawn) -> Iterator[str]:
 def _cell(row: int, column: int, size: float, count: int, whole: int, said: str, drawn: _Drawn) -> Iterator[str]:
     ratio = count / whole if whole else 0.0
     right = row == column and drawn.names[row] not in (_OTHERS, _UNLISTED)
-    x, y = _NAMES + size * column, _NAMES + size * row
+    x, y = _room(drawn) + size * column, _room(drawn) + size * row
     yield f"<g><title>{escape(printable(said))}: {count:,} of {whole:,}</title>"
     yield (
         f'<rect class="{"hit" if right else "miss"}" x="{x:.1f}" y="{y:.1f}" width="{size - 1:.1f}" height="{size - 1:.1f}" '
         f'fill-opacity="{ratio:.3f}"/>'
     )
     if count and len(drawn.names) <= _WRITTEN_UP_TO:
-        yield text(x + size / 2, y + size / 2 + 4, f"{ratio:.0%}" if ratio >= 0.005 else "<1%", "value middle")
+        kind = f"value middle{' light' if ratio >= _DARK else ''}"
+        yield text(x + size / 2, y + size / 2 + 4, f"{ratio:.0%}" if ratio >= 0.005 else "<1%", kind)
     yield "</g>"

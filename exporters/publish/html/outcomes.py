@@ -132,9 +132,12 @@ def _agreement_rows(outcomes: OutcomeReport) -> Iterator[tuple[str, str]]:
         yield title, _shift(outcomes.label_shift, outcomes.kind)
     if outcomes.gap is not None:
         error = "" if outcomes.gap_error is None else f"± {number(outcomes.gap_error)}"
-        yield _beside("Gap", "prediction less outcome"), _beside(f"{outcomes.gap:+.4g}", error)
+        name, meaning = (
+            ("Wrong", "share of wrong predictions") if outcomes.classes else ("Gap", "prediction less outcome")
+        )
+        yield _beside(name, meaning), _beside(f"{outcomes.gap:+.4g}", error)
     if outcomes.reference_gap is not None:
-        yield "Gap, reference", f"{outcomes.reference_gap:+.4g}"
+        yield "Wrong, reference" if outcomes.classes else "Gap, reference", f"{outcomes.reference_gap:+.4g}"
     for name, reason in outcomes.not_judged.items():
         yield f"Not judged: {figure_name(name)}", escape(reason)
 

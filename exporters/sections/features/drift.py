@@ -117,8 +117,8 @@ def compare(spec: Spec, reference: Reference, reference_version: str, counted: W
     features = {name: judged(name, feature) for name, feature in spec.features.items()}
     score_limits = _Limits({PSI.name: level_limits(spec.alerts.score_psi, None)})
     score_report = None
-    if spec.prediction_log.score is not None:
-        known = report(FeatureType.FLOAT, score_limits, reference.score, counted.score or _MISSING)
+    if spec.score_type is not None:
+        known = report(spec.score_type, score_limits, reference.score, counted.score or _MISSING)
         score_report = _as_bad_as(known, score_findings(spec, known))
     newest = None
     if counted.newest_scores is not None and reference.score is not None:

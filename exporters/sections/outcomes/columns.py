@@ -119,6 +119,42 @@ def predicted_classes(columns: Mapping[str, Column], outcome: Outcome, classes: 
     return Predicted(values, probabilities)
 
 
+PREDICTED_CLASS = "\0predicted class"
+"""The column of the most probable class, where the log has none of its own. No log can call one so."""
+
+
+def score_column(spec: Spec) -> str | None:
+    """Return the column whose values are measured as scores: of classes without a score the predicted class."""
+    if spec.prediction_log.score is not None or not spec.has_classes:
+        return spec.prediction_log.score
+    return outcome_of(spec).prediction or PREDICTED_CLASS
+
+
+def needed_for_score(spec: Spec) -> dict[str, FeatureType | None]:
+    """Return the columns of the log from which scores are known, and how each is read."""
+    if score_column(spec) == PREDICTED_CLASS:
+        return dict.fromkeys(outcome_of(spec).probabilities.values(), FeatureType.FLOAT)
+    name = score_column(spec)
+    return {} if name is None else {name: spec.score_type}
+
+
+def scores_of(spec: Spec, columns: Mapping[str, Column], rows: int) -> Any:
+    """Return what is measured as scores, see `score_column`; None where a column that it needs is missing.
+
+    Raises:
+        ColumnTypeError: it follows from columns that hold no numbers.
+    """
+    name, outcome = score_column(spec), spec.prediction_log.outcome
+    if name != PREDICTED_CLASS or outcome is None:
+        return None if name is None else columns.get(name)
+    if not all(column in columns for column in outcome.probabilities.values()):
+        return None
+    codes = predicted_classes(columns, outcome, ClassCodes(outcome.class_names), rows).values
+    places: Any = pa.array(codes, from_pandas=True).cast(pa.int32())
+    found: Any = pa.array(outcome.class_names, pa.large_string()).take(places)
+    return found
+
+
 def predicted_values(column: Column) -> Floats:
     """Return predicted values, NaN where there is no finite one.
 

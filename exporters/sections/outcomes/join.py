@@ -135,6 +135,20 @@ class Joined:
     delays: NDArray[np.float64]
     """In seconds; NaN where there is no outcome, or no time of it is kept."""
 
+    @property
+    def paired(self) -> NDArray[np.bool_]:
+        """Return which predictions have both a value and an outcome."""
+        known: NDArray[np.bool_] = ~np.isnan(self.labels) & ~np.isnan(self.predictions["value"])
+        return known
+
+
+def errors_of(values: NDArray[np.float64], labels: NDArray[np.float64], *, are_classes: bool) -> NDArray[np.float64]:
+    """Return prediction minus outcome; of classes 1 where they differ and 0 where not. NaN where either is missing."""
+    distances: NDArray[np.float64] = values - labels
+    if not are_classes:
+        return distances
+    return np.where(np.isnan(distances), np.nan, (values != labels).astype(np.float64))
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:

@@ -16,7 +16,7 @@ from mlvitals.exporters.reference.artifact import OutcomeReference
 from mlvitals.exporters.sections.outcomes.classes.codes import ClassCodes
 from mlvitals.exporters.sections.outcomes.classes.judge import balanced_loss, class_shift, classes_report
 from mlvitals.exporters.sections.outcomes.columns import outcome_of
-from mlvitals.exporters.sections.outcomes.join import NO_COUNTS, Breakdown, JoinCounts, Joined
+from mlvitals.exporters.sections.outcomes.join import NO_COUNTS, Breakdown, JoinCounts, Joined, errors_of
 from mlvitals.exporters.sections.outcomes.performance import (
     Classes,
     Performance,
@@ -106,7 +106,7 @@ def judged(
         observed_interval=_observed_interval(outcome, found.observed),
         reference_observed_mean=_mean(reference.observed) if reference else None,
         label_shift=shift,
-        paired=found.paired,
+        paired=found.errors.count,
         gap=_mean(found.errors),
         gap_error=found.gap_error(),
         reference_gap=_mean(reference.errors) if reference else None,
@@ -289,10 +289,8 @@ class OutcomeTally:
     performance: PerformanceTally
     segments: Breakdown
     classes: ClassCodes | None = None
-    """For outcomes that are classes: of codes there is no mean, and predicted and true ones have no distance."""
+    """For outcomes that are classes: their codes have no mean."""
     counts: JoinCounts = NO_COUNTS
-    paired: int = 0
-    """Answered predictions that have a value."""
     class_labels: Counter[int] = field(default_factory=Counter)
     """By code of a class, how many outcomes there are."""
     observed: Moments = NO_MOMENTS
@@ -300,7 +298,7 @@ class OutcomeTally:
     predicted: Moments = NO_MOMENTS
     """Of the answered predictions that have a value."""
     errors: Moments = NO_MOMENTS
-    """Of prediction minus outcome."""
+    """Of prediction minus outcome; of classes, of whether they differ."""
     _delays: list[NDArray[np.float32]] = field(default_factory=list)
     _groups: list[tuple[NDArray[np.float64], NDArray[np.uint64]]] | None = None
     """The errors, and the group of each; None where rows do not depend by groups."""
@@ -308,11 +306,13 @@ class OutcomeTally:
     def add(self, joined: Joined) -> None:
         """Add one partition."""
         answered = ~np.isnan(joined.labels)
-        values = joined.predictions["value"]
+        values, paired = joined.predictions["value"], joined.paired
         known = ~np.isnan(values)
-        paired = answered & known
+        errors = errors_of(values, joined.labels, are_classes=self.classes is not None)[paired]
         self.counts += joined.counts
-        self.paired += int(np.count_nonzero(paired))
+        self.errors = self.errors.merge(moments_of(errors))
+        if self._groups is not None:
+            self._groups.append((errors, joined.predictions["group"][paired]))
         self._delays.append(joined.delays[answered].astype(np.float32))
         self.performance.add(joined.predictions[known], joined.labels[known])
         self.segments.add(joined)
@@ -322,13 +322,10 @@ class OutcomeTally:
             return
         self.observed = self.observed.merge(moments_of(joined.labels[answered]))
         self.predicted = self.predicted.merge(moments_of(values[paired]))
-        self.errors = self.errors.merge(moments_of(values[paired] - joined.labels[paired]))
-        if self._groups is not None:
-            self._groups.append((values[paired] - joined.labels[paired], joined.predictions["group"][paired]))
 
     def gap_error(self) -> float | None:
         """Return the standard error of the mean error; of groups where rows depend by groups."""
-        if not self._groups:
+        if self._groups is None:
             return standard_error(self.errors)
         errors, groups = (np.concatenate(parts) for parts in zip(*self._groups, strict=True))
         return clustered_error(errors, groups)

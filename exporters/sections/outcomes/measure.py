@@ -38,6 +38,7 @@ from mlvitals.exporters.sections.outcomes.columns import (
     predicted_values,
     prediction_columns,
 )
+from mlvitals.exporters.sections.outcomes.estimate import estimated_performance, of_kind
 from mlvitals.exporters.sections.outcomes.join import (
     NO_TIME,
     OUTCOME,
@@ -51,13 +52,11 @@ from mlvitals.exporters.sections.outcomes.join import (
     prediction_type,
 )
 from mlvitals.exporters.sections.outcomes.judge import OutcomeTally, judged
-from mlvitals.exporters.sections.outcomes.performance import estimated_figures, tally_for
-from mlvitals.exporters.sections.outcomes.report import EstimatedPerformance, OutcomeReport
+from mlvitals.exporters.sections.outcomes.performance import tally_for
+from mlvitals.exporters.sections.outcomes.report import OutcomeReport
 from mlvitals.generator.spec.durations import span
-from mlvitals.generator.spec.model import FeatureType, Outcome, OutcomeKind, PredictionLog, Spec
+from mlvitals.generator.spec.model import FeatureType, OutcomeKind, PredictionLog, Spec
 
-CALIBRATED = 0.05
-"""Scores whose calibration error in the reference is larger promise nothing."""
 _FIRST_ROW_BEFORE, _FIRST_ROW_AFTER, _FIRST_OUTCOME_ROW = (part << 61 for part in (1, 2, 4))
 """Rows without an id are numbered: those of the window from 0, others from here on, so that no two ever meet."""
 
@@ -105,7 +104,7 @@ def joined_outcomes(
     log, outcome = spec.prediction_log, outcome_of(spec)
     delay = span(outcome.max_delay)
     mature = Window(window.start - delay, window.end - delay)
-    reference = _of_kind(reference, outcome.kind)
+    reference = of_kind(reference, outcome.kind)
     if window.end > measured_at:
         return OutcomeReport(window=mature, kind=outcome.kind, mature=False)
     grouped = log.group is not None
@@ -126,52 +125,6 @@ def joined_outcomes(
         for parts in zip(predictions, outcomes, strict=True):
             found.add(join(*parts, terms))
     return judged(spec, reference, mature, found, None, sides.problems, outcomes_known=not sides.without_outcomes)
-
-
-def estimated_performance(
-    spec: Spec, reference: OutcomeReference | None, window: Window
-) -> Plan[EstimatedPerformance | None]:
-    """Estimate the performance that the scores of the measured window promise, where they are calibrated probabilities.
-
-    Args:
-        spec: the system's spec; without binary outcomes there is nothing to estimate.
-        reference: the outcomes of the training data, where they are known.
-        window: the measured window.
-    """
-    outcome = spec.prediction_log.outcome
-    if outcome is None or outcome.kind is not OutcomeKind.BINARY:
-        return None
-    reader = _ScoreReader(outcome.prediction or spec.prediction_log.score or "", window)
-    try:
-        yield [reader]
-    except LogError as error:
-        return EstimatedPerformance(window=window, scores=0, reason=str(error))
-    scores = np.concatenate(reader.scores)
-    reason = _why_not(scores, outcome, _of_kind(reference, outcome.kind))
-    figures = {} if reason else estimated_figures(scores, outcome.threshold)
-    return EstimatedPerformance(window=window, scores=len(scores), figures=figures, reason=reason)
-
-
-def _of_kind(reference: OutcomeReference | None, kind: OutcomeKind) -> OutcomeReference | None:
-    return reference if reference is not None and reference.kind is kind else None
-
-
-class _ScoreReader(Reader):
-    """Keeps the window's scores; files that cannot be read are reported with the window itself."""
-
-    def __init__(self, name: str, window: Window) -> None:
-        super().__init__({name: FeatureType.FLOAT}, window)
-        self._name = name
-        self.scores: list[Floats] = [np.empty(0)]
-
-    def add(self, chunk: Chunk) -> None:
-        """Keep the scores of some rows."""
-        if self._name in chunk.columns:
-            try:
-                values = predicted_values(chunk.columns[self._name])
-            except ColumnTypeError as error:
-                raise BrokenFileError(f"column {self._name!r}, the predicted value, {error.finding}") from error
-            self.scores.append(values[~np.isnan(values)])
 
 
 def _unix(moment: datetime) -> int:
@@ -402,14 +355,3 @@ def _not_before(window: Window) -> Keep:
         return covered is None or covered.end > window.start - WIDEST_OFFSET
 
     return keep
-
-
-def _why_not(scores: Floats, outcome: Outcome, reference: OutcomeReference | None) -> str:
-    if len(scores) < outcome.minimum_rows:
-        return f"{len(scores)} scores; at least {outcome.minimum_rows} are needed"
-    if scores.min() < 0 or scores.max() > 1:
-        return "the scores are not probabilities: some lie outside 0 to 1"
-    error = reference.figures.get("calibration_error") if reference is not None else None
-    if error is not None and error > CALIBRATED:
-        return f"the scores are not calibrated: their calibration error in the reference is {error:.3f}"
-    return ""

@@ -21,7 +21,14 @@ from mlvitals.exporters.sections.outcomes.columns import (
     predicted_classes,
     predicted_values,
 )
-from mlvitals.exporters.sections.outcomes.join import NO_TIME, PREDICTION, PROBABILITIES, Rows, prediction_type
+from mlvitals.exporters.sections.outcomes.join import (
+    NO_TIME,
+    PREDICTION,
+    PROBABILITIES,
+    Rows,
+    errors_of,
+    prediction_type,
+)
 from mlvitals.exporters.sections.outcomes.performance import moments_of, standard_error, tally_for
 from mlvitals.exporters.statistics.dependence import clustered_error
 from mlvitals.exporters.statistics.moments import NO_MOMENTS, Moments
@@ -56,7 +63,7 @@ def outcome_reference(
     if outcome is None or outcome.column not in columns:
         return None
     if outcome.kind is OutcomeKind.MULTICLASS:
-        return _classes_reference(outcome, columns)
+        return _classes_reference(log, outcome, columns, times, length)
     prediction = outcome.prediction or log.score
     labels = labels_of(columns[outcome.column], outcome.kind).values
     answered = ~np.isnan(labels)
@@ -87,7 +94,9 @@ def outcome_reference(
     )
 
 
-def _classes_reference(outcome: Outcome, columns: Mapping[str, Column]) -> OutcomeReference | None:
+def _classes_reference(
+    log: PredictionLog, outcome: Outcome, columns: Mapping[str, Column], times: Column | None, length: timedelta
+) -> OutcomeReference | None:
     """Summarise classes.
 
     Raises:
@@ -122,11 +131,14 @@ def _classes_reference(outcome: Outcome, columns: Mapping[str, Column]) -> Outco
     tally = tally_for(outcome)
     tally.add(rows, labels[known])
     found = tally.result()
+    misses = errors_of(predicted, labels, are_classes=True)[known]
     return msgspec.structs.replace(
         counted,
+        errors=moments_of(misses),
         figures=found.figures,
         quality=found.quality,
         quality_error=found.quality_error,
+        **_dependence(log, columns, known, misses, None if times is None else microseconds(times)[known], length),
         confusion=found.classes.confusion if found.classes else None,
     )
 

@@ -150,7 +150,7 @@ class OutcomeReport(msgspec.Struct, frozen=True, kw_only=True):
     paired: int = 0
     """Answered predictions with a finite predicted value: what the gap and the performance are made of."""
     gap: float | None = None
-    """Mean of prediction minus outcome."""
+    """Mean of prediction minus outcome; of classes, the share that was predicted wrong."""
     gap_error: float | None = None
     """The gap's standard error."""
     reference_gap: float | None = None

@@ -237,6 +237,8 @@ def gauges(contract: Contract, report: OutcomeReport) -> Samples:
         "feedback_expected_rate": report.expected_feedback_rate,
         "feedback_files_unreadable": len({problem.path for problem in report.problems}),
         "feedback_window_end_timestamp_seconds": report.window.end.timestamp(),
+        "outcome_gap": report.gap,
+        "outcome_gap_error": report.gap_error,
         **_measure("feedback_fall", report.feedback_fall),
         **_measure("outcome_shift", report.label_shift),
         **_measure("performance_loss", report.performance_loss),
@@ -248,8 +250,6 @@ def gauges(contract: Contract, report: OutcomeReport) -> Samples:
             "outcome_mean_upper_bound": None if interval is None else interval.high,
             "outcome_reference_mean": report.reference_observed_mean,
             "outcome_predicted_mean": report.predicted_mean,
-            "outcome_gap": report.gap,
-            "outcome_gap_error": report.gap_error,
         }
     delays = {"50": report.delay_p50_seconds, "95": report.delay_p95_seconds}
     figures = report.performance.items()

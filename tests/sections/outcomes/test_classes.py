@@ -3,12 +3,14 @@
 import msgspec
 import numpy as np
 import pytest
-from class_samples import NAMES, digits, log_of, of_classes, reference_of
+from class_samples import NAMES, Digits, digits, log_of, of_classes, reference_of
+from gap_history import drift_history
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from outcome_samples import measured
+from outcome_samples import HOUR, MATURE, NOON, measured
 from sklearn import metrics
 
+from mlvitals.exporters.parts import Window
 from mlvitals.exporters.reference.artifact import Reference
 from mlvitals.exporters.reference.confusion import Confusion
 from mlvitals.exporters.sections.outcomes.classes.judge import balanced_loss
@@ -16,6 +18,9 @@ from mlvitals.exporters.sections.outcomes.classes.tally import ClassTally, Exact
 from mlvitals.exporters.sections.outcomes.findings import findings
 from mlvitals.exporters.sections.outcomes.views import gauges, lines
 from mlvitals.exporters.training.build import ReferenceDataError
+from mlvitals.exporters.window.history import judge
+from mlvitals.exporters.window.measure import measure_window
+from mlvitals.exporters.window.sections import SECTIONS
 from mlvitals.generator.contract import CLASSES_SHOWN, Contract
 from mlvitals.generator.spec.model import Severity
 
@@ -296,3 +301,130 @@ def test_the_reference_keeps_its_classes_in_json():
     again = Reference.from_json(reference.to_json())
     assert again.outcome == reference.outcome
     assert sum(again.outcome.class_labels.values()) == len(before.labels)
+
+
+# ---------------------------------------------------------------- before outcomes are known
+
+
+def window_of(spec, folder, reference):
+    """The report of the hour whose predictions `log_of` writes, measured at its end."""
+    return measure_window(spec, folder, reference, "v1", MATURE, MATURE.end)
+
+
+def calibrated(count, seed):
+    """Rows of which each class comes as often as its probability says."""
+    random = np.random.default_rng(seed)
+    probabilities = random.dirichlet([0.3] * len(NAMES), count)
+    places = (probabilities.cumsum(axis=1) > random.random((count, 1))).argmax(axis=1)
+    return Digits(np.array(NAMES)[places], np.array(NAMES)[probabilities.argmax(axis=1)], probabilities)
+
+
+def test_calibrated_probabilities_estimate_the_performance_that_outcomes_then_show(tmp_path):
+    spec, now = of_classes(), calibrated(4000, 5)
+    log_of(tmp_path, now)
+    report = window_of(spec, tmp_path, reference_of(spec, calibrated(4000, 6)))
+    estimated, shown = report.outcomes.estimated, now.predicted
+    assert (estimated.reason, estimated.scores) == ("", 4000)
+    assert estimated.figures["estimated_accuracy"] == pytest.approx(np.mean(shown == now.labels), abs=0.02)
+    for name, score in (
+        ("precision", metrics.precision_score),
+        ("recall", metrics.recall_score),
+        ("f1", metrics.f1_score),
+    ):
+        expected = score(now.labels, shown, average="macro")
+        assert estimated.figures[f"estimated_macro_{name}"] == pytest.approx(expected, abs=0.02)
+    named = dict(gauges(Contract(spec), report.outcomes)["performance_estimated"])
+    assert named[("accuracy",)] == estimated.figures["estimated_accuracy"]
+
+
+def test_the_estimate_follows_a_harder_population_and_says_that_it_is_one(tmp_path):
+    spec, now = of_classes(), calibrated(4000, 5)
+    harder = now.take(now.probabilities.max(axis=1) < 0.6)
+    log_of(tmp_path, harder)
+    report = window_of(spec, tmp_path, reference_of(spec, calibrated(4000, 6)))
+    truth = np.mean(harder.predicted == harder.labels)
+    assert report.outcomes.estimated.figures["estimated_accuracy"] == pytest.approx(truth, abs=0.03)
+    assert "Estimated, not measured" in "\n".join(line.text for line in _outcome_lines(report))
+
+
+def _outcome_lines(report):
+    return [line for section in SECTIONS for line in section.lines_of(report)] + lines(
+        msgspec.structs.replace(report.outcomes, mature=True, feedback_rate=1.0)
+    )
+
+
+def test_probabilities_that_the_reference_shows_to_be_uncalibrated_promise_nothing(tmp_path):
+    before, now = digits()
+    spec = of_classes()
+    log_of(tmp_path, now)
+    estimated = window_of(spec, tmp_path, reference_of(spec, before)).outcomes.estimated
+    assert estimated.figures == {}
+    assert estimated.reason.startswith("the scores are not calibrated: their calibration error in the reference is 0.")
+
+
+# ---------------------------------------------------------------- segments and concept drift
+
+
+def test_a_segment_whose_classes_are_mistaken_is_found_by_its_share_of_wrong_predictions(tmp_path):
+    before, now = digits()
+    spec = of_classes()
+    spec = msgspec.structs.replace(spec, prediction_log=msgspec.structs.replace(spec.prediction_log, segments=("pen",)))
+    pens = np.array(["blue", "red", "black"])
+    reference = reference_of(spec, before, pen=pens[np.arange(len(before.labels)) % 3])
+    pen = pens[np.arange(len(now.labels)) % 3]
+    labels = np.where((pen == "red") & (np.arange(len(pen)) % 2 == 0), np.roll(now.labels, 1), now.labels)
+    log_of(tmp_path, now, digit=labels, pen=pen)
+    report = measure_window(spec, tmp_path, reference, "v1", Window(NOON - HOUR, NOON), NOON)
+    segments = {item.value: item for item in report.segments["pen"].values}
+    assert {value for value, item in segments.items() if item.severity} == {"red"}
+    wrong = np.mean((labels != now.predicted)[pen == "red"])
+    assert segments["red"].gap == pytest.approx(wrong)
+    assert segments["red"].expected_gap == pytest.approx(
+        np.mean((before.labels != before.predicted)[np.arange(len(before.labels)) % 3 == 1])
+    )
+    assert (segments["red"].outcome_mean, segments["red"].feedback_rate) == (None, 1.0)
+
+
+def test_the_gap_of_classes_is_the_share_of_wrong_predictions_and_is_charted(tmp_path):
+    before, now = digits()
+    spec = of_classes()
+    log_of(tmp_path, confused(now, every=1))
+    reference = reference_of(spec, before)
+    report = measure_window(spec, tmp_path, reference, "v1", Window(NOON - HOUR, NOON), NOON)
+    wrong = confused(now, every=1)
+    assert report.outcomes.gap == pytest.approx(np.mean(wrong.labels != wrong.predicted))
+    assert report.concept.reference.gap == pytest.approx(np.mean(before.labels != before.predicted))
+    judged = judge(spec, report, drift_history(spec, report, ()))
+    assert judged.concept.standardised_gap > 10
+    assert judged.drift_type.evidence.loss is True
+
+
+# ---------------------------------------------------------------- predicted classes as scores
+
+
+@pytest.mark.parametrize("changes", [{}, {"prediction": "guess"}], ids=["most probable", "of a column"])
+def test_predicted_classes_are_measured_as_scores_before_outcomes_are_known(tmp_path, changes):
+    before, now = digits()
+    spec = of_classes(**changes)
+    reference = reference_of(spec, before)
+    assert reference.columns == tuple(sorted(before.columns()))
+    same, other = now.take(slice(400)), now.take(np.flatnonzero(now.predicted < "digit 6"))
+    for name, rows in {"same": same, "other": other}.items():
+        log_of(tmp_path / name, rows)
+    quiet, drifted = (window_of(spec, tmp_path / name, reference).score for name in ("same", "other"))
+    assert (quiet.rows, quiet.severity) == (400, None)
+    assert quiet.psi.value < quiet.psi.critical_value
+    assert drifted.severity is Severity.CRITICAL
+    shares = {item.label: item.current for item in drifted.bins}
+    assert shares["digit 5"] == pytest.approx(np.mean(other.predicted == "digit 5"))
+
+
+def test_a_segment_in_which_another_class_is_predicted_drifts_in_its_scores(tmp_path):
+    before, now = digits()
+    spec = of_classes()
+    spec = msgspec.structs.replace(spec, prediction_log=msgspec.structs.replace(spec.prediction_log, segments=("pen",)))
+    reference = reference_of(spec, before, pen=np.where(np.arange(len(before.labels)) % 2, "blue", "red"))
+    pen = np.where(now.predicted < "digit 4", "blue", "red")
+    log_of(tmp_path, now, pen=pen)
+    found = window_of(spec, tmp_path, reference).segments["pen"].values
+    assert {item.value for item in found if item.score_psi.severity} == {"blue", "red"}

@@ -13,7 +13,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from mlvitals.exporters.reference.confusion import Confusion
+from mlvitals.exporters.reference.confusion import Confusion, shares
 from mlvitals.exporters.sections.outcomes.report import CALIBRATION_BINS, CalibrationBin, calibration_error
 
 Floats = NDArray[np.float64]
@@ -122,6 +122,51 @@ class ClassTally:
             for place, (count, right) in enumerate(rows)
             if count
         )
+
+
+class ExpectedClasses:
+    """The confusion of classes that calibrated probabilities promise, before outcomes are known.
+
+    Of the rows with a predicted class, each true class is expected as often as its probabilities sum to (NannyML calls
+    this CBPE). Only the sums that the metrics need are kept.
+    """
+
+    def __init__(self, classes: int) -> None:
+        self._hits, self._true = ExactSums([0] * classes), ExactSums([0] * classes)
+        self._predicted = np.zeros(classes, np.int64)
+        self.rows = self.invalid = 0
+
+    def add(self, predicted: Floats, probabilities: Floats) -> None:
+        """Add rows; a class that the spec does not list is predicted wrong for certain.
+
+        Args:
+            predicted: codes of the predicted classes.
+            probabilities: of each class, shape (rows, classes).
+        """
+        classes = len(self._predicted)
+        valid = are_probabilities(probabilities)
+        self.rows += len(predicted)
+        self.invalid += int(np.count_nonzero(~valid))
+        predicted, probabilities = predicted[valid], probabilities[valid]
+        for place in range(classes):
+            self._true.add(probabilities[:, place], np.full(len(probabilities), place))
+        rows = np.flatnonzero(predicted < classes)
+        chosen = predicted[rows].astype(np.intp)
+        self._hits.add(probabilities[rows, chosen], chosen)
+        self._predicted += np.bincount(chosen, minlength=classes)
+
+    def figures(self) -> dict[str, float | None]:
+        """Return the expected accuracy, and means of precision, recall and F1 of all classes."""
+        hits, true = (
+            np.array([sums.mean(place, 1) for place in range(len(self._predicted))])
+            for sums in (self._hits, self._true)
+        )
+        found: dict[str, float | None] = {"accuracy": float(hits.sum()) / self.rows if self.rows else None}
+        for name, wholes in (("precision", self._predicted), ("recall", true), ("f1", (self._predicted + true) / 2)):
+            values = shares(hits, wholes)
+            known = values[~np.isnan(values)]
+            found[f"macro_{name}"] = float(known.mean()) if known.size else None
+        return found
 
 
 def are_probabilities(rows: Floats) -> NDArray[np.bool_]:
