@@ -96,7 +96,7 @@ def _chart(title: str, drawn: _Drawn) -> str:
 
 
 def _room(drawn: _Drawn) -> float:
-    """Return the room that the names take, beside the rows and above the columns."""
+    """Return the room that the names take, before the rows and above the columns."""
     longest = max(len(shortened(printable(name))) for name in drawn.names)
     return min(max(_SHORTEST, _CHARACTER * longest + 2 * _GAP), _LONGEST)
 
