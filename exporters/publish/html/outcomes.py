@@ -132,14 +132,21 @@ def _agreement_rows(outcomes: OutcomeReport) -> Iterator[tuple[str, str]]:
         yield title, _shift(outcomes.label_shift, outcomes.kind)
     if outcomes.gap is not None:
         error = "" if outcomes.gap_error is None else f"± {number(outcomes.gap_error)}"
-        name, meaning = (
-            ("Wrong", "share of wrong predictions") if outcomes.classes else ("Gap", "prediction less outcome")
-        )
-        yield _beside(name, meaning), _beside(f"{outcomes.gap:+.4g}", error)
+        yield _gap_name(outcomes), _beside(_gap_value(outcomes, outcomes.gap), error)
     if outcomes.reference_gap is not None:
-        yield "Wrong, reference" if outcomes.classes else "Gap, reference", f"{outcomes.reference_gap:+.4g}"
+        name = "Wrong predictions, reference" if outcomes.classes else "Gap, reference"
+        yield name, _gap_value(outcomes, outcomes.reference_gap)
     for name, reason in outcomes.not_judged.items():
         yield f"Not judged: {figure_name(name)}", escape(reason)
+
+
+def _gap_name(outcomes: OutcomeReport) -> str:
+    return "Wrong predictions" if outcomes.classes else _beside("Gap", "prediction less outcome")
+
+
+def _gap_value(outcomes: OutcomeReport, gap: float) -> str:
+    """Return a gap: of numbers with its sign, of classes the share of wrong predictions."""
+    return number(gap) if outcomes.classes else f"{gap:+.4g}"
 
 
 def _shift(shift: Measure, kind: OutcomeKind) -> str:

@@ -11,6 +11,8 @@ from outcome_samples import HOUR, MATURE, NOON, measured
 from sklearn import metrics
 
 from mlvitals.exporters.parts import Window
+from mlvitals.exporters.publish.html.classes import MOST_IN_MATRIX
+from mlvitals.exporters.publish.html.outcomes import outcome_section
 from mlvitals.exporters.reference.artifact import Reference
 from mlvitals.exporters.reference.confusion import Confusion
 from mlvitals.exporters.sections.outcomes.classes.judge import balanced_loss
@@ -428,3 +430,41 @@ def test_a_segment_in_which_another_class_is_predicted_drifts_in_its_scores(tmp_
     log_of(tmp_path, now, pen=pen)
     found = window_of(spec, tmp_path, reference).segments["pen"].values
     assert {item.value for item in found if item.score_psi.severity} == {"blue", "red"}
+
+
+# ---------------------------------------------------------------- the page
+
+
+def test_the_page_shows_both_matrices_and_every_class_with_its_reference(tmp_path):
+    before, now = digits()
+    spec = of_classes()
+    log_of(tmp_path, confused(now))
+    page = outcome_section(measured(spec, tmp_path, reference_of(spec, before).outcome))
+    assert page.count('class="chart matrix"') == 2
+    assert page.index("<h3>Reference</h3>") < page.index("<h3>Now</h3>")
+    assert "digit 9, predicted as digit 4" in page
+    assert all(f"<tr><td>{name}</td>" in page for name in NAMES)
+
+
+def test_names_of_classes_are_text_on_the_page_whatever_they_hold(tmp_path):
+    hostile = '<img src=x onerror="a">\n{{ c }} & \x07'
+    _, now = digits()
+    spec = of_classes(probabilities={}, prediction="guess", classes=(hostile, "digit 1"))
+    log_of(tmp_path, now, digit=np.where(now.labels == "digit 1", "<b>new</b>", hostile))
+    page = outcome_section(measured(spec, tmp_path))
+    assert "<img" not in page and "<b>" not in page and "\x07" not in page
+    assert "&lt;b&gt;new&lt;/b&gt;" in page
+
+
+def test_of_many_classes_the_worst_are_drawn_and_the_others_as_one(tmp_path):
+    names = [f"c{number}" for number in range(60)]
+    random = np.random.default_rng(2)
+    _, now = digits()
+    rows = now.take(random.integers(0, len(now.labels), 1200))
+    labels = random.choice(names, 1200)
+    spec = of_classes(probabilities={}, classes=tuple(names), prediction="guess")
+    log_of(tmp_path, rows, digit=labels, guess=np.where(labels == "c7", "c8", labels))
+    page = outcome_section(measured(spec, tmp_path))
+    drawn = MOST_IN_MATRIX + 1
+    assert page.count("<rect") == drawn**2
+    assert "all others" in page
