@@ -85,6 +85,7 @@ class FindingKind(StrEnum):
     SCORE_PSI = "score_psi"
     SCORE_STATUS = "score_status"
     NEWEST_SCORE_PSI = "newest_score_psi"
+    CLASS_PROBABILITY_PSI = "class_probability_psi"
     NEW_COLUMNS = "new_columns"
     WINDOW_TOO_SMALL = "window_too_small"
     LOG_FILES_UNREADABLE = "log_files_unreadable"

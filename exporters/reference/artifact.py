@@ -193,6 +193,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     condition: Condition
     features: dict[str, FeatureReference]
     score: FeatureReference | None = None
+    probabilities: dict[str, FeatureReference] = {}
+    """By class, of outcomes that are classes."""
     columns: tuple[str, ...] = ()
     """Every column of the training data, measured or not."""
     model_version: str | None = None
@@ -230,7 +232,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def _keys_with_rows(self) -> frozenset[str]:
         """Return the condition keys of which the training data hold rows: their span may have holes."""
-        known = [*self.features.values(), *([self.score] if self.score else [])]
+        known = [*self.features.values(), *self.probabilities.values(), *([self.score] if self.score else [])]
         return frozenset(key for feature in known for key, counts in feature.counts.items() if any(counts))
 
     def to_json(self) -> bytes:

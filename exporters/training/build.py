@@ -20,7 +20,7 @@ from mlvitals.exporters.parts import Window
 from mlvitals.exporters.reading.columns import Column, ColumnTypeError, epoch_microseconds, sorted_numbers
 from mlvitals.exporters.reference.artifact import FeatureReference, Reference, SegmentReference, Summary
 from mlvitals.exporters.reference.conditions import _EPOCH, hour_key
-from mlvitals.exporters.sections.outcomes.columns import scores_of
+from mlvitals.exporters.sections.outcomes.columns import probability_columns, scores_of
 from mlvitals.exporters.sections.outcomes.reference import outcome_reference
 from mlvitals.exporters.sections.segments.count import NO_CELLS
 from mlvitals.exporters.sections.segments.reference import errors_by_segment, segment_references
@@ -111,6 +111,11 @@ def build_reference(
         problems.append(f"prediction_log.outcome: a column of the training data {error.finding}")
     of_scores = Feature(type=spec.score_type or FeatureType.FLOAT)
     score_reference = None if scores is None else counted("score", score, scores, of_scores, spec.reference.score_bins)
+    found_probabilities = {
+        name: counted(f"probability of {name}", column, columns[column], Feature(), spec.reference.score_bins)
+        for name, column in probability_columns(spec).items()
+        if column in columns
+    }
     segments = {}
     for name in spec.prediction_log.segments:
         if name in columns and (score_reference is not None or outcome is not None):
@@ -130,6 +135,7 @@ def build_reference(
         condition=spec.reference.condition,
         features={name: built for name, built in features.items() if built is not None},
         score=score_reference,
+        probabilities={name: built for name, built in found_probabilities.items() if built is not None},
         columns=tuple(sorted(columns)),
         model_version=model_version,
         outcome=outcome,

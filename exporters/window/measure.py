@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from msgspec.structs import replace
@@ -36,6 +36,7 @@ from mlvitals.exporters.sections.features.newest_scores import NewestScores, new
 from mlvitals.exporters.sections.outcomes.columns import (
     PREDICTED_CLASS,
     needed_for_score,
+    probability_columns,
     score_column,
     scores_of,
 )
@@ -59,11 +60,21 @@ MOST_ATTEMPTS = 3
 """A window is measured that often where files are changed while they are read."""
 
 
+class OfClass(NamedTuple):
+    """The probability of a class, as the name of a target."""
+
+    name: str
+
+
+TargetName: TypeAlias = "str | OfClass | None"
+"""A feature, the probability of a class, or, where it is None, the score."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A feature, or the score (then `name` is None): where it is in the log, and the cells it is counted on."""
+    """What is counted: where it is in the log, and the cells it is counted on."""
 
-    name: str | None
+    name: TargetName
     column: str
     cells: Cells
 
@@ -87,9 +98,9 @@ class Tally:
     """The counts so far, of one file or of many."""
 
     rows: int = 0
-    results: dict[str | None, ColumnResult] = field(default_factory=dict)
+    results: dict[TargetName, ColumnResult] = field(default_factory=dict)
     """By target's name. A target whose column was in no file is not in here."""
-    unfit: dict[str | None, Unfit] = field(default_factory=dict)
+    unfit: dict[TargetName, Unfit] = field(default_factory=dict)
     """By target's name, what could not be counted."""
     lacking: dict[str, frozenset[str]] = field(default_factory=dict)
     """By file, the wanted columns that it lacks."""
@@ -100,7 +111,7 @@ class Tally:
     repeated: RepeatedRows | None = None
     """The rows that were left out for repeating an id; None where rows have none."""
 
-    def count(self, name: str | None, result: FeatureProfile | Unfit) -> None:
+    def count(self, name: TargetName, result: FeatureProfile | Unfit) -> None:
         """Add what was counted of one target, or could not be."""
         if isinstance(result, Unfit):
             self.unfit[name] = self.unfit[name].merge(result) if name in self.unfit else result
@@ -267,8 +278,9 @@ class _Plans:
             reference_version,
             WindowCounts(
                 window=window,
-                profiles={name: result for name, result in tally.results.items() if name is not None},
+                profiles={name: result for name, result in tally.results.items() if isinstance(name, str)},
                 score=tally.results.get(None),
+                probabilities={name.name: found for name, found in tally.results.items() if isinstance(name, OfClass)},
                 newest_scores=self._newest.result,
                 unknown_columns=tuple(sorted(tally.others - spec.known_columns - {*reference.columns})),
             ),
@@ -328,6 +340,7 @@ def report_on(
         features=comparison.features,
         score=comparison.score,
         score_count=comparison.score_count,
+        probabilities=comparison.probabilities,
         schema_differences=comparison.schema_differences,
         problems=problems,
         skew=skew,
@@ -379,10 +392,15 @@ def _targets(spec: Spec, reference: Reference) -> tuple[Target, ...]:
         for name in spec.features
         if name in reference.features
     )
+    of_classes = tuple(
+        Target(OfClass(name), column, reference.probabilities[name].cells)
+        for name, column in probability_columns(spec).items()
+        if name in reference.probabilities
+    )
     score = score_column(spec)
     if score is None or reference.score is None:
-        return features
-    return (*features, Target(None, score, reference.score.cells))
+        return (*features, *of_classes)
+    return (*features, *of_classes, Target(None, score, reference.score.cells))
 
 
 def _count(
@@ -463,7 +481,7 @@ def _result(target: Target, chunk: Chunk) -> FeatureProfile | Unfit:
     try:
         return profile_column(column, target.cells, chunk.times)
     except ColumnTypeError as error:
-        reason = error.finding if target.name is None else str(error)
+        reason = str(error) if isinstance(target.name, str) else error.finding
         problem = FileProblem(path=chunk.path, problem=f"column {target.column!r} {reason}")
         return Unfit(len(column), len(column) - column.null_count, (problem,))
 

@@ -38,6 +38,8 @@ class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
     features: dict[str, FeatureReport]
     score: FeatureReport | None = None
     score_count: CountWindow | None = None
+    probabilities: dict[str, FeatureReport] = {}
+    """By class, of outcomes that are classes."""
     schema_differences: tuple[SchemaDifference, ...] = ()
     problems: tuple[FileProblem, ...] = ()
     severity: Severity | None = None
@@ -63,6 +65,7 @@ class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
             features=self.features,
             score=self.score,
             score_count=self.score_count,
+            probabilities=self.probabilities,
             schema_differences=self.schema_differences,
         )
 
@@ -84,11 +87,17 @@ class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
     def worst_first(self, score_name: str) -> list[tuple[str, FeatureReport]]:
         """Return names and reports of all features, and of the scores under the name given, as people should read them.
 
-        The newest scores appear only when they are to be shown: mostly they are those of the window.
+        The newest scores, and the probabilities of classes, appear only when they are to be shown: mostly the former are
+        those of the window, and the latter move with the scores.
         """
         scores = [(score_name, self.score)] if self.score else []
         if self.score_count and self.score_count.report.severity:
             scores.append((f"{score_name} newest {self.score_count.wanted:,}", self.score_count.report))
+        scores += [
+            (f"{score_name}: probability of {name}", found)
+            for name, found in self.probabilities.items()
+            if found.severity
+        ]
         return sorted([*self.features.items(), *scores], key=lambda item: item[1].rank)
 
     @property

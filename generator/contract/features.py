@@ -56,8 +56,22 @@ def feature_families(spec: Spec) -> Iterator[Family]:
         yield from _SCORES
         if spec.counts_newest_scores:
             yield from _NEWEST_SCORES
+    if spec.has_probabilities:
+        yield from _PROBABILITIES
 
 
+_PROBABILITIES = (
+    gauge(
+        "class_probability_psi",
+        "Population stability index of the probability of a class against the reference, of the worst classes.",
+        "class",
+    ),
+    gauge(
+        "class_probability_psi_critical_value",
+        "PSI that noise alone exceeds in any class once in 1000 windows.",
+        "class",
+    ),
+)
 _FEATURE = "feature_name"
 _TOP = ("rank", "bin")
 _EVERY = ("bin_index", "bin")

@@ -120,6 +120,12 @@ FIRST: Mapping[str, First] = {
         ("Inputs drift as well", "Go on with feature drift: the model sees data it was not trained on."),
         ("Inputs are unchanged", "Concept drift or wrong labels: check the gap."),
     ),
+    "MLClassScoreDrift": _first(
+        "List the classes whose predicted probability moved.",
+        "Treat drifting inputs first; with unchanged inputs, compare the model's version with the reference's.",
+        ("One class, or a few", "What distinguishes them changed in the inputs: go on with feature drift."),
+        ("All classes", "Another model, or other inputs: go on with score drift."),
+    ),
     "MLClassRecallLoss": _first(
         "List the classes that are recognised worse than in the reference.",
         "Treat drifting inputs first; otherwise label recent rows of that class and retrain.",

@@ -31,6 +31,8 @@ _panel = partial(
 
 def class_signals(spec: Spec, contract: Contract) -> Iterator[Signal]:
     """Yield the signals of a spec whose outcomes are classes."""
+    if spec.has_probabilities:
+        yield _probabilities(spec, contract)
     yield _recall(spec, contract)
     yield _unlisted(spec, contract)
     yield _table(contract)
@@ -79,6 +81,44 @@ def _recall(spec: Spec, contract: Contract) -> Signal:
             ),
             scenario=scenario,
             form=Format.PERCENT,
+        ),
+    )
+
+
+def _probabilities(spec: Spec, contract: Contract) -> Signal:
+    metric, policy = contract.name("class_probability_psi"), spec.alerts.score_psi
+    noise = f"{metric}_critical_value"
+    ranking = Ranking(Record(f"{_CLASS}:{metric}:max", _by_class(metric), every=THINNED), by=_CLASS, count=_SHOWN)
+
+    def scenario(value: float, quiet: float = 0.001) -> Scenario:
+        return Scenario((Input(metric, _EXAMPLE, value), Input(noise, _EXAMPLE, quiet)), _EXAMPLE)
+
+    return _panel(
+        id="class_probability_drift",
+        title="Drift of probabilities by class (PSI)",
+        description="Population stability index of the probability of each class against the training data. The worst are "
+        "shown. Normal: below the first line. Above it: the model sees other inputs, or is another one; see feature drift.",
+        unit="none",
+        decimals=3,
+        queries=(ranking.query,),
+        levels=levels(policy),
+        records=ranking.records,
+        empty="No class has enough probabilities on both sides.",
+        alerts=at_levels(
+            policy,
+            name="MLClassScoreDrift",
+            expression=_by_class(metric),
+            gate=f"and on ({_CLASS}) {_by_class(metric)} > on ({_CLASS}) {_by_class(noise)}",
+            gated=lambda value: scenario(value, quiet=2 * value),
+            summary="The predicted probability of one class has moved away from the reference.",
+            describe=lambda exceeds: (
+                f"{contract.spec.title}: the probability of the class ",
+                LabelOf(_CLASS),
+                " has a PSI of ",
+                Value(Format.NUMBER),
+                f" against the reference, {exceeds}.",
+            ),
+            scenario=scenario,
         ),
     )
 

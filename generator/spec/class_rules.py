@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from mlvitals.generator.spec.diagnostics import KeyPath, Problem, did_you_mean, quoted
+from mlvitals.generator.spec.diagnostics import KeyPath, Problem, did_you_mean, dotted, quoted
 from mlvitals.generator.spec.model import Outcome, OutcomeKind
 
 MOST_CLASSES = 100
@@ -62,6 +62,6 @@ def _columns(outcome: Outcome, where: KeyPath) -> Iterator[Problem]:
         columns = {(*where, "prediction"): outcome.prediction} | columns
     for path, column in columns.items():
         if column in taken:
-            message = f"is {quoted(column)}, which {taken[column][-1]} is too"
+            message = f"is {quoted(column)}, which {dotted(taken[column])} is too"
             yield Problem((path, taken[column]), message, "column-clash")
         taken.setdefault(column, path)

@@ -1358,6 +1358,12 @@ class Spec(Part, frozen=True, kw_only=True):
         return outcome is not None and outcome.kind is not OutcomeKind.RANKING
 
     @property
+    def has_probabilities(self) -> bool:
+        """True if the probability of each class is known."""
+        outcome = self.prediction_log.outcome
+        return self.has_classes and outcome is not None and bool(outcome.probabilities)
+
+    @property
     def score_type(self) -> FeatureType | None:
         """The type as which scores are measured: numbers, or, of classes without a score, the predicted class."""
         if self.prediction_log.score is not None:

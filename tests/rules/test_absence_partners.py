@@ -37,7 +37,7 @@ PARTNERS = {
         ),
         FEATURE,
     ),
-    **dict.fromkeys(("MLScoreDrift", "MLNewestScoreDrift", "MLSegmentScoreDrift"), SCORE),
+    **dict.fromkeys(("MLScoreDrift", "MLNewestScoreDrift", "MLSegmentScoreDrift", "MLClassScoreDrift"), SCORE),
     "MLSegmentGap": EXPORTER,
     **dict.fromkeys(("MLTrainingServingSkew", "MLTrainingServingMismatch"), SKEW),
     **dict.fromkeys(("MLDataStale", "MLSourceInFuture"), SOURCE),

@@ -100,6 +100,7 @@ FINDING_OF = {
     "MLScoreDrift": (FindingKind.SCORE_PSI, ()),
     "MLScoreUnmeasurable": (FindingKind.SCORE_STATUS, ()),
     "MLNewestScoreDrift": (FindingKind.NEWEST_SCORE_PSI, ()),
+    "MLClassScoreDrift": (FindingKind.CLASS_PROBABILITY_PSI, ("class",)),
     "MLLogNewColumn": (FindingKind.NEW_COLUMNS, ()),
     "MLLogRowsRepeated": (FindingKind.REPEATED_ROWS, ()),
     "MLWindowTooSmall": (FindingKind.WINDOW_TOO_SMALL, ()),
@@ -188,7 +189,7 @@ def specs(draw: st.DrawFn) -> Spec:
     return spec_of(features, alerts, CLASSES if draw(st.booleans()) else None)
 
 
-CLASSES = {"kind": "multiclass", "classes": ["cat", "dog", 'a "b" {{ c }} $d'], "prediction": "animal"}
+CLASSES = {"kind": "multiclass", "probabilities": {"cat": "p", "dog": "q", 'a "b" {{ c }} $d': "r"}}
 
 
 def spec_of(features: dict[str, Any], alerts: dict[str, Any], classes: dict[str, Any] | None = None) -> Spec:
@@ -417,6 +418,7 @@ def reports(draw: st.DrawFn) -> tuple[Spec, WindowReport]:
         score_count=draw(
             st.none() | st.builds(CountWindow, wanted=st.just(10), window=st.just(WINDOW), report=scores(spec))
         ),
+        probabilities={name: draw(scores(spec)) for name in ("cat", "dog") if spec.has_classes},
         schema_differences=tuple(
             SchemaDifference(kind=SchemaDifferenceKind.NEW_COLUMN, column=str(index)) for index in range(columns)
         ),
@@ -571,6 +573,7 @@ def wrong(spec: Spec) -> WindowReport:
         score_count=CountWindow(wanted=10, window=WINDOW, report=scored),
         schema_differences=(SchemaDifference(kind=SchemaDifferenceKind.NEW_COLUMN, column="arm"),),
         problems=(broken,),
+        probabilities={"cat": scored} if spec.has_classes else {},
         repeated=RepeatedRows(rows=800, checked=1000),
         skew=SkewReport(
             window=WINDOW,

@@ -138,6 +138,12 @@ def needed_for_score(spec: Spec) -> dict[str, FeatureType | None]:
     return {} if name is None else {name: spec.score_type}
 
 
+def probability_columns(spec: Spec) -> dict[str, str]:
+    """Return the column of each class' probability, by class."""
+    outcome = spec.prediction_log.outcome
+    return dict(outcome.probabilities) if outcome is not None and spec.has_classes else {}
+
+
 def scores_of(spec: Spec, columns: Mapping[str, Column], rows: int) -> Any:
     """Return what is measured as scores, see `score_column`; None where a column that it needs is missing.
 

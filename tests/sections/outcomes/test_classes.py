@@ -15,6 +15,7 @@ from mlvitals.exporters.publish.html.classes import MOST_IN_MATRIX
 from mlvitals.exporters.publish.html.outcomes import outcome_section
 from mlvitals.exporters.reference.artifact import Reference
 from mlvitals.exporters.reference.confusion import Confusion
+from mlvitals.exporters.sections.features.views import gauges as feature_gauges
 from mlvitals.exporters.sections.outcomes.classes.judge import balanced_loss
 from mlvitals.exporters.sections.outcomes.classes.tally import ClassTally, ExactSums
 from mlvitals.exporters.sections.outcomes.findings import findings
@@ -419,6 +420,23 @@ def test_predicted_classes_are_measured_as_scores_before_outcomes_are_known(tmp_
     assert drifted.severity is Severity.CRITICAL
     shares = {item.label: item.current for item in drifted.bins}
     assert shares["digit 5"] == pytest.approx(np.mean(other.predicted == "digit 5"))
+
+
+def test_the_probability_of_each_class_is_compared_with_the_training_data(tmp_path):
+    before, now = digits()
+    spec = of_classes()
+    reference = reference_of(spec, before)
+    flatter = now.probabilities.copy()
+    flatter[:, [2, 3]] = flatter[:, [2, 3]].mean(axis=1, keepdims=True)
+    log_of(tmp_path / "same", now)
+    log_of(tmp_path / "other", now._replace(probabilities=flatter))
+    quiet, drifted = (window_of(spec, tmp_path / name, reference) for name in ("same", "other"))
+    assert all(found.psi.value < found.psi.critical_value for found in quiet.probabilities.values())
+    assert {name for name, found in drifted.probabilities.items() if found.severity} == {"digit 2", "digit 3"}
+    assert {item.subject for item in drifted.found_in("probabilities")} == {"digit 2", "digit 3"}
+    published = dict(feature_gauges(Contract(spec), drifted.comparison)["class_probability_psi"])
+    assert published[("digit 2",)] == drifted.probabilities["digit 2"].psi.value
+    assert "Prediction score: probability of digit 3" in dict(drifted.worst_first("Prediction score"))
 
 
 def test_a_segment_in_which_another_class_is_predicted_drifts_in_its_scores(tmp_path):
