@@ -44,6 +44,7 @@ _WRITTEN: dict[str, str] = {
     **{statistic.policy: statistic.column for statistic in STATISTICS},
     FindingKind.SCORE_PSI: "PSI",
     FindingKind.NEWEST_SCORE_PSI: "PSI of the newest",
+    FindingKind.CLASS_PROBABILITY_PSI: "PSI",
     FindingKind.NULL_RATE: "nulls",
     FindingKind.REQUIRED_NULL_RATE: "nulls",
     FindingKind.OUT_OF_RANGE_RATIO: "out of range",
@@ -65,6 +66,7 @@ _NOUNS = {
     "skew": "training-serving skew",
     "events": "business events",
     "score_count": "newest scores",
+    "probabilities": "probabilities of classes",
     "schema_differences": "columns",
     "problems": "log files",
 }

@@ -13,6 +13,7 @@ import msgspec
 
 from mlvitals.generator.contract import (
     CHANGES_SHOWN,
+    CLASSES_SHOWN,
     CUSUM_SIDES,
     INCIDENTS_SHOWN,
     OPEN_LABELS,
@@ -152,7 +153,7 @@ def _label_counts(contract: Contract, family: Family) -> Iterator[tuple[str, int
 
 
 def _values(contract: Contract, family: Family, label: str) -> int:
-    spec = contract.spec
+    spec, outcome = contract.spec, contract.spec.prediction_log.outcome
     known = {
         "feature_name": _features(contract, family),
         "feature_source": len(spec.sources),
@@ -172,6 +173,7 @@ def _values(contract: Contract, family: Family, label: str) -> int:
         "reference_version": 1,
         "percentile": len(PERCENTILES),
         "segment": len(spec.prediction_log.segments),
+        "class": min(CLASSES_SHOWN, len(outcome.class_names) if outcome else 0),
         "segment_value": spec.prediction_log.max_segments + 1,
     }
     return max(1, known.get(label, OTHER_LABEL_VALUES))

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cached_property
+from math import sqrt
 from typing import Literal
 
 import msgspec
@@ -14,6 +15,7 @@ import numpy as np
 from mlvitals.exporters.parts import Window
 from mlvitals.exporters.reading.columns import Counts
 from mlvitals.exporters.reference.conditions import condition_weights
+from mlvitals.exporters.reference.confusion import Confusion
 from mlvitals.exporters.statistics.cells import Cells
 from mlvitals.exporters.statistics.moments import NO_MOMENTS, Moments
 from mlvitals.generator.errors import UserError
@@ -46,7 +48,7 @@ class OutcomeReference(msgspec.Struct, frozen=True, kw_only=True):
     observed: Moments
     """Of the outcomes."""
     errors: Moments = NO_MOMENTS
-    """Of prediction minus outcome."""
+    """Of prediction minus outcome; of classes, of whether they differ."""
     figures: dict[str, float | None] = {}
     """As `mlvitals.exporters.sections.outcomes.performance` names them."""
     quality: float | None = None
@@ -57,11 +59,19 @@ class OutcomeReference(msgspec.Struct, frozen=True, kw_only=True):
     """None where the training data have no time, cover too little of it, or the reference was built before it."""
     group_effect: float = 1.0
     """The factor on the variance of the mean error because rows of a group depend on each other."""
+    class_labels: dict[str, int] = {}
+    """For outcomes that are classes, how many of each there are; they have no moments of their own."""
+    confusion: Confusion | None = None
 
     @property
     def feedback_rate(self) -> float | None:
         """Return the share of rows with an outcome; None where all have one, for then those without were left out."""
         return self.answered / self.rows if self.answered < self.rows else None
+
+    @property
+    def unit(self) -> float:
+        """Return the standard deviation of the outcomes; of classes, of whether they were predicted right."""
+        return sqrt(self.errors.variance if self.kind is OutcomeKind.MULTICLASS else self.observed.variance)
 
 
 class SegmentReference(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,6 +193,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     condition: Condition
     features: dict[str, FeatureReference]
     score: FeatureReference | None = None
+    probabilities: dict[str, FeatureReference] = {}
+    """By class, of outcomes that are classes."""
     columns: tuple[str, ...] = ()
     """Every column of the training data, measured or not."""
     model_version: str | None = None
@@ -233,7 +245,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def _keys_with_rows(self) -> frozenset[str]:
         """Return the condition keys of which the training data hold rows: their span may have holes."""
-        known = [*self.features.values(), *([self.score] if self.score else [])]
+        known = [*self.features.values(), *self.probabilities.values(), *([self.score] if self.score else [])]
         return frozenset(key for feature in known for key, counts in feature.counts.items() if any(counts))
 
     def to_json(self) -> bytes:

@@ -20,7 +20,9 @@ from mlvitals.exporters.parts import Window
 from mlvitals.exporters.reading.columns import Column, ColumnTypeError, epoch_microseconds, sorted_numbers
 from mlvitals.exporters.reference.artifact import FeatureReference, Reference, SegmentReference, Summary
 from mlvitals.exporters.reference.conditions import _EPOCH, hour_key
+from mlvitals.exporters.sections.outcomes.columns import probability_columns, scores_of
 from mlvitals.exporters.sections.outcomes.reference import outcome_reference
+from mlvitals.exporters.sections.segments.count import NO_CELLS
 from mlvitals.exporters.sections.segments.reference import errors_by_segment, segment_references
 from mlvitals.exporters.statistics.cells import CategoricalCells, Cells, NumericCells, count_levels, make_cells
 from mlvitals.exporters.statistics.moments import Moments
@@ -84,7 +86,9 @@ def build_reference(
         if name not in columns:
             problems.append(f"{label}: the training data has no column {name!r}")
             return None
-        column = columns[name]
+        return counted(label, name, columns[name], feature, bins)
+
+    def counted(label: str, name: str, column: Column, feature: Feature, bins: int) -> FeatureReference | None:
         if len(column) != rows.count:
             problems.append(f"{label}: column {name!r} has {len(column)} rows, others have {rows.count}")
             return None
@@ -98,20 +102,26 @@ def build_reference(
         name: measured(f"feature {name}", spec.column(name), feature, feature.bins or spec.reference.bins)
         for name, feature in spec.features.items()
     }
-    score = spec.prediction_log.score
-    score_reference = (
-        measured("score", score, Feature(), spec.reference.score_bins) if score and score in columns else None
-    )
-    outcome = None
+    score, outcome = spec.prediction_log.score or "the predicted class", None
+    scores: Column | None = None
     try:
+        scores = scores_of(spec, columns, rows.count)
         outcome = outcome_reference(spec.prediction_log, columns, rows.times, span(spec.windows.length))
     except ColumnTypeError as error:
         problems.append(f"prediction_log.outcome: a column of the training data {error.finding}")
+    of_scores = Feature(type=spec.score_type or FeatureType.FLOAT)
+    score_reference = None if scores is None else counted("score", score, scores, of_scores, spec.reference.score_bins)
+    found_probabilities = {
+        name: counted(f"probability of {name}", column, columns[column], Feature(), spec.reference.score_bins)
+        for name, column in probability_columns(spec).items()
+        if column in columns
+    }
     segments = {}
     for name in spec.prediction_log.segments:
-        if name in columns and score_reference is not None:
+        if name in columns and (score_reference is not None or outcome is not None):
+            cells = score_reference.cells if score_reference else NO_CELLS
             try:
-                segments[name] = _segments(spec.prediction_log, columns, name, score_reference.cells, rows)
+                segments[name] = _segments(spec.prediction_log, columns, name, (scores, cells), rows)
             except ColumnTypeError as error:
                 problems.append(f"segment {name}: a column of the training data {error.finding}")
     if problems:
@@ -125,6 +135,7 @@ def build_reference(
         condition=spec.reference.condition,
         features={name: built for name, built in features.items() if built is not None},
         score=score_reference,
+        probabilities={name: built for name, built in found_probabilities.items() if built is not None},
         columns=tuple(sorted(columns)),
         model_version=model_version,
         outcome=outcome,
@@ -133,9 +144,10 @@ def build_reference(
 
 
 def _segments(
-    log: PredictionLog, columns: Mapping[str, Column], name: str, cells: Cells, rows: _Rows
+    log: PredictionLog, columns: Mapping[str, Column], name: str, scored: tuple[Column | None, Cells], rows: _Rows
 ) -> dict[str, SegmentReference]:
-    ordered, scores = rows.ordered(columns[name]), rows.ordered(columns[log.score or ""])
+    known, cells = scored
+    ordered, scores = rows.ordered(columns[name]), rows.ordered(pa.nulls(rows.count) if known is None else known)
     pieces = {key: (_cut(ordered, group), _cut(scores, group)) for key, group in rows.groups.items()}
     return segment_references(pieces, cells, errors_by_segment(log, columns, name), log.max_segments)
 

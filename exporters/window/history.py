@@ -279,7 +279,7 @@ _ALL_LOST = 1.0
 def facts_of(outcomes: OutcomeReport | None) -> OutcomeFacts | None:
     """Return what a window's outcomes say; None where they leave no gap to speak of.
 
-    The separation of outcomes by scores is known of binary outcomes only.
+    The separation of outcomes by predictions is known of binary outcomes and of classes only.
     """
     if outcomes is None or outcomes.gap is None or outcomes.gap_error is None:
         return None
@@ -290,9 +290,10 @@ def facts_of(outcomes: OutcomeReport | None) -> OutcomeFacts | None:
         gap_error=outcomes.gap_error,
         count=outcomes.paired,
     )
-    is_binary = outcomes.kind is OutcomeKind.BINARY
+    # AUC and the mean recall of classes say whether predictions still separate outcomes, whatever their mix is.
+    separates = outcomes.kind in (OutcomeKind.BINARY, OutcomeKind.MULTICLASS)
     found = outcome_facts(
-        sample, rate_shift=outcomes.label_shift, ranking_loss=outcomes.performance_loss if is_binary else None
+        sample, rate_shift=outcomes.label_shift, ranking_loss=outcomes.performance_loss if separates else None
     )
     return found._replace(loss=_loss(outcomes))
 
@@ -302,6 +303,8 @@ def _loss(outcomes: OutcomeReport) -> bool | None:
 
     A mean that moved is no loss by itself: the error may have fallen meanwhile.
     """
+    if outcomes.kind is OutcomeKind.MULTICLASS:
+        return outcomes.gap is not None and outcomes.reference_gap is not None and outcomes.gap > outcomes.reference_gap
     if outcomes.kind is OutcomeKind.BINARY:
         brier = outcomes.performance.get("brier")
         if brier is None or brier.value is None or brier.reference is None:

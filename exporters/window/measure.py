@@ -5,6 +5,7 @@ Files are read batch by batch, the columns of a batch are profiled side by side,
 order of files and batches: memory does not grow with the rows, and the number of workers changes no result.
 """
 
+import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from msgspec.structs import replace
@@ -32,9 +33,17 @@ from mlvitals.exporters.sections.events.measure import measure_events
 from mlvitals.exporters.sections.events.report import EventsReport
 from mlvitals.exporters.sections.features.drift import ColumnResult, WindowCounts, compare
 from mlvitals.exporters.sections.features.newest_scores import NewestScores, newest_scores
-from mlvitals.exporters.sections.outcomes.measure import estimated_performance, joined_outcomes
+from mlvitals.exporters.sections.outcomes.columns import (
+    PREDICTED_CLASS,
+    needed_for_score,
+    probability_columns,
+    score_column,
+    scores_of,
+)
+from mlvitals.exporters.sections.outcomes.estimate import estimated_performance
+from mlvitals.exporters.sections.outcomes.measure import joined_outcomes
 from mlvitals.exporters.sections.outcomes.report import OutcomeReport
-from mlvitals.exporters.sections.segments.count import Segmentation, SegmentOutcomes, SegmentTally
+from mlvitals.exporters.sections.segments.count import NO_CELLS, Segmentation, SegmentOutcomes, SegmentTally
 from mlvitals.exporters.sections.segments.measure import segment_reports
 from mlvitals.exporters.sections.segments.report import SegmentsReport
 from mlvitals.exporters.sections.skew.measure import measure_skew
@@ -45,17 +54,27 @@ from mlvitals.exporters.window.findings import with_findings
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import ConceptStatus, Status
 from mlvitals.generator.spec.durations import span
-from mlvitals.generator.spec.model import FeatureType, Spec
+from mlvitals.generator.spec.model import FeatureType, OutcomeKind, Spec
 
 MOST_ATTEMPTS = 3
 """A window is measured that often where files are changed while they are read."""
 
 
+class OfClass(NamedTuple):
+    """The probability of a class, as the name of a target."""
+
+    name: str
+
+
+TargetName: TypeAlias = "str | OfClass | None"
+"""A feature, the probability of a class, or, where it is None, the score."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A feature, or the score (then `name` is None): where it is in the log, and the cells it is counted on."""
+    """What is counted: where it is in the log, and the cells it is counted on."""
 
-    name: str | None
+    name: TargetName
     column: str
     cells: Cells
 
@@ -79,9 +98,9 @@ class Tally:
     """The counts so far, of one file or of many."""
 
     rows: int = 0
-    results: dict[str | None, ColumnResult] = field(default_factory=dict)
+    results: dict[TargetName, ColumnResult] = field(default_factory=dict)
     """By target's name. A target whose column was in no file is not in here."""
-    unfit: dict[str | None, Unfit] = field(default_factory=dict)
+    unfit: dict[TargetName, Unfit] = field(default_factory=dict)
     """By target's name, what could not be counted."""
     lacking: dict[str, frozenset[str]] = field(default_factory=dict)
     """By file, the wanted columns that it lacks."""
@@ -92,7 +111,7 @@ class Tally:
     repeated: RepeatedRows | None = None
     """The rows that were left out for repeating an id; None where rows have none."""
 
-    def count(self, name: str | None, result: FeatureProfile | Unfit) -> None:
+    def count(self, name: TargetName, result: FeatureProfile | Unfit) -> None:
         """Add what was counted of one target, or could not be."""
         if isinstance(result, Unfit):
             self.unfit[name] = self.unfit[name].merge(result) if name in self.unfit else result
@@ -231,8 +250,11 @@ class _Plans:
     ) -> None:
         self._spec, self._base_dir, self._reference, self._targets = spec, base_dir, reference, targets
         self._window, self._measured_at, self._known = window, measured_at, known
-        self._by_segment = SegmentOutcomes(spec.prediction_log.segments)
-        segmentation = Segmentation.of(spec.prediction_log, reference.score.cells if reference.score else None)
+        log = spec.prediction_log
+        are_classes = log.outcome is not None and log.outcome.kind is OutcomeKind.MULTICLASS
+        self._by_segment = SegmentOutcomes(log.segments, are_classes=are_classes)
+        cells = reference.score.cells if reference.score else NO_CELLS
+        segmentation = Segmentation(spec.prediction_log.segments, score_column(spec), cells)
         self._counted = Task(_count(spec, targets, segmentation, window, pool))
         self._newest = Task(_newest_scores(spec, reference, window))
         self._skew = Task(measure_skew(spec, base_dir, reference, window, known))
@@ -260,8 +282,9 @@ class _Plans:
             reference_version,
             WindowCounts(
                 window=window,
-                profiles={name: result for name, result in tally.results.items() if name is not None},
+                profiles={name: result for name, result in tally.results.items() if isinstance(name, str)},
                 score=tally.results.get(None),
+                probabilities={name.name: found for name, found in tally.results.items() if isinstance(name, OfClass)},
                 newest_scores=self._newest.result,
                 unknown_columns=tuple(sorted(tally.others - spec.known_columns - {*reference.columns})),
             ),
@@ -321,6 +344,7 @@ def report_on(
         features=comparison.features,
         score=comparison.score,
         score_count=comparison.score_count,
+        probabilities=comparison.probabilities,
         schema_differences=comparison.schema_differences,
         problems=problems,
         skew=skew,
@@ -372,10 +396,15 @@ def _targets(spec: Spec, reference: Reference) -> tuple[Target, ...]:
         for name in spec.features
         if name in reference.features
     )
-    score = spec.prediction_log.score
+    of_classes = tuple(
+        Target(OfClass(name), column, reference.probabilities[name].cells)
+        for name, column in probability_columns(spec).items()
+        if name in reference.probabilities
+    )
+    score = score_column(spec)
     if score is None or reference.score is None:
-        return features
-    return (*features, Target(None, score, reference.score.cells))
+        return (*features, *of_classes)
+    return (*features, *of_classes, Target(None, score, reference.score.cells))
 
 
 def _count(
@@ -383,9 +412,12 @@ def _count(
 ) -> Plan[Tally]:
     """Count the rows of the window in the log, each id once."""
     segments = dict.fromkeys(segmentation.columns, FeatureType.CATEGORICAL)
-    columns = segments | {target.column: target.cells.type for target in targets}
+    columns = segments | {target.column: target.cells.type for target in targets} | needed_for_score(spec)
+    columns.pop(PREDICTED_CLASS, None)
     distinct = DistinctRows(spec.prediction_log.id)
-    counter = _Counter(columns, window, lambda chunk: _tally_of_chunk(chunk, targets, segmentation, pool), distinct)
+    counter = _Counter(
+        columns, window, lambda chunk: _tally_of_chunk(spec, chunk, targets, segmentation, pool), distinct
+    )
     yield [counter]
     misfits = (FileProblem(path=path, problem=problem) for path, problem in distinct.misfits.items())
     counter.tally.problems += misfits
@@ -419,7 +451,10 @@ class _Counter(Reader):
         self._of_file = Tally()
 
 
-def _tally_of_chunk(chunk: Chunk, targets: tuple[Target, ...], segmentation: Segmentation, pool: Executor) -> Tally:
+def _tally_of_chunk(
+    spec: Spec, chunk: Chunk, targets: tuple[Target, ...], segmentation: Segmentation, pool: Executor
+) -> Tally:
+    chunk = _with_predicted_class(spec, chunk)
     present = [target for target in targets if target.column in chunk.columns]
     segments = pool.submit(segmentation.count, chunk.columns, chunk.rows)
     results = pool.map(lambda target: _result(target, chunk), present)
@@ -434,12 +469,23 @@ def _tally_of_chunk(chunk: Chunk, targets: tuple[Target, ...], segmentation: Seg
     return tally
 
 
+def _with_predicted_class(spec: Spec, chunk: Chunk) -> Chunk:
+    """Return a chunk with the column of the predicted class, where that follows from others."""
+    if score_column(spec) != PREDICTED_CLASS:
+        return chunk
+    try:
+        found = scores_of(spec, chunk.columns, chunk.rows)
+    except ColumnTypeError:  # the outcomes of the window say it
+        return chunk
+    return chunk if found is None else dataclasses.replace(chunk, columns={**chunk.columns, PREDICTED_CLASS: found})
+
+
 def _result(target: Target, chunk: Chunk) -> FeatureProfile | Unfit:
     column = chunk.columns[target.column]
     try:
         return profile_column(column, target.cells, chunk.times)
     except ColumnTypeError as error:
-        reason = error.finding if target.name is None else str(error)
+        reason = str(error) if isinstance(target.name, str) else error.finding
         problem = FileProblem(path=chunk.path, problem=f"column {target.column!r} {reason}")
         return Unfit(len(column), len(column) - column.null_count, (problem,))
 

@@ -46,6 +46,8 @@ class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
     features: dict[str, FeatureReport]
     score: FeatureReport | None = None
     score_count: CountWindow | None = None
+    probabilities: dict[str, FeatureReport] = {}
+    """By class, of outcomes that are classes."""
     schema_differences: tuple[SchemaDifference, ...] = ()
     problems: tuple[FileProblem, ...] = ()
     severity: Severity | None = None
@@ -71,6 +73,7 @@ class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
             features=self.features,
             score=self.score,
             score_count=self.score_count,
+            probabilities=self.probabilities,
             schema_differences=self.schema_differences,
         )
 
@@ -92,7 +95,8 @@ class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
     def worst_first(self, score_name: str) -> list[Compared]:
         """Return all features, and the scores under the name given, as people should read them.
 
-        The newest scores appear only when they are to be shown: mostly they are those of the window.
+        The newest scores, and the probabilities of classes, appear only when they are to be shown: mostly the former are
+        those of the window, and the latter move with the scores.
         """
         compared = [Compared(name, item, self.found_in("features", name)) for name, item in self.features.items()]
         if self.score:
@@ -100,6 +104,11 @@ class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
         if self.score_count and self.score_count.report.severity:
             newest = f"{score_name} newest {self.score_count.wanted:,}"
             compared.append(Compared(newest, self.score_count.report, self.found_in("score_count")))
+        compared += [
+            Compared(f"{score_name}: probability of {name}", found, self.found_in("probabilities", name))
+            for name, found in self.probabilities.items()
+            if found.severity
+        ]
         return sorted(compared, key=lambda item: item.report.rank)
 
     @property

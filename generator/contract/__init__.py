@@ -29,7 +29,13 @@ from mlvitals.generator.contract.features import (
 )
 from mlvitals.generator.contract.freshness import freshness_families
 from mlvitals.generator.contract.incidents import INCIDENTS_SHOWN, STAGES, STATES, incident_families
-from mlvitals.generator.contract.outcomes import PERFORMANCE_FIGURES, PerformanceFigure, Rejection, outcome_families
+from mlvitals.generator.contract.outcomes import (
+    CLASSES_SHOWN,
+    PERFORMANCE_FIGURES,
+    PerformanceFigure,
+    Rejection,
+    outcome_families,
+)
 from mlvitals.generator.contract.segments import SEGMENT_LABELS, segment_families
 from mlvitals.generator.contract.serving import (
     LATENCY_BUCKETS,
@@ -47,6 +53,7 @@ from mlvitals.generator.spec.model import Spec
 
 __all__ = (
     "CHANGES_SHOWN",
+    "CLASSES_SHOWN",
     "CUSUM_SIDES",
     "INCIDENTS_SHOWN",
     "LATENCY_BUCKETS",

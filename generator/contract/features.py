@@ -52,12 +52,26 @@ def feature_families(spec: Spec) -> Iterator[Family]:
     for statistic in STATISTICS:
         yield from statistic.families()
     yield from _BINS
-    if spec.prediction_log.score is not None:
+    if spec.score_type is not None:
         yield from _SCORES
-        if spec.windows.score_count:
+        if spec.counts_newest_scores:
             yield from _NEWEST_SCORES
+    if spec.has_probabilities:
+        yield from _PROBABILITIES
 
 
+_PROBABILITIES = (
+    gauge(
+        "class_probability_psi",
+        "Population stability index of the probability of a class against the reference, of the worst classes.",
+        "class",
+    ),
+    gauge(
+        "class_probability_psi_critical_value",
+        "PSI that noise alone exceeds in any class once in 1000 windows.",
+        "class",
+    ),
+)
 _FEATURE = "feature_name"
 _TOP = ("rank", "bin")
 _EVERY = ("bin_index", "bin")

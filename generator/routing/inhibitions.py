@@ -32,7 +32,10 @@ _DRIFT = ("MLFeatureDrift", MANY_FEATURES, "MLDriftWithBusinessImpact")
 _OF_SEGMENTS = {
     ("MLScoreDrift", "MLNewestScoreDrift"): "MLSegmentScoreDrift",
     ("MLConceptDrift", "MLHarmfulDrift", "MLLabelDrift"): "MLSegmentGap",
+    ("MLScoreDrift",): "MLClassScoreDrift",
+    ("MLPerformanceLoss",): "MLClassRecallLoss",
 }
+"""Alerts on all rows, and the alert on parts of them that they cover: segments, or classes."""
 _CAUSES_OF_BURN = {
     SloKind.AVAILABILITY: ("MLErrorRateHigh",),
     SloKind.LATENCY: ("MLLatencyHigh", "MLErrorRateHigh"),

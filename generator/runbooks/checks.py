@@ -132,6 +132,25 @@ FIRST: Mapping[str, First] = {
         ("Inputs drift as well", "Go on with feature drift: the model sees data it was not trained on."),
         ("Inputs are unchanged", "Concept drift or wrong labels: check the gap."),
     ),
+    "MLClassScoreDrift": _first(
+        "List the classes whose predicted probability moved.",
+        "Treat drifting inputs first; with unchanged inputs, compare the model's version with the reference's.",
+        ("One class, or a few", "What distinguishes them changed in the inputs: go on with feature drift."),
+        ("All classes", "Another model, or other inputs: go on with score drift."),
+    ),
+    "MLClassRecallLoss": _first(
+        "List the classes that are recognised worse than in the reference.",
+        "Treat drifting inputs first; otherwise label recent rows of that class and retrain.",
+        ("One class", "See in the window's confusion matrix which class it is taken for: what separates them changed."),
+        ("Most classes", "Not the class: continue with the loss of performance as a whole."),
+        ("A class of which many more outcomes came", "New kinds of it, or a changed labelling rule: ask its owner."),
+    ),
+    "MLUnlistedClass": _first(
+        "Read the share of outcomes, and of predictions, of classes that the spec does not list.",
+        "List the class in prediction_log.outcome, build a reference that has it, and promote both.",
+        ("Outcomes alone", "A new class, or labels that are spelt in another way: the window's report names them."),
+        ("Predictions alone", "A model that knows other classes: the spec and the reference belong to an older one."),
+    ),
     "MLSegmentScoreDrift": _first(
         "List the segments whose scores moved.",
         "Fix the source or client of that segment.",

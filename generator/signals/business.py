@@ -73,7 +73,11 @@ def _kpi_records(contract: Contract, kpi: Kpi, figures: Mapping[str, str]) -> It
     rates = {event: _rate_record(contract, event) for event in (kpi.numerator, kpi.denominator)}
     yield from rates.values()
     for name, window in figures.items():
-        yield Record(name, _share(contract, kpi, lambda event, w=window: f"sum_over_time({rates[event].name}[{w}])"))
+
+        def count(event: str, window: str = window) -> str:
+            return f"sum_over_time({rates[event].name}[{window}])"
+
+        yield Record(name, _share(contract, kpi, count))
 
 
 def _rate_record(contract: Contract, event: str) -> Record:

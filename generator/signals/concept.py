@@ -54,10 +54,12 @@ def _kind(contract: Contract) -> Signal:
 
 def _gap(contract: Contract) -> Signal:
     gap, expected, noise = (f"max({contract.name(name)})" for name in ("concept_gap", *_BAND))
+    of_classes = contract.spec.has_classes
+    compared = "Share of wrong predictions" if of_classes else "Mean prediction minus mean outcome"
     return _panel(
         id="concept_gap",
-        title="Predicted minus observed",
-        description="Mean prediction minus mean outcome of the last window whose outcomes are known, and the band "
+        title=_gap_title(contract),
+        description=f"{compared} of the last window whose outcomes are known, and the band "
         "that an unchanged window leaves once in 1000. Normal: within the band. Outside: see the drift type.",
         decimals=3,
         queries=(
@@ -69,6 +71,10 @@ def _gap(contract: Contract) -> Signal:
         minimum=None,
         empty="No outcomes yet: they arrive up to the maximum delay after their prediction. See the feedback panels.",
     )
+
+
+def _gap_title(contract: Contract) -> str:
+    return "Wrong predictions" if contract.spec.has_classes else "Predicted minus observed"
 
 
 _BAND = ("concept_gap_expected", "concept_gap_noise")
@@ -105,6 +111,9 @@ def _charts(spec: Spec, contract: Contract) -> Signal:
     ewma, cusum = _charts_of(contract)
     sums, limit = contract.name("concept_cusum"), f"max({cusum.limit})"
     upper, lower = (f'max({sums}{{side="{side}"}}) / {limit}' for side in ("upper", "lower"))
+    high, low = (
+        ("more are wrong", "fewer are wrong") if spec.has_classes else ("predictions too high", "predictions too low")
+    )
     alerts = [alert(spec, contract, chart) for chart in (ewma, cusum) for alert in (_concept_alert, _harm_alert)]
     return _panel(
         id="concept_charts",
@@ -116,8 +125,8 @@ def _charts(spec: Spec, contract: Contract) -> Signal:
         decimals=2,
         queries=(
             Query(ewma.expression, "EWMA, either side"),
-            Query(upper, "CUSUM, predictions too high"),
-            Query(lower, "CUSUM, predictions too low"),
+            Query(upper, f"CUSUM, {high}"),
+            Query(lower, f"CUSUM, {low}"),
         ),
         place=Place.DETAIL,
         levels=(Level(Severity.CRITICAL, _AT_THE_LIMIT),),
@@ -180,7 +189,7 @@ def _alert(
             f"Predictions of {spec.title} miss their outcomes: the {chart.title} of the gap is at ",
             Value(Format.NUMBER),
             " times its limit.",
-            _found(contract, "concept_gap", " Predicted minus observed: "),
+            _found(contract, "concept_gap", f" {_gap_title(contract)}: "),
             _found(contract, "concept_gap_expected", " Expected: "),
             drift_kind_text(contract),
             *(_advice(contract, one) for one in kinds),

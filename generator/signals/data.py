@@ -406,7 +406,7 @@ def _rows(contract: Contract) -> Signal:
     newest = Query(f"max({contract.name('prediction_score_count_rows')})", "Newest scores")
     values = contract.name("feature_rows")
     fewest = Record(f"system:{values}:min", f"min({values})", every=THINNED)
-    score = contract.spec.prediction_log.score
+    spec = contract.spec
     return _panel(
         id="rows",
         title="Rows measured",
@@ -416,8 +416,8 @@ def _rows(contract: Contract) -> Signal:
         queries=(
             Query(f"max({contract.name('window_rows')})", "Rows in the window"),
             Query(fewest.name, "Fewest values of a feature"),
-            *((scores,) if score else ()),
-            *((newest,) if score and contract.spec.windows.score_count else ()),
+            *((scores,) if spec.score_type is not None else ()),
+            *((newest,) if spec.counts_newest_scores else ()),
         ),
         incident=Incident.MONITORING,
         place=Place.DETAIL,

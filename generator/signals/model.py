@@ -45,13 +45,13 @@ def model_signals(spec: Spec) -> Iterator[Signal]:
     contract = Contract(spec)
     if spec.serving.enabled:
         yield _scores(contract)
-    if spec.prediction_log.score:
+    if spec.score_type is not None:
         yield _score_drift(spec, contract)
         yield _score_divergence(spec, contract)
         yield _score_nulls(spec, contract)
         yield _score_range(spec, contract)
         yield _score_status(spec, contract)
-        if spec.windows.score_count:
+        if spec.counts_newest_scores:
             yield _newest_score_drift(spec, contract)
             yield _newest_score_span(spec, contract)
     yield _feature_drift(spec, contract)
@@ -59,7 +59,7 @@ def model_signals(spec: Spec) -> Iterator[Signal]:
         if statistic.worst and any(statistic.suits(feature.type) for feature in spec.features.values()):
             yield _worst_by(spec, contract, statistic, statistic.worst)
     yield _top_bins(contract)
-    if spec.prediction_log.score:
+    if spec.score_type is not None:
         yield _score_bins(contract)
     yield _feature_confirmation(contract)
 

@@ -232,7 +232,7 @@ def _thin_windows(spec: Spec, contract: Contract) -> Signal:
         records=(record,),
         view=View.STEPS,
         levels=(Level(Severity.WARNING, MOST_TOO_SMALL),),
-        alerts=(alert, *((of_scores,) if spec.prediction_log.score is not None else ())),
+        alerts=(alert, *((of_scores,) if spec.score_type is not None else ())),
     )
 
 

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from mlvitals.generator.contract import PERFORMANCE_FIGURES, Contract, Rejection
 from mlvitals.generator.promql import selector
 from mlvitals.generator.signals.building import at_levels, beyond_noise, unreadable, with_noise
+from mlvitals.generator.signals.classes import class_signals
 from mlvitals.generator.signals.signal import (
     Alert,
     Incident,
@@ -28,8 +29,17 @@ _WEEK = "7d"
 _REASON, _FIGURE, _PERCENTILE = "reason", "figure", "percentile"
 _LOSS = {
     OutcomeKind.BINARY: "of the reference's AUC above chance is lost",
+    OutcomeKind.MULTICLASS: "of the reference's mean recall of the classes above chance is lost",
     OutcomeKind.CONTINUOUS: "is the rise of the mean absolute error relative to the reference",
     OutcomeKind.RANKING: "of the reference's NDCG is lost",
+}
+_MEAN_SHIFT = "Mean outcome minus the reference's, in standard deviations of the reference. "
+_SHIFT = {
+    OutcomeKind.BINARY: "Relative change of the share of positive outcomes against the reference. ",
+    OutcomeKind.MULTICLASS: "Population stability index of the shares of the classes among the outcomes against the "
+    "reference. ",
+    OutcomeKind.CONTINUOUS: _MEAN_SHIFT,
+    OutcomeKind.RANKING: _MEAN_SHIFT,
 }
 _panel = partial(Signal, layer=Layer.MODEL, view=View.STEPS, width=8, height=7)
 _feedback_panel = partial(_panel, incident=Incident.MONITORING)
@@ -46,12 +56,16 @@ def outcome_signals(spec: Spec, contract: Contract) -> Iterator[Signal]:
         yield _delay(spec, contract, outcome)
     yield _rejected(spec, contract)
     yield _readable(spec, contract)
-    yield _observed(contract, outcome)
+    of_classes = outcome.kind is OutcomeKind.MULTICLASS
+    if not of_classes:
+        yield _observed(contract, outcome)
     yield _shift(spec, contract, outcome)
     yield _gap(contract)
     yield _performance(contract, outcome)
     yield _loss(spec, contract, outcome)
-    if outcome.kind is OutcomeKind.BINARY:
+    if of_classes:
+        yield from class_signals(spec, contract)
+    if outcome.kind is OutcomeKind.BINARY or outcome.probabilities:
         yield _estimated(contract)
 
 
@@ -256,17 +270,13 @@ def _observed(contract: Contract, outcome: Outcome) -> Signal:
 
 def _shift(spec: Spec, contract: Contract, outcome: Outcome) -> Signal:
     metric, policy = contract.name("outcome_shift"), spec.alerts.label_shift
-    binary = outcome.kind is OutcomeKind.BINARY
+    binary, of_classes = outcome.kind is OutcomeKind.BINARY, outcome.kind is OutcomeKind.MULTICLASS
     form = Format.PERCENT if binary else Format.NUMBER
     unit = "" if binary else " standard deviations of the reference"
     return _drift_panel(
         id="label_drift",
         title="Label drift",
-        description=(
-            "Relative change of the share of positive outcomes against the reference. "
-            if binary
-            else "Mean outcome minus the reference's, in standard deviations of the reference. "
-        )
+        description=_SHIFT[outcome.kind]
         + "Normal: near 0. An alert also requires it to exceed its own noise floor. If the outcomes are right, "
         "recalibrate.",
         unit="percentunit" if binary else "none",
@@ -277,11 +287,21 @@ def _shift(spec: Spec, contract: Contract, outcome: Outcome) -> Signal:
             policy,
             metric,
             name="MLLabelDrift",
-            summary="The mean outcome has moved away from the reference.",
+            summary="The mix of classes among the outcomes has moved away from the reference."
+            if of_classes
+            else "The mean outcome has moved away from the reference.",
             describe=lambda exceeds: (
-                f"The mean outcome of {spec.title} is ",
-                Value(form),
-                f"{unit} away from the reference, {exceeds}.",
+                (
+                    f"The classes of the outcomes of {spec.title} have a PSI of ",
+                    Value(form),
+                    f" against the reference, {exceeds}.",
+                )
+                if of_classes
+                else (
+                    f"The mean outcome of {spec.title} is ",
+                    Value(form),
+                    f"{unit} away from the reference, {exceeds}.",
+                )
             ),
             expression=f"abs(max({metric}))",
             form=form,
@@ -291,10 +311,11 @@ def _shift(spec: Spec, contract: Contract, outcome: Outcome) -> Signal:
 
 def _gap(contract: Contract) -> Signal:
     gap = contract.name("outcome_gap")
+    gap_of = "Share of wrong predictions" if contract.spec.has_classes else "Mean of prediction minus outcome"
     return _drift_panel(
         id="outcome_gap",
         title="Prediction-outcome gap",
-        description="Mean of prediction minus outcome, with its standard error. Normal: as in the reference, give "
+        description=f"{gap_of}, with its standard error. Normal: as in the reference, give "
         "or take three standard errors. A lasting gap is concept drift or a badly calibrated model.",
         unit="none",
         decimals=3,
@@ -339,8 +360,9 @@ def _loss(spec: Spec, contract: Contract, outcome: Outcome) -> Signal:
     return _drift_panel(
         id="performance_loss",
         title="Performance lost",
-        description="Performance lost since the reference: share of the AUC above chance, share of the NDCG, or "
-        "relative rise of the mean absolute error, with its noise floor. Normal: near 0, below the first line. "
+        description="Performance lost since the reference: share of the AUC above chance, of the NDCG, or of the mean "
+        "recall of the classes above chance, or relative rise of the mean absolute error, with its noise floor. Normal: "
+        "near 0, below the first line. "
         "Above it: see whether inputs drift (covariate), the gap widens (concept), or outcomes became rarer "
         "(label).",
         unit="percentunit",

@@ -42,7 +42,7 @@ def segment_signals(spec: Spec) -> Iterator[Signal]:
     log, contract = spec.prediction_log, Contract(spec)
     if not log.segments:
         return
-    if log.score is not None:
+    if spec.score_type is not None:
         yield _scores(spec, contract)
     if spec.has_gap:
         yield _gaps(spec, contract)
@@ -88,12 +88,15 @@ def _scores(spec: Spec, contract: Contract) -> Signal:
 
 def _gaps(spec: Spec, contract: Contract) -> Signal:
     metric, policy = contract.name("segment_gap_shift"), spec.alerts.segment_gap
+    gap, unit = "Prediction minus outcome", "the reference's outcomes"
+    if spec.has_classes:
+        gap, unit = "The share of wrong predictions", "whether predictions of the reference are wrong"
     ranking = _ranking(metric)
     return _panel(
         id="segment_gap",
         title="Gap by segment",
-        description="Prediction minus outcome of each segment, compared with its value in the reference, in "
-        "standard deviations of the reference's outcomes. The worst are shown. Normal: near 0, within the line on "
+        description=f"{gap} of each segment, compared with its value in the reference, in "
+        f"standard deviations of {unit}. The worst are shown. Normal: near 0, within the line on "
         "either side. Beyond: the model misses the outcomes of this segment, which metrics over all rows may hide.",
         decimals=3,
         minimum=None,
@@ -107,8 +110,7 @@ def _gaps(spec: Spec, contract: Contract) -> Signal:
             policy,
             "MLSegmentGap",
             "Predictions miss the outcomes of one segment.",
-            ": change of prediction minus outcome since the reference, in standard deviations of the reference's "
-            "outcomes: ",
+            f": change of {gap[0].lower()}{gap[1:]} since the reference, in standard deviations of {unit}: ",
         ),
     )
 
@@ -151,8 +153,9 @@ def _table(spec: Spec, contract: Contract) -> Signal:
     figures = {
         "segment_rows": "Rows",
         **({"segment_score_mean": "Score"} if log.score else {}),
-        **({"segment_feedback_rate": "Feedback", "segment_outcome_mean": "Outcome"} if log.outcome else {}),
-        **({"segment_gap": "Gap"} if spec.has_gap else {}),
+        **({"segment_feedback_rate": "Feedback"} if log.outcome else {}),
+        **({"segment_outcome_mean": "Outcome"} if log.outcome and not spec.has_classes else {}),
+        **({"segment_gap": "Wrong" if spec.has_classes else "Gap"} if spec.has_gap else {}),
     }
     return _panel(
         id="segments",

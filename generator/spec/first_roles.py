@@ -121,6 +121,13 @@ NAMES: Mapping[Role, tuple[str, ...]] = {
 }
 """By role, patterns of names in words joined by underscores, the clearest first."""
 
+MOST_CLASSES = 100
+"""A label of more different values is no class."""
+_PROBABILITY_OF = (
+    *("proba_", "prob_", "probability_", "p_", "score_", "pred_proba_", "pred_prob_", "y_proba_", "y_prob_"),
+    *("y_pred_proba_", "predict_proba_", "predicted_probability_", "prediction_", "class_", "proba_class_", "p"),
+)
+"""The ways in which columns of the probabilities of classes are called, before the class."""
 _PREDICTED = "prediction|predictions|predicted|pred|y_pred|y_hat|yhat|predicted_(class|label)"
 _OF_THE_OTHER_CLASS = r"(.*_)?(proba|prob|probability|score)_(0|false|no|neg|negative)"
 _NO_PREDICTION_TIME = re.compile(
@@ -218,6 +225,22 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Classes:
+    """The classes of a label, and the columns that predict them."""
+
+    names: tuple[str, ...]
+    probabilities: Mapping[str, str]
+    """By class, the column of its probability; empty where there are none."""
+    prediction: str | None = None
+    """The column of the predicted class."""
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """Return the columns of the predictions."""
+        return frozenset((*self.probabilities.values(), *((self.prediction,) if self.prediction else ())))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """The guesses on columns: those with a role, features, and those that are left out."""
 
@@ -227,6 +250,8 @@ class Draft:
     segments: Sequence[SeenColumn]
     label: SeenColumn | None = None
     """The column that the model seems to predict, also where it cannot be an outcome of the log."""
+    classes: Classes | None = None
+    """Of an outcome that is a class."""
 
     def name_of(self, role: Role) -> str | None:
         """Return the name of the column with a role."""
@@ -241,8 +266,8 @@ def draft(training: Sequence[SeenColumn], log: Sequence[SeenColumn] | None = Non
         log: those of the log, where one was given; roles are looked for in it first, and segments only in it.
     """
     known = {column.name: column for column in (*(log or ()), *training) if has_room(column)}
-    roles, label = _roles([column for column in known.values() if not _is_index(column)])
-    named = {column.name for column in roles.values()}
+    roles, label, classes = _roles([column for column in known.values() if not _is_index(column)])
+    named = {column.name for column in roles.values()} | (classes.columns if classes else set())
     features, left_out = [], []
     for column in (*training, *(log or ())):
         if column.name in named or known.get(column.name) is None:
@@ -259,6 +284,7 @@ def draft(training: Sequence[SeenColumn], log: Sequence[SeenColumn] | None = Non
         left_out=left_out,
         segments=_segments(features, known if log else {}),
         label=label,
+        classes=classes,
     )
 
 
@@ -286,8 +312,10 @@ def without(found: Draft, suspects: Mapping[str, str]) -> Draft:
 # ---------------------------------------------------------------- roles
 
 
-def _roles(columns: Sequence[SeenColumn]) -> tuple[dict[Role, SeenColumn], SeenColumn | None]:
-    """Return the columns with a role, and what the model seems to predict."""
+def _roles(
+    columns: Sequence[SeenColumn],
+) -> tuple[dict[Role, SeenColumn], SeenColumn | None, Classes | None]:
+    """Return the columns with a role, what the model seems to predict, and which classes that are."""
     found: dict[Role, SeenColumn] = {}
     taken: set[str] = set()
 
@@ -307,8 +335,10 @@ def _roles(columns: Sequence[SeenColumn]) -> tuple[dict[Role, SeenColumn], SeenC
         labels = [item for item in labels if words_of(item.name) not in _COORDINATES]
     label = next(_by_name(Role.OUTCOME, labels), None)
     taken |= {label.name} if label else set()
-    score = look(Role.SCORE, lambda column: _is_score(column, label))
-    if label and _is_judgeable(label, score):
+    classes = _predicted_classes(label, [column for column in columns if column.name not in taken]) if label else None
+    taken |= classes.columns if classes else set()
+    score = look(Role.SCORE, lambda column: classes is None and _is_score(column, label))
+    if label and (classes or _is_judgeable(label, score)):
         found[Role.OUTCOME] = label
         look(Role.OUTCOME_TIMESTAMP, _is_time)
     look(Role.ID, lambda column: column.unique)
@@ -316,7 +346,7 @@ def _roles(columns: Sequence[SeenColumn]) -> tuple[dict[Role, SeenColumn], SeenC
     look(Role.ENTITY, lambda column: column.type in names and not _is_time(column))
     look(Role.MODEL_VERSION, lambda _: True)
     look(Role.ENDPOINT, lambda _: True)
-    return found, label
+    return found, label, classes
 
 
 def _by_name(role: Role, columns: Sequence[SeenColumn]) -> Iterator[SeenColumn]:
@@ -367,6 +397,61 @@ def _is_label(column: SeenColumn) -> bool:
     return column.type is not None
 
 
+def _predicted_classes(label: SeenColumn, columns: Sequence[SeenColumn]) -> Classes | None:
+    """Return the classes of a label that some columns predict: by the probability of each, or by their names."""
+    names = _class_names(label)
+    if names is None:
+        return None
+    probabilities = _probabilities(names, [column for column in columns if _is_probability(column)])
+    known = {*names}
+    predictions = (
+        column.name
+        for column in columns
+        if re.fullmatch(_PREDICTED, words_of(column.name))
+        and column.levels is not None
+        and {_as_class(level) for level in column.levels} <= known
+    )
+    prediction = next(predictions, None)
+    if not probabilities and prediction is None:
+        return None
+    return Classes(names=names, probabilities=probabilities, prediction=prediction)
+
+
+def _class_names(label: SeenColumn) -> tuple[str, ...] | None:
+    """Return the classes of a label in their order; None where it has other values, or too many."""
+    of_classes = label.type is FeatureType.CATEGORICAL or (
+        label.type is not FeatureType.BOOLEAN and _are_classes(label)
+    )
+    if not of_classes or label.levels is None or not 2 <= len(label.levels) <= MOST_CLASSES:
+        return None
+    names = [_as_class(level) for level in label.levels]
+    if not all(0 < len(name) <= MAX_NAME for name in names):
+        return None
+    numbers = all(re.fullmatch(r"-?[0-9]+", name) for name in names)
+    return tuple(sorted(names, key=int if numbers else str))
+
+
+def _as_class(level: str) -> str:
+    """Return a value as classes are written: pandas makes floats of integers where some are missing."""
+    return re.sub(r"^(-?[0-9]+)\.0$", r"\1", level)
+
+
+def _probabilities(names: Sequence[str], columns: Sequence[SeenColumn]) -> Mapping[str, str]:
+    """Return the column of each class' probability, named after the class or after its place; empty if one is missing."""
+    by_words = {words_of(column.name): column.name for column in columns}
+    places = [str(place) for place in range(len(names))]
+    for endings in ([words_of(name) for name in names], places):
+        for start in _PROBABILITY_OF:
+            found = {
+                name: by_words[f"{start}{ending}"]
+                for name, ending in zip(names, endings, strict=True)
+                if f"{start}{ending}" in by_words
+            }
+            if len(found) == len(names) and len({*found.values()}) == len(names):
+                return found
+    return {}
+
+
 def _is_judgeable(label: SeenColumn, score: SeenColumn | None) -> bool:
     """True if a label can be the outcome of a log: a binary one needs a score, and text or codes are no outcome yet."""
     if label.type is FeatureType.BOOLEAN:
@@ -404,7 +489,7 @@ def _why_left_out(column: SeenColumn, label: SeenColumn | None) -> str:
     if label is not None and column.name == label.name:
         if label.type is FeatureType.BOOLEAN:
             return "the label, by its name; an outcome of the log once a score is there too"
-        return f"the label, by its name; {_classes(label)}, and outcomes are numbers or 0 and 1"
+        return f"the label, by its name; {_classes(label)}, and no column was recognised that predicts them"
     return _why_by_name(column) or (_why_by_values(column) if column.rows >= ENOUGH_ROWS else "")
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from mlvitals.generator.errors import UserError
-from mlvitals.generator.spec.first_roles import MAX_NAME, Draft, LeftOut, Role, SeenColumn, draft, has_room
+from mlvitals.generator.spec.first_roles import MAX_NAME, Classes, Draft, LeftOut, Role, SeenColumn, draft, has_room
 from mlvitals.generator.spec.model import FeatureType, LogFormat
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -114,7 +114,7 @@ def next_steps(spec_path: str, data: str, found: Draft, log: FoundLog | None) ->
         ),
         *(
             []
-            if Role.SCORE in found.roles
+            if Role.SCORE in found.roles or found.classes
             else ["the model's score: set prediction_log.score, or scores are not monitored"]
         ),
         *(
@@ -195,12 +195,24 @@ def _outcome(found: Draft) -> Iterator[str]:
     if outcome is None:
         yield "  # outcome: what really happened; no column was recognised. See docs/outcomes.md"
         return
-    kind = "binary" if outcome.type is FeatureType.BOOLEAN else "continuous"
+    kind = "multiclass" if found.classes else "binary" if outcome.type is FeatureType.BOOLEAN else "continuous"
     yield "  outcome:  # what really happened, known later; if it is in separate files, add path and id"
     yield f"    column: {scalar(outcome.name)}  # {_GUESSED}"
     yield f"    kind: {kind}"
+    if found.classes:
+        yield from _classes(found.classes)
     if when := found.name_of(Role.OUTCOME_TIMESTAMP):
         yield f"    timestamp: {scalar(when)}  # {_GUESSED}"
+
+
+def _classes(classes: Classes) -> Iterator[str]:
+    if classes.prediction:
+        yield f"    prediction: {scalar(classes.prediction)}  # the predicted class; {_GUESSED}"
+    if classes.probabilities:
+        yield f"    probabilities:  # the column of each class' probability; {_GUESSED}"
+        yield from (f"      {scalar(name)}: {scalar(column)}" for name, column in classes.probabilities.items())
+    else:
+        yield f"    classes: [{', '.join(map(scalar, classes.names))}]"
 
 
 def _windows(log: FoundLog | None) -> Iterator[str]:

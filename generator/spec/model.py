@@ -183,6 +183,7 @@ class OutcomeKind(StrEnum):
     """The kind of outcome, which determines the performance metrics."""
 
     BINARY = "binary"
+    MULTICLASS = "multiclass"
     CONTINUOUS = "continuous"
     RANKING = "ranking"
 
@@ -219,7 +220,23 @@ class Outcome(Part, frozen=True, kw_only=True):
         | None
     ) = None
     timestamp: Annotated[Column, Meta(description="When the outcome was observed.")] | None = None
-    prediction: Annotated[Column, Meta(description="The predicted value. Default: the score column.")] | None = None
+    prediction: (
+        Annotated[
+            Column,
+            Meta(
+                description="The predicted value. Default: the score column. For multiclass the predicted class. Default: the "
+                "most probable one."
+            ),
+        ]
+        | None
+    ) = None
+    classes: Annotated[
+        tuple[Label, ...],
+        Meta(description="For multiclass: the names of all classes. Default: those of probabilities."),
+    ] = ()
+    probabilities: Annotated[
+        dict[Label, Column], Meta(description="For multiclass: the column of each class' predicted probability.")
+    ] = {}
     max_delay: Annotated[Duration, Meta(description="An outcome that arrives later than this is rejected.")] = "24h"
     threshold: Annotated[Ratio, Meta(description="A binary score at or above this is a positive prediction.")] = 0.5
     expected_rate: (
@@ -241,6 +258,11 @@ class Outcome(Part, frozen=True, kw_only=True):
         None
     )
     top: Annotated[int, Meta(ge=1, le=1000, description="For ranking: the number of top positions that count, k.")] = 10
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes, in the order in which they are shown."""
+        return self.classes or tuple(self.probabilities)
 
 
 class PredictionLog(Part, frozen=True, kw_only=True):
@@ -1468,9 +1490,33 @@ class Spec(Part, frozen=True, kw_only=True):
 
     @property
     def has_gap(self) -> bool:
-        """True if predictions have outcomes on the same scale, so that a gap can be computed."""
+        """True if predictions can be compared with their outcomes one by one; of classes, by whether they are wrong."""
         outcome = self.prediction_log.outcome
         return outcome is not None and outcome.kind is not OutcomeKind.RANKING
+
+    @property
+    def has_probabilities(self) -> bool:
+        """True if the probability of each class is known."""
+        outcome = self.prediction_log.outcome
+        return self.has_classes and outcome is not None and bool(outcome.probabilities)
+
+    @property
+    def score_type(self) -> FeatureType | None:
+        """The type as which scores are measured: numbers, or, of classes without a score, the predicted class."""
+        if self.prediction_log.score is not None:
+            return FeatureType.FLOAT
+        return FeatureType.CATEGORICAL if self.has_classes else None
+
+    @property
+    def counts_newest_scores(self) -> bool:
+        """True if the newest scores are also measured by count."""
+        return self.prediction_log.score is not None and self.windows.score_count is not None
+
+    @property
+    def has_classes(self) -> bool:
+        """True if outcomes are classes: their gap is the share of wrong predictions."""
+        outcome = self.prediction_log.outcome
+        return outcome is not None and outcome.kind is OutcomeKind.MULTICLASS
 
     @property
     def known_columns(self) -> frozenset[str]:
@@ -1478,7 +1524,10 @@ class Spec(Part, frozen=True, kw_only=True):
         log, outcome = self.prediction_log, self.prediction_log.outcome
         roles = (log.timestamp, log.id, log.entity, log.group, log.score, log.model_version, log.endpoint)
         of_outcome = (
-            (outcome.column, outcome.id, outcome.timestamp, outcome.prediction, outcome.list, outcome.item)
+            (
+                *(outcome.column, outcome.id, outcome.timestamp, outcome.prediction, outcome.list, outcome.item),
+                *outcome.probabilities.values(),
+            )
             if outcome
             else ()
         )

@@ -9,6 +9,7 @@ from itertools import chain, pairwise
 from mlvitals.generator.contract import STATISTICS, TOTAL_STAGE, Contract
 from mlvitals.generator.errors import without_secrets
 from mlvitals.generator.estimate import family_series
+from mlvitals.generator.spec.class_rules import check_classes
 from mlvitals.generator.spec.diagnostics import KeyPath, Problem, did_you_mean, dotted, quoted
 from mlvitals.generator.spec.durations import milliseconds
 from mlvitals.generator.spec.event_rules import check_events
@@ -330,6 +331,7 @@ def _outcome(log: PredictionLog, outcome: Outcome, where: KeyPath) -> Iterator[P
     if outcome.kind is OutcomeKind.RANKING and outcome.list is None:
         message = "ranking compares the rows of one list, which needs prediction_log.outcome.list"
         yield Problem(((*where, "kind"), where), message, "consistency")
+    yield from check_classes(outcome, where)
     if outcome.path and (outcome.format or log.format) is LogFormat.SQL and outcome.table is None:
         message = "is a database, which needs prediction_log.outcome.table"
         yield Problem(((*where, "path"), (*where, "table")), message, "consistency")

@@ -69,10 +69,9 @@ def build_command(
     version = store.save(built)
     in_force = spec.reference.alias in {alias for item in store.versions() for alias in item.aliases}
     click.echo(version)
-    if spec.prediction_log.score and built.score is None:
-        click.echo(
-            f"the training data has no column {spec.prediction_log.score!r}: scores will not be monitored", err=True
-        )
+    if spec.score_type is not None and built.score is None:
+        lacking = f"column {spec.prediction_log.score!r}" if spec.prediction_log.score else "predicted class"
+        click.echo(f"the training data has no {lacking}: scores will not be monitored", err=True)
     if promote or not in_force:
         store.promote(version, spec.reference.alias)
         click.echo(f"{spec.reference.alias} is now {version}", err=True)

@@ -132,7 +132,7 @@ def test_every_change_of_a_silence_silences_something_else(streamrec):
     universe = KnownAlerts([*own, *near])
     survivors, tried = set(), 0
     for name, lines in commands(streamrec).items():
-        for labels in (each for each in known if each["alertname"] == name):
+        for labels in (each for each in every_alert(streamrec) if each["alertname"] == name):
             needed = {label for line in lines for label in words_in_capitals(line) if label in labels}
             (command,) = (line for line in lines if words_in_capitals(line) == needed)
             matchers = [quoted(each) for each in filled_in(command, labels)]

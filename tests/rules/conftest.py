@@ -25,7 +25,16 @@ def hostile() -> Spec:
             {
                 "version": 1,
                 "system": {"name": "odd", "title": HOSTILE_TEXT, "team": HOSTILE_TEXT, "description": HOSTILE_TEXT},
-                "prediction_log": {"path": "log", "score": "score", "segments": [HOSTILE_TEXT]},
+                "prediction_log": {
+                    "path": "log",
+                    "score": "score",
+                    "segments": [HOSTILE_TEXT],
+                    "outcome": {
+                        "column": "animal",
+                        "kind": "multiclass",
+                        "probabilities": {HOSTILE_TEXT: "p_first", "dog": "p_dog"},
+                    },
+                },
                 "sources": {HOSTILE_TEXT: {"max_age": "1h", "path": "here"}},
                 "features": {
                     HOSTILE_FEATURE: {

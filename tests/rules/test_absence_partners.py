@@ -38,7 +38,11 @@ PARTNERS = {
         FEATURE,
     ),
     **dict.fromkeys(
-        ("MLScoreDrift", "MLNewestScoreDrift", "MLSegmentScoreDrift", "MLScoreNullRateHigh", "MLScoreOutOfRange"), SCORE
+        (
+            *("MLScoreDrift", "MLNewestScoreDrift", "MLSegmentScoreDrift", "MLClassScoreDrift"),
+            *("MLScoreNullRateHigh", "MLScoreOutOfRange"),
+        ),
+        SCORE,
     ),
     "MLSegmentGap": EXPORTER,
     **dict.fromkeys(("MLTrainingServingSkew", "MLTrainingServingMismatch"), SKEW),
@@ -65,7 +69,7 @@ PARTNERS = {
         ("MLFeedbackRateFall", "MLFeedbackDelay", "MLFeedbackRejected", "MLFeedbackUnreadable"),
         EXPORTER,
     ),
-    **dict.fromkeys(("MLLabelDrift", "MLPerformanceLoss"), OUTCOMES),
+    **dict.fromkeys(("MLLabelDrift", "MLPerformanceLoss", "MLClassRecallLoss", "MLUnlistedClass"), OUTCOMES),
     **dict.fromkeys(("MLConceptDrift", "MLHarmfulDrift"), CONCEPT),
 }
 ABOUT_ABSENCE = {

@@ -277,6 +277,55 @@ def test_a_binary_outcome_needs_a_score():
     assert is_sound(with_log("outcome: {column: y, kind: continuous}"))
 
 
+CLASSES = "outcome: {column: y, kind: multiclass, "
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "probabilities: {cat: p, dog: q}}",
+        "prediction: guess, classes: [cat, dog]}",
+        "prediction: guess, probabilities: {cat: p, dog: q}}",
+        "prediction: guess, classes: [dog, cat], probabilities: {cat: p, dog: q}}",
+    ],
+)
+def test_classes_are_known_by_their_probabilities_or_by_their_names(settings):
+    assert is_sound(with_log(CLASSES + settings))
+
+
+@pytest.mark.parametrize(
+    ("settings", "place", "said"),
+    [
+        ("classes: [a, b]}", "3:56", "needs prediction or probabilities; name the column of the predicted class"),
+        ("prediction: p}", "3:56", "multiclass needs the names of all classes; list them as classes"),
+        ("probabilities: {cat: p}}", "3:83", 'names one class, "cat", and there is nothing to confuse it with'),
+        (
+            "classes: [cat, dog], probabilities: {cat: p, dgo: q}}",
+            "3:113",
+            '"dgo", which classes does not list; did you mean "dog"?',
+        ),
+        ("classes: [a, b, c], probabilities: {a: p, b: q}}", "3:103", 'has no column for the class "c"'),
+        ("probabilities: {cat: p, dog: p}}", "3:97", 'is "p", which prediction_log.outcome.probabilities.cat is too'),
+        ("prediction: y, classes: [cat, dog]}", "3:80", 'is "y", which prediction_log.outcome.column is too'),
+    ],
+)
+def test_what_is_wrong_with_classes_is_said_at_its_place(settings, place, said):
+    problems = errors(with_log(CLASSES + settings))
+    assert [problem for problem in problems if problem.startswith(f"{place} ") and said in problem], problems
+
+
+def test_more_classes_than_anyone_reads_are_refused():
+    names = ", ".join(f"c{number}" for number in range(101))
+    [problem] = errors(with_log(f"{CLASSES}prediction: p, classes: [{names}]}}"))
+    assert "names 101 classes; at most 100 are measured; map rare classes to one" in problem
+
+
+@pytest.mark.parametrize("key", ["classes: [a, b]", "probabilities: {a: p, b: q}"])
+def test_classes_mean_nothing_to_other_kinds(key):
+    [problem] = errors(with_log(f"score: s, outcome: {{column: y, {key}}}"))
+    assert problem.endswith("has an effect only if kind is multiclass, and it is binary")
+
+
 def test_a_log_in_a_database_needs_a_table():
     assert errors(with_log("format: sql")) == ["3:37 prediction_log.format sql needs prediction_log.table"]
 

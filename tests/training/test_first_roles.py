@@ -131,6 +131,42 @@ def test_a_label_of_several_classes_or_of_text_is_said_and_is_no_feature():
     assert "2 classes" in why(text("churned", "No", "Yes"), number("score", 0, 1))
 
 
+SPECIES = text("species_label", "gentoo", "adelie", "chin strap")
+BY_PLACE = {"adelie": "proba_0", "chin strap": "proba_1", "gentoo": "proba_2"}
+BY_NAME = {"adelie": "P(adelie)", "chin strap": "p_chin-strap", "gentoo": "pGentoo"}
+
+
+@pytest.mark.parametrize("columns", [BY_PLACE, BY_NAME], ids=["by place", "by name"])
+def test_a_label_of_classes_is_an_outcome_where_each_class_has_a_probability(columns: dict[str, str]):
+    found = draft([SPECIES, *(number(name, 0.0, 1.0) for name in columns.values()), FEATURE])
+    assert (found.name_of(Role.OUTCOME), found.name_of(Role.SCORE)) == ("species_label", None)
+    assert found.classes is not None
+    assert (found.classes.names, found.classes.probabilities) == (("adelie", "chin strap", "gentoo"), columns)
+    assert [column.name for column in found.features] == ["amount"]
+
+
+def test_a_label_of_classes_is_an_outcome_where_a_column_predicts_it():
+    digits = whole("target", 0, 2, levels=("2", "0", "1"))
+    found = draft([digits, whole("prediction", 0, 2, levels=("1", "2")), FEATURE])
+    assert found.classes is not None
+    assert (found.classes.names, found.classes.prediction, found.classes.probabilities) == (
+        ("0", "1", "2"),
+        "prediction",
+        {},
+    )
+    assert found.name_of(Role.OUTCOME) == "target"
+
+
+def test_classes_of_which_one_has_no_probability_are_no_outcome_yet():
+    found = draft([SPECIES, number("proba_0", 0.0, 1.0), number("proba_1", 0.0, 1.0), FEATURE])
+    assert (found.classes, Role.OUTCOME in found.roles) == (None, False)
+
+
+def test_numbers_beyond_1_are_no_probabilities_of_classes():
+    found = draft([SPECIES, *(number(f"proba_{place}", 0.0, 4.0) for place in range(3)), FEATURE])
+    assert found.classes is None
+
+
 @pytest.mark.parametrize(
     "name", ["timestamp", "ts", "prediction_time", "PredictedAt", "event_date", "created_at", "time_hour", "scored_at"]
 )

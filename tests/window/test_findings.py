@@ -35,7 +35,7 @@ from mlvitals.exporters.sections.features.report import (
     Quality,
     SchemaDifference,
 )
-from mlvitals.exporters.sections.outcomes.report import OutcomeReport
+from mlvitals.exporters.sections.outcomes.report import ClassesReport, ClassReport, OutcomeReport
 from mlvitals.exporters.sections.segments.report import SegmentReport, SegmentsReport
 from mlvitals.exporters.sections.skew.report import FeatureSkew, SkewReport
 from mlvitals.exporters.statistics.judging import level_limits, measure, worst
@@ -102,6 +102,7 @@ FINDING_OF = {
     "MLScoreNullRateHigh": (FindingKind.SCORE_NULL_RATE, ()),
     "MLScoreOutOfRange": (FindingKind.SCORE_OUT_OF_RANGE_RATIO, ()),
     "MLNewestScoreDrift": (FindingKind.NEWEST_SCORE_PSI, ()),
+    "MLClassScoreDrift": (FindingKind.CLASS_PROBABILITY_PSI, ("class",)),
     "MLLogNewColumn": (FindingKind.NEW_COLUMNS, ()),
     "MLLogRowsRepeated": (FindingKind.REPEATED_ROWS, ()),
     "MLWindowTooSmall": (FindingKind.WINDOW_TOO_SMALL, ()),
@@ -115,6 +116,8 @@ FINDING_OF = {
     "MLFeedbackUnreadable": (FindingKind.FEEDBACK_UNREADABLE, ()),
     "MLLabelDrift": (FindingKind.LABEL_SHIFT, ()),
     "MLPerformanceLoss": (FindingKind.PERFORMANCE_LOSS, ()),
+    "MLClassRecallLoss": (FindingKind.CLASS_RECALL, ("class",)),
+    "MLUnlistedClass": (FindingKind.UNLISTED_CLASS, ("side",)),
     "MLTrainingServingSkew": (FindingKind.SKEW, FEATURE),
     "MLTrainingServingMismatch": (FindingKind.SKEW_MISMATCH, FEATURE),
     "MLSkewUnmeasured": (FindingKind.SKEW_UNMEASURED, ()),
@@ -183,10 +186,13 @@ def specs(draw: st.DrawFn) -> Spec:
     for name, feature in FEATURES.items():
         own: dict[str, Any] = {key: draw(LEVELS) for key in OWN if draw(SOMETIMES)}
         features[name] = {**feature, "thresholds": own | ({"variance_ratio": draw(BOUNDS)} if draw(SOMETIMES) else {})}
-    return spec_of(features, alerts)
+    return spec_of(features, alerts, CLASSES if draw(st.booleans()) else None)
 
 
-def spec_of(features: dict[str, Any], alerts: dict[str, Any]) -> Spec:
+CLASSES = {"kind": "multiclass", "probabilities": {"cat": "p", "dog": "q", 'a "b" {{ c }} $d': "r"}}
+
+
+def spec_of(features: dict[str, Any], alerts: dict[str, Any], classes: dict[str, Any] | None = None) -> Spec:
     data = {
         "version": 1,
         "system": {"name": "shop"},
@@ -195,7 +201,7 @@ def spec_of(features: dict[str, Any], alerts: dict[str, Any]) -> Spec:
             "id": "id",
             "score": "score",
             "segments": ["device"],
-            "outcome": {"column": "clicked", "timestamp": "seen", "max_delay": "24h"},
+            "outcome": {"column": "clicked", "timestamp": "seen", "max_delay": "24h", **(classes or {})},
         },
         "features": features,
         "skew": {"path": "offline", "join": "id"},
@@ -322,10 +328,12 @@ def gaps(draw: st.DrawFn) -> ConceptReport:
 
 @st.composite
 def outcomes(draw: st.DrawFn, spec: Spec) -> OutcomeReport:
-    alerts = spec.alerts
+    alerts, outcome = spec.alerts, spec.prediction_log.outcome
+    assert outcome is not None
     return OutcomeReport(
         window=MATURE,
-        kind=OutcomeKind.BINARY,
+        kind=outcome.kind,
+        classes=draw(classes(spec)) if outcome.kind is OutcomeKind.MULTICLASS else None,
         mature=not draw(SOMETIMES),
         predictions=1000,
         feedback_fall=draw(one_sided(alerts.feedback_rate)),
@@ -334,6 +342,19 @@ def outcomes(draw: st.DrawFn, spec: Spec) -> OutcomeReport:
         label_shift=draw(measures(alerts.label_shift, values=SIGNED)),
         performance_loss=draw(one_sided(alerts.performance_loss)),
         problems=draw(PROBLEMS),
+    )
+
+
+@st.composite
+def classes(draw: st.DrawFn, spec: Spec) -> ClassesReport:
+    assert spec.prediction_log.outcome is not None
+    losses = one_sided(spec.alerts.performance_loss)
+    return ClassesReport(
+        classes=tuple(
+            ClassReport(name=name, recall_loss=draw(losses)) for name in spec.prediction_log.outcome.class_names
+        ),
+        matrix=(),
+        unlisted_ratio={side: draw(GRID) for side in ("outcomes", "predictions") if draw(st.booleans())},
     )
 
 
@@ -358,7 +379,7 @@ def segments(draw: st.DrawFn, spec: Spec) -> SegmentsReport:
             SegmentReport(
                 value=value,
                 score_psi=draw(measures(spec.alerts.segment_psi)),
-                gap_shift=draw(measures(spec.alerts.segment_gap, values=SIGNED)),
+                gap_shift=draw(measures(spec.alerts.segment_gap, values=SIGNED)) if spec.has_gap else None,
             )
             for value in ("tv", "phone")
         )
@@ -403,6 +424,7 @@ def reports(draw: st.DrawFn) -> tuple[Spec, WindowReport]:
         score_count=draw(
             st.none() | st.builds(CountWindow, wanted=st.just(10), window=st.just(WINDOW), report=scores(spec))
         ),
+        probabilities={name: draw(scores(spec)) for name in ("cat", "dog") if spec.has_classes},
         schema_differences=tuple(
             SchemaDifference(kind=SchemaDifferenceKind.NEW_COLUMN, column=str(index)) for index in range(columns)
         ),
@@ -553,7 +575,8 @@ def wrong(spec: Spec) -> WindowReport:
         null_rate_increase=far,
         out_of_range_increase=far,
     )
-    device = SegmentReport(value="tv", score_psi=warned, gap_shift=warned)
+    device = SegmentReport(value="tv", score_psi=warned, gap_shift=warned if spec.has_gap else None)
+    of_classes = spec.prediction_log.outcome is not None and spec.prediction_log.outcome.kind is OutcomeKind.MULTICLASS
     return WindowReport(
         system="shop",
         window=WINDOW,
@@ -569,6 +592,7 @@ def wrong(spec: Spec) -> WindowReport:
         score_count=CountWindow(wanted=10, window=WINDOW, report=scored),
         schema_differences=(SchemaDifference(kind=SchemaDifferenceKind.NEW_COLUMN, column="arm"),),
         problems=(broken,),
+        probabilities={"cat": scored} if spec.has_classes else {},
         repeated=RepeatedRows(rows=800, checked=1000),
         skew=SkewReport(
             window=WINDOW,
@@ -591,7 +615,14 @@ def wrong(spec: Spec) -> WindowReport:
         drift_type=DriftType(kind=DriftKind.CONCEPT, reason="", response="", evidence=Evidence()),
         outcomes=OutcomeReport(
             window=MATURE,
-            kind=OutcomeKind.BINARY,
+            kind=OutcomeKind.MULTICLASS if of_classes else OutcomeKind.BINARY,
+            classes=ClassesReport(
+                classes=(ClassReport(name="cat", recall_loss=far),),
+                matrix=(),
+                unlisted_ratio={"outcomes": 1.0},
+            )
+            if of_classes
+            else None,
             feedback_fall=far,
             rejected_ratio=dict.fromkeys(Rejection, 0.1),
             delay_p95_seconds=86_400.0,
@@ -622,11 +653,14 @@ def unmeasured(spec: Spec) -> WindowReport:
 
 
 def test_every_kind_is_found_where_it_is_wrong_and_alerts():
-    spec = spec_of(FEATURES, {"many_features": 2})
-    found = [with_findings(spec, report) for report in (wrong(spec), unmeasured(spec))]
-    for report in found:
-        assert_agree(spec, report)
-    assert {item.kind for report in found for item in report.findings} == KINDS
+    kinds = set()
+    for classes_or_not in (None, CLASSES):
+        spec = spec_of(FEATURES, {"many_features": 2}, classes_or_not)
+        for report in (wrong(spec), unmeasured(spec)):
+            found = with_findings(spec, report)
+            assert_agree(spec, found)
+            kinds |= {item.kind for item in found.findings}
+    assert kinds == KINDS
 
 
 def exporter_alerts(spec: Spec) -> Iterator[Alert]:
@@ -643,7 +677,10 @@ def exporter_alerts(spec: Spec) -> Iterator[Alert]:
 
 
 def test_every_alert_on_what_the_exporter_publishes_has_its_finding_or_a_reason_to_have_none():
-    everything = [spec_of(FEATURES, {"many_features": 2}), *map(load_spec, SPECS.glob("*.yaml"))]
+    everything = [
+        *(spec_of(FEATURES, {"many_features": 2}, each) for each in (None, CLASSES)),
+        *map(load_spec, SPECS.glob("*.yaml")),
+    ]
     names = {alert.name for spec in everything for alert in exporter_alerts(spec)}
     assert names <= FINDING_OF.keys() | NOT_OF_ONE_WINDOW.keys()
     assert FINDING_OF.keys() <= names

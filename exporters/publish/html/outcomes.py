@@ -5,6 +5,8 @@ from html import escape
 
 from mlvitals.exporters.parts import Measure
 from mlvitals.exporters.publish.html.calibration import calibration_chart
+from mlvitals.exporters.publish.html.classes import class_table, confusion_charts
+from mlvitals.exporters.publish.html.document import safe
 from mlvitals.exporters.sections.outcomes.report import EstimatedPerformance, OutcomeReport
 from mlvitals.exporters.sections.outcomes.views import counts_apart, figure_name
 from mlvitals.exporters.wording import delay, interval, number, printable, sentence, share, signed_share, span
@@ -31,7 +33,28 @@ def outcome_section(outcomes: OutcomeReport, found: str = "") -> str:
     return (
         '<h2>Outcomes</h2>\n<section class="card outcomes">\n'
         f'<p class="soft">Predictions of {span(outcomes.window)}, whose outcomes are all in. Ranges in parentheses hold '
-        f'the true figure with a confidence of 95%.</p>\n{wrong}<div class="blocks">{"".join(blocks)}</div>\n</section>\n'
+        f'the true figure with a confidence of 95%.</p>\n{wrong}<div class="blocks">{"".join(blocks)}</div>\n'
+        f"{_classes(outcomes)}</section>\n"
+    )
+
+
+def _classes(outcomes: OutcomeReport) -> str:
+    """Return each class, and which was taken for which."""
+    classes = outcomes.classes
+    if classes is None or not outcomes.paired:
+        return ""
+    unseen = "".join(
+        f"<p>Classes of {which} that the spec does not list: "
+        f"{', '.join(f'{safe(name)} {count:,}' for name, count in names.items())}.</p>"
+        for which, names in (("outcomes", classes.unseen_labels), ("predictions", classes.unseen_predictions))
+        if names
+    )
+    told = (
+        "Rows are true classes, columns predicted ones; each cell is a share of its row. In parentheses: the reference."
+    )
+    return (
+        f'<h3>Classes</h3>\n<p class="soft">{told}</p>{unseen}\n{confusion_charts(classes)}'
+        f'<div class="table">{class_table(classes)}</div>\n'
     )
 
 
@@ -105,19 +128,33 @@ def _agreement_rows(outcomes: OutcomeReport) -> Iterator[tuple[str, str]]:
     if outcomes.reference_observed_mean is not None:
         yield "Mean outcome, reference", number(outcomes.reference_observed_mean)
     if outcomes.label_shift is not None:
-        yield "Shift of outcomes", _shift(outcomes.label_shift, outcomes.kind)
+        title = "PSI of classes" if outcomes.classes else "Shift of outcomes"
+        yield title, _shift(outcomes.label_shift, outcomes.kind)
     if outcomes.gap is not None:
         error = "" if outcomes.gap_error is None else f"± {number(outcomes.gap_error)}"
-        yield _beside("Gap", "prediction less outcome"), _beside(f"{outcomes.gap:+.4g}", error)
+        yield _gap_name(outcomes), _beside(_gap_value(outcomes, outcomes.gap), error)
     if outcomes.reference_gap is not None:
-        yield "Gap, reference", f"{outcomes.reference_gap:+.4g}"
+        name = "Wrong predictions, reference" if outcomes.classes else "Gap, reference"
+        yield name, _gap_value(outcomes, outcomes.reference_gap)
     for name, reason in outcomes.not_judged.items():
         yield f"Not judged: {figure_name(name)}", escape(reason)
+
+
+def _gap_name(outcomes: OutcomeReport) -> str:
+    return "Wrong predictions" if outcomes.classes else _beside("Gap", "prediction less outcome")
+
+
+def _gap_value(outcomes: OutcomeReport, gap: float) -> str:
+    """Return a gap: of numbers with its sign, of classes the share of wrong predictions."""
+    return number(gap) if outcomes.classes else f"{gap:+.4g}"
 
 
 def _shift(shift: Measure, kind: OutcomeKind) -> str:
     if kind is OutcomeKind.BINARY:
         return _noise(shift, sign=True)
+    if kind is OutcomeKind.MULTICLASS:
+        value = f'<span class="{shift.severity or ""}">{shift.value:.3f}</span>'
+        return _beside(value, f"noise {shift.critical_value:.3f}")
     value = f'<span class="{shift.severity or ""}">{shift.value:+.3g} sd</span>'
     return _beside(value, f"noise {shift.critical_value:.3g}")
 
@@ -152,7 +189,8 @@ def _calibration(outcomes: OutcomeReport) -> str:
     if not outcomes.calibration:
         return ""
     legend = '<div class="legend"><span class="now">this window</span><span class="dashed">calibrated</span></div>'
-    return _block("Calibration", f"{legend}{calibration_chart(outcomes.calibration)}")
+    of_classes = outcomes.classes is not None
+    return _block("Calibration", f"{legend}{calibration_chart(outcomes.calibration, of_classes=of_classes)}")
 
 
 def _optional(value: float | None) -> str:

@@ -152,13 +152,13 @@ def gap_reference(reference: OutcomeReference | None, length: timedelta, *, grou
     if reference is None or reference.errors.count < 2 or not reference.errors.squares:
         return None
     errors = reference.errors
-    share = reference.observed.mean
+    share = _rarer_share(reference)
     found = GapReference(
         rows=errors.count,
         gap=errors.mean,
         row_variance=errors.squares / (errors.count - 1) * reference.group_effect,
         kurtosis=errors.kurtosis,
-        rarer_share=min(share, 1 - share) if reference.kind is OutcomeKind.BINARY else None,
+        rarer_share=share,
     )
     blocks = reference.blocks
     if blocks is None:
@@ -181,6 +181,14 @@ def gap_reference(reference: OutcomeReference | None, length: timedelta, *, grou
         between=varied.between * sqrt(shorter),
         stretch=varied.stretch,
     )
+
+
+def _rarer_share(reference: OutcomeReference) -> float | None:
+    """Return the share of the rarer kind of binary outcomes; of classes, of right or wrong predictions."""
+    if reference.kind not in (OutcomeKind.BINARY, OutcomeKind.MULTICLASS):
+        return None
+    share = reference.observed.mean if reference.kind is OutcomeKind.BINARY else reference.errors.mean
+    return min(share, 1 - share)
 
 
 def baseline_of_reference(found: GapReference) -> Baseline:

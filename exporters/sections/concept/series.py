@@ -285,7 +285,7 @@ def gap_series(spec: Spec, reference: GapReference | None = None) -> GapSeries:
         reference: what the training data say of the gap.
     """
     outcome = spec.prediction_log.outcome
-    binary = outcome is not None and outcome.kind is OutcomeKind.BINARY
+    binary = outcome is not None and outcome.kind in (OutcomeKind.BINARY, OutcomeKind.MULTICLASS)
     return GapSeries(plan_of(spec), binary=binary, reference=reference)
 
 

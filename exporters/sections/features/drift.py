@@ -1,8 +1,8 @@
 """Compare a window with the reference: statuses, statistics, severities and what to do."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 from msgspec.structs import replace
@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from mlvitals.exporters.parts import Finding, Measure, Window
 from mlvitals.exporters.reading.columns import Counts
 from mlvitals.exporters.reference.artifact import FeatureReference, Reference
-from mlvitals.exporters.sections.features.findings import feature_findings, score_findings
+from mlvitals.exporters.sections.features.findings import feature_findings, probability_findings, score_findings
 from mlvitals.exporters.sections.features.newest_scores import NewestScores
 from mlvitals.exporters.sections.features.quality import QualityLimits, assess
 from mlvitals.exporters.sections.features.report import (
@@ -71,6 +71,8 @@ class WindowCounts:
     """By feature, what was counted on the reference's cells, or why it could not be. A feature that is not in here is
     missing in serving."""
     score: ColumnResult | None = None
+    probabilities: Mapping[str, ColumnResult] = field(default_factory=dict)
+    """By class, of outcomes that are classes."""
     newest_scores: NewestScores | None = None
     """The count window of the scores, where there is one."""
     unknown_columns: tuple[str, ...] = ()
@@ -117,8 +119,8 @@ def compare(spec: Spec, reference: Reference, reference_version: str, counted: W
     features = {name: judged(name, feature) for name, feature in spec.features.items()}
     score_limits = _Limits({PSI.name: level_limits(spec.alerts.score_psi, None)})
     score_report = None
-    if spec.prediction_log.score is not None:
-        known = report(FeatureType.FLOAT, score_limits, reference.score, counted.score or _MISSING)
+    if spec.score_type is not None:
+        known = report(spec.score_type, score_limits, reference.score, counted.score or _MISSING)
         if reference.score is not None and isinstance(counted.score, FeatureProfile):
             known = _against_reference(known, reference.score, counted.score, _score_rates(spec.alerts))
         score_report = _as_bad_as(known, score_findings(spec, known))
@@ -129,8 +131,24 @@ def compare(spec: Spec, reference: Reference, reference_version: str, counted: W
         features=_with_adjusted_pvalues(features),
         score=score_report,
         score_count=newest,
+        probabilities=_probabilities(spec, report, reference, counted),
         schema_differences=tuple(_schema_differences(spec, features, counted.unknown_columns)),
     )
+
+
+def _probabilities(
+    spec: Spec,
+    report: Callable[[FeatureType, _Limits, FeatureReference | None, ColumnResult], FeatureReport],
+    reference: Reference,
+    counted: WindowCounts,
+) -> dict[str, FeatureReport]:
+    """Return the reports on the probabilities of classes that the reference has."""
+    limits = _Limits({PSI.name: level_limits(spec.alerts.score_psi, None)}, max(len(reference.probabilities), 1))
+    reports = {
+        name: report(FeatureType.FLOAT, limits, normal, counted.probabilities.get(name, _MISSING))
+        for name, normal in reference.probabilities.items()
+    }
+    return {name: _as_bad_as(known, probability_findings(name, known)) for name, known in reports.items()}
 
 
 def _count_window(reference: Reference, newest: NewestScores, limits: _Limits, rows_per_bin: int) -> CountWindow:

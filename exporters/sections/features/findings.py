@@ -34,6 +34,8 @@ def findings(spec: Spec, report: FeaturesReport) -> Iterator[Finding]:
     yield from _many_of_a_source(spec, features)
     if report.score is not None:
         yield from score_findings(spec, report.score)
+    for name in report.worst_probabilities:
+        yield from probability_findings(name, report.probabilities[name])
     if report.score_count is not None:
         yield from found("score_count", FindingKind.NEWEST_SCORE_PSI, severity_in(report.score_count.report.psi))
     unknown = sum(item.kind is SchemaDifferenceKind.NEW_COLUMN for item in report.schema_differences)
@@ -126,6 +128,11 @@ def score_findings(spec: Spec, score: FeatureReport) -> Iterator[Finding]:
     yield from _of_score(FindingKind.SCORE_PSI, severity_in(score.psi))
     yield from _of_score(FindingKind.SCORE_NULL_RATE, severity_in(score.null_rate_increase))
     yield from _of_score(FindingKind.SCORE_OUT_OF_RANGE_RATIO, severity_in(score.out_of_range_increase))
+
+
+def probability_findings(name: str, probability: FeatureReport) -> Iterator[Finding]:
+    """Yield what is wrong with the probability of a class."""
+    yield from found("probabilities", FindingKind.CLASS_PROBABILITY_PSI, severity_in(probability.psi), name)
 
 
 def _of_quality(quality: Quality, limits: QualityLimits) -> dict[str, Severity | None]:

@@ -4,7 +4,7 @@ import msgspec
 
 from mlvitals.exporters.parts import Measure, Window
 from mlvitals.exporters.statistics.distances import Distances
-from mlvitals.generator.contract import STATISTICS, SchemaDifferenceKind, Status
+from mlvitals.generator.contract import CLASSES_SHOWN, STATISTICS, SchemaDifferenceKind, Status
 from mlvitals.generator.spec.levels import ALERTING
 from mlvitals.generator.spec.model import FeatureType, Severity
 
@@ -139,4 +139,10 @@ class FeaturesReport(msgspec.Struct, frozen=True, kw_only=True):
     features: dict[str, FeatureReport]
     score: FeatureReport | None = None
     score_count: CountWindow | None = None
+    probabilities: dict[str, FeatureReport] = {}
     schema_differences: tuple[SchemaDifference, ...] = ()
+
+    @property
+    def worst_probabilities(self) -> tuple[str, ...]:
+        """Return the classes whose probabilities are published, those that drifted most first."""
+        return tuple(sorted(self.probabilities, key=lambda name: self.probabilities[name].rank)[:CLASSES_SHOWN])

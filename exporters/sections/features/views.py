@@ -190,6 +190,12 @@ def gauges(contract: Contract, report: FeaturesReport) -> Samples:
         samples |= _score_samples(report.score, top_bins)
     if report.score_count is not None:
         samples |= _count_window_samples(report.score_count)
+    if contract.spec.has_probabilities:
+        shown = {name: report.probabilities[name].psi for name in report.worst_probabilities}
+        samples["class_probability_psi"] = [((name,), value_of(psi)) for name, psi in shown.items()]
+        samples["class_probability_psi_critical_value"] = [
+            ((name,), critical_value_of(psi)) for name, psi in shown.items()
+        ]
     return samples
 
 

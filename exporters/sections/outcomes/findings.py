@@ -31,6 +31,12 @@ def findings(spec: Spec, report: OutcomeReport) -> Iterator[Finding]:
         yield from _found(FindingKind.FEEDBACK_UNREADABLE, Severity.WARNING)
     yield from _found(FindingKind.LABEL_SHIFT, severity_in(report.label_shift))
     yield from _found(FindingKind.PERFORMANCE_LOSS, severity_in(report.performance_loss))
+    if report.classes is not None:
+        for item in report.classes.shown:
+            yield from _found(FindingKind.CLASS_RECALL, severity_in(item.recall_loss), item.name)
+        for side, ratio in report.classes.unlisted_ratio.items():
+            unlisted = severity_of(ratio, level_limits(alerts.new_category_ratio, None))
+            yield from _found(FindingKind.UNLISTED_CLASS, unlisted, side)
 
 
 def _late(spec: Spec, delay: float | None) -> Severity | None:

@@ -62,9 +62,13 @@ class NoBreakdown:
         """Forget the predictions."""
 
 
-def with_segments(count: int) -> np.dtype[np.void]:
-    """Return `PREDICTION` with the codes of that many segments of each."""
-    return np.dtype([*PREDICTION.descr, ("segments", "<u4", (count,))])
+PROBABILITIES = "probabilities"
+
+
+def prediction_type(segments: int, classes: int = 0) -> np.dtype[np.void]:
+    """Return `PREDICTION` with the codes of that many segments of each, and the probabilities of that many classes."""
+    probabilities = [(PROBABILITIES, "<f8", (classes,))] if classes else []
+    return np.dtype([*PREDICTION.descr, ("segments", "<u4", (segments,)), *probabilities])
 
 
 class Partitions:
@@ -130,6 +134,20 @@ class Joined:
     """For each prediction, NaN where it has no outcome."""
     delays: NDArray[np.float64]
     """In seconds; NaN where there is no outcome, or no time of it is kept."""
+
+    @property
+    def paired(self) -> NDArray[np.bool_]:
+        """Return which predictions have both a value and an outcome."""
+        known: NDArray[np.bool_] = ~np.isnan(self.labels) & ~np.isnan(self.predictions["value"])
+        return known
+
+
+def errors_of(values: NDArray[np.float64], labels: NDArray[np.float64], *, are_classes: bool) -> NDArray[np.float64]:
+    """Return prediction minus outcome; of classes 1 where they differ and 0 where not. NaN where either is missing."""
+    distances: NDArray[np.float64] = values - labels
+    if not are_classes:
+        return distances
+    return np.where(np.isnan(distances), np.nan, (values != labels).astype(np.float64))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from math import isfinite, sqrt
 
@@ -12,8 +13,10 @@ from numpy.typing import NDArray
 
 from mlvitals.exporters.parts import FileProblem, Interval, Measure, Window
 from mlvitals.exporters.reference.artifact import OutcomeReference
+from mlvitals.exporters.sections.outcomes.classes.codes import ClassCodes
+from mlvitals.exporters.sections.outcomes.classes.judge import balanced_loss, class_shift, classes_report
 from mlvitals.exporters.sections.outcomes.columns import outcome_of
-from mlvitals.exporters.sections.outcomes.join import NO_COUNTS, Breakdown, JoinCounts, Joined
+from mlvitals.exporters.sections.outcomes.join import NO_COUNTS, Breakdown, JoinCounts, Joined, errors_of
 from mlvitals.exporters.sections.outcomes.performance import (
     Classes,
     Performance,
@@ -22,7 +25,7 @@ from mlvitals.exporters.sections.outcomes.performance import (
     moments_of,
     standard_error,
 )
-from mlvitals.exporters.sections.outcomes.report import EstimatedPerformance, Figure, OutcomeReport
+from mlvitals.exporters.sections.outcomes.report import ClassesReport, EstimatedPerformance, Figure, OutcomeReport
 from mlvitals.exporters.statistics.dependence import clustered_error
 from mlvitals.exporters.statistics.distances import TWO_SIDED
 from mlvitals.exporters.statistics.judging import CONFIDENCE, level_limits, measure, wilson_interval, worst
@@ -69,10 +72,16 @@ def judged(
             not_judged[name] = str(error)
             return None
 
-    shift = unless_undefined("label_shift", lambda: _label_shift(spec, reference, found.observed))
+    shift = unless_undefined("label_shift", lambda: _label_shift(spec, reference, found))
     loss = unless_undefined(
         "performance_loss", lambda: _performance_loss(spec, reference, performance, counts.answered)
     )
+    classes = _classes(spec, reference, performance, found)
+    if performance.classes and performance.classes.no_probabilities:
+        not_judged["log_loss"] = (
+            f"the probabilities of {performance.classes.no_probabilities:,} predictions are missing, outside 0 to 1, or do "
+            "not sum to 1"
+        )
     return OutcomeReport(
         window=window,
         kind=outcome.kind,
@@ -95,7 +104,7 @@ def judged(
         predicted_mean=_mean(found.predicted),
         observed_mean=_mean(found.observed),
         observed_interval=_observed_interval(outcome, found.observed),
-        reference_observed_mean=reference.observed.mean if reference else None,
+        reference_observed_mean=_mean(reference.observed) if reference else None,
         label_shift=shift,
         paired=found.errors.count,
         gap=_mean(found.errors),
@@ -107,11 +116,31 @@ def judged(
         },
         performance_loss=loss,
         calibration=performance.calibration,
+        classes=classes,
         estimated=estimated,
         not_judged=not_judged,
         problems=problems,
-        severity=worst(measure.severity for measure in (fall, shift, loss) if measure),
+        severity=worst(measure.severity for measure in (fall, shift, loss, *_recall_losses(classes)) if measure),
     )
+
+
+def _classes(
+    spec: Spec, reference: OutcomeReference | None, performance: Performance, found: OutcomeTally
+) -> ClassesReport | None:
+    if performance.classes is None or found.classes is None:
+        return None
+    return classes_report(
+        performance.classes,
+        found.class_labels,
+        reference,
+        found.classes,
+        level_limits(spec.alerts.performance_loss, None),
+        enough=found.counts.answered >= outcome_of(spec).minimum_rows,
+    )
+
+
+def _recall_losses(classes: ClassesReport | None) -> Iterator[Measure | None]:
+    return (item.recall_loss for item in (classes.shown if classes else ()))
 
 
 def _tells(outcome: Outcome, reason: str) -> bool:
@@ -172,12 +201,20 @@ class NotJudgedError(Exception):
     """A statistic is undefined; the message says why."""
 
 
-def _label_shift(spec: Spec, reference: OutcomeReference | None, observed: Moments) -> Measure | None:
+def _label_shift(spec: Spec, reference: OutcomeReference | None, found: OutcomeTally) -> Measure | None:
     """Return the mean outcome against the reference's, in shares of it (binary) or in its standard deviations.
+
+    Classes have no mean: their shares are compared.
 
     Raises:
         NotJudgedError: the reference has nothing to count in.
     """
+    observed = found.observed
+    if found.classes is not None:
+        if reference is None or found.counts.answered < outcome_of(spec).minimum_rows:
+            return None
+        limits = level_limits(spec.alerts.label_shift, None)
+        return class_shift(found.class_labels, reference, outcome_of(spec).class_names, limits)
     if reference is None or observed.count < outcome_of(spec).minimum_rows or not isfinite(observed.mean):
         return None
     normal, limits = reference.observed, level_limits(spec.alerts.label_shift, None)
@@ -208,10 +245,16 @@ def _performance_loss(
         return None
     if performance.quality is None or reference.quality <= 0:
         return None
+    limits = level_limits(spec.alerts.performance_loss, None)
+    if performance.classes is not None and reference.confusion is not None:
+        found = balanced_loss(performance.classes.confusion, reference.confusion, limits)
+        if isinstance(found, str):
+            raise NotJudgedError(found)
+        return found
     ratio = performance.quality / reference.quality
     loss = ratio - 1 if reference.kind is OutcomeKind.CONTINUOUS else 1 - ratio
     noise = _quality_noise(reference, performance) / reference.quality
-    return _only_above(measure(loss, noise, level_limits(spec.alerts.performance_loss, None)))
+    return _only_above(measure(loss, noise, limits))
 
 
 def _quality_noise(reference: OutcomeReference, performance: Performance) -> float:
@@ -245,13 +288,17 @@ class OutcomeTally:
 
     performance: PerformanceTally
     segments: Breakdown
+    classes: ClassCodes | None = None
+    """For outcomes that are classes: their codes have no mean."""
     counts: JoinCounts = NO_COUNTS
+    class_labels: Counter[int] = field(default_factory=Counter)
+    """By code of a class, how many outcomes there are."""
     observed: Moments = NO_MOMENTS
     """Of the outcomes."""
     predicted: Moments = NO_MOMENTS
     """Of the answered predictions that have a value."""
     errors: Moments = NO_MOMENTS
-    """Of prediction minus outcome."""
+    """Of prediction minus outcome; of classes, of whether they differ."""
     _delays: list[NDArray[np.float32]] = field(default_factory=list)
     _groups: list[tuple[NDArray[np.float64], NDArray[np.uint64]]] | None = None
     """The errors, and the group of each; None where rows do not depend by groups."""
@@ -259,18 +306,22 @@ class OutcomeTally:
     def add(self, joined: Joined) -> None:
         """Add one partition."""
         answered = ~np.isnan(joined.labels)
-        values = joined.predictions["value"]
+        values, paired = joined.predictions["value"], joined.paired
         known = ~np.isnan(values)
-        paired = answered & known
+        errors = errors_of(values, joined.labels, are_classes=self.classes is not None)[paired]
         self.counts += joined.counts
-        self.observed = self.observed.merge(moments_of(joined.labels[answered]))
-        self.predicted = self.predicted.merge(moments_of(values[paired]))
-        self.errors = self.errors.merge(moments_of(values[paired] - joined.labels[paired]))
+        self.errors = self.errors.merge(moments_of(errors))
         if self._groups is not None:
-            self._groups.append((values[paired] - joined.labels[paired], joined.predictions["group"][paired]))
+            self._groups.append((errors, joined.predictions["group"][paired]))
         self._delays.append(joined.delays[answered].astype(np.float32))
         self.performance.add(joined.predictions[known], joined.labels[known])
         self.segments.add(joined)
+        if self.classes is not None:
+            codes, counts = np.unique(joined.labels[answered].astype(np.int64), return_counts=True)
+            self.class_labels.update(dict(zip(codes.tolist(), counts.tolist(), strict=True)))
+            return
+        self.observed = self.observed.merge(moments_of(joined.labels[answered]))
+        self.predicted = self.predicted.merge(moments_of(values[paired]))
 
     def gap_error(self) -> float | None:
         """Return the standard error of the mean error; of groups where rows depend by groups."""

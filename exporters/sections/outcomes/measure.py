@@ -26,34 +26,37 @@ from mlvitals.exporters.reading.scan import BrokenFileError, Chunk
 from mlvitals.exporters.reading.sources import LogError, Reader
 from mlvitals.exporters.reading.text import Columns
 from mlvitals.exporters.reference.artifact import OutcomeReference
+from mlvitals.exporters.sections.outcomes.classes.codes import ClassCodes
 from mlvitals.exporters.sections.outcomes.columns import (
     Floats,
+    Predicted,
     label_columns,
-    labels_of,
+    labels_as,
     microseconds,
     outcome_of,
+    predicted_classes,
     predicted_values,
     prediction_columns,
 )
+from mlvitals.exporters.sections.outcomes.estimate import estimated_performance, of_kind
 from mlvitals.exporters.sections.outcomes.join import (
     NO_TIME,
     OUTCOME,
+    PROBABILITIES,
     Breakdown,
     NoBreakdown,
     Partitions,
     Rows,
     Terms,
     join,
-    with_segments,
+    prediction_type,
 )
 from mlvitals.exporters.sections.outcomes.judge import OutcomeTally, judged
-from mlvitals.exporters.sections.outcomes.performance import estimated_figures, tally_for
-from mlvitals.exporters.sections.outcomes.report import EstimatedPerformance, OutcomeReport
+from mlvitals.exporters.sections.outcomes.performance import tally_for
+from mlvitals.exporters.sections.outcomes.report import OutcomeReport
 from mlvitals.generator.spec.durations import span
-from mlvitals.generator.spec.model import FeatureType, Outcome, OutcomeKind, PredictionLog, Spec
+from mlvitals.generator.spec.model import FeatureType, OutcomeKind, PredictionLog, Spec
 
-CALIBRATED = 0.05
-"""Scores whose calibration error in the reference is larger promise nothing."""
 _FIRST_ROW_BEFORE, _FIRST_ROW_AFTER, _FIRST_OUTCOME_ROW = (part << 61 for part in (1, 2, 4))
 """Rows without an id are numbered: those of the window from 0, others from here on, so that no two ever meet."""
 
@@ -101,15 +104,17 @@ def joined_outcomes(
     log, outcome = spec.prediction_log, outcome_of(spec)
     delay = span(outcome.max_delay)
     mature = Window(window.start - delay, window.end - delay)
-    reference = _of_kind(reference, outcome.kind)
+    reference = of_kind(reference, outcome.kind)
     if window.end > measured_at:
         return OutcomeReport(window=mature, kind=outcome.kind, mature=False)
     grouped = log.group is not None
-    found = OutcomeTally(tally_for(outcome), segments or NoBreakdown(), _groups=[] if grouped else None)
-    kinds = with_segments(len(found.segments.columns)), OUTCOME
+    classes = ClassCodes(outcome.class_names)
+    of_classes = classes if outcome.kind is OutcomeKind.MULTICLASS else None
+    found = OutcomeTally(tally_for(outcome), segments or NoBreakdown(), of_classes, _groups=[] if grouped else None)
+    kinds = prediction_type(len(found.segments.columns), len(outcome.probabilities)), OUTCOME
     with ExitStack() as stack:
         predictions, outcomes = (stack.enter_context(Partitions(kind)) for kind in kinds)
-        sides = _Sides(spec, found.segments, predictions, outcomes)
+        sides = _Sides(spec, found.segments, classes, predictions, outcomes)
         try:
             yield sides.readers_apart(mature, delay) if outcome.path else sides.readers_together(mature)
             if outcome.path:
@@ -120,52 +125,6 @@ def joined_outcomes(
         for parts in zip(predictions, outcomes, strict=True):
             found.add(join(*parts, terms))
     return judged(spec, reference, mature, found, None, sides.problems, outcomes_known=not sides.without_outcomes)
-
-
-def estimated_performance(
-    spec: Spec, reference: OutcomeReference | None, window: Window
-) -> Plan[EstimatedPerformance | None]:
-    """Estimate the performance that the scores of the measured window promise, where they are calibrated probabilities.
-
-    Args:
-        spec: the system's spec; without binary outcomes there is nothing to estimate.
-        reference: the outcomes of the training data, where they are known.
-        window: the measured window.
-    """
-    outcome = spec.prediction_log.outcome
-    if outcome is None or outcome.kind is not OutcomeKind.BINARY:
-        return None
-    reader = _ScoreReader(outcome.prediction or spec.prediction_log.score or "", window)
-    try:
-        yield [reader]
-    except LogError as error:
-        return EstimatedPerformance(window=window, scores=0, reason=str(error))
-    scores = np.concatenate(reader.scores)
-    reason = _why_not(scores, outcome, _of_kind(reference, outcome.kind))
-    figures = {} if reason else estimated_figures(scores, outcome.threshold)
-    return EstimatedPerformance(window=window, scores=len(scores), figures=figures, reason=reason)
-
-
-def _of_kind(reference: OutcomeReference | None, kind: OutcomeKind) -> OutcomeReference | None:
-    return reference if reference is not None and reference.kind is kind else None
-
-
-class _ScoreReader(Reader):
-    """Keeps the window's scores; files that cannot be read are reported with the window itself."""
-
-    def __init__(self, name: str, window: Window) -> None:
-        super().__init__({name: FeatureType.FLOAT}, window)
-        self._name = name
-        self.scores: list[Floats] = [np.empty(0)]
-
-    def add(self, chunk: Chunk) -> None:
-        """Keep the scores of some rows."""
-        if self._name in chunk.columns:
-            try:
-                values = predicted_values(chunk.columns[self._name])
-            except ColumnTypeError as error:
-                raise BrokenFileError(f"column {self._name!r}, the predicted value, {error.finding}") from error
-            self.scores.append(values[~np.isnan(values)])
 
 
 def _unix(moment: datetime) -> int:
@@ -223,6 +182,7 @@ class _Sides:
 
     spec: Spec
     segments: Breakdown
+    classes: ClassCodes
     predictions: Partitions
     outcomes: Partitions
     outcomes_read: bool = False
@@ -315,12 +275,15 @@ class _Sides:
 
     def _predictions_of(self, chunk: Chunk, reader: _SideReader) -> Rows:
         log, outcome = self.spec.prediction_log, outcome_of(self.spec)
-        rows = np.zeros(chunk.rows, with_segments(len(self.segments.columns)))
+        rows = np.zeros(chunk.rows, prediction_type(len(self.segments.columns), len(outcome.probabilities)))
         rows["segments"] = self.segments.codes(chunk.columns, chunk.rows)
         first, use = reader.row, "by which outcomes are joined"
         rows["id"] = _hashed(chunk, log.id, use, first) if log.id in chunk.columns else hash_rows(first, chunk.rows)
         rows["time"] = NO_TIME if chunk.times is None else microseconds(chunk.times)
-        rows["value"] = self._values_of(chunk, outcome.prediction or log.score, reader)
+        if outcome.kind is OutcomeKind.MULTICLASS:
+            self._predict_classes(chunk, rows, reader)
+        else:
+            rows["value"] = self._values_of(chunk, outcome.prediction or log.score, reader)
         for name, column in (("list", outcome.list), ("item", outcome.item), ("group", log.group)):
             if column is not None and column in chunk.columns:
                 rows[name] = _hashed(chunk, column, f"which names the {name} of a ranking", first)
@@ -337,12 +300,23 @@ class _Sides:
             reader.tell(chunk, f"column {prediction!r} {error.finding}")
             return np.nan
 
+    def _predict_classes(self, chunk: Chunk, rows: Rows, reader: _SideReader) -> None:
+        """Fill in predicted classes. Without any, predictions still have outcomes."""
+        try:
+            found = predicted_classes(chunk.columns, outcome_of(self.spec), self.classes, chunk.rows)
+        except ColumnTypeError as error:
+            reader.tell(chunk, f"a column of the predicted classes {error.finding}")
+            found = Predicted(np.full(chunk.rows, np.nan), None)
+        rows["value"] = found.values
+        if PROBABILITIES in (rows.dtype.names or ()):
+            rows[PROBABILITIES] = np.nan if found.probabilities is None else found.probabilities
+
     def _add_outcomes(self, chunk: Chunk, ids: Hashes, reader: _SideReader) -> None:
         """Return the rows of a chunk that have an outcome, where it has the column at all."""
         outcome = outcome_of(self.spec)
         if outcome.column not in chunk.columns:
             return
-        labels = labels_of(chunk.columns[outcome.column], outcome.kind)
+        labels = labels_as(chunk.columns[outcome.column], outcome, self.classes)
         if labels.mismatch:
             reader.tell(chunk, f"column {outcome.column!r} holds {labels.mismatch}")
         else:
@@ -381,14 +355,3 @@ def _not_before(window: Window) -> Keep:
         return covered is None or covered.end > window.start - WIDEST_OFFSET
 
     return keep
-
-
-def _why_not(scores: Floats, outcome: Outcome, reference: OutcomeReference | None) -> str:
-    if len(scores) < outcome.minimum_rows:
-        return f"{len(scores)} scores; at least {outcome.minimum_rows} are needed"
-    if scores.min() < 0 or scores.max() > 1:
-        return "the scores are not probabilities: some lie outside 0 to 1"
-    error = reference.figures.get("calibration_error") if reference is not None else None
-    if error is not None and error > CALIBRATED:
-        return f"the scores are not calibrated: their calibration error in the reference is {error:.3f}"
-    return ""

@@ -15,16 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaincinv
 
-from mlvitals.exporters.sections.outcomes.join import Partitions, Rows
-from mlvitals.exporters.sections.outcomes.report import CalibrationBin
+from mlvitals.exporters.sections.outcomes.classes.tally import ClassesFound, ClassTally, balanced_accuracy_error
+from mlvitals.exporters.sections.outcomes.join import PROBABILITIES, Partitions, Rows
+from mlvitals.exporters.sections.outcomes.report import CALIBRATION_BINS, CalibrationBin, calibration_error
 from mlvitals.exporters.statistics.moments import NO_MOMENTS, Moments
 from mlvitals.exporters.statistics.noise import TAIL
 from mlvitals.generator.spec.model import Outcome, OutcomeKind
 
 Floats = NDArray[np.float64]
 
-CALIBRATION_BINS = 10
-"""Score ranges of equal width, over which the calibration error is taken."""
 _EPSILON = float(np.finfo(np.float64).eps)
 _SHOWN = np.dtype([("list", "<u8"), ("item", "<u8"), ("value", "<f8"), ("label", "<f8")])
 
@@ -36,7 +35,8 @@ class Performance:
     figures: dict[str, float | None]
     """By name, None where undefined."""
     quality: float | None = None
-    """The metric by which windows are compared: AUC minus 0.5, mean absolute error, or NDCG."""
+    """The metric by which windows are compared: AUC minus 0.5, mean absolute error, NDCG, or the mean recall of all
+    classes minus that of chance."""
     quality_error: float | None = None
     """Its standard error."""
     calibration: tuple[CalibrationBin, ...] = ()
@@ -45,6 +45,8 @@ class Performance:
     positives: int = 0
     negatives: int = 0
     """Of binary outcomes, as are the positives."""
+    classes: ClassesFound | None = None
+    """Of outcomes that are classes."""
 
 
 class PerformanceTally(Protocol):
@@ -61,6 +63,7 @@ def tally_for(outcome: Outcome) -> PerformanceTally:
     """Return the tally of an outcome's kind."""
     tallies: dict[OutcomeKind, Callable[[], PerformanceTally]] = {
         OutcomeKind.BINARY: lambda: BinaryTally(outcome.threshold),
+        OutcomeKind.MULTICLASS: lambda: MulticlassTally(outcome.class_names),
         OutcomeKind.CONTINUOUS: ContinuousTally,
         OutcomeKind.RANKING: lambda: RankingTally(outcome.top, outcome.catalogue),
     }
@@ -120,8 +123,7 @@ class BinaryTally:
             figures |= {
                 "log_loss": _log_loss(positives, negatives),
                 "brier": float(((1 - positives) ** 2).sum() + (negatives**2).sum()) / count,
-                "calibration_error": sum(part.count * abs(part.predicted - part.observed) for part in calibration)
-                / count,
+                "calibration_error": calibration_error(calibration),
             }
         else:
             figures |= dict.fromkeys(("log_loss", "brier", "calibration_error"))
@@ -242,6 +244,32 @@ def calibration_curve(positives: Floats, negatives: Floats) -> tuple[Calibration
         for count, total, hits in rows
         if count
     )
+
+
+class MulticlassTally:
+    """Predicted classes, and the true ones."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self._tally = ClassTally(names)
+
+    def add(self, predictions: Rows, labels: Floats) -> None:
+        """Add predictions and their labels, codes of classes or NaN."""
+        known = ~np.isnan(labels)
+        has_probabilities = PROBABILITIES in (predictions.dtype.names or ())
+        probabilities = predictions[PROBABILITIES][known] if has_probabilities else None
+        self._tally.add(predictions["value"][known], probabilities, labels[known])
+
+    def result(self) -> Performance:
+        """Return accuracy, the means of precision, recall and F1, with probabilities log loss and calibration error."""
+        found = self._tally.found()
+        recall, chance = found.figures["macro_recall"], 1 / len(found.confusion.names)
+        return Performance(
+            found.figures,
+            None if recall is None else recall - chance,
+            balanced_accuracy_error(found.confusion),
+            found.calibration,
+            classes=found,
+        )
 
 
 @dataclass(slots=True)

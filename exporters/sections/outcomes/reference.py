@@ -10,16 +10,32 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from mlvitals.exporters.reading.columns import Column
+from mlvitals.exporters.reading.columns import Column, ColumnTypeError
 from mlvitals.exporters.reading.ids import Hashes, hash_ids
 from mlvitals.exporters.reference.artifact import ErrorBlocks, OutcomeReference
-from mlvitals.exporters.sections.outcomes.columns import Floats, labels_of, microseconds, predicted_values
-from mlvitals.exporters.sections.outcomes.join import NO_TIME, PREDICTION, Rows
+from mlvitals.exporters.sections.outcomes.classes.codes import ClassCodes
+from mlvitals.exporters.sections.outcomes.columns import (
+    Floats,
+    labels_of,
+    microseconds,
+    predicted_classes,
+    predicted_values,
+)
+from mlvitals.exporters.sections.outcomes.join import (
+    NO_TIME,
+    PREDICTION,
+    PROBABILITIES,
+    Rows,
+    errors_of,
+    prediction_type,
+)
 from mlvitals.exporters.sections.outcomes.performance import moments_of, standard_error, tally_for
 from mlvitals.exporters.statistics.dependence import clustered_error
 from mlvitals.exporters.statistics.moments import NO_MOMENTS, Moments
 from mlvitals.generator.spec.model import Outcome, OutcomeKind, PredictionLog
 
+_NAMED = 5
+"""Classes that a message names."""
 FEWEST_IN_BLOCK = 100
 """An interval of fewer predictions with outcomes says little."""
 WANTED_BLOCKS, MOST_BLOCKS, _SHORTEST = 20, 2000, 64
@@ -46,6 +62,8 @@ def outcome_reference(
     outcome = log.outcome
     if outcome is None or outcome.column not in columns:
         return None
+    if outcome.kind is OutcomeKind.MULTICLASS:
+        return _classes_reference(log, outcome, columns, times, length)
     prediction = outcome.prediction or log.score
     labels = labels_of(columns[outcome.column], outcome.kind).values
     answered = ~np.isnan(labels)
@@ -74,6 +92,66 @@ def outcome_reference(
         quality_parts=found.parts if found.parts.is_finite else NO_MOMENTS,
         **_dependence(log, columns, known, distances, None if times is None else microseconds(times)[known], length),
     )
+
+
+def _classes_reference(
+    log: PredictionLog, outcome: Outcome, columns: Mapping[str, Column], times: Column | None, length: timedelta
+) -> OutcomeReference | None:
+    """Summarise classes.
+
+    Raises:
+        ColumnTypeError: the training data do not fit the spec: classes that it does not list, or values that are no
+            probabilities.
+    """
+    classes = ClassCodes(outcome.class_names)
+    labels = classes.of(columns[outcome.column])
+    answered = ~np.isnan(labels)
+    if not answered.any():
+        return None
+    _refuse_unlisted(classes, labels[answered], f"the outcomes, {outcome.column!r},")
+    predicted, probabilities = predicted_classes(columns, outcome, classes, len(labels))
+    _refuse_unlisted(classes, predicted[~np.isnan(predicted)], f"the predictions, {outcome.prediction!r},")
+    if probabilities is not None and ((probabilities < 0) | (probabilities > 1)).any():
+        raise ColumnTypeError("under prediction_log.outcome.probabilities holds values outside 0 to 1")
+    counts = np.bincount(labels[answered].astype(np.int64), minlength=len(classes))
+    counted = OutcomeReference(
+        kind=outcome.kind,
+        rows=len(labels),
+        answered=int(answered.sum()),
+        observed=NO_MOMENTS,
+        class_labels=dict(zip(outcome.class_names, counts.tolist(), strict=True)),
+    )
+    known = answered & ~np.isnan(predicted)
+    if not known.any():
+        return counted
+    rows = np.zeros(int(known.sum()), prediction_type(0, 0 if probabilities is None else len(classes)))
+    rows["value"] = predicted[known]
+    if probabilities is not None:
+        rows[PROBABILITIES] = probabilities[known]
+    tally = tally_for(outcome)
+    tally.add(rows, labels[known])
+    found = tally.result()
+    misses = errors_of(predicted, labels, are_classes=True)[known]
+    return msgspec.structs.replace(
+        counted,
+        errors=moments_of(misses),
+        figures=found.figures,
+        quality=found.quality,
+        quality_error=found.quality_error,
+        **_dependence(log, columns, known, misses, None if times is None else microseconds(times)[known], length),
+        confusion=found.classes.confusion if found.classes else None,
+    )
+
+
+def _refuse_unlisted(classes: ClassCodes, codes: Floats, which: str) -> None:
+    """Refuse classes that the spec does not list."""
+    numbers, counts = np.unique(codes[codes >= len(classes)].astype(np.int64), return_counts=True)
+    if not numbers.size:
+        return
+    largest = np.argsort(-counts, kind="stable")[:_NAMED]
+    named = [f"{classes.unseen.get(int(numbers[place]), '')!r} ({counts[place]:,} rows)" for place in largest]
+    more = f" and {numbers.size - len(named):,} more" if numbers.size > len(named) else ""
+    raise ColumnTypeError(f"with {which} holds classes that the spec does not list: {', '.join(named)}{more}")
 
 
 def _dependence(

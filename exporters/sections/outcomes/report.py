@@ -1,8 +1,13 @@
 """The outcomes that the predictions received, and how well they agree with them."""
 
+from collections.abc import Sequence
+from math import inf
+
 import msgspec
 
 from mlvitals.exporters.parts import FileProblem, Interval, Measure, Window
+from mlvitals.generator.contract import CLASSES_SHOWN
+from mlvitals.generator.spec.levels import ALERTING
 from mlvitals.generator.spec.model import OutcomeKind, Severity
 
 
@@ -13,12 +18,72 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     reference: float | None = None
 
 
+CALIBRATION_BINS = 10
+"""Score ranges of equal width, over which the calibration error is taken."""
+
+
 class CalibrationBin(msgspec.Struct, frozen=True, kw_only=True):
     """The predictions whose score lies in one range: how many, their mean score, and the share of positive outcomes."""
 
     count: int
     predicted: float
     observed: float
+
+
+def calibration_error(bins: Sequence[CalibrationBin]) -> float | None:
+    """Return the mean distance of predicted and observed share, weighted by size; None without predictions."""
+    if not bins:
+        return None
+    return sum(part.count * abs(part.predicted - part.observed) for part in bins) / sum(part.count for part in bins)
+
+
+class ClassReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One class in the window and in the reference. Metrics are None where they are undefined. Never NaN."""
+
+    name: str
+    true: int = 0
+    """Predictions whose outcome is this class, and that have a predicted class."""
+    predicted: int = 0
+    """Predictions of this class that have an outcome."""
+    precision: Figure = Figure()
+    recall: Figure = Figure()
+    f1: Figure = Figure()
+    share: Figure = Figure()
+    """Of all outcomes."""
+    recall_loss: Measure | None = None
+    """Share of the reference's recall that is lost."""
+
+
+class ClassesReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Outcomes that are classes: which was predicted for which, and how each fared."""
+
+    classes: tuple[ClassReport, ...]
+    """In the order of the spec."""
+    matrix: tuple[tuple[int, ...], ...]
+    """Rows: the true class; columns: the predicted one; the last of each: classes that the spec does not list."""
+    reference_matrix: tuple[tuple[int, ...], ...] | None = None
+    unseen_labels: dict[str, int] = {}
+    """Classes among the outcomes that the spec does not list, the most frequent first."""
+    unseen_predictions: dict[str, int] = {}
+    """The same of predicted classes."""
+    unlisted_ratio: dict[str, float] = {}
+    """Of the outcomes, and of the predictions, the share that is of classes that the spec does not list."""
+
+    @property
+    def shown(self) -> tuple[ClassReport, ...]:
+        """Return the classes of which metrics and alerts are published: the worst."""
+        return self.worst_first[:CLASSES_SHOWN]
+
+    @property
+    def worst_first(self) -> tuple[ClassReport, ...]:
+        """Return the classes, the worst first: judged bad, then by their loss of recall; unknown losses last."""
+
+        def badness(item: ClassReport) -> tuple[int, float]:
+            loss = item.recall_loss
+            severity = ALERTING.index(loss.severity) + 1 if loss and loss.severity else 0
+            return (-severity, -loss.value if loss else inf)
+
+        return tuple(sorted(self.classes, key=badness))
 
 
 class EstimatedPerformance(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +150,7 @@ class OutcomeReport(msgspec.Struct, frozen=True, kw_only=True):
     paired: int = 0
     """Answered predictions with a finite predicted value: what the gap and the performance are made of."""
     gap: float | None = None
-    """Mean of prediction minus outcome."""
+    """Mean of prediction minus outcome; of classes, the share that was predicted wrong."""
     gap_error: float | None = None
     """The gap's standard error."""
     reference_gap: float | None = None
@@ -94,7 +159,10 @@ class OutcomeReport(msgspec.Struct, frozen=True, kw_only=True):
     performance_loss: Measure | None = None
     """Share of the reference's quality that is lost, see docs/outcomes.md."""
     calibration: tuple[CalibrationBin, ...] = ()
-    """For binary outcomes: ten score ranges of equal width, those without scores left out."""
+    """Ten score ranges of equal width, those without scores left out: for binary outcomes of the score and the share of
+    positives, for classes of the predicted class' probability and the share that was predicted right."""
+    classes: ClassesReport | None = None
+    """For outcomes that are classes."""
     estimated: EstimatedPerformance | None = None
     not_judged: dict[str, str] = {}
     """By name of a statistic that is None for want of information, the reason."""

@@ -1,15 +1,32 @@
 """Outcomes of earlier predictions as gauges, as an SQL row and as lines for people."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 
 from sqlalchemy import Column, Float, String, Table
 from sqlalchemy.types import BigInteger
 
 from mlvitals.exporters.database import TABLES, UtcDateTime, window_key
-from mlvitals.exporters.parts import Interval, Line, Measure, Rows, Sample, Samples, Window, value_of
-from mlvitals.exporters.sections.outcomes.report import EstimatedPerformance, OutcomeReport
+from mlvitals.exporters.parts import (
+    Interval,
+    Line,
+    Measure,
+    Rows,
+    Sample,
+    Samples,
+    Window,
+    critical_value_of,
+    value_of,
+)
+from mlvitals.exporters.sections.outcomes.report import (
+    ClassesReport,
+    ClassReport,
+    EstimatedPerformance,
+    OutcomeReport,
+)
 from mlvitals.exporters.wording import delay, interval, judged, number, printable, sentence, share, span
 from mlvitals.generator.contract import PERFORMANCE_FIGURES, Contract, Rejection
+from mlvitals.generator.spec.model import OutcomeKind
 
 OUTCOME_COUNTS = (
     *("predictions", "answered", "early", "late", "duplicates", "orphans", "invalid", "untimed"),
@@ -110,6 +127,8 @@ def _counted(outcomes: OutcomeReport) -> Iterator[str]:
 
 
 def _agreement(outcomes: OutcomeReport) -> Iterator[Line]:
+    if outcomes.classes is not None:
+        yield from _class_lines(outcomes.classes, outcomes.label_shift)
     if outcomes.observed_mean is not None:
         shift = outcomes.label_shift
         yield Line(_observed(outcomes), shift.severity if shift else None)
@@ -119,6 +138,43 @@ def _agreement(outcomes: OutcomeReport) -> Iterator[Line]:
         yield Line(f"Not judged: {figure_name(name)}, {reason}.")
     if outcomes.estimated:
         yield Line(_estimate_line(outcomes.estimated))
+
+
+_CLASSES_NAMED = 3
+"""Classes that a line names."""
+
+
+def _class_lines(classes: ClassesReport, shift: Measure | None) -> Iterator[Line]:
+    """Yield how the mix of classes moved, which classes lost most of their recall, and which are not listed."""
+    if shift is not None:
+        moved = sorted(classes.classes, key=lambda item: -abs((item.share.value or 0) - (item.share.reference or 0)))
+        named = (
+            f"{printable(item.name)} {share(item.share.reference or 0)} to {share(item.share.value or 0)}"
+            for item in moved
+        )
+        told = judged("PSI", shift, lambda value: f"{value:.3f}")
+        yield Line(f"Classes of the outcomes: {told}; {', '.join(islice(named, _CLASSES_NAMED))}.", shift.severity)
+    for item in classes.shown:
+        if (loss := item.recall_loss) and loss.severity:
+            told = judged("loss", loss, share)
+            yield Line(f"Class {printable(item.name)}: recall {recall_of(item)}, {told}.", loss.severity)
+    for which, names in (("outcomes", classes.unseen_labels), ("predictions", classes.unseen_predictions)):
+        if names:
+            listed = ", ".join(f"{printable(name)} {count:,}" for name, count in islice(names.items(), _CLASSES_NAMED))
+            more = f" and {len(names) - _CLASSES_NAMED} more" if len(names) > _CLASSES_NAMED else ""
+            yield Line(f"Classes of {which} that the spec does not list: {listed}{more}.")
+
+
+def recall_of(item: ClassReport) -> str:
+    """Return the recall of a class, and the reference's: ``81.0% (93.4%)``."""
+    return " ".join(
+        written
+        for written in (
+            "" if item.recall.value is None else share(item.recall.value),
+            "" if item.recall.reference is None else f"({share(item.recall.reference)})",
+        )
+        if written
+    )
 
 
 def _with_interval(value: str, found: Interval | None, written: Callable[[float], str]) -> str:
@@ -181,17 +237,20 @@ def gauges(contract: Contract, report: OutcomeReport) -> Samples:
         "feedback_expected_rate": report.expected_feedback_rate,
         "feedback_files_unreadable": len({problem.path for problem in report.problems}),
         "feedback_window_end_timestamp_seconds": report.window.end.timestamp(),
-        "outcome_mean": report.observed_mean,
-        "outcome_mean_lower_bound": None if interval is None else interval.low,
-        "outcome_mean_upper_bound": None if interval is None else interval.high,
-        "outcome_reference_mean": report.reference_observed_mean,
-        "outcome_predicted_mean": report.predicted_mean,
         "outcome_gap": report.gap,
         "outcome_gap_error": report.gap_error,
         **_measure("feedback_fall", report.feedback_fall),
         **_measure("outcome_shift", report.label_shift),
         **_measure("performance_loss", report.performance_loss),
     }
+    if report.kind is not OutcomeKind.MULTICLASS:
+        singles |= {
+            "outcome_mean": report.observed_mean,
+            "outcome_mean_lower_bound": None if interval is None else interval.low,
+            "outcome_mean_upper_bound": None if interval is None else interval.high,
+            "outcome_reference_mean": report.reference_observed_mean,
+            "outcome_predicted_mean": report.predicted_mean,
+        }
     delays = {"50": report.delay_p50_seconds, "95": report.delay_p95_seconds}
     figures = report.performance.items()
     samples |= {
@@ -200,8 +259,30 @@ def gauges(contract: Contract, report: OutcomeReport) -> Samples:
         "feedback_rejected_ratio": _by_label(report.rejected_ratio),
         "performance": _by_label({name: figure.value for name, figure in figures}),
         "performance_reference": _by_label({name: figure.reference for name, figure in figures}),
+        **(_class_samples(report.classes) if report.classes else {}),
     }
     return samples
+
+
+_CLASS_FIGURES: dict[str, Callable[[ClassReport], float | None]] = {
+    "class_rows": lambda item: item.true,
+    "class_share": lambda item: item.share.value,
+    "class_share_reference": lambda item: item.share.reference,
+    "class_recall": lambda item: item.recall.value,
+    "class_recall_reference": lambda item: item.recall.reference,
+    "class_precision": lambda item: item.precision.value,
+    "class_f1": lambda item: item.f1.value,
+    "class_recall_loss": lambda item: value_of(item.recall_loss),
+    "class_recall_loss_critical_value": lambda item: critical_value_of(item.recall_loss),
+}
+
+
+def _class_samples(classes: ClassesReport) -> dict[str, Iterable[Sample]]:
+    """Return the metrics of the worst classes."""
+    samples: dict[str, Iterable[Sample]] = {
+        short: [((item.name,), figure(item)) for item in classes.shown] for short, figure in _CLASS_FIGURES.items()
+    }
+    return samples | {"class_unlisted_ratio": _by_label(classes.unlisted_ratio)}
 
 
 def _measure(short: str, measure: Measure | None) -> dict[str, float | None]:

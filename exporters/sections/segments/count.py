@@ -12,12 +12,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mlvitals.exporters.reading.columns import Column, ColumnTypeError, comparable
-from mlvitals.exporters.sections.outcomes.join import Joined
+from mlvitals.exporters.sections.outcomes.join import Joined, errors_of
 from mlvitals.exporters.sections.outcomes.performance import moments_of
 from mlvitals.exporters.statistics.cells import Cells, make_cells
 from mlvitals.exporters.statistics.moments import NO_MOMENTS, Moments
 from mlvitals.exporters.statistics.profile import FeatureProfile, profile_column
-from mlvitals.generator.spec.model import FeatureType, PredictionLog
+from mlvitals.generator.spec.model import FeatureType
 
 OTHER = "other"
 """The rest: values that are not kept, and a value of this very name."""
@@ -27,6 +27,9 @@ MOST_VALUES = 2_000
 """Values of a column that are kept separately while a window is read; those met later are counted with the rest."""
 LONGEST = 80
 """Characters of a value; values that agree in them are one segment."""
+
+NO_CELLS = make_cells(pa.nulls(0), FeatureType.FLOAT, bins=2, knots=2)
+"""Those of a score that is not known: all its values are in one."""
 
 Codes = NDArray[np.uint32]
 
@@ -66,15 +69,17 @@ class SegmentOutcome:
     """The outcomes of the predictions of one segment."""
 
     predictions: int = 0
+    answered: int = 0
     observed: Moments = NO_MOMENTS
-    """Of the outcomes; their count is that of the answered predictions."""
+    """Of the outcomes; classes have none."""
     errors: Moments = NO_MOMENTS
-    """Of prediction minus outcome."""
+    """Of prediction minus outcome; of classes, of whether they differ."""
 
     def merge(self, other: SegmentOutcome) -> SegmentOutcome:
         """Return what became of the predictions of both."""
         return SegmentOutcome(
             self.predictions + other.predictions,
+            self.answered + other.answered,
             self.observed.merge(other.observed),
             self.errors.merge(other.errors),
         )
@@ -83,8 +88,9 @@ class SegmentOutcome:
 class SegmentOutcomes:
     """Gathers outcomes by the values of segment columns."""
 
-    def __init__(self, columns: tuple[str, ...] = ()) -> None:
+    def __init__(self, columns: tuple[str, ...] = (), *, are_classes: bool = False) -> None:
         self.columns = columns
+        self._are_classes = are_classes
         self._values = tuple(SegmentValues() for _ in columns)
         self._found: tuple[dict[int, SegmentOutcome], ...] = tuple({} for _ in columns)
 
@@ -104,7 +110,7 @@ class SegmentOutcomes:
         for place, found in enumerate(self._found):
             codes = joined.predictions["segments"][:, place]
             for code in np.unique(codes).tolist():
-                outcome = _outcome(joined, codes == code)
+                outcome = _outcome(joined, codes == code, are_classes=self._are_classes)
                 found[code] = found[code].merge(outcome) if code in found else outcome
 
     def by_value(self, column: str) -> dict[str, SegmentOutcome]:
@@ -114,12 +120,15 @@ class SegmentOutcomes:
         return {names[code]: outcome for code, outcome in self._found[place].items()}
 
 
-def _outcome(joined: Joined, mine: np.ndarray) -> SegmentOutcome:
+def _outcome(joined: Joined, mine: np.ndarray, *, are_classes: bool) -> SegmentOutcome:
     labels, predicted = joined.labels[mine], joined.predictions["value"][mine]
     answered = ~np.isnan(labels)
-    paired = answered & ~np.isnan(predicted)
+    errors = errors_of(predicted, labels, are_classes=are_classes)[joined.paired[mine]]
     return SegmentOutcome(
-        int(np.count_nonzero(mine)), moments_of(labels[answered]), moments_of(predicted[paired] - labels[paired])
+        int(np.count_nonzero(mine)),
+        int(np.count_nonzero(answered)),
+        NO_MOMENTS if are_classes else moments_of(labels[answered]),
+        moments_of(errors),
     )
 
 
@@ -150,11 +159,6 @@ class Segmentation:
     columns: tuple[str, ...]
     score: str | None
     cells: Cells
-
-    @classmethod
-    def of(cls, log: PredictionLog, cells: Cells | None) -> Segmentation:
-        """Return the segments of a log; where the score has no cells, all scores count as one cell."""
-        return cls(log.segments, log.score, cells or make_cells(pa.nulls(0), FeatureType.FLOAT, bins=2, knots=2))
 
     def count(self, columns: Mapping[str, Column], rows: int) -> SegmentTally:
         """Count some rows. Where scores are missing or of another type, the segments still have rows."""

@@ -93,7 +93,7 @@ class _Segment:
         if outcome is None or normal is None or self.outcome is None or not spec.has_gap:
             return False
         enough = self.outcome.errors.count >= outcome.minimum_rows and isfinite(self.outcome.errors.mean)
-        return enough and normal.kind is outcome.kind and normal.errors.count > 0 and normal.observed.variance > 0
+        return enough and normal.kind is outcome.kind and normal.errors.count > 0 and normal.unit > 0
 
 
 def _segments(
@@ -186,7 +186,7 @@ class _Judge:
         told = replace(
             scored,
             predictions=outcome.predictions,
-            feedback_rate=outcome.observed.count / outcome.predictions if outcome.predictions else None,
+            feedback_rate=outcome.answered / outcome.predictions if outcome.predictions else None,
             outcome_mean=_mean(outcome.observed),
             gap=_mean(outcome.errors) if self.spec.has_gap else None,
         )
@@ -204,7 +204,7 @@ class _Judge:
     def _gap_shift(self, now: Moments, then: Moments) -> Measure:
         """Return the larger spread of both: a few outcomes that are all alike have none of their own."""
         assert self.reference.outcome is not None
-        unit = sqrt(self.reference.outcome.observed.variance)
+        unit = self.reference.outcome.unit
         spread = max(now.variance, then.variance)
         noise = two_sided(self.gaps) * sqrt(spread * (1 / now.count + 1 / then.count)) / unit
         return measure((now.mean - then.mean) / unit, noise, level_limits(self.spec.alerts.segment_gap, None))

@@ -9,7 +9,9 @@ import numpy as np
 
 from mlvitals.exporters.reading.columns import Column
 from mlvitals.exporters.reference.artifact import SegmentReference
-from mlvitals.exporters.sections.outcomes.columns import labels_of, predicted_values
+from mlvitals.exporters.sections.outcomes.classes.codes import ClassCodes
+from mlvitals.exporters.sections.outcomes.columns import Floats, labels_as, predicted_classes, predicted_values
+from mlvitals.exporters.sections.outcomes.join import errors_of
 from mlvitals.exporters.sections.outcomes.performance import moments_of
 from mlvitals.exporters.sections.segments.count import (
     OTHER,
@@ -22,24 +24,39 @@ from mlvitals.exporters.sections.segments.count import (
 )
 from mlvitals.exporters.statistics.cells import Cells
 from mlvitals.exporters.statistics.moments import NO_MOMENTS, Moments
-from mlvitals.generator.spec.model import PredictionLog
+from mlvitals.generator.spec.model import Outcome, OutcomeKind, PredictionLog
 
 
 def errors_by_segment(log: PredictionLog, columns: Mapping[str, Column], segment: str) -> dict[str, Moments]:
     """Return the moments of prediction minus outcome for each value of a segment column; nothing if either is unknown.
 
+    Of classes, those of whether they differ.
+
     Raises:
         ColumnTypeError: the segment column holds no categories, or the predictions are no numbers.
     """
     outcome = log.outcome
-    prediction = None if outcome is None else outcome.prediction or log.score
-    if outcome is None or outcome.column not in columns or prediction is None or prediction not in columns:
+    if outcome is None or outcome.column not in columns:
         return {}
     values = SegmentValues()
     codes = values.codes(columns[segment])
-    errors = predicted_values(columns[prediction]) - labels_of(columns[outcome.column], outcome.kind).values
+    errors = _errors(log, outcome, columns, len(codes))
     known = ~np.isnan(errors)
     return {name: moments_of(errors[known & (codes == code)]) for code, name in enumerate(values.names)}
+
+
+def _errors(log: PredictionLog, outcome: Outcome, columns: Mapping[str, Column], rows: int) -> Floats:
+    """Return prediction minus outcome of each row, NaN where either is missing."""
+    classes, of_classes = ClassCodes(outcome.class_names), outcome.kind is OutcomeKind.MULTICLASS
+    labels = labels_as(columns[outcome.column], outcome, classes).values
+    prediction = outcome.prediction or log.score
+    if of_classes:
+        values = predicted_classes(columns, outcome, classes, rows).values
+    elif prediction is not None and prediction in columns:
+        values = predicted_values(columns[prediction])
+    else:
+        values = np.full(rows, np.nan)
+    return errors_of(values, labels, are_classes=of_classes)
 
 
 def segment_references(

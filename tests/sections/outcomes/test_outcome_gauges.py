@@ -62,15 +62,19 @@ def test_a_stored_report_with_outcomes_is_published_without_them_where_the_spec_
 
 @pytest.mark.parametrize("kind", OutcomeKind)
 def test_every_kind_has_its_signals_and_an_estimate_is_titled_so(kind):
-    needs = "list: shown, " if kind is OutcomeKind.RANKING else ""
+    needs = {
+        OutcomeKind.RANKING: "list: shown, ",
+        OutcomeKind.MULTICLASS: "probabilities: {cat: p_cat, dog: p_dog}, ",
+    }.get(kind, "")
+    has_probabilities = kind in (OutcomeKind.BINARY, OutcomeKind.MULTICLASS)
     spec = parse_spec(
         "version: 1\nsystem: {name: shop}\nfeatures: {a: {}}\n"
         f"prediction_log: {{path: log, score: s, outcome: {{{needs}column: y, kind: {kind}, timestamp: t}}}}\n"
     )
     found = {signal.id: signal for signal in signals(spec)}
     assert {"feedback_rate", "label_drift", "performance_loss"} <= found.keys()
-    assert ("performance_estimated" in found) is (kind is OutcomeKind.BINARY)
-    if kind is OutcomeKind.BINARY:
+    assert ("performance_estimated" in found) is has_probabilities
+    if has_probabilities:
         assert "estimated" in found["performance_estimated"].title.lower()
         assert all("estimated" in query.legend for query in found["performance_estimated"].queries)
 

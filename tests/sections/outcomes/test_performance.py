@@ -64,9 +64,12 @@ def test_matthews_correlation_is_undefined_where_predictions_or_outcomes_never_v
 
 @pytest.mark.parametrize("kind", OutcomeKind)
 def test_a_tally_gives_the_figures_that_the_contract_lists_and_no_others(kind: OutcomeKind):
-    listed = {figure.name for figure in PERFORMANCE_FIGURES[kind]}
-    assert set(added(tally_for(Outcome(column="y", kind=kind)), rows(np.empty(0)), np.empty(0)).figures) == listed
-    assert set(added(tally_for(Outcome(column="y", kind=kind)), rows(SCORES), LABELS).figures) == listed
+    listed, outcome = (
+        {figure.name for figure in PERFORMANCE_FIGURES[kind]},
+        Outcome(column="y", kind=kind, classes=("a", "b")),
+    )
+    assert set(added(tally_for(outcome), rows(np.empty(0)), np.empty(0)).figures) == listed
+    assert set(added(tally_for(outcome), rows(SCORES), LABELS).figures) == listed
 
 
 def test_certain_scores_cost_in_log_loss_what_they_cost_in_scikit_learn():
