@@ -104,7 +104,7 @@ def build_reference(
     )
     outcome = None
     try:
-        outcome = outcome_reference(spec.prediction_log, columns, rows.times, span(spec.windows.length))
+        outcome = outcome_reference(spec.prediction_log, columns, rows.times, span(spec.mean_length))
     except ColumnTypeError as error:
         problems.append(f"prediction_log.outcome: a column of the training data {error.finding}")
     segments = {}
