@@ -233,8 +233,8 @@ def _midnight(day: date, zone: tzinfo) -> datetime:
 class RowWindows(Schedule):
     """Windows of a number of rows, or as long as a window may be where fewer come.
 
-    Windows end at whole seconds, so that rows of one second are never parted. Rows that are written after the grace count in the window in which they lie, and move
-    no end.
+    Windows end at whole seconds, so that rows of one second are never parted. Rows that are written after the grace count in the
+    window in which they lie, and move no end.
     """
 
     def __init__(

@@ -22,6 +22,7 @@ from mlvitals.commands.postmortem import collect, postmortem, timeline, times, t
 from mlvitals.commands.reference import reference
 from mlvitals.commands.spec import compile_command, estimate_command, init_command, lint
 from mlvitals.commands.tabletop import tabletop
+from mlvitals.commands.tune import tune
 from mlvitals.commands.verify import verify
 
 
@@ -51,6 +52,7 @@ for command in (
     reference,
     slo,
     tabletop,
+    tune,
     verify,
 ):
     main.add_command(command)
