@@ -254,7 +254,7 @@ class PredictionLog(Part, frozen=True, kw_only=True):
             Column,
             Meta(
                 description="What rows of one event have in common, such as a storm, a batch or a session: the noise of "
-                "the gap to the outcomes is then counted in groups, not in rows."
+                "the gap to the outcomes, and of drift statistics, is then counted in groups, not in rows."
             ),
         ]
         | None
