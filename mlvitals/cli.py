@@ -24,6 +24,7 @@ from mlvitals.commands.routes import routes
 from mlvitals.commands.schema import schema
 from mlvitals.commands.spec import compile_command, estimate_command, init_command, lint
 from mlvitals.commands.tabletop import tabletop
+from mlvitals.commands.tune import tune
 from mlvitals.commands.up import up
 from mlvitals.commands.verify import verify
 
@@ -56,6 +57,7 @@ for command in (
     schema,
     slo,
     tabletop,
+    tune,
     up,
     verify,
 ):

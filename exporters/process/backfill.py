@@ -140,7 +140,7 @@ def _together(spec: Spec, base_dir: Path, windows: int, processes: int) -> int:
     """Return how many windows to measure in one pass: of text, for each pass parses all of it, as many as memory allows."""
     if spec.prediction_log.format not in TEXT_FORMATS:
         return 1
-    overlap = max(1.0, span(spec.windows.length) / span(spec.step))
+    overlap = max(1.0, span(spec.window_length) / span(spec.step))
     of_window = overlap * _log_bytes(spec, base_dir) / windows
     return max(1, min(MOST_TOGETHER, -(-windows // processes), int(BYTES_TOGETHER // max(of_window, 1))))
 

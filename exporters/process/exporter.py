@@ -24,11 +24,12 @@ from mlvitals.exporters.publish.prometheus import CONTENT_TYPE, RunState, packed
 from mlvitals.exporters.publish.results import ResultsStore, open_results
 from mlvitals.exporters.reference.stores import open_store
 from mlvitals.exporters.reference.versions import ReferenceStore
-from mlvitals.exporters.schedule import next_due
+from mlvitals.exporters.schedule import schedule_of
 from mlvitals.exporters.sections.changes import Change
 from mlvitals.exporters.sections.events.totals import logged_counters
 from mlvitals.exporters.sections.freshness import Reading, newest
 from mlvitals.exporters.window.report import WindowReport
+from mlvitals.exporters.window.row_times import row_times
 from mlvitals.generator.contract import CHANGES_SHOWN, Contract
 from mlvitals.generator.errors import UserError
 from mlvitals.generator.spec.durations import seconds, span
@@ -76,8 +77,9 @@ class Exporter:
         self._clock = clock
         self._log = log
         self._contract = Contract(spec)
-        self._step, self._grace = span(spec.step), span(spec.windows.grace)
-        self._progress = Progress(spec)
+        self._step = span(spec.step)
+        self._schedule = schedule_of(spec, row_times(spec.prediction_log, base_dir))
+        self._progress = Progress(self._schedule, spec.windows.catch_up)
         self._reports = ReportPages(spec.system.name, self._step, results, clock)
         self._window_page = packed(render_window(self._contract, None))
         self._page_end: datetime | None = None
@@ -144,7 +146,7 @@ class Exporter:
             if self._should_run(self._alive_at):
                 self.run_due()
             now = self._clock()
-            pause = min(next_due(now, self._step, self._grace) - now, LONGEST_SLEEP)
+            pause = min(self._schedule.next_due(now) - now, LONGEST_SLEEP)
             stop.wait(pause.total_seconds())
 
     def refresh_freshness(self, source: str) -> None:

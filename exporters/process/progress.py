@@ -13,9 +13,7 @@ from datetime import datetime
 
 from mlvitals.exporters.parts import Window
 from mlvitals.exporters.publish.results import ResultsStore
-from mlvitals.exporters.schedule import due_windows, gaps, newest_end
-from mlvitals.generator.spec.durations import span
-from mlvitals.generator.spec.model import Spec
+from mlvitals.exporters.schedule import Schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +29,18 @@ class Kept:
 
 
 class Progress:
-    """The windows measured and owed by one process."""
+    """The windows measured and owed by one process.
 
-    def __init__(self, spec: Spec) -> None:
-        self._length, self._step, self._grace = (
-            span(duration) for duration in (spec.windows.length, spec.step, spec.windows.grace)
-        )
-        self._catch_up = spec.windows.catch_up
-        self._reach = self._catch_up * self._step
+    Args:
+        schedule: where windows start and end.
+        catch_up: how many missed windows are measured.
+
+    """
+
+    def __init__(self, schedule: Schedule, catch_up: int) -> None:
+        self._schedule = schedule
+        self._catch_up = catch_up
+        self._reach = catch_up * schedule.longest
         self._last_end: datetime | None = None
         self._owed: set[Window] = set()
         self._recent: deque[Window] = deque(maxlen=self._catch_up + 1)
@@ -47,11 +49,11 @@ class Progress:
 
     def newest_end(self, now: datetime) -> datetime:
         """Return the end of the newest window whose grace is over."""
-        return newest_end(now, self._step, self._grace)
+        return self._schedule.newest_end(now)
 
     def is_ahead(self, end: datetime, now: datetime) -> bool:
         """True if a window ends so late that only a clock that was ahead, or is behind now, explains it."""
-        return end > self.newest_end(now) + self._step
+        return end > self.newest_end(now) + self._schedule.longest
 
     def must_look(self, now: datetime) -> bool:
         """True if what is kept has to be looked up before anything is measured."""
@@ -73,6 +75,7 @@ class Progress:
         """
         kept = self._kept(results, system, now)
         self._last_end = kept.last_end
+        self._schedule.go_on_from(kept.last_end)
         self._owed |= kept.owed
         self._is_known = kept.ahead_until is None
         return kept
@@ -80,7 +83,7 @@ class Progress:
     def owed(self, now: datetime) -> list[Window]:
         """Return the windows to measure now, oldest first."""
         newest = self.newest_end(now)
-        due = due_windows(self._last_end, now, self._length, self._step, self._grace, self._catch_up)
+        due = self._schedule.due(self._last_end, now, self._catch_up)
         self._owed |= {window for window in self._recent if window.end > newest}
         self._owed = {window for window in self._owed if window.end >= newest - self._reach}
         over = {window for window in self._owed if window.end <= newest}
@@ -107,7 +110,7 @@ class Progress:
         near = results.windows_between(system, start, max(newest + self._reach, last.window.end))
         before = [one.window for one in near if one.window.end <= last.window.end]
         earlier = results.newest_window(system, until=start)
-        lacking = gaps(before, self._length, self._step, since=start if earlier else None)
+        lacking = self._schedule.gaps(before, since=start if earlier else None)
         early = {one.window for one in near if one.window.end > newest or one.measured_at > now}
         is_ahead = ahead is not None and ahead.window.end > newest
         return Kept(last.window.end, frozenset(lacking | early), ahead.window.end if ahead and is_ahead else None)

@@ -17,6 +17,7 @@ from mlvitals.exporters.reading.columns import Counts
 from mlvitals.exporters.reference.conditions import condition_weights
 from mlvitals.exporters.reference.confusion import Confusion
 from mlvitals.exporters.statistics.cells import Cells
+from mlvitals.exporters.statistics.dependence import INDEPENDENT, GroupEffect
 from mlvitals.exporters.statistics.moments import NO_MOMENTS, Moments
 from mlvitals.generator.errors import UserError
 from mlvitals.generator.spec.model import Condition, FeatureType, OutcomeKind, Spec
@@ -120,6 +121,8 @@ class FeatureReference(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     summary: Summary
     moments: dict[str, Moments] = {}
     """By condition key, of the finite values; empty where a sum overflows."""
+    group_effect: GroupEffect = INDEPENDENT
+    """Where rows depend by `prediction_log.group`."""
 
     @property
     def type(self) -> FeatureType:

@@ -18,6 +18,7 @@ from scipy.special import chdtri, gammaincinv, kolmogorov, ndtri
 
 from mlvitals.exporters.reading.columns import Counts
 from mlvitals.exporters.statistics.cells import Cells, NumericCells
+from mlvitals.exporters.statistics.dependence import INDEPENDENT, GroupEffect
 
 NOISE = 0.001
 """The probability, without any change, that a statistic exceeds its critical value: once in 1000 windows."""
@@ -50,6 +51,8 @@ class Sides:
     """Neither sample is the norm: what only the other one holds is a cell in use too."""
     comparisons: int = 1
     """Features that are looked at together; then any of them exceeds its critical value as rarely (Bonferroni)."""
+    group_effect: GroupEffect = INDEPENDENT
+    """Where rows depend by groups."""
     looks: int = 1
     """Partitions into cells on which they are looked at, which counts for PSI and JS alike."""
 
@@ -57,6 +60,12 @@ class Sides:
     def sizes(self) -> tuple[int, int]:
         """Return how many values there are in the reference and in the other sample."""
         return int(self.reference.sum()), int(self.current.sum())
+
+    @cached_property
+    def effective_sizes(self) -> tuple[float, float]:
+        """Return how many independent values both samples are worth, where they move in the direction that groups move in."""
+        first, second = self.sizes
+        return first / self.group_effect.largest, second / self.group_effect.largest
 
     @cached_property
     def folded(self) -> tuple[Counts, Counts]:
@@ -162,7 +171,7 @@ def ks(reference: Counts, current: Counts, points: NDArray[np.bool_]) -> Distanc
     return Distance(value, max(0.0, float(np.max(inside)) - value))
 
 
-def ks_pvalue(distance: float, reference_size: int, current_size: int) -> float:
+def ks_pvalue(distance: float, reference_size: float, current_size: float) -> float:
     """Return how likely noise alone gives a D this large: the asymptotic Kolmogorov distribution."""
     return float(kolmogorov(distance / sqrt(_noise_scale(reference_size, current_size))))
 
@@ -172,31 +181,42 @@ def two_sided(comparisons: int = 1) -> float:
     return float(ndtri(1 - NOISE / 2 / comparisons))
 
 
-def psi_critical_value(reference_size: int, current_size: int, cells: int, comparisons: int = 1) -> float:
+def psi_critical_value(
+    reference_size: float, current_size: float, cells: int, comparisons: int = 1, groups: GroupEffect = INDEPENDENT
+) -> float:
     """Return the PSI that noise alone exceeds once in 1000 windows.
 
-    Without change PSI / (1/n + 1/m) follows chi-square with B - 1 degrees of freedom (Yurdakul and Naranjo 2020).
+    Without change PSI / (1/n + 1/m) follows chi-square with B - 1 degrees of freedom (Yurdakul and Naranjo 2020). Of rows that
+    depend by groups it is a weighted sum of chi-square numbers: the one chi-square that has its first three moments (Pearson's
+    approximation in Imhof 1961).
 
     Args:
         reference_size: values in the reference, n.
         current_size: values in the window, m.
         cells: cells that hold any of the reference, B. One cell alone has no noise; one degree is allowed for it.
         comparisons: how many PSI are looked at together; then any of them exceeds its value as rarely (Bonferroni).
+        groups: how much more counts vary than those of independent rows.
     """
-    return _noise_scale(reference_size, current_size) * float(chdtri(max(cells - 1, 1), NOISE / comparisons))
+    effects = max(cells - 1, 1)
+    freedom = effects * (1 + groups.spread) ** 3 / groups.skew**2
+    scale = groups.mean * sqrt(effects * (1 + groups.spread) / freedom)
+    value = float(chdtri(freedom, NOISE / comparisons))
+    return _noise_scale(reference_size, current_size) * (groups.mean * effects - scale * freedom + scale * value)
 
 
-def js_critical_value(reference_size: int, current_size: int, cells: int, comparisons: int = 1) -> float:
+def js_critical_value(
+    reference_size: float, current_size: float, cells: int, comparisons: int = 1, groups: GroupEffect = INDEPENDENT
+) -> float:
     """Return the divergence that noise alone exceeds once in 1000 windows: for small changes JS is an eighth of PSI."""
-    return psi_critical_value(reference_size, current_size, cells, comparisons) / 8
+    return psi_critical_value(reference_size, current_size, cells, comparisons, groups) / 8
 
 
-def ks_critical_value(reference_size: int, current_size: int, comparisons: int = 1) -> float:
+def ks_critical_value(reference_size: float, current_size: float, comparisons: int = 1) -> float:
     """Return the D that noise alone exceeds once in 1000 windows, by the Kolmogorov distribution's leading term."""
     return sqrt(-log(NOISE / comparisons / 2) / 2 * _noise_scale(reference_size, current_size))
 
 
-def _noise_scale(reference_size: int, current_size: int) -> float:
+def _noise_scale(reference_size: float, current_size: float) -> float:
     return 1 / reference_size + 1 / current_size
 
 
@@ -290,19 +310,21 @@ def _on_grid(
 
 
 def _psi(sides: Sides) -> Statistic:
-    critical_value = psi_critical_value(*sides.sizes, sides.occupied, sides.comparisons * sides.looks)
+    comparisons = sides.comparisons * sides.looks
+    critical_value = psi_critical_value(*sides.sizes, sides.occupied, comparisons, sides.group_effect)
     return Statistic(sides.psi.value, critical_value)
 
 
 def _ks(sides: Sides) -> Statistic | None:
     if sides.ks is None:
         return None
-    return Statistic(sides.ks.value, ks_critical_value(*sides.sizes, sides.comparisons))
+    return Statistic(sides.ks.value, ks_critical_value(*sides.effective_sizes, sides.comparisons))
 
 
 def _js(sides: Sides) -> Statistic:
+    comparisons = sides.comparisons * sides.looks
     return Statistic(
-        js(*sides.folded), js_critical_value(*sides.sizes, sides.occupied, sides.comparisons * sides.looks)
+        js(*sides.folded), js_critical_value(*sides.sizes, sides.occupied, comparisons, sides.group_effect)
     )
 
 
@@ -312,6 +334,7 @@ def _wasserstein(sides: Sides) -> Statistic | None:
     edges = np.asarray(sides.cells.edges, np.float64)
     value = wasserstein(sides.reference, sides.current, edges)
     critical_value = wasserstein_critical_value(sides.reference, sides.current, edges, sides.comparisons)
+    critical_value *= sqrt(sides.group_effect.largest)
     return Statistic(float(value / sides.deviation), float(critical_value / sides.deviation))
 
 

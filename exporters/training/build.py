@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from mlvitals.exporters.parts import Window
 from mlvitals.exporters.reading.columns import Column, ColumnTypeError, epoch_microseconds, sorted_numbers
+from mlvitals.exporters.reading.ids import hash_ids
 from mlvitals.exporters.reference.artifact import FeatureReference, Reference, SegmentReference, Summary
 from mlvitals.exporters.reference.conditions import _EPOCH, hour_key
 from mlvitals.exporters.sections.outcomes.columns import probability_columns, scores_of
@@ -25,6 +27,7 @@ from mlvitals.exporters.sections.outcomes.reference import outcome_reference
 from mlvitals.exporters.sections.segments.count import NO_CELLS
 from mlvitals.exporters.sections.segments.reference import errors_by_segment, segment_references
 from mlvitals.exporters.statistics.cells import CategoricalCells, Cells, NumericCells, count_levels, make_cells
+from mlvitals.exporters.statistics.dependence import group_effect
 from mlvitals.exporters.statistics.moments import Moments
 from mlvitals.exporters.statistics.placeholders import written
 from mlvitals.exporters.statistics.profile import FeatureProfile, profile_column
@@ -80,6 +83,8 @@ def build_reference(
         raise ValueError("created must carry a time zone")
     columns = dict(zip(data.column_names, data.columns, strict=True)) if isinstance(data, pa.Table) else data
     rows = _Rows.of(spec, columns)
+    log = spec.prediction_log
+    groups = hash_ids(columns[log.group], 0) if log.group is not None and log.group in columns else None
     problems: list[str] = []
 
     def measured(label: str, name: str, feature: Feature, bins: int) -> FeatureReference | None:
@@ -93,7 +98,8 @@ def build_reference(
             problems.append(f"{label}: column {name!r} has {len(column)} rows, others have {rows.count}")
             return None
         try:
-            return _feature_reference(column, feature, bins, spec.reference.knots, rows)
+            found = _feature_reference(column, feature, bins, spec.reference.knots, rows)
+            return found if groups is None else replace(found, group_effect=group_effect(column, groups))
         except ColumnTypeError as error:
             problems.append(f"{label}: column {name!r} {error if label.startswith('feature') else error.finding}")
             return None
@@ -106,7 +112,7 @@ def build_reference(
     scores: Column | None = None
     try:
         scores = scores_of(spec, columns, rows.count)
-        outcome = outcome_reference(spec.prediction_log, columns, rows.times, span(spec.windows.length))
+        outcome = outcome_reference(spec.prediction_log, columns, rows.times, span(spec.mean_length))
     except ColumnTypeError as error:
         problems.append(f"prediction_log.outcome: a column of the training data {error.finding}")
     of_scores = Feature(type=spec.score_type or FeatureType.FLOAT)

@@ -7,14 +7,14 @@ drifted is therefore looked up for the very window of those predictions, not for
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from hashlib import sha256
 from typing import NamedTuple
 
 import msgspec
 
 from mlvitals.exporters.parts import Measure, Window
-from mlvitals.exporters.schedule import newest_end
+from mlvitals.exporters.schedule import schedule_of
 from mlvitals.exporters.sections.concept.kind import drift_type
 from mlvitals.exporters.sections.concept.report import (
     ConceptReport,
@@ -33,7 +33,6 @@ from mlvitals.exporters.sections.outcomes.report import OutcomeReport
 from mlvitals.exporters.window.findings import with_findings
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import UNMEASURABLE, Contract, Status
-from mlvitals.generator.spec.durations import span
 from mlvitals.generator.spec.model import OutcomeKind, Severity, Spec
 
 MOSTLY = 0.5
@@ -348,10 +347,7 @@ def with_totals(spec: Spec, report: WindowReport, keeper: TotalsKeeper) -> Windo
 
 
 def _is_of_series(spec: Spec, report: WindowReport) -> bool:
-    window, step = report.window, span(spec.step)
-    length = span(spec.windows.length)
-    on_time = newest_end(window.end, step, timedelta(0)) == window.end
-    return on_time and window.end - window.start == length and window.end <= report.measured_at
+    return report.window.end <= report.measured_at and schedule_of(spec).is_of_series(report.window)
 
 
 def _told(event: EventCount, counted: Counted) -> EventCount:

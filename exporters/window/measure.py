@@ -361,7 +361,7 @@ def _expected_gap(spec: Spec, reference: Reference) -> ConceptReport | None:
     if not spec.has_gap:
         return None
     grouped = spec.prediction_log.group is not None
-    found = gap_reference(reference.outcome, span(spec.windows.length), grouped=grouped)
+    found = gap_reference(reference.outcome, span(spec.mean_length), grouped=grouped)
     return ConceptReport(status=ConceptStatus.LEARNING, reference=found)
 
 

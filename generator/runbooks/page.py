@@ -59,7 +59,7 @@ def _facts(spec: Spec, incident: Incident) -> str:
             + (f". {escape(spec.system.description)}" if spec.system.description else ""),
             f"Owner: {escape(spec.system.team)}",
             f"Dashboard: {escape(dashboard)}",
-            f"A window of {spec.windows.length} is measured every {spec.step}, {spec.windows.grace} after its end.",
+            spec.windows_text,
             f"Definitions of the alerts, and every query: [reference]({reference.place(incident)})",
         )
     )

@@ -164,7 +164,7 @@ def _window(spec: Spec, contract: Contract) -> Signal:
         id="window",
         title="Last window",
         description="Time since the last measured window ended, and how long it is (according to the spec, "
-        f"{spec.windows.length}).",
+        f"{spec.window_length}).",
         unit="s",
         queries=(
             Query(f"time() - max({end})", "Time since its end", instant=True),
@@ -189,7 +189,7 @@ def _thin_windows(spec: Spec, contract: Contract) -> Signal:
         resolution=1,
         summary="The window has too few scores to measure.",
         description=text(
-            f"The last window of {spec.title} has too few scores to compare: increase windows.length, or find out why "
+            f"The last window of {spec.title} has too few scores to compare: increase {spec.windows_key}, or find out why "
             "scores are not logged, or null."
         ),
         timing=spec.alerts.monitoring,
@@ -206,7 +206,7 @@ def _thin_windows(spec: Spec, contract: Contract) -> Signal:
         description=text(
             "For ",
             Value(Format.PERCENT),
-            f" of the features of {spec.title} the last window is too small: increase windows.length, or find out "
+            f" of the features of {spec.title} the last window is too small: increase {spec.windows_key}, or find out "
             "why predictions are not logged.",
         ),
         timing=spec.alerts.monitoring,

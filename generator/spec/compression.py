@@ -30,6 +30,8 @@ def compress_time(spec: Spec, factor: float) -> Spec:
     """
     if not 1 <= factor < math.inf:
         raise ValueError(f"time can be compressed by a factor of at least 1, not {factor}")
+    if factor > 1:
+        spec = msgspec.structs.replace(spec, windows=_plain(spec))
     compressed: Spec = _compressed(spec, factor)
     return msgspec.structs.replace(
         compressed,
@@ -104,9 +106,16 @@ def _with_alerts_of_the_clock(original: Spec, compressed: Spec) -> Alerts:
     return change(alerts, burn_rate=rates, monitoring=monitoring)
 
 
+def _plain(spec: Spec) -> Windows:
+    """Return windows of a length: a compressed day ends at no midnight, and a compressed hour of traffic has its rows."""
+    differ = spec.windows.calendar is not None or spec.windows.rows is not None
+    length = spec.mean_length if differ else spec.window_length
+    return msgspec.structs.replace(spec.windows, length=length, calendar=None, rows=None, time_zone="UTC")
+
+
 def _with_whole_steps(original: Spec, compressed: Spec) -> Windows:
     if original.windows.step is None:
         return compressed.windows
-    steps = milliseconds(original.windows.length) // milliseconds(original.windows.step)
-    length = _rewritten(original.windows.length, steps * milliseconds(compressed.step))
+    steps = milliseconds(original.window_length) // milliseconds(original.windows.step)
+    length = _rewritten(original.window_length, steps * milliseconds(compressed.step))
     return msgspec.structs.replace(compressed.windows, length=length)

@@ -97,6 +97,7 @@ def _stretches(spec: Spec) -> Iterator[Problem]:
 
 def _interval(spec: Spec, name: str, path: KeyPath, interval: str) -> Iterator[Problem]:
     kpi, step = spec.business.kpis[name], milliseconds(spec.step)
+    even = step if spec.windows.calendar is None else milliseconds(spec.mean_length)  # clocks change on two days a year
     logged = [event in spec.business.logged for event in (kpi.numerator, kpi.denominator)]
     paths = (path, ("windows", "step"), ("business", "kpis", name))
     if not any(logged) or not step:
@@ -104,7 +105,7 @@ def _interval(spec: Spec, name: str, path: KeyPath, interval: str) -> Iterator[P
     if milliseconds(interval) <= step:
         message = f"{interval} is not longer than a step of {spec.step}, after which events of the log are counted"
         yield Problem(paths, message, "consistency", "make it two steps or more")
-    elif not all(logged) and milliseconds(interval) % step:
+    elif not all(logged) and milliseconds(interval) % even:
         message = (
             f"{interval} is not a multiple of the step {spec.step}, and the KPI {name} takes one event from the log"
         )

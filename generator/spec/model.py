@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from mlvitals.generator.spec.durations import Duration
+from mlvitals.generator.spec.durations import Duration, duration, milliseconds
 
 
 class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -286,7 +286,7 @@ class PredictionLog(Part, frozen=True, kw_only=True):
             Column,
             Meta(
                 description="What rows of one event have in common, such as a storm, a batch or a session: the noise of "
-                "the gap to the outcomes is then counted in groups, not in rows."
+                "the gap to the outcomes, and of drift statistics, is then counted in groups, not in rows."
             ),
         ]
         | None
@@ -303,11 +303,61 @@ class PredictionLog(Part, frozen=True, kw_only=True):
     ] = 20
 
 
+class CalendarUnit(StrEnum):
+    """The calendar's unit that is a window."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+
+_LONGEST_UNIT: dict[CalendarUnit, Duration] = {
+    CalendarUnit.DAY: "1d",
+    CalendarUnit.WEEK: "1w",
+    CalendarUnit.MONTH: "31d",
+}
+_MEAN_UNIT: dict[CalendarUnit, Duration] = {**_LONGEST_UNIT, CalendarUnit.MONTH: "30d10h29m6s"}
+"""A month is a twelfth of the 365.2425 days of a year."""
+
+
+def longest_of(unit: CalendarUnit, time_zone: str) -> Duration:
+    """Return the longest that a calendar window may be: an hour more where clocks may be set back."""
+    return _LONGEST_UNIT[unit] if time_zone == "UTC" else f"{_LONGEST_UNIT[unit]}1h"
+
+
 class Windows(Part, frozen=True, kw_only=True):
     """The interval of the log that is one measurement, and how often it is measured."""
 
-    length: Annotated[Duration, Meta(description="How much of the log one measurement covers.")] = "1h"
+    length: (
+        Annotated[
+            Duration,
+            Meta(
+                description="How much of the log one measurement covers. Default: 1h. With rows: how long a window is at most; "
+                "default: 1d."
+            ),
+        ]
+        | None
+    ) = None
     step: Annotated[Duration, Meta(description="How often a window ends. Default: the length.")] | None = None
+    calendar: (
+        Annotated[
+            CalendarUnit,
+            Meta(description="Instead of a length: windows are the days, weeks (from Monday) or months of time_zone."),
+        ]
+        | None
+    ) = None
+    time_zone: Annotated[Label, Meta(description="With calendar: such as Europe/Berlin.")] = "UTC"
+    rows: (
+        Annotated[
+            int,
+            Meta(
+                ge=100,
+                description="Instead of a step: a window ends as soon as it holds this number of rows, or after length. Promises "
+                "in time are kept at telemetry.predictions_per_day.",
+            ),
+        ]
+        | None
+    ) = None
     grace: Annotated[Duration, Meta(description="How long after its end a window is measured, for late rows.")] = "5m"
     catch_up: Annotated[
         int,
@@ -1476,9 +1526,47 @@ class Spec(Part, frozen=True, kw_only=True):
         return self.exporter.job or f"{self.system.name}-exporter"
 
     @property
-    def step(self) -> str:
-        """The interval between the ends of windows."""
-        return self.windows.step or self.windows.length
+    def window_length(self) -> Duration:
+        """The length of a window; of windows that differ, the longest."""
+        windows = self.windows
+        if windows.calendar is not None:
+            return longest_of(windows.calendar, windows.time_zone)
+        return windows.length or ("1h" if windows.rows is None else "1d")
+
+    @property
+    def mean_length(self) -> Duration:
+        """The mean length of a window, by which promises in time become numbers of windows."""
+        windows, daily = self.windows, self.telemetry.predictions_per_day
+        if windows.calendar is not None:
+            return _MEAN_UNIT[windows.calendar]
+        if windows.rows is None or not daily:
+            return self.window_length
+        full = duration(max(1.0, 86_400 * windows.rows / daily))
+        return min(full, self.window_length, key=milliseconds)
+
+    @property
+    def step(self) -> Duration:
+        """The interval between the ends of windows; of windows that differ, the longest."""
+        return self.windows.step or self.window_length
+
+    @property
+    def windows_key(self) -> str:
+        """The key of the spec that says how long a window is."""
+        kinds = ("calendar", "rows")
+        return "windows." + next((kind for kind in kinds if getattr(self.windows, kind) is not None), "length")
+
+    @property
+    def windows_text(self) -> str:
+        """A sentence on what a window is and how often one is measured."""
+        windows = self.windows
+        if windows.calendar is not None:
+            return f"A window is a calendar {windows.calendar} of {windows.time_zone}, measured {windows.grace} after its end."
+        if windows.rows is not None:
+            return (
+                f"A window is {windows.rows:,} rows, or {self.window_length} where fewer come, measured {windows.grace} after "
+                "its end."
+            )
+        return f"A window of {self.window_length} is measured every {self.step}, {windows.grace} after its end."
 
     @property
     def skew_join(self) -> SkewJoin:

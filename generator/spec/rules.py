@@ -171,13 +171,23 @@ def _ranges(spec: Spec) -> Iterator[Problem]:
 
 
 def _windows(spec: Spec) -> Iterator[Problem]:
-    length, step = milliseconds(spec.windows.length), milliseconds(spec.step)
+    windows = spec.windows
+    for kind, others in (("calendar", ("length", "step", "rows")), ("rows", ("step",))):
+        given = [name for name in others if getattr(windows, name) is not None]
+        if getattr(windows, kind) is not None and given:
+            message = f"cannot be combined with windows.{kind}, which says by itself where a window ends"
+            where = (("windows", given[0]), ("windows", kind))
+            yield Problem(where, message, "consistency", f"leave out {' and '.join(given)}")
+    if windows.calendar is None and windows.time_zone != "UTC":
+        message = "is used only with windows.calendar: other windows are the same in every zone"
+        yield Problem((("windows", "time_zone"),), message, "consistency", "leave it out, or set calendar: day")
+    length, step = milliseconds(spec.window_length), milliseconds(spec.step)
     paths: tuple[KeyPath, ...] = (("windows", "step"), ("windows", "length"))
     if step > length:
-        message = f"{spec.step} is longer than windows.length {spec.windows.length}: rows would be skipped"
+        message = f"{spec.step} is longer than windows.length {spec.window_length}: rows would be skipped"
         yield Problem(paths, message, "order")
     elif step and length % step:
-        message = f"{spec.step} does not divide windows.length {spec.windows.length}"
+        message = f"{spec.step} does not divide windows.length {spec.window_length}"
         yield Problem(paths, message, "consistency")
     warning, page = spec.concept.false_warning_every, spec.concept.false_page_every
     if milliseconds(page) < milliseconds(warning):
@@ -439,7 +449,10 @@ def _no_such_day(path: KeyPath) -> Problem:
 
 
 def _timezones(spec: Spec) -> Iterator[Problem]:
-    named: dict[KeyPath, str] = {("on_call", "timezone"): spec.on_call.timezone}
+    named: dict[KeyPath, str] = {
+        ("on_call", "timezone"): spec.on_call.timezone,
+        ("windows", "time_zone"): spec.windows.time_zone,
+    }
     for index, hours in enumerate(spec.routing.quiet_hours):
         named["routing", "quiet_hours", index, "timezone"] = hours.timezone
     for path, name in named.items():

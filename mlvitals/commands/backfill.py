@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mlvitals.commands.common import OUTPUT, duration, instant, load, reference_store, spec_argument, window_times
+from mlvitals.commands.common import OUTPUT, duration, instant, load, reference_store, spec_argument
 
 if TYPE_CHECKING:
     from mlvitals.generator.spec.model import Severity
@@ -69,7 +69,8 @@ def backfill(
     from mlvitals.exporters.process.backfill import backfill as measured
     from mlvitals.exporters.publish.openmetrics import History
     from mlvitals.exporters.publish.results import open_results
-    from mlvitals.exporters.schedule import newest_end, windows_ending
+    from mlvitals.exporters.schedule import schedule_of
+    from mlvitals.exporters.window.row_times import row_times
     from mlvitals.exporters.window.summary import WindowSummary
     from mlvitals.generator.atomic import replacing
     from mlvitals.generator.contract import Contract
@@ -81,9 +82,10 @@ def backfill(
     if not (openmetrics or blocks or save):
         raise click.UsageError("choose where the results go: --blocks FOLDER, --openmetrics FILE, --save or both")
     spec, now = load(spec_path), datetime.now(UTC)
-    length, step, grace = window_times(spec)
-    newest = newest_end(now, step, grace)
-    windows = windows_ending(start, min(end, newest), length, step)
+    schedule = schedule_of(spec, row_times(spec.prediction_log, spec_path.parent))
+    schedule.go_on_from(start)
+    newest = schedule.newest_end(now)
+    windows = schedule.windows(start, min(end, newest))
     if not windows:
         raise click.UsageError(
             f"no window ends between --start and --end; the newest that is due ended {newest:%FT%RZ}"
@@ -106,7 +108,7 @@ def backfill(
             window_line(WindowSummary.of(report), errors)
             found[report.severity] += 1
         backfill_summary(found, errors)
-        until = min(windows[-1].end + step + grace, now)
+        until = min(windows[-1].end + schedule.longest + schedule.grace, now)
         if history and blocks:
             errors.print(f"{history.write_blocks(blocks, until):,} samples in blocks in {blocks}", markup=False)
         if history and openmetrics:

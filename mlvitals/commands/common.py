@@ -219,15 +219,6 @@ def instant(_ctx: click.Context, _param: click.Parameter, text: str | None) -> d
     return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
-def window_times(spec: "Spec") -> tuple[timedelta, timedelta, timedelta]:
-    """Return the length of a window, the step between windows, and the grace after the end of a window."""
-    from mlvitals.generator.spec.durations import span
-
-    times = (spec.windows.length, spec.step, spec.windows.grace)
-    length, step, grace = (span(time) for time in times)
-    return length, step, grace
-
-
 def write(path: Path, content: bytes) -> None:
     """Write a file atomically."""
     from mlvitals.generator.atomic import replacing

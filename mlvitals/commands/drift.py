@@ -16,7 +16,6 @@ from mlvitals.commands.common import (
     load,
     reference_store,
     spec_argument,
-    window_times,
     write,
 )
 
@@ -86,7 +85,7 @@ def drift(
     spec = load(spec_path, compress_time)
     if data:
         spec = _with_log(spec, data)
-    window = _window(spec, start, end)
+    window = _window(spec, spec_path.parent, start, end)
     loaded = reference_store(spec, spec_path).load(version or spec.reference.alias)
     started = datetime.now(UTC)
     report = measure_window(spec, spec_path.parent, loaded, loaded.version, window, measured_at=started)
@@ -205,9 +204,10 @@ def _with_log(spec: "Spec", path: Path) -> "Spec":
     return msgspec.structs.replace(spec, prediction_log=log)
 
 
-def _window(spec: "Spec", start: datetime | None, end: datetime | None) -> "Window":
+def _window(spec: "Spec", base_dir: Path, start: datetime | None, end: datetime | None) -> "Window":
     from mlvitals.exporters.parts import Window
-    from mlvitals.exporters.schedule import newest_end
+    from mlvitals.exporters.schedule import schedule_of
+    from mlvitals.exporters.window.row_times import row_times
 
     if start and end:
         if end <= start:
@@ -215,6 +215,5 @@ def _window(spec: "Spec", start: datetime | None, end: datetime | None) -> "Wind
         return Window(start, end)
     if start or end:
         raise click.UsageError("give both --start and --end, or neither")
-    length, step, grace = window_times(spec)
-    newest = newest_end(datetime.now(UTC), step, grace)
-    return Window(newest - length, newest)
+    schedule = schedule_of(spec, row_times(spec.prediction_log, base_dir))
+    return schedule.ending(schedule.newest_end(datetime.now(UTC)))

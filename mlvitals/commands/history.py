@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mlvitals.commands.common import OUTPUT, fail, instant, load, spec_argument, window_times, write
+from mlvitals.commands.common import OUTPUT, fail, instant, load, spec_argument, write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,11 +84,11 @@ def _write_page(
 ) -> None:
     """Write the page, and the reports that it links to."""
     from mlvitals.exporters.publish.html.history import Links, history_page
+    from mlvitals.generator.spec.durations import span
 
     written = _write_reports(spec, base_dir, reports, windows) if reports else {}
     links = Links(report=lambda window: _relative(written[window], html) if window in written else "")
-    _, step, _ = window_times(spec)
-    write(html, history_page(spec.system.name, windows, step, links).encode())
+    write(html, history_page(spec.system.name, windows, span(spec.step), links).encode())
 
 
 def _relative(file: Path, page: Path) -> str:

@@ -12,7 +12,8 @@ from mlvitals.evaluation.scoring import Evaluation, score
 from mlvitals.evaluation.truth import Truth
 from mlvitals.exporters.publish.results import ResultsStore
 from mlvitals.exporters.reference.artifact import Reference
-from mlvitals.exporters.schedule import windows_ending
+from mlvitals.exporters.schedule import schedule_of
+from mlvitals.exporters.window.row_times import row_times
 from mlvitals.generator.contract import Contract
 from mlvitals.generator.routing.alertmanager import alertmanager_document
 from mlvitals.generator.signals import signals
@@ -50,14 +51,15 @@ def evaluate(
         raise HistoryError(f"the truth is of {truth.system!r}, the spec of {spec.system.name!r}")
     local = spec_of_folder(spec, folder)
     steps = Steps(truth.start, truth.end, span(spec.telemetry.rate_window))
-    length, step = span(spec.windows.length), span(spec.step)
-    windows = windows_ending(truth.start, truth.end, length, step)
+    schedule = schedule_of(local, row_times(local.prediction_log, base_dir))
+    schedule.go_on_from(truth.start)
+    windows = schedule.windows(truth.start, truth.end)
     replay = Replay(local, base_dir, reference, results, steps)
     replay.measure(windows, truth.end, progress)
     add_folder(replay.history, folder)
     drift_types = replay.history.series.get(Contract(local).name(DRIFT_TYPE), {})
     # Metrics exist only after the end of the first window.
-    warm_up = steps.at(_first_published(truth.start, length, spec)) + 1
+    warm_up = steps.at(_first_published(truth.start, span(spec.window_length), spec)) + 1
     outcome = replay.outcome()
     heard = notifications(alertmanager_document(spec, signals(spec)), _on_the_clock(outcome.firings, steps))
     return score(truth, steps, len(windows), outcome, drift_types, heard, warm_up=warm_up)

@@ -20,7 +20,7 @@ from mlvitals.exporters.publish.openmetrics import History
 from mlvitals.exporters.publish.results import open_results
 from mlvitals.exporters.reading.scan import Batch, OpenFile
 from mlvitals.exporters.reference.artifact import Reference
-from mlvitals.exporters.schedule import windows_ending
+from mlvitals.exporters.schedule import Steps
 from mlvitals.exporters.training.data import build_from_files
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.contract import Contract
@@ -28,7 +28,7 @@ from mlvitals.generator.spec.model import LogFormat
 
 DAY = timedelta(days=1)
 HOURS = 4
-WINDOWS = windows_ending(NOON, NOON + HOURS * HOUR, HOUR, HOUR)
+WINDOWS = Steps(HOUR, HOUR).windows(NOON, NOON + HOURS * HOUR)
 
 
 @pytest.fixture(scope="module")
@@ -57,14 +57,14 @@ def reports(place: Path, reference: Reference, **changes: object) -> list:
 
 
 def test_windows_end_on_the_step_after_the_start_and_up_to_the_end():
-    found = windows_ending(NOON - timedelta(minutes=1), NOON + timedelta(minutes=59), DAY, HOUR)
+    found = Steps(DAY, HOUR).windows(NOON - timedelta(minutes=1), NOON + timedelta(minutes=59))
     assert [(window.start, window.end) for window in found] == [(NOON - DAY, NOON)]
-    assert [window.end for window in windows_ending(NOON, NOON + 2 * HOUR, HOUR, HOUR)] == [
+    assert [window.end for window in Steps(HOUR, HOUR).windows(NOON, NOON + 2 * HOUR)] == [
         NOON + HOUR,
         NOON + 2 * HOUR,
     ]
-    assert windows_ending(NOON, NOON, HOUR, HOUR) == []
-    assert windows_ending(datetime(1969, 1, 1, tzinfo=UTC), datetime(1969, 1, 2, tzinfo=UTC), DAY, DAY)
+    assert Steps(HOUR, HOUR).windows(NOON, NOON) == []
+    assert Steps(DAY, DAY).windows(datetime(1969, 1, 1, tzinfo=UTC), datetime(1969, 1, 2, tzinfo=UTC))
 
 
 def test_every_window_is_measured_in_order(place: Path, reference: Reference):

@@ -28,8 +28,10 @@ def test_the_schema_is_a_schema():
 
 def test_the_schema_carries_defaults_and_descriptions():
     windows = json_schema()["$defs"]["Windows"]
-    assert windows["properties"]["length"]["default"] == "1h"
-    assert windows["properties"]["length"]["description"] == "How much of the log one measurement covers."
+    assert windows["properties"]["grace"]["default"] == "5m"
+    assert (
+        windows["properties"]["grace"]["description"] == "How long after its end a window is measured, for late rows."
+    )
     assert windows["additionalProperties"] is False
 
 

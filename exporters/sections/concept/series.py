@@ -64,7 +64,7 @@ def plan_of(spec: Spec) -> Plan:
 
     A window counts once, hence one in each length of a window, however often windows end.
     """
-    concept, length = spec.concept, span(spec.windows.length)
+    concept, length = spec.concept, span(spec.mean_length)
     warning, page = (
         max(span(every) / length, shortest)
         for every, shortest in zip((concept.false_warning_every, concept.false_page_every), SHORTEST_RUNS, strict=True)
@@ -312,7 +312,7 @@ def concept_report(series: GapSeries, sample: GapSample | None) -> ConceptReport
     )
     if (sample is None or shortage) and series.is_stalled:
         reason = (
-            f"{shortage}; so it was in the last {series.idle} windows: lengthen windows.length, or restore the outcomes"
+            f"{shortage}; so it was in the last {series.idle} windows: lengthen the windows, or restore the outcomes"
         )
         return msgspec.structs.replace(known, status=ConceptStatus.STALLED, reason=reason)
     if sample is None or shortage:

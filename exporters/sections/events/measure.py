@@ -26,6 +26,7 @@ from mlvitals.exporters.reading.log import Log
 from mlvitals.exporters.reading.scan import TEXT_FORMATS, BrokenFileError, Chunk
 from mlvitals.exporters.reading.sources import LogError, LogPart
 from mlvitals.exporters.reading.text import Column, numbers_among
+from mlvitals.exporters.schedule import schedule_of
 from mlvitals.exporters.sections.events.report import EventCount, EventsReport, Reject
 from mlvitals.generator.spec.durations import span
 from mlvitals.generator.spec.model import Event, EventsLog, FeatureType, LogFormat, Spec
@@ -56,9 +57,10 @@ def measure_events(spec: Spec, base_dir: Path, window: Window, known: KnownFiles
     log = spec.business.events_log
     if log is None:
         raise ValueError("the spec has no business.events_log")
-    delay, step = (span(time) for time in (log.delay, spec.step))
+    delay = span(log.delay)
     looked_at = Window(window.start - delay, window.end - delay)
-    last_step = Window(max(looked_at.start, looked_at.end - step), looked_at.end)
+    step = schedule_of(spec).step_of(window)
+    last_step = Window(step.start - delay, step.end - delay)
     counting = _Counting(log, spec.business.logged, last_step)
     stretch = looked_at if counting.distinct else last_step
     found = _Tally()

@@ -319,7 +319,14 @@ def sides_of(
     Neighbours are then merged until their number suits the rows; a change so strong that the fine cells show it all the
     same is shown on them. That is to look twice, and each look is given half the chance of being wrong.
     """
-    fine = Sides(normal.cells, expected, found.counts, normal.summary.std, comparisons=comparisons)
+    fine = Sides(
+        normal.cells,
+        expected,
+        found.counts,
+        normal.summary.std,
+        comparisons=comparisons,
+        group_effect=normal.group_effect,
+    )
     size = min(fine.sizes)
     if size >= rows_per_bin * fine.occupied:
         return fine
@@ -354,7 +361,7 @@ def _with_statistics(
     )
     if sides.ks is None:
         return measured
-    pvalue = ks_pvalue(sides.ks.value, *sides.sizes)
+    pvalue = ks_pvalue(sides.ks.value, *sides.effective_sizes)
     return replace(measured, ks_pvalue=pvalue, ks_error_bound=sides.ks.error_bound)
 
 

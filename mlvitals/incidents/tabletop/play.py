@@ -23,8 +23,9 @@ from mlvitals.evaluation.replay import Replay
 from mlvitals.exporters.parts import Window
 from mlvitals.exporters.publish.results import ResultsStore
 from mlvitals.exporters.reference.artifact import Reference
-from mlvitals.exporters.schedule import newest_end, windows_ending
+from mlvitals.exporters.schedule import schedule_of as windows_of
 from mlvitals.exporters.window.report import WindowReport
+from mlvitals.exporters.window.row_times import row_times
 from mlvitals.generator.contract import TOTAL_STAGE, Contract, latency_buckets
 from mlvitals.generator.rules.alerts import AlertRule, alert_rules
 from mlvitals.generator.signals import signals
@@ -61,8 +62,8 @@ def schedule_of(spec: Spec, fault: Fault, newest: datetime) -> Schedule:
         fault: the fault; its own start does not matter.
         newest: the time of the newest row.
     """
-    length, step = span(spec.windows.length), span(spec.step)
-    end = newest_end(newest, step, timedelta(0))
+    length, step = span(spec.window_length), span(spec.step)
+    end = newest if spec.windows.rows else windows_of(spec).end_by(newest)
     outcome = spec.prediction_log.outcome
     delay = span(outcome.max_delay) if fault.kind.by_outcomes and outcome else timedelta(0)
     compared = span(spec.business.compare_window) if fault.kind.by_kpis else timedelta(0)
@@ -78,7 +79,7 @@ def check_reach(spec: Spec, fault: Fault, times: Schedule, oldest: datetime) -> 
     Raises:
         FaultError: it starts later than the play; says what it needs.
     """
-    if oldest > times.first + span(spec.windows.length):
+    if oldest > times.first + span(spec.window_length):
         raise FaultError(
             f"{fault.kind.name} needs a history from {times.first:%Y-%m-%d %H:%M} to {times.end:%Y-%m-%d %H:%M} UTC, and the log "
             f"starts at {oldest:%Y-%m-%d %H:%M} UTC; give a longer one with --data, or play another fault"
@@ -116,8 +117,9 @@ class Play:
         self._excerpt = excerpt
         self.steps = Steps(times.first, times.end, span(spec.telemetry.rate_window))
         self._replay = Replay(played, base_dir, reference, results, self.steps, everything=True)
-        length, step, self._grace = span(spec.windows.length), span(spec.step), span(spec.windows.grace)
-        self._due = windows_ending(times.measured + length - step, times.end, length, step)
+        self._grace = span(spec.windows.grace)
+        first = times.measured + span(spec.window_length) - span(spec.step)
+        self._due = windows_of(played, row_times(played.prediction_log, base_dir)).windows(first, times.end)
         self._serving = _serving_series(played, folder, excerpt, self.steps)
         self._updates = _updates(spec, folder, times)
         self._alerts = tuple(alert_rules(spec, signals(spec)))
@@ -322,7 +324,7 @@ def detection_limit(spec: Spec, fault: Fault) -> timedelta:
         return span(spec.business.compare_window) + wait
     outcome = spec.prediction_log.outcome
     delay = span(outcome.max_delay) if fault.kind.by_outcomes and outcome else timedelta(0)
-    return span(spec.windows.length) + span(spec.step) + span(spec.windows.grace) + delay + wait
+    return span(spec.window_length) + span(spec.step) + span(spec.windows.grace) + delay + wait
 
 
 def history_spec(spec: Spec, folder: Path | None) -> Spec:

@@ -23,7 +23,7 @@ from mlvitals.exporters.publish.html.page import html_page
 from mlvitals.exporters.publish.prometheus import samples_of_window
 from mlvitals.exporters.publish.results import ResultsStore, open_results
 from mlvitals.exporters.reference.stores import DirectoryStore
-from mlvitals.exporters.schedule import windows_ending
+from mlvitals.exporters.schedule import Steps
 from mlvitals.exporters.sections.events.measure import measure_events
 from mlvitals.exporters.sections.events.report import EventCount, EventsReport
 from mlvitals.exporters.serving.telemetry import PredictionTelemetry
@@ -184,7 +184,7 @@ def test_every_event_has_one_producer():
 def test_a_backfill_that_keeps_nothing_has_running_totals_all_the_same(shop: Shop):
     write(shop.folder, *(events("click", NOON - MINUTE + hour * HOUR, 10) for hour in range(3)))
     reference = shop.store.load("production")
-    windows = windows_ending(NOON - HOUR, NOON + 2 * HOUR, 2 * HOUR, HOUR)
+    windows = Steps(2 * HOUR, HOUR).windows(NOON - HOUR, NOON + 2 * HOUR)
     kept = {"measured_at": NOON + 9 * HOUR, "history": None}
     alone = list(backfill(SPEC, shop.folder, reference, windows, results=None, **kept))
     assert [report.events.events["clicks"].total for report in alone] == [10, 20, 30]

@@ -16,7 +16,7 @@ from real_servers import fetch, running
 
 from mlvitals.exporters.process.backfill import backfill
 from mlvitals.exporters.publish.openmetrics import History
-from mlvitals.exporters.schedule import windows_ending
+from mlvitals.exporters.schedule import Steps
 from mlvitals.exporters.training.data import build_from_files
 from mlvitals.generator import rules as generated
 from mlvitals.generator.compiler import compile_spec
@@ -92,7 +92,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
         clicked = events("click", at, 27 if hour == 6 else 7)
         write(folder, events("impression", at, 100, item=f"{hour % 3}"), clicked, name=f"{hour}.parquet")
     reference = build_from_files(SPEC, folder, [str(folder / "training.csv")], created=NOON - 99 * HOUR)
-    windows = windows_ending(NOON - HOUR, END, 2 * HOUR, HOUR)
+    windows = Steps(2 * HOUR, HOUR).windows(NOON - HOUR, END)
     path = folder / "history.txt"
     with History(Contract(SPEC), {"job": "shop-exporter"}, folder, timedelta(minutes=4)) as collected:
         for _ in backfill(SPEC, folder, reference, windows, measured_at=END + HOUR, history=collected, results=None):

@@ -1,0 +1,1 @@
+"""Proposals for a spec from measured history: thresholds, windows, conditions and cooldowns."""
