@@ -57,6 +57,11 @@ def prometheus_document(
     }
 
 
+def scrape_fragment(spec: Spec, marker: str) -> str:
+    """Write the scrapes of a system for ``scrape_config_files`` of a Prometheus that exists."""
+    return yaml_file({"scrape_configs": scrape_jobs(spec)}, marker)
+
+
 def scrape_jobs(spec: Spec, usual_interval: str | None = None) -> list[dict[str, Any]]:
     """Return the jobs that scrape a system; each says its interval unless that is the usual one."""
     own = spec.telemetry.scrape_interval
