@@ -26,6 +26,7 @@ from mlvitals.generator.spec.model import (
     Spec,
 )
 from mlvitals.generator.spec.people import PEOPLE_RULES
+from mlvitals.generator.spec.preset_rules import check_preset
 from mlvitals.generator.spec.slo_rules import check_slos
 from mlvitals.generator.spec.walk import duration_fields, sections
 
@@ -450,6 +451,7 @@ _RULES = (
     _identity,
     _stages,
     check_slos,
+    check_preset,
     _levels,
     _ranges,
     _windows,
