@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.text import Text
 
 from examples.servers import alert_nobody, free_port
-from mlvitals.incidents.tabletop import programs
+from mlvitals.local import programs
 
 COMPRESSION = 180
 TRAINING_DAYS = 7

@@ -41,7 +41,7 @@ class ModelServer:
     title: str
     mapped: tuple[Mapped, ...]
     silent: Mapping[str, str] = field(default_factory=dict)
-    """What the server does not publish, and the reason or the remedy."""
+    """Metrics that the server does not publish, and the reason or the remedy of each."""
     bounds: tuple[float, ...] = ()
     """The bounds in seconds of its latency histogram, as far as they are known."""
 
@@ -62,7 +62,7 @@ class ModelServer:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """What the server does not say, in sentences."""
+        """Sentences on the metrics that the server does not publish."""
         return tuple(f"{self.title} does not publish {what}: {why}." for what, why in self.silent.items())
 
 

@@ -1314,7 +1314,7 @@ KubernetesLabels = Annotated[
 
 
 class Kubernetes(Part, frozen=True, kw_only=True):
-    """What the manifests of ``mlvitals compile --format operator`` are applied to."""
+    """The cluster that the manifests of ``mlvitals compile --format operator`` are applied to."""
 
     namespace: (
         Annotated[

@@ -35,8 +35,9 @@ def merge(config: Path, spec_paths: tuple[Path, ...], check: bool, remove: bool)
         parts = {spec.slug: fragment(spec, signals(spec)) for _, spec in loaded}
         after = merged(before, parts, TEMPLATE, str(config))
     if check:
-        shown = (text.splitlines(keepends=True) for text in (before, after))
-        click.echo("".join(difflib.unified_diff(*shown, f"{config} (there)", f"{config} (merged)")), nl=False)
+        there, wanted = (text.splitlines(keepends=True) for text in (before, after))
+        lines = difflib.unified_diff(there, wanted, f"{config} (there)", f"{config} (merged)")
+        click.echo("".join(lines), nl=False)
         sys.exit(before != after)
     if not remove:
         sources = (path.name for path, _ in loaded)
