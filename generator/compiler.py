@@ -63,8 +63,9 @@ def compile_spec(spec: Spec, source: str = "spec.yaml", path: str | None = None)
     """
     from mlvitals.generator.compose import member, stack_files  # noqa: PLC0415
     from mlvitals.generator.grafana.dashboard import dashboard_files  # noqa: PLC0415  (grafanalib: only compiling needs it)
-    from mlvitals.generator.prometheus import prometheus_config  # noqa: PLC0415
+    from mlvitals.generator.prometheus import prometheus_config, scrape_fragment  # noqa: PLC0415
     from mlvitals.generator.routing import routing_files  # noqa: PLC0415
+    from mlvitals.generator.routing.fragment import fragment_file  # noqa: PLC0415
     from mlvitals.generator.rules import rules_file, test_files  # noqa: PLC0415
     from mlvitals.generator.runbooks import runbook_pages  # noqa: PLC0415
     from mlvitals.generator.signals import signals  # noqa: PLC0415
@@ -76,6 +77,8 @@ def compile_spec(spec: Spec, source: str = "spec.yaml", path: str | None = None)
         **{f"dashboards/{file}": text for file, text in dashboard_files(spec, watched, line).items()},
         **{f"runbooks/{name}/{page}": text for page, text in runbook_pages(spec, watched, line).items()},
         f"stack/{name}/prometheus.yml": prometheus_config(spec, line),
+        f"stack/{name}/existing/scrape.yml": scrape_fragment(spec, line),
+        f"stack/{name}/existing/alertmanager.yml": fragment_file(spec, watched, line),
         **{f"stack/{name}/{file}": text for file, text in routing_files(spec, watched, line).items()},
         **{
             f"stack/{name}/{file}": text

@@ -77,6 +77,11 @@ def rules_from_stack(spec: Spec) -> str:
     return f"../../alert_rules/{spec.slug}.rules.yml"
 
 
+def scrape_fragment(spec: Spec, marker: str) -> str:
+    """Write the scrapes of a system for ``scrape_config_files`` of a Prometheus that exists."""
+    return yaml_file({"scrape_configs": scrape_jobs(spec)}, marker)
+
+
 def scrape_jobs(spec: Spec, usual_interval: str | None = None) -> list[dict[str, Any]]:
     """Return the jobs that scrape a system; each says its interval unless that is the usual one."""
     own = spec.telemetry.scrape_interval

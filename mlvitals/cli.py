@@ -17,6 +17,7 @@ from mlvitals.commands.export import export
 from mlvitals.commands.history import history
 from mlvitals.commands.inbox import inbox
 from mlvitals.commands.incident import incident
+from mlvitals.commands.merge import merge
 from mlvitals.commands.objectives import slo
 from mlvitals.commands.postmortem import collect, postmortem, timeline, times, triage
 from mlvitals.commands.reference import reference
@@ -51,6 +52,7 @@ for command in (
     incident,
     init_command,
     lint,
+    merge,
     postmortem,
     reference,
     routes,

@@ -14,7 +14,7 @@ _USE = (
     "docker compose -f stack/{name}/docker-compose.yml up -d --build --wait; then Grafana is on http://127.0.0.1:3000"
 )
 
-_NEVER_COMMITTED = "/secrets/\n/wheels/\n/.env\n"
+_NEVER_COMMITTED = "/secrets/\n/wheels/\n/*.env\n"
 
 
 def member(spec: Spec, signals: Sequence[Signal], path: str) -> Member:

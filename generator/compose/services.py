@@ -129,6 +129,8 @@ class _Services:
                 *(["logs:/logs"] if self.keeps_logs else []),
             ],
             **ports,
+            # Keys of an object store, and whatever else clients read from their environment.
+            "env_file": [{"path": f"./{name}.env", "required": False}],
             "extra_hosts": ["host.docker.internal:host-gateway"],
             "healthcheck": _asked_by_python(EXPORTER_PORT),
         }

@@ -1,4 +1,4 @@
-"""What Prometheus scrapes and evaluates, as objects of its operator.
+"""Scrapes and rules as objects of the Prometheus operator.
 
 The operator gives targets labels of its own. `job` would be the Service's name, and our rules demand the spec's; `endpoint`
 would be the port's, and hide the label of that name that the serving metrics have.

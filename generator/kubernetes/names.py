@@ -8,7 +8,7 @@ from mlvitals.generator.spec.model import Spec
 _LONGEST = 63
 _MANAGED = {"app.kubernetes.io/part-of": "mlvitals", "app.kubernetes.io/managed-by": "mlvitals"}
 _OF_THE_CHART = {"release": "kube-prometheus-stack"}
-"""What kube-prometheus-stack selects by, where it is installed under its own name."""
+"""The label by which kube-prometheus-stack selects objects, where it is installed under its own name."""
 
 
 def dns_name(text: str) -> str:
@@ -17,7 +17,7 @@ def dns_name(text: str) -> str:
 
 
 class Names:
-    """How the objects of a system are called."""
+    """The names of a system's objects."""
 
     def __init__(self, spec: Spec) -> None:
         self._spec = spec

@@ -15,6 +15,7 @@ from mlvitals.generator.signals.labels import identity_matchers
 from mlvitals.generator.signals.signal import Signal
 from mlvitals.generator.spec.model import Receiver, Spec, Webhook
 from mlvitals.generator.spec.people import NOBODY
+from mlvitals.generator.text_files import yaml_file
 
 INBOX = "inbox"
 """The receiver that plays the ones a spec does not name, in a stack that is run to have a look."""
@@ -60,6 +61,14 @@ def _named(spec: Spec, entry: dict[str, Any]) -> dict[str, Any]:
 def own_name(spec: Spec, name: str) -> str:
     """Return what a receiver or a time of a system is called among those of others."""
     return f"{spec.slug}/{name}"
+
+
+def fragment_file(spec: Spec, signals: Sequence[Signal], marker: str) -> str:
+    """Write the part of a system, for people and for tools that put an alertmanager.yml together."""
+    part = fragment(spec, signals)
+    lists = {"receivers": part.receivers, "inhibit_rules": part.inhibit_rules, "time_intervals": part.time_intervals}
+    document = {"routes": [part.route], **{key: list(entries) for key, entries in lists.items() if entries}}
+    return yaml_file(document, marker, "`mlvitals merge alertmanager.yml SPEC` adds this to a file.")
 
 
 def shared_document(fragments: Iterable[Fragment]) -> dict[str, Any]:

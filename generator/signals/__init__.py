@@ -11,6 +11,7 @@ from mlvitals.generator.signals.incidents import incident_signals
 from mlvitals.generator.signals.model import model_signals
 from mlvitals.generator.signals.monitoring import monitoring_signals
 from mlvitals.generator.signals.outcomes import outcome_signals
+from mlvitals.generator.signals.preset import with_preset
 from mlvitals.generator.signals.response import response_signals
 from mlvitals.generator.signals.segments import segment_signals
 from mlvitals.generator.signals.signal import Signal
@@ -37,7 +38,8 @@ def signals(spec: Spec) -> tuple[Signal, ...]:
         *monitoring_signals(spec),
         *response_signals(spec),
     )
-    return identified(spec, with_timing(spec, map(_with_enabled_alerts, watched)))
+    shown = with_preset(spec, map(_with_enabled_alerts, watched))
+    return identified(spec, with_timing(spec, shown))
 
 
 def identity_of(spec: Spec) -> Identity:

@@ -141,12 +141,35 @@ class Identity(Part, frozen=True, kw_only=True):
     alert_annotations: Annotated[dict[LabelName, Text], Meta(description="More annotations of every alert.")] = {}
 
 
+class ServerPreset(StrEnum):
+    """Model servers whose own metrics are understood."""
+
+    KSERVE = "kserve"
+    SELDON = "seldon"
+    MLSERVER = "mlserver"
+    TRITON = "triton"
+    BENTOML = "bentoml"
+    RAY_SERVE = "ray_serve"
+    TORCHSERVE = "torchserve"
+    VLLM = "vllm"
+
+
 class Serving(Part, frozen=True, kw_only=True):
-    """The application that serves predictions, instrumented with `PredictionTelemetry`."""
+    """The application that serves predictions, instrumented with `PredictionTelemetry`, or a model server."""
 
     enabled: Annotated[
         bool, Meta(description="False if predictions are made in batches, so that there is nothing to scrape.")
     ] = True
+    preset: (
+        Annotated[
+            ServerPreset,
+            Meta(
+                description="The model server that answers, if the application has no `PredictionTelemetry`: its own metrics "
+                "are read instead, as far as it has them."
+            ),
+        ]
+        | None
+    ) = None
     job: (
         Annotated[
             Label,
@@ -1389,7 +1412,7 @@ KubernetesLabels = Annotated[
 
 
 class Kubernetes(Part, frozen=True, kw_only=True):
-    """What the manifests of ``mlvitals compile --format operator`` are applied to."""
+    """The cluster that the manifests of ``mlvitals compile --format operator`` are applied to."""
 
     namespace: (
         Annotated[

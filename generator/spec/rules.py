@@ -28,6 +28,7 @@ from mlvitals.generator.spec.model import (
     Spec,
 )
 from mlvitals.generator.spec.people import NOBODY, PEOPLE_RULES
+from mlvitals.generator.spec.preset_rules import check_preset
 from mlvitals.generator.spec.slo_rules import check_slos
 from mlvitals.generator.spec.walk import duration_fields, sections, texts
 
@@ -476,6 +477,7 @@ _RULES = (
     _identity,
     _stages,
     check_slos,
+    check_preset,
     _levels,
     _ranges,
     _windows,
