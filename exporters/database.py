@@ -18,7 +18,7 @@ CONNECT_SECONDS = 10
 _LIBPQ_DRIVERS = ("psycopg", "psycopg2")
 FILE = "file"
 """The key under which a connection's `info` has the number of its SQLite file: that of a new file is another one."""
-_IDENTITY = "identity"
+_IDENTITY, _LOG_IDENTITY = "identity", "log identity"
 
 
 class DatabaseError(UserError):
@@ -74,20 +74,27 @@ def _engine(target: URL) -> Engine:
 
 
 def _follow(engine: Engine, file: Path) -> None:
-    """Let no connection outlive its SQLite file: one that was deleted or replaced goes on answering, and loses all writes."""
-    number = 0
+    """Let no connection outlive its SQLite file: one that was deleted or replaced goes on answering, and loses all writes.
+
+    The same holds for the write-ahead log next to it, which stays as long as a connection is open.
+    """
+    number, log = 0, file.with_name(f"{file.name}-wal")
 
     def remember(_: Any, record: ConnectionPoolEntry) -> None:
         record.info[_IDENTITY] = _identity(file)
+        record.info[_LOG_IDENTITY] = None
         record.info[FILE] = number
 
     def check(_: Any, record: ConnectionPoolEntry, __: Any) -> None:
         nonlocal number
-        found = _identity(file)
-        if record.info[_IDENTITY] is None:  # SQLite makes a new file when it is first used
-            record.info[_IDENTITY] = found
-        if record.info[_IDENTITY] != found:
+        is_other = False
+        for key, place in ((_IDENTITY, file), (_LOG_IDENTITY, log)):
+            found = _identity(place)
+            record.info[key] = record.info[key] or found  # SQLite makes a new file when it is first used
+            is_other |= record.info[key] != found
+        if is_other:
             number += record.info[FILE] == number  # the inode of a deleted file may be that of the new one
+            engine.pool.dispose()  # what is open would share the log that is gone with what is opened now
             raise DisconnectionError(f"{file} is another file now")
 
     event.listen(engine, "connect", remember)

@@ -112,6 +112,20 @@ def test_a_deleted_database_is_made_anew(lab: Lab, happens: Happens) -> None:
 
 
 @pytest.mark.fault(
+    "storage", "SQLite's write-ahead log deleted while running", "noticed, reported; windows that it held are measured"
+)
+def test_a_deleted_write_ahead_log_is_noticed(lab: Lab, happens: Happens) -> None:
+    exporter = lab.start()
+    lab.pass_hours(exporter, -1, 0)
+    for name in ("results.db-wal", "results.db-shm"):
+        (lab.folder / name).unlink()
+    lab.pass_hours(exporter, 1, 2, 3)
+    assert [event["level"] for event in lab.events("results_replaced")] == ["warning"]
+    happens(lab.audit(exporter))
+    lab.audit(lab.start())
+
+
+@pytest.mark.fault(
     "storage", "the SQLite file replaced by a backup while running", "windows since the backup are measured"
 )
 def test_what_a_backup_lacks_is_measured(lab: Lab, happens: Happens) -> None:
