@@ -71,13 +71,13 @@ def _kpi_records(contract: Contract, kpi: Kpi, figures: Mapping[str, str]) -> It
         yield from (Record(name, kpi_figure(contract, kpi, window)) for name, window in figures.items())
         return
     rates = {event: _rate_record(contract, event) for event in (kpi.numerator, kpi.denominator)}
+
+    def counted(event: str, window: str) -> str:
+        return f"sum_over_time({rates[event].name}[{window}])"
+
     yield from rates.values()
     for name, window in figures.items():
-
-        def count(event: str, window: str = window) -> str:
-            return f"sum_over_time({rates[event].name}[{window}])"
-
-        yield Record(name, _share(contract, kpi, count))
+        yield Record(name, _share(contract, kpi, partial(counted, window=window)))
 
 
 def _rate_record(contract: Contract, event: str) -> Record:

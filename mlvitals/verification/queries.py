@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from mlvitals.generator.promql import regex
+
 COLUMNS = 24
 _PROMQL_BLOCK = re.compile(r"^```promql\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LABEL_VALUES = re.compile(r"^label_values\((?:(?P<series>.+),)?\s*(?P<label>[a-zA-Z_]\w*)\s*\)$", re.DOTALL)
@@ -108,6 +110,8 @@ def _panels(holder: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 def _variable(template: Mapping[str, Any]) -> Variable:
     asked = template.get("query", "")
+    if template.get("type") == "textbox":
+        return Variable(template["name"], regex((str(template.get("current", {}).get("value", asked)),)))
     text = asked.get("query", "") if isinstance(asked, Mapping) else asked
     values = _LABEL_VALUES.match(text)
     all_value = template.get("allValue") or ".+"

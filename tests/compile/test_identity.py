@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -18,6 +19,8 @@ from mlvitals.generator.signals import signals
 from mlvitals.generator.spec.diagnostics import SpecError
 from mlvitals.generator.spec.load import parse_spec
 from mlvitals.generator.spec.model import Identity, Spec
+from mlvitals.verification.intervals import Span, filled
+from mlvitals.verification.queries import Origin, queries
 
 LABELS = {"env": "staging", "cluster": "eu-1"}
 
@@ -244,6 +247,24 @@ def test_any_value_of_an_identity_reads_back_where_it_is_written():
     assert f"env={json.dumps(HOSTILE, ensure_ascii=False)}" in config["route"]["routes"][0]["matchers"]
     for command in (line for text in files.values() for line in text.splitlines() if line.startswith("amtool")):
         assert f"env={json.dumps(HOSTILE, ensure_ascii=False)}" in shlex.split(command)
+
+
+def test_verify_asks_the_queries_of_an_environments_dashboards_as_they_open():
+    """With its value as the regular expression that Grafana makes of it."""
+    value = "a\"b'c%d é"  # nothing to escape in a regular expression, which the parser here cannot read in a raw string
+    every = queries(compile_spec(identified(shop("{}"), env="eu.1")))
+    dotted = next(query for query in every if query.origin is Origin.PANEL)
+    assert {each.name: each.fixed for each in dotted.variables}["env"] == r"eu\.1"
+    span = Span(timedelta(hours=1), 15)
+    found = 0
+    for query in queries(compile_spec(identified(shop("{}"), env=value))):
+        if query.origin is Origin.PANEL and "shop_" in query.expression:
+            fixed = {each.name: each.fixed or ".+" for each in query.variables}
+            for selector in selectors(filled(query, span, fixed)):
+                demanded = [each.value for each in selector.matchers.matchers if each.name == "env"]
+                assert [re.fullmatch(pattern, value) is not None for pattern in demanded] == [True], query
+                found += 1
+    assert found > 50
 
 
 def test_every_alert_says_its_environment(streamrec, streamrec_files, files):

@@ -133,3 +133,27 @@ def test_two_subjects_of_an_alert_are_two_rows_of_the_table(streamrec, promtool,
     ran = subprocess.run([promtool, "test", "rules", path], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert rows > 50
+
+
+COLUMN_OF_1440 = (1440 - 32) / 24
+"""Pixels of a column of Grafana's grid on a screen of 1440, without the docked menu."""
+CHARACTER, PADDING = 7.8, 16
+"""Pixels of a character of a table's text, on average, and around a text."""
+
+
+def test_the_longest_name_of_an_alert_stands_whole_at_1440_pixels(streamrec):
+    """Two columns have no width of their own and share what the others leave: the alert and what it is about."""
+    watched = signals(streamrec)
+    (table,) = (
+        panel for panel in dashboards(streamrec, watched)[Board.MAIN]["panels"] if panel["title"] == "Firing alerts"
+    )
+    config = table["fieldConfig"]
+    (sharing,) = (
+        each["matcher"]["options"]["names"]
+        for each in config["overrides"]
+        if {"id": "custom.width"} in each["properties"]
+    )
+    assert sharing == ["Alert", "What"]
+    fixed = 3 * config["defaults"]["custom"]["width"]  # severity, runbook, since
+    longest = max(len(alert.name) for signal in watched for alert in signal.alerts)
+    assert (table["gridPos"]["w"] * COLUMN_OF_1440 - fixed) / 2 >= PADDING + CHARACTER * longest

@@ -14,7 +14,7 @@ from mlvitals.generator.signals.text import Sample, Situation
 from mlvitals.generator.spec.load import parse_spec
 from mlvitals.generator.spec.model import Spec
 
-CASES = 12
+CASES = 8
 STEP = 60
 EXPORTERS = tuple(f"exporter-{each}:9108" for each in "abcd")
 PODS = ("pod-1:8000", "pod-2:8000", "pod-3:8000")
