@@ -13,7 +13,7 @@ from mlvitals.generator.spec.model import Spec
 
 _OF_OBJECTIVES = frozenset({"MLErrorBudgetBurn", "MLErrorBudgetUnknown"})
 _RANGES = 3
-"""For so many ranges of rates an alert keeps firing on something that is measured all the time: 15m by default."""
+"""For that many ranges of rates an alert keeps firing on something that is measured all the time: 15m by default."""
 
 
 def with_timing(spec: Spec, signals: Iterable[Signal]) -> tuple[Signal, ...]:
