@@ -20,6 +20,7 @@ from mlvitals.generator.spec.model import Severity, SloKind, Spec
 MANY_FEATURES = "MLManyFeaturesDrifting"
 """The alert about a source of which many features drift: it covers each of them."""
 BURN, UNKNOWN = "MLErrorBudgetBurn", "MLErrorBudgetUnknown"
+_EXPORTER_DOWN = "MLExporterDown"
 _OF_OBJECTIVES = (BURN, UNKNOWN)
 """Alerts that read every objective, whichever they are about."""
 
@@ -172,7 +173,9 @@ _Matchers = tuple[str, ...]
 
 
 def _of_objectives(spec: Spec, known: _Known) -> Iterator[tuple[_Names, _Matchers]]:
-    """Yield the alerts that explain why a budget is spent, and the alerts on that budget."""
+    """Yield the alerts that explain why a budget is spent, or unknown, and the alerts on that budget."""
+    if unmeasured := known.present((_EXPORTER_DOWN,)):
+        yield unmeasured, (_named((UNKNOWN,)),)
     for kind, causes in _CAUSES_OF_BURN.items():
         objectives = [name for name, slo in spec.slos.items() if slo.kind is kind]
         if objectives and (there := known.present(causes)):

@@ -33,7 +33,7 @@ def _values(phases: Sequence[Input], starts: Sequence[int], step: int, end: int)
 
 
 def _growing(item: Input, step: int, steps: int) -> str:
-    """Return the samples of a series that grows at one pace, for so many steps after the first sample."""
+    """Return the samples of a series that grows at one pace, for that many steps after the first sample."""
     sign, each = "+" if item.slope > 0 else "-", number(abs(item.slope * step))
     if not item.restarts or steps < 2:
         return f"{number(item.value)}{sign}{each}x{steps}"

@@ -53,7 +53,15 @@ STALE, SILENT, DRIFTING = (BEGIN + hours * HOUR for hours in (13, 25, 36))
 """When a source's updates end, when predictions end for six hours, and when March 3 begins."""
 END = BEGIN + 48 * HOUR
 OUTAGE = 6 * HOUR
-BEFORE: Mapping[str, tuple[int, int]] = {}
+BEFORE: Mapping[str, tuple[int, int]] = {
+    "March 3, its first eight hours": (3, 10),
+    "the exporter is down for six hours": (1, 7),
+    "the application is down for six hours": (1, 7),
+    "a source is stale, six hours past its limit": (2, 13),
+    "Prometheus restarts during March 3": (3, 10),
+    "one request fails": (0, 2),
+    "no request for six hours, all processes up": (0, 5),
+}
 """Pages and messages by the rules and routes of code 8845d9a, measured by this module."""
 
 

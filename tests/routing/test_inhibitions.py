@@ -42,6 +42,7 @@ EXPLAINED: dict[str, tuple[set[str], set[str]]] = {
         {"MLHarmfulDrift", "MLBusinessMetricDrop", "MLBusinessMetricLow"},
         {"drift_compliance"},
     ),
+    "MLExporterDown": ({"MLErrorBudgetUnknown"}, set()),
     "MLScoreDrift": ({"MLSegmentScoreDrift"}, set()),
     "MLNewestScoreDrift": ({"MLSegmentScoreDrift"}, set()),
     "MLConceptDrift": ({"MLSegmentGap"}, set()),
@@ -205,7 +206,7 @@ REASONS = {
     ),
 }
 """Why a changed inhibition is silent of the same alerts: the whole list of survivors, by kind."""
-MOST_SURVIVORS = 163
+MOST_SURVIVORS = 175
 
 
 def test_every_change_of_an_inhibition_breaks_the_law_or_has_a_reason_not_to(document, universe, law):
