@@ -72,7 +72,7 @@ TargetName: TypeAlias = "str | OfClass | None"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is counted: where it is in the log, and the cells it is counted on."""
+    """A column that is counted: its place in the log, and the cells it is counted on."""
 
     name: TargetName
     column: str
