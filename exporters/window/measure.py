@@ -35,7 +35,6 @@ from mlvitals.exporters.sections.features.drift import ColumnResult, WindowCount
 from mlvitals.exporters.sections.features.newest_scores import NewestScores, newest_scores
 from mlvitals.exporters.sections.outcomes.columns import (
     PREDICTED_CLASS,
-    needed_for_score,
     probability_columns,
     score_column,
     scores_of,
@@ -72,7 +71,7 @@ TargetName: TypeAlias = "str | OfClass | None"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is counted: where it is in the log, and the cells it is counted on."""
+    """A column that is counted: its place in the log, and the cells it is counted on."""
 
     name: TargetName
     column: str
@@ -412,8 +411,9 @@ def _count(
 ) -> Plan[Tally]:
     """Count the rows of the window in the log, each id once."""
     segments = dict.fromkeys(segmentation.columns, FeatureType.CATEGORICAL)
-    columns = segments | {target.column: target.cells.type for target in targets} | needed_for_score(spec)
-    columns.pop(PREDICTED_CLASS, None)
+    columns = segments | {target.column: target.cells.type for target in targets}
+    if columns.pop(PREDICTED_CLASS, None) is not None:
+        columns |= dict.fromkeys(probability_columns(spec).values(), FeatureType.FLOAT)
     distinct = DistinctRows(spec.prediction_log.id)
     counter = _Counter(
         columns, window, lambda chunk: _tally_of_chunk(spec, chunk, targets, segmentation, pool), distinct

@@ -130,14 +130,6 @@ def score_column(spec: Spec) -> str | None:
     return outcome_of(spec).prediction or PREDICTED_CLASS
 
 
-def needed_for_score(spec: Spec) -> dict[str, FeatureType | None]:
-    """Return the columns of the log from which scores are known, and how each is read."""
-    if score_column(spec) == PREDICTED_CLASS:
-        return dict.fromkeys(outcome_of(spec).probabilities.values(), FeatureType.FLOAT)
-    name = score_column(spec)
-    return {} if name is None else {name: spec.score_type}
-
-
 def probability_columns(spec: Spec) -> dict[str, str]:
     """Return the column of each class' probability, by class."""
     outcome = spec.prediction_log.outcome

@@ -1,13 +1,20 @@
 """Outcomes of more than two classes: scikit-learn's metrics, the same bits in any order, and what is judged of them."""
 
+import json
+import sqlite3
+from contextlib import closing
+from datetime import timedelta
+
 import msgspec
 import numpy as np
+import pyarrow as pa
 import pytest
 from class_samples import NAMES, Digits, digits, log_of, of_classes, reference_of
 from gap_history import drift_history
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from outcome_samples import HOUR, MATURE, NOON, measured
+from pyarrow import csv, feather, parquet
 from sklearn import metrics
 
 from mlvitals.exporters.parts import Window
@@ -25,7 +32,7 @@ from mlvitals.exporters.window.history import judge
 from mlvitals.exporters.window.measure import measure_window
 from mlvitals.exporters.window.sections import SECTIONS
 from mlvitals.generator.contract import CLASSES_SHOWN, Contract
-from mlvitals.generator.spec.model import Severity
+from mlvitals.generator.spec.model import LogFormat, Severity
 
 EXACT = 1e-12
 
@@ -486,3 +493,47 @@ def test_of_many_classes_the_worst_are_drawn_and_the_others_as_one(tmp_path):
     drawn = MOST_IN_MATRIX + 1
     assert page.count("<rect") == drawn**2
     assert "all others" in page
+
+
+# ---------------------------------------------------------------- formats
+
+
+def _written(folder, table, form):
+    """Write a log in a format; gives what the spec says of it."""
+    folder.mkdir()
+    frame = {name: [str(value) if name == "timestamp" else value for value in table[name]] for name in table}
+    if form is LogFormat.SQL:
+        with closing(sqlite3.connect(folder / "log.db")) as connection, connection:
+            connection.execute(f"create table log ({', '.join(frame)})")
+            marks = ", ".join("?" * len(frame))
+            connection.executemany(f"insert into log values ({marks})", list(zip(*frame.values(), strict=True)))
+        return {"path": f"sqlite:///{folder / 'log.db'}", "format": form, "table": "log"}
+    path = folder / f"a.{form.value}"
+    if form is LogFormat.CSV:
+        csv.write_csv(pa.table(frame), path)
+    elif form is LogFormat.JSONL:
+        rows = (dict(zip(frame, row, strict=True)) for row in zip(*frame.values(), strict=True))
+        path.write_text("\n".join(map(json.dumps, rows)))
+    elif form is LogFormat.FEATHER:
+        feather.write_feather(pa.table(frame), path)
+    else:
+        parquet.write_table(pa.table(frame), path)
+    return {"path": str(folder), "format": form}
+
+
+@pytest.mark.parametrize("form", LogFormat)
+def test_classes_are_the_same_from_every_format(tmp_path, form):
+    before, now = digits()
+    numbers = [NAMES.index(label) for label in now.labels]
+    spec = of_classes(probabilities={str(place): f"p{place}" for place in range(10)})
+    reference = reference_of(spec, before, digit=[NAMES.index(label) for label in before.labels])
+    columns = {name: np.asarray(values).tolist() for name, values in now.columns().items()}
+    times = [f"{MATURE.start + timedelta(seconds=place * 4):%Y-%m-%dT%H:%M:%SZ}" for place in range(len(numbers))]
+    table = columns | {"id": list(range(len(numbers))), "timestamp": times, "digit": numbers}
+    log = msgspec.structs.replace(spec.prediction_log, **_written(tmp_path / "log", table, form))
+    report = measured(msgspec.structs.replace(spec, prediction_log=log), tmp_path, reference.outcome)
+    assert (report.problems, report.paired) == ((), len(numbers))
+    assert report.performance["accuracy"].value == metrics.accuracy_score(now.labels, now.predicted)
+    expected = metrics.log_loss(now.labels, now.probabilities, labels=NAMES)
+    assert report.performance["log_loss"].value == pytest.approx(expected, abs=EXACT)
+    assert report.classes.unseen_labels == {}
