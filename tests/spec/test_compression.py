@@ -2,6 +2,7 @@
 
 import math
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from mlvitals.generator.signals import signals
 from mlvitals.generator.spec.compression import compress_time
 from mlvitals.generator.spec.durations import milliseconds, seconds
 from mlvitals.generator.spec.load import parse_spec
+from mlvitals.generator.spec.model import CalendarUnit, Windows
 
 SPEC = parse_spec(
     "version: 1\n"
@@ -118,3 +120,19 @@ def test_a_window_without_step_is_compressed_like_any_length():
 def test_a_factor_that_does_not_compress_is_refused(factor: float):
     with pytest.raises(ValueError, match="a factor of at least 1"):
         compress_time(SPEC, factor)
+
+
+@pytest.mark.parametrize(
+    ("windows", "length"),
+    [
+        pytest.param(Windows(calendar=CalendarUnit.DAY, time_zone="Europe/Berlin"), "8m", id="a day of a zone"),
+        pytest.param(Windows(rows=500_000), "4m", id="half a day of traffic"),
+        pytest.param(Windows(), "20s", id="the default hour"),
+    ],
+)
+def test_windows_of_any_kind_become_windows_of_a_length(windows: Windows, length: str):
+    original = msgspec.structs.replace(SPEC, windows=windows)
+    found = compress_time(original, 180)
+    assert (found.windows.calendar, found.windows.rows) == (None, None)
+    assert found.window_length == length
+    assert compress_time(original, 1) == original
