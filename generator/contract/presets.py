@@ -152,7 +152,7 @@ _SERVERS: Mapping[ServerPreset, ModelServer] = {
         CLIENT_BOUNDS,
     ),
     ServerPreset.MLSERVER: ModelServer(
-        "MLServer",
+        "Seldon MLServer",
         (
             *_requests(
                 f"model_infer_request_success_total{{{SERVER}}}", f"model_infer_request_failure_total{{{SERVER}}}", "version"

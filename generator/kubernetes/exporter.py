@@ -8,7 +8,7 @@ from typing import Any
 import mlvitals
 from mlvitals.generator.compose.mounts import Mounts, mounts
 from mlvitals.generator.kubernetes.monitors import PORT_NAME
-from mlvitals.generator.kubernetes.names import Names
+from mlvitals.generator.kubernetes.names import Names, data_key
 from mlvitals.generator.spec.model import Spec
 
 USER = 10001
@@ -25,7 +25,7 @@ def exporter_objects(spec: Spec, file_name: str, text: str) -> Iterator[tuple[st
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": names.metadata(names.spec),
-            "data": {file_name: text},
+            "data": {data_key(file_name): text},
         },
     )
     if _needs_claim(there):
@@ -130,7 +130,7 @@ def _volume_mounts(there: Mounts, slug: str, file_name: str) -> Iterator[dict[st
             **({} if sub_path == "." else {"subPath": sub_path}),
             **({} if mount.writable else {"readOnly": True}),
         }
-    yield {"name": _SPEC, "mountPath": there.spec, "subPath": file_name, "readOnly": True}
+    yield {"name": _SPEC, "mountPath": there.spec, "subPath": data_key(file_name), "readOnly": True}
     yield {"name": _SCRATCH, "mountPath": "/tmp"}  # noqa: S108  (the container's own)
 
 

@@ -1,6 +1,7 @@
 """Names and labels of a system's objects."""
 
 import re
+from hashlib import sha256
 from typing import Any
 
 from mlvitals.generator.spec.model import Spec
@@ -12,8 +13,17 @@ _OF_THE_CHART = {"release": "kube-prometheus-stack"}
 
 
 def dns_name(text: str) -> str:
-    """Return a text as the name of an object: lower-case letters, digits and hyphens."""
-    return re.sub(r"[^a-z0-9-]", "-", text.lower())[:_LONGEST].strip("-")
+    """Return a text as the name of an object: lower-case letters, digits and hyphens; a long one is cut and made unique."""
+    name = re.sub(r"[^a-z0-9-]", "-", text.lower()).strip("-")
+    if len(name) <= _LONGEST:
+        return name
+    end = f"-{sha256(text.encode()).hexdigest()[:8]}"
+    return name[: _LONGEST - len(end)].rstrip("-") + end
+
+
+def data_key(file_name: str) -> str:
+    """Return the name of a file as a key of a ConfigMap."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", file_name)
 
 
 class Names:

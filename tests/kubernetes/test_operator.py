@@ -100,6 +100,17 @@ def test_the_names_of_objects_are_dns_names_and_none_is_given_twice(name):
     assert [each for _, each in named if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", each)] == []
 
 
+def test_long_and_odd_names_stay_names_of_their_own():
+    text = FRAUD.replace("fraud_score", "a" * 40).replace("env: production", f"env: {'Staging.eu/west' * 5}")
+    objects = [yaml.safe_load(one) for one in compile_operator(parse_spec(text), "specs/my spec.yaml", text).values()]
+    named = [(one["kind"], one["metadata"]["name"]) for one in objects if "metadata" in one]
+    assert len(set(named)) == len(named)
+    assert all(re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", name) for _, name in named)
+    keys = {key for one in objects for key in one.get("data", ()) if one["kind"] == "ConfigMap"}
+    assert "my-spec.yaml" in keys
+    assert all(re.fullmatch(r"[-._a-zA-Z0-9]+", key) for key in keys)
+
+
 @every_spec
 def test_the_pod_is_admitted_by_the_restricted_standard(name):
     pod = manifests(name)["deployment.yaml"]["spec"]["template"]["spec"]
