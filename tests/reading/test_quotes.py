@@ -94,6 +94,11 @@ def test_a_quote_within_a_value_that_no_quote_opened_is_a_character(tmp_path: Pa
     assert (found, file.problems) == ([('5" pipe', '6\\" pipe'), ("C:\\", "x")], ())
 
 
+def test_the_line_of_a_row_is_known_before_the_quotes_are(tmp_path: Path) -> None:
+    file = DelimitedFile(stored(tmp_path, 'one,two\na,b\n"Ro\\"me",c\n'), "one")
+    assert file.line_of(0) == 2
+
+
 def test_the_line_of_a_row_below_escaped_quotes_is_its_own(tmp_path: Path) -> None:
     _, file = read(tmp_path, written([('a\n"b"', "1"), ("c", "2")], escape="\\"))
     assert [file.line_of(row) for row in (0, 1)] == [2, 4]
