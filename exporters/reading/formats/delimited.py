@@ -78,10 +78,10 @@ class DelimitedFile:
         """True if the file holds nothing, not even names."""
         return not self.names
 
-    def _stream(self) -> QuotedStream | UnescapedStream:
+    def _stream(self, *, is_watched: bool = False) -> QuotedStream | UnescapedStream:
         if self._are_escaped:
             return UnescapedStream(self._file, self._delimiter)
-        return QuotedStream(self._file, self._delimiter, is_watched=self._are_escaped is None)
+        return QuotedStream(self._file, self._delimiter, is_watched=is_watched)
 
     def _read(self, wanted: Sequence[str], block: int) -> Iterator[pa.RecordBatch]:
         """Read the rows; once more where quotes turn out to be doubtful, after looking at all of them."""
@@ -96,7 +96,7 @@ class DelimitedFile:
         self.malformed = 0
         if not self._has_rows:
             return
-        with self._stream() as stream:
+        with self._stream(is_watched=self._are_escaped is None) as stream:
             reader = pa_csv.open_csv(
                 readable_by_arrow(stream),
                 read_options=pa_csv.ReadOptions(block_size=block, skip_rows=self._above),

@@ -168,7 +168,7 @@ class _Quotes:
                 written = b"\\" * (slashes // 2) + (b'"' if quotes else b"\\") * is_escaped + run[2]
                 quotes -= is_escaped if quotes else 0
             elif not self.is_inside and not self._opens(data, run.start()):
-                oddity = None if slashes else _Oddity(run.start(), closes=False)
+                oddity = _Oddity(run.start(2), closes=False) if quotes and not slashes % 2 else None
                 quotes = 0
             if quotes:
                 self.is_inside ^= quotes % 2 == 1
