@@ -4,7 +4,7 @@ import gc
 import importlib.util
 import os
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NoReturn
@@ -155,14 +155,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: item.path not in long)
 
 
-def pytest_collection_finish() -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
     """Let the garbage collector forget what lives as long as the run: it walked modules and tests over and over.
 
-    It also looks less often: few objects of the tests are in cycles, and memory is no bottleneck.
+    Afterwards it looks less often: few objects of the tests are in cycles, and memory is no bottleneck.
     """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000)
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(10_000)
+        gc.enable()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

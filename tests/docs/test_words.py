@@ -92,10 +92,18 @@ def docstrings(module: Path) -> tuple[str, ...]:
 
 
 def _docstrings(module: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(module.read_text("utf-8"))):
-        for statement in getattr(node, "body", None) or () if not isinstance(node, ast.Lambda | ast.IfExp) else ():
+    for block in _blocks(ast.parse(module.read_text("utf-8"))):
+        for statement in getattr(block, "body", ()):
             if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
                 yield str(statement.value.value)
+
+
+def _blocks(node: ast.AST) -> Iterator[ast.AST]:
+    """A node and the statements in it, without their expressions, which are many and hold no docstring."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):
+            yield from _blocks(child)
 
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

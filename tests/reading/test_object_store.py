@@ -20,14 +20,13 @@ from mlvitals.exporters.window.measure import measure_window
 from mlvitals.exporters.window.report import WindowReport
 from mlvitals.generator.spec.model import LogFormat, PredictionLog, Source
 
-moto_server = pytest.importorskip("moto.server", reason="did not run: no S3 here (moto of the dev extra plays it)")
-
 TRAINING = log_rows(NOON - 90 * HOUR, NOON - 30 * HOUR, 5000)
 
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
     """What a URL needs to reach the store; it has one bucket, named log."""
+    moto_server = pytest.importorskip("moto.server", reason="did not run: no S3 here (moto of the dev extra plays it)")
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = moto_server.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()

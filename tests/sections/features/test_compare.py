@@ -6,7 +6,7 @@ from drift_samples import NOON, WINDOW, compared, random, reference_of, report_o
 from mlvitals.exporters.parts import FileProblem
 from mlvitals.exporters.sections.features.drift import WindowCounts, sides_of
 from mlvitals.exporters.statistics import distances
-from mlvitals.exporters.statistics.distances import ks_critical_value, psi_critical_value, statistics_of
+from mlvitals.exporters.statistics.distances import ks_critical_value, psi_critical_value
 from mlvitals.exporters.statistics.profile import ColumnProblem, FeatureProfile
 from mlvitals.exporters.window.measure import report_on
 from mlvitals.exporters.window.report import WindowReport
@@ -388,6 +388,6 @@ def test_to_look_twice_at_few_rows_alarms_no_more_often_than_once_in_a_thousand(
     shares, generator, beyond = normal.total / normal.total.sum(), random(8), 0
     for rows in generator.integers(100, 1900, 2000).tolist():
         found = FeatureProfile(counts=generator.multinomial(rows, shares), rows=rows)
-        psi = statistics_of(sides_of(normal, normal.total, found, comparisons=1, rows_per_bin=100))["psi"]
+        psi = distances.STATISTICS["psi"](sides_of(normal, normal.total, found, comparisons=1, rows_per_bin=100))
         beyond += psi.value > psi.critical_value
     assert beyond <= 8
