@@ -33,7 +33,7 @@ _REST = """\
 version: 1
 system: {name: rest}
 serving: {replicas: 3}
-prediction_log: {path: log}
+prediction_log: {path: log, id: id, outcome: {column: kind, kind: multiclass, probabilities: {a: p_a, b: p_b, c: p_c}}}
 features: {amount: {}}
 alerts: {feature_wasserstein: {enabled: true}}
 business: {events_log: {path: events, timestamp: at, event: name}, events: {order: {source: log}}}

@@ -52,7 +52,7 @@ def inhibit_rules(spec: Spec, signals: Sequence[Signal]) -> Iterator[dict[str, A
     yield from _milder_of_the_same_alert(spec, known)
     yield from _lesser_signs_of_the_same_feature(spec)
     if any(feature.source for feature in spec.features.values()):
-        yield from _source_for_its_features(spec, known)
+        yield from _source_for_its_features(spec)
     found = (_of_objectives(spec, known), _of_serving(spec, known), _of_drift(known), _of_the_whole(known))
     for causes, effect in chain.from_iterable(found):
         yield from _silences(spec, known, causes, effect)
@@ -144,26 +144,20 @@ def _lesser_signs_of_the_same_feature(spec: Spec) -> Iterator[dict[str, Any]]:
         }
 
 
-def _source_for_its_features(spec: Spec, known: _Known) -> Iterator[dict[str, Any]]:
-    """Yield the rules by which a source's alert silences those of its features."""
-    source = f'{SOURCE}=~".+"'
-    for severity in known.severities((MANY_FEATURES,)):
-        yield {
-            "source_matchers": [
-                f'severity="{severity}"',
-                *identity_matchers(spec),
-                f'alertname="{MANY_FEATURES}"',
-                source,
-            ],
-            "target_matchers": [
-                _one_of((severity, *_MILDER[severity])),
-                *identity_matchers(spec),
-                f'incident="{Incident.FEATURE_DRIFT}"',
-                f'{FEATURE}=~".+"',
-                source,
-            ],
-            "equal": _equal(spec, SOURCE),
-        }
+def _source_for_its_features(spec: Spec) -> Iterator[dict[str, Any]]:
+    """Yield the rule by which a source's alert, which is critical, silences those of its features."""
+    source, worst = f'{SOURCE}=~".+"', Severity.CRITICAL
+    yield {
+        "source_matchers": [f'severity="{worst}"', *identity_matchers(spec), f'alertname="{MANY_FEATURES}"', source],
+        "target_matchers": [
+            _one_of((worst, *_MILDER[worst])),
+            *identity_matchers(spec),
+            f'incident="{Incident.FEATURE_DRIFT}"',
+            f'{FEATURE}=~".+"',
+            source,
+        ],
+        "equal": _equal(spec, SOURCE),
+    }
 
 
 # ---------------------------------------------------------------- causes and what follows from them

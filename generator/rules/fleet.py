@@ -12,7 +12,7 @@ from mlvitals.generator.signals.signal import Input
 from mlvitals.generator.spec.model import Spec
 
 _SHARES = ((0.5, 0.25, 0.25), (0.125, 0.75, 0.125), (0.25, 0.125, 0.625))
-"""What each replica counts of a family, the next family by the next: sums of them are exact in binary."""
+"""The shares that replicas count of a family, the next family by the next: sums of them are exact in binary."""
 _TRAFFIC_ELSEWHERE = 8
 """The other environment's counters grow that much faster: a load test."""
 

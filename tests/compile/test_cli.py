@@ -111,7 +111,7 @@ def test_the_files_of_several_environments_last_while_their_specs_do(tmp_path: P
     one, other = environments(tmp_path, "{labels: {env: a}}", "{labels: {env: b}}")
     joint = tmp_path / "out/stack/shop/alertmanager.yml"
     mlvitals("compile", one, other, "--out", tmp_path / "out")
-    assert "from 0.yaml+1.yaml. Do not edit." in joint.read_text()
+    assert "from 0.yaml/1.yaml. Do not edit." in joint.read_text()
     mlvitals("compile", one, "--out", tmp_path / "out")
     assert joint.exists()
     other.unlink()

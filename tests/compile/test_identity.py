@@ -234,7 +234,8 @@ HOSTILE = "a\"b'c`d%e{{f}}$g [1].*|é\\n"
 
 
 def test_any_value_of_an_identity_reads_back_where_it_is_written():
-    files = compile_spec(identified(shop("{}"), env=HOSTILE))
+    spec = identified(shop("{}"), env=HOSTILE)
+    files = compile_spec(spec)
     every = rules(files)
     asked = 0
     for rule in every:
@@ -243,7 +244,7 @@ def test_any_value_of_an_identity_reads_back_where_it_is_written():
                 assert demands(selector)["env"] == HOSTILE
                 asked += 1
     assert asked > 50
-    config = yaml.safe_load(files[next(path for path in files if path.endswith("/alertmanager.yml"))])
+    config = yaml.safe_load(files[f"stack/{spec.slug}/alertmanager.yml"])
     assert f"env={json.dumps(HOSTILE, ensure_ascii=False)}" in config["route"]["routes"][0]["matchers"]
     for command in (line for text in files.values() for line in text.splitlines() if line.startswith("amtool")):
         assert f"env={json.dumps(HOSTILE, ensure_ascii=False)}" in shlex.split(command)

@@ -52,7 +52,7 @@ def test_ten_lines_describe_a_system_and_defaults_do_the_rest():
         "  country: {type: categorical}\n"
     )
     assert spec.features["country"].type is FeatureType.CATEGORICAL
-    assert spec.windows.length == "1h"
+    assert (spec.window_length, spec.step) == ("1h", "1h")
     assert spec.alerts.feature_psi.critical == 0.25
 
 
