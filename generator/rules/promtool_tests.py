@@ -113,14 +113,17 @@ def _step(subjects: Sequence[_Subject]) -> int:
     """Return the seconds between evaluations.
 
     The longest step that meets the inputs' changes, gives each range four samples and meets each `for`; the last
-    two give way, in reverse order, where a test would take too many evaluations.
+    two give way, in reverse order, where a test would take too many evaluations. Where days need not be evaluated, each
+    range has two samples, without which a rate has no value.
     """
     longest = max(subject.horizon for subject in subjects)
     shortest_affordable = longest / _MOST_EVALUATIONS[longest <= _WITHIN_HOURS]
     ranges = [subject.warm_up for subject in subjects if subject.warm_up]
     meeting = [step for step in _STEPS if all(subject.changed_at % step == 0 for subject in subjects)] or [1]
     affordable = [step for step in meeting if step >= shortest_affordable] or meeting[:1]
-    sampling = [step for step in affordable if all(4 * step <= length for length in ranges)] or affordable[-1:]
+    few = meeting if longest <= _WITHIN_HOURS else []
+    sampling = [step for step in affordable if all(4 * step <= length for length in ranges)]
+    sampling = sampling or [step for step in few if all(2 * step <= length for length in ranges)] or affordable[-1:]
     exact = [step for step in sampling if all(subject.lasting % step == 0 for subject in subjects)]
     return (exact or sampling[-1:])[0]
 

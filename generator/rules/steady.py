@@ -59,15 +59,16 @@ class Steady:
         match node:
             case promql_parser.NumberLiteral():
                 return float(node.val)
-            case promql_parser.ParenExpr():
-                return self._value(node.expr)
+            case promql_parser.ParenExpr() | promql_parser.UnaryExpr():
+                inner = self._value(node.expr)
+                return inner if isinstance(node, promql_parser.ParenExpr) else self._combined("*", -1.0, inner)
             case promql_parser.VectorSelector():
                 return self._selected(node, lambda item: item.value)
             case promql_parser.AggregateExpr() if str(node.op) in _AGGREGATIONS:
                 return self._aggregated(node)
             case promql_parser.Call():
                 return self._called(node.func.name, node.args)
-            case promql_parser.BinaryExpr() if node.modifier is None:
+            case promql_parser.BinaryExpr() if _is_plain(node.modifier):
                 return self._combined(str(node.op), self._value(node.lhs), self._value(node.rhs))
         raise UnsteadyError(str(node))
 
@@ -93,6 +94,8 @@ class Steady:
     def _called(self, name: str, arguments: Sequence[Any]) -> Vector:
         if name == "vector":
             return self._combined("+", {frozenset(): 0.0}, self._value(arguments[0]))
+        if not arguments:
+            raise UnsteadyError(name)
         ranged = arguments[0]
         if name in {"rate", "increase"} and isinstance(ranged, promql_parser.MatrixSelector):
             seconds = ranged.range.total_seconds() if name == "increase" else 1
@@ -117,6 +120,11 @@ class Steady:
         if sign in _ARITHMETIC:
             return {labels: _ARITHMETIC[sign](one, other) for labels, one, other in both}
         raise UnsteadyError(sign)
+
+
+def _is_plain(modifier: Any) -> bool:
+    """True of an operation between series of equal labels; that of a set always has a modifier."""
+    return modifier is None or (modifier.matching is None and not modifier.return_bool)
 
 
 def steady_inputs(records: Iterable[Record], families: Mapping[str, Family]) -> Iterator[Input]:

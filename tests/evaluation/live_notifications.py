@@ -30,7 +30,7 @@ from examples.streamrec.write import write_history
 from mlvitals.evaluation.expressions import Floats, Vector
 from mlvitals.evaluation.history import Steps, add_folder, spec_of_folder
 from mlvitals.evaluation.replay import Replay
-from mlvitals.exporters.schedule import windows_ending
+from mlvitals.exporters.schedule import schedule_of
 from mlvitals.exporters.training.data import build_from_files
 from mlvitals.generator.contract import Contract, Producer
 from mlvitals.generator.spec.compression import compress_time
@@ -92,7 +92,7 @@ def measure(folder: Path) -> Published:
     reference = build_from_files(spec, folder, (str(folder / "training"),), BEGIN)
     local = spec_of_folder(spec, folder)
     replay = Replay(local, folder, reference, None, steps, everything=True)
-    replay.measure(windows_ending(BEGIN, END, span(spec.windows.length), span(spec.step)), END)
+    replay.measure(schedule_of(local).windows(BEGIN, END), END)
     add_folder(replay.history, folder)
     serving = {name for family in contract.of(Producer.SERVING) for name in family.series_names}
     found = {name: vector for name, vector in replay.history.series.items() if name in contract.by_series}

@@ -1,6 +1,7 @@
 """Inhibitions and groups of StreamRec's alerts: a law of who is silent while who fires, a real Alertmanager, and mutants."""
 
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ from routes import KnownAlerts
 from test_delivery import alerting, send
 from test_silences import asked, every_alert
 
-from mlvitals.generator.routing.alertmanager import alertmanager_document
+from mlvitals.generator.routing.alertmanager import OF_THE_MODEL, alertmanager_document
 from mlvitals.generator.signals import signals
 from mlvitals.generator.spec.model import Spec
 
@@ -17,6 +18,7 @@ Labels = Mapping[str, str]
 Pair = tuple[int, int]
 """The places of a silent alert, and of one that silences it, in the list of all alerts."""
 
+PATIENCE_SECONDS = 30
 RANK = {"none": 9, "info": 1, "warning": 2, "critical": 3}
 """The watchdog is as if more severe than all others: none of them silences it."""
 ABOUT = (
@@ -241,17 +243,20 @@ def test_a_real_alertmanager_silences_by_the_law_and_groups_one_cause_as_one_inc
 ):
     """All alerts of one subject after the other, each with what it silences."""
     everything = every_alert(streamrec)
-    with alerting(alertmanager, streamrec, tmp_path) as url:
-        send(url, *everything)
-        answered = asked(url, "alerts")
-        groups = asked(url, "alerts/groups")
-    assert len(answered) == len(everything)
-    silent = {frozenset(each["labels"].items()) for each in answered if each["status"]["inhibitedBy"]}
     expected = {
         frozenset((name, value) for name, value in target.items() if value)
         for target in everything
         if any(says_more(source, target) for source in everything)
     }
+    with alerting(alertmanager, streamrec, tmp_path) as url:
+        send(url, *everything)
+        silent: set[frozenset[tuple[str, str]]] = set()
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while silent != expected and time.monotonic() < deadline:  # inhibitions learn of alerts after they are accepted
+            answered = asked(url, "alerts")
+            silent = {frozenset(each["labels"].items()) for each in answered if each["status"]["inhibitedBy"]}
+        groups = asked(url, "alerts/groups")
+    assert len(answered) == len(everything)
     assert silent == expected
     for group in groups:
         subjects = {cause(each["labels"]) for each in group["alerts"]}
@@ -260,5 +265,5 @@ def test_a_real_alertmanager_silences_by_the_law_and_groups_one_cause_as_one_inc
 
 def cause(labels: Labels) -> tuple[str, ...]:
     """What is one incident: a feature source, a type of incident, or a worse model whatever shows it."""
-    worse = labels.get("policy") in {"score_psi", "concept_drift", "label_shift", "performance_loss", "business_drop"}
+    worse = labels.get("policy") in OF_THE_MODEL
     return (labels["system"], "worse model" if worse else labels["incident"], labels.get("feature_source", ""))

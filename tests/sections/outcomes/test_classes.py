@@ -443,7 +443,9 @@ def test_the_probability_of_each_class_is_compared_with_the_training_data(tmp_pa
     assert {item.subject for item in drifted.found_in("probabilities")} == {"digit 2", "digit 3"}
     published = dict(feature_gauges(Contract(spec), drifted.comparison)["class_probability_psi"])
     assert published[("digit 2",)] == drifted.probabilities["digit 2"].psi.value
-    assert "Prediction score: probability of digit 3" in dict(drifted.worst_first("Prediction score"))
+    assert "Prediction score: probability of digit 3" in {
+        shown.name for shown in drifted.worst_first("Prediction score")
+    }
 
 
 def test_a_segment_in_which_another_class_is_predicted_drifts_in_its_scores(tmp_path):
