@@ -4,6 +4,7 @@ The operator adds its namespace to every route and inhibition, and `continue` to
 the object. Templates cannot be files there, so each text brings those that it uses.
 """
 
+import json
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,13 +12,14 @@ from functools import cache
 from typing import Any
 
 from mlvitals.generator.kubernetes.names import Names
-from mlvitals.generator.routing.alertmanager import alertmanager_document
+from mlvitals.generator.routing.alertmanager import alertmanager_document, own_route
 from mlvitals.generator.routing.notifications import notification_templates
+from mlvitals.generator.signals.labels import identity_matchers
 from mlvitals.generator.signals.signal import Signal
 from mlvitals.generator.spec.diagnostics import KeyPath, Problem
 from mlvitals.generator.spec.model import Spec
 
-_MATCHER = re.compile(r'(\w+)(=~|!~|!=|=)"(.*)"', re.DOTALL)
+_MATCHER = re.compile(r'(\w+)(=~|!~|!=|=)(".*")', re.DOTALL)
 _USED = re.compile(r'\{\{ template "(mlvitals\.[\w.]+)"')
 _DEFINED = re.compile(r'\{\{ define "([\w.]+)" \}\}')
 _COMMENT = re.compile(r"\{\{/\*.*?\*/\}\}", re.DOTALL)
@@ -82,15 +84,14 @@ def inexpressible(spec: Spec) -> Iterator[Problem]:
 def alertmanager_config(spec: Spec, signals: Sequence[Signal]) -> dict[str, Any]:
     """Return the AlertmanagerConfig of a system."""
     names, document = Names(spec), alertmanager_document(spec, signals)
-    labels = {"system": spec.system.name, **spec.identity.labels}
-    scope = [{"name": name, "value": value, "matchType": "="} for name, value in labels.items()]
+    scope = _matchers(identity_matchers(spec))
     times = document.get("time_intervals", ())
     return {
         "apiVersion": "monitoring.coreos.com/v1alpha1",
         "kind": "AlertmanagerConfig",
         "metadata": names.metadata(names.base, selected=True),
         "spec": {
-            "route": {"matchers": scope, **_route(document["route"])},
+            "route": {"matchers": scope, **_route(own_route(spec, signals))},
             "receivers": [_receiver(names, receiver) for receiver in document["receivers"]],
             "inhibitRules": [_inhibition(rule) for rule in document["inhibit_rules"]],
             **({"muteTimeIntervals": [_times(each) for each in times]} if times else {}),
@@ -109,7 +110,7 @@ def _route(route: Mapping[str, Any]) -> dict[str, Any]:
 
 def _matchers(written: Iterable[str]) -> list[dict[str, str]]:
     found = (_MATCHER.fullmatch(matcher) for matcher in written)
-    return [{"name": one[1], "value": one[3], "matchType": one[2]} for one in found if one]
+    return [{"name": one[1], "value": json.loads(one[3]), "matchType": one[2]} for one in found if one]
 
 
 def _inhibition(rule: Mapping[str, Any]) -> dict[str, Any]:

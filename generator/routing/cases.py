@@ -6,7 +6,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-from mlvitals.generator.routing.alertmanager import MAINTENANCE, QUIET_HOURS, group_by, heartbeat, receiver_of
+from mlvitals.generator.routing.alertmanager import group_by, heartbeat, receiver_of, silent_times
 from mlvitals.generator.signals.building import SOURCE
 from mlvitals.generator.signals.labels import alert_labels
 from mlvitals.generator.signals.signal import Alert, Signal
@@ -43,13 +43,8 @@ def _case(spec: Spec, signal: Signal, alert: Alert) -> RouteCase:
         receiver_of(spec, alert.severity),
         cooldown,
         group_by(spec) if alert.severity is Severity.NONE else group_by(spec, alert.policy),
-        _silent(spec, alert.severity),
+        silent_times(spec, alert.severity),
     )
-
-
-def _silent(spec: Spec, severity: Severity) -> tuple[str, ...]:
-    quiet = (QUIET_HOURS,) if spec.routing.quiet_hours and severity in {Severity.INFO, Severity.WARNING} else ()
-    return quiet + ((MAINTENANCE,) if spec.routing.maintenance and severity is not Severity.NONE else ())
 
 
 def cases_file(spec: Spec, signals: Sequence[Signal], marker: str) -> str:

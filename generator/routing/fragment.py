@@ -10,15 +10,19 @@ from typing import Any
 
 import msgspec
 
-from mlvitals.generator.routing.alertmanager import alertmanager_document, own_route
+from mlvitals.generator.routing.alertmanager import alertmanager_document, own_route, receiver_of
 from mlvitals.generator.signals.labels import identity_matchers
 from mlvitals.generator.signals.signal import Signal
-from mlvitals.generator.spec.model import Receiver, Spec, Webhook
+from mlvitals.generator.spec.model import Receiver, Severity, Spec, Webhook
 from mlvitals.generator.spec.people import NOBODY
 from mlvitals.generator.text_files import yaml_file
 
 INBOX = "inbox"
 """The receiver that plays the ones a spec does not name, in a stack that is run to have a look."""
+
+
+_HEARD_HERE = {"critical": Severity.CRITICAL, "warning": Severity.WARNING, "watchdog": Severity.NONE}
+"""What the inbox hears of, by the key of `routing`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,11 @@ def shared_document(fragments: Iterable[Fragment]) -> dict[str, Any]:
     }
 
 
+def _is_decided(spec: Spec, role: str, severity: Severity) -> bool:
+    """True if the spec says who hears of a severity, were it nobody."""
+    return getattr(spec.routing, role) is not None or receiver_of(spec, severity) != NOBODY
+
+
 def _without_alerts(route: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in route.items() if key not in {"matchers", "routes"}}
 
@@ -97,9 +106,7 @@ def with_inbox(spec: Spec, url: str, *, alone: bool = False) -> Spec:
     `alone`: they go there in any case, and nobody else hears of anything.
     """
     named = {} if alone else spec.routing.receivers
-    unnamed = {
-        role: INBOX for role in ("critical", "warning", "watchdog") if alone or getattr(spec.routing, role) is None
-    }
+    unnamed = {role: INBOX for role, severity in _HEARD_HERE.items() if alone or not _is_decided(spec, role, severity)}
     if not unnamed:
         return spec
     silent = {"info": None} if alone else {}

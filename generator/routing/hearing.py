@@ -3,12 +3,20 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mlvitals.generator.routing.alertmanager import heartbeat, receiver_of, repeat_interval, silent_times
+from mlvitals.generator.routing.alertmanager import (
+    heartbeat,
+    integrations_of,
+    receiver_of,
+    repeat_interval,
+    silent_times,
+)
 from mlvitals.generator.signals.signal import Alert, Signal
 from mlvitals.generator.spec.durations import milliseconds
 from mlvitals.generator.spec.model import Receiver, Severity, Spec
 from mlvitals.generator.spec.people import NOBODY
 
+_IN_SPECS = {"msteamsv2": "teams"}
+"""Integrations that a spec calls otherwise than Alertmanager."""
 _WORST_FIRST = (Severity.CRITICAL, Severity.WARNING, Severity.INFO, Severity.NONE)
 
 
@@ -101,10 +109,10 @@ def _alerts(spec: Spec, signals: Sequence[Signal]) -> Iterator[Hearing]:
 
 
 def _ways(receiver: Receiver) -> Iterator[str]:
-    if receiver.slack:
-        yield f"slack {receiver.slack.channel}"
-    if receiver.email:
-        yield f"email {receiver.email.to}"
-    named = ("pagerduty", "webhook", "teams", "opsgenie", "incidentio")
-    yield from (name for name in named if getattr(receiver, name))
-    yield from (name.removesuffix("_configs") for name in receiver.other)
+    for name in integrations_of(receiver):
+        if name == "slack" and receiver.slack:
+            yield f"slack {receiver.slack.channel}"
+        elif name == "email" and receiver.email:
+            yield f"email {receiver.email.to}"
+        else:
+            yield _IN_SPECS.get(name, name)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from mlvitals.generator.contract import Contract, DriftKind
 from mlvitals.generator.promql import matching, one_of
@@ -154,6 +155,7 @@ _PEAKS = "1h"
 Describe = Callable[[str], tuple[Piece | str, ...]]
 """Builds a description from the phrase for an exceeded level: ``above the warning threshold 0.1``."""
 _QUIET = 0.001
+_OF_THE_SYSTEM: Mapping[str, str] = MappingProxyType({})
 """The noise floor in a test in which it must not suppress the alert."""
 
 
@@ -209,8 +211,9 @@ def beyond_noise(
     expression: str = "",
     form: Format = Format.NUMBER,
     context: tuple[Input, ...] = (),
+    by: Mapping[str, str] = _OF_THE_SYSTEM,
 ) -> tuple[Alert, ...]:
-    """Return alerts on a metric of the whole system that must exceed both a level and its own noise.
+    """Return alerts on a metric that must exceed both a level and its own noise.
 
     Args:
         policy: the levels.
@@ -221,11 +224,14 @@ def beyond_noise(
         expression: the compared expression, if it is not the highest value of any instance.
         form: the format of the value.
         context: series that the description looks up, for tests.
+        by: the labels of what the metric is about, with example values; none if it is about the whole system.
     """
-    noise, compared = f"{metric}_critical_value", expression or f"max({metric})"
+    labels = ", ".join(by)
+    highest, on = (f"max by ({labels}) ", f" on ({labels})") if by else ("max", "")
+    noise, compared = f"{metric}_critical_value", expression or f"{highest}({metric})"
 
     def scenario(value: float, quiet: float = _QUIET) -> Scenario:
-        return Scenario((Input(metric, {}, value), Input(noise, {}, quiet), *context))
+        return Scenario((Input(metric, by, value), Input(noise, by, quiet), *context), by)
 
     return at_levels(
         policy,
@@ -235,7 +241,7 @@ def beyond_noise(
         describe=describe,
         scenario=scenario,
         form=form,
-        gate=f"and {compared} > max({noise})",
+        gate=f"and{on} {compared} >{on} {highest}({noise})",
         gated=lambda value: scenario(value, quiet=2 * value),
     )
 

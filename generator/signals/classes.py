@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from mlvitals.generator.contract import CLASSES_SHOWN, Contract
-from mlvitals.generator.signals.building import Ranking, at_levels
+from mlvitals.generator.signals.building import Ranking, at_levels, beyond_noise
 from mlvitals.generator.signals.signal import (
     THINNED,
     Incident,
@@ -43,15 +43,14 @@ def _by_class(expression: str) -> str:
     return f"max by ({_CLASS}) ({expression})"
 
 
+def _ranking(metric: str) -> Ranking:
+    """Return the ranking of the worst classes."""
+    return Ranking(Record(f"{_CLASS}:{metric}:max", _by_class(metric), every=THINNED), by=_CLASS, count=_SHOWN)
+
+
 def _recall(spec: Spec, contract: Contract) -> Signal:
     metric, policy = contract.name("class_recall_loss"), spec.alerts.performance_loss
-    noise, rows = f"{metric}_critical_value", contract.name("class_rows")
-    ranking = Ranking(Record(f"{_CLASS}:{metric}:max", _by_class(metric), every=THINNED), by=_CLASS, count=_SHOWN)
-
-    def scenario(value: float, quiet: float = 0.001) -> Scenario:
-        inputs = (Input(metric, _EXAMPLE, value), Input(noise, _EXAMPLE, quiet), Input(rows, _EXAMPLE, 480))
-        return Scenario(inputs, _EXAMPLE)
-
+    rows, ranking = contract.name("class_rows"), _ranking(metric)
     in_window = (Literal(" Outcomes of it in the window: "), FoundValue(Format.NUMBER), Literal("."))
     return _panel(
         id="class_recall_loss",
@@ -64,12 +63,10 @@ def _recall(spec: Spec, contract: Contract) -> Signal:
         levels=levels(policy),
         records=ranking.records,
         empty="No class has an outcome both in the window and in the reference.",
-        alerts=at_levels(
+        alerts=beyond_noise(
             policy,
+            metric,
             name="MLClassRecallLoss",
-            expression=_by_class(metric),
-            gate=f"and on ({_CLASS}) {_by_class(metric)} > on ({_CLASS}) {_by_class(noise)}",
-            gated=lambda value: scenario(value, quiet=2 * value),
             summary="One class is recognised worse than in the reference.",
             describe=lambda exceeds: (
                 f"{contract.spec.title}: the class ",
@@ -79,20 +76,16 @@ def _recall(spec: Spec, contract: Contract) -> Signal:
                 f" of its recall, {exceeds}.",
                 Found(rows, (_CLASS,), {}, in_window),
             ),
-            scenario=scenario,
             form=Format.PERCENT,
+            context=(Input(rows, _EXAMPLE, 480),),
+            by=_EXAMPLE,
         ),
     )
 
 
 def _probabilities(spec: Spec, contract: Contract) -> Signal:
     metric, policy = contract.name("class_probability_psi"), spec.alerts.score_psi
-    noise = f"{metric}_critical_value"
-    ranking = Ranking(Record(f"{_CLASS}:{metric}:max", _by_class(metric), every=THINNED), by=_CLASS, count=_SHOWN)
-
-    def scenario(value: float, quiet: float = 0.001) -> Scenario:
-        return Scenario((Input(metric, _EXAMPLE, value), Input(noise, _EXAMPLE, quiet)), _EXAMPLE)
-
+    ranking = _ranking(metric)
     return _panel(
         id="class_probability_drift",
         title="Drift of probabilities by class (PSI)",
@@ -104,12 +97,10 @@ def _probabilities(spec: Spec, contract: Contract) -> Signal:
         levels=levels(policy),
         records=ranking.records,
         empty="No class has enough probabilities on both sides.",
-        alerts=at_levels(
+        alerts=beyond_noise(
             policy,
+            metric,
             name="MLClassScoreDrift",
-            expression=_by_class(metric),
-            gate=f"and on ({_CLASS}) {_by_class(metric)} > on ({_CLASS}) {_by_class(noise)}",
-            gated=lambda value: scenario(value, quiet=2 * value),
             summary="The predicted probability of one class has moved away from the reference.",
             describe=lambda exceeds: (
                 f"{contract.spec.title}: the probability of the class ",
@@ -118,7 +109,7 @@ def _probabilities(spec: Spec, contract: Contract) -> Signal:
                 Value(Format.NUMBER),
                 f" against the reference, {exceeds}.",
             ),
-            scenario=scenario,
+            by=_EXAMPLE,
         ),
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from mlvitals.generator.contract import SEGMENT_LABELS, Contract
-from mlvitals.generator.signals.building import Ranking, at_levels
+from mlvitals.generator.signals.building import Ranking, beyond_noise
 from mlvitals.generator.signals.signal import (
     THINNED,
     Alert,
@@ -14,7 +14,6 @@ from mlvitals.generator.signals.signal import (
     Place,
     Query,
     Record,
-    Scenario,
     Signal,
     View,
     levels,
@@ -119,20 +118,13 @@ def _alerts(
     contract: Contract, metric: str, policy: AlertPolicy, name: str, summary: str, said: str
 ) -> tuple[Alert, ...]:
     """Return alerts on a metric that must exceed both its threshold and its own noise, on either side of 0."""
-    noise, rows = f"{metric}_critical_value", contract.name("segment_rows")
-    expression = _by_segment(f"abs({metric})")
-
-    def scenario(value: float, quiet: float = 0.001) -> Scenario:
-        inputs = (Input(metric, _EXAMPLE, value), Input(noise, _EXAMPLE, quiet), Input(rows, _EXAMPLE, 480))
-        return Scenario(inputs, _EXAMPLE)
-
+    rows = contract.name("segment_rows")
     in_window = (Literal(" Rows in the window: "), FoundValue(Format.NUMBER), Literal("."))
-    return at_levels(
+    return beyond_noise(
         policy,
+        metric,
         name=name,
-        expression=expression,
-        gate=f"and on ({_BY}) {expression} > on ({_BY}) {_by_segment(noise)}",
-        gated=lambda value: scenario(value, quiet=2 * value),
+        expression=_by_segment(f"abs({metric})"),
         summary=summary,
         describe=lambda exceeds: (
             f"{contract.spec.title}, ",
@@ -144,7 +136,8 @@ def _alerts(
             f", {exceeds}.",
             Found(rows, SEGMENT_LABELS, {}, in_window),
         ),
-        scenario=scenario,
+        context=(Input(rows, _EXAMPLE, 480),),
+        by=_EXAMPLE,
     )
 
 

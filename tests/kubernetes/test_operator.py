@@ -17,7 +17,7 @@ from mlvitals.generator.contract import Contract, Producer
 from mlvitals.generator.kubernetes import inexpressible
 from mlvitals.generator.kubernetes.dashboards import LARGEST
 from mlvitals.generator.kubernetes.monitors import OURS, TARGET_LABELS
-from mlvitals.generator.kubernetes.routes import with_templates
+from mlvitals.generator.kubernetes.routes import alertmanager_config, with_templates
 from mlvitals.generator.routing.cases import route_cases
 from mlvitals.generator.signals import signals
 from mlvitals.generator.spec.load import load_spec, parse_spec
@@ -360,6 +360,19 @@ def compiled(request, tmp_path) -> tuple[str, Path]:
     file = tmp_path / "alertmanager.yml"
     file.write_text(yaml.safe_dump(as_the_operator_does(manifests(request.param)["alertmanagerconfig.yaml"])))
     return request.param, file
+
+
+@pytest.mark.parametrize("value", ["production", 'eu "1" \\ é', "a|b.c$1", "{{ x }}='y'"])
+def test_an_identity_of_any_text_is_what_the_matchers_ask_for(value):
+    spec = parse_spec(FRAUD.replace("env: production", f"env: {json.dumps(value)}"))
+    config = alertmanager_config(spec, signals(spec))["spec"]
+    inhibitions = [
+        match for rule in config["inhibitRules"] for side in ("sourceMatch", "targetMatch") for match in rule[side]
+    ]
+    matchers = [*config["route"]["matchers"], *inhibitions]
+    asked = [each["value"] for each in matchers if each["name"] == "env" and each["matchType"] == "="]
+    assert len(asked) > 10
+    assert set(asked) == {value}
 
 
 def test_alertmanager_accepts_what_the_operator_makes_of_it(compiled, servers):

@@ -221,6 +221,12 @@ def test_without_receivers_the_inbox_plays_them():
     assert any(part.endswith("compose/alertmanager.yml") for part in stack["services"]["alertmanager"]["command"])
 
 
+@pytest.mark.parametrize("named", ["warning: team", "info: team", "critical: nobody\n  warning: nobody"])
+def test_the_inbox_plays_no_receiver_that_the_spec_decides(named):
+    receivers = "routing:\n  receivers: {team: {webhook: {url: 'https://team.example'}}}\n  watchdog: team\n"
+    assert "inbox" not in stack_of(f"{FRAUD}{receivers}  {named}\n")["services"]
+
+
 def test_with_receivers_there_is_no_inbox_and_the_secrets_are_where_alertmanager_looks():
     text = FRAUD + (
         "routing:\n  receivers:\n    team: {slack: {channel: '#f', webhook_file: /run/secrets/slack}}\n"
