@@ -43,7 +43,7 @@ def _links(spec: Spec) -> Iterator[Problem]:
     defaults, set_ = Links(), spec.links
     if set_.runbooks == defaults.runbooks:
         yield _advice(("links", "runbooks"), "is example.com: the runbook link of every alert leads nowhere", "")
-    if set_.alertmanager == defaults.alertmanager and any((spec.routing.critical, spec.routing.warning)):
+    if set_.alertmanager == defaults.alertmanager and receiver_of(spec.routing, Severity.CRITICAL) != NOBODY:
         where = f"{set_.alertmanager}: links to silence an alert lead to the reader's own machine"
         yield _advice(("links", "alertmanager"), f"is {where}", "set it to Alertmanager as people reach it")
 

@@ -10,7 +10,7 @@ import msgspec
 from mlvitals.evaluation.alerts import Firing
 from mlvitals.evaluation.history import Steps
 from mlvitals.evaluation.notifications import ActiveAlert, Notification, notifications
-from mlvitals.generator.routing.alertmanager import alertmanager_document
+from mlvitals.generator.routing.alertmanager import alertmanager_document, receiver_of
 from mlvitals.generator.signals import signals
 from mlvitals.generator.spec.model import Receiver, Severity, Spec, Webhook
 from mlvitals.generator.spec.people import NOBODY
@@ -62,7 +62,9 @@ def heard_by(spec: Spec, url: str) -> Spec:
     hook = Receiver(webhook=Webhook(url=url))
     routing = spec.routing
     names = {severity: f"exercise-{severity}" for severity in (*_HEARD, Severity.INFO)}
-    wanted = {str(level): name for level, name in names.items() if level in _HEARD or getattr(routing, level)}
+    wanted = {
+        str(level): name for level, name in names.items() if level in _HEARD or receiver_of(spec, level) != NOBODY
+    }
     receivers = dict.fromkeys((*wanted.values(), _WATCHDOG), hook)
     sent = {"watchdog": _WATCHDOG, "info": None, **wanted}
     return msgspec.structs.replace(
