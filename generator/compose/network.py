@@ -15,7 +15,7 @@ from mlvitals.generator.logs import LOKI_PORT, collector_config, keeps_logs, lok
 from mlvitals.generator.prometheus import DEFAULT_SERVING_TARGET, prometheus_document
 from mlvitals.generator.routing import TEMPLATES
 from mlvitals.generator.routing.alertmanager import alertmanager_config, alertmanager_document
-from mlvitals.generator.routing.fragment import fragment, shared_document, with_inbox
+from mlvitals.generator.routing.fragment import shared_config, with_inbox
 from mlvitals.generator.routing.notifications import notification_templates
 from mlvitals.generator.signals.signal import Signal
 from mlvitals.generator.spec.durations import milliseconds
@@ -102,9 +102,8 @@ def _routes(network: Network, marker: str) -> dict[str, str]:
     if not network.is_shared:
         ((spec, signals),) = delivered
         return {network.alertmanager_file: alertmanager_config(spec, signals, marker, f"../{TEMPLATES}")}
-    document: dict[str, Any] = shared_document(fragment(spec, signals) for spec, signals in delivered)
     return {
-        network.alertmanager_file: yaml_file({"templates": [f"../{TEMPLATES}"], **document}, marker),
+        network.alertmanager_file: shared_config(delivered, marker, f"../{TEMPLATES}"),
         TEMPLATES: notification_templates(marker),
     }
 

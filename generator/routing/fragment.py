@@ -22,7 +22,7 @@ INBOX = "inbox"
 
 
 _HEARD_HERE = {"critical": Severity.CRITICAL, "warning": Severity.WARNING, "watchdog": Severity.NONE}
-"""What the inbox hears of, by the key of `routing`."""
+"""The severities that the inbox hears of, by the key of `routing`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,12 @@ def shared_document(fragments: Iterable[Fragment]) -> dict[str, Any]:
         "inhibit_rules": list(inhibitions.values()),
         **({"time_intervals": times} if times else {}),
     }
+
+
+def shared_config(systems: Iterable[tuple[Spec, Sequence[Signal]]], marker: str, templates: str) -> str:
+    """Write alertmanager.yml for systems that share one; `templates` is a path relative to its folder."""
+    routes = shared_document(fragment(spec, signals) for spec, signals in systems)
+    return yaml_file({"templates": [templates], **routes}, marker)
 
 
 def _is_decided(spec: Spec, role: str, severity: Severity) -> bool:

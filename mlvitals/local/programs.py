@@ -47,6 +47,24 @@ def free_port() -> int:
     return port
 
 
+def server_command(name: str, program: str, config: Path, data: Path, listen: str, *more: str) -> list[str]:
+    """Return the command of a Prometheus or an Alertmanager that stands alone.
+
+    Args:
+        name: ``prometheus`` or ``alertmanager``.
+        program: its path.
+        config: its configuration.
+        data: the folder that it keeps its data in.
+        listen: HOST:PORT.
+        more: further options.
+    """
+    storage, alone = {
+        "prometheus": ("--storage.tsdb.path", ()),
+        "alertmanager": ("--storage.path", ("--cluster.listen-address=",)),
+    }[name]
+    return [program, f"--config.file={config}", f"{storage}={data}", f"--web.listen-address={listen}", *alone, *more]
+
+
 @contextmanager
 def running(command: Sequence[str], log: Path, folder: Path | None = None) -> Iterator["subprocess.Popen[bytes]"]:
     """Run a program in a folder; it is asked to end when the block ends, and ended where it does not."""

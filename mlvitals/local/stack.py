@@ -18,7 +18,15 @@ from mlvitals.generator.spec.model import Spec
 from mlvitals.generator.text_files import yaml_file
 from mlvitals.incidents.inbox.mailbox import Mailbox
 from mlvitals.incidents.inbox.server import WEBHOOK, Inbox
-from mlvitals.local.programs import ProgramError, find_program, last_words, port_for, running, wait_until_ready
+from mlvitals.local.programs import (
+    ProgramError,
+    find_program,
+    last_words,
+    port_for,
+    running,
+    server_command,
+    wait_until_ready,
+)
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _UNPACKED = Path(".cache", "servers", "usr", "bin")
@@ -86,7 +94,8 @@ def local_stack(spec: Spec, spec_path: Path, folder: Path, compression: float) -
         more = [f"--compress-time={compression}"] if compression > 1 else []
         _start(stack, ends, folder, at, "exporter", [*exporter, *more])
         for name, program in programs.items():
-            _start(stack, ends, folder, at, name, _command(program, name, folder, at[name]))
+            config = folder / "stack" / f"{name}.yml"
+            _start(stack, ends, folder, at, name, server_command(name, program, config, folder / name, at[name]))
         yield stack
 
 
@@ -98,13 +107,6 @@ def _start(
     stack._processes[name] = process, log
     wait_until_ready(f"http://{at[name]}/{'healthz' if name == 'exporter' else '-/ready'}", name, process, log)
     stack.addresses[name] = f"http://{at[name]}"
-
-
-def _command(program: str, name: str, folder: Path, listen: str) -> list[str]:
-    storage = "--storage.tsdb.path" if name == "prometheus" else "--storage.path"
-    more = ["--cluster.listen-address="] if name == "alertmanager" else []
-    config = folder / "stack" / f"{name}.yml"
-    return [program, f"--config.file={config}", f"{storage}={folder / name}", f"--web.listen-address={listen}", *more]
 
 
 def _write_configuration(spec: Spec, folder: Path, at: Mapping[str, str]) -> None:

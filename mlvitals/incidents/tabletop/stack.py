@@ -31,7 +31,7 @@ from mlvitals.incidents.inbox.mailbox import Mailbox
 from mlvitals.incidents.inbox.server import WEBHOOK, Inbox
 from mlvitals.incidents.record.webhook import incident_keeper
 from mlvitals.incidents.tabletop.notices import heard_by
-from mlvitals.local.programs import ProgramError, find_program, free_port, running, wait_until_ready
+from mlvitals.local.programs import ProgramError, find_program, free_port, running, server_command, wait_until_ready
 
 _COUNTERS = ("_total", "_bucket", "_count", "_sum")
 
@@ -202,17 +202,11 @@ def running_stack(spec: Spec, pages: HistoryPages, factor: float, root: Path, in
         addresses = _Addresses(inbox.url, exporter.url, serving.url, alertmanager)
         _write_configuration(spec, factor, root, addresses, event_log if recording else None)
         for name, listen, more in (
-            ("alertmanager", alertmanager, ("--cluster.listen-address=", *recording)),
+            ("alertmanager", alertmanager, recording),
             ("prometheus", prometheus, ("--log.level=warn",)),
         ):
-            storage = "--storage.tsdb.path" if name == "prometheus" else "--storage.path"
-            command = [
-                programs[name],
-                f"--config.file={root / 'stack' / spec.slug / f'{name}.yml'}",
-                f"{storage}={root / name}",
-                f"--web.listen-address={listen}",
-                *more,
-            ]
+            config = root / "stack" / spec.slug / f"{name}.yml"
+            command = server_command(name, programs[name], config, root / name, listen, *more)
             stack.enter_context(_running(name, command, root, f"http://{listen}/-/ready"))
         yield Stack(f"http://{prometheus}", mailbox, messages, event_log)
 
